@@ -1,0 +1,40 @@
+"""Sojourn: session analytics that a Python web application carries itself. The public names, nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .core.events import Event
+from .errors import NoActiveRequest, SojournError
+from .helpers import current_session, end_session, heartbeat, identify, start_session, track
+from .principal import UNKNOWN, User
+from .settings import Property, Settings
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+__all__ = [
+    "UNKNOWN",
+    "Engine",
+    "Event",
+    "NoActiveRequest",
+    "Property",
+    "Settings",
+    "SojournError",
+    "User",
+    "current_session",
+    "end_session",
+    "heartbeat",
+    "identify",
+    "start_session",
+    "track",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Engine":
+        from .engine import Engine  # noqa: PLC0415 - an app's import of the helpers stays quick
+
+        return Engine
+    msg = f"module 'sojourn' has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,0 +1,257 @@
+"""The ASGI door: pure ASGI, http, websocket and lifespan; other scope types pass through untouched. Thin: a Tracker does the work.
+
+Nothing is added to what the app sends but one `Set-Cookie` (and `Cache-Control: private` beside it where there is none).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import partial
+from typing import Any
+
+from .core.events import Scalar
+from .engine import Engine
+from .forwarded import Proxies
+from .settings import Settings
+from .visit import VISIT_KEY, Visit, active_visit
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+RequestFactory = Callable[[Scope], Any]
+
+_UNTOLD_STREAM = b"text/event-stream"
+
+
+class _Call(partial[Awaitable[None]]):
+    """The bound `__call__`: to servers it looks like the coroutine function that it wraps (so they take it for ASGI 3), yet it
+    can tell a WSGI server, at once and in words, that it is at the wrong door."""
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[None]:
+        if len(args) + len(kwargs) != 3:  # noqa: PLR2004 - scope, receive, send
+            msg = "this is Sojourn's ASGI door, called as a WSGI app: use `from sojourn.wsgi import SojournMiddleware`"
+            raise TypeError(msg)
+        return super().__call__(*args, **kwargs)
+
+
+class _Door:
+    """Gives `SojournMiddleware.__call__` per instance, made once."""
+
+    def __get__(self, door: SojournMiddleware | None, _owner: type | None = None) -> Any:
+        return self if door is None else door._call
+
+
+class SojournMiddleware:
+    """Sojourn in front of any ASGI app.
+
+    `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another door. `request` makes
+    what the app's own callables get from a scope (default: the scope itself).
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings | None = None,
+        *,
+        engine: Engine | None = None,
+        request: RequestFactory | None = None,
+    ) -> None:
+        self.app = app
+        self.engine = engine if engine is not None else Engine(settings or Settings.from_env())
+        self._request = request
+        self._proxies = Proxies(self.engine.settings.trusted_proxies)
+        self._adds_private = self.engine.settings.cache_private
+        self._call = _Call(self._asgi)
+
+    __call__ = _Door()
+
+    async def _asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope.get("type")
+        if kind == "http" and VISIT_KEY not in scope:
+            await self._http(scope, receive, send)
+        elif kind == "websocket" and VISIT_KEY not in scope:
+            await self._websocket(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tracker = self.engine.tracker
+        visit = tracker.guarded(None, self._begin, scope)
+        if visit is None:
+            await self.app(scope, receive, send)
+            return
+        scope[VISIT_KEY] = visit
+        token = active_visit.set(visit)
+
+        async def tracked_send(message: Message) -> None:
+            kind = message.get("type")
+            if kind == "http.response.start":
+                message = tracker.guarded(message, self._answered, visit, message)
+            elif message.get("more_body") and not visit.streamed:
+                visit.streamed = True
+                tracker.opened(visit)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, tracked_send)
+        finally:
+            _reset(token)
+            if not visit.responded:
+                tracker.guarded(None, tracker.abandon, visit)
+            elif visit.streamed:
+                tracker.guarded(None, tracker.close_stream, visit)
+
+    def _begin(self, scope: Scope) -> Visit:
+        return self.engine.tracker.begin(AsgiFacts(scope, self._proxies, self._request))
+
+    def _answered(self, visit: Visit, message: Message) -> Message:
+        headers = message.get("headers") or ()
+        if not isinstance(headers, list | tuple):
+            headers = list(headers)
+            message = {**message, "headers": headers}
+        answer = AsgiAnswer(message.get("status", 0), headers)
+        line = self.engine.tracker.finish(visit, answer)
+        if line is None:
+            return message
+        added = [*headers, (b"set-cookie", line.encode("latin-1"))]
+        if self._adds_private and not answer.header("cache-control"):
+            added.append((b"cache-control", b"private"))
+        return {**message, "headers": added}
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A socket never begins a session (not every server delivers a cookie with the handshake); its messages are activity."""
+        tracker = self.engine.tracker
+        visit = tracker.guarded(None, self._begin, scope)
+        if visit is None:
+            await self.app(scope, receive, send)
+            return
+        visit.responded = True
+        scope[VISIT_KEY] = visit
+        token = active_visit.set(visit)
+        told: dict[str, Scalar] = {"network.protocol.name": "websocket"}
+
+        async def tracked_receive() -> Message:
+            message = await receive()
+            kind = message.get("type")
+            if kind == "websocket.receive" or kind == "websocket.connect":
+                tracker.guarded(None, tracker.message, visit)
+            elif kind == "websocket.disconnect":
+                told["websocket.close_code"] = message.get("code") or 1005
+            return message
+
+        async def tracked_send(message: Message) -> None:
+            if message.get("type") == "websocket.close":
+                told.setdefault("websocket.close_code", message.get("code") or 1000)
+            await send(message)
+
+        tracker.opened(visit)
+        try:
+            await self.app(scope, tracked_receive, tracked_send)
+        finally:
+            _reset(token)
+            tracker.guarded(None, tracker.close, visit, told)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """First use at start-up; the last flush once the app itself is done."""
+        engine = self.engine
+
+        async def tracked_send(message: Message) -> None:
+            kind = message.get("type")
+            if kind == "lifespan.startup.complete":
+                engine.start()
+            elif kind in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
+                engine.close()
+            await send(message)
+
+        await self.app(scope, receive, tracked_send)
+
+
+class AsgiFacts:
+    """The facts of a request, from its scope (see `facts.RequestFacts`)."""
+
+    __slots__ = ("_headers", "_proxies", "_request", "_scope", "cookie", "is_https", "method", "path")
+
+    def __init__(self, scope: Scope, proxies: Proxies, request: RequestFactory | None = None) -> None:
+        self._scope = scope
+        self._proxies = proxies
+        self._request = request
+        self.method: str = scope.get("method", "GET")
+        self.path: str = scope.get("path", "/")
+        headers = scope.get("headers") or ()
+        known: dict[bytes, bytes] = dict(headers)
+        if len(known) != len(headers) or b"cookie" not in known:
+            known = _joined(headers)
+        self._headers = known
+        self.cookie: bytes = known.get(b"cookie", b"")
+        scheme = scope.get("scheme", "http")
+        if proxies:
+            scheme = proxies.scheme(
+                self._peer(),
+                scheme,
+                forwarded=self.header("forwarded"),
+                forwarded_for=self.header("x-forwarded-for"),
+                forwarded_proto=self.header("x-forwarded-proto"),
+            )
+        self.is_https = scheme in {"https", "wss"}
+
+    def header(self, name: str) -> str:
+        return self._headers.get(name.encode("ascii"), b"").decode("latin-1")
+
+    def client_address(self) -> str | None:
+        return self._proxies.client(self._peer(), self.header("forwarded"), self.header("x-forwarded-for"))
+
+    def route(self) -> str | None:
+        scope = self._scope
+        template = getattr(scope.get("route"), "path", None) or scope.get("path_template")
+        if not isinstance(template, str):
+            return None
+        mounted = scope.get("root_path", "").removeprefix(scope.get("app_root_path", ""))
+        return template if template.startswith(mounted) else f"{mounted}{template}"
+
+    def framework_request(self) -> Any:
+        return self._scope if self._request is None else self._request(self._scope)
+
+    def principal_sources(self) -> dict[str, Any]:
+        return self._scope  # type: ignore[return-value]  # read only, and every server passes a dict
+
+    def _peer(self) -> str | None:
+        client = self._scope.get("client")
+        return client[0] if client else None
+
+
+class AsgiAnswer:
+    """The facts of a response start (see `facts.AnswerFacts`)."""
+
+    __slots__ = ("_headers", "status")
+
+    def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.status = status
+        self._headers = headers
+
+    def header(self, name: str) -> str:
+        wanted = name.encode("ascii")
+        values = [value for key, value in self._headers if key == wanted or key.lower() == wanted]
+        return b", ".join(values).decode("latin-1")
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by lower-case name, as a dict. HTTP/2 may split the `Cookie` header: its parts are joined with `; `."""
+    known: dict[bytes, bytes] = {}
+    for key, value in headers:
+        name = key.lower()
+        if name not in known:
+            known[name] = value
+        else:
+            known[name] += (b"; " if name == b"cookie" else b", ") + value
+    return known
+
+
+def _reset(token: Any) -> None:
+    try:
+        active_visit.reset(token)
+    except ValueError:  # another context than the one it was set in: that one is gone, and the variable with it
+        active_visit.set(None)

@@ -1,0 +1,247 @@
+"""The one HTTP layer. A vendor is an encoder: events in, `HttpCall` values out; the wire is decided here.
+
+A batch is settled from its front: calls go out in order, a call that is too large or has an invalid event in it is
+halved until the events at fault are alone, and the first call that has to wait ends the send. What was taken behind
+it is sent again later, which receivers tell by the events' ids.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, assert_never
+
+import httpx
+
+from sojourn.core.events import Event
+from sojourn.errors import SettingsError
+
+from ._exchange import Exchange, OutOfTimeError, origin
+from ._json import to_json
+from .protocol import Receipt, Rejection
+from .verdicts import Answer, Divide, Halt, Refused, Taken, TryLater, Verdict, judge_status
+
+log = logging.getLogger("sojourn")
+
+DEADLINE_S: Final = 15.0
+GZIP_FROM: Final = 1024  # smaller bodies grow, or fit one packet anyway
+
+_NO_LIMIT: Final = 1 << 16
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """One call and the events it carries, in the order of the batch. Give a `body`, or `json` to be encoded."""
+
+    method: str
+    url: str
+    events: Sequence[Event]
+    body: bytes = b""
+    json: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    has_gzip: bool = True
+    """Whether the receiver takes `Content-Encoding: gzip`."""
+    sign: Callable[[bytes], Mapping[str, str]] | None = None
+    """More headers, made of the body as it goes on the wire."""
+    judge: Callable[[Answer], Verdict | None] | None = None
+    """What this vendor means by an answer; `None`, or none: what its status means everywhere."""
+
+
+class Encoder(Protocol):
+    """Turns events into calls. An event may be in no call or in several; any subset of a batch must do."""
+
+    def encode(self, batch: Sequence[Event]) -> Iterable[HttpCall]: ...
+
+
+class HttpLayer:
+    """Sends what an encoder makes of a batch. Of one thread; within `timeout` seconds in all, however many calls."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        name: str,
+        timeout: float = DEADLINE_S,
+        transport: httpx.BaseTransport | None = None,
+        monotonic: Clock = time.monotonic,
+        wall: Clock = time.time,
+    ) -> None:
+        if not 0 < timeout <= DEADLINE_S:
+            raise SettingsError(f"timeout must be more than 0 and at most {DEADLINE_S:g} seconds, got {timeout!r}")
+        self._encoder = encoder
+        self._name = name
+        self._timeout = timeout
+        self._monotonic = monotonic
+        self._wall = wall
+        self._exchange = Exchange(transport, monotonic)
+        self._limit = _NO_LIMIT
+        self._trouble = ""
+
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        sending = _Sending(began_at=self._monotonic())
+        size = min(self._limit, len(batch) or 1)
+        self._work([batch[start : start + size] for start in range(0, len(batch), size)], sending)
+        receipt = sending.receipt(batch)
+        self._limit = _next_limit(self._limit, sending, has_progress=bool(receipt.delivered or receipt.rejected))
+        self._tell(sending.trouble)
+        return receipt
+
+    def close(self) -> None:
+        self._exchange.close()
+
+    def _work(self, slices: Iterable[Sequence[Event]], sending: _Sending) -> None:
+        for events in slices:
+            if sending.has_stopped:
+                sending.leave(events)
+                continue
+            for call in self._encoder.encode(events):
+                self._settle(call, sending)
+
+    def _settle(self, call: HttpCall, sending: _Sending) -> None:
+        if not sending.has_stopped and self._is_late(sending):
+            # What is left of the time would cut the call short; the receiver answers, so go on at once.
+            sending.stop("out of time", is_late=True, retry_after=0.0)
+        if sending.has_stopped:
+            sending.leave(call.events)
+            return
+        sending.calls += 1
+        status, verdict = self._run(call, sending)
+        match verdict:
+            case Taken(rejected=rejected):
+                sending.rejected.update({rejection.event_id: rejection for rejection in rejected})
+                sending.largest_taken = max(sending.largest_taken, len(call.events))
+            case Divide(reason=reason) if len(call.events) > 1:
+                half = len(call.events) // 2
+                sending.divided(half, is_too_large=status == 413)
+                self._work([call.events[:half], call.events[half:]], sending)
+            case Divide(reason=reason) | Refused(reason=reason):
+                sending.reject(call.events, reason, status)
+            case TryLater(after=after):
+                sending.stop(f"HTTP {status}" if status else "no answer", retry_after=after)
+                sending.leave(call.events)
+            case Halt(reason=reason):
+                sending.stop(reason, pause=f"{self._name} ({origin(call.url)}): {reason}")
+                sending.leave(call.events)
+            case _:
+                assert_never(verdict)
+
+    def _run(self, call: HttpCall, sending: _Sending) -> tuple[int | None, Verdict]:
+        headers, body = _on_the_wire(call)
+        try:
+            deadline = sending.began_at + self._timeout
+            answer = self._exchange.run(call.method, call.url, headers, body, deadline=deadline)
+        except OutOfTimeError:
+            sending.divided(max(1, len(call.events) // 2), is_too_large=False)
+            sending.is_late = True
+            return None, TryLater()
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+            # Nothing went out, and nothing ever will: the URL or a header is not what HTTP allows.
+            return None, Halt(reason=f"the call cannot be made ({type(error).__name__}); check the URL and the headers")
+        except httpx.TransportError as error:
+            log.debug("backend %s: %s", self._name, type(error).__name__)
+            return None, TryLater()
+        verdict = call.judge(answer) if call.judge else None
+        return answer.status, verdict or judge_status(answer, now=self._wall())
+
+    def _is_late(self, sending: _Sending) -> bool:
+        return sending.calls > 0 and self._monotonic() - sending.began_at >= self._timeout / 2
+
+    def _tell(self, trouble: str) -> None:
+        """Log a trouble once, when it begins, and its end."""
+        if trouble != self._trouble:
+            if trouble:
+                log.warning("backend %s does not take events: %s", self._name, trouble)
+            else:
+                log.info("backend %s takes events again", self._name)
+        self._trouble = trouble
+
+
+@dataclass(slots=True, kw_only=True)
+class _Sending:
+    """What is known so far about one batch."""
+
+    began_at: float
+    calls: int = 0
+    has_stopped: bool = False
+    is_late: bool = False
+    trouble: str = ""
+    pause: str | None = None
+    retry_after: float | None = None
+    unsettled: set[str] = field(default_factory=set)
+    rejected: dict[str, Rejection] = field(default_factory=dict)
+    largest_taken: int = 0
+    smallest_half: int | None = None
+    is_too_large: bool = False
+
+    def stop(
+        self, trouble: str, *, retry_after: float | None = None, pause: str | None = None, is_late: bool = False
+    ) -> None:
+        self.has_stopped = True
+        self.trouble = "" if is_late else trouble
+        self.retry_after = retry_after
+        self.pause = pause
+        self.is_late = self.is_late or is_late
+
+    def leave(self, events: Iterable[Event]) -> None:
+        self.unsettled.update(event.id for event in events)
+
+    def reject(self, events: Iterable[Event], reason: str, status: int | None) -> None:
+        for event in events:
+            self.rejected[event.id] = Rejection(event_id=event.id, reason=reason, status=status)
+
+    def divided(self, half: int, *, is_too_large: bool) -> None:
+        self.smallest_half = half if self.smallest_half is None else min(half, self.smallest_half)
+        self.is_too_large = self.is_too_large or is_too_large
+
+    def receipt(self, batch: Sequence[Event]) -> Receipt:
+        """Settle the front of the batch; what was taken or rejected behind the first gap is told another time."""
+        delivered = 0
+        rejected: list[Rejection] = []
+        for event in batch:
+            if rejection := self.rejected.get(event.id):
+                rejected.append(rejection)
+            elif event.id in self.unsettled:
+                break
+            else:
+                delivered += 1
+        has_gap = delivered + len(rejected) < len(batch)
+        # To go on at once is right only for who got on: else the courier's own backoff decides.
+        is_idle = self.retry_after == 0.0 and not delivered and not rejected
+        return Receipt(
+            delivered=delivered,
+            rejected=tuple(rejected),
+            retry_after=self.retry_after if has_gap and not is_idle else None,
+            pause=self.pause,
+        )
+
+
+def _next_limit(limit: int, sending: _Sending, *, has_progress: bool) -> int:
+    """Return how many events the next send puts into one call at first.
+
+    Without it a receiver so slow that the time is over before a batch is halved far enough would get the same batch
+    for ever, and one with a small limit would see every batch once in vain.
+    """
+    if sending.is_late and not has_progress:
+        return sending.smallest_half or max(1, min(limit, 2 * sending.largest_taken) // 2)
+    if sending.is_too_large and sending.largest_taken:
+        return sending.largest_taken
+    return min(limit * 2, _NO_LIMIT) if has_progress else limit
+
+
+def _on_the_wire(call: HttpCall) -> tuple[dict[str, str], bytes]:
+    headers = dict(call.headers)
+    body = call.body
+    if call.json is not None:
+        body = to_json(call.json)
+        headers.setdefault("content-type", "application/json")
+    if call.has_gzip and len(body) >= GZIP_FROM:
+        body = gzip.compress(body, compresslevel=6, mtime=0)
+        headers["content-encoding"] = "gzip"
+    if call.sign:
+        headers |= call.sign(body)
+    return headers, body

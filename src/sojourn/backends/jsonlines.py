@@ -1,0 +1,97 @@
+"""Events in a file, one CloudEvent a line. Knows the file system; knows no network and no other backend.
+
+A batch is one `write()` to a descriptor in append mode, so lines of two writers do not mix. Whatever stops half-way
+(a full disk, a kill) leaves at most one torn line, and the next batch begins on a line of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from sojourn.core.events import Event
+from sojourn.errors import SettingsError
+
+from . import cloudevents
+from ._options import split_place
+from .protocol import Receipt
+
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+
+
+class JSONLinesBackend:
+    """Appends every event to a file that only its owner may read; a rotated file is opened anew."""
+
+    def __init__(self, path: str | os.PathLike[str], *, name: str = "jsonl", third_party: bool = False) -> None:
+        # Absolute now: servers change their directory when they become daemons.
+        self.path = Path(os.path.abspath(Path(path).expanduser()))
+        if not os.fspath(path) or self.path.is_dir():
+            raise SettingsError("path of the JSON lines file names no file; write a file's name, as in events.jsonl")
+        self.name = name
+        self.third_party = third_party
+        self._fd: int | None = None
+        self._pid = 0
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Build from `jsonl:events.jsonl` or `jsonl:/an/absolute/path`."""
+        place, options = split_place(url)
+        if not place:
+            raise SettingsError("jsonl: a file's name is missing; write jsonl:events.jsonl")
+        name = options.text("name") or "jsonl"
+        third_party = options.flag("third_party", default=False)
+        options.finish(["name", "third_party"])
+        return cls(place, name=name, third_party=third_party)
+
+    def __repr__(self) -> str:
+        return f"JSONLinesBackend({str(self.path)!r}, name={self.name!r})"
+
+    def accepts(self, event: Event) -> bool:
+        return True
+
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        if batch:
+            self._append(b"".join(cloudevents.encode(event) + b"\n" for event in batch))
+        return Receipt(delivered=len(batch))
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def _append(self, lines: bytes) -> None:
+        fd = self._open()
+        size = os.fstat(fd).st_size
+        data = b"\n" + lines if _is_torn(fd, size) else lines
+        written = os.write(fd, data)
+        if written == len(data):
+            return
+        # A short write is a disk that got full. Take it back, unless somebody else has appended since: a torn line
+        # can be healed, another writer's lines could not.
+        if os.fstat(fd).st_size == size + written:
+            os.ftruncate(fd, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def _open(self) -> int:
+        if self._fd is not None and (self._pid != os.getpid() or self._is_moved(self._fd)):
+            self.close()
+        if self._fd is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd, self._pid = os.open(self.path, _FLAGS, 0o600), os.getpid()
+        return self._fd
+
+    def _is_moved(self, fd: int) -> bool:
+        try:
+            return not os.path.samestat(os.stat(self.path), os.fstat(fd))
+        except FileNotFoundError:
+            return True
+
+
+def _is_torn(fd: int, size: int) -> bool:
+    if size == 0:
+        return False
+    os.lseek(fd, -1, os.SEEK_END)
+    return os.read(fd, 1) != b"\n"

@@ -1,0 +1,92 @@
+"""Backends named in a setting by URL: `console:,jsonl:events.jsonl,webhook+https://host/in`. Knows nobody's options."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from sojourn.errors import SettingsError, SojournError
+
+from .protocol import Backend
+
+ENTRY_POINT_GROUP: Final = "sojourn.backends"
+
+# Ours are known without entry points too: a source tree on the path has none.
+_BUILT_IN: Final = {
+    name: EntryPoint(name, value, ENTRY_POINT_GROUP)
+    for name, value in {
+        "console": "sojourn.backends.console:ConsoleBackend",
+        "jsonl": "sojourn.backends.jsonlines:JSONLinesBackend",
+        "webhook": "sojourn.backends.webhook:WebhookBackend",
+    }.items()
+}
+_FORMS: Final = {"console": "console:", "jsonl": "jsonl:<file>", "webhook": "webhook+https://<host>/<path>"}
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9.-]{0,30})(\+[A-Za-z0-9.+-]{1,30})?:")
+
+
+def backend_from_url(text: str) -> Backend:
+    """Build the backend that a URL names by its scheme (up to `:` or `+`); no error repeats more than the scheme."""
+    url = text.strip()
+    match = _SCHEME.match(url)
+    if match is None:
+        raise SettingsError(f"backends: a backend's URL begins with its scheme; known are {_known_text(_known())}")
+    scheme = match[1].lower()
+    known = _known()
+    if scheme not in known:
+        raise SettingsError(f"backends: the scheme {scheme!r} is unknown; {_hint(scheme, known)}")
+    return _build(scheme, known[scheme], match[1].lower() + url[match.end(1) :])
+
+
+def check_unique_names(backends: Iterable[Backend]) -> None:
+    """Refuse backends that share a name: each has its place in the event log under it."""
+    for name, count in Counter(backend.name for backend in backends).items():
+        if not name:
+            raise SettingsError("backends: a backend has an empty name; pass name=")
+        if count > 1:
+            raise SettingsError(
+                f"backends: {count} are named {name!r}; pass name= to tell them apart (in a URL: ?name=...)"
+            )
+
+
+def _build(scheme: str, entry: EntryPoint, url: str) -> Backend:
+    try:
+        cls = entry.load()
+    except SojournError:
+        raise
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(
+            f"backends: {scheme}: cannot be loaded from {entry.value}: {type(error).__name__}; install what it needs"
+        ) from error
+    from_url = getattr(cls, "from_url", None)
+    if from_url is None:
+        raise SettingsError(f"backends: {scheme}: cannot be built from a URL; pass an object of {entry.value} instead")
+    try:
+        backend = from_url(url)
+    except SojournError:
+        raise
+    except (ValueError, TypeError, LookupError) as error:
+        # Without its cause: other people's errors quote the URL, and it may hold credentials.
+        raise SettingsError(f"backends: {scheme}: its URL is wrong ({type(error).__name__}); see its docs") from None
+    if not isinstance(backend, Backend):
+        raise SettingsError(f"backends: {scheme}: {entry.value} made something that is no backend")
+    return backend
+
+
+def _known() -> dict[str, EntryPoint]:
+    return {entry.name.lower(): entry for entry in entry_points(group=ENTRY_POINT_GROUP)} | _BUILT_IN
+
+
+def _hint(scheme: str, known: Iterable[str]) -> str:
+    if scheme in ("http", "https"):
+        return f"for a webhook write webhook+{scheme}://..."
+    near = difflib.get_close_matches(scheme, list(known), n=1)
+    nearest = f"did you mean {near[0]}:? " if near else ""
+    return f"{nearest}known are {_known_text(known)}"
+
+
+def _known_text(known: Iterable[str]) -> str:
+    return ", ".join(_FORMS.get(name, f"{name}:") for name in sorted(known))

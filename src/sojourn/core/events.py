@@ -1,0 +1,59 @@
+"""The events that leave Sojourn: their names and their one shape. Knows nothing of how they are made, kept or sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+Scalar = str | int | float | bool
+
+SESSION_START: Final = "session.start"
+SESSION_HEARTBEAT: Final = "session.heartbeat"
+SESSION_END: Final = "session.end"
+SESSION_PROPERTIES: Final = "session.properties"
+USER_IDENTIFY: Final = "user.identify"
+PAGE_VIEW: Final = "page_view"
+EXCEPTION: Final = "exception"
+LOG: Final = "log"
+OPT_OUT: Final = "opt_out"
+
+RESERVED_NAMES: Final = frozenset(
+    {
+        SESSION_START,
+        SESSION_HEARTBEAT,
+        SESSION_END,
+        SESSION_PROPERTIES,
+        USER_IDENTIFY,
+        PAGE_VIEW,
+        EXCEPTION,
+        LOG,
+        OPT_OUT,
+    }
+)
+"""Names that `track()` refuses: only Sojourn itself makes these events."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact to forward.
+
+    `time` and `session_started_at` are integer milliseconds since the epoch (UTC). `id` is deterministic: a replay, a
+    second sweeper or a retry makes the same one. `session_id` is what the world sees (a manual session may choose it),
+    `session_key` is always a UUIDv7 of ours. `seq` is the place in the event log (0 before the log has it).
+    `attributes` is flat, names to scalars, and complete: it repeats `session.id`, `visitor.id`, `user.id` and the
+    service under their OpenTelemetry names, so a backend may forward it as it is.
+    """
+
+    id: str
+    name: str
+    time: int
+    session_id: str
+    session_key: str
+    session_started_at: int
+    visitor_id: str
+    is_manual: bool = False
+    previous_id: str | None = None
+    user_id: str | None = None
+    seq: int = 0
+    attributes: Mapping[str, Scalar] = {}

@@ -1,0 +1,29 @@
+"""How ids look: UUIDv7 (RFC 9562, section 5.7) for sessions, and deterministic ids for events. Takes time and chance as arguments."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+_VERSION_7 = 0x7 << 76
+_VARIANT = 0b10 << 62
+_LOW_62 = (1 << 62) - 1
+_MID_12 = 0xFFF << 64
+_MAX_MS = (1 << 48) - 1
+
+
+def uuid7(at_ms: int, chance: bytes) -> str:
+    """The UUIDv7 of this millisecond and these (at least 10) bytes of chance, as text."""
+    rest = int.from_bytes(chance[:10], "big")
+    value = (min(max(at_ms, 0), _MAX_MS) << 80) | _VERSION_7 | (rest & _MID_12) | _VARIANT | (rest & _LOW_62)
+    return _text(value)
+
+
+def event_id(*parts: str) -> str:
+    """The id of the event that these parts describe: a UUIDv8 (RFC 9562, section 5.8), the same at every replay."""
+    digest = blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-8{digest[17:20]}-{digest[20:]}"
+
+
+def _text(value: int) -> str:
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

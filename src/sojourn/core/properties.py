@@ -1,0 +1,114 @@
+"""Declared properties: their type, which value is kept, what a name may look like. Knows no session and no store."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from .events import Scalar
+
+SESSION_PREFIX: Final = "session_properties."
+EVENT_PREFIX: Final = "event_properties."
+MAX_NAME_LENGTH: Final = 100
+MAX_DECLARED: Final = 50
+
+PropertyType = type[str] | type[int] | type[float] | type[bool]
+Keep = Literal["first", "last"]
+
+_TYPES: Final = (str, int, float, bool)
+_NAME: Final = re.compile(r"(?:[A-Za-z0-9]|_(?=[A-Za-z0-9])|\.(?=[A-Za-z]))+")
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One declared property: the type of its values, and whether the first or the last value of a session is kept.
+
+    `case_insensitive` is about the name: other casings mean the same property, and the first casing is kept.
+    """
+
+    type: PropertyType
+    keep: Keep = "last"
+    case_insensitive: bool = False
+
+    def __post_init__(self) -> None:
+        if not any(self.type is allowed for allowed in _TYPES):
+            msg = f"a Property's type must be str, int, float or bool, got {self.type!r}"
+            raise ValueError(msg)
+        if self.keep not in ("first", "last"):
+            msg = f'a Property\'s keep must be "first" or "last", got {self.keep!r}'
+            raise ValueError(msg)
+        if self.case_insensitive not in (True, False):
+            msg = f"a Property's case_insensitive must be True or False, got {self.case_insensitive!r}"
+            raise ValueError(msg)
+
+
+def full_name(name: str, prefix: str) -> str:
+    """Add the prefix if it is missing; raise `ValueError` for a malformed name.
+
+    The rule is the strictest of the vendors' that properties travel to, so that a name means the same everywhere.
+    """
+    full = name if name.startswith(prefix) else prefix + name
+    if len(full) > MAX_NAME_LENGTH:
+        msg = (
+            f"the property name {name[:40]!r}... is longer than {MAX_NAME_LENGTH} characters with its prefix {prefix!r}"
+        )
+        raise ValueError(msg)
+    if not _NAME.fullmatch(full):
+        msg = (
+            f"the property name {name!r} is malformed: use ASCII letters, digits, '_' and '.', "
+            "each '.' followed by a letter, each '_' by a letter or digit"
+        )
+        raise ValueError(msg)
+    return full
+
+
+MAX_PROPERTIES: Final = 50
+MAX_TEXT_LENGTH: Final = 5_000
+CUT_MARK: Final = "\u2026"
+_HOSTILE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+def cleaned(given: Mapping[str, object], prefix: str) -> tuple[dict[str, Scalar], list[str]]:
+    """The properties under their full names, and a word for each problem with the data (`not_finite`, `cut`, `too_many`).
+
+    Raises `ValueError` for a malformed name and `TypeError` for a value that is no string, number or bool: those are the
+    programmer's. Bad data is dropped or cut, and said.
+    """
+    kept: dict[str, Scalar] = {}
+    problems: list[str] = []
+    for name, value in given.items():
+        if not isinstance(name, str):
+            msg = f"a property name is text, not {type(name).__name__}"
+            raise TypeError(msg)
+        full = full_name(name, prefix)
+        if not isinstance(value, str | int | float):
+            msg = f"the property {full!r} must be a string, a number or a bool, not {type(value).__name__}"
+            raise TypeError(msg)
+        if len(kept) >= MAX_PROPERTIES and full not in kept:
+            problems.append("too_many")
+            continue
+        problem = _problem(value)
+        if problem in (None, "cut"):
+            kept[full] = _fitted(value)
+        if problem is not None:
+            problems.append(problem)
+    return kept, problems
+
+
+def _problem(value: str | float) -> str | None:
+    if isinstance(value, str):
+        return "cut" if len(value) > MAX_TEXT_LENGTH else None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "not_finite"
+    return None if isinstance(value, bool) or -(2**63) <= value < 2**63 else "too_large"
+
+
+def _fitted(value: str | float) -> Scalar:
+    if not isinstance(value, str):
+        return value
+    if len(value) > MAX_TEXT_LENGTH:
+        value = value[: MAX_TEXT_LENGTH - 1] + CUT_MARK
+    return _HOSTILE.sub("\ufffd", value)

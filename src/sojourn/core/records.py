@@ -1,0 +1,110 @@
+"""What a request, a socket message or a late helper call knew: the unit that the request path appends and the recorder folds.
+
+A record speaks of one session. The door decided which; nothing later re-judges that. Encoded as MessagePack arrays, so the
+order of the fields is the format: add at the end, and raise `FORMAT` for anything else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from .events import Scalar
+from .session import EndReason, SessionState
+
+FORMAT: Final = 1
+
+MANUAL: Final = 1
+STARTS: Final = 2
+"""This record began the session; it carries the `Origin`."""
+ACTIVITY: Final = 4
+"""The session was alive at `at`. Without it the record only tells something (the length of a stream, an old user's event)."""
+REQUEST: Final = 8
+"""One HTTP request, counted as such."""
+NO_FORWARD: Final = 16
+"""For the own store only (`Sec-GPC`)."""
+
+
+class Tag(msgspec.Struct, frozen=True, array_like=True):
+    """A user named for the session; `user_id=None` removes the tag. `before` is the tag state that the request arrived with."""
+
+    user_id: str | None
+    name: str | None = None
+    traits: dict[str, Scalar] | None = None
+    is_explicit: bool = True
+    is_told: bool = True
+    """Whether a `user.identify` event tells it (a mere repetition with other traits does not)."""
+    before: str = ""
+
+
+class Seal(msgspec.Struct, frozen=True, array_like=True):
+    """The end of the session by a call (`end_session()`, opt-out): its last activity and why."""
+
+    reason: EndReason
+    last_seen_at: int
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One thing that happened, in the order it happened: an event, a tag, or the seal."""
+
+    name: str
+    at: int
+    attributes: dict[str, Scalar] | None = None
+    tag: Tag | None = None
+    seal: Seal | None = None
+
+
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """How the session's first request looked; shown on `session.start`."""
+
+    entry_path: str | None = None
+    referrer: str | None = None
+    user_agent: str | None = None
+    client_address: str | None = None
+    service_name: str | None = None
+    service_version: str | None = None
+    environment: str | None = None
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """One record. `previous_*` repeats what the cookie knows of the session before, so that whoever folds first can seal it."""
+
+    at: int
+    key: str
+    visitor_id: str
+    started_at: int
+    flags: int
+    session_id: str | None = None
+    previous_key: str | None = None
+    previous_seen_at: int = 0
+    previous_reason: EndReason | None = None
+    entries: tuple[Entry, ...] = ()
+    origin: Origin | None = None
+    counters: dict[str, int] | None = None
+    """Running totals of the process, sent when they changed: what it refused and why."""
+
+
+def about(
+    state: SessionState,
+    at: int,
+    flags: int,
+    entries: tuple[Entry, ...] = (),
+    origin: Origin | None = None,
+    counters: dict[str, int] | None = None,
+) -> Record:
+    """A record of this session."""
+    return Record(
+        at,
+        state.key,
+        state.visitor_id,
+        state.started_at,
+        flags | MANUAL if state.is_manual else flags,
+        None if state.session_id == state.key else state.session_id,
+        state.previous_key,
+        state.previous_seen_at,
+        state.previous_reason,
+        entries,
+        origin,
+        counters,
+    )

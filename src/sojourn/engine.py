@@ -1,0 +1,292 @@
+"""The composition root: the one place where real parts are put together from the settings."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self, cast
+
+import msgspec
+
+from .backends.protocol import Backend
+from .clock import Clock, SystemClock
+from .cookie import CookieCodec, CookiePolicy
+from .core.records import Origin, Record
+from .core.session import Rules
+from .pipeline.journal import MAX_PAYLOAD, JournalReader, JournalStats
+from .pipeline.recorder import Recorder
+from .pipeline.runtime import FlushReport, Plan, Runtime
+from .privacy import Paths
+from .settings import Settings
+from .stores.protocol import Store, StoreStats
+from .tracker import Tracker
+
+log = logging.getLogger("sojourn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStats:
+    """How it stands: this process's journal and what it ignored, and what the store has counted."""
+
+    journal: JournalStats | None
+    ignored: Mapping[str, int]
+    is_recorder: bool
+    store: StoreStats
+
+
+class Engine:
+    """Everything behind the doors. Building it opens nothing; the first record, or `start()`, does.
+
+    `clock` is for tests: with `sojourn.testing.ManualClock` no thread runs, and `flush()` and `sweep()` do the work.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self._clock: Clock = clock if clock is not None else SystemClock()
+        self._service = Origin(
+            service_name=settings.service_name,
+            service_version=settings.service_version,
+            environment=settings.environment,
+        )
+        self._rules = rules_of(settings)
+        self._backends = _backends(settings)
+        self._store: Store | None = None
+        self._runtime: Runtime | None = None
+        self._inherited: list[object] = []
+        self._encoder = msgspec.msgpack.Encoder()
+        self._opening = Lock()
+        self._pid = os.getpid()
+        self.tracker = Tracker(
+            rules=self._rules,
+            codec=CookieCodec(settings.secret_key or (os.urandom(32),)),
+            cookies=_policy(settings),
+            clock=self._clock,
+            sink=self,
+            paths=Paths(settings.exclude),
+            service=self._service,
+            principal=settings.principal,
+            page_views=settings.page_views,
+            starts_on_any_request=settings.session_starts == "any",
+            mask_addresses=settings.mask_addresses,
+            presence_open=settings.presence == "open",
+            strict=settings.strict,
+            is_enabled=settings.enabled,
+        )
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open what the process needs (a journal file, the threads). Idempotent; never raises: what fails is tried again."""
+        if self.settings.enabled:
+            self.tracker.guarded(None, self._running)
+
+    def flush(self, timeout: float = 5.0) -> FlushReport:
+        """Apply this process's records and deliver what is due, within `timeout` seconds.
+
+        Never sweeps, and never waits for a backend's retry time. Raises `StoreError` when the store cannot be opened.
+        """
+        return self._running().flush(timeout)
+
+    def sweep(self) -> int:
+        """Apply the journal, end the sessions that are over, and return how many. Raises `StoreError`."""
+        return self._running().sweep()
+
+    def stats(self) -> EngineStats:
+        """Counters of this process and of the store. Raises `StoreError` when the store cannot be opened."""
+        runtime = self._runtime
+        store = self.store
+        store.open()
+        return EngineStats(
+            journal=runtime.journal.stats() if runtime is not None else None,
+            ignored=self.tracker.counters(),
+            is_recorder=runtime is not None and runtime.is_recorder,
+            store=store.stats(),
+        )
+
+    def close(self) -> None:
+        """Stop the threads and release every file, within `shutdown_timeout`. Idempotent; a later request opens anew.
+
+        A journal on disk stays there for the recorder of the next process; one in memory is applied and delivered first.
+        """
+        with self._opening:
+            runtime, self._runtime = self._runtime, None
+            store, self._store = self._store, None
+        if runtime is not None and runtime.pid == os.getpid():
+            runtime.close(self.settings.shutdown_timeout.total_seconds())
+        if store is not None and self._pid == os.getpid():
+            store.close()
+        _open_engines.discard(self)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- parts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """The store; made on first use, opened by whoever uses it."""
+        if self._store is None:
+            self._store = _store(self.settings)
+        return self._store
+
+    @property
+    def backends(self) -> Sequence[Backend]:
+        return self._backends
+
+    def append(self, record: Record, *, kind: str, is_essential: bool) -> bool:
+        """Append a record to this process's journal (the tracker's `Sink`)."""
+        runtime = self._runtime
+        if runtime is None or runtime.pid != os.getpid():
+            runtime = self._running()
+        told = self.tracker.untold_counters()
+        if told is not None:
+            record = msgspec.structs.replace(record, counters=told)
+        payload = self._encoder.encode(record)
+        if len(payload) > MAX_PAYLOAD and len(record.entries) > 1:
+            return self._append_halves(record, kind=kind, is_essential=is_essential)
+        return runtime.journal.append(payload, kind=kind, essential=is_essential, wall=record.at)
+
+    def _append_halves(self, record: Record, *, kind: str, is_essential: bool) -> bool:
+        middle = len(record.entries) // 2
+        first = msgspec.structs.replace(record, entries=record.entries[:middle])
+        rest = msgspec.structs.replace(record, entries=record.entries[middle:], flags=0, counters=None)
+        is_first = self.append(first, kind=kind, is_essential=is_essential)
+        return self.append(rest, kind=kind, is_essential=is_essential) and is_first
+
+    def _running(self) -> Runtime:
+        """The runtime of this process; made anew after a fork, without touching what was inherited."""
+        if self._pid != os.getpid():
+            self._inherited += [self._runtime, self._opening]
+            self._runtime, self._opening, self._pid = None, Lock(), os.getpid()
+            self.tracker.after_fork()
+        with self._opening:
+            if self._runtime is None:
+                self._runtime = self._made()
+                _open_engines.add(self)
+                self._runtime.start()
+            return self._runtime
+
+    def _made(self) -> Runtime:
+        settings = self.settings
+        directory = None if self._clock.is_manual else _journal_directory(settings)
+        return Runtime(
+            Plan(
+                directory=directory,
+                journal_limit=settings.journal_limit,
+                journal_fsync=settings.journal_fsync,
+                records=settings.deliver == "auto",
+                sweep_interval=_ms(settings.sweep_interval),
+                sweep_grace=self._grace,
+                retention=_ms(settings.retention),
+            ),
+            store=self.store,
+            backends=self._backends,
+            clock=self._clock,
+            recorder=self._recorder,
+            keep=self._keep,
+        )
+
+    def _recorder(self, reader: JournalReader) -> Recorder:
+        return Recorder(
+            self.store,
+            reader,
+            rules=self._rules,
+            service=self._service,
+            sweep_interval=_ms(self.settings.sweep_interval),
+            sweep_grace=self._grace,
+            max_age=_ms(self.settings.journal_max_age),
+        )
+
+    @property
+    def _grace(self) -> int:
+        return 0 if self._clock.is_manual else _ms(self.settings.sweep_grace)
+
+    def _keep(self, runtime: Runtime) -> None:
+        """Tell counters that no record carried, and activity of connections that are merely open."""
+        self.tracker.touch_open()
+        told = self.tracker.untold_counters()
+        if told is not None:
+            now = self._clock.now()
+            record = Record(now, "", "", now, 0, counters=told)
+            runtime.journal.append(self._encoder.encode(record), kind="counters", essential=True, wall=now)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The rules that these settings make."""
+    return Rules(
+        idle_timeout=_ms(settings.idle_timeout),
+        max_duration=_ms_or_none(settings.max_duration),
+        heartbeat_interval=_ms_or_none(settings.heartbeat_interval),
+        manual_max_silence=_ms_or_none(settings.manual_max_silence),
+        max_clock_lead=_ms(settings.max_clock_lead),
+        automatic=settings.automatic,
+        split_on_user_change=settings.on_user_change == "split",
+    )
+
+
+def _policy(settings: Settings) -> CookiePolicy:
+    return CookiePolicy(
+        base_name=settings.cookie_name,
+        path=settings.cookie_path,
+        domain=settings.cookie_domain,
+        samesite=settings.cookie_samesite,
+        secure=None if settings.cookie_secure == "auto" else settings.cookie_secure,
+        max_age=int(settings.cookie_max_age.total_seconds()),
+        is_persistent=settings.visitor_cookie == "persistent",
+    )
+
+
+def _backends(settings: Settings) -> tuple[Backend, ...]:
+    from .backends.urls import backend_from_url, check_unique_names  # noqa: PLC0415 - loads httpx only where it is used
+
+    backends = tuple(
+        backend_from_url(backend) if isinstance(backend, str) else cast("Backend", backend)
+        for backend in settings.backends
+    )
+    check_unique_names(backends)
+    return backends
+
+
+def _store(settings: Settings) -> Store:
+    from .stores import open_store  # noqa: PLC0415 - loads SQLAlchemy, which an import of sojourn must not
+
+    return open_store(settings.store) if isinstance(settings.store, str) else cast("Store", settings.store)
+
+
+def _journal_directory(settings: Settings) -> Path | None:
+    """Beside the database, so that a journal belongs to its store by its place."""
+    if settings.journal_dir is not None:
+        return settings.journal_dir
+    path = settings.store_path
+    return None if path is None else path.with_name(path.name + ".d")
+
+
+def _ms(span: timedelta) -> int:
+    return round(span.total_seconds() * 1000)
+
+
+def _ms_or_none(span: timedelta | None) -> int | None:
+    return None if span is None else _ms(span)
+
+
+_open_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for engine in list(_open_engines):
+        engine.close()

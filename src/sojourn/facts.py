@@ -1,0 +1,46 @@
+"""What a door tells about a request and its answer. Ports of the tracker; each door has its own cheap implementation."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class RequestFacts(Protocol):
+    """One request. Everything but the first four is read only when a rule needs it."""
+
+    method: str
+    path: str
+    cookie: bytes
+    """The `Cookie` header, several joined with `; `; empty without one."""
+    is_https: bool
+    """As the browser saw it (behind a trusted proxy: as the proxy says)."""
+
+    def header(self, name: str) -> str:
+        """A header by its lower-case name; empty when absent."""
+        ...
+
+    def client_address(self) -> str | None:
+        """The address of the client, behind trusted proxies the nearest that is not one; never masked here."""
+        ...
+
+    def route(self) -> str | None:
+        """The route template that the framework matched, once it has."""
+        ...
+
+    def framework_request(self) -> Any:
+        """What the user's own callables get: the framework's request, or the bare scope or environ."""
+        ...
+
+    def principal_sources(self) -> dict[str, Any]:
+        """The scope or environ, to look for a principal in, as it is when the response starts."""
+        ...
+
+
+class AnswerFacts(Protocol):
+    """The start of a response."""
+
+    status: int
+
+    def header(self, name: str) -> str:
+        """A response header by its lower-case name; several are joined with `, `; empty when absent."""
+        ...

@@ -1,0 +1,97 @@
+"""Behind a proxy: who the client is and which scheme the browser used, believed only from trusted proxies (RFC 7239)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Proxies:
+    """The proxies that are believed. Without any, the connection itself is the truth."""
+
+    __slots__ = ("_networks",)
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self._networks = tuple(networks)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def client(self, peer: str | None, forwarded: str, forwarded_for: str) -> str | None:
+        """The address of the client: from the right, the first that is not a trusted proxy.
+
+        Whatever stands left of it was written by somebody we have no reason to believe.
+        """
+        return self._chosen(peer, _addresses(forwarded, forwarded_for))[0]
+
+    def scheme(self, peer: str | None, own: str, *, forwarded: str, forwarded_for: str, forwarded_proto: str) -> str:
+        """The scheme of the browser's request, as the trusted proxy that took it says; else `own`."""
+        if not self._trusts(peer):
+            return own
+        _, hops = self._chosen(peer, _addresses(forwarded, forwarded_for))
+        protos = _parameters(forwarded, "proto") if forwarded else _list(forwarded_proto)
+        if not protos:
+            return own
+        # One proxy may set it for the whole chain: then there are fewer schemes than hops, and the first one is it.
+        told = protos[max(0, len(protos) - max(hops, 1))]
+        return told.lower() if told.lower() in {"http", "https", "ws", "wss"} else own
+
+    def _chosen(self, peer: str | None, chain: list[str]) -> tuple[str | None, int]:
+        """(client, how many hops of the chain were believed)."""
+        client = peer
+        hops = 0
+        for address in reversed(chain):
+            if not self._trusts(client):
+                break
+            if _parsed(address) is None:
+                break  # obfuscated or unknown: nearer than this we know nobody
+            client = address
+            hops += 1
+        return client, hops
+
+    def _trusts(self, peer: str | None) -> bool:
+        if not self._networks:
+            return False
+        if not peer:
+            return True  # a unix socket: only our own proxy is there
+        address = _parsed(peer)
+        return address is not None and any(address in network for network in self._networks)
+
+
+def _addresses(forwarded: str, forwarded_for: str) -> list[str]:
+    if forwarded:
+        return [_bare(value) for value in _parameters(forwarded, "for")]
+    return [_bare(value) for value in _list(forwarded_for)]
+
+
+def _parameters(forwarded: str, wanted: str) -> list[str]:
+    found: list[str] = []
+    for element in _list(forwarded):
+        for pair in element.split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name.lower() == wanted:
+                found.append(value.strip('"'))
+    return found
+
+
+def _list(header: str) -> list[str]:
+    return [part.strip() for part in header.split(",") if part.strip()][-64:]
+
+
+def _bare(value: str) -> str:
+    """Without the port: `192.0.2.1:80`, `[2001:db8::1]:80`."""
+    if value.startswith("["):
+        return value[1:].partition("]")[0]
+    return value.partition(":")[0] if value.count(":") == 1 else value
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        return found.ipv4_mapped
+    return found

@@ -1,0 +1,222 @@
+"""The request-scoped helpers: what an app calls inside a request, sync or async. Thin: a Visit does the work.
+
+Outside a request behind the middleware they raise `NoActiveRequest`. A programmer's error raises; bad data is refused or
+cut, counted and warned of once (`strict=True` raises); nothing that fails on our side ever raises here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from .core.events import RESERVED_NAMES, Scalar
+from .core.properties import EVENT_PREFIX, cleaned
+from .core.session import SessionState
+from .errors import NoActiveRequest
+from .principal import User
+from .principal import user_id as checked_user_id
+from .privacy import printable
+from .visit import Visit, active_visit
+
+_LONGEST_EVENT_NAME = 100
+_LONGEST_USER_NAME = 256
+_MANUAL_ID = re.compile(r"[0-9]{10,100}|[A-Za-z0-9-]{8,100}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A look at the current session. `started_at` in milliseconds since the epoch (UTC).
+
+    `user_id` is the user named in this very request, as the app named it; the cookie knows only whether there is one.
+    """
+
+    id: str
+    visitor_id: str
+    started_at: int
+    is_new: bool
+    is_manual: bool
+    is_identified: bool
+    user_id: str | None
+
+
+def identify(
+    user_id: str | int | UUID | None, name: str | None = None, *, traits: Mapping[str, Scalar] | None = None
+) -> None:
+    """Tag the session with a user; `None` or `""` removes the tag. Another user than the session's starts a new session.
+
+    `user_id` has at most 256 printable characters. Raises `TypeError` for anything but str, int, UUID or None, and
+    `NoActiveRequest` outside a request.
+    """
+    visit = _visit()
+    if name is not None and not isinstance(name, str):
+        msg = f"identify(): name is text, not {type(name).__name__}"
+        raise TypeError(msg)
+    if user_id is None or user_id == "":
+        visit.host.guarded(None, _unname, visit)
+        return
+    try:
+        known = checked_user_id(user_id)
+    except ValueError as error:
+        visit.host.refuse_data("bad_user_id", f"identify(): {error}")
+        return
+    told, problems = cleaned(traits, "") if traits else ({}, [])
+    _tell(visit, problems, "identify()")
+    shown = None if name is None else printable(name, _LONGEST_USER_NAME)
+    visit.host.guarded(None, _name, visit, User(known, shown, told or None))
+
+
+def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
+    """An event in this session.
+
+    `name`: 1 to 100 printable characters, none of Sojourn's own. `properties`: names to strings, finite numbers or bools.
+    Raises `ValueError` for a reserved or malformed name, `TypeError` for a wrong type, `NoActiveRequest` outside a request.
+    """
+    visit = _visit()
+    if not isinstance(name, str):
+        msg = f"track(): an event's name is text, not {type(name).__name__}"
+        raise TypeError(msg)
+    if name in RESERVED_NAMES or name.startswith("session."):
+        msg = f"track(): {name!r} is an event of Sojourn itself; choose another name"
+        raise ValueError(msg)
+    if not name or len(name) > _LONGEST_EVENT_NAME or not name.isprintable():
+        msg = f"track(): an event's name has 1 to {_LONGEST_EVENT_NAME} printable characters, got {name[:120]!r}"
+        raise ValueError(msg)
+    told, problems = cleaned(properties, EVENT_PREFIX) if properties else ({}, [])
+    _tell(visit, problems, f"track({name!r})")
+    visit.host.guarded(None, _track, visit, name, told)
+
+
+def heartbeat() -> None:
+    """Activity now, without an event of its own; at most one `session.heartbeat` per slot comes of it."""
+    visit = _visit()
+    visit.host.guarded(None, _beat, visit)
+
+
+def start_session(session_id: str | int | None = None) -> None:
+    """Start a manual session: it ends what runs, and goes on, whatever the timeouts say, until `end_session()`.
+
+    `session_id`: an integer of at least 10 digits, or 8 to 100 of letters, digits and `-`; without one it is ours. Anything
+    else is a `ValueError`, and changes nothing. The running session's own id is a no-op.
+    """
+    visit = _visit()
+    chosen = None if session_id is None else _manual_id(session_id)
+    visit.host.guarded(None, _start, visit, chosen)
+
+
+def end_session() -> None:
+    """End the session now; the visitor's next request starts a new one (with `automatic=False`: `start_session()` does)."""
+    visit = _visit()
+    visit.host.guarded(None, _end, visit)
+
+
+def current_session() -> Session | None:
+    """The session of this request as of now, read-only; `None` without one, and outside a request."""
+    visit = active_visit.get()
+    return None if visit is None else visit.host.guarded(None, _look, visit)
+
+
+def _visit() -> Visit:
+    visit = active_visit.get()
+    if visit is None:
+        msg = (
+            "no request behind Sojourn's middleware is active here: call this helper inside a request, "
+            "or use sojourn.testing.fake_visit() in a test or a job"
+        )
+        raise NoActiveRequest(msg)
+    return visit
+
+
+def _name(visit: Visit, user: User) -> None:
+    state = visit.enter(by_helper=True)
+    if state is None:
+        _say_lost(visit)
+        return
+    visit.name_user(state, user)
+    visit.leave()
+
+
+def _unname(visit: Visit) -> None:
+    visit.is_named = True
+    if visit.live is None and visit.draft is None:
+        return  # no session, so no tag: nothing to start for that
+    state = visit.enter(by_helper=True)
+    if state is not None:
+        visit.unname_user(state)
+        visit.leave()
+
+
+def _track(visit: Visit, name: str, told: dict[str, Scalar]) -> None:
+    if visit.enter(by_helper=True) is None:
+        _say_lost(visit)
+        return
+    visit.note(name, told)
+    visit.leave()
+
+
+def _beat(visit: Visit) -> None:
+    if visit.enter(by_helper=True) is not None:
+        visit.leave()
+
+
+def _start(visit: Visit, session_id: str | None) -> None:
+    if visit.may_restart():
+        visit.restart(session_id)
+        visit.leave()
+    else:
+        _say_lost(visit)
+
+
+def _end(visit: Visit) -> None:
+    if visit.live is None and visit.draft is None:
+        return
+    if visit.responded:
+        state: SessionState | None = visit.enter(by_helper=True)
+    else:
+        visit.follow()
+        state = visit.state
+    if state is not None:
+        visit.end(state)
+        visit.leave()
+
+
+def _look(visit: Visit) -> Session | None:
+    state = visit.look()
+    if state is None:
+        return None
+    return Session(
+        id=state.session_id,
+        visitor_id=state.visitor_id,
+        started_at=state.started_at,
+        is_new=visit.is_new(state),
+        is_manual=state.is_manual,
+        is_identified=state.is_tagged,
+        user_id=visit.user_id,
+    )
+
+
+def _tell(visit: Visit, problems: list[str], where: str) -> None:
+    for problem in problems:
+        visit.host.refuse_data(f"property_{problem}", f"{where}: a property was {problem.replace('_', ' ')}")
+
+
+def _say_lost(visit: Visit) -> None:
+    if visit.refused is None:
+        visit.host.warn_once(
+            "no_session", "a helper was called where no session is and none may start; its call was dropped"
+        )
+
+
+def _manual_id(session_id: str | int) -> str:
+    if isinstance(session_id, bool) or not isinstance(session_id, str | int):
+        msg = f"start_session(): an id is str or int, not {type(session_id).__name__}"
+        raise TypeError(msg)
+    text = str(session_id)
+    if not _MANUAL_ID.fullmatch(text) or (text.isdigit() and len(text) < 10):  # noqa: PLR2004 - the rule's ten digits
+        msg = (
+            f"start_session(): {text[:120]!r} is no session id: give an integer of at least 10 digits, "
+            "or 8 to 100 of the characters A-Z, a-z, 0-9 and '-'"
+        )
+        raise ValueError(msg)
+    return text

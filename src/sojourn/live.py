@@ -1,0 +1,77 @@
+"""The sessions that this process has seen lately: what it knows before the store or the browser does. Bounded; no I/O.
+
+One `Live` follows one browser through its sessions: when a session is succeeded, the same object becomes the successor, so a
+parallel request, an open socket or a late helper call that still holds it sees the move at once.
+"""
+
+from __future__ import annotations
+
+from .core.bounded import Bounded
+from .core.session import SessionState
+
+_REMEMBERED = 10_000
+
+
+class Live:
+    """A session as this process knows it: the newest state, and its last activity to the millisecond."""
+
+    __slots__ = ("key_number", "last_seen_at", "principal_id", "recorded_at", "state")
+
+    def __init__(self, state: SessionState, key_number: int) -> None:
+        self.state = state
+        self.last_seen_at = state.last_seen_at
+        self.key_number = key_number
+        self.principal_id: str | None = None
+        """The principal last compared, in memory only, to spare a returning visitor the hash."""
+        self.recorded_at = 0
+        """When activity was last recorded: a busy socket records less often than it is heard."""
+
+    @property
+    def started_at(self) -> int:
+        return self.state.started_at
+
+    @property
+    def is_manual(self) -> bool:
+        return self.state.is_manual
+
+    def see(self, at: int) -> None:
+        """Activity; time never runs back."""
+        self.last_seen_at = max(self.last_seen_at, at)
+
+    def become(self, state: SessionState) -> None:
+        """Follow the browser into the next session."""
+        self.state = state
+        self.last_seen_at = max(state.last_seen_at, state.started_at)
+        self.principal_id = None
+        self.recorded_at = 0
+
+
+class LiveSessions:
+    """Live sessions by session key; a key that was succeeded still finds where its browser is now."""
+
+    __slots__ = ("_by_key",)
+
+    def __init__(self) -> None:
+        self._by_key: Bounded[str, Live] = Bounded(_REMEMBERED)
+
+    def find(self, key: str) -> Live | None:
+        return self._by_key.get(key)
+
+    def meet(self, state: SessionState, key_number: int) -> Live:
+        """The live session of a cookie. The newer of the two states holds: another worker may have written the cookie."""
+        live = self._by_key.get(state.key)
+        if live is None:
+            return Live(state, key_number)
+        known = live.state
+        if known is not state and known.key == state.key and state.last_seen_at >= known.last_seen_at:
+            if state.last_seen_at > known.last_seen_at or state == known:
+                live.state = state
+                live.principal_id = None
+            live.see(state.last_seen_at)
+        return live
+
+    def keep(self, live: Live) -> None:
+        self._by_key[live.state.key] = live
+
+    def forget(self) -> None:
+        self._by_key.clear()

@@ -1,0 +1,139 @@
+"""How a record joins a session row. Pure, and made so that the order of records does not change the row they end in."""
+
+from __future__ import annotations
+
+from sojourn.core.records import ACTIVITY, MANUAL, NO_FORWARD, Origin, Record, Tag
+from sojourn.core.session import RETAGGING, EndReason
+from sojourn.stores.rows import SessionRow
+
+_KEPT_ACTIVITY = 8
+"""How many of the latest activity times a row keeps. Records of one host come in order, so one would do there; of several
+hosts, more than this many would have to overtake the seal for the end to be dated at what the sealing door knew."""
+
+
+def opened(record: Record, defaults: Origin) -> SessionRow:
+    """The row that the first record of a session makes."""
+    row = SessionRow(
+        key=record.key,
+        session_id=record.session_id or record.key,
+        visitor_id=record.visitor_id,
+        is_manual=bool(record.flags & MANUAL),
+        started_at=record.started_at,
+        last_seen_at=record.started_at,
+        activity=[],
+        anchor=record.started_at,
+        previous_key=record.previous_key,
+        previous_id=record.previous_key,
+        previous_reason=record.previous_reason,
+        previous_seen_at=record.previous_seen_at,
+        no_forward=bool(record.flags & NO_FORWARD),
+    )
+    if record.origin is None:
+        row.service_name = defaults.service_name
+        row.service_version = defaults.service_version
+        row.environment = defaults.environment
+    return row
+
+
+def join_origin(row: SessionRow, origin: Origin, at: int, rid: str) -> None:
+    """Of several first requests, the earliest tells how the session began."""
+    if row.origin_rid and (row.origin_at, row.origin_rid) <= (at, rid):
+        return
+    row.origin_at, row.origin_rid = at, rid
+    row.entry_path = origin.entry_path
+    row.referrer = origin.referrer
+    row.user_agent = origin.user_agent
+    row.client_address = origin.client_address
+    row.service_name = origin.service_name
+    row.service_version = origin.service_version
+    row.environment = origin.environment
+
+
+def join_activity(row: SessionRow, at: int) -> None:
+    """Activity at this time; it moves the end unless the session was sealed by then."""
+    _note(row, at)
+    settle(row)
+
+
+def join_seal(row: SessionRow, at: int, reason: EndReason, last_seen_at: int) -> None:
+    """The session ended at `at`, by what a successor or a call knew; the earliest seal and its reason hold."""
+    _note(row, last_seen_at)
+    seal = (at, reason.value, last_seen_at)
+    if (
+        row.sealed_at is None
+        or row.sealed_reason is None
+        or seal < (row.sealed_at, row.sealed_reason.value, row.sealed_seen_at)
+    ):
+        row.sealed_at, row.sealed_reason, row.sealed_seen_at = at, reason, last_seen_at
+    settle(row)
+
+
+def settle(row: SessionRow) -> None:
+    """The last activity, from all that is known: what came at or after the seal does not count."""
+    latest = row.activity[0] if row.activity else row.started_at
+    if row.sealed_at is not None and latest >= row.sealed_at:
+        before = next((at for at in row.activity if at < row.sealed_at), row.started_at)
+        latest = max(before, min(row.sealed_seen_at, row.sealed_at))
+    row.last_seen_at = max(latest, row.started_at)
+
+
+def join_tag(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) -> bool:
+    """A user named or removed for this session. False: a second user from the same source where none should be; counted.
+
+    With splitting the first user holds (a door that knew of another would have split); without, the latest. What the app
+    said outranks what the framework said.
+    """
+    if (at, rid) >= (row.tagged_at, row.tagged_rid):
+        row.is_tagged, row.tagged_at, row.tagged_rid = tag.user_id is not None, at, rid
+    if tag.user_id is None:
+        return True
+    was_explicit = row.is_user_explicit
+    has_own = row.user_id is not None and not row.is_user_inherited
+    outranks = not has_own or _outranks(row, tag, at, rid, is_split=is_split)
+    is_other = has_own and row.user_id != tag.user_id
+    if outranks:
+        row.is_user_explicit, row.user_at, row.user_rid = tag.is_explicit, at, rid
+    if not has_own or (is_other and outranks):
+        row.user_id, row.user_name, row.user_traits = tag.user_id, tag.name, tag.traits
+        row.is_user_inherited = False
+    elif not is_other:
+        row.user_name = tag.name if tag.name is not None else row.user_name
+        row.user_traits = {**(row.user_traits or {}), **tag.traits} if tag.traits else row.user_traits
+    return not (is_other and is_split and was_explicit == tag.is_explicit)
+
+
+def inherit(row: SessionRow, previous: SessionRow) -> bool:
+    """Carry the user of the session before over, where the rules say so. True: this changed the row."""
+    if row.previous_reason not in RETAGGING or (row.user_id is not None and not row.is_user_inherited):
+        return False
+    carried = previous.user_id if previous.is_tagged else None
+    before = (row.user_id, row.user_name, row.is_tagged)
+    row.user_id = carried
+    row.user_name = previous.user_name if carried else None
+    row.user_traits = previous.user_traits if carried else None
+    row.is_user_inherited = carried is not None
+    if not row.tagged_at:
+        row.is_tagged = carried is not None
+    return before != (row.user_id, row.user_name, row.is_tagged)
+
+
+def is_activity(record: Record) -> bool:
+    return bool(record.flags & ACTIVITY)
+
+
+def _outranks(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) -> bool:
+    if tag.is_explicit != row.is_user_explicit:
+        return tag.is_explicit
+    if is_split:
+        return (at, rid) < (row.user_at, row.user_rid)
+    return (at, rid) > (row.user_at, row.user_rid)
+
+
+def _note(row: SessionRow, at: int) -> None:
+    activity = row.activity
+    if not activity or at > activity[0]:
+        activity.insert(0, at)
+    elif at not in activity:
+        activity.append(at)
+        activity.sort(reverse=True)
+    del activity[_KEPT_ACTIVITY:]

@@ -1,0 +1,112 @@
+"""What the machine tells about a journal's place: the directory, what it is mounted on, file names, and the boot."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import uuid
+from pathlib import Path
+from typing import Final
+
+MAPPABLE: Final = frozenset({"ext4", "xfs", "tmpfs", "overlay"})
+"""File systems on which bytes that were once written can be stored through a map without a fault (network and
+copy-on-write ones may run out of room at that moment, which kills the process)."""
+
+_SEGMENT_NAME: Final = re.compile(r"([0-9a-f]{32})-([0-9]{8,})\.seg")
+_LOCK_NAME: Final = re.compile(r"([0-9a-f]{32})\.lock")
+_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+
+
+def segment_name(journal: str, number: int) -> str:
+    return f"{journal}-{number:08d}.seg"
+
+
+def lock_name(journal: str) -> str:
+    return f"{journal}.lock"
+
+
+def list_journals(directory: Path) -> dict[str, list[int]]:
+    """Return the numbers of the segments of every journal, ascending; a journal may have none yet.
+
+    One listing may miss an entry that was made while it ran and still show a later one. The second one was begun after
+    the first had ended, so up to the latest segment of the first nothing is missing.
+    """
+    first, second = _list_once(directory), _list_once(directory)
+    found: dict[str, list[int]] = {}
+    for journal, numbers in second.items():
+        latest = max(first.get(journal, ()), default=-1)
+        found[journal] = sorted(number for number in numbers if number <= latest)
+    return found
+
+
+def _list_once(directory: Path) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return found
+    for name in names:
+        if match := _SEGMENT_NAME.fullmatch(name):
+            found.setdefault(match[1], set()).add(int(match[2]))
+        elif match := _LOCK_NAME.fullmatch(name):
+            found.setdefault(match[1], set())
+    return found
+
+
+def is_gone(path: Path) -> bool:
+    """Say whether the file was removed; another error is not an answer, and so not a yes."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def make_private(directory: Path) -> None:
+    """Make the directory, for us alone, or take one that nobody else can plant files in. Raises `OSError` otherwise.
+
+    A directory that exists keeps its mode: it may hold more than journals, or be the machine's temporary one.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = os.stat(directory)
+    others = 0o002 if found.st_uid == os.geteuid() else 0o022
+    if found.st_mode & others:
+        msg = "others may write to it; name a directory inside it"
+        raise PermissionError(msg)
+
+
+def may_map(directory: Path) -> bool:
+    """Say whether files in this directory may be written through a map."""
+    try:
+        # Bytes: a mount point may have any name, and the table must be readable all the same.
+        mounts = Path("/proc/self/mounts").read_bytes().decode("utf-8", "surrogateescape")
+    except OSError:
+        return False
+    return filesystem_of(os.path.realpath(directory), mounts) in MAPPABLE
+
+
+def filesystem_of(path: str, mounts: str) -> str | None:
+    """Return the type of the file system that holds an absolute path, as a mount table in `/proc` format has it."""
+    best, kind = -1, None
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields[1]).rstrip("/")
+        # Of two mounts on one point the later one covers the other.
+        if len(point) >= best and (path == point or path.startswith(f"{point}/")):
+            best, kind = len(point), fields[2]
+    return kind
+
+
+def boot_id() -> str:
+    """Return 32 hex digits that name this boot of the machine, hence the meaning of its monotonic clock."""
+    try:
+        return uuid.UUID(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()).hex
+    except (OSError, ValueError):
+        # To the minute. Two readings may differ at its edge; frames of a boot that is not the reader's own are merely
+        # taken for older, whereas one name for two boots would hide frames until the clock has caught up.
+        return f"{int((time.time() - time.monotonic()) // 60):032x}"

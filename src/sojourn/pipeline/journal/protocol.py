@@ -1,0 +1,83 @@
+"""What a journal is to others: one side that requests write to, one side that the recorder reads from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import msgspec
+
+Medium = Literal["mapped", "written", "memory"]
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One record as it lies in a journal.
+
+    `end` is the position after it and grows within a journal, as does `mono`, the machine's monotonic clock (ns) at the
+    append. `wall` is milliseconds since the epoch. `accepted` and `refused` are the running counts of the process,
+    this append included, so that the last frame of a killed process still tells how many there were.
+    """
+
+    journal: str
+    end: int
+    mono: int
+    wall: int
+    accepted: int
+    refused: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one pass found: frames in the order of the machine's clock, and whether the limit cut it short."""
+
+    frames: list[Frame]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalStats:
+    """What the owner of a journal knows about it now; `bytes_used` counts what the recorder has not yet removed."""
+
+    id: str
+    medium: Medium
+    path: str | None
+    accepted: int
+    refused: int
+    refused_by_kind: Mapping[str, int]
+    bytes_used: int
+    limit: int
+
+
+class Journal(Protocol):
+    """The writing side. Any thread of the owning process may append; `prepare` is for a background thread.
+
+    `append` never raises and never waits: False means refused, and counted under its kind. In a forked child it always
+    says False, and so must not be shared: a child opens its own. `close` is idempotent and leaves the frames.
+    """
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def owner_pid(self) -> int: ...
+    def append(self, payload: bytes, *, kind: str, essential: bool, wall: int) -> bool: ...
+    def prepare(self) -> None: ...
+    def close(self) -> None: ...
+    def stats(self) -> JournalStats: ...
+
+
+class JournalReader(Protocol):
+    """The reading side, one thread at a time. A journal that `positions` does not name is read from its beginning.
+
+    `read` gives at most `limit` frames with `mono < before` (those of an earlier boot are always older), of each
+    journal a prefix of what is unread, and removes nothing. `discard` removes what lies wholly before the positions,
+    and a dead journal that was read to its end altogether; it returns the ids of which nothing is left. An `OSError`
+    means that the directory cannot be listed now; one journal that cannot be read stops only itself.
+    """
+
+    def journals(self) -> frozenset[str]: ...
+    def read(self, positions: Mapping[str, int], *, before: int, limit: int) -> Reading: ...
+    def oldest_unread(self, positions: Mapping[str, int]) -> dict[str, int | None]: ...
+    def is_alive(self, journal: str) -> bool: ...
+    def discard(self, positions: Mapping[str, int]) -> frozenset[str]: ...

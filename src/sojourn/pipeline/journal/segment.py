@@ -1,0 +1,113 @@
+"""One segment file in its writer's hands: mapped, where that is safe, or written. The writer decides what goes where.
+
+A mapped file was first filled with real zeros by `write()`, so that a full disk is an exception there and then; a hole
+or a cut end would make it a SIGBUS later, which kills the application. So such a file is never sparse and never cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from pathlib import Path
+from typing import Final
+
+from .format import END_WORD, SEGMENT_HEADER, WORD, pack_word
+
+_ZEROS: Final = bytes(256 * 1024)
+
+
+class MappedSegment:
+    """A segment that is a part of memory: an append is a store, and the kernel keeps it when the process dies."""
+
+    __slots__ = ("map", "number", "path", "size", "words")
+    is_mapped: Final = True
+
+    def __init__(self, path: Path, number: int, header: bytes, size: int) -> None:
+        self.path, self.number, self.size = path, number, size
+        fd = _create(path)
+        try:
+            left = size
+            while left:
+                left -= os.write(fd, _ZEROS[:left])
+            os.pwrite(fd, header, 0)  # last: a segment without header is one that is not ready
+            self.map = mmap.mmap(fd, size)
+        except BaseException:
+            os.unlink(path)
+            raise
+        finally:
+            os.close(fd)  # the map has a descriptor of its own
+        self.words = memoryview(self.map).cast("Q")
+
+    def write(self, offset: int, word: int, body: bytes) -> None:
+        self.map[offset + WORD : offset + WORD + len(body)] = body
+        self.words[offset >> 3] = word
+
+    def holds(self, offset: int, end: int) -> bool:
+        """Say whether the frame at `offset` was written (a signal handler may have raised just after it)."""
+        return self.words[offset >> 3] != 0
+
+    def cut(self, offset: int) -> None:
+        """Do nothing: what has no word is no frame."""
+
+    def finish(self, offset: int) -> None:
+        """Say to readers that no frame follows."""
+        if offset + WORD <= self.size:
+            self.words[offset >> 3] = END_WORD
+
+    def sync(self) -> None:
+        self.map.flush()
+
+    def close(self) -> None:
+        self.words.release()
+        self.map.close()
+
+
+class WrittenSegment:
+    """A segment that grows by `write()`: each append is a system call, and a full disk an exception."""
+
+    __slots__ = ("_fd", "number", "path", "size")
+    is_mapped: Final = False
+
+    def __init__(self, path: Path, number: int, header: bytes, size: int) -> None:
+        self.path, self.number, self.size = path, number, size
+        self._fd = _create(path)
+        try:
+            if os.pwrite(self._fd, header, 0) != SEGMENT_HEADER:
+                raise OSError("no room for the header of a segment")
+        except BaseException:
+            os.close(self._fd)
+            os.unlink(path)
+            raise
+
+    def write(self, offset: int, word: int, body: bytes) -> None:
+        frame = pack_word(word) + body
+        if os.pwrite(self._fd, frame, offset) != len(frame):
+            raise OSError("no room for a frame")
+
+    def holds(self, offset: int, end: int) -> bool:
+        """Say whether the frame from `offset` to `end` was written."""
+        return os.fstat(self._fd).st_size >= end
+
+    def cut(self, offset: int) -> None:
+        """Take back what was written of a frame that did not fit (safe: this file is never mapped)."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, offset)
+
+    def finish(self, offset: int) -> None:
+        """Say to readers that no frame follows."""
+        if offset + WORD <= self.size and os.pwrite(self._fd, pack_word(END_WORD), offset) != WORD:
+            raise OSError("no room for the end of a segment")
+
+    def sync(self) -> None:
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+Segment = MappedSegment | WrittenSegment
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,0 +1,229 @@
+"""The recorder: journals in, one store transaction out, again and again. One per journal directory and store, by lease.
+
+A record has its effect exactly once, because the journals' positions move in the transaction that carries the effect, and
+only from where they were. It also sweeps, in the same thread, so that rows have one writer.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from threading import RLock
+from typing import Final
+
+import msgspec
+
+from sojourn.core.records import Origin, Record
+from sojourn.core.session import Rules
+from sojourn.stores.protocol import Batch, Mark, PositionMoved, RecordStore
+
+from sojourn.stores.rows import SessionRow
+
+from .fold import Folded, Numbered, also_needed, fold, own_keys, sweep
+from .journal import Frame, JournalReader
+
+log = logging.getLogger("sojourn")
+
+BATCH: Final = 500
+_SLICE: Final = 64
+"""Records folded before other threads get the interpreter: about half a millisecond."""
+_HEARD_OF_MS: Final = 120_000
+_DISCARD_EVERY: Final = 20
+
+
+class Recorder:
+    """Applies what journals hold. Called by one thread at a time (a lock sees to it); blocks."""
+
+    def __init__(
+        self,
+        store: RecordStore,
+        reader: JournalReader,
+        *,
+        rules: Rules,
+        service: Origin,
+        sweep_interval: int,
+        sweep_grace: int,
+        max_age: int,
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._rules = rules
+        self._service = service
+        self._sweep_interval = sweep_interval
+        self._sweep_grace = sweep_grace
+        self._max_age = max_age
+        self._marks: dict[str, Mark] | None = None
+        self._marked_at = 0
+        self._steps = 0
+        self._lock = RLock()
+        self._decoder = msgspec.msgpack.Decoder(Record)
+
+    def step(self, now: int) -> tuple[int, bool]:
+        """Apply one batch of what was appended before this moment: (records applied, whether there is more)."""
+        with self._lock:
+            marks = self._known_marks()
+            positions = {journal: mark.position for journal, mark in marks.items()}
+            reading = self._reader.read(positions, before=time.monotonic_ns(), limit=BATCH)
+            until = reading.frames[-1].wall if reading.more and reading.frames else now
+            if reading.frames or now - self._marked_at >= self._sweep_interval:
+                try:
+                    self._apply(reading.frames, marks, min(until, now), now)
+                except PositionMoved:
+                    self._marks = None
+                    return 0, True
+            self._steps += 1
+            if self._steps % _DISCARD_EVERY == 0 or not reading.more:
+                self._discard()
+            return len(reading.frames), reading.more
+
+    def sweep(self, now: int) -> int:
+        """End what is over, as of what is recorded: how many sessions."""
+        with self._lock:
+            known = self._store.recorded_until(now=now, silent_after=_HEARD_OF_MS)
+            as_of = min(now, now if known is None else known) - self._sweep_grace
+            ended = 0
+            while True:
+                with self._store.recording() as transaction:
+                    found = transaction.silent(
+                        seen_before=as_of - self._rules.idle_timeout,
+                        started_before=_before(as_of, self._rules.max_duration),
+                        manual_seen_before=_before(as_of, self._rules.manual_max_silence),
+                        limit=BATCH,
+                    )
+                    out = sweep(found.rows.values(), self._rules, as_of=as_of)
+                    if out.changed:
+                        transaction.save(_batch(out))
+                ended += len(out.changed)
+                if len(out.changed) < BATCH:
+                    return ended
+
+    def position(self, journal: str) -> int:
+        """How far this journal is applied, as the store says."""
+        mark = self._store.marks().get(journal)
+        return 0 if mark is None else mark.position
+
+    def forget(self) -> None:
+        """Somebody else has recorded since: read the positions anew."""
+        with self._lock:
+            self._marks = None
+
+    def _known_marks(self) -> dict[str, Mark]:
+        if self._marks is None:
+            self._marks = self._store.marks()
+        return self._marks
+
+    def _apply(self, frames: Sequence[Frame], marks: dict[str, Mark], until: int, now: int) -> None:
+        totals: dict[str, dict[str, int]] = {}
+        positions: dict[str, int] = {}
+        counts: Counter[str] = Counter()
+        records: list[Numbered] = []
+        for start in range(0, len(frames), _SLICE):
+            self._decode(frames[start : start + _SLICE], records, totals, positions, counts, now)
+            time.sleep(0)
+        with self._store.recording() as transaction:
+            out = Folded({})
+            if records:
+                loaded = transaction.load(own_keys(records))
+                needed = also_needed(records, loaded.rows)
+                rows, unread = loaded.rows, loaded.unread
+                if needed.keys or needed.successors_of:
+                    more = transaction.load(needed.keys, successors_of=needed.successors_of)
+                    rows = {**more.rows, **rows}
+                    unread |= more.unread
+                out = self._folded(records, rows, unread)
+            out.counts.update(counts)
+            out.counts["records.recorded"] += len(frames)
+            changed = self._moved(marks, positions, totals, out.counts, until)
+            transaction.save(_batch(out, changed))
+        for mark, _ in changed:
+            marks[mark.journal] = mark
+        self._marked_at = now
+
+    def _decode(
+        self,
+        frames: Sequence[Frame],
+        records: list[Numbered],
+        totals: dict[str, dict[str, int]],
+        positions: dict[str, int],
+        counts: Counter[str],
+        now: int,
+    ) -> None:
+        for frame in frames:
+            positions[frame.journal] = frame.end
+            known = totals.setdefault(frame.journal, {})
+            known["records.accepted"], known["records.refused"] = frame.accepted, frame.refused
+            if now - frame.wall >= self._max_age:
+                counts["records.too_old"] += 1
+                continue
+            try:
+                record = self._decoder.decode(frame.payload)
+            except msgspec.MsgspecError:
+                counts["records.undecodable"] += 1
+                continue
+            if record.counters:
+                known.update({f"ignored.{reason}": total for reason, total in record.counters.items()})
+            if not record.key:
+                continue
+            if record.at - now > self._rules.max_clock_lead:
+                record = msgspec.structs.replace(record, at=now, started_at=min(record.started_at, now))
+            records.append(Numbered(f"{frame.journal}:{frame.end:016x}", record))
+
+    def _folded(self, records: Sequence[Numbered], rows: dict[str, SessionRow], unread: frozenset[str]) -> Folded:
+        whole: Folded | None = None
+        for start in range(0, len(records), _SLICE):
+            part = fold(records[start : start + _SLICE], rows, self._rules, defaults=self._service, unread=unread)
+            if whole is None:
+                whole = part
+            else:
+                whole.changed |= part.changed
+                whole.events += part.events
+                whole.withdrawn += part.withdrawn
+                whole.counts.update(part.counts)
+            time.sleep(0)
+        return whole if whole is not None else Folded({})
+
+    def _moved(
+        self,
+        marks: Mapping[str, Mark],
+        positions: Mapping[str, int],
+        totals: Mapping[str, Mapping[str, int]],
+        counts: Counter[str],
+        until: int,
+    ) -> list[tuple[Mark, int]]:
+        """The new marks with the positions they start from; what the processes' totals grew by goes to the counters."""
+        moved: list[tuple[Mark, int]] = []
+        for journal in self._reader.journals() | positions.keys():
+            old = marks.get(journal) or Mark(journal=journal, position=0, recorded_until=0)
+            told = totals.get(journal, {})
+            for name, total in told.items():
+                grown = total - old.totals.get(name, 0)
+                if grown:
+                    counts[name] += grown
+            position = positions.get(journal, old.position)
+            mark = Mark(journal=journal, position=position, recorded_until=until, totals={**old.totals, **told})
+            moved.append((mark, old.position))
+        return moved
+
+    def _discard(self) -> None:
+        marks = self._known_marks()
+        gone = self._reader.discard({journal: mark.position for journal, mark in marks.items()})
+        if gone:
+            self._store.forget_journals(gone)
+            for journal in gone:
+                marks.pop(journal, None)
+
+
+def _batch(out: Folded, marks: Sequence[tuple[Mark, int]] = ()) -> Batch:
+    return Batch(
+        rows=[out.rows[key] for key in out.changed],
+        events=out.events,
+        withdrawn=out.withdrawn,
+        counts=out.counts,
+        marks=marks,
+    )
+
+
+def _before(as_of: int, limit: int | None) -> int | None:
+    return None if limit is None else as_of - limit

@@ -1,0 +1,315 @@
+"""The background of one process: its journal, the recorder if it is elected, a courier per backend, and their threads.
+
+It belongs to the pid that made it; after a fork the engine makes another and never touches this one again. With a manual
+clock no thread runs, and `flush` and `sweep` do the same work inline.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event as Signal
+from threading import Thread
+from typing import Final
+
+from sojourn.backends.protocol import Backend
+from sojourn.clock import Clock
+from sojourn.stores.protocol import Store
+
+from .courier import LEASE_MS, Courier
+from .journal import FileJournal, Journal, JournalDirectory, JournalReader, MemoryJournal, open_journal
+from .recorder import Recorder
+
+log = logging.getLogger("sojourn")
+
+_IDLE_S: Final = 0.1
+_KEEP_S: Final = 0.25
+_ELECTION_S: Final = 1.0
+_RETRY_S: Final = 1.0
+_EXPIRE_EVERY_S: Final = 3600.0
+_EXPIRE_ROWS: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlushReport:
+    """What a flush did: records applied and events delivered by it, events still `waiting`, and whether all that was due is `done`."""
+
+    recorded: int
+    delivered: int
+    waiting: int
+    done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a runtime is to run; durations in milliseconds."""
+
+    directory: Path | None
+    journal_limit: int
+    journal_fsync: bool
+    records: bool
+    """Whether this process may be elected to record and to deliver (`deliver="worker"`: it may not)."""
+    sweep_interval: int
+    sweep_grace: int
+    retention: int
+
+
+class Runtime:
+    """Made on first use, by the process that uses it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        store: Store,
+        backends: Sequence[Backend],
+        clock: Clock,
+        recorder: Callable[[JournalReader], Recorder],
+        keep: Callable[[Runtime], None],
+    ) -> None:
+        self.pid = os.getpid()
+        self._plan = plan
+        self._store = store
+        self._clock = clock
+        self._keep = keep
+        self.journal: FileJournal | MemoryJournal = open_journal(
+            plan.directory, limit=plan.journal_limit, fsync=plan.journal_fsync
+        )
+        self._reader: JournalReader
+        if isinstance(self.journal, MemoryJournal):
+            self._reader, place = self.journal, self.journal.id
+        else:
+            self._reader, place = JournalDirectory(plan.directory or Path()), "journals"
+        self._lease_name = f"recorder:{place}"
+        self.recorder = recorder(self._reader)
+        self.couriers = [
+            Courier(backend, store, holder=self.journal.id, now=clock.now, dead_holders=self._dead_holders)
+            for backend in backends
+        ]
+        self._stop = Signal()
+        self._threads: list[Thread] = []
+        self._is_ready = False
+        self.is_recorder = False
+        self.faults = 0
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the threads; with a manual clock there are none."""
+        if self._clock.is_manual or self._threads:
+            return
+        work: list[tuple[str, Callable[[], float]]] = [("keeper", self._keeper_step)]
+        if self._plan.records:
+            work.append(("recorder", self._recorder_step))
+            work += [(f"courier-{courier.backend.name}", self._courier_work(courier)) for courier in self.couriers]
+        for name, step in work:
+            thread = Thread(target=self._loop, args=(step,), name=f"sojourn-{name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def close(self, timeout: float) -> None:
+        """Stop, give the leases back, release every file. What is on disk stays for whoever comes next."""
+        deadline = time.monotonic() + timeout
+        self._keep(self)
+        if isinstance(self.journal, MemoryJournal) or self.is_recorder:
+            self._last_pass(deadline)
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for courier in self.couriers:
+            courier.release()
+            courier.backend.close()  # ends a call that still hangs
+        for thread in self._threads:
+            thread.join(1.0)
+        self.journal.close()
+        if self._is_ready:
+            self._quietly(lambda: self._store.release(self.journal.id))
+        if isinstance(self._reader, JournalDirectory):
+            self._reader.close()
+
+    # --- on demand -----------------------------------------------------------------------------------------------
+
+    def flush(self, timeout: float) -> FlushReport:
+        """Apply this process's records, deliver what is due. Never sweeps, never waits for a retry time."""
+        deadline = time.monotonic() + timeout
+        self._keep(self)
+        self._ready()
+        recorded, is_recorded = self._apply_own(deadline)
+        delivered, waiting, is_delivered = self._deliver_due(deadline)
+        if self._clock.is_manual:
+            self._give_back()
+        return FlushReport(recorded=recorded, delivered=delivered, waiting=waiting, done=is_recorded and is_delivered)
+
+    def sweep(self) -> int:
+        """Apply the journal, end what is over: how many sessions."""
+        self._keep(self)
+        self._ready()
+        self._apply_own(time.monotonic() + 60.0)
+        self.recorder.forget()
+        ended = self.recorder.sweep(self._clock.now())
+        self._expire()
+        return ended
+
+    # --- steps of the threads, each returns how long to rest ------------------------------------------------------
+
+    def _loop(self, step: Callable[[], float]) -> None:
+        while not self._stop.is_set():
+            try:
+                rest = step()
+            except Exception as error:  # noqa: BLE001 - the worker's guard: the store may be away; it will be back
+                self.faults += 1
+                rest = _RETRY_S
+                if self.faults in {1, 10, 100} or self.faults % 1000 == 0:
+                    log.warning(
+                        "Sojourn's %s failed and goes on trying (%d so far): %s",
+                        getattr(step, "__name__", "worker"),
+                        self.faults,
+                        error,
+                    )
+            self._stop.wait(rest)
+
+    def _keeper_step(self) -> float:
+        self.journal.prepare()
+        self._keep(self)
+        return _KEEP_S
+
+    def _recorder_step(self) -> float:
+        self._ready()
+        now = self._clock.now()
+        if not self._elected(now):
+            return _ELECTION_S
+        _, is_more = self.recorder.step(now)
+        if is_more:
+            return 0.0
+        tick = self._clock.monotonic()
+        if tick - self._swept_at >= self._plan.sweep_interval / 1000:
+            self._swept_at = tick
+            self.recorder.sweep(now)
+            if tick - self._expired_at >= _EXPIRE_EVERY_S:
+                self._expired_at = tick
+                self._expire()
+        return _IDLE_S
+
+    _swept_at = 0.0
+    _expired_at = 0.0
+    _elected_until = 0
+
+    def _courier_work(self, courier: Courier) -> Callable[[], float]:
+        def deliver() -> float:
+            self._ready()
+            return _IDLE_S * 2 if courier.step().is_idle else 0.0
+
+        return deliver
+
+    # --- inner ---------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> None:
+        """Open the store and register the backends, once; raises `StoreError` while that cannot be."""
+        if not self._is_ready:
+            self._store.open()
+            self._store.register([courier.backend.name for courier in self.couriers], now=self._clock.now())
+            self._is_ready = True
+
+    def _elected(self, now: int) -> bool:
+        """Whether the lease is ours; renewed at half its time."""
+        if self.is_recorder and self._elected_until - now > LEASE_MS // 2:
+            return True
+        lease = self._store.acquire(
+            self._lease_name,
+            self.journal.id,
+            now=now,
+            until=now + LEASE_MS,
+            dead=self._dead_holders(self._lease_name),
+        )
+        if lease is not None and not self.is_recorder:
+            self.recorder.forget()
+        self.is_recorder = lease is not None
+        self._elected_until = now + LEASE_MS if lease is not None else 0
+        return self.is_recorder
+
+    def _dead_holders(self, lease_name: str) -> frozenset[str]:
+        """The holder of this lease, if it is a process of this host that is gone."""
+        held = self._store.holder(lease_name)
+        if held is None or held.holder == self.journal.id or isinstance(self.journal, MemoryJournal):
+            return frozenset()
+        known = held.holder in self._reader.journals() or held.holder in self._store.marks()
+        return frozenset({held.holder}) if known and not self._reader.is_alive(held.holder) else frozenset()
+
+    def _apply_own(self, deadline: float) -> tuple[int, bool]:
+        """Bring all that this process appended so far into the store, ourselves or by whoever is elected."""
+        wanted = self.journal.stats().accepted
+        recorded = 0
+        if wanted == 0 and not self._plan.records:
+            return 0, True
+        while True:
+            if self._elected(self._clock.now()):
+                applied, is_more = self.recorder.step(self._clock.now())
+                recorded += applied
+                if not is_more:
+                    return recorded, True
+            elif self._is_passed(wanted):
+                return recorded, True
+            else:
+                time.sleep(0.01)
+            if time.monotonic() >= deadline:
+                return recorded, False
+
+    def _is_passed(self, accepted: int) -> bool:
+        mark = self._store.marks().get(self.journal.id)
+        return accepted == 0 or (mark is not None and mark.totals.get("records.accepted", 0) >= accepted)
+
+    def _deliver_due(self, deadline: float) -> tuple[int, int, bool]:
+        delivered, waiting, is_done = 0, 0, True
+        head = self._store.head()
+        for courier in self.couriers:
+            name = courier.backend.name
+            while True:
+                step = courier.step()
+                delivered += step.delivered
+                if not step.is_idle:
+                    continue
+                state = self._store.backend(name)
+                if step.retry_at is not None or state.cursor >= head or time.monotonic() >= deadline:
+                    break
+                if self._clock.is_manual:
+                    break
+                time.sleep(0.01)
+            state = self._store.backend(name)
+            waiting += state.backlog
+            is_done = is_done and (state.cursor >= head or step.retry_at is not None)
+        return delivered, waiting, is_done
+
+    def _last_pass(self, deadline: float) -> None:
+        """What is in memory is lost with the process; what is on disk is ours to finish if we are the recorder."""
+
+        def finish() -> None:
+            self._ready()
+            if isinstance(self.journal, MemoryJournal):
+                self.flush(max(0.0, deadline - time.monotonic()))
+            else:
+                self._apply_own(deadline)
+
+        if self.journal.stats().accepted or self._is_ready:
+            self._quietly(finish)
+
+    def _give_back(self) -> None:
+        self._store.release(self.journal.id)
+        self.is_recorder, self._elected_until = False, 0
+        for courier in self.couriers:
+            courier.release()
+
+    def _expire(self) -> None:
+        now = self._clock.now()
+        while self._store.expire(older_than=now - self._plan.retention, limit=_EXPIRE_ROWS, now=now) >= _EXPIRE_ROWS:
+            if self._stop.is_set():
+                return
+
+    def _quietly(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - at the end there is nobody left to tell but the log
+            log.warning("Sojourn could not finish its last work, and left it in the journal: %s", error)

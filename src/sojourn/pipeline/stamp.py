@@ -1,0 +1,113 @@
+"""Events of a session row: the one place where an event gets its id and its attributes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sojourn.core import events
+from sojourn.core.events import Event, Scalar
+from sojourn.core.ids import event_id
+from sojourn.core.records import Tag
+from sojourn.core.session import LINKING
+from sojourn.stores.rows import SessionRow
+
+
+def start(row: SessionRow, *, is_inferred: bool) -> Event:
+    """`session.start`. Inferred: its first record never came, and what is known comes from a later one."""
+    attributes: dict[str, Scalar] = {}
+    for name, value in (
+        ("url.path", row.entry_path),
+        ("http.request.header.referer", row.referrer),
+        ("user_agent.original", row.user_agent),
+        ("client.address", row.client_address),
+    ):
+        if value is not None:
+            attributes[name] = value
+    if is_inferred:
+        attributes["session.start_inferred"] = True
+    return _event(row, events.SESSION_START, row.started_at, attributes, event_id(row.key, events.SESSION_START))
+
+
+def heartbeat(row: SessionRow, at: int, slot: int) -> Event:
+    """`session.heartbeat` of a slot."""
+    attributes: dict[str, Scalar] = {"session.duration_ms": max(0, at - row.started_at)}
+    return _event(row, events.SESSION_HEARTBEAT, at, attributes, event_id(row.key, events.SESSION_HEARTBEAT, str(slot)))
+
+
+def end(row: SessionRow) -> Event:
+    """`session.end`, dated at the last activity."""
+    if row.end_reason is None:
+        msg = "an open session has no end"
+        raise ValueError(msg)
+    attributes: dict[str, Scalar] = {
+        "session.end_reason": row.end_reason.value,
+        "session.duration_ms": max(0, row.last_seen_at - row.started_at),
+        "session.requests": row.requests,
+        "session.page_views": row.page_views,
+    }
+    if row.end_revision:
+        attributes["session.end_revision"] = row.end_revision
+    at = max(row.last_seen_at, row.started_at)
+    return _event(row, events.SESSION_END, at, attributes, end_id(row))
+
+
+def end_id(row: SessionRow) -> str:
+    """The id of the end of this revision."""
+    return event_id(row.key, events.SESSION_END, str(row.end_revision))
+
+
+def identify(row: SessionRow, at: int, tag: Tag) -> Event:
+    """`user.identify`: the user just named, or, without `user.id`, that the tag was removed."""
+    attributes: dict[str, Scalar] = {}
+    if tag.name is not None:
+        attributes["user.name"] = tag.name
+    for key, value in (tag.traits or {}).items():
+        attributes[f"user.traits.{key}"] = value
+    own_id = event_id(row.key, events.USER_IDENTIFY, tag.user_id or "", tag.before)
+    return _event(row, events.USER_IDENTIFY, at, attributes, own_id, user_id=tag.user_id, has_user=True)
+
+
+def told(row: SessionRow, name: str, at: int, attributes: Mapping[str, Scalar] | None, own_id: str) -> Event:
+    """An event that a record carried."""
+    return _event(row, name, at, attributes or {}, own_id)
+
+
+def _event(
+    row: SessionRow,
+    name: str,
+    at: int,
+    own: Mapping[str, Scalar],
+    own_id: str,
+    *,
+    user_id: str | None = None,
+    has_user: bool = False,
+) -> Event:
+    user = user_id if has_user else row.user_id if row.is_tagged else None
+    attributes: dict[str, Scalar] = {"session.id": row.session_id, "visitor.id": row.visitor_id}
+    previous = row.previous_id if row.previous_reason in LINKING else None
+    if previous is not None:
+        attributes["session.previous_id"] = previous
+    if user is not None:
+        attributes["user.id"] = user
+    if row.service_name is not None:
+        attributes["service.name"] = row.service_name
+    if row.service_version is not None:
+        attributes["service.version"] = row.service_version
+    if row.environment is not None:
+        attributes["deployment.environment.name"] = row.environment
+    if not row.is_open and name != events.SESSION_END:
+        attributes["session.late"] = True
+    attributes.update(own)
+    return Event(
+        id=own_id,
+        name=name,
+        time=at,
+        session_id=row.session_id,
+        session_key=row.key,
+        session_started_at=row.started_at,
+        visitor_id=row.visitor_id,
+        is_manual=row.is_manual,
+        previous_id=previous,
+        user_id=user,
+        attributes=attributes,
+    )

@@ -1,0 +1,11 @@
+"""The settings of Sojourn: one frozen object, checked when it is built. Opens nothing; knows no store or backend."""
+
+from __future__ import annotations
+
+from sojourn.core.properties import Property
+
+from ._settings import Settings
+from ._table import Setting
+from ._web import DEFAULT_EXCLUDE
+
+__all__ = ["DEFAULT_EXCLUDE", "Property", "Setting", "Settings"]

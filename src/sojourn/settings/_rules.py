@@ -1,0 +1,109 @@
+"""What settings must be to each other. A table: the setting that is named, what must hold, and the fix if not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from sojourn.core.properties import MAX_DECLARED
+
+from ._quantities import format_duration
+from ._secrets import short_text, too_short
+
+if TYPE_CHECKING:
+    from ._settings import Settings
+
+SMALLEST_JOURNAL: Final = 8 * 1024**2
+"""Two segments: one in use, one spare."""
+
+LONGEST_COOKIE: Final = timedelta(days=400)
+"""Where browsers cap a cookie's age; a longer one would promise what they do not keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    name: str
+    holds: Callable[[Settings], bool]
+    fix: Callable[[Settings], str]
+
+
+def _fits(limit: timedelta | None, span: timedelta) -> bool:
+    return limit is None or span <= limit
+
+
+def _is_exceeded(limit: timedelta | None, span: timedelta) -> bool:
+    return limit is None or span > limit
+
+
+def _text(span: timedelta | None) -> str:
+    return "none" if span is None else format_duration(span)
+
+
+RULES: Final = (
+    Rule(
+        "secret_key",
+        lambda s: not (s.enabled and too_short(s.secret_key)),
+        lambda s: short_text(),
+    ),
+    Rule(
+        "idle_timeout",
+        lambda s: _fits(s.max_duration, s.idle_timeout),
+        lambda s: f"it must be at most max_duration, which is {_text(s.max_duration)}; lower it, or raise max_duration",
+    ),
+    Rule(
+        "retention",
+        lambda s: _is_exceeded(s.max_duration, s.retention),
+        lambda s: f"it must be longer than max_duration, which is {_text(s.max_duration)}; raise it",
+    ),
+    Rule(
+        "retention",
+        lambda s: _is_exceeded(s.manual_max_silence, s.retention),
+        lambda s: f"it must be longer than manual_max_silence, which is {_text(s.manual_max_silence)}; raise it",
+    ),
+    Rule(
+        "retention",
+        lambda s: s.retention > s.idle_timeout,
+        lambda s: f"it must be longer than idle_timeout, which is {_text(s.idle_timeout)}; raise it",
+    ),
+    Rule(
+        "journal_max_age",
+        lambda s: s.journal_max_age < s.retention,
+        lambda s: (
+            f"it must be shorter than retention, which is {_text(s.retention)}, or deleted ids come back; lower it"
+        ),
+    ),
+    Rule(
+        "journal_limit",
+        lambda s: s.journal_limit >= SMALLEST_JOURNAL,
+        lambda s: "it must be at least 8MiB, which is one segment in use and one spare",
+    ),
+    Rule(
+        "outbox_max",
+        lambda s: s.outbox_max != 0,
+        lambda s: "it must be above 0; None sets no bound",
+    ),
+    Rule(
+        "cookie_max_age",
+        lambda s: s.cookie_max_age <= LONGEST_COOKIE,
+        lambda s: "browsers keep no cookie for longer than 400d; lower it",
+    ),
+    Rule(
+        "cookie_samesite",
+        lambda s: s.cookie_samesite != "none" or s.cookie_secure is not False,
+        lambda s: (
+            'browsers drop such a cookie unless it is secure; set cookie_secure to "auto" or True, or choose "lax"'
+        ),
+    ),
+    Rule(
+        "user_hash_key",
+        lambda s: not s.hash_user_ids or s.user_hash_key is not None,
+        lambda s: "hash_user_ids needs a key of its own, which is never changed; make one with `sojourn secret`",
+    ),
+    Rule(
+        "session_properties",
+        lambda s: len(s.session_properties or ()) + len(s.event_properties or ()) <= MAX_DECLARED,
+        lambda s: f"session_properties and event_properties together may declare at most {MAX_DECLARED}; drop some",
+    ),
+)

@@ -1,0 +1,90 @@
+"""Keys: how they are given, how long they must be, and what to say when there is none. Never shows one."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+SHORTEST: Final = 16
+"""Bytes. Below this a key can be guessed offline from one cookie."""
+
+
+class ShortKey(bytes):
+    """A key below the minimum that a framework's debug or testing mode lets pass."""
+
+    __slots__ = ()
+
+
+def hide(value: object) -> str:
+    return "<missing>" if value is None or value == () else "<hidden>"
+
+
+def parse_keys(value: object) -> tuple[bytes, ...]:
+    """Read one key, or keys from oldest to newest. Length is judged by `too_short`, when it is known who asks."""
+    if value is None:
+        return ()
+    keys = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else (value,)
+    return tuple(_as_bytes(key) for key in keys)
+
+
+def parse_hash_key(value: object) -> bytes:
+    key = _as_bytes(value)
+    if len(key) < SHORTEST:
+        msg = f"it needs at least {SHORTEST} bytes; here is a new one: {new_key()}"
+        raise ValueError(msg)
+    return key
+
+
+def _as_bytes(value: object) -> bytes:
+    if isinstance(value, str):
+        try:
+            value = value.encode()
+        except UnicodeEncodeError:
+            msg = "a key must be valid text or bytes"
+            raise ValueError(msg) from None
+    if not isinstance(value, bytes):
+        msg = "give text or bytes, or a list of them from the oldest key to the newest (the last one signs)"
+        raise ValueError(msg)
+    if not value:
+        msg = f"a key must not be empty; here is a new one: {new_key()}"
+        raise ValueError(msg)
+    return value
+
+
+def split_keys(text: str) -> object:
+    return tuple(key for part in text.split(",") if (key := part.strip()))
+
+
+def leniently(value: object) -> object:
+    """Mark the short ones among keys, so that they pass. What is no key stays as it is, for `parse_keys` to refuse."""
+    if isinstance(value, str | bytes):
+        return _marked(value)
+    return tuple(_marked(key) for key in value) if isinstance(value, Sequence) else value
+
+
+def _marked(key: object) -> object:
+    raw = key.encode(errors="replace") if isinstance(key, str) else key
+    return ShortKey(raw) if isinstance(raw, bytes) and 0 < len(raw) < SHORTEST else key
+
+
+def too_short(keys: Iterable[bytes]) -> bool:
+    return any(len(key) < SHORTEST and not isinstance(key, ShortKey) for key in keys)
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def missing_text() -> str:
+    return (
+        "secret_key is missing; it signs the cookie that carries a visitor's session. Here is a new one:\n\n"
+        f"    SOJOURN_SECRET_KEY={new_key()}\n\n"
+        "Put that line into the environment of every process of this app (the same key in all of them, and not into "
+        'version control), or pass it on: Settings(secret_key=...), or app.config["SOJOURN_SECRET_KEY"] in Flask. '
+        "SOJOURN_ENABLED=0 turns Sojourn off and needs no key."
+    )
+
+
+def short_text() -> str:
+    return f"every key needs at least {SHORTEST} bytes, also the old ones of a list; here is a new one: {new_key()}"

@@ -1,0 +1,221 @@
+"""`Settings`: every setting in one row, with its type, kind and default. Says what may be set, not what it does."""
+
+# ruff: noqa: RUF009 - `setting()` returns a `dataclasses.field()`: a declaration, not a shared mutable default
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import urllib.parse
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from sojourn.core.events import Event
+from sojourn.core.properties import Property
+from sojourn.errors import SettingsError
+
+from . import _kinds as kinds
+from . import _objects as objects
+from . import _places as places
+from . import _secrets as secrets
+from . import _web as web
+from ._rules import RULES
+from ._sources import arguments, from_environ
+from ._table import Converted, Setting, setting
+
+Flag = Converted[bool | str, bool]
+Span = Converted[float | str | timedelta, timedelta]
+SpanOrNone = Converted[float | str | timedelta | None, timedelta | None]
+Text = Converted[str | None, str | None]
+Folder = Converted[str | os.PathLike[str] | None, Path | None]
+Patterns = Converted[str | Iterable[str] | None, tuple[str, ...]]
+Declared = Converted[Mapping[str, Property] | str | None, Mapping[str, Property] | None]
+Hook = Converted[Callable[..., Any] | str | None, Callable[..., Any] | None]
+Scrub = Converted[Callable[[Event], Event | None] | str | None, Callable[[Event], Event | None] | None]
+Signal = Literal["ignore", "no_forward", "anonymous", "off"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Settings:
+    """All settings, checked when built; `SettingsError` names the setting, the value and the fix.
+
+    What is given may be text, as in the environment; what is read has one type. Building opens and creates nothing.
+    """
+
+    secret_key: Converted[str | bytes | Sequence[str | bytes] | None, tuple[bytes, ...]] = setting(
+        kinds.SECRETS, None, hidden=True
+    )
+    enabled: Flag = setting(kinds.FLAG, True)
+
+    idle_timeout: Span = setting(kinds.SPAN, timedelta(minutes=30))
+    max_duration: SpanOrNone = setting(kinds.optional(kinds.SPAN), timedelta(hours=24))
+    heartbeat_interval: SpanOrNone = setting(kinds.optional(kinds.SPAN), timedelta(seconds=60))
+    manual_max_silence: SpanOrNone = setting(kinds.optional(kinds.SPAN), timedelta(hours=24))
+    automatic: Flag = setting(kinds.FLAG, True)
+    session_starts: Converted[str, Literal["navigation", "any"]] = setting(
+        kinds.choice("navigation", "any"), "navigation"
+    )
+    on_user_change: Converted[str, Literal["split", "keep"]] = setting(kinds.choice("split", "keep"), "split")
+    presence: Converted[str, Literal["activity", "open"]] = setting(kinds.choice("activity", "open"), "activity")
+
+    store: Converted[object, object] = setting(objects.STORE, "sqlite:///sojourn.db", hashed=False)
+    backends: Converted[str | Iterable[object] | None, tuple[object, ...]] = setting(objects.BACKENDS, (), hashed=False)
+    base_dir: Folder = setting(objects.FOLDER, None)
+
+    journal_dir: Folder = setting(objects.FOLDER, None)
+    journal_limit: Converted[int | str, int] = setting(kinds.SIZE, 64 * 1024**2)
+    journal_max_age: Span = setting(kinds.SPAN, timedelta(days=7))
+    journal_fsync: Flag = setting(kinds.FLAG, False)
+    outbox_max: Converted[int | str | None, int | None] = setting(kinds.optional(kinds.SIZE), None)
+    deliver: Converted[str, Literal["auto", "worker"]] = setting(kinds.choice("auto", "worker"), "auto")
+
+    retention: Span = setting(kinds.SPAN, timedelta(days=395))
+    sweep_interval: Span = setting(kinds.SPAN, timedelta(seconds=15))
+    sweep_grace: Span = setting(kinds.SPAN_OR_ZERO, timedelta(seconds=30))
+    shutdown_timeout: Span = setting(kinds.SPAN_OR_ZERO, timedelta(seconds=2))
+    max_clock_lead: Span = setting(kinds.SPAN_OR_ZERO, timedelta(hours=24))
+
+    cookie_name: Converted[str, str] = setting(web.COOKIE_NAME, "sojourn")
+    cookie_domain: Text = setting(web.DOMAIN, None)
+    cookie_path: Converted[str, str] = setting(web.COOKIE_PATH, "/")
+    cookie_samesite: Converted[str, Literal["lax", "strict", "none"]] = setting(
+        kinds.choice("lax", "strict", "none"), "lax"
+    )
+    cookie_secure: Converted[bool | str, Literal["auto"] | bool] = setting(kinds.SECURE, "auto")
+    cookie_max_age: Span = setting(kinds.SPAN, timedelta(days=395))
+    visitor_cookie: Converted[str, Literal["persistent", "session"]] = setting(
+        kinds.choice("persistent", "session"), "persistent"
+    )
+    cache_private: Flag = setting(kinds.FLAG, True)
+
+    trusted_proxies: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.NETWORKS, ())
+    exclude: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_EXCLUDE)
+    ignore_http_clients: Flag = setting(kinds.FLAG, False)
+
+    session_properties: Declared = setting(objects.SESSION_PROPERTIES, None, hashed=False)
+    event_properties: Declared = setting(objects.EVENT_PROPERTIES, None, hashed=False)
+    strict: Flag = setting(kinds.FLAG, False)
+
+    hash_user_ids: Flag = setting(kinds.FLAG, False)
+    user_hash_key: Converted[str | bytes | None, bytes | None] = setting(
+        kinds.optional(kinds.HASH_KEY), None, hidden=True
+    )
+    mask_addresses: Flag = setting(kinds.FLAG, True)
+    query_parameters: Patterns = setting(web.NAME_PATTERNS, ("utm_*",))
+    exception_messages: Flag = setting(kinds.FLAG, False)
+    scrub: Scrub = setting(objects.CALLABLE, None, hashed=False)
+
+    consent_required: Flag = setting(kinds.FLAG, False)
+    consent: Hook = setting(objects.CALLABLE, None, hashed=False)
+    gpc: Converted[str, Signal] = setting(kinds.SIGNAL, "no_forward")
+    dnt: Converted[str, Signal] = setting(kinds.SIGNAL, "ignore")
+    principal: Hook = setting(objects.CALLABLE, None, hashed=False)
+
+    page_views: Flag = setting(kinds.FLAG, True)
+    beacon_path: Text = setting(web.URL_PATH, None)
+    service_name: Text = setting(kinds.TEXT, None)
+    service_version: Text = setting(kinds.TEXT, None)
+    environment: Text = setting(kinds.TEXT, None)
+
+    def __post_init__(self) -> None:
+        table = {row.name: row for row in self.fields()}
+        given = {name: getattr(self, name) for name in table}
+        for name, row in table.items():
+            object.__setattr__(self, name, row.parse(given[name]))
+        if self.enabled and not self.secret_key:
+            raise SettingsError(secrets.missing_text())
+        for rule in RULES:
+            if not rule.holds(self):
+                raise table[rule.name].error(getattr(self, rule.name), rule.fix(self))
+        for name, place in (("base_dir", self._base), ("store", self._store), ("journal_dir", self._journal)):
+            try:
+                object.__setattr__(self, name, place())
+            except ValueError as error:
+                raise table[name].error(given[name], str(error)) from None
+
+    def _base(self) -> Path | None:
+        return None if self.base_dir is None else places.absolute(self.base_dir, None)
+
+    def _store(self) -> object:
+        store = places.placed(self.store, self.base_dir)
+        # A switched-off Sojourn must not keep an app from starting, whatever became of the folder.
+        if self.enabled and (path := places.store_path(store)):
+            places.check_writable(path, self.base_dir)
+        return store
+
+    def _journal(self) -> Path | None:
+        if self.journal_dir is None:
+            return None
+        folder = places.absolute(self.journal_dir, self.base_dir)
+        if self.enabled:
+            places.check_folder(folder)
+        return folder
+
+    def __repr__(self) -> str:
+        """Show what differs from the defaults, and no secret."""
+        shown = {field.name: field.repr for field in dataclasses.fields(self)}
+        parts = [
+            f"{row.name}={row.kind.show(getattr(self, row.name)) if shown[row.name] else '<hidden>'}"
+            for row in self.fields()
+            if getattr(self, row.name) not in (row.default, ())
+        ]
+        return f"Settings({', '.join(parts)})"
+
+    @classmethod
+    def fields(cls) -> tuple[Setting, ...]:
+        """The table: every setting with its name in the environment, its default, and how it is read."""
+        return tuple(Setting(field.name, field.default, field.metadata["kind"]) for field in dataclasses.fields(cls))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read every `SOJOURN_*` variable. A blank one counts as not set; an unknown one is an error."""
+        return cls._built(from_environ(environ, cls.fields()))
+
+    @classmethod
+    def from_mapping(
+        cls,
+        mapping: Mapping[str, object],
+        *,
+        base_dir: str | os.PathLike[str] | None = None,
+        lenient_secret: bool = False,
+    ) -> Self:
+        """Read the `SOJOURN_*` keys of a mapping such as Flask's `app.config`; its values may be typed, or text.
+
+        Without `SOJOURN_SECRET_KEY`, `SECRET_KEY` signs and `SECRET_KEY_FALLBACKS` (older keys) still verify.
+        `base_dir` counts unless the mapping has one. `lenient_secret` lets short keys pass with a warning: for debug
+        mode and tests.
+        """
+        found = arguments(mapping, cls.fields())
+        if found.get("base_dir") is None:
+            found["base_dir"] = base_dir
+        if found.get("secret_key") is None and (key := mapping.get("SECRET_KEY")):
+            older = mapping.get("SECRET_KEY_FALLBACKS") or ()
+            older = (older,) if isinstance(older, str | bytes) or not isinstance(older, Iterable) else older
+            found["secret_key"] = (*older, key)
+        if lenient_secret:
+            found["secret_key"] = secrets.leniently(found.get("secret_key"))
+        built = cls._built(found)
+        if built.enabled and any(isinstance(key, secrets.ShortKey) for key in built.secret_key):
+            msg = f"Sojourn's secret key has under {secrets.SHORTEST} bytes; that passes in debug mode and tests only"
+            warnings.warn(msg, stacklevel=2)
+        return built
+
+    @classmethod
+    def _built(cls, found: Mapping[str, object]) -> Self:
+        # The table has checked the names; types are judged when the object is built.
+        make: Callable[..., Self] = cls
+        return make(**found)
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents `source` of every event."""
+        return f"/sojourn/{urllib.parse.quote(self.service_name, safe='')}" if self.service_name else "/sojourn"
+
+    @property
+    def store_path(self) -> Path | None:
+        """The database file when the store is a SQLite URL, else `None`."""
+        return places.store_path(self.store)

@@ -1,0 +1,46 @@
+"""From the environment or a mapping to the arguments of `Settings`. Knows names and text, no meaning."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from sojourn.errors import SettingsError
+
+from ._table import PREFIX, Setting
+
+# Kubernetes gives every container such variables for a Service that happens to be called "sojourn".
+_SERVICE_LINK: Final = re.compile(
+    r"SOJOURN_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
+)
+
+
+def from_environ(environ: Mapping[str, str], table: Iterable[Setting]) -> dict[str, object]:
+    """Arguments from environment variables; service links of Kubernetes are no settings."""
+    return arguments({key: value for key, value in environ.items() if not _SERVICE_LINK.fullmatch(key)}, table)
+
+
+def arguments(mapping: Mapping[Any, object], table: Iterable[Setting]) -> dict[str, object]:
+    """Arguments from the keys with our prefix; raise for one that names no setting. Blank text counts as not set."""
+    known = {row.env_name: row for row in table}
+    found: dict[str, object] = {}
+    for key, value in mapping.items():
+        if not isinstance(key, str) or not key.startswith(PREFIX):
+            continue
+        if key not in known:
+            raise _unknown(key, known)
+        row = known[key]
+        if not isinstance(value, str):
+            found[row.name] = value
+        elif value.strip():
+            found[row.name] = row.kind.from_text(value)
+    return found
+
+
+def _unknown(key: str, known: Iterable[str]) -> SettingsError:
+    # Compared without the prefix, which all share and which would make everything look near.
+    names = [name.removeprefix(PREFIX) for name in known]
+    nearest = difflib.get_close_matches(key.removeprefix(PREFIX).upper(), names, n=1, cutoff=0.0)[0]
+    return SettingsError(f"{key} is no setting; the nearest is {PREFIX}{nearest}. Correct the name, or remove it.")

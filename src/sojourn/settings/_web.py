@@ -1,0 +1,112 @@
+"""Settings whose form the web decides: cookie attributes, paths, glob patterns, networks. Each reads one value."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from ._kinds import listing, optional
+from ._table import Kind, plain
+
+DEFAULT_EXCLUDE: Final = (
+    "/static/*",
+    "/assets/*",
+    "/favicon.ico",
+    "/favicon.svg",
+    "/apple-touch-icon*.png",
+    "/robots.txt",
+    "/sitemap*.xml",
+    "/manifest.json",
+    "/site.webmanifest",
+    "/service-worker.js",
+    "/.well-known/*",
+    "/health",
+    "/healthz",
+    "/livez",
+    "/readyz",
+    "/metrics",
+)
+"""Glob patterns of paths that tell nothing of a person: static files, what browsers fetch unasked, probes."""
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+_PATH: Final = re.compile(r"/[!-:<-~]*")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def parse_cookie_name(value: object) -> str:
+    name = value.strip() if isinstance(value, str) else ""
+    if not _TOKEN.fullmatch(name):
+        msg = "a cookie's name is 1 to 64 ASCII letters, digits, or any of !#$%&'*+-.^_`|~"
+        raise ValueError(msg)
+    if name.lower().startswith(("__host-", "__secure-")):
+        msg = "leave the prefix out; Sojourn adds it on https"
+        raise ValueError(msg)
+    return name
+
+
+def parse_domain(value: object) -> str:
+    # RFC 6265 section 5.2.3: a leading dot means nothing, and case does not count.
+    domain = value.strip().lower().removeprefix(".") if isinstance(value, str) else ""
+    labels = domain.split(".")
+    # A last label of digits alone would be an IP address, for which browsers drop a cookie with a domain.
+    if len(domain) > 253 or not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdigit():
+        msg = 'give a host name alone, such as "example.com" (no scheme, port, path or IP address; punycode)'
+        raise ValueError(msg)
+    return domain
+
+
+def parse_path(value: object) -> str:
+    path = value.strip() if isinstance(value, str) else ""
+    if not _PATH.fullmatch(path):
+        msg = 'give a path that starts with "/", of printable ASCII characters but space and ";"'
+        raise ValueError(msg)
+    return path
+
+
+def parse_url_path(value: object) -> str:
+    path = parse_path(value)
+    if path == "/" or "?" in path or "#" in path:
+        msg = 'give a path of its own, such as "/-/sojourn", without a query'
+        raise ValueError(msg)
+    return path
+
+
+def _parse_pattern(value: object, *, is_path: bool) -> Iterable[str]:
+    pattern = value.strip() if isinstance(value, str) else ""
+    if not pattern or not pattern.isprintable() or (is_path and not pattern.startswith(("/", "*"))):
+        raise ValueError(_PATHS_HINT if is_path else _NAMES_HINT)
+    return (pattern,)
+
+
+def _parse_networks(value: object) -> Iterable[Network]:
+    if isinstance(value, str) and value.strip() == "*":
+        return (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+    # Numbers and bytes are addresses to `ipaddress` as well, and never meant as such in a setting.
+    if not isinstance(value, str | Network | ipaddress.IPv4Address | ipaddress.IPv6Address):
+        raise ValueError(_NETWORKS_HINT)
+    try:
+        return (ipaddress.ip_network(str(value).strip(), strict=False),)
+    except ValueError:
+        raise ValueError(_NETWORKS_HINT) from None
+
+
+def _show_networks(value: object) -> str:
+    return plain([str(item) for item in value]) if isinstance(value, list | tuple) else plain(value)
+
+
+_PATHS_HINT: Final = 'give a list of glob patterns that start with "/" or "*", such as ["/static/*"]'
+_NAMES_HINT: Final = 'give a list of glob patterns, such as ["utm_*"]'
+_NETWORKS_HINT: Final = 'give a list of addresses or networks, such as ["10.0.0.0/8", "::1"]; "*" believes every sender'
+
+COOKIE_NAME: Final = Kind(parse_cookie_name)
+COOKIE_PATH: Final = Kind(parse_path)
+DOMAIN: Final = optional(Kind(parse_domain))
+URL_PATH: Final = optional(Kind(parse_url_path))
+NETWORKS: Final = listing(_parse_networks, _NETWORKS_HINT, _show_networks)
+PATH_PATTERNS: Final = listing(partial(_parse_pattern, is_path=True), _PATHS_HINT)
+NAME_PATTERNS: Final = listing(partial(_parse_pattern, is_path=False), _NAMES_HINT)

@@ -1,0 +1,38 @@
+"""Sojourn for Starlette and FastAPI: the ASGI door, put outermost so that it sees the answers to unhandled errors too."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+
+from .asgi import ASGIApp, Scope, SojournMiddleware
+from .engine import Engine
+from .settings import Settings
+
+__all__ = ["Sojourn", "SojournMiddleware"]
+
+
+class Sojourn:
+    """Put Sojourn in front of a Starlette or FastAPI app; go on serving `app`.
+
+    `settings=None` reads `SOJOURN_*` from the environment. The engine is at `app.state.sojourn.engine`.
+    """
+
+    def __init__(self, app: Starlette, settings: Settings | None = None, *, engine: Engine | None = None) -> None:
+        self.engine = engine if engine is not None else Engine(settings or Settings.from_env())
+        app.state.sojourn = self
+        build = app.build_middleware_stack
+        if app.middleware_stack is not None:  # already serving: wrap what is there
+            app.middleware_stack = self._wrap(app.middleware_stack)
+
+        def build_with_sojourn() -> ASGIApp:
+            return self._wrap(build())
+
+        app.build_middleware_stack = build_with_sojourn  # type: ignore[method-assign, assignment]
+
+    def _wrap(self, app: ASGIApp) -> SojournMiddleware:
+        return SojournMiddleware(app, engine=self.engine, request=_request)
+
+
+def _request(scope: Scope) -> HTTPConnection:
+    return Request(scope) if scope["type"] == "http" else HTTPConnection(scope)

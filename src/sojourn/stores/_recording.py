@@ -1,0 +1,81 @@
+"""The recorder's transaction on SQLite: a handful of statements for a batch of any size."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
+
+from . import sqlite_sql as sql
+from . import wire
+from .protocol import Batch, Loaded, PositionMoved
+from .rows import SessionRow
+from .schema import LIVELY
+
+_NEVER = -(2**63)
+"""Before every time."""
+
+_seldom_fields = attrgetter(*(n for n in SessionRow.__struct_fields__ if n not in LIVELY and n != "user_traits"))
+_lively = attrgetter("key", *LIVELY)
+
+
+class SQLiteRecording:
+    """`Recording` over an open transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._loaded_as: dict[str, object] = {}
+
+    def load(self, keys: Collection[str], *, successors_of: Collection[str] = ()) -> Loaded:
+        wanted = {"keys": wire.encode(list(keys)), "after": wire.encode(list(successors_of))}
+        return self._loaded(sql.LOAD_WITH_SUCCESSORS if successors_of else sql.LOAD, wanted)
+
+    def silent(
+        self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
+    ) -> Loaded:
+        return self._loaded(
+            sql.SILENT,
+            {
+                "seen_before": seen_before,
+                "manual_seen_before": seen_before if manual_seen_before is None else manual_seen_before,
+                "started_before": _NEVER if started_before is None else started_before,
+                "manual_too": manual_seen_before is None,
+                "limit": limit,
+            },
+        )
+
+    def save(self, batch: Batch) -> None:
+        touched, others = self._parted(batch.rows)
+        written = {
+            "withdrawn": wire.encode(list(batch.withdrawn)),
+            "touched": wire.encode([_lively(row) for row in touched]),
+            "sessions": wire.encode(others),
+            "events": wire.encode_events(batch.events),
+            "counts": wire.encode(dict(batch.counts)),
+            "marks": wire.encode_marks(batch.marks),
+        }
+        try:
+            self._connection.execute(sql.SAVE, written)
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_TRIGGER:
+                raise
+            raise PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks))) from None
+
+    def _parted(self, rows: Sequence[SessionRow]) -> tuple[list[SessionRow], list[SessionRow]]:
+        """Rows that only saw activity since this transaction loaded them, and the others."""
+        touched: list[SessionRow] = []
+        others: list[SessionRow] = []
+        for row in rows:
+            (touched if self._loaded_as.get(row.key) == _seldom(row) else others).append(row)
+        return touched, others
+
+    def _loaded(self, statement: str, wanted: Mapping[str, object]) -> Loaded:
+        rows, unread = self._connection.execute(statement, wanted).fetchone()
+        found = {row.key: row for row in wire.decode_rows(rows)}
+        self._loaded_as.update((key, _seldom(row)) for key, row in found.items())
+        return Loaded(rows=found, unread=frozenset(wire.decode_names(unread)))
+
+
+def _seldom(row: SessionRow) -> object:
+    traits = row.user_traits
+    return _seldom_fields(row), None if traits is None else dict(traits)  # a copy: the row may be changed in place

@@ -1,0 +1,78 @@
+"""The session as the store keeps it: the aggregate that records are joined into. Knows no SQL and no rule."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sojourn.core.events import Scalar
+from sojourn.core.session import EndReason
+
+
+class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
+    """One session. Every field but the event bookkeeping is a join: least, greatest, or counted by record.
+
+    Times are milliseconds since the epoch. `rid` fields are ids of records; they break ties between equal times.
+    The order of the fields is the order of the columns.
+    """
+
+    key: str
+    session_id: str
+    visitor_id: str
+    is_manual: bool
+    started_at: int
+    last_seen_at: int
+    """The last activity: what the end will be dated at. Derived from `activity` and the seal."""
+    activity: list[int]
+    """The latest times of activity, latest first, a few: enough to forget those that a seal found later rules out."""
+
+    previous_key: str | None = None
+    previous_id: str | None = None
+    previous_reason: EndReason | None = None
+    previous_seen_at: int = 0
+
+    sealed_at: int | None = None
+    """When the successor started, or the moment of the call that ended it; never moved by activity."""
+    sealed_reason: EndReason | None = None
+    sealed_seen_at: int = 0
+
+    end_reason: EndReason | None = None
+    """Set when `session.end` was made; `None` means open."""
+    end_revision: int = 0
+    end_event_id: str | None = None
+
+    anchor: int
+    """`started_at` when the row was made: heartbeat slots count from here, even if an earlier start turns up."""
+    slot: int = 0
+
+    user_id: str | None = None
+    user_name: str | None = None
+    user_traits: dict[str, Scalar] | None = None
+    user_at: int = 0
+    user_rid: str = ""
+    is_user_explicit: bool = False
+    is_user_inherited: bool = False
+    is_tagged: bool = False
+    tagged_at: int = 0
+    tagged_rid: str = ""
+
+    requests: int = 0
+    page_views: int = 0
+    errors: int = 0
+    events: int = 0
+    late: int = 0
+    user_conflicts: int = 0
+
+    entry_path: str | None = None
+    referrer: str | None = None
+    user_agent: str | None = None
+    client_address: str | None = None
+    service_name: str | None = None
+    service_version: str | None = None
+    environment: str | None = None
+    origin_at: int = 0
+    origin_rid: str = ""
+    no_forward: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.end_reason is None

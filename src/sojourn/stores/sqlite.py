@@ -1,0 +1,231 @@
+"""The store in one SQLite file, or in memory for one process. The statements are in `sqlite_sql`; here is their use.
+
+One object serves several threads and survives a fork: each thread of each process has its own connection.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from sojourn.core.events import Event
+from sojourn.errors import StoreError
+
+from . import sqlite_sql as sql
+from . import wire
+from ._recording import SQLiteRecording
+from .connections import Connections
+from .opening import open_file, open_memory
+from .protocol import BackendState, Batch, Claim, Lease, LeaseLost, Mark, Recording, Settled, StoreStats
+from .queries import DeadLetter
+from .rows import SessionRow
+
+IN_USE_FOR: Final = 7 * 24 * 3_600_000
+"""How long (ms) a backend that no process has named any more still holds back the retention."""
+
+_QUERY_LIMIT: Final = 10_000
+
+
+class SQLiteStore:
+    """`Store` and `Queries`. `path=None`: in memory, shared by the threads of this process, gone with `close()`."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._connections = Connections(
+            open_memory if path is None else partial(open_file, path),
+            name="memory:" if path is None else str(path),
+            is_shared=path is None,
+        )
+
+    def __repr__(self) -> str:
+        return f"SQLiteStore({None if self.path is None else str(self.path)!r})"
+
+    # --- its life
+
+    def open(self) -> None:
+        with self._connections.reading():
+            pass
+
+    def close(self) -> None:
+        self._connections.close()
+
+    def checkpoint(self) -> bool:
+        """Move the WAL into the database and cut it. False: somebody reads it still; nothing waits."""
+        with self._connections.reading() as db:
+            db.execute("PRAGMA busy_timeout = 0")
+            try:
+                (is_busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.OperationalError as error:
+                if (error.sqlite_errorcode & 0xFF) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                return False
+            finally:
+                db.execute("PRAGMA busy_timeout = 5000")
+        return not is_busy
+
+    def store_key(self) -> bytes:
+        """The store's own random key."""
+        with self._connections.reading() as db:
+            key: bytes = db.execute("SELECT value FROM meta WHERE name = 'store_key'").fetchone()[0]
+        return key
+
+    # --- the recorder
+
+    @contextmanager
+    def recording(self) -> Iterator[Recording]:
+        with self._connections.writing() as db:
+            yield SQLiteRecording(db)
+
+    def marks(self) -> dict[str, Mark]:
+        found = msgspec.json.decode(self._value(sql.MARKS), type=list[tuple[str, int, int, int, dict[str, int]]])
+        return {
+            journal: Mark(
+                journal=journal, position=position, recorded_until=recorded_until, heard_at=heard_at, totals=totals
+            )
+            for journal, position, recorded_until, heard_at, totals in found
+        }
+
+    def forget_journals(self, journals: Collection[str]) -> None:
+        if not journals:
+            return
+        with self._connections.writing() as db:
+            db.execute(sql.FORGET_JOURNALS, {"ids": wire.encode(list(journals))})
+
+    def recorded_until(self, *, now: int, silent_after: int) -> int | None:
+        with self._connections.reading() as db:
+            least: int | None = db.execute(sql.RECORDED_UNTIL, {"heard_since": now - silent_after}).fetchone()[0]
+        return least
+
+    # --- the event log
+
+    def register(self, backends: Collection[str], *, now: int) -> None:
+        if not backends:
+            return
+        with self._connections.writing() as db:
+            db.execute(sql.REGISTER, {"names": wire.encode(list(backends)), "now": now})
+
+    def backend(self, name: str) -> BackendState:
+        found = _states(self._value(sql.BACKEND, name=name))
+        if not found:
+            raise _unregistered(name)
+        return found[0]
+
+    def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
+        with self._connections.writing() as db:
+            if not db.execute(sql.RENEW, {**_held(lease), "until": until}).rowcount:
+                raise LeaseLost(lease.name)
+            text, last = db.execute(sql.CLAIM, {"name": name, "limit": limit}).fetchone()
+            if not db.execute(sql.BEGIN_READING, {"name": name, "seq": last or 0, "now": now}).rowcount:
+                raise _unregistered(name)
+        events, hidden = wire.decode_events(text)
+        return Claim(events=tuple(events), no_forward=frozenset(hidden))
+
+    def settle(self, name: str, lease: Lease, settled: Settled, *, now: int) -> None:
+        with self._connections.writing() as db:
+            figures = {
+                **_held(lease),
+                "name": name,
+                "now": now,
+                "upto": settled.upto,
+                "delivered": settled.delivered,
+                "skipped": settled.skipped,
+                "dropped": settled.dropped,
+                "dead": len(settled.dead),
+                "retried": settled.retried,
+                "retry_at": settled.retry_at,
+                "failures": settled.failures,
+                "problem": None if settled.problem is None else wire.clean(settled.problem),
+            }
+            if not db.execute(sql.SETTLE, figures).rowcount:
+                raise LeaseLost(lease.name)
+            if settled.dead:
+                db.execute(sql.BURY, {"name": name, "now": now, "letters": wire.encode_dead(settled.dead)})
+
+    # --- leases
+
+    def acquire(self, name: str, holder: str, *, now: int, until: int, dead: Collection[str] = ()) -> Lease | None:
+        wanted = {"name": name, "holder": holder, "now": now, "until": until, "dead": wire.encode(list(dead))}
+        with self._connections.writing() as db:
+            if not db.execute(sql.ACQUIRE, wanted).rowcount:
+                return None
+            return _lease(db, name)
+
+    def holder(self, name: str) -> Lease | None:
+        with self._connections.reading() as db:
+            return _lease(db, name)
+
+    def release(self, holder: str) -> None:
+        with self._connections.writing() as db:
+            db.execute(sql.RELEASE, {"holder": holder})
+
+    # --- figures and retention
+
+    def stats(self) -> StoreStats:
+        with self._connections.reading() as db:
+            counters, sessions, open_sessions, events, states = db.execute(sql.STATS).fetchone()
+        return StoreStats(
+            counters=wire.decode_totals(counters),
+            sessions=sessions,
+            open_sessions=open_sessions,
+            events=events,
+            backends=tuple(_states(states)),
+        )
+
+    def expire(self, *, older_than: int, limit: int, now: int) -> int:
+        with self._connections.writing() as db:
+            bounds = {"older_than": older_than, "limit": limit}
+            sessions = db.execute(sql.EXPIRE_SESSIONS, bounds).rowcount
+            bounds["limit"] = rest = limit - sessions
+            (seqs,) = db.execute(sql.OLD_EVENTS, {**bounds, "in_use_since": now - IN_USE_FOR}).fetchone()
+            db.execute(sql.DROP_UNREAD, {"seqs": seqs})
+            events = db.execute(sql.EXPIRE_EVENTS, {"seqs": seqs}).rowcount
+            bounds["limit"] = rest - events
+            letters = db.execute(sql.EXPIRE_LETTERS, bounds).rowcount
+            db.execute(sql.EXPIRE_JOURNALS, {"older_than": older_than})
+            counts = {"sessions.expired": sessions, "events.expired": events, "dead_letters.expired": letters}
+            SQLiteRecording(db).save(Batch(counts=counts))
+        return sessions + events + letters
+
+    # --- queries
+
+    def sessions(self, *, limit: int, started_before: int | None = None) -> list[SessionRow]:
+        before = 2**63 - 1 if started_before is None else started_before
+        return wire.decode_rows(self._value(sql.LATEST_SESSIONS, limit=limit, started_before=before))
+
+    def events_of(self, session_key: str, *, limit: int = _QUERY_LIMIT) -> list[Event]:
+        return wire.decode_events(self._value(sql.EVENTS_OF_SESSION, key=session_key, limit=limit))[0]
+
+    def events_after(self, seq: int, *, limit: int) -> list[Event]:
+        return wire.decode_events(self._value(sql.EVENTS_AFTER, seq=seq, limit=limit))[0]
+
+    def dead_letters(self, backend: str, *, limit: int) -> list[DeadLetter]:
+        return wire.decode_letters(self._value(sql.DEAD_LETTERS, name=backend, limit=limit))
+
+    def _value(self, statement: str, **wanted: object) -> str:
+        with self._connections.reading() as db:
+            value: str = db.execute(statement, wanted).fetchone()[0]
+        return value
+
+
+def _held(lease: Lease) -> dict[str, object]:
+    return {"lease": lease.name, "holder": lease.holder, "token": lease.token}
+
+
+def _lease(db: sqlite3.Connection, name: str) -> Lease | None:
+    found = db.execute(sql.LEASE, {"name": name}).fetchone()
+    return None if found is None else Lease(name=found[0], holder=found[1], token=found[2], until=found[3])
+
+
+def _states(text: str) -> list[BackendState]:
+    names = BackendState.__dataclass_fields__
+    return [BackendState(**dict(zip(names, values, strict=True))) for values in msgspec.json.decode(text)]
+
+
+def _unregistered(name: str) -> StoreError:
+    return StoreError(f"the store knows no backend {name!r}; register it before its events are claimed")

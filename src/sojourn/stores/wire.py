@@ -1,0 +1,150 @@
+"""Rows and events as the JSON that goes into and comes out of a statement. Knows no SQL.
+
+A batch is one parameter and a result one value: a statement per row would give up the interpreter lock per row.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from sojourn.core.events import Event, Scalar
+
+from .protocol import Mark
+from .queries import DeadLetter
+from .rows import SessionRow
+
+# A database ends a text at its first NUL, without a word; a lone surrogate is no UTF-8.
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_ESCAPED_NUL: Final = b"\\u0000"
+_REPLACEMENT: Final = "\ufffd"
+
+
+class _EventRow(msgspec.Struct, array_like=True):
+    seq: int
+    id: str
+    name: str
+    time: int
+    session_key: str
+    session_started_at: int
+    is_manual: bool
+    no_forward: bool
+    data: dict[str, Scalar | None]
+
+
+# Not strict: SQLite answers 0 and 1 for a bool. Every other field has the type that its column has.
+_rows = msgspec.json.Decoder(list[SessionRow], strict=False)
+_events = msgspec.json.Decoder(list[_EventRow], strict=False)
+_totals = msgspec.json.Decoder(dict[str, int])
+_names = msgspec.json.Decoder(list[str])
+_letters = msgspec.json.Decoder(list[DeadLetter])
+
+
+def encode(value: object) -> str:
+    """JSON that a database keeps whole: what it cannot keep becomes U+FFFD, so one bad text never stops a batch."""
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        data = msgspec.json.encode(_clean(msgspec.to_builtins(value)))
+    else:
+        if _ESCAPED_NUL in data:
+            data = msgspec.json.encode(_clean(msgspec.to_builtins(value)))
+    return data.decode()
+
+
+def encode_events(events: Iterable[Event]) -> str:
+    """Events as arrays, in the order that the log's insert reads them."""
+    return encode(
+        [(e.id, e.name, e.time, e.session_key, e.session_started_at, e.is_manual, dict(e.attributes)) for e in events]
+    )
+
+
+def encode_marks(marks: Iterable[tuple[Mark, int]]) -> str:
+    """Marks as arrays, in the order that the journals' upsert reads them."""
+    return encode(
+        [
+            (
+                mark.journal,
+                mark.position,
+                before,
+                mark.recorded_until,
+                mark.recorded_until if mark.heard_at is None else mark.heard_at,
+                dict(mark.totals),
+            )
+            for mark, before in marks
+        ]
+    )
+
+
+def encode_dead(dead: Sequence[tuple[Event, str, int | None]]) -> str:
+    """Dead letters as arrays; the event is kept whole."""
+    return encode([(event.id, reason, status, _finite(event)) for event, reason, status in dead])
+
+
+def decode_rows(text: str) -> list[SessionRow]:
+    return _rows.decode(text)
+
+
+def decode_events(text: str) -> tuple[list[Event], list[str]]:
+    """Events, and the ids of those that are for the own store only."""
+    found = _events.decode(text)
+    return [_to_event(row) for row in found], [row.id for row in found if row.no_forward]
+
+
+def decode_letters(text: str) -> list[DeadLetter]:
+    return _letters.decode(text)
+
+
+def decode_totals(text: str) -> dict[str, int]:
+    return _totals.decode(text)
+
+
+def decode_names(text: str) -> list[str]:
+    return _names.decode(text)
+
+
+def _to_event(row: _EventRow) -> Event:
+    # NaN and the infinities are no JSON: such a value was kept as nothing.
+    attributes = {name: value for name, value in row.data.items() if value is not None}
+    previous = attributes.get("session.previous_id")
+    user = attributes.get("user.id")
+    return Event(
+        id=row.id,
+        name=row.name,
+        time=row.time,
+        session_id=str(attributes.get("session.id", row.session_key)),
+        session_key=row.session_key,
+        session_started_at=row.session_started_at,
+        visitor_id=str(attributes.get("visitor.id", "")),
+        is_manual=row.is_manual,
+        previous_id=None if previous is None else str(previous),
+        user_id=None if user is None else str(user),
+        seq=row.seq,
+        attributes=attributes,
+    )
+
+
+def _finite(event: Event) -> Event:
+    kept = {
+        name: value for name, value in event.attributes.items() if not isinstance(value, float) or math.isfinite(value)
+    }
+    return msgspec.structs.replace(event, attributes=kept)
+
+
+def clean(text: str) -> str:
+    """Text that a database keeps whole."""
+    return _UNSTORABLE.sub(_REPLACEMENT, text)
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {_clean(name): _clean(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(inner) for inner in value]
+    return value

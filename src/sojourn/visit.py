@@ -1,0 +1,444 @@
+"""One request's view of its session: the one mutable object, in the scope or environ and in a context variable.
+
+Helpers and the tracker move it. It knows the rules' outcome (which session, what happened in it), and nothing of doors,
+journals or stores. Until the response starts, a session that this request would begin is a `draft`: nobody else sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import ParamSpec, Protocol, TypeVar
+
+import msgspec
+
+from . import admission
+from .cookie import CookieCodec, Verified
+from .core import identity, session
+from .core.events import SESSION_END, USER_IDENTIFY, Scalar
+from .core.ids import uuid7
+from .core.records import Entry, Seal, Tag
+from .core.session import EndReason, Rules, SessionState
+from .facts import RequestFacts
+from .live import Live, LiveSessions
+from .principal import User
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+VISIT_KEY = "sojourn.visit"
+"""Where doors put the Visit in a scope or an environ."""
+
+active_visit: ContextVar[Visit | None] = ContextVar("sojourn_visit", default=None)
+
+
+class Host(Protocol):
+    """What a visit needs of the tracker that made it."""
+
+    rules: Rules
+    codec: CookieCodec
+    sessions: LiveSessions
+    starts_on_any_request: bool
+
+    def now(self) -> int: ...
+
+    def chance(self) -> bytes: ...
+
+    def new_visitor_id(self) -> str: ...
+
+    def count(self, reason: str) -> None: ...
+
+    def record_late(self, visit: Visit) -> None: ...
+
+    def warn_once(self, cause: str, text: str) -> None: ...
+
+    def refuse_data(self, problem: str, text: str) -> None: ...
+
+    def guarded(self, default: R, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+class Part:
+    """What this request has to tell about one session."""
+
+    __slots__ = ("entries", "is_start", "reason", "seal", "state", "was")
+
+    def __init__(
+        self, state: SessionState, *, is_start: bool, was: SessionState | None, reason: EndReason | None
+    ) -> None:
+        self.state = state
+        self.is_start = is_start
+        self.was = was
+        """The session before it, if this request began it as a successor."""
+        self.reason = reason
+        self.entries: list[Entry] = []
+        self.seal: Entry | None = None
+
+
+class Visit:
+    """One request (or socket) and its session, if it has one."""
+
+    __slots__ = (
+        "__weakref__",
+        "arrived",
+        "at",
+        "changed",
+        "draft",
+        "facts",
+        "host",
+        "is_named",
+        "live",
+        "mono",
+        "now",
+        "page_view",
+        "parts",
+        "refused",
+        "responded",
+        "seen_key",
+        "shown_path",
+        "streamed",
+        "succession",
+        "tags",
+        "user_id",
+    )
+
+    def __init__(self, host: Host, facts: RequestFacts, now: int) -> None:
+        self.host = host
+        self.facts = facts
+        self.now = now
+        self.at = now
+        """`now` as the session sees it: never before its last activity."""
+        self.mono = 0.0
+        self.shown_path = ""
+        self.refused: str | None = None
+        """Why this request has nothing to do with sessions at all (excluded, switched off, opted out)."""
+        self.arrived: Verified | None = None
+        self.live: Live | None = None
+        self.seen_key = ""
+        self.succession: EndReason | None = None
+        """The session is over: why, and a response that can carry a cookie begins its successor."""
+        self.draft: SessionState | None = None
+        self.parts: list[Part] = []
+        self.responded = False
+        self.changed = False
+        """Something that the cookie must tell has changed."""
+        self.is_named = False
+        """The app called `identify()`: the principal of this request is neither bound nor compared."""
+        self.user_id: str | None = None
+        self.tags = 0
+        self.page_view: dict[str, Scalar] | None = None
+        self.streamed = False
+
+    # --- which session -------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> SessionState | None:
+        """The session as of now, or `None`: none, or over and not yet succeeded, or ended."""
+        if self.draft is not None:
+            return None if self.draft.is_ended else self.draft
+        if self.live is None or self.succession is not None or self.live.state.is_ended:
+            return None
+        return self.live.state
+
+    def follow(self) -> None:
+        """See whether another request of this browser has moved on while this one ran."""
+        if self.live is not None and self.draft is None and self.live.state.key != self.seen_key:
+            self.seen_key = self.live.state.key
+            self.succession = self.over(self.at)
+
+    def over(self, at: int) -> EndReason | None:
+        """Why the live session is not to be continued at this time."""
+        live = self.live
+        if live is None:
+            return None
+        if live.state.is_ended:
+            return EndReason.ENDED
+        return session.over(live, self.host.rules, at)
+
+    def enter(self, *, by_helper: bool) -> SessionState | None:
+        """The session for a helper, or for the automatic start: the running one, else the one that this request may begin.
+
+        `None` where there is none and none may be: counted, with the reason.
+        """
+        if self.refused is not None:
+            return self._refuse(self.refused) if by_helper else None
+        if self.responded:
+            return self._enter_late()
+        self.follow()
+        if self.state is not None:
+            return self.state
+        if not self.host.rules.automatic:
+            return self._refuse("automatic_off") if by_helper else None
+        if (reason := self.pending()) is not None:
+            return self.succeed(reason)
+        refusal = admission.refusal_to_start(
+            self.facts, any_request=self.host.starts_on_any_request, by_helper=by_helper
+        )
+        return self._refuse(refusal) if refusal else self.begin()
+
+    def pending(self) -> EndReason | None:
+        """Why the session that this request knows is to be succeeded."""
+        if self.draft is not None:
+            return EndReason.ENDED if self.draft.is_ended else None
+        if self.live is not None and self.live.state.is_ended:
+            return EndReason.ENDED
+        return self.succession
+
+    def begin(self, *, session_id: str | None = None, is_manual: bool = False) -> SessionState:
+        """A session out of nothing."""
+        self.draft = session.begin(
+            visitor_id=self.host.new_visitor_id(),
+            visitor_since=self.now,
+            key=uuid7(self.now, self.host.chance()),
+            now=self.now,
+            session_id=session_id,
+            is_manual=is_manual,
+        )
+        return self._drafted(None, None)
+
+    def succeed(
+        self,
+        reason: EndReason,
+        *,
+        session_id: str | None = None,
+        is_manual: bool = False,
+        user: str | None = None,
+    ) -> SessionState:
+        """The session after the current one; its id is derived, so that racing requests agree on it."""
+        old = self._old(reason)
+        base = self._written_at(old)
+        steps = session.steps_since(base, self.host.rules, self.at)
+        number = self.live.key_number if self.live is not None else -1
+        told = [old.key, reason.value, str(steps)]
+        if user is not None:
+            told.append(self.host.codec.hash_user(user, key_number=number).hex())
+        if is_manual:
+            told += ["manual", session_id or ""]
+        key = uuid7(base + steps * self.host.rules.idle_timeout, self.host.codec.derive(number, *told))
+        self.draft = session.succeed(old, reason, key=key, now=self.at, session_id=session_id, is_manual=is_manual)
+        return self._drafted(old, reason)
+
+    def become(self, state: SessionState) -> None:
+        """The current session with another tag or flag."""
+        if self.draft is not None:
+            self.draft = state
+        elif self.live is not None:
+            self.live.state = state
+        self.changed = True
+        for part in self.parts:
+            if part.state.key == state.key:
+                part.state = state
+
+    # --- what happened in it -------------------------------------------------------------------------------------
+
+    def part(self) -> Part:
+        """What there is to tell about the current session (an ended one included)."""
+        state = self.draft or (self.live.state if self.live is not None else None)
+        if state is None:
+            msg = "no session to tell about"
+            raise LookupError(msg)
+        for part in self.parts:
+            if part.state.key == state.key:
+                return part
+        part = Part(state, is_start=False, was=None, reason=None)
+        self.parts.append(part)
+        return part
+
+    def note(self, name: str, attributes: dict[str, Scalar] | None) -> None:
+        """An event of the current session, now."""
+        self.part().entries.append(Entry(name, self.at, attributes))
+
+    def name_user(self, state: SessionState, user: User) -> None:
+        """`identify(user)`: tag, change, or nothing (rule 5)."""
+        host = self.host
+        self.is_named, self.user_id = True, user.id
+        verdict = identity.on_explicit(state, is_owner=host.codec.is_user(user.id, state.owner))
+        if verdict is identity.Verdict.NOTHING:
+            if user.name is not None or user.traits:
+                self._tag(user, is_told=False)
+            return
+        if verdict is identity.Verdict.CHANGE and host.rules.split_on_user_change:
+            state = self.succeed(EndReason.USER_CHANGED, is_manual=state.is_manual, user=user.id)
+        self.become(identity.tagged(state, host.codec.hash_user(user.id)))
+        self._tag(user)
+
+    def unname_user(self, state: SessionState) -> None:
+        """`identify(None)`: the tag goes, the session stays."""
+        self.is_named, self.user_id = True, None
+        if identity.on_explicit_none(state) is identity.Verdict.UNTAG:
+            self.become(identity.untagged(state))
+            self._tag(None)
+
+    def meet_principal(self, state: SessionState, user: User, *, may_split: bool) -> None:
+        """The framework's user for this request: only the default, compared only with the one bound before."""
+        host, live = self.host, self.live
+        if live is not None and live.principal_id == user.id and self.draft is None:
+            return
+        verdict = identity.on_principal(state, is_bound=host.codec.is_user(user.id, state.principal))
+        hashed = host.codec.hash_user(user.id)
+        if verdict is identity.Verdict.CHANGE and host.rules.split_on_user_change:
+            if not may_split:
+                host.count("user_change_undeliverable")
+                return
+            state = self.succeed(EndReason.USER_CHANGED, is_manual=state.is_manual, user=user.id)
+        elif verdict is identity.Verdict.CHANGE:
+            state = identity.heeding(state)
+        if verdict is identity.Verdict.NOTHING and state.principal is not None:
+            self._remember_principal(user)
+            return
+        moved = identity.bound(state, hashed)
+        is_tagging = moved.is_tagged and (verdict is identity.Verdict.CHANGE or not state.is_tagged)
+        self.become(moved)
+        if is_tagging and not (moved.is_explicit and state.is_tagged):
+            self._tag(user, is_explicit=False, first=True)
+        self._remember_principal(user)
+
+    def meet_nobody(self, state: SessionState) -> None:
+        """The framework knows that nobody is logged in."""
+        verdict = identity.on_anonymous(state)
+        moved = identity.left(state)
+        if moved is not state:
+            self.become(moved)
+        if verdict is identity.Verdict.UNTAG:
+            self._tag(None, is_explicit=False, first=True)
+        if self.live is not None:
+            self.live.principal_id = None
+
+    def end(self, state: SessionState, reason: EndReason = EndReason.ENDED) -> None:
+        """End the current session now; this request was its last activity."""
+        part = self.part()
+        ended = session.end(session.seen(state, self.at))
+        part.seal = Entry(SESSION_END, self.at, seal=Seal(reason, self.at))
+        self.become(ended)
+
+    def restart(self, session_id: str | None) -> None:
+        """`start_session()`: a manual session now, whatever ran before."""
+        state = self.state
+        pending = self.pending()
+        if state is not None and state.session_id == session_id:
+            return
+        if pending is not None:
+            self.succeed(pending, session_id=session_id, is_manual=True)
+        elif state is None:
+            self.begin(session_id=session_id, is_manual=True)
+        elif (fresh := self._fresh_part()) is not None:  # begun by this very request, and nothing told yet: replace it
+            self.parts.remove(fresh)
+            self.draft = None
+            if fresh.was is None or fresh.reason is None:
+                self.begin(session_id=session_id, is_manual=True)
+            else:
+                self.succeed(fresh.reason, session_id=session_id, is_manual=True)
+        else:
+            self.succeed(EndReason.RESTARTED, session_id=session_id, is_manual=True)
+
+    def may_restart(self) -> bool:
+        """Whether `start_session()` may do its work here; if not, that is counted."""
+        if self.refused is not None:
+            return self._refuse(self.refused) is not None
+        if self.responded:
+            return self._enter_late() is not None
+        self.follow()
+        if self.live is None and self.draft is None:
+            refusal = admission.refusal_to_start(self.facts, any_request=True, by_helper=True)
+            if refusal is not None:
+                return self._refuse(refusal) is not None
+        return True
+
+    def look(self) -> SessionState | None:
+        """The session to show: on a request that will start one, the one it will start."""
+        if self.refused is not None:
+            return None
+        if not self.responded:
+            self.follow()
+            will_start = self.host.rules.automatic and not self.parts and self.state is None
+            if will_start and (self.pending() is not None or self._would_start()):
+                return self.enter(by_helper=False)
+        return self.state
+
+    def is_new(self, state: SessionState) -> bool:
+        """Whether this request began the session."""
+        return self.arrived is None or self.arrived.state.key != state.key
+
+    def leave(self) -> None:
+        """A helper is done: before the response starts its part waits for the request's record, later it goes out at once."""
+        if self.responded:
+            self.host.record_late(self)
+
+    # --- inner ---------------------------------------------------------------------------------------------------
+
+    def _enter_late(self) -> SessionState | None:
+        live = self.live
+        if live is None:
+            return self._refuse("no_session")
+        self.at = max(self.host.now(), live.last_seen_at)
+        if live.state.is_ended:
+            return self._refuse("no_session")
+        if session.over(live, self.host.rules, self.at) is not None:
+            return self._refuse("over")
+        self.succession = None
+        return live.state
+
+    def _would_start(self) -> bool:
+        any_request = self.host.starts_on_any_request
+        return admission.refusal_to_start(self.facts, any_request=any_request, by_helper=False) is None
+
+    def _refuse(self, reason: str) -> SessionState | None:
+        self.host.count(reason)
+        return None
+
+    def _old(self, reason: EndReason) -> SessionState:
+        if self.draft is not None:
+            return self.draft
+        if self.live is None:
+            msg = "nothing to succeed"
+            raise LookupError(msg)
+        last = self.at if reason is EndReason.RESTARTED else self.live.last_seen_at
+        return msgspec.structs.replace(self.live.state, last_seen_at=last)
+
+    def _written_at(self, old: SessionState) -> int:
+        """When the cookie that racing requests share was written."""
+        if self.arrived is not None and self.arrived.state.key == old.key:
+            return self.arrived.state.last_seen_at
+        return self.live.state.last_seen_at if self.live is not None and self.draft is None else old.started_at
+
+    def _drafted(self, was: SessionState | None, reason: EndReason | None) -> SessionState:
+        if self.draft is None:
+            msg = "no draft"
+            raise LookupError(msg)
+        self.succession = None
+        self.changed = True
+        self.parts.append(Part(self.draft, is_start=True, was=was, reason=reason))
+        return self.draft
+
+    def _fresh_part(self) -> Part | None:
+        if self.draft is None or not self.parts:
+            return None
+        last = self.parts[-1]
+        return last if last.is_start and not last.entries and last.state.key == self.draft.key else None
+
+    def _tag(self, user: User | None, *, is_explicit: bool = True, is_told: bool = True, first: bool = False) -> None:
+        traits = dict(user.traits) if user is not None and user.traits else None
+        tag = Tag(
+            None if user is None else user.id,
+            None if user is None else user.name,
+            traits,
+            is_explicit,
+            is_told,
+            self._before(),
+        )
+        entry = Entry(USER_IDENTIFY, self.at, tag=tag)
+        entries = self.part().entries
+        entries.insert(0, entry) if first else entries.append(entry)
+
+    def _before(self) -> str:
+        """The tag state that this request arrived with: racing requests that tell the same thing tell it once."""
+        number, self.tags = self.tags, self.tags + 1
+        arrived = self.arrived.state if self.arrived is not None else None
+        if self.responded or arrived is None:
+            return f"{self.at if self.responded else ''}#{number}"
+        owner = (arrived.owner or b"").hex()
+        bound = (arrived.principal or b"").hex()
+        return f"{owner}.{bound}.{arrived.is_tagged:d}{arrived.is_explicit:d}.{arrived.last_seen_at}#{number}"
+
+    def _remember_principal(self, user: User) -> None:
+        if self.live is not None and self.draft is None:
+            self.live.principal_id = user.id

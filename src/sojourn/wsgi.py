@@ -1,0 +1,217 @@
+"""The WSGI door (PEP 3333): the same Tracker behind `start_response`. Bodies, file wrappers and `close()` pass unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Token
+from types import TracebackType
+from typing import Any
+
+from .engine import Engine
+from .forwarded import Proxies
+from .settings import Settings
+from .visit import VISIT_KEY, Visit, active_visit
+
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+StartResponse = Callable[..., Callable[[bytes], object]]
+WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+RequestFactory = Callable[[Environ], Any]
+RouteReader = Callable[[Environ], str | None]
+
+
+class SojournMiddleware:
+    """Sojourn in front of any WSGI app.
+
+    `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another door. `request` makes
+    what the app's own callables get from an environ (default: the environ itself), `route` reads the matched template.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApp,
+        settings: Settings | None = None,
+        *,
+        engine: Engine | None = None,
+        request: RequestFactory | None = None,
+        route: RouteReader | None = None,
+    ) -> None:
+        self.app = app
+        self.engine = engine if engine is not None else Engine(settings or Settings.from_env())
+        self._request = request
+        self._route = route
+        self._proxies = Proxies(self.engine.settings.trusted_proxies)
+        self._adds_private = self.engine.settings.cache_private
+
+    def __call__(self, environ: Environ, start_response: StartResponse, *more: Any) -> Iterable[bytes]:
+        if more or not isinstance(environ, dict) or "wsgi.input" not in environ:
+            msg = "this is Sojourn's WSGI door, called as an ASGI app: use `from sojourn.asgi import SojournMiddleware`"
+            raise TypeError(msg)
+        tracker = self.engine.tracker
+        visit = None if VISIT_KEY in environ else tracker.guarded(None, self._begin, environ)
+        if visit is None:
+            return self.app(environ, start_response)
+        environ[VISIT_KEY] = visit
+
+        def tracked_start(status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
+            headers = tracker.guarded(headers, self._answered, visit, status, headers)
+            return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
+
+        token = active_visit.set(visit)
+        try:
+            body = self.app(environ, tracked_start)
+        except BaseException:
+            tracker.guarded(None, tracker.abandon, visit)
+            raise
+        finally:
+            active_visit.reset(token)
+        if hasattr(body, "__len__") or _is_file(body, environ):
+            return body
+        return TrackedBody(body, visit, self.engine)
+
+    def _begin(self, environ: Environ) -> Visit:
+        return self.engine.tracker.begin(WsgiFacts(environ, self._proxies, self._request, self._route))
+
+    def _answered(self, visit: Visit, status: str, headers: Headers) -> Headers:
+        answer = WsgiAnswer(status, headers)
+        line = self.engine.tracker.finish(visit, answer)
+        if line is None:
+            return headers
+        added = [*headers, ("Set-Cookie", line)]
+        if self._adds_private and not answer.header("cache-control"):
+            added.append(("Cache-Control", "private"))
+        return added
+
+
+class TrackedBody:
+    """The body of a response that is made while it is sent: the Visit is active in each step, whichever thread takes it."""
+
+    __slots__ = ("_body", "_chunks", "_engine", "_steps", "_visit")
+
+    def __init__(self, body: Iterable[bytes], visit: Visit, engine: Engine) -> None:
+        self._body = body
+        self._steps: Iterator[bytes] | None = None
+        self._visit = visit
+        self._engine = engine
+        self._chunks = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        token = active_visit.set(self._visit)
+        try:
+            if self._steps is None:
+                self._steps = iter(self._body)
+            chunk = next(self._steps)
+        except StopIteration:
+            raise
+        except BaseException:
+            tracker = self._engine.tracker
+            tracker.guarded(None, tracker.abandon, self._visit)
+            raise
+        finally:
+            _reset(token)
+        self._chunks += 1
+        if self._chunks == 2:  # noqa: PLR2004 - more than one chunk: made while it is sent
+            self._visit.streamed = True
+            self._engine.tracker.opened(self._visit)
+        return chunk
+
+    def close(self) -> None:
+        """Close the app's body, then tell how long it took."""
+        visit, tracker = self._visit, self._engine.tracker
+        token = active_visit.set(visit)
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            _reset(token)
+            if not visit.responded:
+                tracker.guarded(None, tracker.abandon, visit)
+            elif visit.streamed:
+                visit.streamed = False
+                tracker.guarded(None, tracker.close_stream, visit)
+
+
+class WsgiFacts:
+    """The facts of a request, from its environ (see `facts.RequestFacts`)."""
+
+    __slots__ = ("_environ", "_proxies", "_request", "_route", "cookie", "is_https", "method", "path")
+
+    def __init__(
+        self,
+        environ: Environ,
+        proxies: Proxies,
+        request: RequestFactory | None = None,
+        route: RouteReader | None = None,
+    ) -> None:
+        self._environ = environ
+        self._proxies = proxies
+        self._request = request
+        self._route = route
+        self.method: str = environ.get("REQUEST_METHOD", "GET")
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") or "/"
+        self.path = path if path.isascii() else _text(path)
+        self.cookie = environ.get("HTTP_COOKIE", "").encode("latin-1", "replace")
+        scheme = environ.get("wsgi.url_scheme", "http")
+        if proxies:
+            scheme = proxies.scheme(
+                environ.get("REMOTE_ADDR"),
+                scheme,
+                forwarded=self.header("forwarded"),
+                forwarded_for=self.header("x-forwarded-for"),
+                forwarded_proto=self.header("x-forwarded-proto"),
+            )
+        self.is_https = scheme == "https"
+
+    def header(self, name: str) -> str:
+        value: str = self._environ.get("HTTP_" + name.upper().replace("-", "_"), "")
+        return value
+
+    def client_address(self) -> str | None:
+        return self._proxies.client(
+            self._environ.get("REMOTE_ADDR") or None, self.header("forwarded"), self.header("x-forwarded-for")
+        )
+
+    def route(self) -> str | None:
+        return None if self._route is None else self._route(self._environ)
+
+    def framework_request(self) -> Any:
+        return self._environ if self._request is None else self._request(self._environ)
+
+    def principal_sources(self) -> dict[str, Any]:
+        return self._environ
+
+
+class WsgiAnswer:
+    """The facts of a response start (see `facts.AnswerFacts`)."""
+
+    __slots__ = ("_headers", "status")
+
+    def __init__(self, status: str, headers: Headers) -> None:
+        code = status[:3]
+        self.status = int(code) if code.isdecimal() else 0
+        self._headers = headers
+
+    def header(self, name: str) -> str:
+        return ", ".join(value for key, value in self._headers if key.lower() == name)
+
+
+def _text(latin: str) -> str:
+    """WSGI strings are bytes dressed as latin-1 (PEP 3333)."""
+    return latin.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _is_file(body: object, environ: Environ) -> bool:
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(body, wrapper)
+
+
+def _reset(token: Token[Visit | None]) -> None:
+    try:
+        active_visit.reset(token)
+    except ValueError:  # the server iterates in another context than it called us in
+        active_visit.set(None)

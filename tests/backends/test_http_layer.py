@@ -1,0 +1,445 @@
+"""The HTTP layer: what becomes of a batch, whatever the answers are. The time is moved by hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sojourn.backends import Receipt
+from sojourn.backends.http import GZIP_FROM, HttpCall, HttpLayer
+from sojourn.backends.protocol import Rejection
+from sojourn.backends.verdicts import Answer, Taken, Verdict
+from sojourn.core.events import Event
+from sojourn.errors import SettingsError
+from sojourn.testing.backend_contract import check_receipt, deliver, many_events
+
+URL = "https://user-key.example:8443/secret-path?token=secret-token"
+NOW = 1_769_860_800.0
+
+
+@dataclass
+class Plain:
+    """One call for a batch: the ids of its events."""
+
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall]:
+        yield HttpCall("POST", URL, tuple(batch), json=[event.id for event in batch])
+
+
+@dataclass
+class Receiver:
+    """Answers as its rule says, which sees the ids that came; remembers what it took. Each answer takes `seconds`."""
+
+    rule: Callable[[list[str]], httpx.Response | int] = lambda ids: 200
+    seconds: float = 0.0
+    now: float = 0.0
+    calls: list[list[str]] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        is_packed = request.headers.get("content-encoding") == "gzip"
+        ids = json.loads(gzip.decompress(request.content) if is_packed else request.content)
+        self.calls.append(ids)
+        self.now += self.seconds
+        answer = self.rule(ids)
+        response = httpx.Response(answer) if isinstance(answer, int) else answer
+        if response.status_code == 200:
+            self.taken += ids
+        return response
+
+    def layer(self, encoder: Plain | Apart | Judged | None = None) -> HttpLayer:
+        return HttpLayer(
+            encoder or Plain(),
+            name="vendor",
+            transport=httpx.MockTransport(self),
+            monotonic=lambda: self.now,
+            wall=lambda: NOW,
+        )
+
+
+@dataclass
+class Apart:
+    """Two calls: for events with an even number, and for those with an odd one."""
+
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall]:
+        for remainder in (0, 1):
+            events = tuple(event for event in batch if number(event.id) % 2 == remainder)
+            if events:
+                yield HttpCall("POST", URL, events, json=[event.id for event in events])
+
+
+@dataclass
+class Judged:
+    """A vendor that takes what it can and names the rest."""
+
+    judge: Callable[[Answer], Verdict | None]
+
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall]:
+        yield HttpCall("POST", URL, tuple(batch), json=[event.id for event in batch], judge=self.judge)
+
+
+ENCODERS: st.SearchStrategy[Plain | Apart] = st.sampled_from([Plain(), Apart()])
+
+
+def number(event_id: str) -> int:
+    return int(event_id.rpartition("-")[2])
+
+
+def ids(events: Iterable[Event]) -> list[str]:
+    return [event.id for event in events]
+
+
+def poisoned(poison: set[str], status: int = 400) -> Callable[[list[str]], int]:
+    return lambda ids: status if poison & set(ids) else 200
+
+
+@pytest.mark.parametrize(
+    ("answer", "receipt"),
+    [
+        pytest.param(httpx.Response(204), Receipt(delivered=2), id="taken"),
+        pytest.param(httpx.Response(503), Receipt(delivered=0), id="down"),
+        pytest.param(
+            httpx.Response(429, headers={"Retry-After": "17"}), Receipt(delivered=0, retry_after=17.0), id="throttled"
+        ),
+        pytest.param(
+            httpx.Response(503, headers={"Retry-After": "Sat, 31 Jan 2026 12:01:30 GMT"}),
+            Receipt(delivered=0, retry_after=90.0),
+            id="throttled until a date",
+        ),
+        pytest.param(
+            httpx.Response(409),
+            Receipt(
+                delivered=0,
+                rejected=tuple(
+                    Rejection(event_id=event_id, reason="HTTP 409: the receiver refuses it", status=409)
+                    for event_id in ids(many_events(2))
+                ),
+            ),
+            id="refused",
+        ),
+        pytest.param(
+            httpx.Response(401),
+            Receipt(
+                delivered=0,
+                pause="vendor (https://user-key.example:8443): HTTP 401: it does not know the credentials; "
+                "check the key or secret",
+            ),
+            id="wrong key",
+        ),
+        pytest.param(
+            httpx.Response(308, headers={"Location": "https://elsewhere.example/?token=secret-token"}),
+            Receipt(
+                delivered=0,
+                pause="vendor (https://user-key.example:8443): HTTP 308: it redirects elsewhere; "
+                "set the URL to the final address",
+            ),
+            id="redirected",
+        ),
+    ],
+)
+def test_one_answer(answer: httpx.Response, receipt: Receipt) -> None:
+    receiver = Receiver(lambda ids: answer)
+    assert receiver.layer().send(many_events(2)) == receipt
+    assert len(receiver.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "is_paused"),
+    [
+        pytest.param(httpx.ConnectError("refused"), False, id="refused"),
+        pytest.param(httpx.ReadTimeout("slow"), False, id="timeout"),
+        pytest.param(httpx.RemoteProtocolError("hung up"), False, id="hung up"),
+        pytest.param(httpx.ProxyError("no"), False, id="proxy"),
+        pytest.param(httpx.LocalProtocolError("illegal header value secret-token"), True, id="not a call at all"),
+        pytest.param(httpx.UnsupportedProtocol("gopher"), True, id="not http"),
+    ],
+)
+def test_no_answer(error: httpx.TransportError, is_paused: bool, caplog: pytest.LogCaptureFixture) -> None:
+    def rule(ids: list[str]) -> int:
+        raise error
+
+    receipt = Receiver(rule).layer().send(many_events(2))
+    assert (receipt.delivered, receipt.rejected, receipt.retry_after) == (0, (), None)
+    assert (receipt.pause is not None) is is_paused
+    assert "secret" not in f"{receipt}{caplog.text}"
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_an_event_at_fault_is_found_and_rejected_alone(status: int) -> None:
+    batch = many_events(8)
+    receiver = Receiver(poisoned({batch[5].id}, status))
+    receipt = receiver.layer().send(batch)
+    assert receipt.delivered == 7
+    assert [(rejection.event_id, rejection.status) for rejection in receipt.rejected] == [(batch[5].id, status)]
+    assert [len(call) for call in receiver.calls] == [8, 4, 4, 2, 1, 1, 2]
+
+
+@given(size=st.integers(1, 40), data=st.data())
+def test_exactly_the_poisonous_are_rejected_and_all_others_taken_once(size: int, data: st.DataObject) -> None:
+    batch = many_events(size)
+    poison = data.draw(st.sets(st.sampled_from(ids(batch))))
+    receiver = Receiver(poisoned(poison, data.draw(st.sampled_from([400, 413, 422]))))
+    receipt = receiver.layer(data.draw(ENCODERS)).send(batch)
+    check_receipt(receipt, batch)
+    assert [rejection.event_id for rejection in receipt.rejected] == [i for i in ids(batch) if i in poison]
+    assert sorted(receiver.taken) == [i for i in ids(batch) if i not in poison]
+    assert receipt.delivered + len(receipt.rejected) == size
+
+
+@given(size=st.integers(1, 30), data=st.data())
+def test_whatever_the_answers_nothing_is_settled_that_was_not_answered(size: int, data: st.DataObject) -> None:
+    """Any answers, in any order: what the receipt calls delivered was taken, and sending on settles each event."""
+    batch = many_events(size)
+    statuses = data.draw(st.lists(st.sampled_from([200, 200, 400, 413, 429, 503, 401, 409]), max_size=30))
+    answers = iter(statuses)
+    receiver = Receiver(lambda ids: next(answers, 200), seconds=data.draw(st.sampled_from([0.0, 2.0, 8.0])))
+    layer = receiver.layer(data.draw(ENCODERS))
+    rest: list[Event] = batch
+    rejected: set[str] = set()
+    for _ in range(len(statuses) + 2 * size + 10):
+        receipt = layer.send(rest)
+        check_receipt(receipt, rest)
+        rejected |= {rejection.event_id for rejection in receipt.rejected}
+        settled = ids(rest[: receipt.delivered + len(receipt.rejected)])
+        assert set(settled) - rejected <= set(receiver.taken)
+        rest = rest[len(settled) :]
+        if not rest:
+            break
+    assert rest == []
+
+
+def test_a_failure_behind_the_front_is_told_when_the_front_gets_there() -> None:
+    """The odd ones fail: 1 is the first gap, so 2 and 4 are sent again though they were taken."""
+    batch = many_events(5)
+    receiver = Receiver(lambda ids: 503 if number(ids[0]) % 2 else 200)
+    assert receiver.layer(Apart()).send(batch) == Receipt(delivered=1)
+    assert receiver.taken == ids([batch[0], batch[2], batch[4]])
+
+
+def test_what_was_not_tried_is_not_settled_whatever_the_order_of_a_call() -> None:
+    """A vendor may sort its events; the half that never went out has the front of the batch in it."""
+
+    class Backwards(Plain):
+        def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall]:
+            events = tuple(sorted(batch, key=lambda event: event.id, reverse=True))
+            yield HttpCall("POST", URL, events, json=ids(events))
+
+    receiver = Receiver(lambda ids: 400 if len(ids) > 2 else 503)
+    assert receiver.layer(Backwards()).send(many_events(4)) == Receipt(delivered=0)
+    assert len(receiver.calls) == 2
+
+
+def test_after_a_failure_no_further_call_is_made() -> None:
+    receiver = Receiver(lambda ids: 503)
+    receiver.layer(Apart()).send(many_events(6))
+    assert len(receiver.calls) == 1
+
+
+def test_a_batch_of_which_nothing_is_to_be_told_is_settled() -> None:
+    class Silent(Plain):
+        def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall]:
+            yield from ()
+
+    assert Receiver().layer(Silent()).send(many_events(3)) == Receipt(delivered=3)
+
+
+def test_a_vendor_may_name_the_rejected_in_its_answer() -> None:
+    """As one does whose 400 has taken all valid events."""
+    batch = many_events(3)
+
+    def judge(answer: Answer) -> Verdict | None:
+        if answer.status != 400:
+            return None
+        return Taken(rejected=(Rejection(event_id=json.loads(answer.body)["bad"], reason="no such field", status=400),))
+
+    receiver = Receiver(lambda ids: httpx.Response(400, json={"bad": batch[1].id}))
+    receipt = receiver.layer(Judged(judge)).send(batch)
+    assert (receipt.delivered, ids_of(receipt)) == (2, [batch[1].id])
+    assert len(receiver.calls) == 1
+    assert Receiver(lambda ids: 503).layer(Judged(judge)).send(batch) == Receipt(delivered=0)
+
+
+def ids_of(receipt: Receipt) -> list[str]:
+    return [rejection.event_id for rejection in receipt.rejected]
+
+
+# ------------------------------------------------------------------------------------------------------------- time
+
+
+def test_bisecting_ends_in_time_and_goes_on_at_once() -> None:
+    batch = many_events(8)
+    receiver = Receiver(poisoned({batch[7].id}), seconds=2.0)
+    layer = receiver.layer()
+    receipt = layer.send(batch)
+    assert receiver.now <= 15
+    assert (receipt.delivered, receipt.retry_after) == (6, 0.0)
+    assert deliver(LayerBackend(layer), batch[6:]).rejected == (batch[7].id,)
+
+
+@pytest.mark.parametrize("seconds", [3.0, 7.0, 14.0])
+def test_a_slow_receiver_with_a_small_limit_gets_everything(seconds: float) -> None:
+    """Its first calls of every send are too large; without memory between sends nothing would ever fit the time."""
+    receiver = Receiver(lambda ids: 413 if len(ids) > 3 else 200, seconds=seconds)
+    batch = many_events(60)
+    assert deliver(LayerBackend(receiver.layer()), batch, sends=200).delivered == 60
+    assert set(receiver.taken) == set(ids(batch))
+
+
+def test_no_call_starts_late_and_idle_sends_leave_the_pace_to_the_courier() -> None:
+    receiver = Receiver(lambda ids: 413 if len(ids) > 1 else 200, seconds=8.0)
+    receipt = receiver.layer().send(many_events(8))
+    assert receipt == Receipt(delivered=0)
+    assert len(receiver.calls) == 1
+
+
+def test_a_limit_that_was_met_is_remembered_and_tried_again() -> None:
+    receiver = Receiver(lambda ids: 413 if len(ids) > 10 else 200)
+    layer = receiver.layer()
+    for _ in range(3):
+        layer.send(many_events(16))
+    assert [len(call) for call in receiver.calls] == [16, 8, 8, 8, 8, 16, 8, 8]
+
+
+@dataclass
+class Drip(httpx.SyncByteStream):
+    """A body that sends a byte every five seconds, for ever."""
+
+    receiver: Receiver
+    sent: int = 0
+    is_closed: bool = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            self.receiver.now += 5.0
+            self.sent += 1
+            yield b"x"
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_a_dripping_answer_is_cut_at_the_deadline() -> None:
+    receiver = Receiver()
+    drip = Drip(receiver)
+    receiver.rule = lambda ids: httpx.Response(200, stream=drip)
+    assert receiver.layer().send(many_events(2)) == Receipt(delivered=0)
+    assert receiver.now == 15.0
+    assert drip.sent == 3
+    assert drip.is_closed
+
+
+@dataclass
+class Flood(httpx.SyncByteStream):
+    """A body without end, as fast as it is read."""
+
+    sent: int = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            self.sent += 1
+            yield b"x" * 16_384
+
+
+def test_an_endless_answer_is_read_only_so_far() -> None:
+    flood = Flood()
+    seen: list[int] = []
+
+    def judge(answer: Answer) -> Verdict | None:
+        seen.append(len(answer.body))
+        return None
+
+    receiver = Receiver(lambda ids: httpx.Response(200, stream=flood))
+    assert receiver.layer(Judged(judge)).send(many_events(2)) == Receipt(delivered=2)
+    assert seen == [65_536]
+    assert flood.sent == 4
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 15.1, float("nan")])
+def test_a_timeout_beyond_the_lease_is_refused(timeout: float) -> None:
+    with pytest.raises(SettingsError, match="timeout must be"):
+        HttpLayer(Plain(), name="vendor", timeout=timeout)
+
+
+# ---------------------------------------------------------------------------------------------------------- the wire
+
+
+@pytest.mark.parametrize(
+    ("size", "takes_gzip", "is_packed"),
+    [
+        pytest.param(GZIP_FROM, True, True, id="large"),
+        pytest.param(GZIP_FROM - 1, True, False, id="small"),
+        pytest.param(GZIP_FROM, False, False, id="vendor takes none"),
+    ],
+)
+def test_large_bodies_are_compressed_and_signed_as_sent(size: int, takes_gzip: bool, is_packed: bool) -> None:
+    requests: list[httpx.Request] = []
+    body = b"x" * size
+
+    class Signed(Plain):
+        def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall]:
+            yield HttpCall(
+                "PUT", URL, tuple(batch), body=body, has_gzip=takes_gzip, sign=lambda sent: {"X-Length": str(len(sent))}
+            )
+
+    def take(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200)
+
+    HttpLayer(Signed(), name="vendor", transport=httpx.MockTransport(take)).send(many_events(1))
+    request = requests[0]
+    assert request.method == "PUT"
+    assert request.headers["user-agent"].startswith("sojourn/")
+    assert (request.headers.get("content-encoding") == "gzip") is is_packed
+    assert (gzip.decompress(request.content) if is_packed else request.content) == body
+    assert request.headers["x-length"] == str(len(request.content))
+
+
+def test_the_whole_url_is_called_and_only_its_origin_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    urls: list[tuple[bytes, bytes]] = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        urls.append((request.url.raw_host, request.url.raw_path))
+        return httpx.Response(503)
+
+    with caplog.at_level(logging.DEBUG):
+        HttpLayer(Plain(), name="vendor", transport=httpx.MockTransport(take)).send(many_events(1))
+    assert urls == [(b"user-key.example", b"/secret-path?token=secret-token")]
+    assert "503" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    statuses = iter([503, 503, 200, 200])
+    layer = Receiver(lambda ids: next(statuses)).layer()
+    with caplog.at_level(logging.INFO, logger="sojourn"):
+        for _ in range(4):
+            layer.send(many_events(1))
+    assert [record.getMessage() for record in caplog.records if record.name == "sojourn"] == [
+        "backend vendor does not take events: HTTP 503",
+        "backend vendor takes events again",
+    ]
+
+
+@dataclass
+class LayerBackend:
+    """A layer as a backend."""
+
+    layer: HttpLayer
+    name: str = "vendor"
+    third_party: bool = True
+
+    def accepts(self, event: Event) -> bool:
+        return True
+
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        return self.layer.send(batch)
+
+    def close(self) -> None:
+        self.layer.close()

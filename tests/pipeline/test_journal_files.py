@@ -1,0 +1,588 @@
+"""The journal on disk, as its owner and the recorder use it: order, bounds, full disks, closing, what is removed."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import logging
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sojourn.pipeline.journal import FileJournal, Frame, JournalDirectory, MemoryJournal, open_journal
+from sojourn.pipeline.journal.format import MAX_PAYLOAD, SEGMENT_HEADER, frame_word, pack_body, pack_word
+
+FOREVER = 2**62
+SEGMENT = 512
+ROOM = 20 * SEGMENT
+PAYLOAD = b"p" * 56  # 96 bytes as a frame: four of them in a segment
+
+
+class Clock:
+    """Nanoseconds that a test moves; each look is one later, as frames of a journal are."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000_000
+
+    def __call__(self) -> int:
+        self.now += 1
+        return self.now
+
+
+Make = Callable[..., FileJournal]
+
+
+@pytest.fixture(params=[True, False], ids=["mapped", "written"])
+def may_map(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make(tmp_path: Path, may_map: bool, clock: Clock) -> Iterator[Make]:
+    made: list[FileJournal] = []
+
+    def make_journal(*, limit: int = ROOM, segment_size: int = SEGMENT, fsync: bool = False) -> FileJournal:
+        journal = FileJournal(
+            tmp_path, limit=limit, may_map=may_map, segment_size=segment_size, fsync=fsync, clock=clock
+        )
+        made.append(journal)
+        return journal
+
+    yield make_journal
+    for journal in made:
+        journal.close()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[JournalDirectory]:
+    directory = JournalDirectory(tmp_path)
+    yield directory
+    directory.close()
+
+
+def put(
+    journal: FileJournal | MemoryJournal, *payloads: bytes, essential: bool = True, kind: str = "activity"
+) -> list[bool]:
+    return [journal.append(payload, kind=kind, essential=essential, wall=at) for at, payload in enumerate(payloads)]
+
+
+def payloads(directory: JournalDirectory) -> list[bytes]:
+    return [frame.payload for frame in directory.read({}, before=FOREVER, limit=10_000).frames]
+
+
+def segments(path: Path) -> list[Path]:
+    return sorted(path.glob("*.seg"))
+
+
+def test_frames_come_back_in_order_with_their_counts(make: Make, directory: JournalDirectory) -> None:
+    journal = make()
+    assert put(journal, b"one", b"", b"x" * MAX_PAYLOAD, b"two") == [True, True, False, True]
+    found = directory.read({}, before=FOREVER, limit=10).frames
+    assert [(frame.payload, frame.wall, frame.accepted, frame.refused) for frame in found] == [
+        (b"one", 0, 1, 0),
+        (b"", 1, 2, 0),
+        (b"two", 3, 3, 1),
+    ]
+    assert [frame.journal for frame in found] == [journal.id] * 3
+    assert [frame.end for frame in found] == sorted({frame.end for frame in found})
+    assert journal.stats().refused_by_kind == {"activity": 1}
+
+
+def test_frames_go_on_through_many_segments(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
+    journal = make()
+    sent = [b"%03d" % number * 10 for number in range(60)]
+    for payload in sent:
+        journal.prepare()
+        assert put(journal, payload) == [True]
+    assert len(segments(tmp_path)) >= 10
+    assert payloads(directory) == sent
+
+
+def test_without_prepare_the_first_segment_is_made_inline_and_later_ones_are_written(
+    make: Make, directory: JournalDirectory, tmp_path: Path, may_map: bool
+) -> None:
+    journal = make()
+    put(journal, *[PAYLOAD] * 10)
+    sizes = [path.stat().st_size for path in segments(tmp_path)]
+    assert sizes[0] == SEGMENT or not may_map
+    assert sizes[-1] == SEGMENT_HEADER + 2 * 96
+    journal.prepare()  # a spare is ready: back to the map, without waiting for the written one to be full
+    put(journal, b"back")
+    assert (segments(tmp_path)[-1].stat().st_size == SEGMENT) is may_map
+    assert payloads(directory) == [*[PAYLOAD] * 10, b"back"]
+
+
+def test_prepared_segments_are_real_bytes_and_private(make: Make, tmp_path: Path, may_map: bool) -> None:
+    journal = make(limit=40 * 65536, segment_size=65536)
+    journal.prepare()
+    put(journal, b"x")
+    (path,) = segments(tmp_path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / f"{journal.id}.lock").stat().st_mode) == 0o600
+    if may_map:
+        assert path.stat().st_blocks * 512 >= 65536  # a hole would be a fault under the map when the disk is full
+
+
+def test_reading_needs_only_positions_and_removes_nothing(make: Make, directory: JournalDirectory) -> None:
+    first, second = make(), make()
+    for number in range(12):
+        put((first, second)[number % 2], b"%d" % number)
+    positions: dict[str, int] = {}
+    found: list[Frame] = []
+    for _ in range(4):
+        reading = directory.read(positions, before=FOREVER, limit=3)
+        assert len(reading.frames) == 3
+        assert reading.more is (len(found) < 9)
+        found += reading.frames
+        positions |= {frame.journal: frame.end for frame in reading.frames}
+    assert [frame.payload for frame in found] == [b"%d" % number for number in range(12)]
+    assert directory.read(positions, before=FOREVER, limit=3).frames == []
+    assert directory.oldest_unread(positions) == {first.id: None, second.id: None}
+    assert len(payloads(directory)) == 12
+
+
+def test_only_what_is_older_than_the_pass(make: Make, directory: JournalDirectory, clock: Clock) -> None:
+    first, second = make(), make()
+    put(first, b"a")
+    put(second, b"b")
+    began = clock()
+    put(first, b"late")
+    reading = directory.read({}, before=began, limit=10)
+    assert [frame.payload for frame in reading.frames] == [b"a", b"b"]
+    assert not reading.more
+
+
+def test_frames_of_an_earlier_boot_are_older_whatever_their_clock_says(
+    make: Make, directory: JournalDirectory, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sojourn.pipeline.journal.writer.boot_id", lambda: "ff" * 16)
+    earlier = make()
+    monkeypatch.undo()
+    clock.now = 10**15
+    put(earlier, b"before the reboot")
+    clock.now = 1000
+    later = make()
+    put(later, b"after it")
+    began = clock()
+    put(later, b"too new")
+    found = directory.read({}, before=began, limit=10).frames
+    assert [frame.payload for frame in found] == [b"before the reboot", b"after it"]
+
+
+def test_oldest_unread(make: Make, directory: JournalDirectory) -> None:
+    journal, idle = make(), make()
+    put(journal, b"at 0", b"at 1")
+    assert directory.oldest_unread({}) == {journal.id: 0, idle.id: None}
+    first = directory.read({}, before=FOREVER, limit=1).frames[0]
+    assert directory.oldest_unread({journal.id: first.end}) == {journal.id: 1, idle.id: None}
+
+
+def test_a_reader_at_the_end_of_a_segment_follows_into_the_next(make: Make, directory: JournalDirectory) -> None:
+    journal = make()
+    position = 0
+    for number in range(40):
+        journal.prepare()
+        put(journal, b"%d" % number)
+        (frame,) = directory.read({journal.id: position}, before=FOREVER, limit=10).frames
+        assert frame.payload == b"%d" % number
+        position = frame.end
+
+
+def test_four_fifths_are_for_everything_the_rest_for_what_makes_sessions(make: Make) -> None:
+    journal = make(limit=10 * SEGMENT + SEGMENT // 2)
+    while put(journal, PAYLOAD, essential=False, kind="page_view") == [True]:
+        journal.prepare()
+    used = journal.stats().bytes_used
+    assert 0.7 * journal.stats().limit < used <= 0.8 * journal.stats().limit
+    while put(journal, PAYLOAD, kind="start") == [True]:
+        journal.prepare()
+    stats = journal.stats()
+    assert 0.8 * stats.limit < stats.bytes_used <= stats.limit
+    assert stats.refused_by_kind == {"page_view": 1, "start": 1}
+    assert stats.refused == 2
+
+
+def test_the_files_never_outgrow_the_limit(make: Make, tmp_path: Path) -> None:
+    journal = make(limit=10 * SEGMENT)
+    for _ in range(200):
+        journal.prepare()
+        put(journal, PAYLOAD)
+        assert sum(path.stat().st_size for path in segments(tmp_path)) <= 10 * SEGMENT
+
+
+def test_room_comes_back_when_the_recorder_has_removed_what_it_read(make: Make, directory: JournalDirectory) -> None:
+    journal = make(limit=6 * SEGMENT)
+    while put(journal, PAYLOAD) == [True]:
+        journal.prepare()
+    last = directory.read({}, before=FOREVER, limit=1000).frames[-1]
+    assert directory.discard({journal.id: last.end}) == frozenset()
+    assert put(journal, PAYLOAD) == [False]
+    journal.prepare()
+    assert put(journal, b"again", essential=False) == [True]
+    assert payloads(directory) == [b"again"]
+    assert journal.stats().bytes_used < SEGMENT
+
+
+def test_discard_keeps_what_is_not_read(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
+    journal = make()
+    put(journal, *[PAYLOAD] * 13)
+    found = directory.read({}, before=FOREVER, limit=100).frames
+    assert directory.discard({journal.id: found[5].end}) == frozenset()
+    assert len(segments(tmp_path)) == 3
+    assert [frame.end for frame in directory.read({}, before=FOREVER, limit=100).frames] == [f.end for f in found[4:]]
+
+
+def test_a_dead_journal_goes_when_it_is_read(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
+    journal, living = make(), make()
+    put(journal, *[PAYLOAD] * 6)
+    journal.close()
+    found = directory.read({}, before=FOREVER, limit=100).frames
+    assert not directory.is_alive(journal.id)
+    assert directory.discard({journal.id: found[4].end}) == frozenset()
+    assert directory.journals() == {journal.id, living.id}
+    assert directory.discard({journal.id: found[5].end, living.id: 0}) == {journal.id}
+    assert directory.journals() == {living.id}
+    assert [path.name for path in tmp_path.iterdir()] == [f"{living.id}.lock"]
+    assert directory.discard({journal.id: found[5].end}) == {journal.id}, "told again after a crash of the recorder"
+
+
+def test_a_journal_that_never_got_a_frame_goes_too(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
+    journal = make()
+    journal.prepare()
+    assert directory.discard({}) == frozenset()
+    journal.close()
+    assert directory.discard({}) == {journal.id}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_told_as_gone_when_the_directory_is_missing(tmp_path: Path) -> None:
+    missing = JournalDirectory(tmp_path / "missing")
+    assert missing.journals() == frozenset()
+    assert missing.discard({"a" * 32: 100}) == frozenset()
+
+
+def test_alive_until_closed_and_dead_for_good(make: Make, directory: JournalDirectory) -> None:
+    journal = make()
+    assert directory.is_alive(journal.id)
+    journal.close()
+    journal.close()
+    assert not directory.is_alive(journal.id)
+    assert put(journal, b"late") == [False]
+    assert not directory.is_alive("0" * 32)
+
+
+def test_a_segment_without_a_lock_file_is_dead(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
+    journal = make()
+    put(journal, b"left")
+    journal.close()
+    (tmp_path / f"{journal.id}.lock").unlink()
+    (frame,) = directory.read({}, before=FOREVER, limit=5).frames
+    assert not directory.is_alive(journal.id)
+    assert directory.discard({journal.id: frame.end}) == {journal.id}
+
+
+def test_a_torn_frame_stops_in_a_living_journal_and_ends_the_segment_of_a_dead_one(
+    make: Make, tmp_path: Path, directory: JournalDirectory
+) -> None:
+    journal = make()
+    put(journal, *[PAYLOAD] * 6)
+    first = segments(tmp_path)[0]
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in segments(tmp_path):
+        shutil.copy(path, copy)
+    with (copy / first.name).open("r+b") as file:
+        file.seek(SEGMENT_HEADER + 2 * 96 + 50)
+        file.write(b"?")
+    dead = JournalDirectory(copy)
+    assert len(payloads(dead)) == 2 + 2
+    dead.close()
+    put(journal, *[PAYLOAD] * 2)
+    latest = segments(tmp_path)[1]
+    whole = latest.read_bytes()
+    with latest.open("r+b") as file:
+        file.seek(SEGMENT_HEADER + 3 * 96 + 50)
+        file.write(b"?")
+    assert len(payloads(directory)) == 7
+    latest.write_bytes(whole)  # it was only half there when the reader came by
+    assert len(payloads(directory)) == 8
+
+
+def test_what_an_owner_appends_just_before_it_is_found_dead_is_not_passed_over(
+    make: Make, directory: JournalDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = make()
+    put(journal, b"0")
+    journal.prepare()  # so that there is a later segment to go on to
+    sent = [b"0"]
+
+    def dies_while_one_looks(_: Path) -> bool:
+        for number in range(1, 12):
+            sent.append(b"%d" % number)
+            put(journal, sent[-1])
+        journal.close()
+        return False
+
+    monkeypatch.setattr("sojourn.pipeline.journal.reader.is_held", dies_while_one_looks)
+    found = directory.read({}, before=FOREVER, limit=100).frames
+    if len(sent) == 1:
+        directory.is_alive(journal.id)
+    position = found[-1].end
+    found += directory.read({journal.id: position}, before=FOREVER, limit=100).frames
+    assert [frame.payload for frame in found] == sent
+    assert len(sent) == 12
+
+
+def test_another_format_version_is_left_alone(
+    make: Make, tmp_path: Path, directory: JournalDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = make()
+    put(journal, b"from the future")
+    journal.close()
+    (path,) = segments(tmp_path)
+    path.write_bytes(b"SOJOURNJ\x09" + path.read_bytes()[9:])
+    for _ in range(3):
+        assert directory.journals() == frozenset()
+        assert payloads(directory) == []
+        assert directory.discard({journal.id: FOREVER}) == frozenset()
+    assert path.exists()
+    assert len(caplog.records) == 1
+
+
+def test_a_full_disk_is_counted_and_tried_again_after_a_pause(
+    make: Make,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    directory: JournalDirectory,
+) -> None:
+    calls = 0
+
+    def is_full(*_: object) -> int:
+        nonlocal calls
+        calls += 1
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    journal = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", is_full)
+        patch.setattr(os, "pwrite", is_full)
+        assert put(journal, *[PAYLOAD] * 50) == [False] * 50
+        assert calls == 1, "not a system call at every request"
+        for _ in range(50):
+            journal.prepare()
+        assert calls <= 2
+    assert len(caplog.records) <= 2
+    assert "No space left" in caplog.text
+    assert put(journal, PAYLOAD) == [False]
+    clock.now += 2_000_000_000
+    journal.prepare()
+    assert put(journal, b"room again") == [True]
+    assert payloads(directory) == [b"room again"]
+    assert journal.stats().refused_by_kind == {"activity": 51}
+
+
+def test_a_disk_that_fills_up_between_segments(
+    make: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch, directory: JournalDirectory
+) -> None:
+    real = os.pwrite
+
+    def half(fd: int, data: bytes, offset: int) -> int:
+        return real(fd, data[: len(data) // 2], offset)
+
+    journal = make()
+    accepted = put(journal, *[PAYLOAD] * 6)
+    body = pack_body(FOREVER - 1, 0, 1, 0) + b"invented"
+    hostile = b"8 bytes." + pack_word(frame_word(body)) + body  # where the frame after the next one will be looked for
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", half)
+        accepted += put(journal, hostile.ljust(160))
+    assert accepted == [True] * 6 + [False]
+    clock.now += 2_000_000_000
+    assert put(journal, b"8 bytes.") == [True]
+    assert payloads(directory) == [*[PAYLOAD] * 6, b"8 bytes."]
+    assert put(journal, b"after") == [True]
+    assert payloads(directory) == [*[PAYLOAD] * 6, b"8 bytes.", b"after"]
+
+
+@pytest.mark.parametrize("fsync", [False, True], ids=["plain", "fsync"])
+def test_a_signal_handler_that_raises_leaves_no_uncounted_frame(
+    make: Make, monkeypatch: pytest.MonkeyPatch, directory: JournalDirectory, fsync: bool
+) -> None:
+    real = os.pwrite
+    journal = make(fsync=fsync)
+    put(journal, *[PAYLOAD] * 5)
+
+    def write_then_raise(fd: int, data: bytes, offset: int) -> int:
+        real(fd, data, offset)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", write_then_raise)
+        with pytest.raises(KeyboardInterrupt):
+            put(journal, b"interrupted")
+    put(journal, b"next")
+    found = directory.read({}, before=FOREVER, limit=100).frames
+    assert [frame.payload for frame in found[5:]] == [b"interrupted", b"next"]
+    assert [frame.accepted for frame in found] == list(range(1, 8))
+
+
+@pytest.mark.parametrize(
+    ("payload", "wall"),
+    [
+        pytest.param("text", 1, id="text"),
+        pytest.param(b"x", 1.5, id="a float as time"),
+        pytest.param(b"x", 2**70, id="a time out of range"),
+        pytest.param(None, 1, id="nothing"),
+    ],
+)
+def test_nonsense_is_refused_and_never_raises(
+    make: Make, payload: bytes, wall: int, directory: JournalDirectory
+) -> None:
+    journal = make()
+    assert journal.append(payload, kind="odd", essential=True, wall=wall) is False
+    assert put(journal, b"fine") == [True]
+    assert journal.append(payload, kind="odd", essential=True, wall=wall) is False
+    assert journal.stats().refused_by_kind == {"odd": 2}
+    assert payloads(directory) == [b"fine"]
+
+
+def test_fsync_keeps_the_same_frames(make: Make, directory: JournalDirectory) -> None:
+    journal = make(fsync=True)
+    for number in range(10):
+        journal.prepare()
+        put(journal, b"%d" % number)
+    assert payloads(directory) == [b"%d" % number for number in range(10)]
+
+
+def test_removed_files_are_noticed_and_what_follows_is_refused(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = make()
+    put(journal, b"x")
+    for path in tmp_path.iterdir():
+        path.unlink()
+    journal.prepare()
+    assert put(journal, b"y") == [False]
+    assert "removed" in caplog.text
+
+
+def test_a_handler_that_appends_while_a_warning_is_logged(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = make()
+
+    class Appending(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            put(journal, b"a log record")
+
+    handler = Appending()
+    logging.getLogger("sojourn").addHandler(handler)
+    try:
+        journal.append(b"x", kind="odd", essential=True, wall=2**70)
+        journal.prepare()
+    finally:
+        logging.getLogger("sojourn").removeHandler(handler)
+    assert journal.stats().accepted == 1
+
+
+def test_threads_append_while_a_reader_reads(make: Make, directory: JournalDirectory) -> None:
+    journal = make(limit=64 * 1024 * 1024, segment_size=16 * 1024)
+    each = 2000
+
+    def work(name: int) -> None:
+        for number in range(each):
+            assert journal.append(b"%d:%d" % (name, number), kind="k", essential=True, wall=number)
+            if number % 20 == 0:
+                journal.prepare()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    found: list[Frame] = []
+    while any(thread.is_alive() for thread in threads) or len(found) < 4 * each:
+        position = found[-1].end if found else 0
+        reading = directory.read({journal.id: position}, before=FOREVER, limit=300).frames
+        if not reading and not any(thread.is_alive() for thread in threads):
+            break
+        found += reading
+        directory.discard({journal.id: position})
+    for thread in threads:
+        thread.join()
+    found += directory.read({journal.id: found[-1].end}, before=FOREVER, limit=4 * each).frames
+    assert [frame.accepted for frame in found] == list(range(1, 4 * each + 1))
+    assert [frame.mono for frame in found] == sorted(frame.mono for frame in found)
+    for name in range(4):
+        mine = [frame.payload for frame in found if frame.payload.startswith(b"%d:" % name)]
+        assert mine == [b"%d:%d" % (name, number) for number in range(each)]
+
+
+def test_nothing_stays_open(make: Make, tmp_path: Path) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    journal, directory = make(), JournalDirectory(tmp_path)
+    for _ in range(20):
+        journal.prepare()
+        put(journal, PAYLOAD)
+    payloads(directory)
+    journal.prepare()
+    journal.close()
+    directory.close()
+    gc.collect()
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
+def test_the_directory_is_made_private(tmp_path: Path) -> None:
+    place = tmp_path / "app" / "sojourn.db.d"
+    journal = open_journal(place, limit=1024 * 1024)
+    assert isinstance(journal, FileJournal)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert journal.stats().path == str(place)
+    journal.close()
+
+
+def spoil_with_a_file(path: Path) -> None:
+    path.write_text("not a directory", encoding="utf-8")
+
+
+def spoil_by_sharing(path: Path) -> None:
+    path.mkdir()
+    path.chmod(0o777)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(spoil_with_a_file, id="a file is in the way"),
+        pytest.param(spoil_by_sharing, id="everybody may write there"),
+    ],
+)
+def test_memory_where_there_is_no_place_for_files(
+    tmp_path: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(tmp_path / "j")
+    journal = open_journal(tmp_path / "j", limit=1024 * 1024)
+    assert journal.stats().medium == "memory"
+    assert len(caplog.records) == 1
+    assert journal.append(b"x", kind="k", essential=True, wall=1)
+
+
+def test_memory_where_there_are_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sojourn.pipeline.journal.locks.is_supported", False)
+    assert isinstance(open_journal(tmp_path / "j", limit=1024 * 1024), MemoryJournal)
+    assert "locks" in caplog.text
+
+
+def test_memory_when_asked_for_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    assert isinstance(open_journal(None, limit=1024), MemoryJournal)
+    assert not caplog.records

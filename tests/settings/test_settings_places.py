@@ -1,0 +1,102 @@
+"""Where the store and the journal lie: absolute when built, refused at once when unusable, and nothing is created."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sojourn.errors import SettingsError
+from sojourn.settings import Settings
+
+KEY = "k" * 16
+
+
+def test_a_relative_store_lies_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    built = Settings(secret_key=KEY)
+    assert built.store == f"sqlite:///{tmp_path}/sojourn.db"
+    assert built.store_path == tmp_path / "sojourn.db"
+    monkeypatch.chdir("/")
+    assert Settings(secret_key=KEY, store=built.store) == built
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_relative_paths_are_meant_from_base_dir(tmp_path: Path) -> None:
+    built = Settings(secret_key=KEY, base_dir=tmp_path, store="sqlite:///../up.db", journal_dir="journal")
+    assert built.store_path == tmp_path.parent / "up.db"
+    assert built.journal_dir == tmp_path / "journal"
+
+
+def test_a_relative_base_dir_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings(secret_key=KEY, base_dir="instance").store_path == tmp_path / "instance" / "sojourn.db"
+
+
+def test_an_absolute_store_stays(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    assert Settings(secret_key=KEY, store=url, base_dir="/").store == url
+
+
+def test_a_missing_base_dir_passes_and_is_not_created(tmp_path: Path) -> None:
+    base = tmp_path / "instance"
+    assert Settings(secret_key=KEY, base_dir=base).store_path == base / "sojourn.db"
+    assert not base.exists()
+
+
+@pytest.mark.parametrize(
+    ("base", "store", "fix"),
+    [
+        pytest.param(".", "sqlite:///missing/a.db", "does not exist", id="a missing folder"),
+        pytest.param("missing/deeper", "sqlite:///a.db", "does not exist", id="two missing folders"),
+        pytest.param("missing", "sqlite:///sub/a.db", "does not exist", id="a folder in a missing base_dir"),
+        pytest.param(".", "sqlite:///file/a.db", "does not exist", id="a file where a folder should be"),
+        pytest.param(".", "sqlite:///folder", "is a folder", id="a folder where the file should be"),
+        pytest.param("what?", "sqlite:///a.db", "question mark", id="a question mark in the folder"),
+    ],
+)
+def test_an_unusable_place_is_an_error_at_once(tmp_path: Path, base: str, store: str, fix: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SettingsError, match=fix) as caught:
+        Settings(secret_key=KEY, base_dir=tmp_path / base, store=store)
+    assert str(caught.value).startswith("store=")
+
+
+@pytest.mark.parametrize(
+    ("locked", "base", "fix"),
+    [
+        pytest.param("", ".", "the folder", id="the folder"),
+        pytest.param("", "instance", "the folder", id="the folder in which base_dir would be made"),
+        pytest.param("sojourn.db", ".", "the file", id="the file"),
+    ],
+)
+def test_an_unwritable_place_is_an_error_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: str, base: str, fix: str
+) -> None:
+    (tmp_path / "sojourn.db").touch()
+    real = os.access
+    # Modes mean nothing to root, as which tests often run, so the system's answer is given here.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path / locked and real(path, mode))
+    with pytest.raises(SettingsError, match=f"{fix} .* is not writable"):
+        Settings(secret_key=KEY, base_dir=tmp_path / base)
+
+
+def test_a_current_folder_that_is_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SettingsError, match="absolute path"):
+        Settings(secret_key=KEY)
+
+
+def test_a_journal_dir_must_not_be_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"journal_dir=.* is not a folder"):
+        Settings(secret_key=KEY, base_dir=tmp_path, journal_dir="file")
+
+
+def test_a_store_on_a_server_has_no_path() -> None:
+    assert Settings(secret_key=KEY, store="postgresql://h/d").store_path is None
