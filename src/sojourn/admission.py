@@ -1,20 +1,21 @@
-"""Which requests may start a session, which are page views, and which answers may carry a cookie (rules 10 and 11). Pure."""
+"""Which requests may start a session or are page views, which answers may carry a cookie (rules 10 and 11). Pure."""
 
 from __future__ import annotations
-
-from urllib.parse import urlsplit
 
 from .facts import AnswerFacts, RequestFacts
 
 _PERSON_METHODS = frozenset({"GET", "POST"})
 _NO_COOKIE_METHODS = frozenset({"HEAD", "OPTIONS"})
-_PUBLIC = ("public", "s-maxage", "immutable")
+_PUBLIC = frozenset({"public", "s-maxage", "immutable"})
+_NOT_SHARED = frozenset({"private", "no-store"})
+_SHARED_CACHES = ("cdn-cache-control", "surrogate-control")
+_PREFETCHING = ("prefetch", "prerender", "preview")
 _NOT_MODIFIED = 304
 _REDIRECTS = range(300, 400)
 
 
 def is_navigation(request: RequestFacts) -> bool:
-    """A person opening a page, as far as a server can tell (W3C Fetch Metadata; without it, any GET or POST could be)."""
+    """A person opening a page, as far as a server can tell (W3C Fetch Metadata; without it any GET or POST may be)."""
     if request.method not in _PERSON_METHODS:
         return False
     mode = request.header("sec-fetch-mode")
@@ -27,10 +28,12 @@ def is_navigation(request: RequestFacts) -> bool:
 
 def is_prefetch(request: RequestFacts) -> bool:
     """Loaded in advance, perhaps never looked at: prefetch, prerender, link preview of the browser."""
-    if "prefetch" in request.header("sec-purpose"):
-        return True
-    old = (request.header("purpose"), request.header("x-moz"), request.header("x-purpose"))
-    return any(value in {"prefetch", "preview"} for value in old)
+    for name in ("sec-purpose", "purpose", "x-moz", "x-purpose"):
+        value = request.header(name)
+        # "Contains": Chrome says `prefetch;prerender`, and parameters may follow.
+        if value and any(word in value.lower() for word in _PREFETCHING):
+            return True
+    return False
 
 
 def is_cross_site_post(request: RequestFacts) -> bool:
@@ -43,7 +46,7 @@ def is_cross_site_post(request: RequestFacts) -> bool:
     origin = request.header("origin")
     if not origin:
         return False
-    return origin == "null" or urlsplit(origin).netloc != request.header("host")
+    return origin.partition("://")[2].lower() != request.header("host").lower()  # `null` has no host at all
 
 
 def refusal_to_start(request: RequestFacts, *, any_request: bool, by_helper: bool) -> str | None:
@@ -68,18 +71,29 @@ def may_carry_cookie(request: RequestFacts, answer: AnswerFacts) -> bool:
     """Whether a `Set-Cookie` on this answer reaches this visitor, and no one else through a shared cache (RFC 9111)."""
     if answer.status == _NOT_MODIFIED or request.method in _NO_COOKIE_METHODS:
         return False
-    for name in ("cache-control", "cdn-cache-control", "surrogate-control"):
-        value = answer.header(name)
-        if value and _is_public(value.lower()):
-            return False
-    return True
+    value = answer.header("cache-control")
+    if value and not _PUBLIC.isdisjoint(_directives(value)):
+        return False
+    return not any(_is_for_shared_caches(answer.header(name)) for name in _SHARED_CACHES)
 
 
 def is_page_view(request: RequestFacts, answer: AnswerFacts) -> bool:
     """A navigation answered with HTML; a redirect is only on the way to one."""
-    return "html" in answer.header("content-type") and answer.status not in _REDIRECTS and is_navigation(request)
+    return (
+        "html" in answer.header("content-type").lower() and answer.status not in _REDIRECTS and is_navigation(request)
+    )
 
 
-def _is_public(cache_control: str) -> bool:
-    directives = [part.strip().partition("=")[0] for part in cache_control.split(",")]
-    return any(directive in _PUBLIC for directive in directives)
+def _is_for_shared_caches(value: str) -> bool:
+    """Whether a header for shared caches alone (RFC 9213) lets them keep the answer: a lifetime is enough."""
+    if not value:
+        return False
+    directives = _directives(value)
+    if not _PUBLIC.isdisjoint(directives):
+        return True
+    return directives.get("max-age", "0") != "0" and _NOT_SHARED.isdisjoint(directives)
+
+
+def _directives(value: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in value.lower().split(","))
+    return {name.strip(): argument.strip() for name, _, argument in pairs}

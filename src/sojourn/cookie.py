@@ -1,8 +1,8 @@
 """The cookie: state <-> signed value, and the `Set-Cookie` line. Knows no request and no clock; reading never raises.
 
 The value is base64url of a small binary layout, a dot, and an HMAC-SHA256 (itsdangerous' `Signer`, with a salt of our
-own). Its alphabet is safe in every cookie parser. `TimestampSigner` is not used: it refuses a cookie signed by a host whose
-clock is ahead; our times are in the payload.
+own). Its alphabet is safe in every cookie parser. `TimestampSigner` is not used: it refuses a cookie signed by a host
+whose clock is ahead; our times are in the payload.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _VERSION: Final = 1
 _SALT: Final = b"sojourn.cookie.v1"
 _LONGEST_VALUE: Final = 600
 _REMEMBERED: Final = 4096
+_MOST_COPIES: Final = 8
+"""How many cookies of our name are looked at: each costs a signature, and a sender may send thousands."""
 
 _MANUAL, _TAGGED, _EXPLICIT, _ENDED, _OPTED_OUT, _PREVIOUS, _OWNER, _PRINCIPAL, _GIVEN = (1 << bit for bit in range(9))
 _HEAD = struct.Struct(">BH")
@@ -78,20 +80,20 @@ class CookieCodec:
         """Our cookie in a `Cookie` header, however hostile its neighbours are.
 
         Copies that do not verify hide nothing. Two different ones that do (a cookie tossed by a neighbouring host) say
-        nothing about who this is, and count as none.
+        nothing about who this is, and count as none; but who opted out in one of them has opted out.
         """
         start = header.find(name)
         if start < 0:
             return None
-        found: Verified | OptedOut | None = None
+        found: Verified | None = None
+        is_disputed = False
         for value in _values(header, name, start):
             read = self.loads(value)
-            if read is None or read == found:
-                continue
-            if found is not None:
-                return None
-            found = read
-        return found
+            if isinstance(read, OptedOut):
+                return read
+            if read is not None and read != found:
+                found, is_disputed = read, found is not None
+        return None if is_disputed else found
 
     def hash_user(self, user_id: str, *, key_number: int = -1) -> bytes:
         """The keyed hash of a user id that may be in the cookie."""
@@ -149,14 +151,19 @@ def set_cookie(
 
 
 def _values(header: bytes, name: bytes, start: int) -> list[bytes]:
-    """Every value of `name=` in the header. Splits on `;` alone, so that a broken neighbour ends where it ends."""
+    """The values of `name=` in the header. Looks for the name alone, so that a broken neighbour hides nothing.
+
+    Cookies end at `;`, and at the `,` of senders that join headers the wrong way; our values have neither.
+    """
     values: list[bytes] = []
     wanted = name + b"="
-    while start >= 0:
+    while start >= 0 and len(values) < _MOST_COPIES:
         begins = start == 0 or header[start - 1] in b"; \t,"
         if begins and header.startswith(wanted, start):
             stop = header.find(b";", start)
             raw = header[start + len(wanted) : len(header) if stop < 0 else stop]
+            if b"," in raw:
+                raw = raw[: raw.index(b",")]
             values.append(raw.strip(b' \t"'))
         start = header.find(name, start + 1)
     return values
@@ -233,7 +240,10 @@ def _unpack(data: bytes) -> SessionState | OptedOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookiePolicy:
-    """How the cookie is named and guarded (RFC 6265bis: the `__Host-` prefix binds it to this host, path `/` and https)."""
+    """How the cookie is named and guarded.
+
+    The `__Host-` prefix (RFC 6265bis, section 4.1.3.2) binds it to this host, the path `/` and https.
+    """
 
     base_name: str = "sojourn"
     path: str = "/"

@@ -152,8 +152,7 @@ class Engine:
         runtime = self._runtime
         if runtime is None or runtime.pid != os.getpid():
             runtime = self._running()
-        told = self.tracker.untold_counters()
-        if told is not None:
+        if self.tracker._counted and (told := self.tracker.untold_counters()) is not None:
             record = msgspec.structs.replace(record, counters=told)
         payload = self._encoder.encode(record)
         if len(payload) > MAX_PAYLOAD and len(record.entries) > 1:

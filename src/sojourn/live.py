@@ -6,6 +6,8 @@ parallel request, an open socket or a late helper call that still holds it sees 
 
 from __future__ import annotations
 
+from threading import Lock
+
 from .core.bounded import Bounded
 from .core.session import SessionState
 
@@ -15,12 +17,14 @@ _REMEMBERED = 10_000
 class Live:
     """A session as this process knows it: the newest state, and its last activity to the millisecond."""
 
-    __slots__ = ("key_number", "last_seen_at", "principal_id", "recorded_at", "state")
+    __slots__ = ("is_ahead", "key_number", "last_seen_at", "principal_id", "recorded_at", "state")
 
     def __init__(self, state: SessionState, key_number: int) -> None:
         self.state = state
         self.last_seen_at = state.last_seen_at
         self.key_number = key_number
+        self.is_ahead = False
+        """Changed since a cookie last told it: a cookie that merely saw later activity does not undo that."""
         self.principal_id: str | None = None
         """The principal last compared, in memory only, to spare a returning visitor the hash."""
         self.recorded_at = 0
@@ -36,12 +40,14 @@ class Live:
 
     def see(self, at: int) -> None:
         """Activity; time never runs back."""
-        self.last_seen_at = max(self.last_seen_at, at)
+        if at > self.last_seen_at:
+            self.last_seen_at = at
 
     def become(self, state: SessionState) -> None:
         """Follow the browser into the next session."""
         self.state = state
         self.last_seen_at = max(state.last_seen_at, state.started_at)
+        self.is_ahead = True
         self.principal_id = None
         self.recorded_at = 0
 
@@ -49,10 +55,14 @@ class Live:
 class LiveSessions:
     """Live sessions by session key; a key that was succeeded still finds where its browser is now."""
 
-    __slots__ = ("_by_key",)
+    __slots__ = ("_by_key", "_meeting")
 
     def __init__(self) -> None:
         self._by_key: Bounded[str, Live] = Bounded(_REMEMBERED)
+        self._meeting = Lock()
+
+    def after_fork(self) -> None:
+        self._meeting = Lock()
 
     def find(self, key: str) -> Live | None:
         return self._by_key.get(key)
@@ -61,10 +71,12 @@ class LiveSessions:
         """The live session of a cookie. The newer of the two states holds: another worker may have written the cookie."""
         live = self._by_key.get(state.key)
         if live is None:
-            return Live(state, key_number)
+            return self._met_first(state, key_number)
         known = live.state
-        if known is not state and known.key == state.key and state.last_seen_at >= known.last_seen_at:
-            if state.last_seen_at > known.last_seen_at or state == known:
+        if known is not state and known.key == state.key:
+            if state == known:
+                live.state = state  # one object from here on, which is quick to compare
+            elif state.last_seen_at > known.last_seen_at and not live.is_ahead:
                 live.state = state
                 live.principal_id = None
             live.see(state.last_seen_at)
@@ -75,3 +87,18 @@ class LiveSessions:
 
     def forget(self) -> None:
         self._by_key.clear()
+
+    def _met_first(self, state: SessionState, key_number: int) -> Live:
+        with self._meeting:
+            live = self._by_key.get(state.key)
+            if live is not None:  # a parallel request was quicker
+                return live
+            previous = None if state.previous_key is None else self._by_key.get(state.previous_key)
+            if previous is not None and previous.state.key == state.previous_key:
+                live = previous  # another worker moved the browser on: what runs here follows
+                live.become(state)
+                live.is_ahead, live.key_number = False, key_number
+            else:
+                live = Live(state, key_number)
+            self._by_key[state.key] = live
+            return live

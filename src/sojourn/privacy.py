@@ -1,24 +1,28 @@
-"""What is hidden before anything is kept: addresses, tokens in paths, referrers. Pure; signals and consent join here."""
+"""What is hidden before anything is kept: addresses, tokens in paths, referrers. Pure."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from fnmatch import fnmatchcase
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from .core.bounded import Bounded
 
 _LONGEST_PATH = 1024
 _LONGEST_USER_AGENT = 512
+_SHORTEST_SECRET = 6
+"""No mail address and no token is shorter."""
 _MASKED = "*"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_MAIL = re.compile(r"[^@\s/]+(?:@|%40)[^@\s/]+\.[^@\s/]+")
-_JWT = re.compile(r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")
-_HEX = re.compile(r"[0-9a-fA-F]{16,}|[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}")
-_TOKEN = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_~.=-]{20,}")
-_READABLE = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+){2,}", re.IGNORECASE)
-_WORD = re.compile(r"[a-zA-Z]{3,}")
+_MAIL = re.compile(r"[^@\s/]+@[^@\s/]+\.[^\W\d_]{2,}")
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*")
+_HEX = re.compile(r"[0-9a-fA-F]{16,}|\{?[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}\}?")
+_TOKEN = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_~.:+/$-]{20,}")
+_PARAMETER = re.compile(r"[;&=,]")
+_PIECE = re.compile(r"[-_.~:+]")
+_WORD = re.compile(r"[A-Z]?[a-z]{1,15}|[A-Z]{1,5}|[0-9]{1,4}")
+"""What people write between the hyphens of a readable path; a piece of a token mixes cases and digits, or runs on."""
 
 
 def masked_address(address: str | None) -> str | None:
@@ -31,7 +35,9 @@ def masked_address(address: str | None) -> str | None:
         return None
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
-    prefix = 24 if found.version == 4 else 48  # noqa: PLR2004 - the version of IP
+    if isinstance(found, ipaddress.IPv6Address) and found.sixtofour is not None:
+        found = found.sixtofour  # its /48 is the whole IPv4 address of somebody's router
+    prefix = 24 if found.version == 4 else 48
     return str(ipaddress.ip_network(f"{found}/{prefix}", strict=False).network_address)
 
 
@@ -91,11 +97,20 @@ class Paths:
 
 
 def _is_secret(segment: str) -> bool:
-    if len(segment) < 6:  # noqa: PLR2004 - shorter than any mail address or token
-        return False
-    if _MAIL.search(segment) or _JWT.fullmatch(segment) or _HEX.fullmatch(segment):
+    if "%" in segment:  # a referrer's path is still encoded
+        segment = unquote(segment)
+    # Parameters of a segment too: Java servers write `;jsessionid=...` into the path.
+    return len(segment) >= _SHORTEST_SECRET and any(_looks_secret(part) for part in _PARAMETER.split(segment))
+
+
+def _looks_secret(part: str) -> bool:
+    if _MAIL.search(part) or _JWT.fullmatch(part) or _HEX.fullmatch(part):
         return True
-    if not _TOKEN.fullmatch(segment):
-        return False
-    words = sum(len(word) for word in _WORD.findall(segment))
-    return not (_READABLE.fullmatch(segment) and words * 2 > len(segment))
+    return _TOKEN.fullmatch(part) is not None and not _is_readable(part)
+
+
+def _is_readable(part: str) -> bool:
+    """Mostly words, as in `how-to-grow-tomatoes-2026`."""
+    pieces = _PIECE.split(part)
+    words = sum(len(piece) for piece in pieces if _WORD.fullmatch(piece))
+    return len(pieces) > 1 and words * 2 > sum(map(len, pieces))

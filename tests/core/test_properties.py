@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
+import http
+import math
 from typing import Any
 
 import pytest
 
-from sojourn.core.properties import EVENT_PREFIX, SESSION_PREFIX, Property, full_name
+from sojourn.core.properties import EVENT_PREFIX, SESSION_PREFIX, Property, cleaned, full_name
 
 
 def test_the_last_value_is_kept_unless_said_otherwise() -> None:
@@ -52,3 +55,62 @@ def test_a_name_gets_its_prefix(name: str, full: str) -> None:
 def test_a_malformed_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"malformed|longer"):
         full_name(name, EVENT_PREFIX)
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+class Ratio(float):
+    """A float of another library."""
+
+
+@pytest.mark.parametrize(
+    ("value", "kept", "problems"),
+    [
+        pytest.param("x", "x", [], id="text"),
+        pytest.param("a\nb\tc", "a\nb\tc", [], id="lines and tabs are text"),
+        pytest.param(
+            "a\x00b\ud800", "a\ufffdb\ufffd", ["control_characters"], id="control characters, lone surrogates"
+        ),
+        pytest.param("x" * 5_000, "x" * 5_000, [], id="as long as may be"),
+        pytest.param("x" * 5_001, "x" * 4_999 + "\u2026", ["cut"], id="longer is cut and marked"),
+        pytest.param("\x00" + "x" * 5_000, "\ufffd" + "x" * 4_998 + "\u2026", ["cut", "control_characters"], id="both"),
+        pytest.param(True, True, [], id="a bool"),
+        pytest.param(7, 7, [], id="an int"),
+        pytest.param(2**63 - 1, 2**63 - 1, [], id="the greatest int"),
+        pytest.param(-(2**63), -(2**63), [], id="the least int"),
+        pytest.param(2**63, None, ["too_large"], id="an int beyond"),
+        pytest.param(1.5, 1.5, [], id="a float"),
+        pytest.param(math.nan, None, ["not_finite"], id="not a number"),
+        pytest.param(-math.inf, None, ["not_finite"], id="infinity"),
+        pytest.param(Colour.RED, "red", [], id="a subclass of str becomes plain"),
+        pytest.param(http.HTTPStatus.OK, 200, [], id="a subclass of int becomes plain"),
+        pytest.param(Ratio(0.5), 0.5, [], id="a subclass of float becomes plain"),
+    ],
+)
+def test_bad_data_is_dropped_or_mended_and_said(value: object, kept: object, problems: list[str]) -> None:
+    found, said = cleaned({"a": value}, EVENT_PREFIX)
+    assert said == problems
+    assert found == ({} if kept is None else {"event_properties.a": kept})
+    assert all(type(plain) in {str, int, float, bool} for plain in found.values())
+
+
+@pytest.mark.parametrize("value", [None, [], {}, b"bytes", object()], ids=lambda value: type(value).__name__)
+def test_a_value_of_another_type_is_the_programmers(value: object) -> None:
+    with pytest.raises(TypeError, match="must be a string, a number or a bool"):
+        cleaned({"a": value}, EVENT_PREFIX)
+
+
+def test_a_name_that_is_no_text_is_the_programmers() -> None:
+    with pytest.raises(TypeError, match="a property name is text, not int"):
+        cleaned({1: "a"}, EVENT_PREFIX)  # type: ignore[dict-item]
+
+
+def test_fifty_properties_are_kept_and_the_rest_counted() -> None:
+    given: dict[str, object] = {f"p{number}": number for number in range(52)}
+    given["event_properties.p3"] = "again"
+    found, problems = cleaned(given, EVENT_PREFIX)
+    assert len(found) == 50
+    assert problems == ["too_many", "too_many"]
+    assert found["event_properties.p3"] == "again", "a name that is already kept is not one more"

@@ -9,7 +9,7 @@ V = TypeVar("V")
 
 
 class Bounded(Generic[K, V]):
-    """Two generations of a dict: cheaper than an ordered one, and safe under threads because each step is one dict call."""
+    """Two generations of a dict: cheaper than an ordered one; safe under threads, as each step is one dict call."""
 
     __slots__ = ("_limit", "_old", "_young")
 

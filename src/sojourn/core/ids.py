@@ -1,4 +1,4 @@
-"""How ids look: UUIDv7 (RFC 9562, section 5.7) for sessions, and deterministic ids for events. Takes time and chance as arguments."""
+"""How ids look: UUIDv7 for sessions (RFC 9562), deterministic ones for events. Time and chance are arguments."""
 
 from __future__ import annotations
 

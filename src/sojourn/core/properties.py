@@ -14,11 +14,15 @@ SESSION_PREFIX: Final = "session_properties."
 EVENT_PREFIX: Final = "event_properties."
 MAX_NAME_LENGTH: Final = 100
 MAX_DECLARED: Final = 50
+MAX_PROPERTIES: Final = 50
+MAX_TEXT_LENGTH: Final = 5_000
+CUT_MARK: Final = "\u2026"
 
 PropertyType = type[str] | type[int] | type[float] | type[bool]
 Keep = Literal["first", "last"]
 
 _TYPES: Final = (str, int, float, bool)
+_HOSTILE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _NAME: Final = re.compile(r"(?:[A-Za-z0-9]|_(?=[A-Za-z0-9])|\.(?=[A-Za-z]))+")
 
 
@@ -65,17 +69,12 @@ def full_name(name: str, prefix: str) -> str:
     return full
 
 
-MAX_PROPERTIES: Final = 50
-MAX_TEXT_LENGTH: Final = 5_000
-CUT_MARK: Final = "\u2026"
-_HOSTILE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-
-
 def cleaned(given: Mapping[str, object], prefix: str) -> tuple[dict[str, Scalar], list[str]]:
-    """The properties under their full names, and a word for each problem with the data (`not_finite`, `cut`, `too_many`).
+    """The properties under their full names, and a word for each problem with the data.
 
-    Raises `ValueError` for a malformed name and `TypeError` for a value that is no string, number or bool: those are the
-    programmer's. Bad data is dropped or cut, and said.
+    Problems are `not_finite`, `too_large` and `too_many` (dropped), `cut` and `control_characters` (kept, mended).
+    Raises `ValueError` for a malformed name and `TypeError` for a value that is no string, number or bool: those are
+    the programmer's.
     """
     kept: dict[str, Scalar] = {}
     problems: list[str] = []
@@ -89,26 +88,34 @@ def cleaned(given: Mapping[str, object], prefix: str) -> tuple[dict[str, Scalar]
             raise TypeError(msg)
         if len(kept) >= MAX_PROPERTIES and full not in kept:
             problems.append("too_many")
-            continue
-        problem = _problem(value)
-        if problem in (None, "cut"):
-            kept[full] = _fitted(value)
-        if problem is not None:
+        elif isinstance(value, str):
+            kept[full] = _text(value, problems)
+        elif (problem := _unfit(value)) is not None:
             problems.append(problem)
+        else:
+            kept[full] = _plain(value)
     return kept, problems
 
 
-def _problem(value: str | float) -> str | None:
-    if isinstance(value, str):
-        return "cut" if len(value) > MAX_TEXT_LENGTH else None
+def _text(value: str, problems: list[str]) -> str:
+    text = str.__str__(value)  # a plain one, whatever subclass the app has: encoders know only `str`
+    if len(text) > MAX_TEXT_LENGTH:
+        problems.append("cut")
+        text = text[: MAX_TEXT_LENGTH - 1] + CUT_MARK
+    if _HOSTILE.search(text):
+        problems.append("control_characters")
+        text = _HOSTILE.sub("\ufffd", text)
+    return text
+
+
+def _unfit(value: float) -> str | None:
+    """Why no store and no JSON can hold this number."""
     if isinstance(value, float):
         return None if math.isfinite(value) else "not_finite"
-    return None if isinstance(value, bool) or -(2**63) <= value < 2**63 else "too_large"
+    return None if -(2**63) <= value < 2**63 else "too_large"
 
 
-def _fitted(value: str | float) -> Scalar:
-    if not isinstance(value, str):
+def _plain(value: float) -> Scalar:
+    if isinstance(value, bool):
         return value
-    if len(value) > MAX_TEXT_LENGTH:
-        value = value[: MAX_TEXT_LENGTH - 1] + CUT_MARK
-    return _HOSTILE.sub("\ufffd", value)
+    return float(value) if isinstance(value, float) else int(value)

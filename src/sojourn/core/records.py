@@ -1,7 +1,7 @@
-"""What a request, a socket message or a late helper call knew: the unit that the request path appends and the recorder folds.
+"""What a request, a socket message or a late helper call knew: what the request path appends and the recorder folds.
 
-A record speaks of one session. The door decided which; nothing later re-judges that. Encoded as MessagePack arrays, so the
-order of the fields is the format: add at the end, and raise `FORMAT` for anything else.
+A record speaks of one session. The door decided which; nothing later re-judges that. Encoded as MessagePack arrays, so
+the order of the fields is the format: add at the end, and raise `FORMAT` for anything else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MANUAL: Final = 1
 STARTS: Final = 2
 """This record began the session; it carries the `Origin`."""
 ACTIVITY: Final = 4
-"""The session was alive at `at`. Without it the record only tells something (the length of a stream, an old user's event)."""
+"""The session was alive at `at`. Without it the record only tells something: a stream's length, an old user's event."""
 REQUEST: Final = 8
 """One HTTP request, counted as such."""
 NO_FORWARD: Final = 16
@@ -27,7 +27,10 @@ NO_FORWARD: Final = 16
 
 
 class Tag(msgspec.Struct, frozen=True, array_like=True):
-    """A user named for the session; `user_id=None` removes the tag. `before` is the tag state that the request arrived with."""
+    """A user named for the session; `user_id=None` removes the tag.
+
+    `before` is the tag state that the request arrived with: it makes racing requests tell the same thing once.
+    """
 
     user_id: str | None
     name: str | None = None
@@ -68,7 +71,7 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
-    """One record. `previous_*` repeats what the cookie knows of the session before, so that whoever folds first can seal it."""
+    """One record. `previous_*` repeats what the cookie knows of the session before: whoever folds first can seal it."""
 
     at: int
     key: str
@@ -85,7 +88,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     """Running totals of the process, sent when they changed: what it refused and why."""
 
 
-def about(
+def about(  # noqa: PLR0917 - called on every request, and positional calls are cheaper
     state: SessionState,
     at: int,
     flags: int,

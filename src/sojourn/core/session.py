@@ -1,4 +1,4 @@
-"""The state of one session and the rules that move it. Pure: time, ids and hashes are arguments, the answer is new state.
+"""The state of one session and the rules that move it. Pure: time, ids and hashes are arguments; the answer is a state.
 
 The theory: a session is over by one predicate, `over`, whoever asks (request path, recorder, sweeper). It ends at its
 last activity, never when somebody noticed. What comes after it is a successor, whose id is derived from the old one, so
@@ -110,7 +110,7 @@ def over(session: Timed, rules: Rules, now: int) -> EndReason | None:
 
 
 def clamped(state: SessionState, rules: Rules, now: int) -> int | None:
-    """`now` as this session sees it: never before its last activity. `None`: the cookie is from too far ahead to be believed."""
+    """`now` as this session sees it: never before its last activity. `None`: too far ahead to be believed."""
     lead = state.last_seen_at - now
     if lead <= 0:
         return now
@@ -139,7 +139,7 @@ def begin(
 
 
 def steps_since(last_seen_at: int, rules: Rules, now: int) -> int:
-    """How many idle timeouts fit since the cookie was written: part of a successor's id, the same for requests that race."""
+    """How many idle timeouts passed since the cookie was written: part of a successor's id, the same in a race."""
     return max(0, now - last_seen_at) // rules.idle_timeout
 
 

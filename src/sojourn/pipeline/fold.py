@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sojourn.core import events
 from sojourn.core.events import Event
 from sojourn.core.ids import event_id
-from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, Entry, Origin, Record
+from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, Entry, Origin, Record, Tag
 from sojourn.core.session import EndReason, Rules, over
 from sojourn.stores.rows import SessionRow
 
@@ -72,7 +72,7 @@ def also_needed(records: Sequence[Numbered], rows: dict[str, SessionRow]) -> Nee
         row = rows.get(record.key)
         if row is None:
             after.add(record.key)
-        if record.previous_key and (row is None or record.started_at < row.started_at):
+        if record.previous_key and (row is None or joins.tells_more(row, record)):
             keys.add(record.previous_key)
         if any(entry.tag is not None for entry in record.entries):
             after.add(record.key)
@@ -91,10 +91,10 @@ def fold(
 
     `unread` are ids of `session.end` events that no backend has begun to read: only these may be withdrawn.
     """
-    out = Folded(rows)
+    folding = _Folding(Folded(rows), rules, defaults, unread)
     for numbered in records:
-        _fold_one(out, numbered, rules, defaults, unread)
-    return out
+        folding.take(numbered)
+    return folding.out
 
 
 def close(row: SessionRow, reason: EndReason, out: Folded) -> None:
@@ -114,126 +114,146 @@ def sweep(rows: Iterable[SessionRow], rules: Rules, *, as_of: int) -> Folded:
     out = Folded({row.key: row for row in rows})
     for row in out.rows.values():
         reason = over(row, rules, as_of)
-        if row.is_open and reason is not None:
+        if reason is not None:
             close(row, reason, out)
     return out
 
 
-def _fold_one(
-    out: Folded, numbered: Numbered, rules: Rules, defaults: Origin, unread: frozenset[str] | set[str]
-) -> None:
-    record, rid = numbered.record, numbered.rid
-    row = out.rows.get(record.key)
-    if row is None:
-        row = _open(out, numbered, defaults)
-    else:
-        if record.started_at < row.started_at:
-            row.started_at = record.started_at
-            _seal_previous(out, row)
+class _Folding:
+    """One batch on its way."""
+
+    __slots__ = ("_defaults", "_rules", "_unread", "out")
+
+    def __init__(self, out: Folded, rules: Rules, defaults: Origin, unread: frozenset[str] | set[str]) -> None:
+        self.out = out
+        self._rules = rules
+        self._defaults = defaults
+        self._unread = unread
+
+    def take(self, numbered: Numbered) -> None:
+        record, rid = numbered.record, numbered.rid
+        flags = record.flags
+        row = self.out.rows.get(record.key)
+        if row is None:
+            row = self._open(record, rid)
+        else:
+            if joins.tells_more(row, record):
+                joins.join_start(row, record)
+                self._seal_previous(row)
+            if record.origin is not None:
+                joins.join_origin(row, record.origin, record.at, rid)
+            if flags & NO_FORWARD:
+                row.no_forward = True
+        if flags & REQUEST:
+            row.requests += 1
+        if flags & ACTIVITY:
+            self._activity(row, record.at)
+        for index, entry in enumerate(record.entries):
+            self._entry(row, entry, rid, index)
+        self.out.changed.add(row.key)
+
+    def _open(self, record: Record, rid: str) -> SessionRow:
+        out = self.out
+        row = joins.opened(record, self._defaults)
+        out.rows[row.key] = row
+        out.follows(row)
         if record.origin is not None:
             joins.join_origin(row, record.origin, record.at, rid)
-    if record.flags & NO_FORWARD:
-        row.no_forward = True
-    if record.flags & REQUEST:
-        row.requests += 1
-    if record.flags & ACTIVITY:
-        _activity(out, row, record.at, rules, unread)
-    for index, entry in enumerate(record.entries):
-        _entry(out, row, entry, rid, index, rules)
-    out.changed.add(row.key)
-
-
-def _open(out: Folded, numbered: Numbered, defaults: Origin) -> SessionRow:
-    record = numbered.record
-    row = joins.opened(record, defaults)
-    out.rows[row.key] = row
-    out.follows(row)
-    if record.origin is not None:
-        joins.join_origin(row, record.origin, record.at, numbered.rid)
-    _seal_previous(out, row)
-    out.events.append(stamp.start(row, is_inferred=record.origin is None))
-    out.counts["sessions.started"] += 1
-    for successor in out.after.get(row.key, ()):  # it overtook us: another host's records came first
-        successor.previous_id = row.session_id
-        out.changed.add(successor.key)
-        _seal(out, row, successor.started_at, successor.previous_reason, successor.previous_seen_at)
-    return row
-
-
-def _seal_previous(out: Folded, row: SessionRow) -> None:
-    previous = out.rows.get(row.previous_key) if row.previous_key else None
-    if previous is None:
-        return
-    row.previous_id = previous.session_id
-    _seal(out, previous, row.started_at, row.previous_reason, row.previous_seen_at)
-    joins.inherit(row, previous)
-
-
-def _seal(out: Folded, row: SessionRow, at: int, reason: EndReason | None, last_seen_at: int) -> None:
-    if reason is None:
-        return
-    joins.join_seal(row, at, reason, last_seen_at)
-    out.changed.add(row.key)
-    close(row, row.sealed_reason or reason, out)
-
-
-def _activity(out: Folded, row: SessionRow, at: int, rules: Rules, unread: frozenset[str] | set[str]) -> None:
-    if not row.is_open and row.sealed_at is None and at > row.last_seen_at:
-        if row.end_event_id not in unread:
-            row.late += 1
-            out.counts["activity.late"] += 1
-            return
-        _withdraw(out, row)
-    joins.join_activity(row, at)
-    if row.sealed_at is not None and at >= row.sealed_at and at > row.last_seen_at:
-        row.late += 1
-        return
-    interval = rules.heartbeat_interval
-    if interval is None or not row.is_open:
-        return
-    slot = (at - row.anchor) // interval
-    if slot > row.slot:
-        row.slot = slot
-        out.events.append(stamp.heartbeat(row, at, slot))
-
-
-def _withdraw(out: Folded, row: SessionRow) -> None:
-    """The sweeper ended it, nobody has read that, and here is the visitor: it never ended."""
-    ended = row.end_event_id or ""
-    row.end_reason, row.end_event_id = None, None
-    out.events = [event for event in out.events if event.id != ended]
-    out.withdrawn.append(ended)
-    out.counts["sessions.ended"] -= 1
-
-
-def _entry(out: Folded, row: SessionRow, entry: Entry, rid: str, index: int, rules: Rules) -> None:
-    if entry.tag is not None:
-        if not joins.join_tag(row, entry.tag, entry.at, f"{rid}.{index}", is_split=rules.split_on_user_change):
-            row.user_conflicts += 1
-            out.counts["user_conflict"] += 1
-        _carry(out, row)
-        if entry.tag.is_told:
-            row.events += 1
-            out.events.append(stamp.identify(row, entry.at, entry.tag))
-        return
-    if entry.seal is not None:
-        _seal(out, row, entry.at, entry.seal.reason, entry.seal.last_seen_at)
-        return
-    row.events += 1
-    if entry.name == events.PAGE_VIEW:
-        row.page_views += 1
-        status = (entry.attributes or {}).get("http.response.status_code", 0)
-        row.errors += isinstance(status, int) and status >= 500  # noqa: PLR2004 - HTTP's server errors
-    own_id = event_id(rid, str(index))
-    out.events.append(stamp.told(row, entry.name, entry.at, entry.attributes, own_id))
-
-
-def _carry(out: Folded, row: SessionRow) -> None:
-    """A user learned late reaches the sessions that were carried on from this one."""
-    pending = [row]
-    while pending:
-        previous = pending.pop()
-        for successor in out.after.get(previous.key, ()):
-            if joins.inherit(successor, previous):
+        self._seal_previous(row)
+        out.events.append(stamp.start(row, is_inferred=record.origin is None))
+        out.counts["sessions.started"] += 1
+        successors = out.after.get(row.key)
+        if successors:  # they overtook us: another host's records came first
+            for successor in successors:
+                successor.previous_id = row.session_id
                 out.changed.add(successor.key)
-                pending.append(successor)
+                self._seal(row, successor.started_at, successor.previous_reason, successor.previous_seen_at)
+            self._carry(row)
+        return row
+
+    def _seal_previous(self, row: SessionRow) -> None:
+        previous = self.out.rows.get(row.previous_key) if row.previous_key else None
+        if previous is None:
+            return
+        row.previous_id = previous.session_id
+        self._seal(previous, row.started_at, row.previous_reason, row.previous_seen_at)
+        joins.inherit(row, previous)
+
+    def _seal(self, row: SessionRow, at: int, reason: EndReason | None, last_seen_at: int) -> None:
+        if reason is None:
+            return
+        was_guessed = reason is not row.end_reason or last_seen_at > row.last_seen_at
+        if was_guessed and self._is_swept(row) and row.end_event_id in self._unread:
+            self._withdraw(row)  # the sweeper could only guess how it ended; this is what happened
+        joins.join_seal(row, at, reason, last_seen_at)
+        self.out.changed.add(row.key)
+        close(row, row.sealed_reason or reason, self.out)
+
+    def _activity(self, row: SessionRow, at: int) -> None:
+        if row.end_reason is not None:
+            self._activity_after_end(row, at)
+            if row.end_reason is not None:
+                return
+        joins.join_activity(row, at)
+        interval = self._rules.heartbeat_interval
+        if interval is None:
+            return
+        slot = (at - row.anchor) // interval
+        if slot > row.slot:
+            row.slot = slot
+            self.out.events.append(stamp.heartbeat(row, at, slot))
+
+    def _activity_after_end(self, row: SessionRow, at: int) -> None:
+        """Activity of a session whose end was made: it may still move what the row says, but no event that went out."""
+        if at <= row.last_seen_at or (row.sealed_at is not None and at < row.sealed_at):
+            joins.join_activity(row, at)
+        elif self._is_swept(row) and row.end_event_id in self._unread:
+            self._withdraw(row)
+        else:
+            row.late += 1
+            self.out.counts["activity.late"] += 1
+
+    @staticmethod
+    def _is_swept(row: SessionRow) -> bool:
+        """Ended because of silence alone: neither a call nor a successor says so."""
+        return row.end_reason is not None and row.sealed_at is None
+
+    def _withdraw(self, row: SessionRow) -> None:
+        """The sweeper ended it, nobody has read that, and here is the visitor: it never ended."""
+        self.out.withdrawn.append(row.end_event_id or "")
+        row.end_reason, row.end_event_id = None, None
+        self.out.counts["sessions.ended"] -= 1
+
+    def _entry(self, row: SessionRow, entry: Entry, rid: str, index: int) -> None:
+        out = self.out
+        if entry.seal is not None:
+            self._seal(row, entry.at, entry.seal.reason, entry.seal.last_seen_at)
+            return
+        if entry.tag is not None:
+            self._tag(row, entry.tag, entry.at, f"{rid}.{index:05d}")
+            return
+        row.events += 1
+        if entry.name == events.PAGE_VIEW:
+            row.page_views += 1
+            status = (entry.attributes or {}).get("http.response.status_code", 0)
+            row.errors += isinstance(status, int) and status >= 500
+        out.events.append(stamp.told(row, entry.name, entry.at, entry.attributes, event_id(rid, str(index))))
+
+    def _tag(self, row: SessionRow, tag: Tag, at: int, rid: str) -> None:
+        if not joins.join_tag(row, tag, at, rid, is_split=self._rules.split_on_user_change):
+            row.user_conflicts += 1
+            self.out.counts["user_conflict"] += 1
+        self._carry(row)
+        if tag.is_told:
+            row.events += 1
+            self.out.events.append(stamp.identify(row, at, tag))
+
+    def _carry(self, row: SessionRow) -> None:
+        """A user learned late reaches the sessions that were carried on from this one."""
+        pending = [row]
+        while pending:
+            previous = pending.pop()
+            for successor in self.out.after.get(previous.key, ()):
+                if joins.inherit(successor, previous):
+                    self.out.changed.add(successor.key)
+                    pending.append(successor)

@@ -1,4 +1,16 @@
-"""How a record joins a session row. Pure, and made so that the order of records does not change the row they end in."""
+"""How a record joins a session row. Pure, and made so that the order of records does not change the row they end in.
+
+Each field is a join: the least, the greatest, or a count by record. Two are only nearly so, because a row is bounded:
+
+- The last activity is exact unless more than `_KEPT_ACTIVITY` different moments of activity, all at or after the seal,
+  are folded before the seal is known; then the session ends at what the sealing door knew. On one host a seal is folded
+  before whatever was made after it, so this takes several hosts, one of them behind.
+- Name and traits of a user: a later tag overrules an earlier one, whichever is folded first. Among three or more tags of
+  one session, folded out of order and with different values for one trait, a middle one may win.
+
+`late` and `user_conflicts` count what was met on the way, so they depend on the way; whether the app named two users in
+one session does not.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +19,7 @@ from sojourn.core.session import RETAGGING, EndReason
 from sojourn.stores.rows import SessionRow
 
 _KEPT_ACTIVITY = 8
-"""How many of the latest activity times a row keeps. Records of one host come in order, so one would do there; of several
-hosts, more than this many would have to overtake the seal for the end to be dated at what the sealing door knew."""
+"""How many of the latest moments of activity a row keeps, for a seal that is found later to choose from."""
 
 
 def opened(record: Record, defaults: Origin) -> SessionRow:
@@ -35,6 +46,21 @@ def opened(record: Record, defaults: Origin) -> SessionRow:
     return row
 
 
+def tells_more(row: SessionRow, record: Record) -> bool:
+    """Whether the record knows of an earlier start, or of later activity of the session before.
+
+    Requests that race for one successor each start it at their own time, and each had its own cookie.
+    """
+    return record.started_at < row.started_at or record.previous_seen_at > row.previous_seen_at
+
+
+def join_start(row: SessionRow, record: Record) -> None:
+    """The earliest start, and the latest that is known of the session before."""
+    row.started_at = min(row.started_at, record.started_at)
+    row.previous_seen_at = max(row.previous_seen_at, record.previous_seen_at)
+    settle(row)
+
+
 def join_origin(row: SessionRow, origin: Origin, at: int, rid: str) -> None:
     """Of several first requests, the earliest tells how the session began."""
     if row.origin_rid and (row.origin_at, row.origin_rid) <= (at, rid):
@@ -51,39 +77,46 @@ def join_origin(row: SessionRow, origin: Origin, at: int, rid: str) -> None:
 
 def join_activity(row: SessionRow, at: int) -> None:
     """Activity at this time; it moves the end unless the session was sealed by then."""
-    _note(row, at)
-    settle(row)
+    if _note(row, at):
+        settle(row)
 
 
 def join_seal(row: SessionRow, at: int, reason: EndReason, last_seen_at: int) -> None:
     """The session ended at `at`, by what a successor or a call knew; the earliest seal and its reason hold."""
     _note(row, last_seen_at)
-    seal = (at, reason.value, last_seen_at)
+    seal = (at, reason.value, -last_seen_at)
     if (
         row.sealed_at is None
         or row.sealed_reason is None
-        or seal < (row.sealed_at, row.sealed_reason.value, row.sealed_seen_at)
+        or seal < (row.sealed_at, row.sealed_reason.value, -row.sealed_seen_at)
     ):
         row.sealed_at, row.sealed_reason, row.sealed_seen_at = at, reason, last_seen_at
     settle(row)
 
 
 def settle(row: SessionRow) -> None:
-    """The last activity, from all that is known: what came at or after the seal does not count."""
-    latest = row.activity[0] if row.activity else row.started_at
-    if row.sealed_at is not None and latest >= row.sealed_at:
-        before = next((at for at in row.activity if at < row.sealed_at), row.started_at)
-        latest = max(before, min(row.sealed_seen_at, row.sealed_at))
+    """The last activity, from all that is known: what came at or after the seal does not count.
+
+    But the sealing request's own does: `end_session()` was called in one.
+    """
+    activity, sealed_at = row.activity, row.sealed_at
+    if sealed_at is not None:
+        while activity and activity[0] >= sealed_at:
+            del activity[0]
+    latest = activity[0] if activity else row.started_at
+    if sealed_at is not None:
+        latest = max(latest, min(row.sealed_seen_at, sealed_at))
     row.last_seen_at = max(latest, row.started_at)
 
 
 def join_tag(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) -> bool:
-    """A user named or removed for this session. False: a second user from the same source where none should be; counted.
+    """A user named or removed for this session. False: a second user from the same source where none should be.
 
-    With splitting the first user holds (a door that knew of another would have split); without, the latest. What the app
-    said outranks what the framework said.
+    With splitting the first user holds (a door that knew of another would have split); without, the latest. What the
+    app said outranks what the framework said.
     """
-    if (at, rid) >= (row.tagged_at, row.tagged_rid):
+    is_latest = (at, rid) >= (row.tagged_at, row.tagged_rid)
+    if is_latest:
         row.is_tagged, row.tagged_at, row.tagged_rid = tag.user_id is not None, at, rid
     if tag.user_id is None:
         return True
@@ -97,8 +130,7 @@ def join_tag(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) ->
         row.user_id, row.user_name, row.user_traits = tag.user_id, tag.name, tag.traits
         row.is_user_inherited = False
     elif not is_other:
-        row.user_name = tag.name if tag.name is not None else row.user_name
-        row.user_traits = {**(row.user_traits or {}), **tag.traits} if tag.traits else row.user_traits
+        _join_profile(row, tag, is_latest=is_latest)
     return not (is_other and is_split and was_explicit == tag.is_explicit)
 
 
@@ -106,18 +138,19 @@ def inherit(row: SessionRow, previous: SessionRow) -> bool:
     """Carry the user of the session before over, where the rules say so. True: this changed the row."""
     if row.previous_reason not in RETAGGING or (row.user_id is not None and not row.is_user_inherited):
         return False
-    carried = previous.user_id if previous.is_tagged else None
-    before = (row.user_id, row.user_name, row.is_tagged)
-    row.user_id = carried
-    row.user_name = previous.user_name if carried else None
-    row.user_traits = previous.user_traits if carried else None
-    row.is_user_inherited = carried is not None
-    if not row.tagged_at:
-        row.is_tagged = carried is not None
-    return before != (row.user_id, row.user_name, row.is_tagged)
+    before = (row.user_id, row.user_name, row.user_traits, row.is_tagged)
+    if previous.is_tagged:
+        row.user_id, row.user_name, row.user_traits = previous.user_id, previous.user_name, previous.user_traits
+    else:
+        row.user_id, row.user_name, row.user_traits = None, None, None
+    row.is_user_inherited = row.user_id is not None
+    if not row.tagged_rid:
+        row.is_tagged = row.is_user_inherited
+    return before != (row.user_id, row.user_name, row.user_traits, row.is_tagged)
 
 
 def is_activity(record: Record) -> bool:
+    """Whether the record moves the end of its session."""
     return bool(record.flags & ACTIVITY)
 
 
@@ -129,11 +162,27 @@ def _outranks(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) -
     return (at, rid) > (row.user_at, row.user_rid)
 
 
-def _note(row: SessionRow, at: int) -> None:
+def _join_profile(row: SessionRow, tag: Tag, *, is_latest: bool) -> None:
+    """The same user named again: the latest word counts, an older one only fills gaps."""
+    if tag.name is not None and (is_latest or row.user_name is None):
+        row.user_name = tag.name
+    if tag.traits:
+        known = row.user_traits or {}
+        row.user_traits = {**known, **tag.traits} if is_latest else {**tag.traits, **known}
+
+
+def _note(row: SessionRow, at: int) -> bool:
+    """Remember a moment of activity. False: it does not count, or was known."""
+    if row.sealed_at is not None and at >= row.sealed_at:
+        return False
     activity = row.activity
     if not activity or at > activity[0]:
         activity.insert(0, at)
-    elif at not in activity:
+    elif at in activity:
+        return False
+    else:
         activity.append(at)
         activity.sort(reverse=True)
-    del activity[_KEPT_ACTIVITY:]
+    if len(activity) > _KEPT_ACTIVITY:
+        activity.pop()
+    return True

@@ -30,7 +30,8 @@ BATCH: Final = 500
 _SLICE: Final = 64
 """Records folded before other threads get the interpreter: about half a millisecond."""
 _HEARD_OF_MS: Final = 120_000
-_DISCARD_EVERY: Final = 20
+_DISCARD_EVERY: Final = 10_000
+_NEVER: Final = -1
 
 
 class Recorder:
@@ -56,31 +57,36 @@ class Recorder:
         self._max_age = max_age
         self._marks: dict[str, Mark] | None = None
         self._marked_at = 0
-        self._steps = 0
+        self._undiscarded = 0
         self._lock = RLock()
         self._decoder = msgspec.msgpack.Decoder(Record)
 
-    def step(self, now: int) -> tuple[int, bool]:
-        """Apply one batch of what was appended before this moment: (records applied, whether there is more)."""
+    def step(self, now: int, *, must_mark: bool = False) -> tuple[int, bool]:
+        """Apply one batch of what was appended before this moment: (records applied, whether there is more).
+
+        With nothing to apply the store is told so every `sweep_interval`, or now if it `must_mark`.
+        """
         with self._lock:
             marks = self._known_marks()
             positions = {journal: mark.position for journal, mark in marks.items()}
             reading = self._reader.read(positions, before=time.monotonic_ns(), limit=BATCH)
             until = reading.frames[-1].wall if reading.more and reading.frames else now
-            if reading.frames or now - self._marked_at >= self._sweep_interval:
+            if reading.frames or must_mark or now - self._marked_at >= self._sweep_interval:
                 try:
                     self._apply(reading.frames, marks, min(until, now), now)
                 except PositionMoved:
                     self._marks = None
                     return 0, True
-            self._steps += 1
-            if self._steps % _DISCARD_EVERY == 0 or not reading.more:
+            self._undiscarded += len(reading.frames)
+            if self._undiscarded >= _DISCARD_EVERY or (must_mark and not reading.more):
+                self._undiscarded = 0
                 self._discard()
             return len(reading.frames), reading.more
 
     def sweep(self, now: int) -> int:
         """End what is over, as of what is recorded: how many sessions."""
         with self._lock:
+            self.step(now, must_mark=True)
             known = self._store.recorded_until(now=now, silent_after=_HEARD_OF_MS)
             as_of = min(now, now if known is None else known) - self._sweep_grace
             ended = 0
@@ -89,7 +95,7 @@ class Recorder:
                     found = transaction.silent(
                         seen_before=as_of - self._rules.idle_timeout,
                         started_before=_before(as_of, self._rules.max_duration),
-                        manual_seen_before=_before(as_of, self._rules.manual_max_silence),
+                        manual_seen_before=_before(as_of, self._rules.manual_max_silence) or _NEVER,
                         limit=BATCH,
                     )
                     out = sweep(found.rows.values(), self._rules, as_of=as_of)
@@ -135,7 +141,7 @@ class Recorder:
                 out = self._folded(records, rows, unread)
             out.counts.update(counts)
             out.counts["records.recorded"] += len(frames)
-            changed = self._moved(marks, positions, totals, out.counts, until)
+            changed = self._moved(marks, positions, totals, out.counts, until, now)
             transaction.save(_batch(out, changed))
         for mark, _ in changed:
             marks[mark.journal] = mark
@@ -191,6 +197,7 @@ class Recorder:
         totals: Mapping[str, Mapping[str, int]],
         counts: Counter[str],
         until: int,
+        now: int,
     ) -> list[tuple[Mark, int]]:
         """The new marks with the positions they start from; what the processes' totals grew by goes to the counters."""
         moved: list[tuple[Mark, int]] = []
@@ -198,11 +205,15 @@ class Recorder:
             old = marks.get(journal) or Mark(journal=journal, position=0, recorded_until=0)
             told = totals.get(journal, {})
             for name, total in told.items():
-                grown = total - old.totals.get(name, 0)
-                if grown:
-                    counts[name] += grown
+                counts[name] += total - old.totals.get(name, 0)
             position = positions.get(journal, old.position)
-            mark = Mark(journal=journal, position=position, recorded_until=until, totals={**old.totals, **told})
+            mark = Mark(
+                journal=journal,
+                position=position,
+                recorded_until=until,
+                heard_at=now,
+                totals={**old.totals, **told},
+            )
             moved.append((mark, old.position))
         return moved
 

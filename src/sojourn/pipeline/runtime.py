@@ -94,6 +94,8 @@ class Runtime:
         self._threads: list[Thread] = []
         self._is_ready = False
         self.is_recorder = False
+        self._elected_until = 0
+        self._swept_at = self._expired_at = clock.monotonic()
         self.faults = 0
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -102,6 +104,7 @@ class Runtime:
         """Start the threads; with a manual clock there are none."""
         if self._clock.is_manual or self._threads:
             return
+        self.journal.prepare()  # here, or the first request and the keeper would both make a first segment
         work: list[tuple[str, Callable[[], float]]] = [("keeper", self._keeper_step)]
         if self._plan.records:
             work.append(("recorder", self._recorder_step))
@@ -193,10 +196,6 @@ class Runtime:
                 self._expired_at = tick
                 self._expire()
         return _IDLE_S
-
-    _swept_at = 0.0
-    _expired_at = 0.0
-    _elected_until = 0
 
     def _courier_work(self, courier: Courier) -> Callable[[], float]:
         def deliver() -> float:

@@ -14,15 +14,13 @@ from sojourn.stores.rows import SessionRow
 
 def start(row: SessionRow, *, is_inferred: bool) -> Event:
     """`session.start`. Inferred: its first record never came, and what is known comes from a later one."""
-    attributes: dict[str, Scalar] = {}
-    for name, value in (
+    origin = (
         ("url.path", row.entry_path),
         ("http.request.header.referer", row.referrer),
         ("user_agent.original", row.user_agent),
         ("client.address", row.client_address),
-    ):
-        if value is not None:
-            attributes[name] = value
+    )
+    attributes: dict[str, Scalar] = {name: value for name, value in origin if value is not None}
     if is_inferred:
         attributes["session.start_inferred"] = True
     return _event(row, events.SESSION_START, row.started_at, attributes, event_id(row.key, events.SESSION_START))

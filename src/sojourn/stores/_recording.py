@@ -24,7 +24,7 @@ class SQLiteRecording:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._loaded_as: dict[str, object] = {}
+        self._stored: dict[str, object] = {}
 
     def load(self, keys: Collection[str], *, successors_of: Collection[str] = ()) -> Loaded:
         wanted = {"keys": wire.encode(list(keys)), "after": wire.encode(list(successors_of))}
@@ -33,7 +33,7 @@ class SQLiteRecording:
     def silent(
         self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
     ) -> Loaded:
-        return self._loaded(
+        found = self._loaded(
             sql.SILENT,
             {
                 "seen_before": seen_before,
@@ -43,6 +43,8 @@ class SQLiteRecording:
                 "limit": limit,
             },
         )
+        ordered = sorted(found.rows.values(), key=lambda row: (row.last_seen_at, row.key))
+        return Loaded(rows={row.key: row for row in ordered}, unread=found.unread)
 
     def save(self, batch: Batch) -> None:
         touched, others = self._parted(batch.rows)
@@ -60,19 +62,20 @@ class SQLiteRecording:
             if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_TRIGGER:
                 raise
             raise PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks))) from None
+        self._stored.update((row.key, _seldom(row)) for row in others)
 
     def _parted(self, rows: Sequence[SessionRow]) -> tuple[list[SessionRow], list[SessionRow]]:
-        """Rows that only saw activity since this transaction loaded them, and the others."""
+        """Rows that only saw activity since this transaction loaded or saved them, and the others."""
         touched: list[SessionRow] = []
         others: list[SessionRow] = []
         for row in rows:
-            (touched if self._loaded_as.get(row.key) == _seldom(row) else others).append(row)
+            (touched if self._stored.get(row.key) == _seldom(row) else others).append(row)
         return touched, others
 
     def _loaded(self, statement: str, wanted: Mapping[str, object]) -> Loaded:
         rows, unread = self._connection.execute(statement, wanted).fetchone()
         found = {row.key: row for row in wire.decode_rows(rows)}
-        self._loaded_as.update((key, _seldom(row)) for key, row in found.items())
+        self._stored.update((key, _seldom(row)) for key, row in found.items())
         return Loaded(rows=found, unread=frozenset(wire.decode_names(unread)))
 
 

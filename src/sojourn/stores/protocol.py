@@ -28,7 +28,7 @@ class Mark:
     """How far a journal has been applied.
 
     `recorded_until` (ms): when its oldest unapplied record was made, or when it was last seen empty. `totals` are the
-    process's running counters as last seen; what they grew by is added to the store's counters with the records.
+    process's running counters as last seen; the recorder puts what they grew by among the counts of the same batch.
     `heard_at` (ms): when the recorder looked; `None`: at `recorded_until`. A journal with a backlog is old in the one
     and new in the other, and must go on holding the sweeper back.
     """

@@ -116,6 +116,11 @@ class SQLiteStore:
             raise _unregistered(name)
         return found[0]
 
+    def head(self) -> int:
+        with self._connections.reading() as db:
+            greatest: int = db.execute(sql.HEAD).fetchone()[0]
+        return greatest
+
     def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
         with self._connections.writing() as db:
             if not db.execute(sql.RENEW, {**_held(lease), "until": until}).rowcount:

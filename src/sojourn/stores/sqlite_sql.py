@@ -124,18 +124,8 @@ _COUNT_INSERTED: Final = f"""
 INSERT INTO counters (name, value) SELECT '{RECORDED}', changes() WHERE changes() > 0 {_COUNTED}
 """
 
-# Counts of the batch, and what each journal's running totals grew by; so before the marks are moved.
 _ADD_COUNTS: Final = f"""
-INSERT INTO counters (name, value)
-SELECT name, SUM(grown) FROM (
-    SELECT key AS name, value AS grown FROM json_each(NEW.counts)
-    UNION ALL
-    SELECT now.key, MAX(0, now.value - COALESCE((
-        SELECT old.value FROM journals AS j, json_each(j.totals) AS old
-        WHERE j.id = json_extract(mark.value, '$[0]') AND old.key = now.key), 0))
-    FROM json_each(NEW.marks) AS mark, json_each(mark.value, '$[5]') AS now
-) GROUP BY name HAVING SUM(grown) <> 0
-{_COUNTED}
+INSERT INTO counters (name, value) SELECT key, value FROM json_each(NEW.counts) WHERE value <> 0 {_COUNTED}
 """
 
 # Touches a row only where it stands at the position that this batch was read from; the count of rows tells.
@@ -166,8 +156,8 @@ _STEPS: Final = (
 # All of a batch is one statement, by a trigger on a view of this connection alone: beside a busy thread every call that
 # gives up the interpreter lock waits 5 ms for it, and these are nine.
 PREPARE: Final = (
-    "CREATE TEMP VIEW IF NOT EXISTS batch (withdrawn, touched, sessions, events, counts, marks) AS"
-    " SELECT NULL, NULL, NULL, NULL, NULL, NULL",
+    """CREATE TEMP VIEW IF NOT EXISTS batch (withdrawn, touched, sessions, events, counts, marks) AS
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL""",
     f"CREATE TEMP TRIGGER IF NOT EXISTS save_batch INSTEAD OF INSERT ON batch BEGIN {';'.join(_STEPS)}; END",
 )
 
@@ -190,18 +180,6 @@ SELECT json_group_array({_SESSION}) FROM (
     SELECT * FROM sessions WHERE started_at <= :started_before ORDER BY started_at DESC LIMIT :limit) AS s
 """
 
-MARKS: Final = """
-INSERT INTO journals (id, position, position_before, recorded_until, heard_at, totals, is_gone)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'), 0
-FROM json_each(:marks)
-WHERE json_extract(value, '$[2]') = 0 OR EXISTS (SELECT 1 FROM journals WHERE id = json_extract(value, '$[0]'))
-ON CONFLICT (id) DO UPDATE SET
-    position = excluded.position, position_before = excluded.position_before,
-    recorded_until = excluded.recorded_until, heard_at = excluded.heard_at, totals = excluded.totals
-WHERE position = excluded.position_before AND NOT is_gone
-"""
-
 # --- journals, backends and leases
 
 MARKS: Final = """
@@ -216,6 +194,9 @@ UPDATE journals SET is_gone = 1, totals = '{}' WHERE id IN (SELECT value FROM js
 RECORDED_UNTIL: Final = "SELECT MIN(recorded_until) FROM journals WHERE NOT is_gone AND heard_at >= :heard_since"
 
 _HEAD: Final = "(SELECT COALESCE(MAX(seq), 0) FROM events)"
+
+HEAD: Final = f"SELECT {_HEAD}"
+
 _RECORDED: Final = f"COALESCE((SELECT value FROM counters WHERE name = '{RECORDED}'), 0)"
 _HOLDS: Final = "EXISTS (SELECT 1 FROM leases WHERE name = :lease AND holder = :holder AND token = :token)"
 
@@ -225,18 +206,28 @@ SELECT value, {_HEAD}, {_HEAD}, {_RECORDED}, :now, 0, 0, 0, 0, 0, NULL, 0, NULL 
 ON CONFLICT (name) DO UPDATE SET in_use_at = MAX(in_use_at, excluded.in_use_at)
 """
 
-_STATE: Final = f"""json_array(
-    name, cursor, {_RECORDED} - recorded_before, delivered, dead, skipped, dropped, retried,
-    (SELECT COUNT(*) FROM events WHERE seq > cursor), retry_at, failures, problem)"""
+_SETTLED: Final = "delivered + dead + skipped + dropped"
+_BACKLOG: Final = "(SELECT COUNT(*) FROM events WHERE seq > cursor)"
+# A courier asks before each batch: beyond so many rows it is told the difference, or a long backlog would be counted
+# again for each few hundred events.
+_BACKLOG_SOON: Final = f"""(
+    SELECT CASE WHEN found < 10000 THEN found ELSE MAX(found, {_RECORDED} - recorded_before - ({_SETTLED})) END
+    FROM (SELECT COUNT(*) AS found FROM (SELECT 1 FROM events WHERE seq > cursor LIMIT 10000)))"""
 
-BACKEND: Final = f"SELECT json_group_array({_STATE}) FROM backends WHERE name = :name"
+
+def _state(backlog: str) -> str:
+    return f"""json_array(name, cursor, {_RECORDED} - recorded_before, delivered, dead, skipped, dropped, retried,
+        {backlog}, retry_at, failures, problem)"""
+
+
+BACKEND: Final = f"SELECT json_group_array({_state(_BACKLOG_SOON)}) FROM backends WHERE name = :name"
 
 STATS: Final = f"""
 SELECT (SELECT json_group_object(name, value) FROM counters),
        (SELECT COUNT(*) FROM sessions),
        (SELECT COUNT(*) FROM sessions WHERE end_reason IS NULL),
        (SELECT COUNT(*) FROM events),
-       (SELECT json_group_array({_STATE}) FROM backends)
+       (SELECT json_group_array({_state(_BACKLOG)}) FROM backends)
 """
 
 RENEW: Final = "UPDATE leases SET until = :until WHERE name = :lease AND holder = :holder AND token = :token"

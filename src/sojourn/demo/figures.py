@@ -1,0 +1,76 @@
+"""What the store and the file say in the end, read when nothing moves any more. Judges nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sojourn.core.events import SESSION_END, SESSION_START
+from sojourn.engine import Engine
+from sojourn.stores import SQLiteStore, open_store
+from sojourn.stores.protocol import StoreStats
+
+_PATIENCE_S: Final = 10.0
+_PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Counts of one moment. `starts` and `ends` are by session key, `in_file` by event id."""
+
+    is_done: bool
+    stats: StoreStats
+    events: Mapping[str, int]
+    reasons: Mapping[str, int]
+    starts: Mapping[str, int]
+    ends: Mapping[str, int]
+    visitors: int
+    in_file: Mapping[str, int]
+
+
+def settled(engine: Engine, events_file: Path) -> Figures:
+    """Flush until all that happened is delivered and two looks agree; after ten seconds, the last look."""
+    deadline = time.monotonic() + _PATIENCE_S
+    with closing(open_store(str(engine.settings.store))) as store:
+        store.open()
+        while True:
+            is_done = engine.flush(max(0.1, deadline - time.monotonic())).done
+            before = engine.stats().store
+            figures = _look(store, before, events_file, is_done=is_done)
+            # The sweeper goes on: a visit may just have ended between two reads.
+            is_steady = engine.stats().store == before and not any(state.backlog for state in before.backends)
+            if (is_done and is_steady) or time.monotonic() >= deadline:
+                return figures
+
+
+def _look(store: SQLiteStore, stats: StoreStats, events_file: Path, *, is_done: bool) -> Figures:
+    names: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    by_session: dict[str, Counter[str]] = {SESSION_START: Counter(), SESSION_END: Counter()}
+    visitors: set[str] = set()
+    seq = 0
+    while page := store.events_after(seq, limit=_PAGE):
+        for event in page:
+            names[event.name] += 1
+            visitors.add(event.visitor_id)
+            if event.name in by_session:
+                by_session[event.name][event.session_key] += 1
+            if event.name == SESSION_END:
+                reasons[str(event.attributes["session.end_reason"])] += 1
+        seq = page[-1].seq
+    return Figures(
+        is_done=is_done,
+        stats=stats,
+        events=names,
+        reasons=reasons,
+        starts=by_session[SESSION_START],
+        ends=by_session[SESSION_END],
+        visitors=len(visitors),
+        in_file=Counter(json.loads(line)["id"] for line in events_file.read_text().splitlines()),
+    )

@@ -1,0 +1,90 @@
+"""The Starlette example, served by uvicorn in a thread, with the embedded default behind it. Knows no visitor."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import socket
+import time
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import uvicorn
+
+import sojourn
+from sojourn.engine import Engine
+from sojourn.errors import SojournError
+from sojourn.settings._secrets import new_key
+
+IDLE_TIMEOUT_S: Final = 2.0
+_RHYTHM: Final = {
+    "SOJOURN_IDLE_TIMEOUT": f"{IDLE_TIMEOUT_S}s",
+    "SOJOURN_HEARTBEAT_INTERVAL": "1s",
+    "SOJOURN_SWEEP_INTERVAL": "0.5s",
+    "SOJOURN_SWEEP_GRACE": "0.5s",
+}
+_PATIENCE_S: Final = 10.0
+
+
+class Shop:
+    """Open while its block runs, on a free loopback port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.events_file = folder / "events.jsonl"
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        _set_environment(folder / "sojourn.db", self.events_file)
+        app = _example().app
+        self.engine: Engine = app.state.sojourn.engine
+        # Not its errors either: one page of the shop fails on purpose.
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_keep_alive=60)
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
+        self._server = uvicorn.Server(config)
+        self._thread = Thread(target=self._server.run, args=([self._socket],), name="seed-shop", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        deadline = time.monotonic() + _PATIENCE_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() >= deadline:
+                raise SojournError("the example app did not start")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(_PATIENCE_S)
+        self.engine.close()
+
+
+def _set_environment(database: Path, events_file: Path) -> None:
+    """The example is configured by the environment alone; what the user's own shell says is about another app."""
+    for name in [name for name in os.environ if name.startswith("SOJOURN_")]:
+        del os.environ[name]
+    os.environ.update(
+        _RHYTHM,
+        SOJOURN_SECRET_KEY=new_key(),
+        SOJOURN_SERVICE_NAME="seed-shop",
+        SOJOURN_STORE=f"sqlite:///{database}",
+        SOJOURN_BACKENDS=f"console:,jsonl:{quote(str(events_file))}",
+    )
+
+
+def _example() -> Any:
+    """The example's module: an installed wheel carries it inside the package, a checkout has it beside `src`."""
+    package = Path(sojourn.__file__).parent
+    for folder in (package / "_demo", package.parents[1] / "examples"):
+        path = folder / "starlette_app" / "app.py"
+        if path.is_file():
+            spec = importlib.util.spec_from_file_location("sojourn_demo_app", path)
+            if spec is not None and spec.loader is not None:
+                module = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+                return module
+    raise SojournError("this installation has no example app to play with; install Sojourn from its wheel")

@@ -1,0 +1,146 @@
+"""A visit without a request: to unit-test a view, a task or anything else that calls Sojourn's helpers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, overload
+
+from sojourn.core.events import Event
+from sojourn.engine import Engine
+from sojourn.helpers import identify
+from sojourn.settings import Settings
+from sojourn.visit import active_visit
+
+from .backends import MemoryBackend
+from .clock import ManualClock
+
+
+class RecordedEvents(Sequence[Event]):
+    """The events so far, in order; looking applies what was called since."""
+
+    def __init__(self, engine: Engine, backend: MemoryBackend) -> None:
+        self._engine = engine
+        self._backend = backend
+
+    def named(self, name: str) -> list[Event]:
+        """Those of this name."""
+        return [event for event in self if event.name == name]
+
+    @property
+    def names(self) -> list[str]:
+        return [event.name for event in self]
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Event]: ...
+    def __getitem__(self, index: int | slice) -> Event | list[Event]:
+        return self._now()[index]
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} events: {', '.join(self.names)}>"
+
+    def _now(self) -> list[Event]:
+        self._engine.flush()
+        return self._backend.events
+
+
+class FakeVisits:
+    """An engine in memory whose events a test looks at. `clock` moves time; `close()` when done."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = ManualClock()
+        backend = MemoryBackend()
+        self.engine = Engine(
+            Settings(secret_key="a key that only tests use", store="memory:", backends=[backend], **settings),
+            clock=self.clock,
+        )
+        self.events = RecordedEvents(self.engine, backend)
+
+    @contextmanager
+    def visit(self, user_id: str | int | None = None) -> Iterator[RecordedEvents]:
+        """Inside the block a visitor's request is active, with a session, and a user if one is given."""
+        tracker = self.engine.tracker
+        visit = tracker.begin(_Request())
+        token = active_visit.set(visit)
+        try:
+            if user_id is not None:
+                identify(user_id)
+            tracker.finish(visit, _Answer())
+            yield self.events
+        finally:
+            active_visit.reset(token)
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+_shared: list[FakeVisits] = []
+"""What the fixture `sojourn_events` looks at, while a test uses it."""
+
+
+@contextmanager
+def fake_visit(user_id: str | int | None = None) -> Iterator[RecordedEvents]:
+    """A visitor's request is active inside the block; gives the events of the visit as they come.
+
+    With the fixture `sojourn_events` all visits of a test share one log; without it each has its own.
+    """
+    if _shared:
+        with _shared[-1].visit(user_id) as events:
+            yield events
+        return
+    visits = FakeVisits()
+    try:
+        with visits.visit(user_id) as events:
+            yield events
+    finally:
+        visits.close()
+
+
+@contextmanager
+def shared_visits() -> Iterator[FakeVisits]:
+    """All `fake_visit()` blocks inside share one engine and one log of events."""
+    visits = FakeVisits()
+    _shared.append(visits)
+    try:
+        yield visits
+    finally:
+        _shared.remove(visits)
+        visits.close()
+
+
+class _Request:
+    """A person opening a page."""
+
+    method = "GET"
+    path = "/"
+    cookie = b""
+    is_https = False
+
+    def header(self, name: str) -> str:
+        return "sojourn.testing" if name == "user-agent" else ""
+
+    def client_address(self) -> str | None:
+        return None
+
+    def route(self) -> str | None:
+        return None
+
+    def framework_request(self) -> Any:
+        return {}
+
+    def principal_sources(self) -> dict[str, Any]:
+        return {}
+
+
+class _Answer:
+    """An answer that may carry a cookie, and is no page."""
+
+    status = 204
+
+    def header(self, name: str) -> str:  # noqa: ARG002 - the port's shape
+        return ""

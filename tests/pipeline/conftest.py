@@ -1,0 +1,75 @@
+"""A store, a journal and a recorder without threads, and records to put in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, Record, Seal
+from sojourn.core.session import EndReason, Rules
+from sojourn.pipeline.journal import MemoryJournal
+from sojourn.pipeline.recorder import Recorder
+from sojourn.stores import SQLiteStore, open_store
+
+NOW = 1_700_000_000_000
+ENCODER = msgspec.msgpack.Encoder()
+
+
+class Bench:
+    """One recorder over one journal and one real SQLite file; time is a number."""
+
+    def __init__(self, store: SQLiteStore) -> None:
+        self.store = store
+        self.journal = MemoryJournal()
+        self.recorder = self.another(self.journal)
+        self.now = NOW
+
+    def another(self, journal: MemoryJournal, *, rules: Rules | None = None, sweep_grace: int = 0) -> Recorder:
+        return Recorder(
+            self.store,
+            journal,
+            rules=rules or Rules(),
+            service=Origin(),
+            sweep_interval=15_000,
+            sweep_grace=sweep_grace,
+            max_age=7 * 86_400_000,
+        )
+
+    def put(self, record: Record, *, journal: MemoryJournal | None = None) -> None:
+        target = journal or self.journal
+        assert target.append(ENCODER.encode(record), kind="test", essential=True, wall=record.at)
+
+    def request(self, key: str, at: int, *, is_start: bool = False, **more: object) -> None:
+        """A page view at this many milliseconds after the beginning."""
+        flags = ACTIVITY | REQUEST | (STARTS if is_start else 0)
+        entry = Entry("page_view", NOW + at, {"url.path": "/", "http.response.status_code": 200})
+        origin = Origin(entry_path="/") if is_start else None
+        started = NOW + at if is_start else NOW
+        self.put(Record(NOW + at, key, "visitor", started, flags, entries=(entry,), origin=origin, **more))  # type: ignore[arg-type]
+
+    def end(self, key: str, at: int) -> None:
+        seal = Entry("session.end", NOW + at, seal=Seal(EndReason.ENDED, NOW + at))
+        self.put(Record(NOW + at, key, "visitor", NOW, ACTIVITY, entries=(seal,)))
+
+    def apply(self) -> int:
+        applied, more = self.recorder.step(self.now)
+        assert not more
+        return applied
+
+    @property
+    def names(self) -> list[str]:
+        return [event.name for event in self.store.events_after(0, limit=10_000)]
+
+    def counter(self, name: str) -> int:
+        return self.store.stats().counters.get(name, 0)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    store = open_store(f"sqlite:///{tmp_path / 'sojourn.db'}")
+    store.open()
+    yield Bench(store)
+    store.close()

@@ -1,0 +1,176 @@
+"""The courier: in order, from the cursor, at least once, and never past what a backend has settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sojourn.backends.protocol import Receipt, Rejection
+from sojourn.core.events import Event
+from sojourn.pipeline.courier import Courier
+from sojourn.testing.backends import MemoryBackend
+
+from .conftest import NOW, Bench
+
+KEY = "018bcfe5-6800-7000-8000-000000000001"
+
+
+class Desk:
+    """A courier for one backend, with a clock that stands."""
+
+    def __init__(self, bench: Bench, backend: MemoryBackend, holder: str = "me") -> None:
+        self.now = NOW
+        self.bench = bench
+        self.store = bench.store
+        self.store.register([backend.name], now=NOW)
+        self.courier = Courier(
+            backend,
+            bench.store,
+            holder=holder,
+            now=lambda: self.now,
+            dead_holders=lambda _name: frozenset(),
+            chance=lambda: 0.0,
+        )
+
+    def adds_up(self, name: str) -> bool:
+        state = self.store.backend(name)
+        return state.recorded == state.delivered + state.dead + state.skipped + state.dropped + state.backlog
+
+
+def record(bench: Bench, pages: int) -> None:
+    bench.request(KEY, 0, is_start=True)
+    for number in range(1, pages):
+        bench.request(KEY, number)
+    bench.apply()
+
+
+def test_events_arrive_in_the_order_of_the_log(bench: Bench) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend)
+    record(bench, 3)
+    assert desk.courier.step().delivered == 4
+    assert desk.courier.step().is_idle
+    assert [event.name for event in backend.events] == bench.names
+    assert [event.seq for event in backend.events] == sorted(event.seq for event in backend.events)
+    assert desk.adds_up(backend.name)
+
+
+def test_a_backend_that_fails_gets_the_same_events_later_and_not_sooner(bench: Bench) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend)
+    record(bench, 2)
+    backend.fail(2, error=OSError("down"))
+    first = desk.courier.step()
+    assert (first.delivered, first.retry_at) == (0, NOW + 500)
+    assert desk.courier.step().retry_at == NOW + 500
+    desk.now += 500
+    assert desk.courier.step().retry_at == desk.now + 1000  # twice as long
+    desk.now += 1000
+    assert desk.courier.step().delivered == 3
+    state = bench.store.backend(backend.name)
+    assert (state.failures, state.backlog, state.retry_at) == (0, 0, None)
+    assert desk.adds_up(backend.name)
+
+
+@pytest.mark.parametrize(
+    ("receipt", "delivered", "dead", "backlog"),
+    [
+        pytest.param(lambda batch: Receipt(delivered=2), 2, 0, 2, id="a part was taken"),
+        pytest.param(
+            lambda batch: Receipt(delivered=1, rejected=(Rejection(event_id=batch[0].id, reason="bad", status=400),)),
+            1,
+            1,
+            2,
+            id="one refused for good, one taken",
+        ),
+        pytest.param(
+            lambda batch: Receipt(
+                delivered=3, rejected=(Rejection(event_id=batch[2].id, reason="bad", status=400),)
+            ),
+            3,
+            1,
+            0,
+            id="one dead letter in the middle",
+        ),
+        pytest.param(lambda batch: Receipt(delivered=99), 4, 0, 0, id="a backend that counts too high"),
+    ],
+)
+def test_the_cursor_moves_past_what_is_settled(
+    bench: Bench, receipt: Callable[[list[Event]], Receipt], delivered: int, dead: int, backlog: int
+) -> None:
+    class Odd(MemoryBackend):
+        def send(self, batch: object) -> Receipt:
+            return receipt(list(batch))  # type: ignore[call-overload]
+
+    backend = Odd()
+    desk = Desk(bench, backend)
+    record(bench, 3)
+    desk.courier.step()
+    state = bench.store.backend(backend.name)
+    assert (state.delivered, state.dead, state.backlog) == (delivered, dead, backlog)
+    assert desk.adds_up(backend.name)
+
+
+def test_what_a_backend_does_not_want_is_skipped_and_counted(bench: Bench) -> None:
+    backend = MemoryBackend(accepts=lambda event: event.name == "session.start")
+    desk = Desk(bench, backend)
+    record(bench, 3)
+    desk.courier.step()
+    assert [event.name for event in backend.events] == ["session.start"]
+    assert bench.store.backend(backend.name).skipped == 3
+    assert desk.adds_up(backend.name)
+
+
+def test_a_pause_is_long_and_says_why(bench: Bench) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend)
+    record(bench, 1)
+    backend.pause("401: the key is wrong")
+    assert desk.courier.step().retry_at == NOW + 5 * 60_000
+    assert bench.store.backend(backend.name).problem == "401: the key is wrong"
+
+
+def test_another_process_waits_while_the_lease_is_held_and_goes_on_when_it_is_over(bench: Bench) -> None:
+    backend = MemoryBackend()
+    first, second = Desk(bench, backend), Desk(bench, backend, holder="other")
+    record(bench, 1)
+    assert first.courier.step().delivered == 2
+    bench.request(KEY, 9)
+    bench.apply()
+    assert second.courier.step().delivered == 0
+    second.now = NOW + 30_000
+    assert second.courier.step().delivered == 1
+    assert first.courier.step().is_idle
+
+
+def test_a_courier_that_overslept_counts_nothing_twice(bench: Bench) -> None:
+    """While it sends, its lease runs out and another courier delivers: its own settlement is refused."""
+    backend = MemoryBackend()
+    other = Desk(bench, MemoryBackend(), holder="other")
+    desks: list[Desk] = []
+
+    class Slow(MemoryBackend):
+        def send(self, batch: object) -> Receipt:
+            other.now = NOW + 30_000
+            other.courier.step()
+            return super().send(batch)  # type: ignore[arg-type]
+
+    slow = Slow()
+    desks.append(Desk(bench, slow))
+    record(bench, 2)
+    assert desks[0].courier.step().delivered == 0
+    state = bench.store.backend(backend.name)
+    assert (state.delivered, state.backlog) == (3, 0)
+    assert desks[0].adds_up(backend.name)
+
+
+def test_a_backend_added_later_starts_at_the_head(bench: Bench) -> None:
+    record(bench, 2)
+    backend = MemoryBackend()
+    desk = Desk(bench, backend)
+    assert desk.courier.step().is_idle
+    bench.request(KEY, 9)
+    bench.apply()
+    assert desk.courier.step().delivered == 1
+    assert desk.adds_up(backend.name)

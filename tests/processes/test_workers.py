@@ -1,0 +1,123 @@
+"""Several worker processes share one journal directory and one SQLite file; whatever happens to them, the counts agree."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from sojourn.core.events import Event
+from sojourn.engine import Engine
+from sojourn.settings import Settings
+from sojourn.stores import SQLiteStore, open_store
+
+from .conftest import Place, Start
+
+VISITORS = 200
+PAGES = 5
+
+
+def visit(url: str, number: int) -> int:
+    """One browser: some pages one after the other, a login in between; how many answers it saw."""
+    with httpx.Client(base_url=url, timeout=30) as browser:
+        for page in range(PAGES):
+            query = f"?user=user-{number}" if page == 2 else f"?event=looked-{page}"
+            browser.get(f"/shop/{page}{query}", headers={"accept": "text/html"}).raise_for_status()
+    return PAGES
+
+
+def recorded(place: Place) -> list[Event]:
+    """Everything in the log, once what the workers left in their journals is applied by a process that comes after."""
+    engine = Engine(Settings(secret_key="a key for many worker processes", store=place.store))
+    try:
+        assert engine.flush(30).done
+        store = open_store(place.store)
+        assert isinstance(store, SQLiteStore)
+        try:
+            return store.events_after(0, limit=100_000)
+        finally:
+            store.close()
+    finally:
+        engine.close()
+
+
+def counters(place: Place) -> dict[str, int]:
+    store = open_store(place.store)
+    try:
+        return dict(store.stats().counters)
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
+def test_four_workers_and_two_hundred_visitors_agree_with_what_the_clients_did(
+    place: Place, serve: Start, kind: str
+) -> None:
+    server = serve(kind, workers=4, idle_timeout="2s", max_duration="1h")
+    with ThreadPoolExecutor(16) as pool:
+        answers = sum(pool.map(lambda number: visit(server.url, number), range(VISITORS)))
+    events = until_all_ended(place)
+    by_session: dict[str, Counter[str]] = {}
+    for event in events:
+        by_session.setdefault(event.session_key, Counter())[event.name] += 1
+    assert len(by_session) == VISITORS
+    assert all(names["session.start"] == 1 and names["session.end"] == 1 for names in by_session.values())
+    total = sum(by_session.values(), Counter())
+    assert total["page_view"] == answers
+    assert total["user.identify"] == VISITORS
+    assert sum(count for name, count in total.items() if name.startswith("looked-")) == VISITORS * (PAGES - 1)
+    users = {event.user_id for event in events if event.name == "session.end"}
+    assert users == {f"user-{number}" for number in range(VISITORS)}
+
+
+def test_a_killed_server_loses_nothing_whose_answer_was_sent(place: Place, serve: Start) -> None:
+    server = serve("gunicorn", workers=3)
+    answered = 0
+    with httpx.Client(base_url=server.url) as browser:
+        for number in range(300):
+            browser.get(f"/page/{number}", headers={"accept": "text/html"}).raise_for_status()
+            answered += 1
+    server.kill()  # with the last answer: the recorder had no time
+    events = recorded(place)
+    assert sum(event.name == "page_view" for event in events) == answered
+    assert sum(event.name == "session.start" for event in events) == 1
+
+
+def test_four_processes_on_a_fresh_folder_all_come_up(place: Place) -> None:
+    script = (
+        "import sys; from sojourn import Settings; from sojourn.engine import Engine\n"
+        "engine = Engine(Settings(secret_key='a key for many worker processes', store=sys.argv[1]))\n"
+        "engine.start(); engine.flush(20); print(engine.stats().store.sessions); engine.close()\n"
+    )
+    for round_number in range(5):
+        store = f"sqlite:///{place.folder / f'fresh-{round_number}.db'}"
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-W", "error", "-c", script, store], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            for _ in range(4)
+        ]
+        said = [process.communicate(timeout=60)[0].decode() for process in started]
+        assert said == ["0\n"] * 4
+
+
+def until_all_ended(place: Place) -> list[Event]:
+    """The log once no session is open any more (the server's own sweeper ends them)."""
+    import time
+
+    deadline = time.monotonic() + 40
+    while True:
+        store = open_store(place.store)
+        try:
+            assert isinstance(store, SQLiteStore)
+            stats = store.stats()
+            if stats.counters.get("sessions.started", 0) >= VISITORS and stats.open_sessions == 0:
+                return store.events_after(0, limit=100_000)
+        finally:
+            store.close()
+        assert time.monotonic() < deadline, stats
+        time.sleep(0.2)
