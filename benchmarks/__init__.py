@@ -1,0 +1,1 @@
+"""Figures, side by side in one run. `python -m benchmarks` runs what `scripts/bench` does."""

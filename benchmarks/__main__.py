@@ -1,11 +1,11 @@
-"""`python -m benchmarks`: what Sojourn costs, side by side with what it stands beside. Figures, never a pass or a fail by time."""
+"""What Sojourn costs, side by side with what it stands beside. Figures, never a pass or a fail by time."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from . import request_path
+from . import drain, request_path
 
 
 def main() -> int:
@@ -13,7 +13,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--requests", type=int, default=2000, help="requests of each round")
     chosen = parser.parse_args()
-    return 0 if request_path.main(chosen.rounds, chosen.requests) else 1
+    is_whole = request_path.main(chosen.rounds, chosen.requests)
+    drain.main()
+    return 0 if is_whole else 1
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "Engine":
-        from .engine import Engine  # noqa: PLC0415 - an app's import of the helpers stays quick
+        from .engine import Engine
 
         return Engine
     msg = f"module 'sojourn' has no attribute {name!r}"

@@ -1,6 +1,6 @@
-"""The ASGI door: pure ASGI, http, websocket and lifespan; other scope types pass through untouched. Thin: a Tracker does the work.
+"""The ASGI door: pure ASGI; http, websocket and lifespan, other scopes pass untouched. Thin: a Tracker does the work.
 
-Nothing is added to what the app sends but one `Set-Cookie` (and `Cache-Control: private` beside it where there is none).
+Nothing is added to what the app sends but one `Set-Cookie` (and `Cache-Control: private` beside it if it has none).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 RequestFactory = Callable[[Scope], Any]
 
-_UNTOLD_STREAM = b"text/event-stream"
-
 
 class _Call(partial[Awaitable[None]]):
-    """The bound `__call__`: to servers it looks like the coroutine function that it wraps (so they take it for ASGI 3), yet it
-    can tell a WSGI server, at once and in words, that it is at the wrong door."""
+    """The bound `__call__`: servers see the coroutine function that it wraps, and take it for ASGI 3.
+
+    A WSGI server, though, is told at once and in words that it is at the wrong door.
+    """
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[None]:
-        if len(args) + len(kwargs) != 3:  # noqa: PLR2004 - scope, receive, send
+        if len(args) + len(kwargs) != 3:
             msg = "this is Sojourn's ASGI door, called as a WSGI app: use `from sojourn.wsgi import SojournMiddleware`"
             raise TypeError(msg)
         return super().__call__(*args, **kwargs)
@@ -73,17 +73,14 @@ class SojournMiddleware:
             await self._http(scope, receive, send)
         elif kind == "websocket" and VISIT_KEY not in scope:
             await self._websocket(scope, receive, send)
-        elif kind == "lifespan":
+        elif kind == "lifespan" and VISIT_KEY not in scope:
             await self._lifespan(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracker = self.engine.tracker
-        visit = tracker.guarded(None, self._begin, scope)
-        if visit is None:
-            await self.app(scope, receive, send)
-            return
+        visit = tracker.guarded(None, self._begin, scope) or tracker.nothing()
         scope[VISIT_KEY] = visit
         token = active_visit.set(visit)
 
@@ -91,9 +88,9 @@ class SojournMiddleware:
             kind = message.get("type")
             if kind == "http.response.start":
                 message = tracker.guarded(message, self._answered, visit, message)
-            elif message.get("more_body") and not visit.streamed:
-                visit.streamed = True
-                tracker.opened(visit)
+            elif kind == "http.response.body" and (visit.chunks or message.get("more_body")):
+                await self._send_piece(visit, message, send)
+                return
             await send(message)
 
         try:
@@ -102,13 +99,26 @@ class SojournMiddleware:
             _reset(token)
             if not visit.responded:
                 tracker.guarded(None, tracker.abandon, visit)
-            elif visit.streamed:
-                tracker.guarded(None, tracker.close_stream, visit)
+            elif visit.chunks:
+                tracker.guarded(None, tracker.connections.close_stream, visit)
+
+    async def _send_piece(self, visit: Visit, message: Message, send: Send) -> None:
+        """A piece of a body. After the last one the stream is over, whatever runs on in the background."""
+        tracker = self.engine.tracker
+        if visit.chunks == 0:
+            tracker.connections.opened(visit)
+        visit.chunks += 1 if message.get("body") else 0
+        await send(message)
+        if not message.get("more_body"):
+            tracker.guarded(None, tracker.connections.close_stream, visit)
+            visit.chunks = 0
 
     def _begin(self, scope: Scope) -> Visit:
         return self.engine.tracker.begin(AsgiFacts(scope, self._proxies, self._request))
 
     def _answered(self, visit: Visit, message: Message) -> Message:
+        if message.get("status", 0) < 200:  # an early hint: the response is yet to come
+            return message
         headers = message.get("headers") or ()
         if not isinstance(headers, list | tuple):
             headers = list(headers)
@@ -123,12 +133,9 @@ class SojournMiddleware:
         return {**message, "headers": added}
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A socket never begins a session (not every server delivers a cookie with the handshake); its messages are activity."""
+        """A socket begins no session (not every server delivers a cookie with the handshake); its messages are activity."""
         tracker = self.engine.tracker
-        visit = tracker.guarded(None, self._begin, scope)
-        if visit is None:
-            await self.app(scope, receive, send)
-            return
+        visit = tracker.guarded(None, self._begin, scope) or tracker.nothing()
         visit.responded = True
         scope[VISIT_KEY] = visit
         token = active_visit.set(visit)
@@ -137,8 +144,8 @@ class SojournMiddleware:
         async def tracked_receive() -> Message:
             message = await receive()
             kind = message.get("type")
-            if kind == "websocket.receive" or kind == "websocket.connect":
-                tracker.guarded(None, tracker.message, visit)
+            if kind in {"websocket.receive", "websocket.connect"}:
+                tracker.guarded(None, tracker.connections.message, visit)
             elif kind == "websocket.disconnect":
                 told["websocket.close_code"] = message.get("code") or 1005
             return message
@@ -148,12 +155,12 @@ class SojournMiddleware:
                 told.setdefault("websocket.close_code", message.get("code") or 1000)
             await send(message)
 
-        tracker.opened(visit)
+        tracker.connections.opened(visit)
         try:
             await self.app(scope, tracked_receive, tracked_send)
         finally:
             _reset(token)
-            tracker.guarded(None, tracker.close, visit, told)
+            tracker.guarded(None, tracker.connections.close, visit, told)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """First use at start-up; the last flush once the app itself is done."""
@@ -164,16 +171,28 @@ class SojournMiddleware:
             if kind == "lifespan.startup.complete":
                 engine.start()
             elif kind in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
-                engine.close()
+                engine.tracker.guarded(None, engine.close)
             await send(message)
 
+        scope[VISIT_KEY] = None  # a second door of ours, further in, steps aside here as well
         await self.app(scope, receive, tracked_send)
 
 
 class AsgiFacts:
     """The facts of a request, from its scope (see `facts.RequestFacts`)."""
 
-    __slots__ = ("_headers", "_proxies", "_request", "_scope", "cookie", "is_https", "method", "path")
+    __slots__ = (
+        "_headers",
+        "_is_joined",
+        "_proxies",
+        "_raw",
+        "_request",
+        "_scope",
+        "cookie",
+        "is_https",
+        "method",
+        "path",
+    )
 
     def __init__(self, scope: Scope, proxies: Proxies, request: RequestFactory | None = None) -> None:
         self._scope = scope
@@ -182,11 +201,14 @@ class AsgiFacts:
         self.method: str = scope.get("method", "GET")
         self.path: str = scope.get("path", "/")
         headers = scope.get("headers") or ()
-        known: dict[bytes, bytes] = dict(headers)
-        if len(known) != len(headers) or b"cookie" not in known:
-            known = _joined(headers)
-        self._headers = known
-        self.cookie: bytes = known.get(b"cookie", b"")
+        if not isinstance(headers, list | tuple):  # any iterable is allowed, even one that can be read but once
+            scope["headers"] = headers = list(headers)
+        self._raw = headers
+        self._headers: dict[bytes, bytes] = dict(headers)
+        self._is_joined = False
+        if len(self._headers) != len(headers) or b"cookie" not in self._headers:
+            self._join()
+        self.cookie: bytes = self._headers.get(b"cookie", b"")
         scheme = scope.get("scheme", "http")
         if proxies:
             scheme = proxies.scheme(
@@ -199,7 +221,12 @@ class AsgiFacts:
         self.is_https = scheme in {"https", "wss"}
 
     def header(self, name: str) -> str:
-        return self._headers.get(name.encode("ascii"), b"").decode("latin-1")
+        wanted = name.encode("ascii")
+        value = self._headers.get(wanted)
+        if value is None and not self._is_joined:  # absent, or the server did not write it in lower case
+            self._join()
+            value = self._headers.get(wanted)
+        return "" if value is None else value.decode("latin-1")
 
     def client_address(self) -> str | None:
         return self._proxies.client(self._peer(), self.header("forwarded"), self.header("x-forwarded-for"))
@@ -217,6 +244,9 @@ class AsgiFacts:
 
     def principal_sources(self) -> dict[str, Any]:
         return self._scope  # type: ignore[return-value]  # read only, and every server passes a dict
+
+    def _join(self) -> None:
+        self._headers, self._is_joined = _joined(self._raw), True
 
     def _peer(self) -> str | None:
         client = self._scope.get("client")

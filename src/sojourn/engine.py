@@ -250,7 +250,7 @@ def _policy(settings: Settings) -> CookiePolicy:
 
 
 def _backends(settings: Settings) -> tuple[Backend, ...]:
-    from .backends.urls import backend_from_url, check_unique_names  # noqa: PLC0415 - loads httpx only where it is used
+    from .backends.urls import backend_from_url, check_unique_names  # loads httpx only where it is used
 
     backends = tuple(
         backend_from_url(backend) if isinstance(backend, str) else cast("Backend", backend)
@@ -261,7 +261,7 @@ def _backends(settings: Settings) -> tuple[Backend, ...]:
 
 
 def _store(settings: Settings) -> Store:
-    from .stores import open_store  # noqa: PLC0415 - loads SQLAlchemy, which an import of sojourn must not
+    from .stores import open_store  # loads SQLAlchemy, which an import of sojourn must not
 
     return open_store(settings.store) if isinstance(settings.store, str) else cast("Store", settings.store)
 

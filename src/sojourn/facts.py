@@ -1,4 +1,4 @@
-"""What a door tells about a request and its answer. Ports of the tracker; each door has its own cheap implementation."""
+"""What a door tells about a request and its answer. Ports of the tracker; each door has its own."""
 
 from __future__ import annotations
 
@@ -44,3 +44,30 @@ class AnswerFacts(Protocol):
     def header(self, name: str) -> str:
         """A response header by its lower-case name; several are joined with `, `; empty when absent."""
         ...
+
+
+class _Nothing:
+    """A request of which nothing could be told."""
+
+    method = ""
+    path = ""
+    cookie = b""
+    is_https = False
+
+    def header(self, name: str) -> str:
+        return ""
+
+    def client_address(self) -> str | None:
+        return None
+
+    def route(self) -> str | None:
+        return None
+
+    def framework_request(self) -> Any:
+        return None
+
+    def principal_sources(self) -> dict[str, Any]:
+        return {}
+
+
+NOTHING_KNOWN: RequestFacts = _Nothing()

@@ -1,4 +1,4 @@
-"""Behind a proxy: who the client is and which scheme the browser used, believed only from trusted proxies (RFC 7239)."""
+"""Behind a proxy: who the client is and which scheme the browser used; only trusted proxies are believed."""
 
 from __future__ import annotations
 
@@ -31,12 +31,15 @@ class Proxies:
         if not self._trusts(peer):
             return own
         _, hops = self._chosen(peer, _addresses(forwarded, forwarded_for))
-        protos = _parameters(forwarded, "proto") if forwarded else _list(forwarded_proto)
+        if forwarded_proto or not forwarded:
+            protos = _list(forwarded_proto)
+        else:
+            protos = [_parameter(element, "proto") for element in _list(forwarded)]
         if not protos:
             return own
         # One proxy may set it for the whole chain: then there are fewer schemes than hops, and the first one is it.
-        told = protos[max(0, len(protos) - max(hops, 1))]
-        return told.lower() if told.lower() in {"http", "https", "ws", "wss"} else own
+        told = protos[max(0, len(protos) - max(hops, 1))].lower()
+        return told if told in {"http", "https", "ws", "wss"} else own
 
     def _chosen(self, peer: str | None, chain: list[str]) -> tuple[str | None, int]:
         """(client, how many hops of the chain were believed)."""
@@ -61,19 +64,18 @@ class Proxies:
 
 
 def _addresses(forwarded: str, forwarded_for: str) -> list[str]:
-    if forwarded:
-        return [_bare(value) for value in _parameters(forwarded, "for")]
-    return [_bare(value) for value in _list(forwarded_for)]
+    """The hops, farthest first. Most proxies write only `X-Forwarded-*`, and let a visitor's own `Forwarded` pass."""
+    if forwarded_for:
+        return [_bare(value) for value in _list(forwarded_for)]
+    return [_bare(_parameter(element, "for")) for element in _list(forwarded)]
 
 
-def _parameters(forwarded: str, wanted: str) -> list[str]:
-    found: list[str] = []
-    for element in _list(forwarded):
-        for pair in element.split(";"):
-            name, _, value = pair.strip().partition("=")
-            if name.lower() == wanted:
-                found.append(value.strip('"'))
-    return found
+def _parameter(element: str, wanted: str) -> str:
+    for pair in element.split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name.strip().lower() == wanted:
+            return value.strip().strip('"')
+    return ""
 
 
 def _list(header: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The one guard between us and the app, and the count of what was refused or went wrong. Knows no request and no session."""
+"""The one guard between us and the app, and the count of what was refused or went wrong. Knows no request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The request-scoped helpers: what an app calls inside a request, sync or async. Thin: a Visit does the work.
 
-Outside a request behind the middleware they raise `NoActiveRequest`. A programmer's error raises; bad data is refused or
-cut, counted and warned of once (`strict=True` raises); nothing that fails on our side ever raises here.
+Outside a request behind the middleware they raise `NoActiveRequest`. A programmer's error raises; bad data is refused
+or cut, counted and warned of once (`strict=True` raises); nothing that fails on our side ever raises here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .core.events import RESERVED_NAMES, Scalar
 from .core.properties import EVENT_PREFIX, cleaned
 from .core.session import SessionState
 from .errors import NoActiveRequest
+from .naming import name_user, unname_user
 from .principal import User
 from .principal import user_id as checked_user_id
 from .privacy import printable
@@ -22,6 +23,7 @@ from .visit import Visit, active_visit
 
 _LONGEST_EVENT_NAME = 100
 _LONGEST_USER_NAME = 256
+_SCALARS = frozenset({str, int, float, bool})
 _MANUAL_ID = re.compile(r"[0-9]{10,100}|[A-Za-z0-9-]{8,100}")
 
 
@@ -44,7 +46,7 @@ class Session:
 def identify(
     user_id: str | int | UUID | None, name: str | None = None, *, traits: Mapping[str, Scalar] | None = None
 ) -> None:
-    """Tag the session with a user; `None` or `""` removes the tag. Another user than the session's starts a new session.
+    """Tag the session with a user; `None` or `""` removes the tag. Another user than its own starts a new session.
 
     `user_id` has at most 256 printable characters. Raises `TypeError` for anything but str, int, UUID or None, and
     `NoActiveRequest` outside a request.
@@ -59,19 +61,21 @@ def identify(
     try:
         known = checked_user_id(user_id)
     except ValueError as error:
+        visit.is_named = True
         visit.host.refuse_data("bad_user_id", f"identify(): {error}")
         return
     told, problems = cleaned(traits, "") if traits else ({}, [])
-    _tell(visit, problems, "identify()")
+    _warn(visit, problems, "identify()")
     shown = None if name is None else printable(name, _LONGEST_USER_NAME)
-    visit.host.guarded(None, _name, visit, User(known, shown, told or None))
+    visit.host.guarded(None, _name, visit, User(known, shown, _plain(told) or None))
 
 
 def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
     """An event in this session.
 
-    `name`: 1 to 100 printable characters, none of Sojourn's own. `properties`: names to strings, finite numbers or bools.
-    Raises `ValueError` for a reserved or malformed name, `TypeError` for a wrong type, `NoActiveRequest` outside a request.
+    `name`: 1 to 100 printable characters, none of Sojourn's own. `properties`: names to strings, finite numbers or
+    bools. Raises `ValueError` for a reserved or malformed name, `TypeError` for a wrong type, and `NoActiveRequest`
+    outside a request.
     """
     visit = _visit()
     if not isinstance(name, str):
@@ -84,12 +88,15 @@ def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
         msg = f"track(): an event's name has 1 to {_LONGEST_EVENT_NAME} printable characters, got {name[:120]!r}"
         raise ValueError(msg)
     told, problems = cleaned(properties, EVENT_PREFIX) if properties else ({}, [])
-    _tell(visit, problems, f"track({name!r})")
-    visit.host.guarded(None, _track, visit, name, told)
+    _warn(visit, problems, f"track({name!r})")
+    visit.host.guarded(None, _track, visit, str.__str__(name), _plain(told))
 
 
 def heartbeat() -> None:
-    """Activity now, without an event of its own; at most one `session.heartbeat` per slot comes of it."""
+    """Activity now, without an event of its own; at most one `session.heartbeat` per slot comes of it.
+
+    The request itself is activity; this is for what goes on after the response has started, and in sockets.
+    """
     visit = _visit()
     visit.host.guarded(None, _beat, visit)
 
@@ -97,8 +104,8 @@ def heartbeat() -> None:
 def start_session(session_id: str | int | None = None) -> None:
     """Start a manual session: it ends what runs, and goes on, whatever the timeouts say, until `end_session()`.
 
-    `session_id`: an integer of at least 10 digits, or 8 to 100 of letters, digits and `-`; without one it is ours. Anything
-    else is a `ValueError`, and changes nothing. The running session's own id is a no-op.
+    `session_id`: an integer of at least 10 digits, or 8 to 100 of letters, digits and `-`; without one it is ours.
+    Anything else is a `ValueError`, and changes nothing. The running session's own id is a no-op.
     """
     visit = _visit()
     chosen = None if session_id is None else _manual_id(session_id)
@@ -106,7 +113,7 @@ def start_session(session_id: str | int | None = None) -> None:
 
 
 def end_session() -> None:
-    """End the session now; the visitor's next request starts a new one (with `automatic=False`: `start_session()` does)."""
+    """End the session now; the visitor's next request starts a new one (`automatic=False`: `start_session()` does)."""
     visit = _visit()
     visit.host.guarded(None, _end, visit)
 
@@ -129,11 +136,12 @@ def _visit() -> Visit:
 
 
 def _name(visit: Visit, user: User) -> None:
+    visit.is_named = True
     state = visit.enter(by_helper=True)
     if state is None:
         _say_lost(visit)
         return
-    visit.name_user(state, user)
+    name_user(visit, state, user)
     visit.leave()
 
 
@@ -143,7 +151,7 @@ def _unname(visit: Visit) -> None:
         return  # no session, so no tag: nothing to start for that
     state = visit.enter(by_helper=True)
     if state is not None:
-        visit.unname_user(state)
+        unname_user(visit, state)
         visit.leave()
 
 
@@ -156,7 +164,7 @@ def _track(visit: Visit, name: str, told: dict[str, Scalar]) -> None:
 
 
 def _beat(visit: Visit) -> None:
-    if visit.enter(by_helper=True) is not None:
+    if visit.responded and visit.enter(by_helper=True) is not None:
         visit.leave()
 
 
@@ -196,7 +204,20 @@ def _look(visit: Visit) -> Session | None:
     )
 
 
-def _tell(visit: Visit, problems: list[str], where: str) -> None:
+def _plain(told: dict[str, Scalar]) -> dict[str, Scalar]:
+    """Subclasses (`Markup`, `numpy.float64`) as what they are a kind of: only plain values can be written down."""
+    return {
+        str.__str__(name): value if type(value) in _SCALARS else _plain_value(value) for name, value in told.items()
+    }
+
+
+def _plain_value(value: Scalar) -> Scalar:
+    if isinstance(value, str):
+        return str.__str__(value)
+    return float(value) if isinstance(value, float) else int(value)
+
+
+def _warn(visit: Visit, problems: list[str], where: str) -> None:
     for problem in problems:
         visit.host.refuse_data(f"property_{problem}", f"{where}: a property was {problem.replace('_', ' ')}")
 
@@ -212,10 +233,12 @@ def _manual_id(session_id: str | int) -> str:
     if isinstance(session_id, bool) or not isinstance(session_id, str | int):
         msg = f"start_session(): an id is str or int, not {type(session_id).__name__}"
         raise TypeError(msg)
-    text = str(session_id)
-    if not _MANUAL_ID.fullmatch(text) or (text.isdigit() and len(text) < 10):  # noqa: PLR2004 - the rule's ten digits
+    text = str.__str__(session_id) if isinstance(session_id, str) else format(session_id, "d")
+    if isinstance(session_id, int) and session_id < 0:
+        text = ""  # its minus would pass for one of the characters below
+    if not _MANUAL_ID.fullmatch(text) or (text.isdigit() and len(text) < 10):
         msg = (
-            f"start_session(): {text[:120]!r} is no session id: give an integer of at least 10 digits, "
+            f"start_session(): {str(session_id)[:120]!r} is no session id: give an integer of at least 10 digits, "
             "or 8 to 100 of the characters A-Z, a-z, 0-9 and '-'"
         )
         raise ValueError(msg)

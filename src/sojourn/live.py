@@ -1,7 +1,7 @@
 """The sessions that this process has seen lately: what it knows before the store or the browser does. Bounded; no I/O.
 
-One `Live` follows one browser through its sessions: when a session is succeeded, the same object becomes the successor, so a
-parallel request, an open socket or a late helper call that still holds it sees the move at once.
+One `Live` follows one browser through its sessions: when a session is succeeded, the same object becomes the
+successor, so a parallel request, an open socket or a late helper call that still holds it sees the move.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ class Live:
 
     def see(self, at: int) -> None:
         """Activity; time never runs back."""
-        if at > self.last_seen_at:
-            self.last_seen_at = at
+        self.last_seen_at = max(self.last_seen_at, at)
 
     def become(self, state: SessionState) -> None:
         """Follow the browser into the next session."""
@@ -68,7 +67,7 @@ class LiveSessions:
         return self._by_key.get(key)
 
     def meet(self, state: SessionState, key_number: int) -> Live:
-        """The live session of a cookie. The newer of the two states holds: another worker may have written the cookie."""
+        """The live session of a cookie. The newer state holds: another worker may have written the cookie."""
         live = self._by_key.get(state.key)
         if live is None:
             return self._met_first(state, key_number)

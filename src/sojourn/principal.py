@@ -1,4 +1,4 @@
-"""Who the framework authenticated: read when the response starts, as plain values, never waking anything (no query, no I/O).
+"""Who the framework authenticated: read at the response start, as plain values, waking nothing (no query, no I/O).
 
 Three answers: a `User`, `None` (known to be nobody), or `UNKNOWN` (the framework did not say, which changes nothing).
 """
@@ -40,7 +40,10 @@ class User:
     traits: Mapping[str, Scalar] | None = None
 
     def __init__(
-        self, id: str | int | UUID, name: str | None = None, traits: Mapping[str, Scalar] | None = None
+        self,
+        id: str | int | UUID,  # noqa: A002 - what it is, in the words of the public API
+        name: str | None = None,
+        traits: Mapping[str, Scalar] | None = None,
     ) -> None:
         object.__setattr__(self, "id", user_id(id))
         object.__setattr__(self, "name", None if name is None else printable(str(name), _LONGEST_NAME))
@@ -52,9 +55,9 @@ def user_id(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, UUID)):
         msg = f"a user id is str, int or UUID, not {type(value).__name__}: pass the id, not the user object"
         raise TypeError(msg)
-    text = str(value)
-    if len(text) > _LONGEST_ID or not text.isprintable():
-        msg = f"a user id has at most {_LONGEST_ID} characters, all printable; this one has {len(text)}"
+    text = str.__str__(value) if isinstance(value, str) else str(value)
+    if not text or len(text) > _LONGEST_ID or not text.isprintable():
+        msg = f"a user id has 1 to {_LONGEST_ID} characters, all printable; this one has {len(text)}"
         raise ValueError(msg)
     return text
 
@@ -84,7 +87,9 @@ def _starlette(user: object) -> Answer:
         return None
     name = _said(user, "display_name")
     named = _said(user, "identity") or name
-    return User(named, name if isinstance(name, str) else None) if isinstance(named, (str, int, UUID)) else UNKNOWN
+    if named == "" or not isinstance(named, (str, int, UUID)):
+        return UNKNOWN
+    return User(named, name if isinstance(name, str) and name else None)
 
 
 def _said(user: object, name: str) -> object:

@@ -1,4 +1,4 @@
-"""Sojourn for Starlette and FastAPI: the ASGI door, put outermost so that it sees the answers to unhandled errors too."""
+"""Sojourn for Starlette and FastAPI: the ASGI door, outermost, so that it sees the answers to unhandled errors too."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Sojourn:
         def build_with_sojourn() -> ASGIApp:
             return self._wrap(build())
 
-        app.build_middleware_stack = build_with_sojourn  # type: ignore[method-assign, assignment]
+        app.build_middleware_stack = build_with_sojourn  # type: ignore[method-assign]
 
     def _wrap(self, app: ASGIApp) -> SojournMiddleware:
         return SojournMiddleware(app, engine=self.engine, request=_request)

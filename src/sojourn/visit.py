@@ -1,27 +1,27 @@
 """One request's view of its session: the one mutable object, in the scope or environ and in a context variable.
 
 Helpers and the tracker move it. It knows the rules' outcome (which session, what happened in it), and nothing of doors,
-journals or stores. Until the response starts, a session that this request would begin is a `draft`: nobody else sees it.
+journals or stores. Until the response starts, a session that this request would begin is a `draft`; none else sees it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
 from . import admission
 from .cookie import CookieCodec, Verified
-from .core import identity, session
-from .core.events import SESSION_END, USER_IDENTIFY, Scalar
+from .core import session
+from .core.events import SESSION_END, Scalar
 from .core.ids import uuid7
-from .core.records import Entry, Seal, Tag
+from .core.records import Entry, Seal
 from .core.session import EndReason, Rules, SessionState
 from .facts import RequestFacts
 from .live import Live, LiveSessions
-from .principal import User
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,6 +39,11 @@ class Host(Protocol):
     codec: CookieCodec
     sessions: LiveSessions
     starts_on_any_request: bool
+
+    @property
+    def moves(self) -> AbstractContextManager[Any]:
+        """Held while a live session's state is changed."""
+        ...
 
     def now(self) -> int: ...
 
@@ -81,9 +86,14 @@ class Visit:
         "__weakref__",
         "arrived",
         "at",
+        "begun_key",
+        "can_carry",
         "changed",
+        "chunks",
+        "cookie_line",
         "draft",
         "facts",
+        "home",
         "host",
         "is_named",
         "live",
@@ -95,7 +105,6 @@ class Visit:
         "responded",
         "seen_key",
         "shown_path",
-        "streamed",
         "succession",
         "tags",
         "user_id",
@@ -114,6 +123,10 @@ class Visit:
         self.arrived: Verified | None = None
         self.live: Live | None = None
         self.seen_key = ""
+        """The session that this visit last knew its browser to be in."""
+        self.home: SessionState | None = None
+        """The session it arrived with, if that was not over by then: this request is its activity."""
+        self.begun_key = ""
         self.succession: EndReason | None = None
         """The session is over: why, and a response that can carry a cookie begins its successor."""
         self.draft: SessionState | None = None
@@ -126,7 +139,11 @@ class Visit:
         self.user_id: str | None = None
         self.tags = 0
         self.page_view: dict[str, Scalar] | None = None
-        self.streamed = False
+        self.can_carry: bool | None = None
+        """Whether the answer may carry a cookie, once somebody asked."""
+        self.cookie_line: str | None = None
+        self.chunks = 0
+        """Pieces of the body sent so far, as far as they were counted: more than one makes a stream."""
 
     # --- which session -------------------------------------------------------------------------------------------
 
@@ -143,7 +160,16 @@ class Visit:
         """See whether another request of this browser has moved on while this one ran."""
         if self.live is not None and self.draft is None and self.live.state.key != self.seen_key:
             self.seen_key = self.live.state.key
+            self.at = max(self.at, self.live.started_at)
             self.succession = self.over(self.at)
+
+    def is_left_behind(self) -> bool:
+        """Whether another request of this browser has ended or left the session that this one is activity of."""
+        if self.home is None or self.live is None or self.begun_key:
+            return False
+        if self.live.state.key != self.home.key:
+            return True
+        return self.live.state.is_ended and not any(part.seal for part in self.parts)
 
     def over(self, at: int) -> EndReason | None:
         """Why the live session is not to be continued at this time."""
@@ -155,19 +181,19 @@ class Visit:
         return session.over(live, self.host.rules, at)
 
     def enter(self, *, by_helper: bool) -> SessionState | None:
-        """The session for a helper, or for the automatic start: the running one, else the one that this request may begin.
+        """The session for a helper, or for the automatic start: the running one, else one that this request may begin.
 
         `None` where there is none and none may be: counted, with the reason.
         """
         if self.refused is not None:
-            return self._refuse(self.refused) if by_helper else None
+            return self._refuse_helper() if by_helper else None
         if self.responded:
             return self._enter_late()
         self.follow()
         if self.state is not None:
             return self.state
         if not self.host.rules.automatic:
-            return self._refuse("automatic_off") if by_helper else None
+            return self._refuse("automatic_off")
         if (reason := self.pending()) is not None:
             return self.succeed(reason)
         refusal = admission.refusal_to_start(
@@ -222,7 +248,9 @@ class Visit:
         if self.draft is not None:
             self.draft = state
         elif self.live is not None:
-            self.live.state = state
+            with self.host.moves:
+                self.live.state = state
+                self.live.is_ahead = True
         self.changed = True
         for part in self.parts:
             if part.state.key == state.key:
@@ -230,9 +258,9 @@ class Visit:
 
     # --- what happened in it -------------------------------------------------------------------------------------
 
-    def part(self) -> Part:
-        """What there is to tell about the current session (an ended one included)."""
-        state = self.draft or (self.live.state if self.live is not None else None)
+    def part(self, of: SessionState | None = None) -> Part:
+        """What there is to tell about this session, or the current one (an ended one included)."""
+        state = of or self.draft or (self.live.state if self.live is not None else None)
         if state is None:
             msg = "no session to tell about"
             raise LookupError(msg)
@@ -243,65 +271,9 @@ class Visit:
         self.parts.append(part)
         return part
 
-    def note(self, name: str, attributes: dict[str, Scalar] | None) -> None:
-        """An event of the current session, now."""
-        self.part().entries.append(Entry(name, self.at, attributes))
-
-    def name_user(self, state: SessionState, user: User) -> None:
-        """`identify(user)`: tag, change, or nothing (rule 5)."""
-        host = self.host
-        self.is_named, self.user_id = True, user.id
-        verdict = identity.on_explicit(state, is_owner=host.codec.is_user(user.id, state.owner))
-        if verdict is identity.Verdict.NOTHING:
-            if user.name is not None or user.traits:
-                self._tag(user, is_told=False)
-            return
-        if verdict is identity.Verdict.CHANGE and host.rules.split_on_user_change:
-            state = self.succeed(EndReason.USER_CHANGED, is_manual=state.is_manual, user=user.id)
-        self.become(identity.tagged(state, host.codec.hash_user(user.id)))
-        self._tag(user)
-
-    def unname_user(self, state: SessionState) -> None:
-        """`identify(None)`: the tag goes, the session stays."""
-        self.is_named, self.user_id = True, None
-        if identity.on_explicit_none(state) is identity.Verdict.UNTAG:
-            self.become(identity.untagged(state))
-            self._tag(None)
-
-    def meet_principal(self, state: SessionState, user: User, *, may_split: bool) -> None:
-        """The framework's user for this request: only the default, compared only with the one bound before."""
-        host, live = self.host, self.live
-        if live is not None and live.principal_id == user.id and self.draft is None:
-            return
-        verdict = identity.on_principal(state, is_bound=host.codec.is_user(user.id, state.principal))
-        hashed = host.codec.hash_user(user.id)
-        if verdict is identity.Verdict.CHANGE and host.rules.split_on_user_change:
-            if not may_split:
-                host.count("user_change_undeliverable")
-                return
-            state = self.succeed(EndReason.USER_CHANGED, is_manual=state.is_manual, user=user.id)
-        elif verdict is identity.Verdict.CHANGE:
-            state = identity.heeding(state)
-        if verdict is identity.Verdict.NOTHING and state.principal is not None:
-            self._remember_principal(user)
-            return
-        moved = identity.bound(state, hashed)
-        is_tagging = moved.is_tagged and (verdict is identity.Verdict.CHANGE or not state.is_tagged)
-        self.become(moved)
-        if is_tagging and not (moved.is_explicit and state.is_tagged):
-            self._tag(user, is_explicit=False, first=True)
-        self._remember_principal(user)
-
-    def meet_nobody(self, state: SessionState) -> None:
-        """The framework knows that nobody is logged in."""
-        verdict = identity.on_anonymous(state)
-        moved = identity.left(state)
-        if moved is not state:
-            self.become(moved)
-        if verdict is identity.Verdict.UNTAG:
-            self._tag(None, is_explicit=False, first=True)
-        if self.live is not None:
-            self.live.principal_id = None
+    def note(self, name: str, attributes: dict[str, Scalar] | None, *, of: SessionState | None = None) -> None:
+        """An event, now, of this session or the current one."""
+        self.part(of).entries.append(Entry(name, self.at, attributes))
 
     def end(self, state: SessionState, reason: EndReason = EndReason.ENDED) -> None:
         """End the current session now; this request was its last activity."""
@@ -309,6 +281,8 @@ class Visit:
         ended = session.end(session.seen(state, self.at))
         part.seal = Entry(SESSION_END, self.at, seal=Seal(reason, self.at))
         self.become(ended)
+        if self.draft is None and self.live is not None:
+            self.live.see(self.at)
 
     def restart(self, session_id: str | None) -> None:
         """`start_session()`: a manual session now, whatever ran before."""
@@ -322,7 +296,7 @@ class Visit:
             self.begin(session_id=session_id, is_manual=True)
         elif (fresh := self._fresh_part()) is not None:  # begun by this very request, and nothing told yet: replace it
             self.parts.remove(fresh)
-            self.draft = None
+            self.draft = self.parts[-1].state if self.parts and self.parts[-1].is_start else None
             if fresh.was is None or fresh.reason is None:
                 self.begin(session_id=session_id, is_manual=True)
             else:
@@ -333,7 +307,7 @@ class Visit:
     def may_restart(self) -> bool:
         """Whether `start_session()` may do its work here; if not, that is counted."""
         if self.refused is not None:
-            return self._refuse(self.refused) is not None
+            return self._refuse_helper() is not None
         if self.responded:
             return self._enter_late() is not None
         self.follow()
@@ -356,10 +330,10 @@ class Visit:
 
     def is_new(self, state: SessionState) -> bool:
         """Whether this request began the session."""
-        return self.arrived is None or self.arrived.state.key != state.key
+        return self.begun_key == state.key
 
     def leave(self) -> None:
-        """A helper is done: before the response starts its part waits for the request's record, later it goes out at once."""
+        """A helper is done: its part waits for the record of the request, or, after the response start, goes out at once."""
         if self.responded:
             self.host.record_late(self)
 
@@ -385,13 +359,21 @@ class Visit:
         self.host.count(reason)
         return None
 
+    def _refuse_helper(self) -> SessionState | None:
+        """A call on a request that has nothing to do with sessions: lost; said, unless somebody wants it so."""
+        if self.refused == "excluded":
+            self.host.count("no_session")
+            self.host.warn_once("excluded", "a helper was called on an excluded path; its call was dropped")
+        return None
+
     def _old(self, reason: EndReason) -> SessionState:
         if self.draft is not None:
             return self.draft
         if self.live is None:
             msg = "nothing to succeed"
             raise LookupError(msg)
-        last = self.at if reason is EndReason.RESTARTED else self.live.last_seen_at
+        known = max(self.live.last_seen_at, self.live.state.last_seen_at)
+        last = self.at if reason is EndReason.RESTARTED else known
         return msgspec.structs.replace(self.live.state, last_seen_at=last)
 
     def _written_at(self, old: SessionState) -> int:
@@ -406,6 +388,7 @@ class Visit:
             raise LookupError(msg)
         self.succession = None
         self.changed = True
+        self.begun_key = self.draft.key
         self.parts.append(Part(self.draft, is_start=True, was=was, reason=reason))
         return self.draft
 
@@ -414,31 +397,3 @@ class Visit:
             return None
         last = self.parts[-1]
         return last if last.is_start and not last.entries and last.state.key == self.draft.key else None
-
-    def _tag(self, user: User | None, *, is_explicit: bool = True, is_told: bool = True, first: bool = False) -> None:
-        traits = dict(user.traits) if user is not None and user.traits else None
-        tag = Tag(
-            None if user is None else user.id,
-            None if user is None else user.name,
-            traits,
-            is_explicit,
-            is_told,
-            self._before(),
-        )
-        entry = Entry(USER_IDENTIFY, self.at, tag=tag)
-        entries = self.part().entries
-        entries.insert(0, entry) if first else entries.append(entry)
-
-    def _before(self) -> str:
-        """The tag state that this request arrived with: racing requests that tell the same thing tell it once."""
-        number, self.tags = self.tags, self.tags + 1
-        arrived = self.arrived.state if self.arrived is not None else None
-        if self.responded or arrived is None:
-            return f"{self.at if self.responded else ''}#{number}"
-        owner = (arrived.owner or b"").hex()
-        bound = (arrived.principal or b"").hex()
-        return f"{owner}.{bound}.{arrived.is_tagged:d}{arrived.is_explicit:d}.{arrived.last_seen_at}#{number}"
-
-    def _remember_principal(self, user: User) -> None:
-        if self.live is not None and self.draft is None:
-            self.live.principal_id = user.id

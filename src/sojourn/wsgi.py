@@ -1,4 +1,4 @@
-"""The WSGI door (PEP 3333): the same Tracker behind `start_response`. Bodies, file wrappers and `close()` pass unchanged."""
+"""The WSGI door (PEP 3333): the same Tracker behind `start_response`. Bodies, files and `close()` pass unchanged."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class SojournMiddleware:
         self._proxies = Proxies(self.engine.settings.trusted_proxies)
         self._adds_private = self.engine.settings.cache_private
 
-    def __call__(self, environ: Environ, start_response: StartResponse, *more: Any) -> Iterable[bytes]:
-        if more or not isinstance(environ, dict) or "wsgi.input" not in environ:
+    def __call__(self, environ: Environ, start_response: StartResponse | None = None, *more: Any) -> Iterable[bytes]:
+        if start_response is None or more or not isinstance(environ, dict) or "asgi" in environ:
             msg = "this is Sojourn's WSGI door, called as an ASGI app: use `from sojourn.asgi import SojournMiddleware`"
             raise TypeError(msg)
-        tracker = self.engine.tracker
-        visit = None if VISIT_KEY in environ else tracker.guarded(None, self._begin, environ)
-        if visit is None:
+        if VISIT_KEY in environ:  # installed twice: this one steps aside
             return self.app(environ, start_response)
+        tracker = self.engine.tracker
+        visit = tracker.guarded(None, self._begin, environ) or tracker.nothing()
         environ[VISIT_KEY] = visit
 
         def tracked_start(status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
@@ -66,7 +66,7 @@ class SojournMiddleware:
             raise
         finally:
             active_visit.reset(token)
-        if hasattr(body, "__len__") or _is_file(body, environ):
+        if (visit.responded and hasattr(body, "__len__")) or _is_file(body, environ):
             return body
         return TrackedBody(body, visit, self.engine)
 
@@ -85,16 +85,15 @@ class SojournMiddleware:
 
 
 class TrackedBody:
-    """The body of a response that is made while it is sent: the Visit is active in each step, whichever thread takes it."""
+    """A body that is made while it is sent: the Visit is active in each step, whichever thread takes it."""
 
-    __slots__ = ("_body", "_chunks", "_engine", "_steps", "_visit")
+    __slots__ = ("_body", "_engine", "_steps", "_visit")
 
     def __init__(self, body: Iterable[bytes], visit: Visit, engine: Engine) -> None:
         self._body = body
         self._steps: Iterator[bytes] | None = None
         self._visit = visit
         self._engine = engine
-        self._chunks = 0
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -113,10 +112,10 @@ class TrackedBody:
             raise
         finally:
             _reset(token)
-        self._chunks += 1
-        if self._chunks == 2:  # noqa: PLR2004 - more than one chunk: made while it is sent
-            self._visit.streamed = True
-            self._engine.tracker.opened(self._visit)
+        visit = self._visit
+        visit.chunks += 1
+        if visit.chunks == 2:  # more than one: made while it is sent
+            self._engine.tracker.connections.opened(visit)
         return chunk
 
     def close(self) -> None:
@@ -131,9 +130,8 @@ class TrackedBody:
             _reset(token)
             if not visit.responded:
                 tracker.guarded(None, tracker.abandon, visit)
-            elif visit.streamed:
-                visit.streamed = False
-                tracker.guarded(None, tracker.close_stream, visit)
+            elif visit.chunks:
+                tracker.guarded(None, tracker.connections.close_stream, visit)
 
 
 class WsgiFacts:
@@ -206,8 +204,9 @@ def _text(latin: str) -> str:
 
 
 def _is_file(body: object, environ: Environ) -> bool:
+    """A file that the server sends by its own means, which it recognises by its type, or by having a descriptor."""
     wrapper = environ.get("wsgi.file_wrapper")
-    return isinstance(wrapper, type) and isinstance(body, wrapper)
+    return (isinstance(wrapper, type) and isinstance(body, wrapper)) or hasattr(body, "fileno")
 
 
 def _reset(token: Token[Visit | None]) -> None:

@@ -1,4 +1,4 @@
-"""One visitor's browser and the servers it meets, reduced to the pure core: what the laws of sessions and of folding play.
+"""One visitor's browser and the servers it meets, reduced to the pure core: the laws of sessions and folding play it.
 
 Each step is one request. The server knows nothing but the cookie, as on a host that the visitor never met; a lost
 response leaves the browser with its old cookie, as a parallel request or a closed tab does.
@@ -46,7 +46,7 @@ SERVICE = Origin(service_name="shop")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request: how long after the one before (the clock may run back), what the app does, and whether it is lost."""
+    """One request: how long after the one before (clocks may run back), what the app does, if its answer is lost."""
 
     gap: int
     action: Action = "visit"

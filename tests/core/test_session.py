@@ -96,7 +96,7 @@ def test_a_session_begins_with_a_key_of_ours_whatever_its_id() -> None:
     assert (given.key, given.session_id, given.is_manual) == ("k", "1234567890", True)
 
 
-TAGS = {
+TAGS: dict[str, dict[str, object]] = {
     "nobody": {},
     "explicit": {"owner": OWNER, "is_tagged": True, "is_explicit": True},
     "explicit, principal bound": {"owner": OWNER, "principal": PRINCIPAL, "is_tagged": True, "is_explicit": True},
@@ -104,8 +104,8 @@ TAGS = {
     "untagged by the app": {"owner": OWNER, "principal": PRINCIPAL, "is_explicit": True},
     "principal gone": {"owner": OWNER, "principal": PRINCIPAL},
 }
-OVERRULED = {"principal": PRINCIPAL, "is_explicit": True}
-CARRIED = {
+OVERRULED: dict[str, object] = {"principal": PRINCIPAL, "is_explicit": True}
+CARRIED: dict[str, dict[str, object]] = {
     "nobody": {},
     "explicit": TAGS["explicit"],
     "explicit, principal bound": TAGS["explicit, principal bound"],

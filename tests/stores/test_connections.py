@@ -19,8 +19,9 @@ import pytest
 from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore, open_store
 from sojourn.stores import opening as opening_module
-from sojourn.stores.protocol import Batch
-from sojourn.testing.store_contract import NOW, ended, event, lease, load, mark, row, save
+from sojourn.stores.protocol import Batch, Settled
+from sojourn.stores.queries import DeadLetter
+from sojourn.testing.store_steps import NOW, assert_adds_up, ended, event, lease, load, mark, row, save
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_a_child_neither_uses_nor_closes_its_parents_connections(tmp_path: Path,
     code = f"""
 import os, sys
 from sojourn.stores import open_store
-from sojourn.testing.store_contract import Batch, event, row, save, load
+from sojourn.testing.store_steps import Batch, event, row, save, load
 store = open_store({url!r})
 with store.recording() as recording:
     recording.save(Batch(rows=[row("parent")], events=[event("1")]))
@@ -210,3 +211,49 @@ def test_queries_of_reports_and_exports(store: SQLiteStore) -> None:
     assert [each.id for each in store.events_of("1")] == ["e1", "e3", "e5"]
     assert [each.id for each in store.events_after(2, limit=3)] == ["e2", "e3", "e4"]
     assert [each.seq for each in store.events_after(2, limit=3)] == [3, 4, 5]
+
+
+def test_dead_letters_are_kept_whole_until_retention(store: SQLiteStore) -> None:
+    store.register(["b"], now=NOW)
+    save(store, Batch(events=[event("one"), event("two")]))
+    held = lease(store)
+    one, two = store.claim("b", held, until=NOW, limit=9, now=NOW).events
+    store.settle("b", held, Settled(upto=two.seq, dead=[(one, "too old", 422), (two, "no", None)]), now=NOW + 5)
+    assert store.dead_letters("b", limit=1) == [DeadLetter("b", "too old", 422, NOW + 5, one)]
+    assert store.dead_letters("b", limit=9)[1].event == two
+    assert store.dead_letters("other", limit=9) == []
+    assert store.expire(older_than=NOW + 5, limit=9, now=NOW) == 2, "the events, not yet the letters"
+    assert store.expire(older_than=NOW + 6, limit=1, now=NOW) == 1
+    assert [letter.event for letter in store.dead_letters("b", limit=9)] == [two]
+    assert store.stats().counters["dead_letters.expired"] == 1
+    assert_adds_up(store)
+
+
+def test_a_long_backlog_is_told_in_full() -> None:
+    store = open_store("memory:")
+    store.register(["b"], now=NOW)
+    save(store, Batch(events=[event(str(n)) for n in range(10_050)]))
+    held = lease(store)
+    first = store.claim("b", held, until=NOW, limit=30, now=NOW).events
+    store.settle("b", held, Settled(upto=first[29].seq, delivered=20, skipped=10), now=NOW)
+    assert store.backend("b").backlog == 10_020
+    assert_adds_up(store)
+    store.close()
+
+
+def test_journals_that_are_gone_are_forgotten_with_the_retention(store: SQLiteStore, path: Path) -> None:
+    save(store, Batch(marks=[(mark("gone", 5), 0), (mark("lives", 5), 0)]))
+    store.forget_journals(["gone"])
+    for older_than, left in ((NOW, ["gone", "lives"]), (NOW + 1, ["lives"])):
+        store.expire(older_than=older_than, limit=9, now=NOW)
+        other = sqlite3.connect(path)
+        assert [line[0] for line in other.execute("SELECT id FROM journals ORDER BY id")] == left
+        other.close()
+
+
+def test_an_unregistered_backend_says_so(store: SQLiteStore) -> None:
+    held = lease(store)
+    with pytest.raises(StoreError, match="register it"):
+        store.backend("b")
+    with pytest.raises(StoreError, match="register it"):
+        store.claim("b", held, until=NOW, limit=1, now=NOW)

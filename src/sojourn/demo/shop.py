@@ -41,7 +41,7 @@ class Shop:
         app = _example().app
         self.engine: Engine = app.state.sojourn.engine
         # Not its errors either: one page of the shop fails on purpose.
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_keep_alive=60)
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
         self._server = uvicorn.Server(config)
         self._thread = Thread(target=self._server.run, args=([self._socket],), name="seed-shop", daemon=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,14 +16,15 @@ def intro(address: str, folder: Path, seconds: float | None) -> str:
     """What is about to happen."""
     until = "Ctrl-C stops it." if seconds is None else f"It stops by itself after {seconds:g} seconds."
     return f"""
-A seed shop, {address}, with Sojourn in front of it and one line of settings.
+This is a seed shop at {address}, with Sojourn in front of it.
 Visitors come by over real HTTP: one leaves, one comes back, two share a device, one logs out, one stays on a
-websocket, one meets an error. A visit is over after 2 seconds of silence here (usually 30 minutes).
+websocket, one meets an error. Here a visit is over after 2 seconds of silence (usually it is 30 minutes).
 
   database  {folder / "sojourn.db"}
   events    {folder / "events.jsonl"}
 
-These are the events as they are forwarded: time, name, session, user, and what happened. {until}
+Below are the events as they are forwarded: time, name, session, user, what happened. An end bears the time of the
+last activity, so it shows up later than its time. {until}
 """
 
 
@@ -35,28 +37,36 @@ def summary(figures: Figures, played: Played, folder: Path, wrong: Sequence[str]
     """What happened, and where to look next."""
     stats = figures.stats
     visits = _between(played.least_visits, played.most_visits)
-    rows = [
+    rows = (
         ("visitors", f"{played.visitors}, who made {visits} visits and opened {played.pages} pages"),
-        ("sessions", f"{_started(figures)} started = {_ended(figures)} ended + {stats.open_sessions} still open"),
+        ("sessions", f"{_started(figures)} started = {_ended(figures)} ended + {stats.open_sessions} open"),
         ("ended by", _listed(figures.reasons)),
         ("events", _listed(figures.events)),
+    )
+    told = [fill(text, 110, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12) for name, text in rows]
+    backends = [
+        (
+            state.name,
+            (state.recorded, state.delivered, state.skipped, state.dead, state.dropped, state.backlog),
+        )
+        for state in stats.backends
     ]
-    lines = [f"\nIn {played.seconds:.1f} seconds:\n", *(f"  {name:<9} {text}" for name, text in rows), ""]
-    heads = ("accepted", "delivered", "dead", "dropped")
-    lines.append("  backend   " + "".join(f"{head:>10}" for head in heads))
-    for state in stats.backends:
-        counts = (state.recorded, state.delivered, state.dead, state.dropped)
-        lines.append(f"  {state.name:<10}" + "".join(f"{count:>10}" for count in counts))
-    lines += [
+    heads = ("accepted", "delivered", "skipped", "dead", "dropped", "waiting")
+    table = [
+        "  backend   " + "".join(f"{head:>11}" for head in heads),
+        *(f"  {name:<10}" + "".join(f"{count:>11}" for count in counts) for name, counts in backends),
+    ]
+    verdict = "It does not add up." if wrong else "It adds up: every visit has its session, and every event arrived."
+    after = (
+        f"  database  {folder / 'sojourn.db'}   (tables sessions and events; any SQLite browser opens it)",
+        f"  events    {folder / 'events.jsonl'}   (one CloudEvent a line)",
         "",
-        "It does not add up: see below." if wrong else "It adds up: every visit has its session, every event arrived.",
-        f"""
-Look at it:  sqlite3 {folder / "sojourn.db"} "select session_id, user_id, end_reason from sessions"
-             head -n 1 {folder / "events.jsonl"}
-Use it:      from sojourn.starlette import Sojourn; Sojourn(app)      (or sojourn.flask, sojourn.asgi, sojourn.wsgi)
-Clean up:    rm -r {folder}""",
-    ]
-    return "\n".join(lines)
+        "Next, in your own app:  from sojourn.starlette import Sojourn  (or sojourn.flask),  then  Sojourn(app)",
+        "                        `sojourn secret` prints the key that it needs.",
+    )
+    return "\n".join(
+        ("", f"In {played.seconds:.1f} seconds:", "", *told, "", *table, "", verdict, "", *after),
+    )
 
 
 def _problems(figures: Figures, played: Played) -> Iterator[str]:

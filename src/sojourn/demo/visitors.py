@@ -1,4 +1,4 @@
-"""The visitors of the demo: browsers that keep cookies, and the small plays they act out. Knows nothing of Sojourn's inside.
+"""The visitors of the demo: browsers that keep cookies, and the small plays they act out. Knows no part of Sojourn.
 
 Each browser keeps its own account of the visits it made, by the rules as the docs tell them and by its own clock. Where
 that clock cannot tell (a pause of just about the idle timeout), the account has a least and a most.
@@ -60,6 +60,9 @@ class Browser:
             base_url=address,
             headers={"user-agent": _USER_AGENT, "accept-language": "en"},
             timeout=10,
+            limits=httpx.Limits(
+                max_keepalive_connections=0
+            ),  # uvicorn closes one whose app failed, at no certain moment
             trust_env=False,  # a proxy of the environment has no business on the loopback
         )
 
@@ -131,9 +134,7 @@ class Browser:
         response = self._client.request(method, path, headers=headers, data=data)
         answered = time.monotonic()
         is_sure = True
-        if self._last is None or self._is_over:
-            self._count(1, 1)
-        elif sent - self._last[1] >= IDLE_TIMEOUT_S + _BLUR_S:
+        if self._last is None or self._is_over or sent - self._last[1] >= IDLE_TIMEOUT_S + _BLUR_S:
             self._count(1, 1)
         elif answered - self._last[0] >= IDLE_TIMEOUT_S - _BLUR_S or self._is_over is None:
             self._count(0, 1)

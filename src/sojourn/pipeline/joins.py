@@ -5,8 +5,8 @@ Each field is a join: the least, the greatest, or a count by record. Two are onl
 - The last activity is exact unless more than `_KEPT_ACTIVITY` different moments of activity, all at or after the seal,
   are folded before the seal is known; then the session ends at what the sealing door knew. On one host a seal is folded
   before whatever was made after it, so this takes several hosts, one of them behind.
-- Name and traits of a user: a later tag overrules an earlier one, whichever is folded first. Among three or more tags of
-  one session, folded out of order and with different values for one trait, a middle one may win.
+- Name and traits of a user: a later tag overrules an earlier one, whichever is folded first. Among three or more tags
+  of one session, folded out of order and with different values for one trait, a middle one may win.
 
 `late` and `user_conflicts` count what was met on the way, so they depend on the way; whether the app named two users in
 one session does not.
@@ -14,7 +14,7 @@ one session does not.
 
 from __future__ import annotations
 
-from sojourn.core.records import ACTIVITY, MANUAL, NO_FORWARD, Origin, Record, Tag
+from sojourn.core.records import MANUAL, NO_FORWARD, Origin, Record, Tag
 from sojourn.core.session import RETAGGING, EndReason
 from sojourn.stores.rows import SessionRow
 
@@ -147,11 +147,6 @@ def inherit(row: SessionRow, previous: SessionRow) -> bool:
     if not row.tagged_rid:
         row.is_tagged = row.is_user_inherited
     return before != (row.user_id, row.user_name, row.user_traits, row.is_tagged)
-
-
-def is_activity(record: Record) -> bool:
-    """Whether the record moves the end of its session."""
-    return bool(record.flags & ACTIVITY)
 
 
 def _outranks(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) -> bool:

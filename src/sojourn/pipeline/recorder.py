@@ -27,8 +27,9 @@ from .journal import Frame, JournalReader
 log = logging.getLogger("sojourn")
 
 BATCH: Final = 500
-_SLICE: Final = 64
-"""Records folded before other threads get the interpreter: about half a millisecond."""
+_SLICE: Final = 32
+_SLICE_S: Final = 0.0005
+"""For how long Python runs here before a request's thread gets the interpreter: it would wait for 5 ms otherwise."""
 _HEARD_OF_MS: Final = 120_000
 _DISCARD_EVERY: Final = 10_000
 _NEVER: Final = -1
@@ -58,6 +59,7 @@ class Recorder:
         self._marks: dict[str, Mark] | None = None
         self._marked_at = 0
         self._undiscarded = 0
+        self._breathed_at = 0.0
         self._lock = RLock()
         self._decoder = msgspec.msgpack.Decoder(Record)
 
@@ -127,7 +129,7 @@ class Recorder:
         records: list[Numbered] = []
         for start in range(0, len(frames), _SLICE):
             self._decode(frames[start : start + _SLICE], records, totals, positions, counts, now)
-            time.sleep(0)
+            self._breathe()
         with self._store.recording() as transaction:
             out = Folded({})
             if records:
@@ -187,8 +189,14 @@ class Recorder:
                 whole.events += part.events
                 whole.withdrawn += part.withdrawn
                 whole.counts.update(part.counts)
-            time.sleep(0)
+            self._breathe()
         return whole if whole is not None else Folded({})
+
+    def _breathe(self) -> None:
+        """Let other threads run, if they had to wait for a slice."""
+        if time.thread_time() - self._breathed_at >= _SLICE_S:
+            time.sleep(0)
+            self._breathed_at = time.thread_time()
 
     def _moved(
         self,

@@ -21,7 +21,7 @@ from sojourn.clock import Clock
 from sojourn.stores.protocol import Store
 
 from .courier import LEASE_MS, Courier
-from .journal import FileJournal, Journal, JournalDirectory, JournalReader, MemoryJournal, open_journal
+from .journal import FileJournal, JournalDirectory, JournalReader, MemoryJournal, open_journal
 from .recorder import Recorder
 
 log = logging.getLogger("sojourn")
@@ -36,7 +36,11 @@ _EXPIRE_ROWS: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlushReport:
-    """What a flush did: records applied and events delivered by it, events still `waiting`, and whether all that was due is `done`."""
+    """What a flush did.
+
+    `recorded` records were applied and `delivered` events sent by it; `waiting` events are still to be sent; `done`: all
+    that was due is.
+    """
 
     recorded: int
     delivered: int

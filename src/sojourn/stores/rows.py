@@ -8,6 +8,14 @@ from sojourn.core.events import Scalar
 from sojourn.core.session import EndReason
 
 
+class PropertyValue(msgspec.Struct, frozen=True, array_like=True):
+    """A session property as it stands: its value, and which record set it when."""
+
+    value: Scalar
+    at: int
+    rid: str
+
+
 class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     """One session. Every field but the event bookkeeping is a join: least, greatest, or counted by record.
 
@@ -72,6 +80,8 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     origin_at: int = 0
     origin_rid: str = ""
     no_forward: bool = False
+    properties: dict[str, PropertyValue] | None = None
+    """By full name; replaced, never changed in place."""
 
     @property
     def is_open(self) -> bool:

@@ -32,7 +32,7 @@ METADATA: Final = MetaData()
 _SERIAL: Final = BigInteger().with_variant(Integer(), "sqlite")
 _INT: Final = BigInteger().with_variant(Integer(), "sqlite")
 
-_JSON_FIELDS: Final = frozenset({"activity", "user_traits"})
+_JSON_FIELDS: Final = frozenset({"activity", "properties", "user_traits"})
 
 
 def _session_column(field: msgspec.structs.FieldInfo) -> Column[object]:

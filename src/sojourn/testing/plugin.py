@@ -16,7 +16,7 @@ pytest.register_assert_rewrite("sojourn.testing.backend_contract", "sojourn.test
 @pytest.fixture
 def sojourn_events() -> Iterator[RecordedEvents]:
     """The events of this test's `fake_visit()` blocks, in order: a sequence of `sojourn.Event`, with `.named(name)`."""
-    from .visits import shared_visits  # noqa: PLC0415 - a test run that does not use it does not load it
+    from .visits import shared_visits
 
     with shared_visits() as visits:
         yield visits.events

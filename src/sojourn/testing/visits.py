@@ -16,6 +16,9 @@ from .backends import MemoryBackend
 from .clock import ManualClock
 
 
+_KEY = "a key that only tests use"
+
+
 class RecordedEvents(Sequence[Event]):
     """The events so far, in order; looking applies what was called since."""
 
@@ -56,7 +59,7 @@ class FakeVisits:
         self.clock = ManualClock()
         backend = MemoryBackend()
         self.engine = Engine(
-            Settings(secret_key="a key that only tests use", store="memory:", backends=[backend], **settings),
+            Settings(secret_key=_KEY, store="memory:", backends=[backend], **settings),
             clock=self.clock,
         )
         self.events = RecordedEvents(self.engine, backend)
@@ -142,5 +145,5 @@ class _Answer:
 
     status = 204
 
-    def header(self, name: str) -> str:  # noqa: ARG002 - the port's shape
+    def header(self, name: str) -> str:
         return ""

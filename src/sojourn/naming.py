@@ -1,0 +1,102 @@
+"""Users, as a visit meets them: what `identify()` and the framework's principal do to its session (rule 5).
+
+The verdicts are the core's; this turns them into a tag, a new session or nothing, and into what is told of it.
+"""
+
+from __future__ import annotations
+
+from .core import identity
+from .core.events import USER_IDENTIFY
+from .core.identity import Verdict
+from .core.records import Entry, Tag
+from .core.session import EndReason, SessionState
+from .principal import User
+from .visit import Visit
+
+
+def name_user(visit: Visit, state: SessionState, user: User) -> None:
+    """`identify(user)`: tag, change, or nothing."""
+    host = visit.host
+    visit.user_id = user.id
+    verdict = identity.on_explicit(state, is_owner=host.codec.is_user(user.id, state.owner))
+    if verdict is Verdict.NOTHING:
+        if user.name is not None or user.traits:
+            _tell(visit, user, is_told=False)
+        return
+    if verdict is Verdict.CHANGE and host.rules.split_on_user_change:
+        state = visit.succeed(EndReason.USER_CHANGED, is_manual=state.is_manual, user=user.id)
+    visit.become(identity.tagged(state, host.codec.hash_user(user.id)))
+    _tell(visit, user)
+
+
+def unname_user(visit: Visit, state: SessionState) -> None:
+    """`identify(None)`: the tag goes, the session stays."""
+    visit.user_id = None
+    if identity.on_explicit_none(state) is Verdict.UNTAG:
+        visit.become(identity.untagged(state))
+        _tell(visit, None)
+
+
+def meet_principal(visit: Visit, state: SessionState, user: User, *, may_split: bool) -> None:
+    """The framework's user for this request: only the default, compared only with the one bound before."""
+    host = visit.host
+    is_bound = host.codec.is_user(user.id, state.principal)
+    verdict = identity.on_principal(state, is_bound=is_bound)
+    if verdict is Verdict.CHANGE:
+        if not host.rules.split_on_user_change:
+            state = identity.heeding(state)
+        elif may_split:
+            state = visit.succeed(EndReason.USER_CHANGED, is_manual=state.is_manual, user=user.id)
+        else:
+            host.count("user_change_undeliverable")
+            return
+    if not (verdict is Verdict.NOTHING and is_bound):
+        moved = identity.bound(state, host.codec.hash_user(user.id))
+        visit.become(moved)
+        if moved.is_tagged and not moved.is_explicit and verdict is not Verdict.NOTHING:
+            _tell(visit, user, is_explicit=False)
+    if visit.live is not None and visit.draft is None:
+        visit.live.principal_id = user.id
+
+
+def meet_nobody(visit: Visit, state: SessionState) -> None:
+    """The framework knows that nobody is logged in."""
+    verdict = identity.on_anonymous(state)
+    moved = identity.left(state)
+    if moved is not state:
+        visit.become(moved)
+    if verdict is Verdict.UNTAG:
+        _tell(visit, None, is_explicit=False)
+    if visit.live is not None:
+        visit.live.principal_id = None
+
+
+def _tell(visit: Visit, user: User | None, *, is_explicit: bool = True, is_told: bool = True) -> None:
+    entry = Entry(
+        USER_IDENTIFY,
+        visit.at,
+        tag=Tag(
+            None if user is None else user.id,
+            None if user is None else user.name,
+            dict(user.traits) if user is not None and user.traits else None,
+            is_explicit,
+            is_told,
+            _tag_before(visit),
+        ),
+    )
+    entries = visit.part().entries
+    # A principal was there all along, though it is read last: what the request tells is its user's.
+    entries.append(entry) if is_explicit else entries.insert(0, entry)
+
+
+def _tag_before(visit: Visit) -> str:
+    """The tag state that this request arrived with: racing requests that tell the same thing tell it once."""
+    number, visit.tags = visit.tags, visit.tags + 1
+    if visit.responded:
+        return f"{visit.at}#{number}"
+    if visit.arrived is None:
+        return f"#{number}"
+    arrived = visit.arrived.state
+    owner = (arrived.owner or b"").hex()
+    bound = (arrived.principal or b"").hex()
+    return f"{owner}.{bound}.{arrived.is_tagged:d}{arrived.is_explicit:d}.{arrived.last_seen_at}#{number}"

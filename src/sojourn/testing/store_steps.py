@@ -1,0 +1,111 @@
+"""Sessions and events to try a store with, and the few steps its tests are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sojourn.core import events as names
+from sojourn.core.events import Event
+from sojourn.core.session import EndReason
+from sojourn.stores.protocol import Batch, Lease, Loaded, Mark, Store
+from sojourn.stores.rows import SessionRow
+
+NOW = 1_769_860_800_000  # 2026-01-31T12:00:00Z
+DAY = 24 * 3_600_000
+
+
+def row(key: str, at: int = NOW, *, seen: int | None = None, previous: str | None = None) -> SessionRow:
+    """Return an open session that began and was last seen at these times."""
+    last = at if seen is None else seen
+    return SessionRow(
+        key=key,
+        session_id=f"id-{key}",
+        visitor_id="visitor",
+        is_manual=False,
+        started_at=at,
+        last_seen_at=last,
+        activity=[last],
+        anchor=at,
+        previous_key=previous,
+    )
+
+
+def ended(session: SessionRow, event_id: str) -> SessionRow:
+    """End this session, in place."""
+    session.end_reason, session.end_event_id = EndReason.IDLE_TIMEOUT, event_id
+    return session
+
+
+def event(event_id: str, key: str = "s", at: int = NOW, name: str = names.PAGE_VIEW) -> Event:
+    """Return an event as the fold makes it."""
+    return Event(
+        id=event_id,
+        name=name,
+        time=at,
+        session_id=f"id-{key}",
+        session_key=key,
+        session_started_at=at,
+        visitor_id="visitor",
+        previous_id="id-before",
+        user_id="anna",
+        attributes={
+            "session.id": f"id-{key}",
+            "visitor.id": "visitor",
+            "session.previous_id": "id-before",
+            "user.id": "anna",
+            "url.path": "/Straße/日本",
+            "duration_ms": 0.1,
+            "event_properties.n": 2**53 + 1,
+            "event_properties.gift": True,
+        },
+    )
+
+
+def mark(journal: str, position: int, *, recorded_until: int = NOW, heard_at: int | None = None) -> Mark:
+    return Mark(
+        journal=journal,
+        position=position,
+        recorded_until=recorded_until,
+        heard_at=heard_at,
+        totals={"records.accepted": position},
+    )
+
+
+def save(store: Store, batch: Batch) -> None:
+    with store.recording() as recording:
+        recording.save(batch)
+
+
+def load(store: Store, *keys: str, successors_of: Sequence[str] = ()) -> Loaded:
+    with store.recording() as recording:
+        return recording.load(keys, successors_of=successors_of)
+
+
+def silent(
+    store: Store, *, seen: int, started: int | None = None, limit: int = 10, manual: int | None = None
+) -> list[str]:
+    with store.recording() as recording:
+        found = recording.silent(seen_before=seen, started_before=started, limit=limit, manual_seen_before=manual)
+    return list(found.rows)
+
+
+def lease(store: Store, name: str = "courier", holder: str = "one", *, now: int = NOW) -> Lease:
+    acquired = store.acquire(name, holder, now=now, until=now + 30_000)
+    assert acquired is not None
+    return acquired
+
+
+def claim_ids(store: Store, name: str, held: Lease, *, limit: int = 100) -> list[str]:
+    return [each.id for each in store.claim(name, held, until=NOW + 30_000, limit=limit, now=NOW).events]
+
+
+def assert_adds_up(store: Store) -> None:
+    """Check that of each backend every recorded event is somewhere, once."""
+    for state in store.stats().backends:
+        somewhere = state.delivered + state.dead + state.skipped + state.dropped + state.backlog
+        assert state.recorded == somewhere, state
+        assert store.backend(state.name) == state
+
+
+def fields(each: Event) -> dict[str, object]:
+    return {name: getattr(each, name) for name in each.__struct_fields__}

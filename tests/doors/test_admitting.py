@@ -1,0 +1,326 @@
+"""Rules 10 and 11 through both doors: what starts a session, what its cookie looks like, and when it is written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+from tests.doors.browser import FETCH, HTML, IMAGE, JSON, NAVIGATE, Answer, Browser, Site, view_of
+
+from sojourn import current_session, end_session, heartbeat, identify, start_session, track
+
+MakeSite = Callable[..., Site]
+PUBLIC = Answer(headers=(HTML, ("cache-control", "public")))
+CROSS = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": "cross-site"}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "reason"),
+    [
+        pytest.param("GET", NAVIGATE, None, id="a navigation"),
+        pytest.param("POST", NAVIGATE, None, id="a form"),
+        pytest.param("GET", {}, None, id="no Fetch Metadata"),
+        pytest.param("POST", {}, None, id="a POST without any"),
+        pytest.param("GET", CROSS, None, id="a link from another site"),
+        pytest.param("GET", {**FETCH, "hx-boosted": "true"}, None, id="boosted by htmx"),
+        pytest.param("GET", {"user-agent": "curl/8.5"}, None, id="curl"),
+        pytest.param("GET", FETCH, "not_a_navigation", id="a fetch"),
+        pytest.param("GET", IMAGE, "not_a_navigation", id="an image"),
+        pytest.param("GET", {**NAVIGATE, "sec-fetch-dest": "iframe"}, "not_a_navigation", id="an iframe"),
+        pytest.param("PUT", {}, "method", id="PUT"),
+        pytest.param("DELETE", NAVIGATE, "method", id="DELETE"),
+        pytest.param("GET", {**NAVIGATE, "sec-purpose": "prefetch"}, "prefetch", id="a prefetch"),
+        pytest.param("GET", {**NAVIGATE, "sec-purpose": "prefetch;prerender"}, "prefetch", id="a prerender"),
+        pytest.param("GET", {"purpose": "prefetch"}, "prefetch", id="an old prefetch"),
+        pytest.param("POST", CROSS, "cross_site_post", id="a cross-site POST"),
+        pytest.param("POST", {"origin": "https://evil.example"}, "cross_site_post", id="the same, without Metadata"),
+    ],
+)
+def test_what_starts_a_session(
+    site: Site,
+    browser: Browser,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    headers: dict[str, str],
+    reason: str | None,
+) -> None:
+    with caplog.at_level(logging.DEBUG, "sojourn"):
+        reply = browser.ask(method, "/", headers)
+    assert len(site.sessions) == len(reply.cookies) == (reason is None)
+    assert site.ignored == ({} if reason is None else {reason: 1})
+    assert [record.getMessage() for record in caplog.records] == ([] if reason is None else [f"not recorded: {reason}"])
+
+
+@pytest.mark.parametrize("path", ["/static/app.css", "/favicon.ico", "/healthz"])
+def test_excluded_paths_have_nothing_to_do_with_sessions(site: Site, browser: Browser, path: str) -> None:
+    site.views[path] = view_of(lambda: track("x"), lambda: identify("ada"), end_session, start_session, heartbeat)
+    browser.navigate()
+    site.clock.advance(900)
+    assert browser.navigate(path).cookies == []
+    site.clock.advance(900)
+    browser.navigate()
+    assert len(site.sessions) == 2
+    assert site.named("x") == []
+    assert site.ignored["excluded"] == 1
+
+
+def test_any_request_may_start_one_when_the_setting_says_so(make_site: MakeSite) -> None:
+    site = make_site(session_starts="any")
+    assert len(Browser(site).fetch().cookies) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda: identify("ada"), id="identify"),
+        pytest.param(lambda: track("x"), id="track"),
+        pytest.param(start_session, id="start_session"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "headers", "starts"),
+    [
+        pytest.param("GET", FETCH, True, id="a fetch"),
+        pytest.param("PUT", FETCH, True, id="PUT"),
+        pytest.param("POST", CROSS, False, id="a cross-site POST"),
+        pytest.param("HEAD", {}, False, id="HEAD"),
+    ],
+)
+def test_helpers_start_a_session_on_nearly_any_request(
+    site: Site, browser: Browser, call: Callable[[], object], method: str, headers: dict[str, str], *, starts: bool
+) -> None:
+    site.views["/"] = view_of(call, answer=Answer(pieces=()))
+    browser.ask(method, "/", headers)
+    assert len(site.sessions) == starts
+    assert bool(site.ignored) == (not starts)
+
+
+def test_a_heartbeat_starts_nothing(site: Site, browser: Browser) -> None:
+    site.views["/api"] = view_of(heartbeat, end_session, current_session)
+    assert browser.fetch().cookies == []
+    assert site.events == []
+
+
+def test_helper_calls_that_no_cookie_can_follow_are_counted_and_warned_of_once(
+    site: Site, browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.views["/"] = view_of(lambda: track("x"), lambda: identify("ada"), answer=PUBLIC)
+    browser.navigate()
+    browser.navigate()
+    assert site.events == []
+    assert site.ignored == {"undeliverable": 2, "no_session": 4}
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+
+
+@pytest.mark.parametrize("headers", [FETCH, {"sec-fetch-mode": "navigate", "sec-purpose": "prefetch"}, CROSS])
+def test_after_an_end_the_next_request_of_any_kind_starts(
+    site: Site, browser: Browser, headers: dict[str, str]
+) -> None:
+    site.views["/out"] = view_of(end_session)
+    browser.navigate()
+    browser.navigate("/out")
+    browser.ask("POST", "/", headers)
+    assert len(site.sessions) == 2
+
+
+def test_heartbeats_come_at_most_once_a_slot_and_never_in_the_first(site: Site, browser: Browser) -> None:
+    for _ in range(20):  # every 9 s up to 171 s
+        browser.fetch() if browser.cookies else browser.navigate()
+        site.clock.advance(9)
+    beats = site.named("session.heartbeat")
+    assert [int(event.attributes["session.duration_ms"]) for event in beats] == [63_000, 126_000]
+
+
+# --- the cookie ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pause", "writes"),
+    [
+        pytest.param(0, False, id="at once"),
+        pytest.param(59, False, id="fresh enough"),
+        pytest.param(60, True, id="a minute old"),
+        pytest.param(1799, True, id="nearly over"),
+        pytest.param(1800, True, id="over"),
+    ],
+)
+def test_a_returning_visitors_cookie_is_written_rarely(site: Site, browser: Browser, pause: int, *, writes: bool) -> None:
+    browser.navigate()
+    site.clock.advance(pause)
+    assert len(browser.navigate().cookies) == writes
+
+
+def test_short_sessions_write_more_often(make_site: MakeSite) -> None:
+    site = make_site(idle_timeout=10, max_duration=100)
+    browser = Browser(site)
+    writes = 0
+    for _ in range(10):
+        site.clock.advance(0.5)
+        writes += len(browser.navigate().cookies)
+    assert writes == 5
+
+
+@pytest.mark.parametrize(
+    ("calls", "writes"),
+    [
+        pytest.param([lambda: track("x")], 0, id="an event changes nothing in it"),
+        pytest.param([heartbeat], 0, id="nor does a heartbeat"),
+        pytest.param([lambda: identify("ada")], 1, id="a user"),
+        pytest.param([end_session], 1, id="an end"),
+        pytest.param([start_session], 1, id="a restart"),
+    ],
+)
+def test_a_change_is_written_at_once(
+    site: Site, browser: Browser, calls: list[Callable[[], object]], writes: int
+) -> None:
+    browser.navigate()
+    site.views["/"] = view_of(*calls)
+    assert len(browser.navigate().cookies) == writes
+
+
+def test_a_slow_response_writes_no_mere_refresh_but_a_change(site: Site, browser: Browser) -> None:
+    browser.navigate()
+    site.clock.advance(100)
+    site.views["/slow"] = view_of(lambda: site.clock.advance(5.1))
+    assert browser.navigate("/slow").cookies == []
+    site.views["/slow"] = view_of(lambda: identify("ada"), lambda: site.clock.advance(5.1))
+    assert len(browser.navigate("/slow").cookies) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        pytest.param([], ["private"], id="added where there is none"),
+        pytest.param([("Cache-Control", "no-cache")], ["no-cache"], id="the app's own stays"),
+    ],
+)
+def test_what_carries_the_cookie_is_private(
+    site: Site, browser: Browser, given: list[tuple[str, str]], sent: list[str]
+) -> None:
+    site.views["/"] = view_of(answer=Answer(headers=(HTML, ("set-cookie", "theirs=1"), *given)))
+    reply = browser.navigate()
+    assert reply.header("cache-control") == sent
+    assert reply.cookies[0] == "theirs=1"
+    assert len(reply.cookies) == 2
+    assert browser.navigate().header("cache-control") == [value for _, value in given]
+
+
+def test_private_can_be_left_out(make_site: MakeSite) -> None:
+    assert Browser(make_site(cache_private=False)).navigate().header("cache-control") == []
+
+
+def test_on_http_the_cookie_is_plain(site: Site, browser: Browser) -> None:
+    (line,) = browser.navigate().cookies
+    name, _, attributes = line.partition("=")
+    assert name == "sojourn"
+    assert attributes.partition("; ")[2] == "Max-Age=34128000; Path=/; HttpOnly; SameSite=Lax"
+    assert len(line.partition(";")[0]) < 350
+
+
+def test_on_https_it_is_bound_to_the_host_and_only_that_name_is_read(site: Site) -> None:
+    secure = Browser(site, scheme="https")
+    (line,) = secure.navigate().cookies
+    assert line.startswith("__Host-sojourn=")
+    assert "; Secure" in line
+    plain = Browser(site)
+    plain.navigate()
+    tossed = Browser(site, scheme="https", cookies=dict(plain.cookies))
+    tossed.navigate()
+    assert len(site.sessions) == 3
+
+
+def test_the_visitor_lasts_from_minting_not_from_the_last_visit(make_site: MakeSite) -> None:
+    site = make_site(cookie_max_age=10_000)
+    browser = Browser(site)
+    browser.navigate()
+    site.clock.advance(4_000)
+    (line,) = browser.navigate().cookies
+    assert "; Max-Age=6000;" in line
+    site.clock.advance(6_000)
+    browser.navigate()
+    assert len({event.visitor_id for event in site.events}) == 2
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param("sojourn=forged.signature", id="forged"),
+        pytest.param("sojourn=", id="empty"),
+        pytest.param("sojourn", id="no value"),
+        pytest.param(f"sojourn={'A' * 5000}", id="oversized"),
+        pytest.param("sojourn=\xff\xfe", id="not ASCII"),
+        pytest.param("sojourn={own}x", id="mangled"),
+        pytest.param("sojourn={half}", id="cut"),
+        pytest.param("sojourn={own}; sojourn={other}", id="two valid ones"),
+        pytest.param("xsojourn={own}", id="another name that ends like ours"),
+    ],
+)
+def test_a_cookie_that_is_not_right_is_none(site: Site, browser: Browser, hostile: str) -> None:
+    browser.navigate()
+    other = Browser(site)
+    other.navigate()
+    own = browser.cookies["sojourn"]
+    header = hostile.format(own=own, half=own[:90], other=other.cookies["sojourn"])
+    reply = site.request("GET", "/", [("cookie", header)])
+    assert reply.status == 200
+    assert len(reply.cookies) == 1
+    assert len(site.sessions) == 3
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param('a="unterminated; sojourn={own}', id="an open quote before it"),
+        pytest.param("b[]=2; sojourn={own}; c", id="names that are none"),
+        pytest.param("sojourn=forged; sojourn={own}", id="a forged one before it"),
+        pytest.param("sojourn={own}; sojourn={own}", id="the same twice"),
+        pytest.param("\xff\xfe\x80; sojourn={own}", id="bytes"),
+        pytest.param(";;; sojourn={own};;", id="empty ones"),
+        pytest.param('sojourn="{own}"', id="quoted"),
+    ],
+)
+def test_a_broken_neighbour_hides_nothing(site: Site, browser: Browser, header: str) -> None:
+    browser.navigate()
+    reply = site.request("GET", "/", [("cookie", header.format(own=browser.cookies["sojourn"]))])
+    assert reply.cookies == []
+    assert len(site.sessions) == 1
+
+
+def test_what_is_switched_off_does_nothing(make_site: MakeSite) -> None:
+    site = make_site(enabled=False, secret_key=None)
+    site.views["/"] = view_of(
+        lambda: track("x"), lambda: identify("a"), start_session, end_session, heartbeat, current_session
+    )
+    reply = Browser(site).navigate()
+    assert (reply.status, reply.cookies, reply.header("cache-control")) == (200, [], [])
+    assert site.ignored == {}
+
+
+def test_a_page_view_is_a_navigation_answered_with_html(site: Site, browser: Browser) -> None:
+    site.views["/page/7"] = view_of(lambda: site.clock.advance(0.25), answer=Answer(status=404))
+    site.views["/api"] = view_of(answer=Answer(headers=(JSON,)))
+    site.views["/moved"] = view_of(answer=Answer(status=303))
+    browser.navigate("/page/7")
+    for path in ("/api", "/moved"):
+        browser.navigate(path)
+    browser.fetch("/")
+    (view,) = site.named("page_view")
+    kept = {key: value for key, value in view.attributes.items() if not key.startswith(("session.", "visitor."))}
+    assert kept == {
+        "url.path": "/page/7",
+        "http.request.method": "GET",
+        "http.response.status_code": 404,
+        "page_view.duration_ms": 250.0,
+    }
+
+
+def test_a_start_tells_how_it_began(site: Site) -> None:
+    site.request(
+        "GET", "/in?q=secret", [("referer", "https://ada@example.org/p?q=1#f"), ("user-agent", "Mozilla/5.0 \x7f")]
+    )
+    attributes = site.named("session.start")[0].attributes
+    assert attributes["url.path"] == "/in"
+    assert attributes["http.request.header.referer"] == "https://example.org/p"
+    assert attributes["client.address"] == "192.0.2.0"
+    assert attributes["user_agent.original"] == "Mozilla/5.0 \ufffd"

@@ -1,0 +1,260 @@
+"""Rules 1 to 4 through both doors: which requests are one session, when it ends, and who agrees on the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.doors.browser import HTML, IMAGE, JSON, NAVIGATE, Answer, Browser, Site, during, view_of
+
+from sojourn import end_session, identify, track
+from sojourn.cookie import CookieCodec
+
+MakeSite = Callable[..., Site]
+
+NOT_MODIFIED = Answer(304, headers=(), pieces=())
+PUBLIC = Answer(headers=(HTML, ("cache-control", "public, max-age=60")))
+
+
+@pytest.mark.parametrize(
+    ("at", "sessions"),
+    [
+        pytest.param([0, 50, 1810], 1, id="the true gap is 1760 s, though the cookie says 1810"),
+        pytest.param([0, 1799.999], 1, id="a millisecond short of idle"),
+        pytest.param([0, 1800], 2, id="idle to the millisecond"),
+        pytest.param([0, 1800, 3600, 5400], 4, id="each gap splits"),
+        pytest.param([*range(0, 86_400, 1000)], 1, id="busy for nearly a day"),
+        pytest.param([*range(0, 88_000, 1000)], 2, id="longer than a day"),
+        pytest.param([0, 86_400], 2, id="idle long before too long"),
+    ],
+)
+def test_requests_at(site: Site, browser: Browser, at: list[float], sessions: int) -> None:
+    start = site.clock.now_ms
+    for moment in at:
+        site.clock.now_ms = start + round(moment * 1000)
+        browser.navigate()
+    assert len(site.sessions) == sessions
+
+
+def test_whichever_limit_fell_first_names_the_reason(make_site: MakeSite) -> None:
+    site = make_site(idle_timeout=100, max_duration=250)
+    browser = Browser(site)
+    for _ in range(4):  # at 0, 80, 160, 240
+        browser.navigate()
+        site.clock.advance(80)
+    browser.navigate()  # 320: too long since 250, idle from 340
+    site.clock.advance(100)
+    browser.navigate()
+    assert site.ends() == [("max_duration", 240), ("idle_timeout", 0)]
+
+
+def test_forty_minutes_of_304_answers_are_one_session(site: Site, browser: Browser) -> None:
+    browser.navigate()
+    site.views["/poll"] = view_of(answer=NOT_MODIFIED)
+    for _ in range(40):
+        site.clock.advance(60)
+        assert browser.fetch("/poll").cookies == []
+    browser.navigate()
+    assert len(site.sessions) == 1
+    assert site.ends() == []
+
+
+CANNOT = [
+    pytest.param("GET", NOT_MODIFIED, id="304"),
+    pytest.param("HEAD", Answer(pieces=()), id="HEAD"),
+    pytest.param("OPTIONS", Answer(204, headers=(), pieces=()), id="OPTIONS"),
+    pytest.param("GET", PUBLIC, id="Cache-Control: public"),
+    pytest.param("GET", Answer(headers=(HTML, ("Cache-Control", "S-MaxAge=9"))), id="s-maxage in any case"),
+    pytest.param("GET", Answer(headers=(HTML, ("cache-control", "max-age=9, immutable"))), id="immutable"),
+    pytest.param("GET", Answer(headers=(HTML, ("cdn-cache-control", "public"))), id="CDN-Cache-Control"),
+    pytest.param("GET", Answer(headers=(HTML, ("surrogate-control", "public"))), id="Surrogate-Control"),
+]
+
+
+@pytest.mark.parametrize(("method", "answer"), CANNOT)
+def test_what_cannot_carry_a_cookie_starts_nothing(site: Site, browser: Browser, method: str, answer: Answer) -> None:
+    site.views["/"] = view_of(answer=answer)
+    assert browser.ask(method, "/", NAVIGATE).cookies == []
+    assert site.events == []
+    assert sum(site.ignored.values()) == 1
+
+
+@pytest.mark.parametrize(("method", "answer"), CANNOT)
+def test_what_cannot_carry_a_cookie_is_activity_before_and_nothing_after_the_end(
+    site: Site, browser: Browser, method: str, answer: Answer
+) -> None:
+    browser.navigate()
+    site.views["/it"] = view_of(answer=answer)
+    site.clock.advance(1000)
+    assert browser.ask(method, "/it", NAVIGATE).cookies == []  # prolongs: 1000 + 1799 is not over
+    site.clock.advance(1799)
+    browser.ask(method, "/it", NAVIGATE)
+    site.clock.advance(1800)
+    assert browser.ask(method, "/it", NAVIGATE).cookies == []  # neither splits nor revives
+    assert site.ignored["over"] == 1
+    site.clock.advance(1)
+    browser.navigate()
+    assert len(site.sessions) == 2
+    assert site.ends() == [("idle_timeout", 2799)]
+
+
+def test_a_fetch_succeeds_a_session_that_is_over(site: Site, browser: Browser) -> None:
+    browser.navigate()
+    site.clock.advance(1800)
+    assert len(browser.fetch().cookies) == 1
+    first, second = site.named("session.start")
+    assert second.previous_id == first.session_id
+    assert second.time == site.clock.now_ms
+
+
+def test_six_parallel_requests_with_one_stale_cookie_make_one_successor(site: Site, browser: Browser) -> None:
+    browser.navigate()
+    site.clock.advance(1900)
+    twins = [browser.twin() for _ in range(6)]
+
+    def nested(rest: list[Browser]) -> None:
+        if rest:
+            during(rest[0], "/racing", lambda: nested(rest[1:]))
+
+    nested(twins)
+    assert len(site.sessions) == 2
+    assert [name for name in site.names() if name.startswith("session.")] == [
+        "session.start",
+        "session.end",
+        "session.start",
+    ]
+    browser.cookies = twins[3].cookies
+    browser.navigate()
+    assert len(site.sessions) == 2
+
+
+@pytest.mark.parametrize("gap", [pytest.param(1800, id="just over"), pytest.param(9000, id="long over")])
+def test_workers_that_share_only_the_key_agree_on_the_successor(make_site: MakeSite, gap: int) -> None:
+    here = make_site()
+    there = make_site(clock=here.clock)
+    browser = Browser(here)
+    browser.navigate()
+    there_too = Browser(there, cookies=dict(browser.cookies))
+    here.clock.advance(gap)
+    browser.navigate()
+    here.clock.advance(1)
+    there_too.navigate()
+    assert here.sessions[1:] == there.sessions
+    assert len(there.sessions) == 1
+
+
+def test_a_first_page_and_its_parallel_fetches_are_one_session(site: Site, browser: Browser) -> None:
+    twins = [browser.twin() for _ in range(4)]
+
+    def meanwhile() -> None:
+        for twin in twins[:2]:
+            assert twin.fetch().cookies == []
+        for twin in twins[2:]:
+            assert twin.ask("GET", "/logo.png", IMAGE).cookies == []
+
+    during(browser, "/", meanwhile)
+    browser.fetch()
+    assert len(site.sessions) == 1
+    assert site.ignored == {"not_a_navigation": 4}
+
+
+def test_the_end_is_the_last_activity_not_when_it_was_noticed(site: Site, browser: Browser) -> None:
+    browser.navigate()
+    site.clock.advance(100)
+    browser.fetch()
+    site.clock.advance(50_000)
+    assert site.engine.sweep() == 1
+    assert site.ends() == [("idle_timeout", 100)]
+
+
+def test_a_clock_that_runs_back_prolongs_nothing_and_breaks_nothing(site: Site, browser: Browser) -> None:
+    browser.navigate()
+    site.clock.advance(-600)
+    browser.navigate()
+    site.clock.advance(600 + 1800)
+    browser.navigate()
+    assert site.ends() == [("idle_timeout", 0)]
+
+
+def test_a_cookie_from_too_far_ahead_is_none(site: Site, browser: Browser) -> None:
+    browser.navigate()
+    site.clock.advance(-2 * 86_400)
+    browser.navigate()
+    assert len(site.sessions) == 2
+    assert site.ignored == {"clock_lead": 1}
+
+
+def test_a_slow_old_response_does_not_overwrite_a_newer_cookie(site: Site, browser: Browser) -> None:
+    browser.navigate()
+    late = browser.twin()
+
+    def meanwhile() -> None:
+        site.views["/login"] = view_of(lambda: identify("ada"))
+        browser.navigate("/login")
+        site.views["/login"] = view_of(lambda: identify("bob"))
+        browser.navigate("/login")
+
+    during(late, "/slow", meanwhile)
+    browser.cookies.update(late.cookies)
+    browser.navigate("/login")  # still bob: nothing new
+    assert len(site.sessions) == 2
+    assert [event.user_id for event in site.named("user.identify")] == ["ada", "bob"]
+
+
+def test_a_request_is_activity_of_the_session_it_arrived_with(site: Site, browser: Browser) -> None:
+    browser.navigate()
+    site.clock.advance(60)
+    other = browser.twin()
+
+    def meanwhile() -> None:
+        site.clock.advance(5)
+        site.views["/out"] = view_of(end_session)
+        other.navigate("/out")
+
+    during(browser, "/slow", meanwhile)
+    assert len(site.sessions) == 1, "another request ended it; this one arrived before, and starts no next one"
+    site.clock.advance(1)
+    browser.cookies = other.cookies
+    browser.fetch()
+    assert len(site.sessions) == 2
+    assert site.ends() == [("ended", 65)]
+
+
+def test_events_keep_the_session_that_was_current(site: Site, browser: Browser) -> None:
+    site.views["/"] = view_of(
+        lambda: track("before"), end_session, lambda: track("after"), answer=Answer(headers=(JSON,))
+    )
+    browser.navigate()
+    first, second = site.sessions
+    assert [event.session_id for event in site.named("before") + site.named("after")] == [first, second]
+    assert site.named("session.start")[1].previous_id is None
+    assert site.ends() == [("ended", 0)]
+
+
+def test_a_successor_in_the_same_request_is_not_left_when_its_cookie_cannot_be_set(
+    site: Site, browser: Browser
+) -> None:
+    browser.navigate()
+    site.views["/x"] = view_of(end_session, lambda: track("lost"), answer=PUBLIC)
+    browser.navigate("/x")
+    assert len(site.sessions) == 1
+    assert site.ends() == [("ended", 0)]
+    assert site.named("lost") == []
+    assert site.ignored["no_session"] == 1
+
+
+def test_keys_rotate_in_mid_session(make_site: MakeSite) -> None:
+    old = make_site()
+    browser = Browser(old)
+    old.views["/login"] = view_of(lambda: identify("ada"))
+    browser.navigate("/login")
+    new = make_site(clock=old.clock, secret_key=["a key that only these tests use", "another key, newer than that"])
+    new.views["/login"] = old.views["/login"]
+    moved = Browser(new, cookies=dict(browser.cookies))
+    new.clock.advance(120)
+    moved.navigate("/login")
+    moved.navigate("/login")
+    assert {event.session_id for event in new.events} == set(old.sessions)
+    assert new.named("user.identify") == []
+    written = CookieCodec([b"another key, newer than that"]).loads(moved.cookies["sojourn"].encode())
+    assert written is not None

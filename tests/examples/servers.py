@@ -1,0 +1,125 @@
+"""An example app under its real server, browsers for it, and the store beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from sojourn.core.events import Event
+from sojourn.stores import SQLiteStore, open_store
+from sojourn.stores.rows import SessionRow
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = {
+    "starlette": ("uvicorn", "examples.starlette_app.app:app", "--port"),
+    "flask": ("gunicorn", "--workers=2", "--worker-tmp-dir=.", "examples.flask_app.app:app", "--bind"),
+}
+PATIENCE_S = 20.0
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's environment, and of SOJOURN_* only what the test says."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("SOJOURN_")}
+    return {**own, "PYTHONPATH": str(ROOT), **settings}
+
+
+def eventually(holds: Callable[[], bool], what: str) -> None:
+    """Ask again and again; the recorder works while we look."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_S:.0f} s in vain: {what}"
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A running example app: browsers for it, and what its store knows."""
+
+    kind: str
+    address: str
+    store: SQLiteStore
+    browsers: ExitStack
+
+    def browser(self) -> httpx.Client:
+        """A new visitor's browser. uvicorn closes a connection whose app failed, at no certain moment: none is kept."""
+        return self.browsers.enter_context(
+            httpx.Client(
+                base_url=self.address,
+                follow_redirects=True,
+                trust_env=False,
+                timeout=PATIENCE_S,
+                limits=httpx.Limits(max_keepalive_connections=0),
+            )
+        )
+
+    def row(self, session_id: str) -> SessionRow | None:
+        return next((row for row in self.store.sessions(limit=1000) if row.session_id == session_id), None)
+
+    def recorded(self, session_id: str, *, requests: int) -> SessionRow:
+        """The session in the store, once all its requests are there."""
+
+        def is_there() -> bool:
+            row = self.row(session_id)
+            return row is not None and row.requests >= requests
+
+        eventually(is_there, f"{requests} requests of the session, of which there is {self.row(session_id)}")
+        row = self.row(session_id)
+        assert row is not None
+        return row
+
+    def events(self, row: SessionRow) -> list[Event]:
+        return self.store.events_of(row.key)
+
+
+def visit_on(page: httpx.Response) -> str:
+    """The session id that the footer of a page shows."""
+    found = re.search(r"Your visit is ([0-9a-f-]{36})", page.text)
+    assert found is not None, page.text
+    return found[1]
+
+
+@contextmanager
+def served(kind: str, folder: Path) -> Iterator[Example]:
+    """Start the server, wait until it answers, and stop it by its process at the end of the block."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    module, *arguments = COMMANDS[kind]
+    url = f"sqlite:///{folder / 'shop.db'}"
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments, str(port) if kind == "starlette" else f"127.0.0.1:{port}"],
+            cwd=folder,
+            env=environment(SOJOURN_SECRET_KEY="a key that only tests use", SOJOURN_STORE=url),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    address = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            return httpx.get(f"{address}/favicon.ico", trust_env=False).status_code == 404
+        except httpx.TransportError:
+            return False
+
+    store = open_store(url)
+    try:
+        eventually(answers, "the server answers")
+        with ExitStack() as browsers:
+            yield Example(kind, address, store, browsers)
+    finally:
+        store.close()
+        process.terminate()
+        process.wait(PATIENCE_S)
+    assert "Sojourn failed" not in log.read_text()
