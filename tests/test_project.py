@@ -95,7 +95,7 @@ def test_importing_sojourn_loads_no_framework_client_or_database_library() -> No
 
 
 def test_importing_sojourn_works_without_fcntl_and_fork_hooks() -> None:
-    code = "import os, sys; sys.modules['fcntl'] = None; del os.register_at_fork; import sojourn"
+    code = "import os, sys; sys.modules['fcntl'] = None; del os.register_at_fork, os.fork; import sojourn"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

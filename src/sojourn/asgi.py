@@ -80,14 +80,20 @@ class SojournMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracker = self.engine.tracker
-        visit = tracker.guarded(None, self._begin, scope) or tracker.nothing()
+        try:
+            visit = tracker.begin(AsgiFacts(scope, self._proxies, self._request))
+        except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
+            visit = tracker.failed(error, "begin")
         scope[VISIT_KEY] = visit
         token = active_visit.set(visit)
 
         async def tracked_send(message: Message) -> None:
-            kind = message.get("type")
+            kind = message["type"]
             if kind == "http.response.start":
-                message = tracker.guarded(message, self._answered, visit, message)
+                try:
+                    message = self._answered(visit, message)
+                except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
+                    tracker.failed(error, "finish")
             elif kind == "http.response.body" and (visit.chunks or message.get("more_body")):
                 await self._send_piece(visit, message, send)
                 return
@@ -97,6 +103,8 @@ class SojournMiddleware:
             await self.app(scope, receive, tracked_send)
         finally:
             _reset(token)
+            # The visit knows the scope: a circle here would wait for the garbage collector, at every request.
+            scope[VISIT_KEY] = None
             if not visit.responded:
                 tracker.guarded(None, tracker.abandon, visit)
             elif visit.chunks:
@@ -181,18 +189,7 @@ class SojournMiddleware:
 class AsgiFacts:
     """The facts of a request, from its scope (see `facts.RequestFacts`)."""
 
-    __slots__ = (
-        "_headers",
-        "_is_joined",
-        "_proxies",
-        "_raw",
-        "_request",
-        "_scope",
-        "cookie",
-        "is_https",
-        "method",
-        "path",
-    )
+    __slots__ = ("_headers", "_proxies", "_request", "_scope", "cookie", "is_https", "method", "path")
 
     def __init__(self, scope: Scope, proxies: Proxies, request: RequestFactory | None = None) -> None:
         self._scope = scope
@@ -203,12 +200,11 @@ class AsgiFacts:
         headers = scope.get("headers") or ()
         if not isinstance(headers, list | tuple):  # any iterable is allowed, even one that can be read but once
             scope["headers"] = headers = list(headers)
-        self._raw = headers
-        self._headers: dict[bytes, bytes] = dict(headers)
-        self._is_joined = False
-        if len(self._headers) != len(headers) or b"cookie" not in self._headers:
-            self._join()
-        self.cookie: bytes = self._headers.get(b"cookie", b"")
+        self._headers = known = dict(headers)
+        # A server that writes `host` in lower case writes all names so (ASGI demands it); the rest is read with care.
+        if len(known) != len(headers) or b"host" not in known:
+            self._headers = known = _joined(headers)
+        self.cookie: bytes = known.get(b"cookie", b"")
         scheme = scope.get("scheme", "http")
         if proxies:
             scheme = proxies.scheme(
@@ -221,11 +217,7 @@ class AsgiFacts:
         self.is_https = scheme in {"https", "wss"}
 
     def header(self, name: str) -> str:
-        wanted = name.encode("ascii")
-        value = self._headers.get(wanted)
-        if value is None and not self._is_joined:  # absent, or the server did not write it in lower case
-            self._join()
-            value = self._headers.get(wanted)
+        value = self._headers.get(name.encode())
         return "" if value is None else value.decode("latin-1")
 
     def client_address(self) -> str | None:
@@ -245,9 +237,6 @@ class AsgiFacts:
     def principal_sources(self) -> dict[str, Any]:
         return self._scope  # type: ignore[return-value]  # read only, and every server passes a dict
 
-    def _join(self) -> None:
-        self._headers, self._is_joined = _joined(self._raw), True
-
     def _peer(self) -> str | None:
         client = self._scope.get("client")
         return client[0] if client else None
@@ -263,9 +252,12 @@ class AsgiAnswer:
         self._headers = headers
 
     def header(self, name: str) -> str:
-        wanted = name.encode("ascii")
-        values = [value for key, value in self._headers if key == wanted or key.lower() == wanted]
-        return b", ".join(values).decode("latin-1")
+        wanted = name.encode()
+        found: bytes | None = None
+        for key, value in self._headers:
+            if key == wanted or key.lower() == wanted:
+                found = value if found is None else found + b", " + value
+        return "" if found is None else found.decode("latin-1")
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

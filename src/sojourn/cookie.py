@@ -85,6 +85,11 @@ class CookieCodec:
         start = header.find(name)
         if start < 0:
             return None
+        if header.find(name, start + 1) < 0:  # the usual: one copy, seen before
+            stop = header.find(b";", start)
+            known = self._verified.get(header[start + len(name) + 1 : len(header) if stop < 0 else stop])
+            if known is not None and _begins(header, start):
+                return known
         found: Verified | None = None
         is_disputed = False
         for value in _values(header, name, start):
@@ -158,8 +163,7 @@ def _values(header: bytes, name: bytes, start: int) -> list[bytes]:
     values: list[bytes] = []
     wanted = name + b"="
     while start >= 0 and len(values) < _MOST_COPIES:
-        begins = start == 0 or header[start - 1] in b"; \t,"
-        if begins and header.startswith(wanted, start):
+        if _begins(header, start) and header.startswith(wanted, start):
             stop = header.find(b";", start)
             raw = header[start + len(wanted) : len(header) if stop < 0 else stop]
             if b"," in raw:
@@ -167,6 +171,11 @@ def _values(header: bytes, name: bytes, start: int) -> list[bytes]:
             values.append(raw.strip(b' \t"'))
         start = header.find(name, start + 1)
     return values
+
+
+def _begins(header: bytes, start: int) -> bool:
+    """Whether a cookie may begin here, and not in the middle of another's name or value."""
+    return start == 0 or header[start - 1] in b"; \t,"
 
 
 def _pack(state: SessionState | OptedOut) -> bytes:

@@ -78,6 +78,11 @@ def resolve(facts: RequestFacts, own: Resolver | None) -> Answer:
     return User(remote) if remote else UNKNOWN
 
 
+def says_nothing(sources: Mapping[str, Any]) -> bool:
+    """Whether no framework has put a principal there: what most requests say, told quickly."""
+    return "user" not in sources and "REMOTE_USER" not in sources
+
+
 def _starlette(user: object) -> Answer:
     """`scope["user"]` of Starlette's `AuthenticationMiddleware`, or of what follows its interface."""
     is_authenticated = getattr(user, "is_authenticated", None)

@@ -18,13 +18,13 @@ from .connections import Connections, Sink
 from .cookie import CookieCodec, CookiePolicy, OptedOut, Verified
 from .core import session
 from .core.events import PAGE_VIEW, Scalar
-from .core.records import ACTIVITY, REQUEST, STARTS, Origin, about
+from .core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, about
 from .core.session import EndReason, Rules
 from .facts import NOTHING_KNOWN, AnswerFacts, RequestFacts
 from .guard import Guard
 from .live import Live, LiveSessions
 from .naming import meet_nobody, meet_principal
-from .principal import Resolver, Unknown, resolve
+from .principal import Resolver, Unknown, resolve, says_nothing
 from .visit import Part, Visit
 
 _SLOW_RESPONSE_S = 5.0
@@ -60,6 +60,8 @@ class Tracker(Guard):
         self.is_enabled = is_enabled
         self.moves = Lock()
         self._cookies = cookies
+        self._visitor_ms = cookies.max_age * 1000
+        self._cookie_names = (cookies.name(is_https=False), cookies.name(is_https=True))
         self._clock = clock
         self._sink = sink
         self._paths = paths
@@ -101,13 +103,18 @@ class Tracker(Guard):
             visit.refused = "excluded"
             self.count("excluded")
         elif facts.cookie:
-            read = self.codec.read(facts.cookie, self._cookies.name(is_https=facts.is_https))
+            read = self.codec.read(facts.cookie, self._cookie_names[facts.is_https])
             if isinstance(read, OptedOut):
                 visit.refused = "opted_out"
                 self.count("opted_out")
             elif read is not None:
                 self._recognise(visit, read)
         return visit
+
+    def failed(self, error: Exception, work: str) -> Visit:
+        """A fault of ours, caught at a door: counted, and an empty Visit in place of the one that is missing."""
+        self._report(error, work)
+        return self.nothing()
 
     def nothing(self) -> Visit:
         """An empty Visit, where a fault of ours left a request without one: helpers are safe all the same."""
@@ -121,7 +128,15 @@ class Tracker(Guard):
             carries = visit.cookie_line is not None and admission.may_carry_cookie(visit.facts, answer)
             return visit.cookie_line if carries else None
         try:
-            return None if visit.refused is not None else self._finish(visit, answer)
+            if visit.refused is not None:
+                return None
+            live = visit.live
+            is_plain = live is not None and live.state is visit.home and not visit.parts
+            if live is not None and is_plain:
+                self._meet_principal(visit, answer)
+                if not visit.parts and not visit.changed:
+                    return self._continue(visit, live, answer)
+            return self._finish(visit, answer, has_met=is_plain)
         finally:
             visit.responded = True
 
@@ -162,22 +177,27 @@ class Tracker(Guard):
         if state.last_seen_at > now and session.clamped(state, self.rules, now) is None:
             self.count("clock_lead")
             return
-        if self._cookies.has_expired(state, now):
+        if now - state.visitor_since >= self._visitor_ms:
             return
         live = self.sessions.meet(state, read.key_number)
         visit.arrived, visit.live, visit.seen_key = read, live, live.state.key
         visit.at = at = max(now, live.last_seen_at)
-        visit.succession = visit.over(at)
-        if visit.succession is None:
-            visit.home = live.state
+        known = live.state
+        if known.is_ended:
+            visit.succession = EndReason.ENDED
+        elif (reason := session.over(live, self.rules, at)) is not None:
+            visit.succession = reason
+        else:
+            visit.home = known
 
-    def _finish(self, visit: Visit, answer: AnswerFacts) -> str | None:
+    def _finish(self, visit: Visit, answer: AnswerFacts, *, has_met: bool) -> str | None:
         visit.follow()
         is_behind = visit.is_left_behind()
         if not is_behind:
             if visit.state is None and not visit.parts:  # with parts, the app itself ended it in this request
                 visit.enter(by_helper=False)
-            self._meet_principal(visit, answer)
+            if not has_met:  # the app's own callable is asked once
+                self._meet_principal(visit, answer)
             if visit.draft is not None and not self._may_carry(visit, answer):
                 self._drop_undeliverable(visit)
             if visit.state is None and not visit.parts:
@@ -187,6 +207,20 @@ class Tracker(Guard):
         self._commit(visit)
         visit.cookie_line = self._cookie_line(visit, answer)
         self._record(visit, is_request=True)
+        return visit.cookie_line
+
+    def _continue(self, visit: Visit, live: Live, answer: AnswerFacts) -> str | None:
+        """The everyday request: a running session goes on, and no helper was called. The same steps, without the detours."""
+        entries: tuple[Entry, ...] = ()
+        kind = "activity"
+        if self._page_views and admission.is_page_view(visit.facts, answer):
+            visit.page_view = self._page_view(visit, answer)
+            entries, kind = (Entry(PAGE_VIEW, visit.at, visit.page_view),), PAGE_VIEW
+        at, state, arrived = visit.at, live.state, visit.arrived
+        live.last_seen_at = max(live.last_seen_at, at)
+        if arrived is None or state is not arrived.state or at - state.last_seen_at >= self._refresh:
+            visit.cookie_line = self._cookie_line(visit, answer)
+        self._sink.append(about(live.state, at, ACTIVITY | REQUEST, entries), kind=kind, is_essential=False)
         return visit.cookie_line
 
     def _abandon(self, visit: Visit) -> None:
@@ -206,6 +240,8 @@ class Tracker(Guard):
         return visit.can_carry
 
     def _meet_principal(self, visit: Visit, answer: AnswerFacts) -> None:
+        if self._principal is None and says_nothing(visit.facts.principal_sources()):
+            return
         state = visit.state
         if state is None or visit.is_named:
             return
@@ -247,7 +283,7 @@ class Tracker(Guard):
             visit.succession = visit.over(visit.at)
             visit.changed = bool(parts)
 
-    def _note_page_view(self, visit: Visit, answer: AnswerFacts) -> None:
+    def _page_view(self, visit: Visit, answer: AnswerFacts) -> dict[str, Scalar]:
         told: dict[str, Scalar] = {
             "url.path": visit.shown_path,
             "http.request.method": visit.facts.method,
@@ -257,7 +293,10 @@ class Tracker(Guard):
         route = visit.facts.route()
         if route is not None:
             told["http.route"] = route
-        visit.page_view = told
+        return told
+
+    def _note_page_view(self, visit: Visit, answer: AnswerFacts) -> None:
+        visit.page_view = told = self._page_view(visit, answer)
         is_ended = visit.live is not None and visit.live.state.is_ended and visit.draft is None
         visit.note(PAGE_VIEW, told, of=visit.home if is_ended else None)
 

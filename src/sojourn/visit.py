@@ -82,33 +82,34 @@ class Part:
 class Visit:
     """One request (or socket) and its session, if it has one."""
 
-    __slots__ = (
-        "__weakref__",
-        "arrived",
-        "at",
-        "begun_key",
-        "can_carry",
-        "changed",
-        "chunks",
-        "cookie_line",
-        "draft",
-        "facts",
-        "home",
-        "host",
-        "is_named",
-        "live",
-        "mono",
-        "now",
-        "page_view",
-        "parts",
-        "refused",
-        "responded",
-        "seen_key",
-        "shown_path",
-        "succession",
-        "tags",
-        "user_id",
-    )
+    # Defaults on the class, not slots set one by one: most visits change few of them, and one is made per request.
+    mono = 0.0
+    shown_path = ""
+    refused: str | None = None
+    """Why this request has nothing to do with sessions at all (excluded, switched off, opted out)."""
+    arrived: Verified | None = None
+    live: Live | None = None
+    seen_key = ""
+    """The session that this visit last knew its browser to be in."""
+    home: SessionState | None = None
+    """The session it arrived with, if that was not over by then: this request is its activity."""
+    begun_key = ""
+    succession: EndReason | None = None
+    """The session is over: why, and a response that can carry a cookie begins its successor."""
+    draft: SessionState | None = None
+    responded = False
+    changed = False
+    """Something that the cookie must tell has changed."""
+    is_named = False
+    """The app called `identify()`: the principal of this request is neither bound nor compared."""
+    user_id: str | None = None
+    tags = 0
+    page_view: dict[str, Scalar] | None = None
+    can_carry: bool | None = None
+    """Whether the answer may carry a cookie, once somebody asked."""
+    cookie_line: str | None = None
+    chunks = 0
+    """Pieces of the body sent so far, as far as they were counted: more than one makes a stream."""
 
     def __init__(self, host: Host, facts: RequestFacts, now: int) -> None:
         self.host = host
@@ -116,34 +117,7 @@ class Visit:
         self.now = now
         self.at = now
         """`now` as the session sees it: never before its last activity."""
-        self.mono = 0.0
-        self.shown_path = ""
-        self.refused: str | None = None
-        """Why this request has nothing to do with sessions at all (excluded, switched off, opted out)."""
-        self.arrived: Verified | None = None
-        self.live: Live | None = None
-        self.seen_key = ""
-        """The session that this visit last knew its browser to be in."""
-        self.home: SessionState | None = None
-        """The session it arrived with, if that was not over by then: this request is its activity."""
-        self.begun_key = ""
-        self.succession: EndReason | None = None
-        """The session is over: why, and a response that can carry a cookie begins its successor."""
-        self.draft: SessionState | None = None
         self.parts: list[Part] = []
-        self.responded = False
-        self.changed = False
-        """Something that the cookie must tell has changed."""
-        self.is_named = False
-        """The app called `identify()`: the principal of this request is neither bound nor compared."""
-        self.user_id: str | None = None
-        self.tags = 0
-        self.page_view: dict[str, Scalar] | None = None
-        self.can_carry: bool | None = None
-        """Whether the answer may carry a cookie, once somebody asked."""
-        self.cookie_line: str | None = None
-        self.chunks = 0
-        """Pieces of the body sent so far, as far as they were counted: more than one makes a stream."""
 
     # --- which session -------------------------------------------------------------------------------------------
 

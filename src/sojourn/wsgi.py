@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Token
+from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -51,11 +52,17 @@ class SojournMiddleware:
         if VISIT_KEY in environ:  # installed twice: this one steps aside
             return self.app(environ, start_response)
         tracker = self.engine.tracker
-        visit = tracker.guarded(None, self._begin, environ) or tracker.nothing()
+        try:
+            visit = tracker.begin(WsgiFacts(environ, self._proxies, self._request, self._route))
+        except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
+            visit = tracker.failed(error, "begin")
         environ[VISIT_KEY] = visit
 
         def tracked_start(status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
-            headers = tracker.guarded(headers, self._answered, visit, status, headers)
+            try:
+                headers = self._answered(visit, status, headers)
+            except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
+                tracker.failed(error, "finish")
             return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
 
         token = active_visit.set(visit)
@@ -66,12 +73,11 @@ class SojournMiddleware:
             raise
         finally:
             active_visit.reset(token)
+            # The visit knows the environ: a circle here would wait for the garbage collector, at every request.
+            environ[VISIT_KEY] = None
         if (visit.responded and hasattr(body, "__len__")) or _is_file(body, environ):
             return body
         return TrackedBody(body, visit, self.engine)
-
-    def _begin(self, environ: Environ) -> Visit:
-        return self.engine.tracker.begin(WsgiFacts(environ, self._proxies, self._request, self._route))
 
     def _answered(self, visit: Visit, status: str, headers: Headers) -> Headers:
         answer = WsgiAnswer(status, headers)
@@ -166,7 +172,7 @@ class WsgiFacts:
         self.is_https = scheme == "https"
 
     def header(self, name: str) -> str:
-        value: str = self._environ.get("HTTP_" + name.upper().replace("-", "_"), "")
+        value: str = self._environ.get(_key(name), "")
         return value
 
     def client_address(self) -> str | None:
@@ -196,6 +202,12 @@ class WsgiAnswer:
 
     def header(self, name: str) -> str:
         return ", ".join(value for key, value in self._headers if key.lower() == name)
+
+
+@cache
+def _key(name: str) -> str:
+    """The environ's key of a header (only our own code names them: a handful)."""
+    return "HTTP_" + name.upper().replace("-", "_")
 
 
 def _text(latin: str) -> str:

@@ -36,18 +36,22 @@ def printed(stream: io.StringIO, *events: Event) -> str:
 
 def test_a_visit_reads_well() -> None:
     assert printed(io.StringIO(), *sample_events()).splitlines() == [
-        "12:00:00.000Z  session.start       …718293a4  -  /  http.request.header.referer=https://search.example/results",
         (
-            "12:00:00.012Z  page_view           …718293a4  -  GET /products/17 200  "
-            "http.route=/products/{id} duration_ms=11.5"
+            "12:00:00.000Z  session.start       …718293a4  -         /  "
+            "http.request.header.referer=https://search.example/results"
         ),
-        '12:00:02.000Z  user.identify       …718293a4  anna  user.name="Anna Ünal"',
-        "12:00:03.000Z  session.properties  …718293a4  anna  plan=team",
-        "12:00:04.000Z  cart.add            …718293a4  anna  sku=A-17 gift=True",
-        '12:00:04.500Z  log                 …718293a4  anna  log.body="stock is low" log.severity=WARN',
-        "12:00:05.000Z  exception           …718293a4  anna  exception.type=LookupError",
+        (
+            "12:00:00.012Z  page_view           …718293a4  -         GET /products/17 200  "
+            "http.route=/products/{id} page_view.duration_ms=11.5"
+        ),
+        '12:00:02.000Z  user.identify       …718293a4  anna      user.name="Anna Ünal"',
+        "12:00:03.000Z  session.properties  …718293a4  anna      plan=team",
+        "12:00:04.000Z  cart.add            …718293a4  anna      sku=A-17 gift=True",
+        '12:00:04.500Z  log                 …718293a4  anna      log.body="stock is low" log.severity=WARN',
+        "12:00:05.000Z  exception           …718293a4  anna      exception.type=LookupError",
+        "12:00:30.000Z  connection.end      …718293a4  -         /letter 200  connection.duration_ms=24990.5",
         "12:01:00.000Z  session.heartbeat   …718293a4  anna",
-        "12:01:35.250Z  session.end         …718293a4  anna  idle_timeout after 95.2 s",
+        "12:01:35.250Z  session.end         …718293a4  anna      idle_timeout after 95.2 s",
         "12:01:40.000Z  opt_out             …718293a4  -",
     ]
 

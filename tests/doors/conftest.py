@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
+
 from tests.doors.browser import Browser, Protocol, Site
 
 MakeSite = Callable[..., Site]

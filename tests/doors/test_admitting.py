@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from tests.doors.browser import FETCH, HTML, IMAGE, JSON, NAVIGATE, Answer, Browser, Site, view_of
 
 from sojourn import current_session, end_session, heartbeat, identify, start_session, track
+from tests.doors.browser import FETCH, HTML, IMAGE, JSON, NAVIGATE, Answer, Browser, Site, view_of
 
 MakeSite = Callable[..., Site]
 PUBLIC = Answer(headers=(HTML, ("cache-control", "public")))
@@ -38,13 +38,9 @@ CROSS = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-
     ],
 )
 def test_what_starts_a_session(
-    site: Site,
-    browser: Browser,
-    caplog: pytest.LogCaptureFixture,
-    method: str,
-    headers: dict[str, str],
-    reason: str | None,
+    site: Site, caplog: pytest.LogCaptureFixture, method: str, headers: dict[str, str], reason: str | None
 ) -> None:
+    browser = Browser(site)
     with caplog.at_level(logging.DEBUG, "sojourn"):
         reply = browser.ask(method, "/", headers)
     assert len(site.sessions) == len(reply.cookies) == (reason is None)
@@ -145,7 +141,9 @@ def test_heartbeats_come_at_most_once_a_slot_and_never_in_the_first(site: Site, 
         pytest.param(1800, True, id="over"),
     ],
 )
-def test_a_returning_visitors_cookie_is_written_rarely(site: Site, browser: Browser, pause: int, *, writes: bool) -> None:
+def test_a_returning_visitors_cookie_is_written_rarely(
+    site: Site, browser: Browser, pause: int, *, writes: bool
+) -> None:
     browser.navigate()
     site.clock.advance(pause)
     assert len(browser.navigate().cookies) == writes

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.doors.browser import KEY, Browser, Site, run
 from uvicorn.config import Config
 
 from sojourn import Settings, end_session, identify, track
@@ -16,6 +15,7 @@ from sojourn.asgi import Message, Scope, SojournMiddleware
 from sojourn.engine import Engine
 from sojourn.testing import ManualClock, MemoryBackend
 from sojourn.visit import VISIT_KEY
+from tests.doors.browser import KEY, Browser, Site, run
 
 
 @pytest.fixture

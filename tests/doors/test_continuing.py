@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.doors.browser import HTML, IMAGE, JSON, NAVIGATE, Answer, Browser, Site, during, view_of
 
-from sojourn import end_session, identify, track
+from sojourn import end_session, identify, start_session, track
 from sojourn.cookie import CookieCodec
+from sojourn.core.records import STARTS, Record
+from tests.doors.browser import HTML, IMAGE, JSON, NAVIGATE, Answer, Browser, Site, during, view_of
 
 MakeSite = Callable[..., Site]
 
@@ -241,6 +242,35 @@ def test_a_successor_in_the_same_request_is_not_left_when_its_cookie_cannot_be_s
     assert site.ends() == [("ended", 0)]
     assert site.named("lost") == []
     assert site.ignored["no_session"] == 1
+
+
+@pytest.mark.parametrize(
+    ("calls", "pause", "reason", "seen_at"),
+    [
+        pytest.param((), 1800, "idle_timeout", 50, id="idle: the last activity, not what the cookie says"),
+        pytest.param((end_session,), 9, "ended", 59, id="ended: the request that ended it"),
+        pytest.param((lambda: identify("bob"),), 9, "user_changed", 50, id="another user: all of it is the new one's"),
+        pytest.param((start_session,), 9, "restarted", 59, id="restarted: this request was still its activity"),
+    ],
+)
+def test_a_successors_record_tells_when_the_old_session_was_last_seen(
+    site: Site, browser: Browser, calls: tuple[Callable[[], object], ...], pause: int, reason: str, seen_at: int
+) -> None:
+    """Whoever folds it first must be able to seal the old session alone."""
+    began = site.clock.now_ms
+    site.views["/"] = view_of(*calls)
+    site.views["/same"] = view_of(lambda: identify("ada")) if reason == "user_changed" else view_of()
+    browser.navigate("/same")
+    site.clock.advance(50)
+    browser.fetch("/same")
+    site.clock.advance(pause)
+    records: list[Record] = []
+    site.engine.append = lambda record, **_: bool(records.append(record)) or True  # type: ignore[method-assign]
+    browser.navigate()
+    if reason == "ended":
+        browser.navigate("/same")
+    (successor,) = [record for record in records if record.flags & STARTS]
+    assert (successor.previous_reason, successor.previous_seen_at - began) == (reason, seen_at * 1000)
 
 
 def test_keys_rotate_in_mid_session(make_site: MakeSite) -> None:

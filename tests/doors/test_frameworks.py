@@ -142,14 +142,13 @@ def test_helpers_work_everywhere_in_starlette(behind: Behind, how: str) -> None:
         assert StarletteSojourn(app, engine=behind.engine).engine is app.state.sojourn.engine
     elif how == "outermost":
         served = AsgiDoor(app, engine=behind.engine)
+    elif how == "inside BaseHTTPMiddleware":
+        app.add_middleware(AsgiDoor, engine=behind.engine)
+        app.add_middleware(PassesOn)
     else:
-        if how == "inside BaseHTTPMiddleware":
-            app.add_middleware(AsgiDoor, engine=behind.engine)
+        if how == "around it":
             app.add_middleware(PassesOn)
-        else:
-            if how == "around it":
-                app.add_middleware(PassesOn)
-            app.add_middleware(AsgiDoor, engine=behind.engine)
+        app.add_middleware(AsgiDoor, engine=behind.engine)
     answers = open_pages(served, *EVERYWHERE)
     assert {answer.status_code for answer in answers} == {200}
     assert behind.tracked() == ALL

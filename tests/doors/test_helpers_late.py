@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.doors.browser import HTML, Answer, Browser, Site, view_of
 
 from sojourn import current_session, end_session, heartbeat, identify, start_session, track
+from tests.doors.browser import HTML, Answer, Browser, Site, view_of
 
 MakeSite = Callable[..., Site]
 
@@ -152,7 +152,7 @@ def test_bad_data_raises_when_strict(make_site: MakeSite, call: Callable[[], obj
     site = make_site(strict=True)
 
     def view() -> None:
-        with pytest.raises(ValueError, match="identify|track"):
+        with pytest.raises(ValueError, match=r"identify|track"):
             call()
 
     site.views["/"] = view
@@ -197,7 +197,7 @@ def test_a_broken_journal_harms_no_response_and_no_helper(
 ) -> None:
     browser.navigate()
     tracker = site.engine.tracker
-    tracker._sink = BrokenSink()  # type: ignore[assignment]
+    tracker._sink = BrokenSink()
     answer = late(lambda: track("late"), end_session)
     site.views["/"] = view_of(lambda: track("x"), lambda: identify("ada"), answer=answer)
     for _ in range(2):

@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.doors.browser import HTML, Answer, Browser, Site, view_of
 
 from sojourn import UNKNOWN, User, current_session, end_session, identify, start_session, track
 from sojourn.core.events import Event
+from tests.doors.browser import HTML, Answer, Browser, Site, view_of
 
 MakeSite = Callable[..., Site]
 PUBLIC = Answer(headers=(HTML, ("cache-control", "public")))
@@ -88,10 +88,10 @@ PRINCIPALS = [
         "+ 42 ada -user_changed + bob",
         id="the request that names somebody does not compare",
     ),
+    pytest.param([("42",), "-", ("43",), "ada"], "+ 42 ada", id="nor splits by it: at login it may still be another"),
+    pytest.param([("42",), "ada", ("43",), "-"], "+ ada", id="nor binds it: at login it may be the user before"),
     pytest.param([("42",), "-", None, "-", "-"], "+ 42 nobody", id="after identify(None) the same one stays silent"),
-    pytest.param(
-        [("42",), "-", None, "-", ("43",), "-"], "+ 42 nobody -user_changed + 43", id="until it changes"
-    ),
+    pytest.param([("42",), "-", None, "-", ("43",), "-"], "+ 42 nobody -user_changed + 43", id="until it changes"),
     pytest.param([("42",), "-", None, "-", 1800, "-"], "+ 42 nobody -idle_timeout +", id="silent over an idle split"),
     pytest.param([("42",), "-", 1800, "-"], "+ 42 -idle_timeout +", id="carried over an idle split"),
 ]
@@ -178,6 +178,16 @@ def test_a_broken_callable_is_counted_and_harms_nothing(make_site: MakeSite, pri
     browser.navigate()
     assert told(site.events) == ["+"]
     assert site.ignored == {"principal_error": 2}
+
+
+def test_a_callable_is_asked_once_per_request(make_site: MakeSite) -> None:
+    answers = iter(["42", "42", "43", "43", None])
+    site = make_site(principal=lambda _: next(answers))
+    browser = Browser(site)
+    for _ in range(5):
+        browser.navigate()
+    assert told(site.events) == ["+", "42", "-user_changed", "+", "43", "nobody"]
+    assert site.ignored == {}
 
 
 def test_a_user_change_links_the_sessions_and_leaves_the_old_its_user(site: Site) -> None:

@@ -11,12 +11,12 @@ from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-from tests.doors.browser import KEY, Browser, Site
 
 from sojourn import Settings, current_session, track
 from sojourn.engine import Engine
 from sojourn.testing import ManualClock
 from sojourn.wsgi import SojournMiddleware
+from tests.doors.browser import KEY, Browser, Site
 
 PAGE = [("Content-Type", "text/html")]
 
@@ -192,8 +192,8 @@ def test_an_exception_before_any_response_passes_and_the_activity_counts(site: S
     def function(environ: Any, start_response: Any) -> Any:
         raise error
 
+    cookie = f"sojourn={browser.cookies['sojourn']}"
     with pytest.raises(RuntimeError) as caught:
-        cookie = f"sojourn={browser.cookies['sojourn']}"
         Server(site, generator if is_generator else function, HTTP_COOKIE=cookie).drain()
     assert caught.value is error
     assert current_session() is None

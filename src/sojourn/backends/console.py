@@ -23,6 +23,8 @@ _WIDTH: Final = 80  # characters of one value
 _SHOWN: Final = 8  # values of one event
 _NAME_COLUMN: Final = max(len(name) for name in names.RESERVED_NAMES)
 
+_USER_COLUMN: Final = 8  # a long id pushes what follows to the right, a short one keeps it in line
+
 _BARE: Final = (
     "session.end_reason",
     "session.duration_ms",
@@ -115,10 +117,10 @@ def readable_line(event: Event, *, has_colours: bool = False) -> str:
         name,
         # The end of a UUIDv7 is random; its beginning, the time, is the same for all who came this minute.
         f"…{session[-8:]}" if len(session) > 9 else f"{session or '-':<9}",
-        _value(event.user_id) if event.user_id else "-",
+        f"{_value(event.user_id) if event.user_id else '-':<{_USER_COLUMN}}",
         *_interesting(event),
     ]
-    return "  ".join(columns)
+    return "  ".join(columns).rstrip()
 
 
 def _interesting(event: Event) -> list[str]:

@@ -15,6 +15,8 @@ SESSION_END: Final = "session.end"
 SESSION_PROPERTIES: Final = "session.properties"
 USER_IDENTIFY: Final = "user.identify"
 PAGE_VIEW: Final = "page_view"
+CONNECTION_END: Final = "connection.end"
+"""A socket or a streamed page is over: its whole length, which the page view could not know."""
 EXCEPTION: Final = "exception"
 LOG: Final = "log"
 OPT_OUT: Final = "opt_out"
@@ -27,6 +29,7 @@ RESERVED_NAMES: Final = frozenset(
         SESSION_PROPERTIES,
         USER_IDENTIFY,
         PAGE_VIEW,
+        CONNECTION_END,
         EXCEPTION,
         LOG,
         OPT_OUT,

@@ -24,6 +24,8 @@ REQUEST: Final = 8
 """One HTTP request, counted as such."""
 NO_FORWARD: Final = 16
 """For the own store only (`Sec-GPC`)."""
+OPT_OUT: Final = 32
+"""The visitor opted out at `at`, for good; the record carries the event that tells it, and the session's seal."""
 
 
 class Tag(msgspec.Struct, frozen=True, array_like=True):

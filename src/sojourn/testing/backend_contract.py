@@ -53,7 +53,7 @@ _SAMPLES: tuple[tuple[str, int, dict[str, Scalar]], ...] = (
             "url.path": "/products/17",
             "http.route": "/products/{id}",
             "http.response.status_code": 200,
-            "duration_ms": 11.5,
+            "page_view.duration_ms": 11.5,
         },
     ),
     (names.USER_IDENTIFY, 2_000, {"user.id": "anna", "user.name": "Anna Ünal"}),
@@ -61,6 +61,11 @@ _SAMPLES: tuple[tuple[str, int, dict[str, Scalar]], ...] = (
     ("cart.add", 4_000, {"user.id": "anna", "event_properties.sku": "A-17", "event_properties.gift": True}),
     (names.LOG, 4_500, {"user.id": "anna", "log.body": "stock is low", "log.severity": "WARN"}),
     (names.EXCEPTION, 5_000, {"user.id": "anna", "exception.type": "LookupError"}),
+    (
+        names.CONNECTION_END,
+        30_000,
+        {"url.path": "/letter", "http.response.status_code": 200, "connection.duration_ms": 24_990.5},
+    ),
     (names.SESSION_HEARTBEAT, 60_000, {"user.id": "anna"}),
     (
         names.SESSION_END,

@@ -1,0 +1,110 @@
+"""What an app's own tests get: a visit without a request, a log of events, a clock that is moved."""
+
+from __future__ import annotations
+
+import pytest
+
+import sojourn
+from sojourn import current_session, end_session, identify, track
+from sojourn.testing import FakeVisits, ManualClock, RecordedEvents, fake_visit
+
+pytest_plugins = ["pytester"]
+
+
+def buy() -> None:
+    """A view or a job of some app."""
+    track("bought", {"total": 9.5})
+
+
+def test_a_job_is_tested_without_a_request() -> None:
+    with fake_visit() as events:
+        buy()
+        (event,) = events.named("bought")
+        assert event.attributes["event_properties.total"] == 9.5
+        assert event.user_id is None
+        assert events.names == ["session.start", "bought"]
+        assert len(events) == 2
+        assert events[0].name == "session.start"
+        assert [event.name for event in events[1:]] == ["bought"]
+        assert repr(events) == "<2 events: session.start, bought>"
+    assert current_session() is None
+
+
+@pytest.mark.parametrize("user_id", ["ada", 7])
+def test_the_visit_may_have_a_user(user_id: str | int) -> None:
+    with fake_visit(user_id) as events:
+        session = current_session()
+        assert session is not None
+        assert session.is_identified
+        buy()
+        assert events.named("bought")[0].user_id == str(user_id)
+
+
+def test_what_a_view_does_to_the_session_is_seen() -> None:
+    with fake_visit("ada") as events:
+        identify("bob")
+        end_session()
+        assert current_session() is None
+        assert [event.user_id for event in events.named("session.end")] == ["ada", "bob"]
+
+
+def test_an_error_passes_and_nothing_is_left_active() -> None:
+    with pytest.raises(RuntimeError), fake_visit():
+        raise RuntimeError
+    with pytest.raises(sojourn.NoActiveRequest):
+        buy()
+
+
+def test_visits_of_one_test_share_the_fixtures_log(sojourn_events: RecordedEvents) -> None:
+    with fake_visit("ada"):
+        buy()
+    with fake_visit("bob"):
+        buy()
+    assert [event.user_id for event in sojourn_events.named("bought")] == ["ada", "bob"]
+    assert len(sojourn_events.named("session.start")) == 2
+
+
+def test_the_fixture_starts_empty(sojourn_events: RecordedEvents) -> None:
+    assert list(sojourn_events) == []
+
+
+def test_a_nested_visit_gives_the_outer_one_back() -> None:
+    with fake_visit("ada"):
+        outer = current_session()
+        with fake_visit("bob"):
+            assert current_session() != outer
+        assert current_session() == outer
+
+
+def test_settings_and_time_of_fake_visits() -> None:
+    visits = FakeVisits(idle_timeout=60)
+    with visits.visit():
+        visits.clock.advance(59)
+        track("in time")
+        visits.clock.advance(60)
+        track("too late")
+    assert visits.engine.sweep() == 1
+    assert visits.events.names == ["session.start", "in time", "session.end"]
+    visits.close()
+
+
+def test_a_manual_clock_stands_until_it_is_moved() -> None:
+    clock = ManualClock(1_000)
+    assert (clock.now(), clock.monotonic(), clock.is_manual) == (1_000, 0.0, True)
+    clock.advance(1.5)
+    assert (clock.now(), clock.now_ms, clock.monotonic()) == (2_500, 2_500, 1.5)
+
+
+def test_the_plugin_gives_the_fixture_to_any_project(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from sojourn import track
+        from sojourn.testing import fake_visit
+
+        def test_it(sojourn_events):
+            with fake_visit(user_id="ada"):
+                track("bought")
+            assert [event.user_id for event in sojourn_events.named("bought")] == ["ada"]
+        """
+    )
+    pytester.runpytest_subprocess("-q").assert_outcomes(passed=1)
