@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from .core.events import Event
 from .errors import NoActiveRequest, SojournError
-from .helpers import current_session, end_session, heartbeat, identify, start_session, track
+from .helpers import (
+    capture_exception,
+    current_session,
+    end_session,
+    heartbeat,
+    identify,
+    opt_in,
+    opt_out,
+    set_session_properties,
+    set_session_property,
+    start_session,
+    track,
+)
 from .principal import UNKNOWN, User
 from .settings import Property, Settings
 
@@ -22,10 +34,15 @@ __all__ = [
     "Settings",
     "SojournError",
     "User",
+    "capture_exception",
     "current_session",
     "end_session",
     "heartbeat",
     "identify",
+    "opt_in",
+    "opt_out",
+    "set_session_properties",
+    "set_session_property",
     "start_session",
     "track",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .agents import kind_of
 from .facts import AnswerFacts, RequestFacts
 
 _PERSON_METHODS = frozenset({"GET", "POST"})
@@ -49,13 +50,19 @@ def is_cross_site_post(request: RequestFacts) -> bool:
     return origin.partition("://")[2].lower() != request.header("host").lower()  # `null` has no host at all
 
 
-def refusal_to_start(request: RequestFacts, *, any_request: bool, by_helper: bool) -> str | None:
+def refusal_to_start(
+    request: RequestFacts, *, any_request: bool, by_helper: bool, refuses_programs: bool = False
+) -> str | None:
     """Why this request may not start a session out of nothing, as a counted reason; `None`: it may.
 
-    `by_helper`: the app asked for one (`identify()`, `track()`, `start_session()`), so it need not be a page.
+    No bot ever does (crawlers, monitors, link previews and probes that say so); `refuses_programs` adds HTTP clients and
+    headless browsers. `by_helper`: the app asked for one (`identify()`, `track()`, `start_session()`), so it need not be a page.
     """
     if is_cross_site_post(request):
         return "cross_site_post"
+    kind = kind_of(request.header("user-agent"))
+    if kind.is_bot or (refuses_programs and kind.is_program):
+        return kind.value
     if by_helper:
         return None
     if is_prefetch(request):

@@ -258,7 +258,7 @@ def kind_of(user_agent: str) -> Kind:
 
 def _first_sight(low: str) -> Kind:
     if not low:
-        return Kind.PROBE  # every browser sends one; HAProxy and plain load balancers ask without
+        return Kind.HTTP_CLIENT  # it declares nothing; test clients and scripts ask without one
     for kind, names in _NAMES:
         for name in names:
             if name in low:

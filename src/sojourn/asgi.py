@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any
 
+from .capturing import capture
 from .core.events import Scalar
 from .engine import Engine
 from .forwarded import Proxies
+from .principal import Answer, of_scope
 from .settings import Settings
 from .visit import VISIT_KEY, Visit, active_visit
 
@@ -101,6 +103,9 @@ class SojournMiddleware:
 
         try:
             await self.app(scope, receive, tracked_send)
+        except BaseException as error:
+            tracker.guarded(None, capture, visit, error, is_handled=False)
+            raise
         finally:
             _reset(token)
             # The visit knows the scope: a circle here would wait for the garbage collector, at every request.
@@ -166,6 +171,9 @@ class SojournMiddleware:
         tracker.connections.opened(visit)
         try:
             await self.app(scope, tracked_receive, tracked_send)
+        except BaseException as error:
+            tracker.guarded(None, capture, visit, error, is_handled=False)
+            raise
         finally:
             _reset(token)
             tracker.guarded(None, tracker.connections.close, visit, told)
@@ -216,6 +224,11 @@ class AsgiFacts:
             )
         self.is_https = scheme in {"https", "wss"}
 
+    @property
+    def query(self) -> str:
+        raw: bytes = self._scope.get("query_string") or b""
+        return raw.decode("latin-1")
+
     def header(self, name: str) -> str:
         value = self._headers.get(name.encode())
         return "" if value is None else value.decode("latin-1")
@@ -234,8 +247,8 @@ class AsgiFacts:
     def framework_request(self) -> Any:
         return self._scope if self._request is None else self._request(self._scope)
 
-    def principal_sources(self) -> dict[str, Any]:
-        return self._scope  # type: ignore[return-value]  # read only, and every server passes a dict
+    def principal(self) -> Answer:
+        return of_scope(self._scope)
 
     def _peer(self) -> str | None:
         client = self._scope.get("client")

@@ -269,10 +269,25 @@ class CookiePolicy:
 
     def line(self, value: str, state: SessionState | None, now: int, *, is_https: bool) -> str:
         """The `Set-Cookie` line. The visitor's age counts from minting: writing it again does not prolong it."""
-        is_secure = self._is_secure(is_https=is_https)
         left = self.max_age
         if state is not None:
             left -= max(0, now - state.visitor_since) // 1000
+        return self._line(value, max(left, 0) if self.is_persistent else None, is_https=is_https)
+
+    def opt_out_line(self, value: str, *, is_https: bool) -> str:
+        """The `Set-Cookie` line of an opt-out: it outlives the browser even where the visitor's own cookie does not."""
+        return self._line(value, self.max_age, is_https=is_https)
+
+    def removal(self, *, is_https: bool) -> str:
+        """The `Set-Cookie` line that makes the browser drop the cookie."""
+        return self._line("", 0, is_https=is_https)
+
+    def has_expired(self, state: SessionState, now: int) -> bool:
+        """Whether the browser should have forgotten this visitor by now."""
+        return now - state.visitor_since >= self.max_age * 1000
+
+    def _line(self, value: str, max_age: int | None, *, is_https: bool) -> str:
+        is_secure = self._is_secure(is_https=is_https)
         return set_cookie(
             self._name(is_secure=is_secure),
             value,
@@ -280,12 +295,8 @@ class CookiePolicy:
             samesite=self.samesite,
             is_secure=is_secure,
             domain=self.domain,
-            max_age=max(left, 0) if self.is_persistent else None,
+            max_age=max_age,
         )
-
-    def has_expired(self, state: SessionState, now: int) -> bool:
-        """Whether the browser should have forgotten this visitor by now."""
-        return now - state.visitor_since >= self.max_age * 1000
 
     def _is_secure(self, *, is_https: bool) -> bool:
         return is_https if self.secure is None else self.secure

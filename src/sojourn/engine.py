@@ -19,13 +19,17 @@ import msgspec
 from .backends.protocol import Backend
 from .clock import Clock, SystemClock
 from .cookie import CookieCodec, CookiePolicy
+from .core.properties import Declared
 from .core.records import Origin, Record
 from .core.session import Rules
+from .exceptions import MESSAGE
+from .pages import Pages
 from .pipeline.journal import MAX_PAYLOAD, JournalReader, JournalStats
 from .pipeline.recorder import Recorder
 from .pipeline.runtime import FlushReport, Plan, Runtime
 from .privacy import Paths
 from .settings import Settings
+from .signals import Signals
 from .stores.protocol import Store, StoreStats
 from .tracker import Tracker
 
@@ -71,14 +75,23 @@ class Engine:
             clock=self._clock,
             sink=self,
             paths=Paths(settings.exclude),
-            service=self._service,
+            pages=Pages(
+                service=self._service,
+                mask_addresses=settings.mask_addresses,
+                query_parameters=settings.query_parameters,
+            ),
             principal=settings.principal,
             page_views=settings.page_views,
             starts_on_any_request=settings.session_starts == "any",
-            mask_addresses=settings.mask_addresses,
             presence_open=settings.presence == "open",
             strict=settings.strict,
             is_enabled=settings.enabled,
+            refuses_programs=settings.ignore_http_clients,
+            signals=Signals(settings.gpc, settings.dnt),
+            consent=settings.consent,
+            is_consent_required=settings.consent_required,
+            declared=Declared(settings.session_properties, settings.event_properties),
+            user_hash_key=settings.user_hash_key if settings.hash_user_ids else None,
         )
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -191,6 +204,7 @@ class Engine:
                 sweep_interval=_ms(settings.sweep_interval),
                 sweep_grace=self._grace,
                 retention=_ms(settings.retention),
+                hidden_from_others=frozenset() if settings.exception_messages else frozenset({MESSAGE}),
             ),
             store=self.store,
             backends=self._backends,
@@ -208,6 +222,7 @@ class Engine:
             sweep_interval=_ms(self.settings.sweep_interval),
             sweep_grace=self._grace,
             max_age=_ms(self.settings.journal_max_age),
+            scrub=self.settings.scrub,
         )
 
     @property
@@ -234,6 +249,7 @@ def rules_of(settings: Settings) -> Rules:
         max_clock_lead=_ms(settings.max_clock_lead),
         automatic=settings.automatic,
         split_on_user_change=settings.on_user_change == "split",
+        keep_first=frozenset(name for name, own in (settings.session_properties or {}).items() if own.keep == "first"),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from .principal import UNKNOWN, Answer
+
 
 class RequestFacts(Protocol):
     """One request. Everything but the first four is read only when a rule needs it."""
@@ -14,6 +16,11 @@ class RequestFacts(Protocol):
     """The `Cookie` header, several joined with `; `; empty without one."""
     is_https: bool
     """As the browser saw it (behind a trusted proxy: as the proxy says)."""
+
+    @property
+    def query(self) -> str:
+        """The query string as sent; read only for the parameters that the settings allow."""
+        ...
 
     def header(self, name: str) -> str:
         """A header by its lower-case name; empty when absent."""
@@ -31,8 +38,8 @@ class RequestFacts(Protocol):
         """What the user's own callables get: the framework's request, or the bare scope or environ."""
         ...
 
-    def principal_sources(self) -> dict[str, Any]:
-        """The scope or environ, to look for a principal in, as it is when the response starts."""
+    def principal(self) -> Answer:
+        """Who the framework authenticated, as it is when the response starts."""
         ...
 
 
@@ -52,6 +59,7 @@ class _Nothing:
     method = ""
     path = ""
     cookie = b""
+    query = ""
     is_https = False
 
     def header(self, name: str) -> str:
@@ -66,8 +74,8 @@ class _Nothing:
     def framework_request(self) -> Any:
         return None
 
-    def principal_sources(self) -> dict[str, Any]:
-        return {}
+    def principal(self) -> Answer:
+        return UNKNOWN
 
 
 NOTHING_KNOWN: RequestFacts = _Nothing()

@@ -7,14 +7,20 @@ from typing import Any
 
 try:
     import flask
+    from flask.globals import request_ctx
 except ImportError as missing:  # pragma: no cover - the message is tested in a bare environment
     from .errors import MissingExtraError
 
     raise MissingExtraError("sojourn.flask needs Flask: pip install sojourn[flask]") from missing
 
+from .capturing import capture
 from .engine import Engine
+from .principal import UNKNOWN, Answer, User
 from .settings import Settings
+from .visit import active_visit
 from .wsgi import Environ, SojournMiddleware
+
+_REMEMBERS = "remember_token="
 
 __all__ = ["Sojourn", "SojournMiddleware"]
 
@@ -57,8 +63,9 @@ class Sojourn:
         self._engine = engine
         app.extensions["sojourn"] = Installed(engine)
         app.wsgi_app = SojournMiddleware(  # type: ignore[method-assign]
-            app.wsgi_app, engine=engine, request=_request, route=_route
+            app.wsgi_app, engine=engine, framework=_Flask()
         )
+        flask.got_request_exception.connect(_raised, app)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +75,40 @@ class Installed:
     engine: Engine
 
 
-def _request(environ: Environ) -> Any:
-    return flask.request if flask.has_request_context() else environ
+class _Flask:
+    """What only Flask knows of a request (see `wsgi.Framework`)."""
+
+    def request(self, environ: Environ) -> Any:
+        return flask.request if flask.has_request_context() else flask.Request(environ)
+
+    def route(self, _environ: Environ) -> str | None:
+        rule = flask.request.url_rule if flask.has_request_context() else None
+        return None if rule is None else rule.rule
+
+    def principal(self, environ: Environ) -> Answer:
+        """Flask-Login's raw id, or a `user_id` in a session that the app itself has opened."""
+        if not flask.has_request_context():
+            return UNKNOWN
+        held = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # not `.session`: that would say the app had opened it
+        session = held.get("_session", held.get("session"))
+        if not isinstance(session, dict):
+            return UNKNOWN
+        manager = getattr(flask.current_app, "login_manager", None)
+        if manager is not None:
+            known = dict.get(session, "_user_id")
+            if known is None and "_login_user" not in flask.g and _REMEMBERS in environ.get("HTTP_COOKIE", ""):
+                return UNKNOWN  # nobody has asked yet who the remember-me cookie is
+            return User(str(known)) if known else None
+        if not getattr(session, "accessed", False):
+            return UNKNOWN
+        known = dict.get(session, "user_id")
+        if known is None or known == "":
+            return None
+        return User(known) if isinstance(known, str | int) and not isinstance(known, bool) else UNKNOWN
 
 
-def _route(_environ: Environ) -> str | None:
-    rule = flask.request.url_rule if flask.has_request_context() else None
-    return None if rule is None else rule.rule
+def _raised(_app: flask.Flask, exception: BaseException, **_more: object) -> None:
+    """Flask turns errors into answers before they reach the door; it says so first."""
+    visit = active_visit.get()
+    if visit is not None:
+        visit.host.guarded(None, capture, visit, exception, is_handled=False)

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from .core.events import RESERVED_NAMES, Scalar
-from .core.properties import EVENT_PREFIX, cleaned
+from . import opting
+from .capturing import capture
+from .core.events import RESERVED_NAMES, SESSION_PROPERTIES, Scalar
+from .core.properties import EVENT_PREFIX, SESSION_PREFIX, cleaned
 from .core.session import SessionState
 from .errors import NoActiveRequest
 from .naming import name_user, unname_user
@@ -87,9 +89,49 @@ def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
     if not name or len(name) > _LONGEST_EVENT_NAME or not name.isprintable():
         msg = f"track(): an event's name has 1 to {_LONGEST_EVENT_NAME} printable characters, got {name[:120]!r}"
         raise ValueError(msg)
-    told, problems = cleaned(properties, EVENT_PREFIX) if properties else ({}, [])
+    told, problems = cleaned(properties, EVENT_PREFIX, visit.host.declared.event) if properties else ({}, [])
     _warn(visit, problems, f"track({name!r})")
     visit.host.guarded(None, _track, visit, str.__str__(name), _plain(told))
+
+
+def set_session_property(key: str, value: Scalar) -> None:
+    """A property of the session, stamped on its later events too; see `set_session_properties()`."""
+    set_session_properties({key: value})
+
+
+def set_session_properties(properties: Mapping[str, Scalar]) -> None:
+    """Properties of the session: shown on its end, stamped on its later events, gone with it.
+
+    Names get the prefix `session_properties.` if they lack it. The last value of a name is kept, unless it is declared with
+    `keep="first"`. Raises `ValueError` for a malformed name, `TypeError` for a value that is no string, number or bool,
+    and `NoActiveRequest` outside a request.
+    """
+    visit = _visit()
+    told, problems = cleaned(properties, SESSION_PREFIX, visit.host.declared.session)
+    _warn(visit, problems, "set_session_properties()")
+    if told:
+        visit.host.guarded(None, _set_properties, visit, told)
+
+
+def capture_exception(error: BaseException) -> None:
+    """An exception that the app handles, as an event of the session: type, message and a stack without values."""
+    visit = _visit()
+    if not isinstance(error, BaseException):
+        msg = f"capture_exception(): pass the exception itself, not {type(error).__name__}"
+        raise TypeError(msg)
+    visit.host.guarded(None, capture, visit, error, is_handled=True)
+
+
+def opt_out() -> None:
+    """The visitor wants no analytics: the session ends, the visitor is forgotten, and the cookie says only that."""
+    visit = _visit()
+    visit.host.guarded(None, opting.opt_out, visit)
+
+
+def opt_in() -> None:
+    """The visitor takes part (again), as a new visitor; call it before the response starts."""
+    visit = _visit()
+    visit.host.guarded(None, opting.opt_in, visit)
 
 
 def heartbeat() -> None:
@@ -137,11 +179,15 @@ def _visit() -> Visit:
 
 def _name(visit: Visit, user: User) -> None:
     visit.is_named = True
+    if visit.is_anonymous:
+        visit.host.count("anonymous")
+        return
     state = visit.enter(by_helper=True)
     if state is None:
         _say_lost(visit)
         return
-    name_user(visit, state, user)
+    name_user(visit, state, visit.host.shown_user(user))
+    visit.user_id = user.id
     visit.leave()
 
 
@@ -153,6 +199,14 @@ def _unname(visit: Visit) -> None:
     if state is not None:
         unname_user(visit, state)
         visit.leave()
+
+
+def _set_properties(visit: Visit, told: dict[str, Scalar]) -> None:
+    if visit.present() is None:
+        _say_lost(visit)
+        return
+    visit.note(SESSION_PROPERTIES, told)
+    visit.leave()
 
 
 def _track(visit: Visit, name: str, told: dict[str, Scalar]) -> None:
@@ -179,11 +233,11 @@ def _start(visit: Visit, session_id: str | None) -> None:
 def _end(visit: Visit) -> None:
     if visit.live is None and visit.draft is None:
         return
-    if visit.responded:
-        state: SessionState | None = visit.enter(by_helper=True)
-    else:
+    if not visit.responded:
         visit.follow()
-        state = visit.state
+    # On a session that is over, the successor that this request begins is entered first: or it would go on, re-tagged.
+    is_over = visit.succession is not None and visit.draft is None and not visit.parts
+    state: SessionState | None = visit.enter(by_helper=True) if visit.responded or is_over else visit.state
     if state is not None:
         visit.end(state)
         visit.leave()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from threading import Lock
 
+import msgspec
+
 from .core.bounded import Bounded
 from .core.session import SessionState
 
@@ -17,12 +19,14 @@ _REMEMBERED = 10_000
 class Live:
     """A session as this process knows it: the newest state, and its last activity to the millisecond."""
 
-    __slots__ = ("is_ahead", "key_number", "last_seen_at", "principal_id", "recorded_at", "state")
+    __slots__ = ("is_ahead", "is_gone", "key_number", "last_seen_at", "principal_id", "recorded_at", "state")
 
     def __init__(self, state: SessionState, key_number: int) -> None:
         self.state = state
         self.last_seen_at = state.last_seen_at
         self.key_number = key_number
+        self.is_gone = False
+        """The visitor opted out: nothing may follow, not even what still holds this object."""
         self.is_ahead = False
         """Changed since a cookie last told it: a cookie that merely saw later activity does not undo that."""
         self.principal_id: str | None = None
@@ -84,8 +88,13 @@ class LiveSessions:
     def keep(self, live: Live) -> None:
         self._by_key[live.state.key] = live
 
-    def forget(self) -> None:
-        self._by_key.clear()
+    def forget(self, live: Live) -> None:
+        """Drop what is known of a browser, and tell whoever still holds it."""
+        key = live.state.key
+        live.is_gone = True
+        live.state = msgspec.structs.replace(live.state, is_ended=True)
+        live.principal_id = None
+        self._by_key.discard(key)
 
     def _met_first(self, state: SessionState, key_number: int) -> Live:
         with self._meeting:

@@ -12,7 +12,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from .core.events import Scalar
-from .facts import RequestFacts
 from .privacy import printable
 
 _LONGEST_ID = 256
@@ -65,22 +64,38 @@ def user_id(value: object) -> str:
 Answer = User | Unknown | None
 Resolver = Callable[[Any], object]
 
+DJANGO_KEY: Final = "sojourn.django"
+"""Where `sojourn.django` leaves a weak reference to Django's request, in a scope or an environ."""
 
-def resolve(facts: RequestFacts, own: Resolver | None) -> Answer:
-    """The principal of this request: by the app's own callable if there is one, else from where frameworks put it."""
-    if own is not None:
-        return _understood(own(facts.framework_request()))
-    sources = facts.principal_sources()
-    user = sources.get("user", UNKNOWN)
-    if user is not UNKNOWN:
-        return _starlette(user)
-    remote = sources.get("REMOTE_USER")
+_ID_KEYS = ("id", "user_id", "sub")
+_NAME_KEYS = ("name", "username", "display_name")
+
+
+def of_scope(scope: Mapping[str, Any]) -> Answer:
+    """The principal in an ASGI scope: Starlette's `scope["user"]`, `request.state.user`, or a user that Django has loaded."""
+    if "user" in scope and (found := _starlette(scope["user"])) is not UNKNOWN:
+        return found
+    state = scope.get("state")
+    if state and "user" in state:
+        return _stated(state["user"])
+    return _django(scope[DJANGO_KEY]) if DJANGO_KEY in scope else UNKNOWN
+
+
+def of_environ(environ: Mapping[str, Any]) -> Answer:
+    """The principal in a WSGI environ: a user that Django has loaded, or the server's `REMOTE_USER`."""
+    if DJANGO_KEY in environ and (found := _django(environ[DJANGO_KEY])) is not UNKNOWN:
+        return found
+    remote = environ.get("REMOTE_USER")
     return User(remote) if remote else UNKNOWN
 
 
-def says_nothing(sources: Mapping[str, Any]) -> bool:
-    """Whether no framework has put a principal there: what most requests say, told quickly."""
-    return "user" not in sources and "REMOTE_USER" not in sources
+def understood(answer: object) -> Answer:
+    """What the app's own callable answered: `User`, str, int, `UUID`, `None` (nobody) or `UNKNOWN`."""
+    if answer is None or answer is UNKNOWN or isinstance(answer, User):
+        return answer
+    if answer == "":
+        return None
+    return User(user_id(answer))
 
 
 def _starlette(user: object) -> Answer:
@@ -104,9 +119,31 @@ def _said(user: object, name: str) -> object:
         return None
 
 
-def _understood(answer: object) -> Answer:
-    if answer is None or answer is UNKNOWN or isinstance(answer, User):
-        return answer
-    if answer == "":
+def _stated(user: object) -> Answer:
+    """What a FastAPI dependency put into `request.state.user`: an id, a mapping with one, a `User`, or nobody."""
+    if isinstance(user, Mapping):
+        named = next((user[key] for key in _ID_KEYS if user.get(key) not in (None, "")), None)
+        if isinstance(named, bool) or not isinstance(named, str | int | UUID):
+            return UNKNOWN
+        shown = next((user[key] for key in _NAME_KEYS if isinstance(user.get(key), str)), None)
+        return User(named, shown)
+    if isinstance(user, bool) or not (user is None or isinstance(user, str | int | UUID | User)):
+        return UNKNOWN  # the app's own object: `principal=` reads it
+    return understood(user)
+
+
+def _django(reference: Callable[[], object]) -> Answer:
+    """A user that somebody has loaded already: asking `request.user` would query, and set `Vary: Cookie`."""
+    held = vars(reference() or _Nobody)
+    user = held.get("_cached_user", held.get("_acached_user", UNKNOWN))
+    if user is UNKNOWN or user is None:
+        return UNKNOWN
+    if not getattr(user, "is_authenticated", False):
         return None
-    return User(user_id(answer))
+    key = getattr(user, "pk", None)
+    named = getattr(user, "get_username", None)
+    return User(key if isinstance(key, str | int | UUID) else str(key), str(named()) if callable(named) else None)
+
+
+class _Nobody:
+    """In place of a request that is gone."""

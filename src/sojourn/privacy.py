@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from fnmatch import fnmatchcase
+from hashlib import blake2b
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from .core.bounded import Bounded
@@ -67,6 +68,12 @@ def kept_query(query: str, patterns: tuple[str, ...]) -> str | None:
     pairs = parse_qsl(query[:4096], max_num_fields=None, errors="replace")
     kept = [(name, value) for name, value in pairs if any(fnmatchcase(name, pattern) for pattern in patterns)]
     return urlencode(kept)[:_LONGEST_PATH] or None
+
+
+def pseudonym(user_id: str, key: bytes) -> str:
+    """The user id's keyed hash: the same for the same user, and of no use without the key."""
+    data = user_id.encode("utf-8", "surrogatepass")
+    return blake2b(data, key=blake2b(key, digest_size=32).digest(), digest_size=16, person=b"user id").hexdigest()
 
 
 def user_agent(value: str) -> str | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from threading import Lock
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,17 +14,22 @@ import msgspec
 from . import admission, privacy
 from .clock import Clock
 from .connections import Connections, Sink
-from .cookie import CookieCodec, CookiePolicy, OptedOut, Verified
+from .cookie import OPTED_OUT, CookieCodec, CookiePolicy, OptedOut, Verified
 from .core import session
-from .core.events import PAGE_VIEW, Scalar
-from .core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, about
+from .core.events import OPT_OUT, PAGE_VIEW, Scalar
+from .core.properties import Declared
+from .core.records import ACTIVITY, NO_FORWARD, REQUEST, STARTS, Entry, about
+from .core.records import OPT_OUT as OPTS_OUT
 from .core.session import EndReason, Rules
 from .facts import NOTHING_KNOWN, AnswerFacts, RequestFacts
 from .guard import Guard
 from .live import Live, LiveSessions
 from .naming import meet_nobody, meet_principal
-from .principal import Resolver, Unknown, resolve, says_nothing
-from .visit import Part, Visit
+from .pages import Pages
+from .permission import Consent, Permission
+from .principal import Resolver, Unknown, User, understood
+from .signals import Signals
+from .visit import Choice, Part, Visit
 
 _SLOW_RESPONSE_S = 5.0
 _BY_CALL = frozenset({EndReason.RESTARTED, EndReason.USER_CHANGED})
@@ -43,14 +47,19 @@ class Tracker(Guard):
         clock: Clock,
         sink: Sink,
         paths: privacy.Paths,
-        service: Origin,
+        pages: Pages,
         principal: Resolver | None = None,
         page_views: bool = True,
         starts_on_any_request: bool = False,
-        mask_addresses: bool = True,
         presence_open: bool = False,
         strict: bool = False,
         is_enabled: bool = True,
+        refuses_programs: bool = False,
+        signals: Signals | None = None,
+        consent: Consent | None = None,
+        is_consent_required: bool = False,
+        declared: Declared | None = None,
+        user_hash_key: bytes | None = None,
     ) -> None:
         super().__init__(strict=strict)
         self.rules = rules
@@ -58,6 +67,10 @@ class Tracker(Guard):
         self.sessions = LiveSessions()
         self.starts_on_any_request = starts_on_any_request
         self.is_enabled = is_enabled
+        self.refuses_programs = refuses_programs
+        self.declared = declared or Declared()
+        self.permission = Permission(self, signals=signals, consent=consent, is_consent_required=is_consent_required)
+        self._user_hash_key = user_hash_key
         self.moves = Lock()
         self._cookies = cookies
         self._visitor_ms = cookies.max_age * 1000
@@ -65,10 +78,9 @@ class Tracker(Guard):
         self._clock = clock
         self._sink = sink
         self._paths = paths
-        self._service = service
+        self._pages = pages
         self._principal = principal
         self._page_views = page_views
-        self._mask_addresses = mask_addresses
         self._refresh = rules.refresh
         self.connections = Connections(
             rules=rules,
@@ -109,6 +121,8 @@ class Tracker(Guard):
                 self.count("opted_out")
             elif read is not None:
                 self._recognise(visit, read)
+        if visit.refused is None:
+            self.permission.ask(visit)
         return visit
 
     def failed(self, error: Exception, work: str) -> Visit:
@@ -129,7 +143,7 @@ class Tracker(Guard):
             return visit.cookie_line if carries else None
         try:
             if visit.refused is not None:
-                return None
+                return self._parting_line(visit, answer)
             live = visit.live
             is_plain = live is not None and live.state is visit.home and not visit.parts
             if live is not None and is_plain:
@@ -145,7 +159,9 @@ class Tracker(Guard):
         if visit.responded:
             return
         try:
-            if visit.refused is None:
+            if visit.choice is Choice.OUT:
+                self.record_opt_out(visit)
+            elif visit.refused is None:
                 self._abandon(visit)
         finally:
             visit.responded = True
@@ -165,6 +181,25 @@ class Tracker(Guard):
     def new_visitor_id(self) -> str:
         return str(UUID(bytes=os.urandom(16), version=4))
 
+    def shown_user(self, user: User) -> User:
+        """The user as it is kept: with `hash_user_ids` by a keyed hash, whose key is not rotated."""
+        if self._user_hash_key is None:
+            return user
+        return User(privacy.pseudonym(user.id, self._user_hash_key), user.name, user.traits)
+
+    def forget(self, live: Live) -> None:
+        """The visitor opted out: drop what this process knows, but for what keeps it so."""
+        self.permission.note_left(self.codec.hash_user(live.state.visitor_id))
+        self.sessions.forget(live)
+
+    def record_opt_out(self, visit: Visit) -> None:
+        """Tell the opt-out, at once: the recorder enforces it wherever the next request goes."""
+        parts, visit.parts = visit.parts, []
+        for part in parts:
+            entries = part.entries if part.seal is None else [*part.entries, part.seal]
+            record = about(part.state, visit.at, OPTS_OUT, tuple(entries))
+            self._sink.append(record, kind=OPT_OUT, is_essential=True)
+
     def record_late(self, visit: Visit) -> None:
         """A helper was called after the response had started: a record of its own, at once."""
         self._commit(visit)
@@ -179,6 +214,10 @@ class Tracker(Guard):
             return
         if now - state.visitor_since >= self._visitor_ms:
             return
+        if self.permission.has_left(lambda: self.codec.hash_user(state.visitor_id)):
+            visit.arrived, visit.refused = read, "opted_out"
+            self.count("opted_out")
+            return
         live = self.sessions.meet(state, read.key_number)
         visit.arrived, visit.live, visit.seen_key = read, live, live.state.key
         visit.at = at = max(now, live.last_seen_at)
@@ -192,6 +231,8 @@ class Tracker(Guard):
 
     def _finish(self, visit: Visit, answer: AnswerFacts, *, has_met: bool) -> str | None:
         visit.follow()
+        if visit.refused is not None:
+            return self._parting_line(visit, answer)
         is_behind = visit.is_left_behind()
         if not is_behind:
             if visit.state is None and not visit.parts:  # with parts, the app itself ended it in this request
@@ -201,13 +242,26 @@ class Tracker(Guard):
             if visit.draft is not None and not self._may_carry(visit, answer):
                 self._drop_undeliverable(visit)
             if visit.state is None and not visit.parts:
-                return None
+                return self._parting_line(visit, answer)
         if self._page_views and admission.is_page_view(visit.facts, answer):
             self._note_page_view(visit, answer)
         self._commit(visit)
         visit.cookie_line = self._cookie_line(visit, answer)
         self._record(visit, is_request=True)
         return visit.cookie_line
+
+    def _parting_line(self, visit: Visit, answer: AnswerFacts) -> str | None:
+        """The cookie of an answer without a session: the opt-out, or nothing in place of what consent no longer covers."""
+        if visit.choice is Choice.OUT:
+            self.record_opt_out(visit)
+        is_out = visit.refused == "opted_out" and (visit.choice is Choice.OUT or visit.arrived is not None)
+        is_to_go = visit.choice is Choice.IN or (visit.refused == "no_consent" and visit.arrived is not None)
+        if not (is_out or is_to_go) or not self._may_carry(visit, answer):
+            return None
+        is_https = visit.facts.is_https
+        if is_out:
+            return self._cookies.opt_out_line(self.codec.dumps(OPTED_OUT), is_https=is_https)
+        return self._cookies.removal(is_https=is_https)
 
     def _continue(self, visit: Visit, live: Live, answer: AnswerFacts) -> str | None:
         """The everyday request: a running session goes on, and no helper was called. The same steps, without the detours."""
@@ -220,11 +274,14 @@ class Tracker(Guard):
         live.last_seen_at = max(live.last_seen_at, at)
         if arrived is None or state is not arrived.state or at - state.last_seen_at >= self._refresh:
             visit.cookie_line = self._cookie_line(visit, answer)
-        self._sink.append(about(live.state, at, ACTIVITY | REQUEST, entries), kind=kind, is_essential=False)
+        flags = ACTIVITY | REQUEST | NO_FORWARD if visit.no_forward else ACTIVITY | REQUEST
+        self._sink.append(about(live.state, at, flags, entries), kind=kind, is_essential=False)
         return visit.cookie_line
 
     def _abandon(self, visit: Visit) -> None:
         visit.follow()
+        if visit.refused is not None:
+            return
         if visit.draft is not None:
             self._drop_undeliverable(visit)
         if not visit.is_left_behind() and visit.state is None and not visit.parts:
@@ -240,23 +297,23 @@ class Tracker(Guard):
         return visit.can_carry
 
     def _meet_principal(self, visit: Visit, answer: AnswerFacts) -> None:
-        if self._principal is None and says_nothing(visit.facts.principal_sources()):
-            return
-        state = visit.state
-        if state is None or visit.is_named:
+        if visit.is_named or visit.is_anonymous:
             return
         try:
-            found = resolve(visit.facts, self._principal)
+            own = self._principal
+            found = visit.facts.principal() if own is None else understood(own(visit.facts.framework_request()))
         except Exception as error:  # noqa: BLE001 - the app's own callable, or a user object of the app
             kind = type(error).__name__
             self.count("principal_error")
             self.warn_once(f"principal {kind}", f"the principal could not be read: {kind}")
             return
-        if isinstance(found, Unknown):
+        state = visit.state
+        if isinstance(found, Unknown) or state is None:
             return
         if found is None:
             meet_nobody(visit, state)
         else:
+            found = self.shown_user(found)
             live = visit.live
             if live is not None and live.principal_id == found.id and visit.draft is None:
                 return  # a returning visitor: spared the hash
@@ -284,16 +341,7 @@ class Tracker(Guard):
             visit.changed = bool(parts)
 
     def _page_view(self, visit: Visit, answer: AnswerFacts) -> dict[str, Scalar]:
-        told: dict[str, Scalar] = {
-            "url.path": visit.shown_path,
-            "http.request.method": visit.facts.method,
-            "http.response.status_code": answer.status,
-            "page_view.duration_ms": round((self._clock.monotonic() - visit.mono) * 1000, 1),
-        }
-        route = visit.facts.route()
-        if route is not None:
-            told["http.route"] = route
-        return told
+        return self._pages.view(visit.facts, answer, visit.shown_path, self._clock.monotonic() - visit.mono)
 
     def _note_page_view(self, visit: Visit, answer: AnswerFacts) -> None:
         visit.page_view = told = self._page_view(visit, answer)
@@ -352,13 +400,15 @@ class Tracker(Guard):
         credited = self._credited(visit, is_request=is_request)
         parts, visit.parts = visit.parts, []
         for part in parts:
-            flags = STARTS if part.is_start else 0
+            flags = (STARTS if part.is_start else 0) | (NO_FORWARD if visit.no_forward else 0)
             if part is credited:
                 flags |= ACTIVITY | REQUEST if is_request else ACTIVITY
             entries = part.entries if part.seal is None else [*part.entries, part.seal]
-            if not flags and not entries:
+            if not flags & ~NO_FORWARD and not entries:
                 continue
-            origin = self._origin(visit.facts, visit.shown_path) if part.is_start else None
+            origin = None
+            if part.is_start:
+                origin = self._pages.origin(visit.facts, visit.shown_path, is_anonymous=visit.is_anonymous)
             is_essential = part.is_start or part.seal is not None or any(entry.tag for entry in entries)
             kind = entries[-1].name if entries else "activity"
             self._sink.append(
@@ -371,15 +421,3 @@ class Tracker(Guard):
         if is_request and visit.home is not None and not visit.begun_key:
             return visit.part(visit.home)
         return visit.parts[-1] if visit.parts else visit.part()
-
-    def _origin(self, facts: RequestFacts, shown_path: str) -> Origin:
-        address: Any = facts.client_address()
-        return Origin(
-            entry_path=shown_path,
-            referrer=privacy.referrer(facts.header("referer")),
-            user_agent=privacy.user_agent(facts.header("user-agent")),
-            client_address=privacy.masked_address(address) if self._mask_addresses else address,
-            service_name=self._service.service_name,
-            service_version=self._service.service_version,
-            environment=self._service.environment,
-        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from enum import Enum, auto
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -18,10 +19,12 @@ from .cookie import CookieCodec, Verified
 from .core import session
 from .core.events import SESSION_END, Scalar
 from .core.ids import uuid7
+from .core.properties import Declared
 from .core.records import Entry, Seal
 from .core.session import EndReason, Rules, SessionState
 from .facts import RequestFacts
 from .live import Live, LiveSessions
+from .principal import User
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +35,13 @@ VISIT_KEY = "sojourn.visit"
 active_visit: ContextVar[Visit | None] = ContextVar("sojourn_visit", default=None)
 
 
+class Choice(Enum):
+    """What the visitor chose in this very request."""
+
+    OUT = auto()
+    IN = auto()
+
+
 class Host(Protocol):
     """What a visit needs of the tracker that made it."""
 
@@ -39,6 +49,8 @@ class Host(Protocol):
     codec: CookieCodec
     sessions: LiveSessions
     starts_on_any_request: bool
+    refuses_programs: bool
+    declared: Declared
 
     @property
     def moves(self) -> AbstractContextManager[Any]:
@@ -51,9 +63,15 @@ class Host(Protocol):
 
     def new_visitor_id(self) -> str: ...
 
+    def shown_user(self, user: User) -> User: ...
+
     def count(self, reason: str) -> None: ...
 
     def record_late(self, visit: Visit) -> None: ...
+
+    def record_opt_out(self, visit: Visit) -> None: ...
+
+    def forget(self, live: Live) -> None: ...
 
     def warn_once(self, cause: str, text: str) -> None: ...
 
@@ -108,6 +126,13 @@ class Visit:
     can_carry: bool | None = None
     """Whether the answer may carry a cookie, once somebody asked."""
     cookie_line: str | None = None
+    choice: Choice | None = None
+    no_forward = False
+    """For the own store only: the browser asked for it."""
+    is_anonymous = False
+    """No user may be named: the browser asked for it."""
+    error_id = 0
+    """The exception that was told last, so that one which passes several places is told once."""
     chunks = 0
     """Pieces of the body sent so far, as far as they were counted: more than one makes a stream."""
 
@@ -132,6 +157,11 @@ class Visit:
 
     def follow(self) -> None:
         """See whether another request of this browser has moved on while this one ran."""
+        if self.live is not None and self.live.is_gone:
+            self.refused = "opted_out"
+            self.live = self.home = self.draft = self.succession = None
+            self.parts.clear()
+            return
         if self.live is not None and self.draft is None and self.live.state.key != self.seen_key:
             self.seen_key = self.live.state.key
             self.at = max(self.at, self.live.started_at)
@@ -170,10 +200,16 @@ class Visit:
             return self._refuse("automatic_off")
         if (reason := self.pending()) is not None:
             return self.succeed(reason)
-        refusal = admission.refusal_to_start(
-            self.facts, any_request=self.host.starts_on_any_request, by_helper=by_helper
-        )
+        refusal = self._refusal(by_helper=by_helper)
         return self._refuse(refusal) if refusal else self.begin()
+
+    def present(self) -> SessionState | None:
+        """The session that is there, or that this request begins anyway; none is begun for the call's sake."""
+        if self.refused is not None:
+            return self._refuse_helper()
+        if self.responded:
+            return self._enter_late()
+        return self.look() or self._refuse("no_session")
 
     def pending(self) -> EndReason | None:
         """Why the session that this request knows is to be succeeded."""
@@ -286,7 +322,7 @@ class Visit:
             return self._enter_late() is not None
         self.follow()
         if self.live is None and self.draft is None:
-            refusal = admission.refusal_to_start(self.facts, any_request=True, by_helper=True)
+            refusal = self._refusal(by_helper=True)
             if refusal is not None:
                 return self._refuse(refusal) is not None
         return True
@@ -298,7 +334,7 @@ class Visit:
         if not self.responded:
             self.follow()
             will_start = self.host.rules.automatic and not self.parts and self.state is None
-            if will_start and (self.pending() is not None or self._would_start()):
+            if will_start and (self.pending() is not None or self._refusal(by_helper=False) is None):
                 return self.enter(by_helper=False)
         return self.state
 
@@ -315,7 +351,7 @@ class Visit:
 
     def _enter_late(self) -> SessionState | None:
         live = self.live
-        if live is None:
+        if live is None or live.is_gone:
             return self._refuse("no_session")
         self.at = max(self.host.now(), live.last_seen_at)
         if live.state.is_ended:
@@ -325,9 +361,13 @@ class Visit:
         self.succession = None
         return live.state
 
-    def _would_start(self) -> bool:
-        any_request = self.host.starts_on_any_request
-        return admission.refusal_to_start(self.facts, any_request=any_request, by_helper=False) is None
+    def _refusal(self, *, by_helper: bool) -> str | None:
+        return admission.refusal_to_start(
+            self.facts,
+            any_request=self.host.starts_on_any_request,
+            by_helper=by_helper,
+            refuses_programs=self.host.refuses_programs,
+        )
 
     def _refuse(self, reason: str) -> SessionState | None:
         self.host.count(reason)

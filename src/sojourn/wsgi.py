@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import Token
 from functools import cache
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
+from .capturing import capture
 from .engine import Engine
 from .forwarded import Proxies
+from .principal import UNKNOWN, Answer, of_environ
 from .settings import Settings
 from .visit import VISIT_KEY, Visit, active_visit
 
@@ -18,15 +20,29 @@ Headers = list[tuple[str, str]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
-RequestFactory = Callable[[Environ], Any]
-RouteReader = Callable[[Environ], str | None]
+
+
+class Framework(Protocol):
+    """What only a framework knows of a request; asked inside its context where it has one."""
+
+    def request(self, environ: Environ) -> Any:
+        """What the app's own callables get."""
+        ...
+
+    def route(self, environ: Environ) -> str | None:
+        """The template of the matched route."""
+        ...
+
+    def principal(self, environ: Environ) -> Answer:
+        """Whom it authenticated, without waking anything."""
+        ...
 
 
 class SojournMiddleware:
     """Sojourn in front of any WSGI app.
 
-    `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another door. `request` makes
-    what the app's own callables get from an environ (default: the environ itself), `route` reads the matched template.
+    `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another door. `framework` knows more
+    of a request than its environ says (without one, the app's own callables get the environ).
     """
 
     def __init__(
@@ -35,13 +51,11 @@ class SojournMiddleware:
         settings: Settings | None = None,
         *,
         engine: Engine | None = None,
-        request: RequestFactory | None = None,
-        route: RouteReader | None = None,
+        framework: Framework | None = None,
     ) -> None:
         self.app = app
         self.engine = engine if engine is not None else Engine(settings or Settings.from_env())
-        self._request = request
-        self._route = route
+        self._framework = framework
         self._proxies = Proxies(self.engine.settings.trusted_proxies)
         self._adds_private = self.engine.settings.cache_private
 
@@ -53,7 +67,7 @@ class SojournMiddleware:
             return self.app(environ, start_response)
         tracker = self.engine.tracker
         try:
-            visit = tracker.begin(WsgiFacts(environ, self._proxies, self._request, self._route))
+            visit = tracker.begin(WsgiFacts(environ, self._proxies, self._framework))
         except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
             visit = tracker.failed(error, "begin")
         environ[VISIT_KEY] = visit
@@ -68,7 +82,8 @@ class SojournMiddleware:
         token = active_visit.set(visit)
         try:
             body = self.app(environ, tracked_start)
-        except BaseException:
+        except BaseException as error:
+            tracker.guarded(None, capture, visit, error, is_handled=False)
             tracker.guarded(None, tracker.abandon, visit)
             raise
         finally:
@@ -112,8 +127,9 @@ class TrackedBody:
             chunk = next(self._steps)
         except StopIteration:
             raise
-        except BaseException:
+        except BaseException as error:
             tracker = self._engine.tracker
+            tracker.guarded(None, capture, self._visit, error, is_handled=False)
             tracker.guarded(None, tracker.abandon, self._visit)
             raise
         finally:
@@ -143,19 +159,12 @@ class TrackedBody:
 class WsgiFacts:
     """The facts of a request, from its environ (see `facts.RequestFacts`)."""
 
-    __slots__ = ("_environ", "_proxies", "_request", "_route", "cookie", "is_https", "method", "path")
+    __slots__ = ("_environ", "_framework", "_proxies", "cookie", "is_https", "method", "path")
 
-    def __init__(
-        self,
-        environ: Environ,
-        proxies: Proxies,
-        request: RequestFactory | None = None,
-        route: RouteReader | None = None,
-    ) -> None:
+    def __init__(self, environ: Environ, proxies: Proxies, framework: Framework | None = None) -> None:
         self._environ = environ
         self._proxies = proxies
-        self._request = request
-        self._route = route
+        self._framework = framework
         self.method: str = environ.get("REQUEST_METHOD", "GET")
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") or "/"
         self.path = path if path.isascii() else _text(path)
@@ -171,6 +180,11 @@ class WsgiFacts:
             )
         self.is_https = scheme == "https"
 
+    @property
+    def query(self) -> str:
+        raw: str = self._environ.get("QUERY_STRING", "")
+        return raw
+
     def header(self, name: str) -> str:
         value: str = self._environ.get(_key(name), "")
         return value
@@ -181,13 +195,14 @@ class WsgiFacts:
         )
 
     def route(self) -> str | None:
-        return None if self._route is None else self._route(self._environ)
+        return None if self._framework is None else self._framework.route(self._environ)
 
     def framework_request(self) -> Any:
-        return self._environ if self._request is None else self._request(self._environ)
+        return self._environ if self._framework is None else self._framework.request(self._environ)
 
-    def principal_sources(self) -> dict[str, Any]:
-        return self._environ
+    def principal(self) -> Answer:
+        found = UNKNOWN if self._framework is None else self._framework.principal(self._environ)
+        return of_environ(self._environ) if found is UNKNOWN else found
 
 
 class WsgiAnswer:

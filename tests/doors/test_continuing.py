@@ -254,9 +254,10 @@ def test_a_successor_in_the_same_request_is_not_left_when_its_cookie_cannot_be_s
     ],
 )
 def test_a_successors_record_tells_when_the_old_session_was_last_seen(
-    site: Site, browser: Browser, calls: tuple[Callable[[], object], ...], pause: int, reason: str, seen_at: int
+    site: Site, calls: tuple[Callable[[], object], ...], pause: int, reason: str, seen_at: int
 ) -> None:
     """Whoever folds it first must be able to seal the old session alone."""
+    browser = Browser(site)
     began = site.clock.now_ms
     site.views["/"] = view_of(*calls)
     site.views["/same"] = view_of(lambda: identify("ada")) if reason == "user_changed" else view_of()
@@ -265,7 +266,12 @@ def test_a_successors_record_tells_when_the_old_session_was_last_seen(
     browser.fetch("/same")
     site.clock.advance(pause)
     records: list[Record] = []
-    site.engine.append = lambda record, **_: bool(records.append(record)) or True  # type: ignore[method-assign]
+
+    def append(record: Record, *, kind: str, is_essential: bool) -> bool:
+        records.append(record)
+        return True
+
+    site.engine.append = append  # type: ignore[method-assign]
     browser.navigate()
     if reason == "ended":
         browser.navigate("/same")

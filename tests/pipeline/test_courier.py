@@ -85,9 +85,7 @@ def test_a_backend_that_fails_gets_the_same_events_later_and_not_sooner(bench: B
             id="one refused for good, one taken",
         ),
         pytest.param(
-            lambda batch: Receipt(
-                delivered=3, rejected=(Rejection(event_id=batch[2].id, reason="bad", status=400),)
-            ),
+            lambda batch: Receipt(delivered=3, rejected=(Rejection(event_id=batch[2].id, reason="bad", status=400),)),
             3,
             1,
             0,

@@ -33,6 +33,10 @@ class Bounded(Generic[K, V]):
         else:
             young[key] = value
 
+    def discard(self, key: K) -> None:
+        self._young.pop(key, None)
+        self._old.pop(key, None)
+
     def clear(self) -> None:
         self._young, self._old = {}, {}
 

@@ -16,6 +16,8 @@ MAX_NAME_LENGTH: Final = 100
 MAX_DECLARED: Final = 50
 MAX_PROPERTIES: Final = 50
 MAX_TEXT_LENGTH: Final = 5_000
+MAX_TOTAL_BYTES: Final = 24 * 1024
+"""Of one call's texts, in UTF-8: an event of 32 KiB at most has more in it than these."""
 CUT_MARK: Final = "\u2026"
 
 PropertyType = type[str] | type[int] | type[float] | type[bool]
@@ -69,15 +71,26 @@ def full_name(name: str, prefix: str) -> str:
     return full
 
 
-def cleaned(given: Mapping[str, object], prefix: str) -> tuple[dict[str, Scalar], list[str]]:
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The properties that an app declared, by full name; `None`: it declared none, and any valid one is kept."""
+
+    session: Mapping[str, Property] | None = None
+    event: Mapping[str, Property] | None = None
+
+
+def cleaned(
+    given: Mapping[str, object], prefix: str, declared: Mapping[str, Property] | None = None
+) -> tuple[dict[str, Scalar], list[str]]:
     """The properties under their full names, and a word for each problem with the data.
 
-    Problems are `not_finite`, `too_large` and `too_many` (dropped), `cut` and `control_characters` (kept, mended).
-    Raises `ValueError` for a malformed name and `TypeError` for a value that is no string, number or bool: those are
-    the programmer's.
+    Problems are `not_finite`, `too_large`, `too_many`, `undeclared` and `wrong_type` (dropped), `cut` and
+    `control_characters` (kept, mended). Raises `ValueError` for a malformed name and `TypeError` for a value that is no
+    string, number or bool: those are the programmer's.
     """
     kept: dict[str, Scalar] = {}
     problems: list[str] = []
+    size = 0
     for name, value in given.items():
         if not isinstance(name, str):
             msg = f"a property name is text, not {type(name).__name__}"
@@ -86,15 +99,49 @@ def cleaned(given: Mapping[str, object], prefix: str) -> tuple[dict[str, Scalar]
         if not isinstance(value, str | int | float):
             msg = f"the property {full!r} must be a string, a number or a bool, not {type(value).__name__}"
             raise TypeError(msg)
-        if len(kept) >= MAX_PROPERTIES and full not in kept:
+        fit: str | float | None = value
+        if declared is not None:
+            known = _declared_name(full, declared)
+            if known is None:
+                problems.append("undeclared")
+                continue
+            full, fit = known, _as_declared(value, declared[known])
+        if fit is None:
+            problems.append("wrong_type")
+        elif len(kept) >= MAX_PROPERTIES and full not in kept:
             problems.append("too_many")
-        elif isinstance(value, str):
-            kept[full] = _text(value, problems)
-        elif (problem := _unfit(value)) is not None:
+        elif isinstance(fit, str):
+            text = _text(fit, problems)
+            size += len(text.encode())
+            if size > MAX_TOTAL_BYTES:
+                problems.append("too_large")
+            else:
+                kept[full] = text
+        elif (problem := _unfit(fit)) is not None:
             problems.append(problem)
         else:
-            kept[full] = _plain(value)
+            kept[full] = _plain(fit)
     return kept, problems
+
+
+def _declared_name(full: str, declared: Mapping[str, Property]) -> str | None:
+    if full in declared:
+        return full
+    low = full.lower()
+    return next((name for name, own in declared.items() if own.case_insensitive and name.lower() == low), None)
+
+
+def _as_declared(value: str | float, own: Property) -> str | float | None:
+    """The value as its declared type; `None` where it is of another. An int is a float, and nothing else is anything else."""
+    if own.type is str:
+        return value if isinstance(value, str) else None
+    if own.type is bool:
+        return value if isinstance(value, bool) else None
+    if isinstance(value, bool | str):
+        return None
+    if own.type is int:
+        return int(value) if isinstance(value, int) or value.is_integer() else None
+    return float(value) if abs(value) < 2**1023 else None
 
 
 def _text(value: str, problems: list[str]) -> str:

@@ -70,6 +70,8 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
     service_name: str | None = None
     service_version: str | None = None
     environment: str | None = None
+    query: str | None = None
+    """The query parameters that the settings allow."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):

@@ -43,6 +43,8 @@ class Rules:
     max_clock_lead: int = 24 * 3_600_000
     automatic: bool = True
     split_on_user_change: bool = True
+    keep_first: frozenset[str] = frozenset()
+    """Session properties, by full name, whose first value holds."""
 
     @property
     def refresh(self) -> int:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Final, Protocol
 
+import msgspec
+
 from sojourn.backends.protocol import Backend, Receipt
-from sojourn.core.events import Event
+from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event
 from sojourn.stores.protocol import Claim, EventLog, Lease, LeaseLost, Leases, Settled
 
 from . import retry
@@ -51,6 +53,7 @@ class Courier:
         now: Callable[[], int],
         dead_holders: Callable[[str], frozenset[str]],
         chance: Callable[[], float] = random.random,
+        hidden: frozenset[str] = frozenset(),
     ) -> None:
         self.backend = backend
         self._store = store
@@ -58,6 +61,7 @@ class Courier:
         self._now = now
         self._dead_holders = dead_holders
         self._chance = chance
+        self._hidden = hidden
         self._lease: Lease | None = None
         self._lock = RLock()
 
@@ -109,7 +113,7 @@ class Courier:
         wanted = [event for event in claim.events if self._wants(event, claim)]
         problem: str | None = None
         try:
-            receipt = self.backend.send(wanted) if wanted else Receipt(delivered=0)
+            receipt = self.backend.send([self._shown(event) for event in wanted]) if wanted else Receipt(delivered=0)
         except Exception as error:  # noqa: BLE001 - the worker's guard: a backend's fault is a retry
             problem = f"{type(error).__name__} in send()"
             log.warning("backend %s failed and will be tried again: %s", self.backend.name, type(error).__name__)
@@ -138,6 +142,11 @@ class Courier:
             problem = receipt.pause or problem or "not all was taken"
         return Settled(
             upto=max(upto, 0),
+            withheld=[
+                event.session_key
+                for event in claim.events
+                if event.name == SESSION_START and event.id in claim.barred and event.seq <= upto
+            ],
             delivered=done - len(dead),
             skipped=skipped,
             dead=dead,
@@ -147,7 +156,23 @@ class Courier:
             problem=problem,
         )
 
+    def _shown(self, event: Event) -> Event:
+        """The event without what this backend is not to see."""
+        if self._hidden.isdisjoint(event.attributes):
+            return event
+        shown = {name: value for name, value in event.attributes.items() if name not in self._hidden}
+        return msgspec.structs.replace(event, attributes=shown)
+
     def _wants(self, event: Event, claim: Claim) -> bool:
         if self.backend.third_party and event.id in claim.no_forward:
             return False
+        if event.id in claim.barred and not self._may_part(event, claim):
+            return False
         return self.backend.accepts(event)
+
+    def _may_part(self, event: Event, claim: Claim) -> bool:
+        """Of somebody who left: that they did, and the end of a session whose start this backend was given."""
+        if event.name == OPT_OUT:
+            return True
+        start = claim.started.get(event.session_key)
+        return event.name == SESSION_END and start is not None and self.backend.accepts(start)

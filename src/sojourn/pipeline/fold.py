@@ -19,6 +19,7 @@ from sojourn.core.session import EndReason, Rules, over
 from sojourn.stores.rows import SessionRow
 
 from . import joins, stamp
+from .departures import Departures, Left
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Folded:
     events: list[Event] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    opted_out: dict[str, int] = field(default_factory=dict)
+    """Visitors who opted out, and when."""
     after: dict[str, list[SessionRow]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,14 +89,21 @@ def fold(
     *,
     defaults: Origin,
     unread: frozenset[str] | set[str] = frozenset(),
+    departures: Departures | None = None,
 ) -> Folded:
     """Fold a batch. `rows` holds what `own_keys` and `also_needed` named, and is changed in place.
 
     `unread` are ids of `session.end` events that no backend has begun to read: only these may be withdrawn.
+    `departures` are the people who left; it learns of those who do so here.
     """
-    folding = _Folding(Folded(rows), rules, defaults, unread)
+    left = Departures() if departures is None else departures
+    folding = _Folding(Folded(rows, opted_out=left.opted_out), rules, defaults, unread)
     for numbered in records:
-        folding.take(numbered)
+        judged = left.judge(numbered.record)
+        if judged is Left.OPTED_OUT or judged is Left.ERASED:
+            folding.pass_over(numbered.record, judged)
+        else:
+            folding.take(numbered if judged is numbered.record else Numbered(numbered.rid, judged))
     return folding.out
 
 
@@ -152,6 +162,21 @@ class _Folding:
             self._entry(row, entry, rid, index)
         self.out.changed.add(row.key)
 
+    def pass_over(self, record: Record, left: Left) -> None:
+        """A record of somebody who left. After an opt-out it may still end a session whose start is in the log."""
+        out = self.out
+        out.counts[left.value] += 1
+        if left is Left.ERASED:
+            return
+        row = out.rows.get(record.key)
+        if row is not None:
+            for entry in record.entries:
+                if entry.seal is not None:
+                    self._seal(row, entry.at, entry.seal.reason, entry.seal.last_seen_at)
+        previous = out.rows.get(record.previous_key) if record.previous_key else None
+        if previous is not None:
+            self._seal(previous, record.started_at, record.previous_reason, record.previous_seen_at)
+
     def _open(self, record: Record, rid: str) -> SessionRow:
         out = self.out
         row = joins.opened(record, self._defaults)
@@ -160,7 +185,8 @@ class _Folding:
         if record.origin is not None:
             joins.join_origin(row, record.origin, record.at, rid)
         self._seal_previous(row)
-        out.events.append(stamp.start(row, is_inferred=record.origin is None))
+        query = None if record.origin is None else record.origin.query
+        out.events.append(stamp.start(row, is_inferred=record.origin is None, query=query))
         out.counts["sessions.started"] += 1
         successors = out.after.get(row.key)
         if successors:  # they overtook us: another host's records came first
@@ -237,6 +263,11 @@ class _Folding:
             row.page_views += 1
             status = (entry.attributes or {}).get("http.response.status_code", 0)
             row.errors += isinstance(status, int) and status >= 500
+        elif entry.name == events.SESSION_PROPERTIES and entry.attributes:
+            keep_first = self._rules.keep_first
+            lost = joins.join_properties(row, entry.attributes, entry.at, f"{rid}.{index:05d}", keep_first)
+            if lost:
+                out.counts["session_properties.too_many"] += lost
         out.events.append(stamp.told(row, entry.name, entry.at, entry.attributes, event_id(rid, str(index))))
 
     def _tag(self, row: SessionRow, tag: Tag, at: int, rid: str) -> None:

@@ -14,9 +14,13 @@ one session does not.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from sojourn.core.events import Scalar
+from sojourn.core.properties import MAX_PROPERTIES
 from sojourn.core.records import MANUAL, NO_FORWARD, Origin, Record, Tag
 from sojourn.core.session import RETAGGING, EndReason
-from sojourn.stores.rows import SessionRow
+from sojourn.stores.rows import PropertyValue, SessionRow
 
 _KEPT_ACTIVITY = 8
 """How many of the latest moments of activity a row keeps, for a seal that is found later to choose from."""
@@ -132,6 +136,20 @@ def join_tag(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) ->
     elif not is_other:
         _join_profile(row, tag, is_latest=is_latest)
     return not (is_other and is_split and was_explicit == tag.is_explicit)
+
+
+def join_properties(row: SessionRow, given: Mapping[str, Scalar], at: int, rid: str, keep_first: frozenset[str]) -> int:
+    """Session properties set at this time: per name the last holds, or the first. How many found no room in the session."""
+    kept = dict(row.properties or {})
+    without_room = 0
+    for name, value in given.items():
+        known = kept.get(name)
+        if known is None and len(kept) >= MAX_PROPERTIES:
+            without_room += 1
+        elif known is None or ((at, rid) < (known.at, known.rid)) is (name in keep_first):
+            kept[name] = PropertyValue(value, at, rid)
+    row.properties = kept
+    return without_room
 
 
 def inherit(row: SessionRow, previous: SessionRow) -> bool:

@@ -18,11 +18,12 @@ import msgspec
 from sojourn.core.records import Origin, Record
 from sojourn.core.session import Rules
 from sojourn.stores.protocol import Batch, Mark, PositionMoved, RecordStore
-
 from sojourn.stores.rows import SessionRow
 
+from .departures import Departures, people
 from .fold import Folded, Numbered, also_needed, fold, own_keys, sweep
 from .journal import Frame, JournalReader
+from .scrubbing import Scrub, Scrubber
 
 log = logging.getLogger("sojourn")
 
@@ -48,6 +49,7 @@ class Recorder:
         sweep_interval: int,
         sweep_grace: int,
         max_age: int,
+        scrub: Scrub | None = None,
     ) -> None:
         self._store = store
         self._reader = reader
@@ -56,6 +58,7 @@ class Recorder:
         self._sweep_interval = sweep_interval
         self._sweep_grace = sweep_grace
         self._max_age = max_age
+        self._scrubber = None if scrub is None else Scrubber(scrub)
         self._marks: dict[str, Mark] | None = None
         self._marked_at = 0
         self._undiscarded = 0
@@ -102,7 +105,7 @@ class Recorder:
                     )
                     out = sweep(found.rows.values(), self._rules, as_of=as_of)
                     if out.changed:
-                        transaction.save(_batch(out))
+                        transaction.save(self._batch(out))
                 ended += len(out.changed)
                 if len(out.changed) < BATCH:
                     return ended
@@ -128,23 +131,24 @@ class Recorder:
         counts: Counter[str] = Counter()
         records: list[Numbered] = []
         for start in range(0, len(frames), _SLICE):
-            self._decode(frames[start : start + _SLICE], records, totals, positions, counts, now)
+            self._decode(frames[start : start + _SLICE], records, totals, positions, counts, now=now)
             self._breathe()
+        spoken_of = people(numbered.record for numbered in records)
         with self._store.recording() as transaction:
             out = Folded({})
             if records:
-                loaded = transaction.load(own_keys(records))
+                loaded = transaction.load(own_keys(records), people=spoken_of)
                 needed = also_needed(records, loaded.rows)
                 rows, unread = loaded.rows, loaded.unread
                 if needed.keys or needed.successors_of:
                     more = transaction.load(needed.keys, successors_of=needed.successors_of)
                     rows = {**more.rows, **rows}
                     unread |= more.unread
-                out = self._folded(records, rows, unread)
+                out = self._folded(records, rows, unread, Departures(loaded.tombstones))
             out.counts.update(counts)
             out.counts["records.recorded"] += len(frames)
-            changed = self._moved(marks, positions, totals, out.counts, until, now)
-            transaction.save(_batch(out, changed))
+            changed = self._moved(marks, positions, totals, out.counts, until=until, now=now)
+            transaction.save(self._batch(out, changed))
         for mark, _ in changed:
             marks[mark.journal] = mark
         self._marked_at = now
@@ -156,6 +160,7 @@ class Recorder:
         totals: dict[str, dict[str, int]],
         positions: dict[str, int],
         counts: Counter[str],
+        *,
         now: int,
     ) -> None:
         for frame in frames:
@@ -178,10 +183,23 @@ class Recorder:
                 record = msgspec.structs.replace(record, at=now, started_at=min(record.started_at, now))
             records.append(Numbered(f"{frame.journal}:{frame.end:016x}", record))
 
-    def _folded(self, records: Sequence[Numbered], rows: dict[str, SessionRow], unread: frozenset[str]) -> Folded:
+    def _folded(
+        self,
+        records: Sequence[Numbered],
+        rows: dict[str, SessionRow],
+        unread: frozenset[str],
+        departures: Departures,
+    ) -> Folded:
         whole: Folded | None = None
         for start in range(0, len(records), _SLICE):
-            part = fold(records[start : start + _SLICE], rows, self._rules, defaults=self._service, unread=unread)
+            part = fold(
+                records[start : start + _SLICE],
+                rows,
+                self._rules,
+                defaults=self._service,
+                unread=unread,
+                departures=departures,
+            )
             if whole is None:
                 whole = part
             else:
@@ -204,6 +222,7 @@ class Recorder:
         positions: Mapping[str, int],
         totals: Mapping[str, Mapping[str, int]],
         counts: Counter[str],
+        *,
         until: int,
         now: int,
     ) -> list[tuple[Mark, int]]:
@@ -225,6 +244,19 @@ class Recorder:
             moved.append((mark, old.position))
         return moved
 
+    def _batch(self, out: Folded, marks: Sequence[tuple[Mark, int]] = ()) -> Batch:
+        events = out.events
+        if self._scrubber is not None:
+            events = self._scrubber.scrubbed(events, out.counts)
+        return Batch(
+            rows=[out.rows[key] for key in out.changed],
+            events=events,
+            withdrawn=out.withdrawn,
+            counts=out.counts,
+            opted_out=out.opted_out,
+            marks=marks,
+        )
+
     def _discard(self) -> None:
         marks = self._known_marks()
         gone = self._reader.discard({journal: mark.position for journal, mark in marks.items()})
@@ -232,16 +264,6 @@ class Recorder:
             self._store.forget_journals(gone)
             for journal in gone:
                 marks.pop(journal, None)
-
-
-def _batch(out: Folded, marks: Sequence[tuple[Mark, int]] = ()) -> Batch:
-    return Batch(
-        rows=[out.rows[key] for key in out.changed],
-        events=out.events,
-        withdrawn=out.withdrawn,
-        counts=out.counts,
-        marks=marks,
-    )
 
 
 def _before(as_of: int, limit: int | None) -> int | None:

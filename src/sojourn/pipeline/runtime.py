@@ -60,6 +60,8 @@ class Plan:
     sweep_interval: int
     sweep_grace: int
     retention: int
+    hidden_from_others: frozenset[str] = frozenset()
+    """Attributes that no third party gets."""
 
 
 class Runtime:
@@ -91,7 +93,14 @@ class Runtime:
         self._lease_name = f"recorder:{place}"
         self.recorder = recorder(self._reader)
         self.couriers = [
-            Courier(backend, store, holder=self.journal.id, now=clock.now, dead_holders=self._dead_holders)
+            Courier(
+                backend,
+                store,
+                holder=self.journal.id,
+                now=clock.now,
+                dead_holders=self._dead_holders,
+                hidden=plan.hidden_from_others if backend.third_party else frozenset(),
+            )
             for backend in backends
         ]
         self._stop = Signal()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
+
+import msgspec
 
 from sojourn.core import events
 from sojourn.core.events import Event, Scalar
@@ -11,11 +14,36 @@ from sojourn.core.records import Tag
 from sojourn.core.session import LINKING
 from sojourn.stores.rows import SessionRow
 
+_FEW: Final = 12
+MAX_EVENT_BYTES: Final = 32 * 1024
+_ENVELOPE_BYTES: Final = 1024
+_MARK: Final = "event.cut"
+_NEEDED: Final = frozenset({"session.id", "visitor.id", "session.previous_id", "user.id", "session.end_reason"})
 
-def start(row: SessionRow, *, is_inferred: bool) -> Event:
+
+def fitted(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
+    """The attributes of an event of at most 32 KiB as JSON: its longest texts go first, and a mark says so."""
+    texts = [name for name, value in attributes.items() if isinstance(value, str)]
+    if (
+        sum(len(str(attributes[name])) for name in texts) < MAX_EVENT_BYTES // 8
+    ):  # whatever they are escaped to, it fits
+        return attributes
+    room = MAX_EVENT_BYTES - _ENVELOPE_BYTES
+    kept = dict(attributes)
+    for name in sorted(texts, key=lambda text: len(str(attributes[text])), reverse=True):
+        if len(msgspec.json.encode(kept)) <= room:
+            break
+        if name not in _NEEDED:
+            del kept[name]
+            kept[_MARK] = True
+    return kept
+
+
+def start(row: SessionRow, *, is_inferred: bool, query: str | None = None) -> Event:
     """`session.start`. Inferred: its first record never came, and what is known comes from a later one."""
     origin = (
         ("url.path", row.entry_path),
+        ("url.query", query),
         ("http.request.header.referer", row.referrer),
         ("user_agent.original", row.user_agent),
         ("client.address", row.client_address),
@@ -95,7 +123,11 @@ def _event(
         attributes["deployment.environment.name"] = row.environment
     if not row.is_open and name != events.SESSION_END:
         attributes["session.late"] = True
+    if row.properties:
+        attributes.update({key: known.value for key, known in row.properties.items()})
     attributes.update(own)
+    if row.properties or len(own) > _FEW:
+        attributes = fitted(attributes)
     return Event(
         id=own_id,
         name=name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 
 from . import sqlite_sql as sql
@@ -11,6 +12,7 @@ from . import wire
 from .protocol import Batch, Loaded, PositionMoved
 from .rows import SessionRow
 from .schema import LIVELY
+from .tombstones import VISITOR, Person, Tombstone
 
 _NEVER = -(2**63)
 """Before every time."""
@@ -19,16 +21,27 @@ _seldom_fields = attrgetter(*(n for n in SessionRow.__struct_fields__ if n not i
 _lively = attrgetter("key", *LIVELY)
 
 
+@dataclass(slots=True)
+class StoreKey:
+    """The store's own key, and whether a stone was ever seen: until then nobody's id is hashed to look for one."""
+
+    value: bytes
+    has_stones: bool = False
+
+
 class SQLiteRecording:
     """`Recording` over an open transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, store_key: StoreKey) -> None:
         self._connection = connection
+        self._store_key = store_key
         self._stored: dict[str, object] = {}
 
-    def load(self, keys: Collection[str], *, successors_of: Collection[str] = ()) -> Loaded:
+    def load(
+        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[Person] = ()
+    ) -> Loaded:
         wanted = {"keys": wire.encode(list(keys)), "after": wire.encode(list(successors_of))}
-        return self._loaded(sql.LOAD_WITH_SUCCESSORS if successors_of else sql.LOAD, wanted)
+        return self._loaded(sql.LOAD_WITH_SUCCESSORS if successors_of else sql.LOAD, wanted, people)
 
     def silent(
         self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
@@ -55,6 +68,13 @@ class SQLiteRecording:
             "events": wire.encode_events(batch.events),
             "counts": wire.encode(dict(batch.counts)),
             "marks": wire.encode_marks(batch.marks),
+            "stones": wire.encode(
+                [
+                    (wire.digest(self._store_key.value, Person(VISITOR, visitor)), at, 1)
+                    for visitor, at in batch.opted_out.items()
+                ]
+            ),
+            "opted_out": wire.encode(list(batch.opted_out)),
         }
         try:
             self._connection.execute(sql.SAVE, written)
@@ -72,11 +92,28 @@ class SQLiteRecording:
             (touched if self._stored.get(row.key) == _seldom(row) else others).append(row)
         return touched, others
 
-    def _loaded(self, statement: str, wanted: Mapping[str, object]) -> Loaded:
-        rows, unread = self._connection.execute(statement, wanted).fetchone()
+    def _loaded(self, statement: str, wanted: Mapping[str, object], people: Collection[Person] = ()) -> Loaded:
+        key = self._store_key
+        named = self._named(people) if key.has_stones else {}
+        parameters = {**wanted, "people": wire.encode(list(named))}
+        rows, unread, stones, has_stones = self._connection.execute(statement, parameters).fetchone()
+        if has_stones and not key.has_stones:  # the first ever: once, a statement more
+            key.has_stones = True
+            named = self._named(people)
+            (stones,) = self._connection.execute(sql.STONES, {"people": wire.encode(list(named))}).fetchone()
         found = {row.key: row for row in wire.decode_rows(rows)}
         self._stored.update((key, _seldom(row)) for key, row in found.items())
-        return Loaded(rows=found, unread=frozenset(wire.decode_names(unread)))
+        return Loaded(
+            rows=found,
+            unread=frozenset(wire.decode_names(unread)),
+            tombstones={
+                named[name]: Tombstone(at=at, is_for_good=is_for_good)
+                for name, at, is_for_good in wire.decode_stones(stones)
+            },
+        )
+
+    def _named(self, people: Collection[Person]) -> dict[str, Person]:
+        return {wire.digest(self._store_key.value, person): person for person in people}
 
 
 def _seldom(row: SessionRow) -> object:

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from sojourn.errors import StoreError
 
 from .sqlite_sql import CREATE, PREPARE
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 STORE_KEY_BYTES: Final = 32
 
 _APPLICATION_ID: Final = 0x536F6A6E  # "Sojn": tells our file from any other
@@ -159,8 +160,11 @@ def _migrate(connection: sqlite3.Connection, name: str) -> None:
                 "upgrade this installation: pip install --upgrade sojourn"
             )
             raise StoreError(msg)
-        for step in _STEPS[version:]:
-            step(connection)
+        if version == 0:
+            _create(connection)
+        else:
+            for statement in chain.from_iterable(_STEPS[version - 1 :]):
+                connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
@@ -186,8 +190,16 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO meta (name, value) VALUES ('store_key', ?)", (key,))
 
 
-# Step n leads from schema n to n + 1. A released step never changes.
-_STEPS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create,)
+# The nth step leads from schema n to n + 1, and to what `_create` makes there. A released step never changes.
+_STEPS: Final = (
+    (
+        "ALTER TABLE sessions ADD COLUMN is_barred BOOLEAN NOT NULL DEFAULT 0",
+        "ALTER TABLE backends ADD COLUMN first_seq INTEGER NOT NULL DEFAULT 0",
+        "CREATE TABLE tombstones (hash TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL, is_for_good BOOLEAN NOT NULL)",
+        "CREATE TABLE withheld (backend TEXT NOT NULL, session_key TEXT NOT NULL, PRIMARY KEY (backend, session_key))",
+        "CREATE INDEX ix_dead_letters_event ON dead_letters (event_id)",
+    ),
+)
 
 
 def _explained(path: Path, error: OSError | sqlite3.Error) -> StoreError:

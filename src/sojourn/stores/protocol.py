@@ -13,6 +13,7 @@ from typing import Protocol
 from sojourn.core.events import Event
 
 from .rows import SessionRow
+from .tombstones import Graves, Person, Tombstone
 
 
 class PositionMoved(Exception):
@@ -42,28 +43,42 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """Session rows by key, and the ids of those `session.end` events that no backend has begun to read."""
+    """Session rows by key, and the ids of those `session.end` events that no backend has begun to read.
+
+    `tombstones` are those of the people that were asked for.
+    """
 
     rows: dict[str, SessionRow]
     unread: frozenset[str]
+    tombstones: Mapping[Person, Tombstone] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one transaction writes: all of it, or nothing. `marks` go with the position each journal was read from."""
+    """What one transaction writes: all of it, or nothing. `marks` go with the position each journal was read from.
+
+    `opted_out` are visitors, and when: each gets a tombstone for good, and what the sessions of this visitor have in
+    the log, now or later, is barred (see `Claim`).
+    """
 
     rows: Sequence[SessionRow] = ()
     events: Sequence[Event] = ()
     withdrawn: Sequence[str] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    opted_out: Mapping[str, int] = field(default_factory=dict)
     marks: Sequence[tuple[Mark, int]] = ()
 
 
 class Recording(Protocol):
     """One writing transaction of the recorder or the sweeper. Each method is a constant number of statements."""
 
-    def load(self, keys: Collection[str], *, successors_of: Collection[str] = ()) -> Loaded:
-        """Rows with these keys, and all rows that come after `successors_of`, however many sessions later."""
+    def load(
+        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[Person] = ()
+    ) -> Loaded:
+        """Rows with these keys, and all rows that come after `successors_of`, however many sessions later.
+
+        With them, the tombstones of those of the `people` that left.
+        """
         ...
 
     def silent(
@@ -98,11 +113,18 @@ class Claim:
     events: tuple[Event, ...]
     no_forward: frozenset[str]
     """Ids of those that are for the own store only."""
+    barred: frozenset[str] = frozenset()
+    """Ids of those of people who left. Of these only `opt_out` may go, and the end of a session whose start went."""
+    started: Mapping[str, Event] = field(default_factory=dict)
+    """For barred ends: the starts that this backend was given, by session key. A withheld one is not among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What became of claimed events: the cursor moves to `upto` (a `seq`); each event before it was counted once."""
+    """What became of claimed events: the cursor moves to `upto` (a `seq`); each event before it was counted once.
+
+    What was erased since it was claimed has been counted as skipped; the store sees to it that it counts once.
+    """
 
     upto: int
     delivered: int = 0
@@ -110,6 +132,8 @@ class Settled:
     dropped: int = 0
     dead: Sequence[tuple[Event, str, int | None]] = ()
     """Events the backend will never take, why, and its status."""
+    withheld: Sequence[str] = ()
+    """Keys of sessions whose start was barred and so never went to this backend."""
     retried: int = 0
     retry_at: int | None = None
     failures: int = 0
@@ -197,7 +221,7 @@ class Leases(Protocol):
         ...
 
 
-class Store(RecordStore, EventLog, Leases, Protocol):
+class Store(RecordStore, EventLog, Leases, Graves, Protocol):
     """All of it, and its life. Opened by whoever uses it first; one object serves several threads."""
 
     def open(self) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from sojourn.core.events import Event
 
 from .rows import SessionRow
+from .tombstones import Person
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
@@ -28,8 +29,8 @@ class Queries(Protocol):
         """The latest sessions first, those that started at or before this time."""
         ...
 
-    def events_of(self, session_key: str, *, limit: int = ...) -> list[Event]:
-        """The events of a session, in the order of the log."""
+    def events_of(self, session_key: str, *, limit: int = ..., after: int = ...) -> list[Event]:
+        """The events of a session behind the `seq` `after`, in the order of the log."""
         ...
 
     def events_after(self, seq: int, *, limit: int) -> list[Event]:
@@ -38,4 +39,24 @@ class Queries(Protocol):
 
     def dead_letters(self, backend: str, *, limit: int) -> list[DeadLetter]:
         """What a backend refused for good, oldest first."""
+        ...
+
+
+class PersonQueries(Protocol):
+    """What an export reads. The last two look through all there is, a part at a time: ask again from the last number.
+
+    A person's events beyond their sessions: of a session that went to another user (`on_user_change="keep"`), or whose
+    row is gone.
+    """
+
+    def sessions_of(self, person: Person, *, after: str, limit: int) -> list[SessionRow]:
+        """The sessions of a visitor or a user, by key, behind this one."""
+        ...
+
+    def events_naming(self, person: Person, *, after: int, limit: int) -> tuple[list[Event], int | None]:
+        """Of the next `limit` events of the log those that name the person but lie in no session of theirs."""
+        ...
+
+    def letters_naming(self, person: Person, *, after: int, limit: int) -> tuple[list[DeadLetter], int | None]:
+        """Of the next `limit` dead letters those that name the person."""
         ...

@@ -115,6 +115,8 @@ BACKENDS: Final = Table(
     Column("retry_at", _INT),
     Column("failures", _INT, nullable=False),
     Column("problem", Text),
+    # The head when this backend was registered: what is not behind it was never for it.
+    Column("first_seq", _INT, nullable=False),
 )
 
 DEAD_LETTERS: Final = Table(
@@ -134,6 +136,23 @@ COUNTERS: Final = Table(
     METADATA,
     Column("name", Text, primary_key=True),
     Column("value", _INT, nullable=False),
+)
+
+TOMBSTONES: Final = Table(
+    "tombstones",
+    METADATA,
+    # Of the person, keyed by the store's own key: no id in clear.
+    Column("hash", Text, primary_key=True),
+    Column("at", _INT, nullable=False),
+    Column("is_for_good", Boolean(create_constraint=False), nullable=False),
+)
+
+# Sessions whose start was barred before this backend was given it: then it is not given the end either.
+WITHHELD: Final = Table(
+    "withheld",
+    METADATA,
+    Column("backend", Text, primary_key=True),
+    Column("session_key", Text, primary_key=True),
 )
 
 META: Final = Table(
@@ -161,3 +180,4 @@ Index("ix_sessions_visitor", SESSIONS.c.visitor_id)
 Index("ix_sessions_user", SESSIONS.c.user_id, sqlite_where=_has_user, postgresql_where=_has_user)
 Index("ix_sessions_started", SESSIONS.c.started_at)
 Index("ix_events_session", EVENTS.c.session_key)
+Index("ix_dead_letters_event", DEAD_LETTERS.c.event_id)

@@ -19,6 +19,7 @@ from sojourn.errors import StoreError
 
 from . import sqlite_sql as sql
 from . import wire
+from ._people import SQLitePeople
 from ._recording import SQLiteRecording
 from .connections import Connections
 from .opening import open_file, open_memory
@@ -32,15 +33,20 @@ IN_USE_FOR: Final = 7 * 24 * 3_600_000
 _QUERY_LIMIT: Final = 10_000
 
 
-class SQLiteStore:
-    """`Store` and `Queries`. `path=None`: in memory, shared by the threads of this process, gone with `close()`."""
+class SQLiteStore(SQLitePeople):
+    """`Store`, `Queries` and `PersonQueries`.
+
+    `path=None`: in memory, shared by the threads of this process, gone with `close()`.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._connections = Connections(
-            open_memory if path is None else partial(open_file, path),
-            name="memory:" if path is None else str(path),
-            is_shared=path is None,
+        super().__init__(
+            Connections(
+                open_memory if path is None else partial(open_file, path),
+                name="memory:" if path is None else str(path),
+                is_shared=path is None,
+            )
         )
 
     def __repr__(self) -> str:
@@ -54,6 +60,7 @@ class SQLiteStore:
 
     def close(self) -> None:
         self._connections.close()
+        self._forget_key()
 
     def checkpoint(self) -> bool:
         """Move the WAL into the database and cut it. False: somebody reads it still; nothing waits."""
@@ -72,15 +79,14 @@ class SQLiteStore:
     def store_key(self) -> bytes:
         """The store's own random key."""
         with self._connections.reading() as db:
-            key: bytes = db.execute("SELECT value FROM meta WHERE name = 'store_key'").fetchone()[0]
-        return key
+            return self._key(db).value
 
     # --- the recorder
 
     @contextmanager
     def recording(self) -> Iterator[Recording]:
         with self._connections.writing() as db:
-            yield SQLiteRecording(db)
+            yield SQLiteRecording(db, self._key(db))
 
     def marks(self) -> dict[str, Mark]:
         found = msgspec.json.decode(self._value(sql.MARKS), type=list[tuple[str, int, int, int, dict[str, int]]])
@@ -125,11 +131,16 @@ class SQLiteStore:
         with self._connections.writing() as db:
             if not db.execute(sql.RENEW, {**_held(lease), "until": until}).rowcount:
                 raise LeaseLost(lease.name)
-            text, last = db.execute(sql.CLAIM, {"name": name, "limit": limit}).fetchone()
+            text, last, barred, starts = db.execute(sql.CLAIM, {"name": name, "limit": limit}).fetchone()
             if not db.execute(sql.BEGIN_READING, {"name": name, "seq": last or 0, "now": now}).rowcount:
                 raise _unregistered(name)
         events, hidden = wire.decode_events(text)
-        return Claim(events=tuple(events), no_forward=frozenset(hidden))
+        return Claim(
+            events=tuple(events),
+            no_forward=frozenset(hidden),
+            barred=frozenset(wire.decode_names(barred)),
+            started=wire.decode_starts(starts),
+        )
 
     def settle(self, name: str, lease: Lease, settled: Settled, *, now: int) -> None:
         with self._connections.writing() as db:
@@ -142,6 +153,7 @@ class SQLiteStore:
                 "skipped": settled.skipped,
                 "dropped": settled.dropped,
                 "dead": len(settled.dead),
+                "total": settled.delivered + settled.skipped + settled.dropped + len(settled.dead),
                 "retried": settled.retried,
                 "retry_at": settled.retry_at,
                 "failures": settled.failures,
@@ -151,6 +163,8 @@ class SQLiteStore:
                 raise LeaseLost(lease.name)
             if settled.dead:
                 db.execute(sql.BURY, {"name": name, "now": now, "letters": wire.encode_dead(settled.dead)})
+            if settled.withheld:
+                db.execute(sql.WITHHOLD, {"name": name, "keys": wire.encode(list(settled.withheld))})
 
     # --- leases
 
@@ -193,8 +207,10 @@ class SQLiteStore:
             bounds["limit"] = rest - events
             letters = db.execute(sql.EXPIRE_LETTERS, bounds).rowcount
             db.execute(sql.EXPIRE_JOURNALS, {"older_than": older_than})
+            db.execute(sql.EXPIRE_STONES, {"older_than": older_than})
+            db.execute(sql.EXPIRE_WITHHELD)
             counts = {"sessions.expired": sessions, "events.expired": events, "dead_letters.expired": letters}
-            SQLiteRecording(db).save(Batch(counts=counts))
+            SQLiteRecording(db, self._key(db)).save(Batch(counts=counts))
         return sessions + events + letters
 
     # --- queries
@@ -203,19 +219,14 @@ class SQLiteStore:
         before = 2**63 - 1 if started_before is None else started_before
         return wire.decode_rows(self._value(sql.LATEST_SESSIONS, limit=limit, started_before=before))
 
-    def events_of(self, session_key: str, *, limit: int = _QUERY_LIMIT) -> list[Event]:
-        return wire.decode_events(self._value(sql.EVENTS_OF_SESSION, key=session_key, limit=limit))[0]
+    def events_of(self, session_key: str, *, limit: int = _QUERY_LIMIT, after: int = 0) -> list[Event]:
+        return wire.decode_events(self._value(sql.EVENTS_OF_SESSION, key=session_key, limit=limit, after=after))[0]
 
     def events_after(self, seq: int, *, limit: int) -> list[Event]:
         return wire.decode_events(self._value(sql.EVENTS_AFTER, seq=seq, limit=limit))[0]
 
     def dead_letters(self, backend: str, *, limit: int) -> list[DeadLetter]:
         return wire.decode_letters(self._value(sql.DEAD_LETTERS, name=backend, limit=limit))
-
-    def _value(self, statement: str, **wanted: object) -> str:
-        with self._connections.reading() as db:
-            value: str = db.execute(statement, wanted).fetchone()[0]
-        return value
 
 
 def _held(lease: Lease) -> dict[str, object]:

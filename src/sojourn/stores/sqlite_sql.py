@@ -14,6 +14,8 @@ from sqlalchemy import Column, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from sojourn.core.events import SESSION_END, SESSION_START
+
 from .schema import BACKENDS, EVENTS, JSON_COLUMNS, LIVELY, METADATA, SESSIONS
 
 _DIALECT: Final = sqlite.dialect()
@@ -47,13 +49,17 @@ RECORDED: Final = "events.recorded"
 
 # --- sessions
 
-_SESSION: Final = f"json_array({', '.join(_out(column, 's') for column in SESSIONS.c)})"
+SESSION_JSON: Final = f"json_array({', '.join(_out(column, 's') for column in SESSIONS.c)})"
+"""A row of sessions AS s as one value."""
 _SESSION_SETS: Final = ", ".join(f"{c.name} = excluded.{c.name}" for c in SESSIONS.c if not c.primary_key)
 
-# With the rows, the ids of their ends that lie beyond what any backend has begun to read.
+# With the rows, the ids of their ends that lie beyond what any backend has begun to read, and the stones of people.
 _LOADED: Final = f"""
-SELECT json_group_array({_SESSION}),
-       json_group_array(e.id) FILTER (WHERE e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM backends))
+SELECT json_group_array({SESSION_JSON}),
+       json_group_array(e.id) FILTER (WHERE e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM backends)),
+       (SELECT json_group_array(json_array(hash, at, is_for_good)) FROM tombstones
+        WHERE hash IN (SELECT value FROM json_each(:people))),
+       EXISTS (SELECT 1 FROM tombstones)
 FROM sessions AS s LEFT JOIN events AS e ON e.id = s.end_event_id
 """
 
@@ -88,6 +94,11 @@ SILENT: Final = f"""
             ORDER BY +last_seen_at LIMIT :limit)
     ) ORDER BY last_seen_at LIMIT :limit
 )
+"""
+
+STONES: Final = """
+SELECT json_group_array(json_array(hash, at, is_for_good)) FROM tombstones
+WHERE hash IN (SELECT value FROM json_each(:people))
 """
 
 # --- what a batch writes
@@ -128,6 +139,19 @@ _ADD_COUNTS: Final = f"""
 INSERT INTO counters (name, value) SELECT key, value FROM json_each(NEW.counts) WHERE value <> 0 {_COUNTED}
 """
 
+# What is said twice is joined: the latest time, and for good stays for good.
+SET_STONES: Final = """
+INSERT INTO tombstones (hash, at, is_for_good)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
+FROM json_each({stones}) WHERE true
+ON CONFLICT (hash) DO UPDATE SET at = MAX(at, excluded.at), is_for_good = MAX(is_for_good, excluded.is_for_good)
+"""
+
+# After the sessions of this batch: those that it made are barred too.
+_BAR: Final = """
+UPDATE sessions SET is_barred = 1 WHERE visitor_id IN (SELECT value FROM json_each(NEW.opted_out))
+"""
+
 # Touches a row only where it stands at the position that this batch was read from; the count of rows tells.
 _MOVE_MARKS: Final = f"""
 INSERT INTO journals (id, position, position_before, recorded_until, heard_at, totals, is_gone)
@@ -149,34 +173,41 @@ _STEPS: Final = (
     _INSERT_EVENTS,
     _COUNT_INSERTED,
     _ADD_COUNTS,
+    SET_STONES.format(stones="NEW.stones"),
+    _BAR,
     _MOVE_MARKS,
     _REFUSE_MOVED,
 )
 
 # All of a batch is one statement, by a trigger on a view of this connection alone: beside a busy thread every call that
-# gives up the interpreter lock waits 5 ms for it, and these are nine.
+# gives up the interpreter lock waits 5 ms for it, and these are eleven.
 PREPARE: Final = (
-    """CREATE TEMP VIEW IF NOT EXISTS batch (withdrawn, touched, sessions, events, counts, marks) AS
-    SELECT NULL, NULL, NULL, NULL, NULL, NULL""",
+    """CREATE TEMP VIEW IF NOT EXISTS batch
+    (withdrawn, touched, sessions, events, counts, marks, stones, opted_out) AS
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL""",
     f"CREATE TEMP TRIGGER IF NOT EXISTS save_batch INSTEAD OF INSERT ON batch BEGIN {';'.join(_STEPS)}; END",
 )
 
-SAVE: Final = "INSERT INTO batch VALUES (:withdrawn, :touched, :sessions, :events, :counts, :marks)"
+SAVE: Final = (
+    "INSERT INTO batch VALUES (:withdrawn, :touched, :sessions, :events, :counts, :marks, :stones, :opted_out)"
+)
 
 # --- the event log
 
-_EVENT: Final = f"json_array({', '.join('json(data)' if c is EVENTS.c.data else c.name for c in EVENTS.c)})"
+EVENT_JSON: Final = f"json_array({', '.join('json(data)' if c is EVENTS.c.data else c.name for c in EVENTS.c)})"
+"""A row of the log as one value."""
 
 EVENTS_AFTER: Final = f"""
-SELECT json_group_array({_EVENT}) FROM (SELECT * FROM events WHERE seq > :seq ORDER BY seq LIMIT :limit)
+SELECT json_group_array({EVENT_JSON}) FROM (SELECT * FROM events WHERE seq > :seq ORDER BY seq LIMIT :limit)
 """
 
 EVENTS_OF_SESSION: Final = f"""
-SELECT json_group_array({_EVENT}) FROM (SELECT * FROM events WHERE session_key = :key ORDER BY seq LIMIT :limit)
+SELECT json_group_array({EVENT_JSON}) FROM (
+    SELECT * FROM events WHERE session_key = :key AND seq > :after ORDER BY seq LIMIT :limit)
 """
 
 LATEST_SESSIONS: Final = f"""
-SELECT json_group_array({_SESSION}) FROM (
+SELECT json_group_array({SESSION_JSON}) FROM (
     SELECT * FROM sessions WHERE started_at <= :started_before ORDER BY started_at DESC LIMIT :limit) AS s
 """
 
@@ -202,7 +233,7 @@ _HOLDS: Final = "EXISTS (SELECT 1 FROM leases WHERE name = :lease AND holder = :
 
 REGISTER: Final = f"""
 INSERT INTO backends ({_names(BACKENDS)})
-SELECT value, {_HEAD}, {_HEAD}, {_RECORDED}, :now, 0, 0, 0, 0, 0, NULL, 0, NULL FROM json_each(:names) WHERE true
+SELECT value, {_HEAD}, {_HEAD}, {_RECORDED}, :now, 0, 0, 0, 0, 0, NULL, 0, NULL, {_HEAD} FROM json_each(:names) WHERE true
 ON CONFLICT (name) DO UPDATE SET in_use_at = MAX(in_use_at, excluded.in_use_at)
 """
 
@@ -232,19 +263,43 @@ SELECT (SELECT json_group_object(name, value) FROM counters),
 
 RENEW: Final = "UPDATE leases SET until = :until WHERE name = :lease AND holder = :holder AND token = :token"
 
+_CURSOR: Final = "(SELECT cursor FROM backends WHERE name = :name)"
+
+# A start went out if it is behind the cursor and was not withheld: what is barred is so from the claim that passes it.
+_STARTED: Final = f"""
+SELECT {EVENT_JSON} FROM events AS first
+WHERE first.session_key = next.session_key AND first.name = '{SESSION_START}' AND first.seq <= {_CURSOR}
+  AND first.seq > (SELECT first_seq FROM backends WHERE name = :name)
+  AND NOT EXISTS (SELECT 1 FROM withheld WHERE backend = :name AND session_key = next.session_key)
+"""
+
+# Sessions are looked at only in a store that somebody has left.
 CLAIM: Final = f"""
-SELECT json_group_array({_EVENT}), MAX(seq) FROM (
-    SELECT * FROM events WHERE seq > (SELECT cursor FROM backends WHERE name = :name) ORDER BY seq LIMIT :limit)
+SELECT json_group_array({EVENT_JSON}), MAX(seq),
+       json_group_array(id) FILTER (WHERE is_barred),
+       json_group_array(json(({_STARTED}))) FILTER (WHERE is_barred AND name = '{SESSION_END}')
+FROM (
+    SELECT *, CASE WHEN EXISTS (SELECT 1 FROM tombstones) THEN EXISTS (
+        SELECT 1 FROM sessions AS s WHERE s.key = session_key AND s.is_barred) ELSE 0 END AS is_barred
+    FROM events WHERE seq > {_CURSOR} ORDER BY seq LIMIT :limit) AS next
+"""
+
+WITHHOLD: Final = """
+INSERT INTO withheld (backend, session_key) SELECT :name, value FROM json_each(:keys) WHERE true
+ON CONFLICT (backend, session_key) DO NOTHING
 """
 
 BEGIN_READING: Final = (
     "UPDATE backends SET read_seq = MAX(read_seq, :seq), in_use_at = MAX(in_use_at, :now) WHERE name = :name"
 )
 
+# What was erased since it was claimed is no row any more, and was counted as skipped then: so the figures add up.
+_ERASED_SINCE: Final = "(:total - (SELECT COUNT(*) FROM events WHERE seq > cursor AND seq <= :upto))"
+
 SETTLE: Final = f"""
 UPDATE backends SET
     cursor = :upto, read_seq = MAX(read_seq, :upto), in_use_at = MAX(in_use_at, :now),
-    delivered = delivered + :delivered, skipped = skipped + :skipped, dropped = dropped + :dropped,
+    delivered = delivered + :delivered, skipped = skipped + :skipped - {_ERASED_SINCE}, dropped = dropped + :dropped,
     dead = dead + :dead, retried = retried + :retried,
     retry_at = :retry_at, failures = :failures, problem = :problem
 WHERE name = :name AND cursor <= :upto AND {_HOLDS}
@@ -279,6 +334,7 @@ EXPIRE_SESSIONS: Final = """
 DELETE FROM sessions WHERE key IN (
     SELECT key FROM sessions
     WHERE started_at < :older_than AND last_seen_at < :older_than AND end_reason IS NOT NULL
+      AND NOT (is_barred AND EXISTS (SELECT 1 FROM events WHERE session_key = key))
     ORDER BY started_at LIMIT :limit)
 """
 
@@ -302,6 +358,13 @@ EXPIRE_EVENTS: Final = "DELETE FROM events WHERE seq IN (SELECT value FROM json_
 EXPIRE_LETTERS: Final = """
 DELETE FROM dead_letters WHERE number IN (
     SELECT number FROM dead_letters WHERE at < :older_than ORDER BY number LIMIT :limit)
+"""
+
+# Records as old as that are not applied any more: nobody can come back.
+EXPIRE_STONES: Final = "DELETE FROM tombstones WHERE NOT is_for_good AND at < :older_than"
+
+EXPIRE_WITHHELD: Final = """
+DELETE FROM withheld WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.session_key = withheld.session_key)
 """
 
 EXPIRE_JOURNALS: Final = "DELETE FROM journals WHERE is_gone AND heard_at < :older_than"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -17,11 +18,13 @@ from sojourn.core.events import Event, Scalar
 from .protocol import Mark
 from .queries import DeadLetter
 from .rows import SessionRow
+from .tombstones import Person
 
 # A database ends a text at its first NUL, without a word; a lone surrogate is no UTF-8.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _ESCAPED_NUL: Final = b"\\u0000"
 _REPLACEMENT: Final = "\ufffd"
+_DIGEST_BYTES: Final = 16
 
 
 class _EventRow(msgspec.Struct, array_like=True):
@@ -40,6 +43,8 @@ class _EventRow(msgspec.Struct, array_like=True):
 _rows = msgspec.json.Decoder(list[SessionRow], strict=False)
 _events = msgspec.json.Decoder(list[_EventRow], strict=False)
 _totals = msgspec.json.Decoder(dict[str, int])
+_stones = msgspec.json.Decoder(list[tuple[str, int, bool]], strict=False)
+_starts = msgspec.json.Decoder(list[_EventRow | None], strict=False)
 _names = msgspec.json.Decoder(list[str])
 _letters = msgspec.json.Decoder(list[DeadLetter])
 
@@ -95,6 +100,15 @@ def decode_events(text: str) -> tuple[list[Event], list[str]]:
     return [_to_event(row) for row in found], [row.id for row in found if row.no_forward]
 
 
+def decode_starts(text: str) -> dict[str, Event]:
+    """Events by session key; nothing stands where there was none."""
+    return {row.session_key: _to_event(row) for row in _starts.decode(text) if row is not None}
+
+
+def decode_stones(text: str) -> list[tuple[str, int, bool]]:
+    return _stones.decode(text)
+
+
 def decode_letters(text: str) -> list[DeadLetter]:
     return _letters.decode(text)
 
@@ -133,6 +147,12 @@ def _finite(event: Event) -> Event:
         name: value for name, value in event.attributes.items() if not isinstance(value, float) or math.isfinite(value)
     }
     return msgspec.structs.replace(event, attributes=kept)
+
+
+def digest(store_key: bytes, person: Person) -> str:
+    """What a tombstone calls a person: nothing that could be turned back into the id."""
+    name = f"{person.kind}:{clean(person.id)}"
+    return blake2b(name.encode(), key=store_key, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def clean(text: str) -> str:

@@ -9,6 +9,7 @@ from sojourn.core.events import Event
 from sojourn.core.session import EndReason
 from sojourn.stores.protocol import Batch, Lease, Loaded, Mark, Store
 from sojourn.stores.rows import SessionRow
+from sojourn.stores.tombstones import Person, Tombstone
 
 NOW = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 DAY = 24 * 3_600_000
@@ -36,7 +37,15 @@ def ended(session: SessionRow, event_id: str) -> SessionRow:
     return session
 
 
-def event(event_id: str, key: str = "s", at: int = NOW, name: str = names.PAGE_VIEW) -> Event:
+def event(
+    event_id: str,
+    key: str = "s",
+    at: int = NOW,
+    name: str = names.PAGE_VIEW,
+    *,
+    visitor_id: str = "visitor",
+    user_id: str = "anna",
+) -> Event:
     """Return an event as the fold makes it."""
     return Event(
         id=event_id,
@@ -45,14 +54,14 @@ def event(event_id: str, key: str = "s", at: int = NOW, name: str = names.PAGE_V
         session_id=f"id-{key}",
         session_key=key,
         session_started_at=at,
-        visitor_id="visitor",
+        visitor_id=visitor_id,
         previous_id="id-before",
-        user_id="anna",
+        user_id=user_id,
         attributes={
             "session.id": f"id-{key}",
-            "visitor.id": "visitor",
+            "visitor.id": visitor_id,
             "session.previous_id": "id-before",
-            "user.id": "anna",
+            "user.id": user_id,
             "url.path": "/Straße/日本",
             "duration_ms": 0.1,
             "event_properties.n": 2**53 + 1,
@@ -79,6 +88,12 @@ def save(store: Store, batch: Batch) -> None:
 def load(store: Store, *keys: str, successors_of: Sequence[str] = ()) -> Loaded:
     with store.recording() as recording:
         return recording.load(keys, successors_of=successors_of)
+
+
+def stones(store: Store, *people: Person) -> dict[Person, Tombstone]:
+    """Return the tombstones of those of these people that left."""
+    with store.recording() as recording:
+        return dict(recording.load((), people=people).tombstones)
 
 
 def silent(

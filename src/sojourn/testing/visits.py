@@ -9,6 +9,7 @@ from typing import Any, overload
 from sojourn.core.events import Event
 from sojourn.engine import Engine
 from sojourn.helpers import identify
+from sojourn.principal import UNKNOWN, Answer
 from sojourn.settings import Settings
 from sojourn.visit import active_visit
 
@@ -122,6 +123,7 @@ class _Request:
     method = "GET"
     path = "/"
     cookie = b""
+    query = ""
     is_https = False
 
     def header(self, name: str) -> str:
@@ -136,8 +138,8 @@ class _Request:
     def framework_request(self) -> Any:
         return {}
 
-    def principal_sources(self) -> dict[str, Any]:
-        return {}
+    def principal(self) -> Answer:
+        return UNKNOWN
 
 
 class _Answer:

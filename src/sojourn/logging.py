@@ -1,0 +1,73 @@
+"""Log records and sessions: a handler that makes a request's log records events, and a filter that tells other logs the session.
+
+Neither is installed by itself: add them to the loggers and handlers of the app as usual.
+"""
+
+from __future__ import annotations
+
+import logging
+from logging import Filter, Handler, LogRecord
+
+from .core.events import LOG, Scalar
+from .exceptions import described
+from .privacy import printable
+from .visit import Visit, active_visit
+
+_OWN = "sojourn"
+_LONGEST_BODY = 5_000
+_LONGEST_NAME = 200
+
+
+class SojournHandler(Handler):
+    """Makes a log record of a request an event `log` of its session: its message, severity and logger.
+
+    A record outside a request, or of a request without a session, is left alone. The message is kept as it is logged:
+    give it a level that the app's logs of personal data do not reach. Exceptions logged with `exc_info` are told by type and
+    place only.
+    """
+
+    def __init__(self, level: int | str = logging.WARNING) -> None:
+        super().__init__(level)
+
+    def emit(self, record: LogRecord) -> None:
+        """Append; never raises, never logs."""
+        if record.name == _OWN or record.name.startswith(f"{_OWN}."):
+            return  # our own warnings about an event must not become events
+        visit = active_visit.get()
+        if visit is not None:
+            visit.host.guarded(None, self._tell, visit, record)
+
+    def _tell(self, visit: Visit, record: LogRecord) -> None:
+        if visit.refused is not None or (not visit.responded and visit.look() is None):
+            return
+        if visit.present() is None:
+            return
+        visit.note(LOG, self._attributes(record))
+        visit.leave()
+
+    def _attributes(self, record: LogRecord) -> dict[str, Scalar]:
+        try:
+            body = record.getMessage()
+        except (TypeError, ValueError):  # the app's format and arguments do not fit
+            body = str(record.msg)
+        told: dict[str, Scalar] = {
+            "log.body": printable(body, _LONGEST_BODY),
+            "log.severity": record.levelname,
+            "log.logger": printable(record.name, _LONGEST_NAME),
+        }
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            shown = described(error, is_handled=True)
+            told["exception.type"] = shown["exception.type"]
+            told["exception.stacktrace"] = shown["exception.stacktrace"]
+        return told
+
+
+class SessionFilter(Filter):
+    """Adds `session_id` to every log record that passes (`-` without a session), for formatters: `%(session_id)s`."""
+
+    def filter(self, record: LogRecord) -> bool:
+        visit = active_visit.get()
+        state = None if visit is None or visit.refused is not None else visit.state
+        record.session_id = "-" if state is None else state.session_id
+        return True

@@ -1,0 +1,45 @@
+"""What the browser asks for: `Sec-GPC` (Global Privacy Control, a W3C draft) and `DNT`, and what the settings make of it."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import IntEnum
+
+from .facts import RequestFacts
+
+
+class Wish(IntEnum):
+    """How much of this visit the visitor grants us; the greater, the less."""
+
+    NOTHING_ASKED = 0
+    NO_FORWARD = 1
+    """Keep it in the own store; forward it to no third party."""
+    ANONYMOUS = 2
+    """No user; the address masked, whatever the settings say."""
+    OFF = 3
+    """No session, no cookie, no event."""
+
+
+_WISHES = {"ignore": Wish.NOTHING_ASKED, "no_forward": Wish.NO_FORWARD, "anonymous": Wish.ANONYMOUS, "off": Wish.OFF}
+
+
+class Signals:
+    """Reads the headers as the settings `gpc` and `dnt` want them read."""
+
+    __slots__ = ("_dnt", "_gpc", "is_heeded")
+
+    def __init__(self, gpc: str, dnt: str) -> None:
+        self._gpc = _WISHES[gpc]
+        self._dnt = _WISHES[dnt]
+        self.is_heeded = bool(self._gpc or self._dnt)
+
+    def of(self, request: RequestFacts) -> Wish:
+        """The stricter of what the two headers come to."""
+        gpc = self._gpc if self._gpc and request.header("sec-gpc") == "1" else Wish.NOTHING_ASKED
+        dnt = self._dnt if self._dnt and request.header("dnt") == "1" else Wish.NOTHING_ASKED
+        return max(gpc, dnt)
+
+
+def gpc_support(last_update: date) -> dict[str, bool | str]:
+    """The content of `/.well-known/gpc.json`: that this site heeds Global Privacy Control, and since when."""
+    return {"gpc": True, "lastUpdate": last_update.isoformat()}

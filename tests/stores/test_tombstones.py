@@ -1,0 +1,67 @@
+"""Tombstones in SQLite: under a key of the store's own, and without a statement more for those who stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sojourn.stores import SQLiteStore, open_store
+from sojourn.stores.protocol import Batch
+from sojourn.stores.tombstones import SESSION, USER, VISITOR, Person, Tombstone
+from sojourn.testing.store_steps import NOW, event, mark, row, save, stones
+
+ANNA = Person(VISITOR, "anna's browser")
+
+
+def hashes(store: SQLiteStore) -> list[str]:
+    with store._connections.reading() as db:
+        return [line[0] for line in db.execute("SELECT hash FROM tombstones ORDER BY hash")]
+
+
+def test_two_stores_call_one_person_by_different_names(tmp_path: Path) -> None:
+    stores = [open_store(f"sqlite:///{tmp_path / name}.db") for name in ("a", "b")]
+    for store in stores:
+        store.entomb(ANNA, at=NOW)
+        store.entomb(Person(USER, ANNA.id), at=NOW)
+    found = [each for store in stores for each in hashes(store)]
+    assert len(set(found)) == 4
+    assert {len(each) for each in found} == {32}
+    for store in stores:
+        store.close()
+
+
+def test_a_stone_is_found_by_another_process_s_store(tmp_path: Path) -> None:
+    """One that had seen no stone when it began."""
+    first, second = (open_store(f"sqlite:///{tmp_path}/one.db") for _ in range(2))
+    assert stones(first, ANNA) == {}
+    second.entomb(ANNA, at=NOW)
+    assert stones(first, ANNA) == {ANNA: Tombstone(at=NOW)}
+    save(second, Batch(opted_out={"other": NOW}))
+    assert set(stones(first, ANNA, Person(VISITOR, "other"))) == {ANNA, Person(VISITOR, "other")}
+    first.close()
+    second.close()
+
+
+def statements(have_left: int) -> list[str]:
+    """What SQLite runs for a batch, those within the trigger too."""
+    store = open_store("memory:")
+    for number in range(have_left):
+        store.entomb(Person(VISITOR, str(number)), at=NOW)
+    stones(store, ANNA)  # the first look tells whether there are any
+    told: list[str] = []
+    with store._connections.reading() as db:
+        db.set_trace_callback(lambda line: told.append(line.split(None, 1)[0]))
+        with store.recording() as recording:
+            recording.load(["k"], people=[ANNA, Person(SESSION, "k")])
+            recording.save(Batch(rows=[row("k")], events=[event("e")], marks=[(mark("j", 1), 0)]))
+        db.set_trace_callback(None)
+    store.close()
+    return told
+
+
+@pytest.mark.parametrize("have_left", [1, 100])
+def test_a_batch_takes_as_many_statements_however_many_have_left(have_left: int) -> None:
+    usual = statements(0)
+    assert statements(have_left) == usual
+    assert (usual[:3], usual[-1]) == (["BEGIN", "SELECT", "INSERT"], "COMMIT")
