@@ -87,7 +87,7 @@ class CookieCodec:
             return None
         if header.find(name, start + 1) < 0:  # the usual: one copy, seen before
             stop = header.find(b";", start)
-            known = self._verified.get(header[start + len(name) + 1 : len(header) if stop < 0 else stop])
+            known = self._verified.young.get(header[start + len(name) + 1 : len(header) if stop < 0 else stop])
             if known is not None and _begins(header, start):
                 return known
         found: Verified | None = None

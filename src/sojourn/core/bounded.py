@@ -11,15 +11,15 @@ V = TypeVar("V")
 class Bounded(Generic[K, V]):
     """Two generations of a dict: cheaper than an ordered one; safe under threads, as each step is one dict call."""
 
-    __slots__ = ("_limit", "_old", "_young")
+    __slots__ = ("_limit", "_old", "young")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._young: dict[K, V] = {}
+        self.young: dict[K, V] = {}
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
-        found = self._young.get(key)
+        found = self.young.get(key)
         if found is None:
             found = self._old.get(key)
             if found is not None:  # used again: it moves to the young, or a busy entry would age out
@@ -27,18 +27,18 @@ class Bounded(Generic[K, V]):
         return found
 
     def __setitem__(self, key: K, value: V) -> None:
-        young = self._young
+        young = self.young
         if len(young) >= self._limit and key not in young:
-            self._old, self._young = young, {key: value}
+            self._old, self.young = young, {key: value}
         else:
             young[key] = value
 
     def discard(self, key: K) -> None:
-        self._young.pop(key, None)
+        self.young.pop(key, None)
         self._old.pop(key, None)
 
     def clear(self) -> None:
-        self._young, self._old = {}, {}
+        self.young, self._old = {}, {}
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self._old)

@@ -38,7 +38,7 @@ RESERVED_NAMES: Final = frozenset(
 """Names that `track()` refuses: only Sojourn itself makes these events."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One fact to forward.
 
     `time` and `session_started_at` are integer milliseconds since the epoch (UTC). `id` is deterministic: a replay, a

@@ -1,7 +1,8 @@
 """What a request, a socket message or a late helper call knew: what the request path appends and the recorder folds.
 
 A record speaks of one session. The door decided which; nothing later re-judges that. Encoded as MessagePack arrays, so
-the order of the fields is the format: add at the end, and raise `FORMAT` for anything else.
+the order of the fields is the format: add at the end, and raise `FORMAT` for anything else. Not tracked by the garbage
+collector: a record holds no circle, and there are many.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ OPT_OUT: Final = 32
 """The visitor opted out at `at`, for good; the record carries the event that tells it, and the session's seal."""
 
 
-class Tag(msgspec.Struct, frozen=True, array_like=True):
+class Tag(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A user named for the session; `user_id=None` removes the tag.
 
     `before` is the tag state that the request arrived with: it makes racing requests tell the same thing once.
@@ -43,14 +44,14 @@ class Tag(msgspec.Struct, frozen=True, array_like=True):
     before: str = ""
 
 
-class Seal(msgspec.Struct, frozen=True, array_like=True):
+class Seal(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The end of the session by a call (`end_session()`, opt-out): its last activity and why."""
 
     reason: EndReason
     last_seen_at: int
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One thing that happened, in the order it happened: an event, a tag, or the seal."""
 
     name: str
@@ -60,7 +61,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     seal: Seal | None = None
 
 
-class Origin(msgspec.Struct, frozen=True, array_like=True):
+class Origin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How the session's first request looked; shown on `session.start`."""
 
     entry_path: str | None = None
@@ -74,7 +75,7 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
     """The query parameters that the settings allow."""
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True):
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One record. `previous_*` repeats what the cookie knows of the session before: whoever folds first can seal it."""
 
     at: int

@@ -68,7 +68,7 @@ class Timed(Protocol):
     def is_manual(self) -> bool: ...
 
 
-class SessionState(msgspec.Struct, frozen=True, kw_only=True):
+class SessionState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the cookie carries, and nothing else.
 
     `owner` is a keyed hash of the user named by `identify()`, `principal` of the principal bound to the session; no

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from sojourn.core import events
 from sojourn.core.events import Event
 from sojourn.core.ids import event_id
@@ -22,8 +24,7 @@ from . import joins, stamp
 from .departures import Departures, Left
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered:
+class Numbered(msgspec.Struct, frozen=True, gc=False):
     """A record and its id: where it stands in which journal, unique for good."""
 
     rid: str

@@ -319,6 +319,7 @@ class Runtime:
         while self._store.expire(older_than=now - self._plan.retention, limit=_EXPIRE_ROWS, now=now) >= _EXPIRE_ROWS:
             if self._stop.is_set():
                 return
+        self._store.checkpoint()
 
     def _quietly(self, work: Callable[[], object]) -> None:
         try:

@@ -237,6 +237,10 @@ class Store(RecordStore, EventLog, Leases, Graves, Protocol):
         """
         ...
 
+    def checkpoint(self) -> bool:
+        """Put the database's own log in order after much was deleted; False where somebody else is at it."""
+        ...
+
     def close(self) -> None:
         """Close every connection of this process; idempotent."""
         ...

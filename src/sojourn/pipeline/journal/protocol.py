@@ -11,7 +11,7 @@ import msgspec
 Medium = Literal["mapped", "written", "memory"]
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One record as it lies in a journal.
 
     `end` is the position after it and grows within a journal, as does `mono`, the machine's monotonic clock (ns) at the
