@@ -252,7 +252,9 @@ def _wsgi(app: Any, path: str, cookie: str) -> str:
         environ["HTTP_COOKIE"] = f"theme=dark; {cookie}; consent=yes"
     lines: list[str] = []
 
-    def start_response(_status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> Callable[[bytes], None]:
+    def start_response(
+        _status: str, headers: list[tuple[str, str]], _exc_info: object = None
+    ) -> Callable[[bytes], None]:
         lines.extend(value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie")
         return lambda _data: None
 

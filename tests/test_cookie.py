@@ -327,8 +327,15 @@ def test_the_cookie_lasts_from_minting_and_is_never_prolonged(age: int, left: in
     assert policy.has_expired(state(), NOW + age) == (left == 0)
 
 
-def test_opting_out_is_remembered_as_long_as_a_cookie_may_be() -> None:
-    assert "; Max-Age=100;" in CookiePolicy(max_age=100).line(OUT.decode(), None, NOW, is_https=True)
+@pytest.mark.parametrize("is_persistent", [True, False], ids=["persistent", "of the browser's session"])
+def test_opting_out_is_remembered_as_long_as_a_cookie_may_be(is_persistent: bool) -> None:
+    policy = CookiePolicy(max_age=100, is_persistent=is_persistent)
+    assert policy.opt_out_line(OUT.decode(), is_https=True).startswith(f"__Host-sojourn={OUT.decode()}; Max-Age=100; ")
+
+
+def test_a_cookie_is_removed_under_its_own_name_and_path() -> None:
+    policy = CookiePolicy(path="/shop")
+    assert policy.removal(is_https=False) == "sojourn=; Max-Age=0; Path=/shop; HttpOnly; SameSite=Lax"
 
 
 @pytest.mark.parametrize(

@@ -267,11 +267,9 @@ class CookiePolicy:
         """The only name that is read and written for such a request."""
         return self._name(is_secure=self._is_secure(is_https=is_https)).encode("ascii")
 
-    def line(self, value: str, state: SessionState | None, now: int, *, is_https: bool) -> str:
+    def line(self, value: str, state: SessionState, now: int, *, is_https: bool) -> str:
         """The `Set-Cookie` line. The visitor's age counts from minting: writing it again does not prolong it."""
-        left = self.max_age
-        if state is not None:
-            left -= max(0, now - state.visitor_since) // 1000
+        left = self.max_age - max(0, now - state.visitor_since) // 1000
         return self._line(value, max(left, 0) if self.is_persistent else None, is_https=is_https)
 
     def opt_out_line(self, value: str, *, is_https: bool) -> str:

@@ -16,6 +16,7 @@ from typing import Self, cast
 
 import msgspec
 
+from .agents import kind_of
 from .backends.protocol import Backend
 from .clock import Clock, SystemClock
 from .cookie import CookieCodec, CookiePolicy
@@ -99,6 +100,7 @@ class Engine:
     def start(self) -> None:
         """Open what the process needs (a journal file, the threads). Idempotent; never raises: what fails is tried again."""
         if self.settings.enabled:
+            kind_of("a look that loads the library of user agents here, not in a visitor's first request")
             self.tracker.guarded(None, self._running)
 
     def flush(self, timeout: float = 5.0) -> FlushReport:

@@ -1,4 +1,4 @@
-"""Log records and sessions: a handler that makes a request's log records events, and a filter that tells other logs the session.
+"""Log records and sessions: a handler makes a request's log records events, a filter tells other logs the session.
 
 Neither is installed by itself: add them to the loggers and handlers of the app as usual.
 """

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-APP = '''
+APP = """
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
@@ -49,7 +49,7 @@ def plain(environ, start_response):
 
 from sojourn.wsgi import SojournMiddleware as Door
 wsgi = Door(plain)
-'''
+"""
 
 
 @dataclass
@@ -110,9 +110,26 @@ def _served(place: Place, kind: str, workers: int, settings: dict[str, str]) -> 
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     if kind == "gunicorn":
-        command = ["gunicorn", "-w", str(workers), "-b", f"127.0.0.1:{port}", "--no-control-socket", "site_under_test:wsgi"]
+        command = [
+            "gunicorn",
+            "-w",
+            str(workers),
+            "-b",
+            f"127.0.0.1:{port}",
+            "--no-control-socket",
+            "site_under_test:wsgi",
+        ]
     else:
-        command = ["uvicorn", "--workers", str(workers), "--port", str(port), "--log-level", "warning", "site_under_test:asgi"]
+        command = [
+            "uvicorn",
+            "--workers",
+            str(workers),
+            "--port",
+            str(port),
+            "--log-level",
+            "warning",
+            "site_under_test:asgi",
+        ]
     with (place.folder / f"{kind}-{port}.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
