@@ -75,6 +75,7 @@ def test_a_switched_off_engine_opens_nothing_and_sets_no_cookie(tmp_path: Path, 
     site.engine.start()
     assert site.open_page() == "200 OK"
     assert site.cookie == ""
+    assert (site.engine.flush().done, site.engine.sweep(), site.engine.stats().store.sessions) == (True, 0, 0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -213,7 +214,7 @@ def test_a_store_that_fails_later_is_tried_again(tmp_path: Path, store_url: str)
     site.open_page()
     site.engine.flush()
     recording = site.engine.store.recording
-    site.engine.store.recording = _failing  # type: ignore[method-assign]
+    site.engine.store.recording = _failing  # type: ignore[method-assign, assignment]
     assert site.open_page() == "200 OK"
     with pytest.raises(OSError, match="the disk is away"):
         site.engine.flush()

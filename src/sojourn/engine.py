@@ -108,14 +108,19 @@ class Engine:
 
         Never sweeps, and never waits for a backend's retry time. Raises `StoreError` when the store cannot be opened.
         """
+        if not self.settings.enabled:
+            return FlushReport(recorded=0, delivered=0, waiting=0, done=True)
         return self._running().flush(timeout)
 
     def sweep(self) -> int:
         """Apply the journal, end the sessions that are over, and return how many. Raises `StoreError`."""
-        return self._running().sweep()
+        return self._running().sweep() if self.settings.enabled else 0
 
     def stats(self) -> EngineStats:
         """Counters of this process and of the store. Raises `StoreError` when the store cannot be opened."""
+        if not self.settings.enabled:
+            nothing = StoreStats(counters={}, sessions=0, open_sessions=0, events=0, backends=())
+            return EngineStats(journal=None, ignored={}, is_recorder=False, store=nothing)
         runtime = self._runtime
         store = self.store
         store.open()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -87,6 +91,43 @@ def test_a_killed_server_loses_nothing_whose_answer_was_sent(place: Place, serve
     assert sum(event.name == "session.start" for event in events) == 1
 
 
+def test_workers_killed_under_load_lose_nothing_whose_answer_was_sent(place: Place, serve: Start) -> None:
+    """Every few answers a worker dies by SIGKILL, in the middle of whatever it was doing; the master starts another."""
+    server = serve("gunicorn", workers=3)
+    answered: set[str] = set()
+    killed = 0
+    with ThreadPoolExecutor(6) as pool:
+        for step in range(12):
+            pages = [f"/page/{step * 60 + number}" for number in range(60)]
+            visits = [pool.submit(ask, server.url, page) for page in pages]
+            killed += kill_a_worker(server.process.pid)
+            answered.update(page for page, visit in zip(pages, visits, strict=True) if visit.result())
+    server.kill()
+    events = recorded(place)
+    told = Counter(event.attributes["url.path"] for event in events if event.name == "page_view")
+    assert killed >= 10
+    assert answered - told.keys() == set()
+    assert set(told.values()) == {1}
+    starts = Counter(event.session_key for event in events if event.name == "session.start")
+    assert set(starts.values()) == {1}
+
+
+def ask(url: str, page: str) -> bool:
+    try:
+        return httpx.get(f"{url}{page}", headers={"accept": "text/html"}, timeout=20).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def kill_a_worker(master: int) -> int:
+    """SIGKILL the youngest child of the server; how many there were to kill."""
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    if not children:
+        return 0
+    os.kill(int(children[-1]), signal.SIGKILL)
+    return 1
+
+
 def test_four_processes_on_a_fresh_folder_all_come_up(place: Place) -> None:
     script = (
         "import sys; from sojourn import Settings; from sojourn.engine import Engine\n"
@@ -107,8 +148,6 @@ def test_four_processes_on_a_fresh_folder_all_come_up(place: Place) -> None:
 
 def until_all_ended(place: Place) -> list[Event]:
     """The log once no session is open any more (the server's own sweeper ends them)."""
-    import time
-
     deadline = time.monotonic() + 40
     while True:
         store = open_store(place.store)
