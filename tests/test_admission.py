@@ -17,6 +17,8 @@ from sojourn.admission import (
     may_carry_cookie,
     refusal_to_start,
 )
+from sojourn.principal import UNKNOWN
+from sojourn.principal import Answer as Principal
 
 NAVIGATE = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 FETCH = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}
@@ -27,6 +29,7 @@ class Request:
 
     path = "/"
     cookie = b""
+    query = ""
     is_https = False
 
     def __init__(self, method: str = "GET", headers: Mapping[str, str] | None = None) -> None:
@@ -45,8 +48,8 @@ class Request:
     def framework_request(self) -> Any:
         return None
 
-    def principal_sources(self) -> dict[str, Any]:
-        return {}
+    def principal(self) -> Principal:
+        return UNKNOWN
 
 
 class Answer:

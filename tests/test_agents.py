@@ -170,8 +170,6 @@ PROBES = {
     "Envoy": "Envoy/HC",
     "Cloudflare": "Mozilla/5.0 (compatible; Cloudflare-Healthchecks/1.0; +https://www.cloudflare.com/; healthcheck-id: 1)",
     "Azure": "AlwaysOn",
-    "none at all": "",
-    "nothing in it": " \t ",
 }
 
 TABLE = [

@@ -9,31 +9,7 @@ from uuid import UUID
 import pytest
 
 from sojourn import UNKNOWN, User
-from sojourn.principal import resolve, user_id
-
-
-class Facts:
-    """A request with these places to look for a principal in."""
-
-    method, path, cookie, is_https = "GET", "/", b"", False
-
-    def __init__(self, sources: dict[str, Any]) -> None:
-        self.sources = sources
-
-    def header(self, name: str) -> str:
-        return ""
-
-    def client_address(self) -> str | None:
-        return None
-
-    def route(self) -> str | None:
-        return None
-
-    def framework_request(self) -> Any:
-        return "the request"
-
-    def principal_sources(self) -> dict[str, Any]:
-        return self.sources
+from sojourn.principal import of_environ, of_scope, understood, user_id
 
 
 class Person:
@@ -72,10 +48,20 @@ class Unfinished:
         pytest.param({"user": Person(is_authenticated=True, identity="", display_name="")}, UNKNOWN, id="no name"),
         pytest.param({"user": Person(is_authenticated=lambda: True)}, UNKNOWN, id="another framework's user"),
         pytest.param({"user": None}, UNKNOWN, id="no user object"),
+        pytest.param({"state": {"user": "ada"}}, User("ada"), id="a dependency's text"),
+        pytest.param({"state": {"user": 7}}, User("7"), id="a dependency's number"),
+        pytest.param({"state": {"user": User("7", "Ada")}}, User("7", "Ada"), id="a dependency's User"),
+        pytest.param({"state": {"user": {"sub": "7", "name": "Ada"}}}, User("7", "Ada"), id="a dependency's claims"),
+        pytest.param({"state": {"user": {"email": "a@b.example"}}}, UNKNOWN, id="a mapping without an id"),
+        pytest.param({"state": {"user": {"id": True}}}, UNKNOWN, id="a mapping with no id's type"),
+        pytest.param({"state": {"user": None}}, None, id="a dependency's nobody"),
+        pytest.param({"state": {"user": True}}, UNKNOWN, id="a flag"),
+        pytest.param({"state": {"user": object()}}, UNKNOWN, id="the app's own object"),
+        pytest.param({"state": {"lifespan": 1}}, UNKNOWN, id="a state without a user"),
     ],
 )
 def test_where_frameworks_put_it(sources: dict[str, Any], answer: object) -> None:
-    assert resolve(Facts(sources), None) == answer
+    assert (of_environ if "REMOTE_USER" in sources else of_scope)(sources) == answer
 
 
 @pytest.mark.parametrize(
@@ -88,15 +74,8 @@ def test_where_frameworks_put_it(sources: dict[str, Any], answer: object) -> Non
         pytest.param(UNKNOWN, UNKNOWN, id="unknown"),
     ],
 )
-def test_the_apps_own_callable_overrules_the_framework(said: object, answer: object) -> None:
-    asked: list[object] = []
-
-    def own(request: object) -> object:
-        asked.append(request)
-        return said
-
-    assert resolve(Facts({"REMOTE_USER": "other"}), own) == answer
-    assert asked == ["the request"]
+def test_what_the_apps_own_callable_may_answer(said: object, answer: object) -> None:
+    assert understood(said) == answer
 
 
 class Colour(StrEnum):

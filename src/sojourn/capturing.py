@@ -12,6 +12,14 @@ def capture(visit: Visit, error: BaseException, *, is_handled: bool) -> None:
     if not isinstance(error, Exception) or visit.error_id == id(error):
         return
     visit.error_id = id(error)
-    if visit.refused is None and visit.present() is not None:
+    if visit.refused is None and _has_session(visit, is_handled=is_handled):
         visit.note(EXCEPTION, described(error, is_handled=is_handled))
         visit.leave()
+
+
+def _has_session(visit: Visit, *, is_handled: bool) -> bool:
+    """Whether there is a session to tell it of. An unhandled error begins none: there may be no answer to carry its cookie."""
+    if is_handled or visit.responded:
+        return visit.present() is not None
+    visit.follow()
+    return visit.state is not None

@@ -309,6 +309,7 @@ def test_a_page_view_is_a_navigation_answered_with_html(site: Site, browser: Bro
         "url.path": "/page/7",
         "http.request.method": "GET",
         "http.response.status_code": 404,
+        "error.type": "404",
         "page_view.duration_ms": 250.0,
     }
 

@@ -161,7 +161,7 @@ def test_an_unhandled_error_is_answered_with_the_cookie_and_told(behind: Behind)
     (answer,) = open_pages(app, "/fails", headers={"accept": "text/html"})
     assert answer.status_code == 500
     assert "sojourn" in answer.cookies
-    assert behind.tracked() == ["failing"]
+    assert behind.tracked() == ["exception", "failing"]
 
 
 def test_the_middleware_takes_settings_by_keyword() -> None:
