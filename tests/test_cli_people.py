@@ -106,6 +106,7 @@ class Terminal(io.StringIO):
     ],
 )
 def test_at_a_terminal_it_asks_first(
+    *,
     typed: str,
     code: int,
     left: set[str],

@@ -8,26 +8,40 @@ import secrets
 from flask import Flask, Response, abort, jsonify, redirect, render_template_string, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from sojourn import current_session, end_session, identify, track
+from sojourn import (
+    capture_exception,
+    current_session,
+    identify,
+    opt_in,
+    opt_out,
+    set_session_properties,
+    set_session_property,
+    track,
+)
 from sojourn.flask import Sojourn
 
 SEEDS = {"tomato": ("🍅", 3.20), "basil": ("🌿", 2.40), "marigold": ("🌼", 1.90), "pumpkin": ("🎃", 4.10)}
+SOLD_OUT = {"pumpkin"}
+COUNTRIES = ("Austria", "Germany", "Switzerland")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{{ title }}</title>
 <meta name="viewport" content="width=device-width"><style>
-body { font: 1.05rem/1.6 system-ui, sans-serif; margin: 0 auto; max-width: 40rem; padding: 1.5rem; color: #233; }
+body { font: 1.05rem/1.6 system-ui, sans-serif; margin: 0 auto; max-width: 46rem; padding: 1.5rem; color: #233; }
 body { background: #fbfaf4; } a { color: #2c6e49; } h1 { line-height: 1.2; } form { margin: 1rem 0; }
 nav, ul { display: flex; flex-wrap: wrap; gap: .75rem 1.25rem; align-items: center; list-style: none; padding: 0; }
-nav form { margin: 0; } nav b { flex: 1; } footer { margin-top: 3rem; color: #788; font-size: .85rem; }
+nav form { margin: 0 0 0 auto; } nav b { flex: 1; white-space: nowrap; }
+footer { margin-top: 3rem; color: #788; font-size: .85rem; }
 li { background: #fff; border: 1px solid #e3e0d0; border-radius: .6rem; padding: .6rem 1rem; }
-input, button { font: inherit; padding: .35rem .8rem; border: 1px solid #9b8; border-radius: .5rem; background: #fff; }
-button { background: #2c6e49; border-color: #2c6e49; color: #fff; cursor: pointer; }
+input, select, button { font: inherit; padding: .35rem .8rem; border: 1px solid #9b8; border-radius: .5rem; }
+input, select, button { line-height: 1.5; height: 2.4rem; box-sizing: border-box; }
+input, select { background: #fff; } button { background: #2c6e49; border-color: #2c6e49; color: #fff; cursor: pointer; }
 </style><nav><b>🌾 The seed shop</b> <a href="/">Seeds</a> <a href="/fail">Fail</a>
-{% if session.user %}<form method="post" action="/logout">{{ session.user }} <button>Log out</button></form>
+{% if session.user %}<a href="/login">Switch user</a>
+<form method="post" action="/logout">{{ session.user }} <button>Log out</button></form>
 {% else %}<a href="/login">Log in</a>{% endif %}</nav>
 <main><h1>{{ title }}</h1>BODY</main>
 <footer>{% if visit %}Your visit is {{ visit.id }}{{ ", and new" if visit.is_new }}.
 {% else %}You have no visit.
-{% endif %}</footer></html>"""
+{% endif %} <a href="/privacy">Privacy</a></footer></html>"""
 
 app = Flask(__name__)
 app.config.from_mapping({name: value for name, value in os.environ.items() if name.startswith("SOJOURN_")})
@@ -45,20 +59,44 @@ def home() -> str:
     return page(
         "What will you grow?",
         """<ul>{% for seed, (sign, _) in seeds.items() %}<li>{{ sign }}
-        <a href="{{ url_for('seed_page', seed=seed) }}">{{ seed.title() }}</a></li>{% endfor %}</ul><p id="stock"></p>
+        <a href="{{ url_for('seed_page', seed=seed) }}">{{ seed.title() }}</a></li>{% endfor %}</ul>
+        <form method="post" action="/country"><label>Deliver to <select name="country">{% for country in countries %}
+        <option{{ " selected" if country == session.country }}>{{ country }}</option>{% endfor %}</select></label>
+        <button>Choose</button></form><p id="stock"></p>
         <script>fetch("/api/stock").then((answer) => answer.json()).then((stock) => {
         document.querySelector("#stock").textContent = `${stock.packets} packets on the shelf`; });</script>""",
         seeds=SEEDS,
+        countries=COUNTRIES,
     )
 
 
+@app.post("/country")
+def country() -> AnyResponse:
+    if (chosen := request.form.get("country")) in COUNTRIES:
+        session["country"] = chosen
+        set_session_properties({"country": chosen})
+    return redirect(url_for("home"), 303)
+
+
+def take_from_shelf(seed: str) -> None:
+    if seed in SOLD_OUT:
+        raise LookupError("nothing on the shelf")
+
+
 @app.route("/seeds/<seed>", methods=["GET", "POST"])
-def seed_page(seed: str) -> str:
+def seed_page(seed: str) -> str | tuple[str, int]:
     if seed not in SEEDS:
         abort(404)
     sign, price = SEEDS[seed]
     if request.method == "POST":
+        try:
+            take_from_shelf(seed)
+        except LookupError as error:
+            capture_exception(error)  # handled: the visitor sees a page, and the session an `exception`
+            return page("Sorry!", "<p>{{ seed.title() }} is sold out.</p>", seed=seed), 409
         track("purchase", {"seed": seed, "price": price})
+        session["spent"] = round(session.get("spent", 0.0) + price, 2)
+        set_session_property("cart_value", session["spent"])  # on this session's later events, and on its end
         return page("Thank you!", "<p>Your {{ seed }} is on its way.</p>", seed=seed)
     return page(
         f"{sign} {seed.title()}",
@@ -72,7 +110,7 @@ def seed_page(seed: str) -> str:
 def login() -> str | AnyResponse:
     if request.method == "POST" and (name := request.form.get("name", "").strip()[:40]):
         session["user"] = name
-        identify(name.lower(), name)
+        identify(name.lower(), name)  # with somebody else's visit still on, this begins another one
         return redirect(url_for("home"), 303)
     return page(
         "Who are you?",
@@ -84,8 +122,22 @@ def login() -> str | AnyResponse:
 @app.post("/logout")
 def logout() -> AnyResponse:
     session.clear()
-    end_session()  # whoever sits down next begins a visit of their own; identify(None) would go on with this one
+    identify(None)  # the visit goes on as nobody's; whoever else logs in next gets one of their own
     return redirect(url_for("home"), 303)
+
+
+@app.route("/privacy", methods=["GET", "POST"])
+def privacy() -> str | AnyResponse:
+    if request.method == "POST":
+        opt_in() if request.form.get("choice") == "in" else opt_out()
+        return redirect(url_for("privacy"), 303)
+    return page(
+        "Privacy",
+        """<p>We count visits to learn which seeds people like. {% if visit %}Yours is counted, in this shop's own
+        database.{% else %}Yours is not counted.{% endif %}</p><form method="post">
+        {% if visit %}<button name="choice" value="out">Do not count me</button>
+        {% else %}<button name="choice" value="in">Count me</button>{% endif %}</form>""",
+    )
 
 
 @app.get("/api/stock")

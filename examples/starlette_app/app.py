@@ -17,18 +17,32 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from sojourn import Settings, current_session, end_session, identify, track
+from sojourn import (
+    Settings,
+    capture_exception,
+    current_session,
+    identify,
+    opt_in,
+    opt_out,
+    set_session_properties,
+    set_session_property,
+    track,
+)
 from sojourn.starlette import Sojourn
 
 SEEDS = {"tomato": ("🍅", 3.20), "basil": ("🌿", 2.40), "marigold": ("🌼", 1.90), "pumpkin": ("🎃", 4.10)}
+SOLD_OUT = {"pumpkin"}
+COUNTRIES = ("Austria", "Germany", "Switzerland")
 STYLE = """
-body { font: 1.05rem/1.6 system-ui, sans-serif; margin: 0 auto; max-width: 40rem; padding: 1.5rem; color: #233; }
+body { font: 1.05rem/1.6 system-ui, sans-serif; margin: 0 auto; max-width: 46rem; padding: 1.5rem; color: #233; }
 body { background: #fbfaf4; } a { color: #2c6e49; } h1 { line-height: 1.2; } form { margin: 1rem 0; }
 nav, ul { display: flex; flex-wrap: wrap; gap: .75rem 1.25rem; align-items: center; list-style: none; padding: 0; }
-nav form { margin: 0; } nav b { flex: 1; } footer { margin-top: 3rem; color: #788; font-size: .85rem; }
+nav form { margin: 0 0 0 auto; } nav b { flex: 1; white-space: nowrap; }
+footer { margin-top: 3rem; color: #788; font-size: .85rem; }
 li { background: #fff; border: 1px solid #e3e0d0; border-radius: .6rem; padding: .6rem 1rem; }
-input, button { font: inherit; padding: .35rem .8rem; border: 1px solid #9b8; border-radius: .5rem; background: #fff; }
-button { background: #2c6e49; border-color: #2c6e49; color: #fff; cursor: pointer; }
+input, select, button { font: inherit; padding: .35rem .8rem; border: 1px solid #9b8; border-radius: .5rem; }
+input, select, button { line-height: 1.5; height: 2.4rem; box-sizing: border-box; }
+input, select { background: #fff; } button { background: #2c6e49; border-color: #2c6e49; color: #fff; cursor: pointer; }
 """
 LIVE = """<p id="plant">🌱</p><button>Water it</button><script>
 const socket = new WebSocket(location.href.replace(/^http/, "ws") + "/socket");
@@ -39,7 +53,10 @@ document.querySelector("main button").onclick = () => socket.send("water");
 
 def page(request: Request, title: str, body: str, status: int = 200) -> HTMLResponse:
     user = request.scope.get("session", {}).get("user")
-    who = f'<form method="post" action="/logout">{escape(user)} <button>Log out</button></form>' if user else ""
+    who = '<a href="/login">Log in</a>'
+    if user:
+        out = f'<form method="post" action="/logout">{escape(user)} <button>Log out</button></form>'
+        who = f'<a href="/login">Switch user</a> {out}'
     visit = current_session()
     footer = (
         f"Your visit is {escape(visit.id)}{', and new' if visit.is_new else ''}." if visit else "You have no visit."
@@ -48,17 +65,40 @@ def page(request: Request, title: str, body: str, status: int = 200) -> HTMLResp
         f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>
 <meta name="viewport" content="width=device-width"><style>{STYLE}</style>
 <nav><b>🌾 The seed shop</b> <a href="/">Seeds</a> <a href="/live">Seedling</a> <a href="/letter">Letter</a>
-<a href="/fail">Fail</a> {who or '<a href="/login">Log in</a>'}</nav>
-<main><h1>{escape(title)}</h1>{body}</main><footer>{footer}</footer></html>""",
+<a href="/fail">Fail</a> {who}</nav>
+<main><h1>{escape(title)}</h1>{body}</main><footer>{footer} <a href="/privacy">Privacy</a></footer></html>""",
         status,
     )
 
 
+async def form(request: Request, name: str) -> str:
+    """One field of a posted form."""
+    return "".join(parse_qs((await request.body()).decode(errors="replace")).get(name, []))
+
+
 async def home(request: Request) -> Response:
+    chosen = request.session.get("country")
+    options = "".join(f"<option{' selected' * (name == chosen)}>{name}</option>" for name in COUNTRIES)
+    country = (
+        f'<form method="post" action="/country"><label>Deliver to <select name="country">{options}</select></label>'
+    )
+    country += " <button>Choose</button></form>"
     items = "".join(f'<li>{sign} <a href="/seeds/{seed}">{seed.title()}</a></li>' for seed, (sign, _) in SEEDS.items())
     stock = '<p id="stock"></p><script>fetch("/api/stock").then((answer) => answer.json()).then((stock) => {'
     stock += 'document.querySelector("#stock").textContent = `${stock.packets} packets on the shelf`; });</script>'
-    return page(request, "What will you grow?", f"<ul>{items}</ul>{stock}")
+    return page(request, "What will you grow?", f"<ul>{items}</ul>{country}{stock}")
+
+
+async def country(request: Request) -> Response:
+    if (chosen := await form(request, "country")) in COUNTRIES:
+        request.session["country"] = chosen
+        set_session_properties({"country": chosen})
+    return RedirectResponse("/", 303)
+
+
+def take_from_shelf(seed: str) -> None:
+    if seed in SOLD_OUT:
+        raise LookupError("nothing on the shelf")
 
 
 async def seed_page(request: Request) -> Response:
@@ -67,17 +107,23 @@ async def seed_page(request: Request) -> Response:
         raise HTTPException(404)
     sign, price = SEEDS[seed]
     if request.method == "POST":
+        try:
+            take_from_shelf(seed)
+        except LookupError as error:
+            capture_exception(error)  # handled: the visitor sees a page, and the session an `exception`
+            return page(request, "Sorry!", f"<p>{seed.title()} is sold out.</p>", 409)
         track("purchase", {"seed": seed, "price": price})
+        request.session["spent"] = spent = round(request.session.get("spent", 0.0) + price, 2)
+        set_session_property("cart_value", spent)  # on this session's later events, and on its end
         return page(request, "Thank you!", f"<p>Your {seed} is on its way.</p>")
     buy = '<form method="post"><button>Buy a packet</button></form>'
     return page(request, f"{sign} {seed.title()}", f"<p>A packet costs {price:.2f} €.</p>{buy}")
 
 
 async def login(request: Request) -> Response:
-    told = parse_qs((await request.body()).decode(errors="replace"))
-    if request.method == "POST" and (name := "".join(told.get("name", [])).strip()[:40]):
+    if request.method == "POST" and (name := (await form(request, "name")).strip()[:40]):
         request.session["user"] = name
-        identify(name.lower(), name)
+        identify(name.lower(), name)  # with somebody else's visit still on, this begins another one
         return RedirectResponse("/", 303)
     field = '<label>Any name will do: <input name="name" required maxlength="40" autofocus></label>'
     return page(request, "Who are you?", f'<form method="post" action="/login">{field} <button>Log in</button></form>')
@@ -85,8 +131,20 @@ async def login(request: Request) -> Response:
 
 async def logout(request: Request) -> Response:
     request.session.clear()
-    end_session()  # whoever sits down next begins a visit of their own; identify(None) would go on with this one
+    identify(None)  # the visit goes on as nobody's; whoever else logs in next gets one of their own
     return RedirectResponse("/", 303)
+
+
+async def privacy(request: Request) -> Response:
+    if request.method == "POST":
+        opt_in() if await form(request, "choice") == "in" else opt_out()
+        return RedirectResponse("/privacy", 303)
+    if current_session():
+        told, choice = "counted, in this shop's own database", '"out">Do not count me'
+    else:
+        told, choice = "not counted", '"in">Count me'
+    text = f"<p>We count visits to learn which seeds people like. Yours is {told}.</p>"
+    return page(request, "Privacy", f'{text}<form method="post"><button name="choice" value={choice}</button></form>')
 
 
 async def live(request: Request) -> Response:
@@ -130,9 +188,11 @@ key = settings.secret_key[-1].hex() if settings.secret_key else secrets.token_he
 app = Starlette(
     routes=[
         Route("/", home),
+        Route("/country", country, methods=["POST"]),
         Route("/seeds/{seed}", seed_page, methods=["GET", "POST"]),
         Route("/login", login, methods=["GET", "POST"]),
         Route("/logout", logout, methods=["POST"]),
+        Route("/privacy", privacy, methods=["GET", "POST"]),
         Route("/live", live),
         WebSocketRoute("/live/socket", live_socket),
         Route("/letter", letter),

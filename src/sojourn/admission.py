@@ -56,7 +56,7 @@ def refusal_to_start(
     """Why this request may not start a session out of nothing, as a counted reason; `None`: it may.
 
     No bot ever does (crawlers, monitors, link previews and probes that say so); `refuses_programs` adds HTTP clients and
-    headless browsers. `by_helper`: the app asked for one (`identify()`, `track()`, `start_session()`), so it need not be a page.
+    headless browsers. `by_helper`: the app asked for one (`identify()`, `track()`, `start_session()`), page or not.
     """
     if is_cross_site_post(request):
         return "cross_site_post"

@@ -109,7 +109,7 @@ class SojournMiddleware:
         finally:
             _reset(token)
             # The visit knows the scope: a circle here would wait for the garbage collector, at every request.
-            scope[VISIT_KEY] = None
+            scope[VISIT_KEY] = visit.told_error = None
             if not visit.responded:
                 tracker.guarded(None, tracker.abandon, visit)
             elif visit.chunks:
@@ -176,6 +176,7 @@ class SojournMiddleware:
             raise
         finally:
             _reset(token)
+            visit.told_error = None
             tracker.guarded(None, tracker.connections.close, visit, told)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:

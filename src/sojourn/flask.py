@@ -20,8 +20,6 @@ from .settings import Settings
 from .visit import active_visit
 from .wsgi import Environ, SojournMiddleware
 
-_REMEMBERS = "remember_token="
-
 __all__ = ["Sojourn", "SojournMiddleware"]
 
 
@@ -95,10 +93,7 @@ class _Flask:
             return UNKNOWN
         manager = getattr(flask.current_app, "login_manager", None)
         if manager is not None:
-            known = dict.get(session, "_user_id")
-            if known is None and "_login_user" not in flask.g and _REMEMBERS in environ.get("HTTP_COOKIE", ""):
-                return UNKNOWN  # nobody has asked yet who the remember-me cookie is
-            return User(str(known)) if known else None
+            return _logged_in(manager, session, environ)
         if not getattr(session, "accessed", False):
             return UNKNOWN
         known = dict.get(session, "user_id")
@@ -107,8 +102,23 @@ class _Flask:
         return User(known) if isinstance(known, str | int) and not isinstance(known, bool) else UNKNOWN
 
 
+def _logged_in(manager: Any, session: dict[str, Any], environ: Environ) -> Answer:
+    """What Flask-Login has stored, or has found out for this request; nothing is loaded for our sake."""
+    known = dict.get(session, "_user_id")
+    if known is not None and known != "":
+        return User(str(known))
+    loaded = flask.g.get("_login_user")
+    if loaded is None:  # nobody has asked yet, and something else than the session may know
+        remembers = flask.current_app.config.get("REMEMBER_COOKIE_NAME", "remember_token")
+        may_be_told = getattr(manager, "_request_callback", None) is not None
+        return UNKNOWN if may_be_told or f"{remembers}=" in environ.get("HTTP_COOKIE", "") else None
+    if not getattr(loaded, "is_authenticated", False):
+        return None
+    return User(str(loaded.get_id()))  # by a token, in this request alone
+
+
 def _raised(_app: flask.Flask, exception: BaseException, **_more: object) -> None:
     """Flask turns errors into answers before they reach the door; it says so first."""
     visit = active_visit.get()
     if visit is not None:
-        visit.host.guarded(None, capture, visit, exception, is_handled=False)
+        visit.host.guarded(None, capture, visit, exception, is_handled=False, is_answered=True)

@@ -6,7 +6,6 @@ or cut, counted and warned of once (`strict=True` raises); nothing that fails on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,6 +16,7 @@ from .core.events import RESERVED_NAMES, SESSION_PROPERTIES, Scalar
 from .core.properties import EVENT_PREFIX, SESSION_PREFIX, cleaned
 from .core.session import SessionState
 from .errors import NoActiveRequest
+from .manual import manual_id, may_restart, restart
 from .naming import name_user, unname_user
 from .principal import User
 from .principal import user_id as checked_user_id
@@ -26,7 +26,6 @@ from .visit import Visit, active_visit
 _LONGEST_EVENT_NAME = 100
 _LONGEST_USER_NAME = 256
 _SCALARS = frozenset({str, int, float, bool})
-_MANUAL_ID = re.compile(r"[0-9]{10,100}|[A-Za-z0-9-]{8,100}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +49,8 @@ def identify(
 ) -> None:
     """Tag the session with a user; `None` or `""` removes the tag. Another user than its own starts a new session.
 
-    `user_id` has at most 256 printable characters. Raises `TypeError` for anything but str, int, UUID or None, and
-    `NoActiveRequest` outside a request.
+    `user_id` has at most 256 printable characters; `traits` are named and valued like properties. Raises `TypeError` for
+    anything but str, int, UUID or None, `ValueError` for a malformed trait's name, and `NoActiveRequest` outside a request.
     """
     visit = _visit()
     if name is not None and not isinstance(name, str):
@@ -66,7 +65,7 @@ def identify(
         visit.is_named = True
         visit.host.refuse_data("bad_user_id", f"identify(): {error}")
         return
-    told, problems = cleaned(traits, "") if traits else ({}, [])
+    told, problems = ({}, []) if traits is None else cleaned(traits, "")
     _warn(visit, problems, "identify()")
     shown = None if name is None else printable(name, _LONGEST_USER_NAME)
     visit.host.guarded(None, _name, visit, User(known, shown, _plain(told) or None))
@@ -89,7 +88,7 @@ def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
     if not name or len(name) > _LONGEST_EVENT_NAME or not name.isprintable():
         msg = f"track(): an event's name has 1 to {_LONGEST_EVENT_NAME} printable characters, got {name[:120]!r}"
         raise ValueError(msg)
-    told, problems = cleaned(properties, EVENT_PREFIX, visit.host.declared.event) if properties else ({}, [])
+    told, problems = ({}, []) if properties is None else cleaned(properties, EVENT_PREFIX, visit.host.declared.event)
     _warn(visit, problems, f"track({name!r})")
     visit.host.guarded(None, _track, visit, str.__str__(name), _plain(told))
 
@@ -150,7 +149,7 @@ def start_session(session_id: str | int | None = None) -> None:
     Anything else is a `ValueError`, and changes nothing. The running session's own id is a no-op.
     """
     visit = _visit()
-    chosen = None if session_id is None else _manual_id(session_id)
+    chosen = None if session_id is None else manual_id(session_id)
     visit.host.guarded(None, _start, visit, chosen)
 
 
@@ -223,8 +222,8 @@ def _beat(visit: Visit) -> None:
 
 
 def _start(visit: Visit, session_id: str | None) -> None:
-    if visit.may_restart():
-        visit.restart(session_id)
+    if may_restart(visit):
+        restart(visit, session_id)
         visit.leave()
     else:
         _say_lost(visit)
@@ -281,19 +280,3 @@ def _say_lost(visit: Visit) -> None:
         visit.host.warn_once(
             "no_session", "a helper was called where no session is and none may start; its call was dropped"
         )
-
-
-def _manual_id(session_id: str | int) -> str:
-    if isinstance(session_id, bool) or not isinstance(session_id, str | int):
-        msg = f"start_session(): an id is str or int, not {type(session_id).__name__}"
-        raise TypeError(msg)
-    text = str.__str__(session_id) if isinstance(session_id, str) else format(session_id, "d")
-    if isinstance(session_id, int) and session_id < 0:
-        text = ""  # its minus would pass for one of the characters below
-    if not _MANUAL_ID.fullmatch(text) or (text.isdigit() and len(text) < 10):
-        msg = (
-            f"start_session(): {str(session_id)[:120]!r} is no session id: give an integer of at least 10 digits, "
-            "or 8 to 100 of the characters A-Z, a-z, 0-9 and '-'"
-        )
-        raise ValueError(msg)
-    return text

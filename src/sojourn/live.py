@@ -10,6 +10,7 @@ from threading import Lock
 
 import msgspec
 
+from .core import session
 from .core.bounded import Bounded
 from .core.session import SessionState
 
@@ -45,6 +46,11 @@ class Live:
     def see(self, at: int) -> None:
         """Activity; time never runs back."""
         self.last_seen_at = max(self.last_seen_at, at)
+
+    def differs_from(self, told: SessionState) -> bool:
+        """Whether this process knows more of the session than a cookie tells, but for later activity."""
+        known = self.state
+        return known is not told and session.seen(told, known.last_seen_at) != session.seen(known, told.last_seen_at)
 
     def become(self, state: SessionState) -> None:
         """Follow the browser into the next session."""

@@ -5,12 +5,14 @@ The verdicts are the core's; this turns them into a tag, a new session or nothin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .core import identity
 from .core.events import USER_IDENTIFY
 from .core.identity import Verdict
 from .core.records import Entry, Tag
 from .core.session import EndReason, SessionState
-from .principal import User
+from .principal import Resolver, Unknown, User, understood
 from .visit import Visit
 
 
@@ -37,7 +39,30 @@ def unname_user(visit: Visit, state: SessionState) -> None:
         _tell(visit, None)
 
 
-def meet_principal(visit: Visit, state: SessionState, user: User, *, may_split: bool) -> None:
+def meet(visit: Visit, own: Resolver | None, may_split: Callable[[], bool]) -> None:
+    """The framework's user for this request, or what the app's own callable says; in doubt nobody has said anything."""
+    host = visit.host
+    try:
+        found = visit.facts.principal() if own is None else understood(own(visit.facts.framework_request()))
+    except Exception as error:  # noqa: BLE001 - the app's own callable, or a user object of the app
+        kind = type(error).__name__
+        host.count("principal_error")
+        host.warn_once(f"principal {kind}", f"the principal could not be read: {kind}")
+        return
+    state = visit.state
+    if isinstance(found, Unknown) or state is None:
+        return
+    if found is None:
+        _meet_nobody(visit, state)
+        return
+    found = host.shown_user(found)
+    live = visit.live
+    if live is not None and live.principal_id == found.id and visit.draft is None:
+        return  # a returning visitor: spared the hash
+    _meet_principal(visit, state, found, may_split)
+
+
+def _meet_principal(visit: Visit, state: SessionState, user: User, may_split: Callable[[], bool]) -> None:
     """The framework's user for this request: only the default, compared only with the one bound before."""
     host = visit.host
     is_bound = host.codec.is_user(user.id, state.principal)
@@ -45,7 +70,7 @@ def meet_principal(visit: Visit, state: SessionState, user: User, *, may_split: 
     if verdict is Verdict.CHANGE:
         if not host.rules.split_on_user_change:
             state = identity.heeding(state)
-        elif may_split:
+        elif may_split():
             state = visit.succeed(EndReason.USER_CHANGED, is_manual=state.is_manual, user=user.id)
         else:
             host.count("user_change_undeliverable")
@@ -59,7 +84,7 @@ def meet_principal(visit: Visit, state: SessionState, user: User, *, may_split: 
         visit.live.principal_id = user.id
 
 
-def meet_nobody(visit: Visit, state: SessionState) -> None:
+def _meet_nobody(visit: Visit, state: SessionState) -> None:
     """The framework knows that nobody is logged in."""
     verdict = identity.on_anonymous(state)
     moved = identity.left(state)

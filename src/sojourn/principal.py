@@ -65,7 +65,7 @@ Answer = User | Unknown | None
 Resolver = Callable[[Any], object]
 
 DJANGO_KEY: Final = "sojourn.django"
-"""Where `sojourn.django` leaves a weak reference to Django's request, in a scope or an environ."""
+"""Where `sojourn.django` leaves a callable that tells whom Django has loaded, in a scope or an environ."""
 
 _ID_KEYS = ("id", "user_id", "sub")
 _NAME_KEYS = ("name", "username", "display_name")
@@ -78,12 +78,12 @@ def of_scope(scope: Mapping[str, Any]) -> Answer:
     state = scope.get("state")
     if state and "user" in state:
         return _stated(state["user"])
-    return _django(scope[DJANGO_KEY]) if DJANGO_KEY in scope else UNKNOWN
+    return _asked(scope[DJANGO_KEY]) if DJANGO_KEY in scope else UNKNOWN
 
 
 def of_environ(environ: Mapping[str, Any]) -> Answer:
     """The principal in a WSGI environ: a user that Django has loaded, or the server's `REMOTE_USER`."""
-    if DJANGO_KEY in environ and (found := _django(environ[DJANGO_KEY])) is not UNKNOWN:
+    if DJANGO_KEY in environ and (found := _asked(environ[DJANGO_KEY])) is not UNKNOWN:
         return found
     remote = environ.get("REMOTE_USER")
     return User(remote) if remote else UNKNOWN
@@ -132,18 +132,5 @@ def _stated(user: object) -> Answer:
     return understood(user)
 
 
-def _django(reference: Callable[[], object]) -> Answer:
-    """A user that somebody has loaded already: asking `request.user` would query, and set `Vary: Cookie`."""
-    held = vars(reference() or _Nobody)
-    user = held.get("_cached_user", held.get("_acached_user", UNKNOWN))
-    if user is UNKNOWN or user is None:
-        return UNKNOWN
-    if not getattr(user, "is_authenticated", False):
-        return None
-    key = getattr(user, "pk", None)
-    named = getattr(user, "get_username", None)
-    return User(key if isinstance(key, str | int | UUID) else str(key), str(named()) if callable(named) else None)
-
-
-class _Nobody:
-    """In place of a request that is gone."""
+def _asked(tells: Callable[[], Answer]) -> Answer:
+    return tells()

@@ -24,10 +24,10 @@ from .core.session import EndReason, Rules
 from .facts import NOTHING_KNOWN, AnswerFacts, RequestFacts
 from .guard import Guard
 from .live import Live, LiveSessions
-from .naming import meet_nobody, meet_principal
+from .naming import meet
 from .pages import Pages
 from .permission import Consent, Permission
-from .principal import Resolver, Unknown, User, understood
+from .principal import Resolver, User
 from .signals import Signals
 from .visit import Choice, Part, Visit
 
@@ -185,7 +185,9 @@ class Tracker(Guard):
         """The user as it is kept: with `hash_user_ids` by a keyed hash, whose key is not rotated."""
         if self._user_hash_key is None:
             return user
-        return User(privacy.pseudonym(user.id, self._user_hash_key), user.name, user.traits)
+        # A framework's name for a user is often the id in other words, so none goes with a hash.
+        traits = {name: value for name, value in (user.traits or {}).items() if str(value) != user.id}
+        return User(privacy.pseudonym(user.id, self._user_hash_key), None, traits)
 
     def forget(self, live: Live) -> None:
         """The visitor opted out: drop what this process knows, but for what keeps it so."""
@@ -297,27 +299,8 @@ class Tracker(Guard):
         return visit.can_carry
 
     def _meet_principal(self, visit: Visit, answer: AnswerFacts) -> None:
-        if visit.is_named or visit.is_anonymous:
-            return
-        try:
-            own = self._principal
-            found = visit.facts.principal() if own is None else understood(own(visit.facts.framework_request()))
-        except Exception as error:  # noqa: BLE001 - the app's own callable, or a user object of the app
-            kind = type(error).__name__
-            self.count("principal_error")
-            self.warn_once(f"principal {kind}", f"the principal could not be read: {kind}")
-            return
-        state = visit.state
-        if isinstance(found, Unknown) or state is None:
-            return
-        if found is None:
-            meet_nobody(visit, state)
-        else:
-            found = self.shown_user(found)
-            live = visit.live
-            if live is not None and live.principal_id == found.id and visit.draft is None:
-                return  # a returning visitor: spared the hash
-            meet_principal(visit, state, found, may_split=self._may_carry(visit, answer))
+        if not visit.is_named and not visit.is_anonymous:
+            meet(visit, self._principal, lambda: self._may_carry(visit, answer))
 
     def _drop_undeliverable(self, visit: Visit) -> None:
         """Nothing of a session whose cookie cannot be delivered may remain.
@@ -373,9 +356,9 @@ class Tracker(Guard):
         live = visit.live
         if live is None:
             return None
-        if not (visit.changed or self._differs(visit, live)):
-            arrived = visit.arrived
-            if arrived is not None and visit.at - arrived.state.last_seen_at < self._refresh:
+        arrived = visit.arrived
+        if arrived is not None and not (visit.changed or live.differs_from(arrived.state)):
+            if visit.at - arrived.state.last_seen_at < self._refresh:
                 return None
             if self._clock.monotonic() - visit.mono > _SLOW_RESPONSE_S:
                 return None
@@ -385,16 +368,6 @@ class Tracker(Guard):
             live.state = state = session.seen(live.state, live.last_seen_at)
             live.is_ahead = False
         return self._cookies.line(self.codec.dumps(state), state, visit.now, is_https=visit.facts.is_https)
-
-    @staticmethod
-    def _differs(visit: Visit, live: Live) -> bool:
-        """Whether this process knows more than the browser's cookie says."""
-        if visit.arrived is None:
-            return True
-        arrived, known = visit.arrived.state, live.state
-        return known is not arrived and session.seen(arrived, known.last_seen_at) != session.seen(
-            known, arrived.last_seen_at
-        )
 
     def _record(self, visit: Visit, *, is_request: bool) -> None:
         credited = self._credited(visit, is_request=is_request)

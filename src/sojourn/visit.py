@@ -131,8 +131,8 @@ class Visit:
     """For the own store only: the browser asked for it."""
     is_anonymous = False
     """No user may be named: the browser asked for it."""
-    error_id = 0
-    """The exception that was told last, so that one which passes several places is told once."""
+    told_error: BaseException | None = None
+    """The exception that was told last, so that one which passes several places is told once; dropped with the request."""
     chunks = 0
     """Pieces of the body sent so far, as far as they were counted: more than one makes a stream."""
 
@@ -190,26 +190,26 @@ class Visit:
         `None` where there is none and none may be: counted, with the reason.
         """
         if self.refused is not None:
-            return self._refuse_helper() if by_helper else None
+            return self.refuse_helper() if by_helper else None
         if self.responded:
-            return self._enter_late()
+            return self.enter_late()
         self.follow()
         if self.state is not None:
             return self.state
         if not self.host.rules.automatic:
-            return self._refuse("automatic_off")
+            return self.refuse("automatic_off")
         if (reason := self.pending()) is not None:
             return self.succeed(reason)
-        refusal = self._refusal(by_helper=by_helper)
-        return self._refuse(refusal) if refusal else self.begin()
+        refusal = self.refusal(by_helper=by_helper)
+        return self.refuse(refusal) if refusal else self.begin()
 
     def present(self) -> SessionState | None:
         """The session that is there, or that this request begins anyway; none is begun for the call's sake."""
         if self.refused is not None:
-            return self._refuse_helper()
+            return self.refuse_helper()
         if self.responded:
-            return self._enter_late()
-        return self.look() or self._refuse("no_session")
+            return self.enter_late()
+        return self.look() or self.refuse("no_session")
 
     def pending(self) -> EndReason | None:
         """Why the session that this request knows is to be succeeded."""
@@ -294,39 +294,6 @@ class Visit:
         if self.draft is None and self.live is not None:
             self.live.see(self.at)
 
-    def restart(self, session_id: str | None) -> None:
-        """`start_session()`: a manual session now, whatever ran before."""
-        state = self.state
-        pending = self.pending()
-        if state is not None and state.session_id == session_id:
-            return
-        if pending is not None:
-            self.succeed(pending, session_id=session_id, is_manual=True)
-        elif state is None:
-            self.begin(session_id=session_id, is_manual=True)
-        elif (fresh := self._fresh_part()) is not None:  # begun by this very request, and nothing told yet: replace it
-            self.parts.remove(fresh)
-            self.draft = self.parts[-1].state if self.parts and self.parts[-1].is_start else None
-            if fresh.was is None or fresh.reason is None:
-                self.begin(session_id=session_id, is_manual=True)
-            else:
-                self.succeed(fresh.reason, session_id=session_id, is_manual=True)
-        else:
-            self.succeed(EndReason.RESTARTED, session_id=session_id, is_manual=True)
-
-    def may_restart(self) -> bool:
-        """Whether `start_session()` may do its work here; if not, that is counted."""
-        if self.refused is not None:
-            return self._refuse_helper() is not None
-        if self.responded:
-            return self._enter_late() is not None
-        self.follow()
-        if self.live is None and self.draft is None:
-            refusal = self._refusal(by_helper=True)
-            if refusal is not None:
-                return self._refuse(refusal) is not None
-        return True
-
     def look(self) -> SessionState | None:
         """The session to show: on a request that will start one, the one it will start."""
         if self.refused is not None:
@@ -334,7 +301,7 @@ class Visit:
         if not self.responded:
             self.follow()
             will_start = self.host.rules.automatic and not self.parts and self.state is None
-            if will_start and (self.pending() is not None or self._refusal(by_helper=False) is None):
+            if will_start and (self.pending() is not None or self.refusal(by_helper=False) is None):
                 return self.enter(by_helper=False)
         return self.state
 
@@ -347,21 +314,21 @@ class Visit:
         if self.responded:
             self.host.record_late(self)
 
-    # --- inner ---------------------------------------------------------------------------------------------------
-
-    def _enter_late(self) -> SessionState | None:
+    def enter_late(self) -> SessionState | None:
+        """The session for a call after the response has started: the one that is there, if it still runs."""
         live = self.live
         if live is None or live.is_gone:
-            return self._refuse("no_session")
+            return self.refuse("no_session")
         self.at = max(self.host.now(), live.last_seen_at)
         if live.state.is_ended:
-            return self._refuse("no_session")
+            return self.refuse("no_session")
         if session.over(live, self.host.rules, self.at) is not None:
-            return self._refuse("over")
+            return self.refuse("over")
         self.succession = None
         return live.state
 
-    def _refusal(self, *, by_helper: bool) -> str | None:
+    def refusal(self, *, by_helper: bool) -> str | None:
+        """Why this request may not start a session out of nothing."""
         return admission.refusal_to_start(
             self.facts,
             any_request=self.host.starts_on_any_request,
@@ -369,16 +336,19 @@ class Visit:
             refuses_programs=self.host.refuses_programs,
         )
 
-    def _refuse(self, reason: str) -> SessionState | None:
+    def refuse(self, reason: str) -> SessionState | None:
+        """Nothing comes of it: counted."""
         self.host.count(reason)
         return None
 
-    def _refuse_helper(self) -> SessionState | None:
+    def refuse_helper(self) -> SessionState | None:
         """A call on a request that has nothing to do with sessions: lost; said, unless somebody wants it so."""
         if self.refused == "excluded":
             self.host.count("no_session")
             self.host.warn_once("excluded", "a helper was called on an excluded path; its call was dropped")
         return None
+
+    # --- inner ---------------------------------------------------------------------------------------------------
 
     def _old(self, reason: EndReason) -> SessionState:
         if self.draft is not None:
@@ -405,9 +375,3 @@ class Visit:
         self.begun_key = self.draft.key
         self.parts.append(Part(self.draft, is_start=True, was=was, reason=reason))
         return self.draft
-
-    def _fresh_part(self) -> Part | None:
-        if self.draft is None or not self.parts:
-            return None
-        last = self.parts[-1]
-        return last if last.is_start and not last.entries and last.state.key == self.draft.key else None

@@ -89,7 +89,7 @@ class SojournMiddleware:
         finally:
             active_visit.reset(token)
             # The visit knows the environ: a circle here would wait for the garbage collector, at every request.
-            environ[VISIT_KEY] = None
+            environ[VISIT_KEY] = visit.told_error = None
         if (visit.responded and hasattr(body, "__len__")) or _is_file(body, environ):
             return body
         return TrackedBody(body, visit, self.engine)
@@ -131,6 +131,7 @@ class TrackedBody:
             tracker = self._engine.tracker
             tracker.guarded(None, capture, self._visit, error, is_handled=False)
             tracker.guarded(None, tracker.abandon, self._visit)
+            self._visit.told_error = None
             raise
         finally:
             _reset(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -25,6 +28,7 @@ COMMANDS = {
     "flask": ("gunicorn", "--workers=2", "--worker-tmp-dir=.", "examples.flask_app.app:app", "--bind"),
 }
 PATIENCE_S = 20.0
+SECRET_KEY = "a key that only tests use"
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -49,12 +53,17 @@ class Example:
     address: str
     store: SQLiteStore
     browsers: ExitStack
+    events_file: Path
 
-    def browser(self) -> httpx.Client:
-        """A new visitor's browser. uvicorn closes a connection whose app failed, at no certain moment: none is kept."""
+    def browser(self, cookies: httpx.Cookies | None = None) -> httpx.Client:
+        """A new visitor's browser, or one that comes with its cookies.
+
+        uvicorn closes a connection whose app failed, at no certain moment: none is kept.
+        """
         return self.browsers.enter_context(
             httpx.Client(
                 base_url=self.address,
+                cookies=cookies,
                 follow_redirects=True,
                 trust_env=False,
                 timeout=PATIENCE_S,
@@ -80,6 +89,22 @@ class Example:
     def events(self, row: SessionRow) -> list[Event]:
         return self.store.events_of(row.key)
 
+    def forwarded(self) -> list[dict[str, Any]]:
+        """What its backend, a file, has got so far: CloudEvents."""
+        if not self.events_file.exists():
+            return []
+        lines = self.events_file.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def got(self, session_id: str, *names: str) -> list[dict[str, Any]]:
+        """What the backend got of a session, once events of all these names are there."""
+
+        def mine() -> list[dict[str, Any]]:
+            return [event for event in self.forwarded() if event["subject"] == session_id]
+
+        eventually(lambda: {event["type"] for event in mine()} >= {*names}, f"{names} of the session are forwarded")
+        return mine()
+
 
 def visit_on(page: httpx.Response) -> str:
     """The session id that the footer of a page shows."""
@@ -90,17 +115,23 @@ def visit_on(page: httpx.Response) -> str:
 
 @contextmanager
 def served(kind: str, folder: Path) -> Iterator[Example]:
-    """Start the server, wait until it answers, and stop it by its process at the end of the block."""
+    """Start the server, wait until it answers, and stop it by its process at the end of the block.
+
+    A second time in the same folder is the same app after a restart.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     module, *arguments = COMMANDS[kind]
     url = f"sqlite:///{folder / 'shop.db'}"
     log = folder / "server.log"
+    events_file = folder / "events.jsonl"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments, str(port) if kind == "starlette" else f"127.0.0.1:{port}"],
             cwd=folder,
-            env=environment(SOJOURN_SECRET_KEY="a key that only tests use", SOJOURN_STORE=url),
+            env=environment(
+                SOJOURN_SECRET_KEY=SECRET_KEY, SOJOURN_STORE=url, SOJOURN_BACKENDS=f"jsonl:{quote(str(events_file))}"
+            ),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -117,7 +148,7 @@ def served(kind: str, folder: Path) -> Iterator[Example]:
     try:
         eventually(answers, "the server answers")
         with ExitStack() as browsers:
-            yield Example(kind, address, store, browsers)
+            yield Example(kind, address, store, browsers, events_file)
     finally:
         store.close()
         process.terminate()

@@ -81,16 +81,15 @@ def test_a_whole_visit_is_one_session(example: Example) -> None:
     ]
 
 
-def test_logging_out_ends_the_session_and_the_next_one_is_nobodys(example: Example) -> None:
+def test_after_a_logout_the_visit_goes_on_as_nobodys(example: Example) -> None:
     browser = example.browser()
     in_ = browser.post("/login", data={"name": "Bert"})
     out = browser.post("/logout")
 
-    old = example.recorded(visit_on(in_), requests=3)
-    new = example.recorded(visit_on(out), requests=1)
-    assert (old.end_reason, old.user_id) == (EndReason.ENDED, "bert")
-    assert (new.end_reason, new.user_id, new.previous_id) == (None, None, old.session_id)
-    assert "session.previous_id" not in example.events(new)[0].attributes
+    assert visit_on(in_) == visit_on(out)
+    row = example.recorded(visit_on(in_), requests=4)
+    assert (row.end_reason, row.user_id, row.is_tagged) == (None, "bert", False)
+    assert [event.user_id for event in example.events(row) if event.name == "user.identify"] == ["bert", None]
     assert "Log in" in out.text
 
 
@@ -104,6 +103,51 @@ def test_another_user_on_the_same_device_gets_a_session_of_their_own(example: Ex
     assert (old.end_reason, old.user_id, new.user_id) == (EndReason.USER_CHANGED, "cleo", "dan")
     assert example.events(new)[0].previous_id == old.session_id
     assert old.visitor_id == new.visitor_id
+
+
+def test_a_choice_and_the_carts_value_are_on_what_follows(example: Example) -> None:
+    browser = example.browser()
+    visit = visit_on(browser.get("/"))
+    home = browser.post("/country", data={"country": "Germany"})
+    assert "<option selected>Germany" in home.text
+    browser.post("/country", data={"country": "Atlantis"})
+    browser.post("/seeds/basil")
+    browser.post("/seeds/tomato")
+    browser.get("/seeds/basil")
+
+    row = example.recorded(visit, requests=8)  # two choices with a redirect each
+    kept = {name: value.value for name, value in (row.properties or {}).items()}
+    assert kept == {"session_properties.country": "Germany", "session_properties.cart_value": 5.6}
+    told = [
+        (event.attributes.get("session_properties.country"), event.attributes.get("session_properties.cart_value"))
+        for event in example.events(row)
+        if event.name == "page_view"
+    ]
+    assert told[0] == (None, None)
+    assert told[-1] == ("Germany", 5.6)
+
+
+def test_an_error_that_the_shop_handles_is_told_with_its_type(example: Example) -> None:
+    browser = example.browser()
+    answer = browser.post("/seeds/pumpkin")
+    assert (answer.status_code, "sold out" in answer.text) == (409, True)
+
+    row = example.recorded(visit_on(answer), requests=1)
+    (error,) = (event for event in example.events(row) if event.name == "exception")
+    assert error.attributes["exception.type"] == "LookupError"
+    assert error.attributes["exception.escaped"] is False
+    assert "take_from_shelf" in str(error.attributes["exception.stacktrace"])
+
+
+def test_an_error_that_it_does_not_handle_is_told_once(example: Example) -> None:
+    browser = example.browser()
+    visit = visit_on(browser.get("/fail"))
+    row = example.recorded(visit, requests=1)
+    by_name = {event.name: event for event in example.events(row)}
+    assert len(example.events(row)) == len(by_name)
+    assert by_name["exception"].attributes["exception.type"] == "RuntimeError"
+    assert by_name["exception"].attributes["exception.escaped"] is True
+    assert by_name["page_view"].attributes["error.type"] == "500"
 
 
 def test_many_visitors_at_once_have_one_session_each(example: Example) -> None:
@@ -137,7 +181,7 @@ def test_a_login_without_a_name_asks_again(example: Example) -> None:
     assert example.recorded(visit_on(page), requests=1).user_id is None
 
 
-@pytest.mark.parametrize("path", ["/", "/seeds/basil", "/login"])
+@pytest.mark.parametrize("path", ["/", "/seeds/basil", "/login", "/privacy"])
 def test_pages_need_nothing_from_elsewhere(example: Example, path: str) -> None:
     text = example.browser().get(path).text
     assert [mark for mark in ("http://", "https://", 'src="', "<link", "@import", "url(") if mark in text] == []

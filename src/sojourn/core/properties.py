@@ -88,14 +88,14 @@ def cleaned(
     `control_characters` (kept, mended). Raises `ValueError` for a malformed name and `TypeError` for a value that is no
     string, number or bool: those are the programmer's.
     """
+    if not isinstance(given, Mapping):
+        msg = f"properties are a mapping of names to values, not {type(given).__name__}"
+        raise TypeError(msg)
     kept: dict[str, Scalar] = {}
     problems: list[str] = []
     size = 0
     for name, value in given.items():
-        if not isinstance(name, str):
-            msg = f"a property name is text, not {type(name).__name__}"
-            raise TypeError(msg)
-        full = full_name(name, prefix)
+        full = _named(name, prefix)
         if not isinstance(value, str | int | float):
             msg = f"the property {full!r} must be a string, a number or a bool, not {type(value).__name__}"
             raise TypeError(msg)
@@ -122,6 +122,13 @@ def cleaned(
         else:
             kept[full] = _plain(fit)
     return kept, problems
+
+
+def _named(name: object, prefix: str) -> str:
+    if not isinstance(name, str):
+        msg = f"a property name is text, not {type(name).__name__}"
+        raise TypeError(msg)
+    return full_name(name, prefix)
 
 
 def _declared_name(full: str, declared: Mapping[str, Property]) -> str | None:

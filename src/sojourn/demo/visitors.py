@@ -55,7 +55,6 @@ class Browser:
         self._stop = stop
         self._user: str | None = None
         self._last: tuple[float, float] | None = None  # the latest activity: sent, and answered
-        self._is_over: bool | None = False  # ended by a logout; None: the browser cannot know
         self._client = httpx.Client(
             base_url=address,
             headers={"user-agent": _USER_AGENT, "accept-language": "en"},
@@ -90,7 +89,7 @@ class Browser:
         self._navigate("POST", f"/seeds/{seed}")
 
     def log_in(self, name: str) -> None:
-        """Another user than the one before, without a logout between, makes it another visit."""
+        """Another user than the one before, with or without a logout between, makes it another visit."""
         self.open("/login")
         if self._user not in (None, name):
             self._count(1, 1)
@@ -98,11 +97,8 @@ class Browser:
         self._navigate("POST", "/login", {"name": name})
 
     def log_out(self) -> None:
-        """The shop ends the visit; the page that it redirects to begins the next one."""
-        self._user = None
-        is_sure = self._navigate("POST", "/logout", follow=False)
-        self._is_over = True if is_sure else None
-        self.open("/")
+        """The visit goes on, and is nobody's until somebody logs in."""
+        self._navigate("POST", "/logout")
 
     def water(self, times: int) -> None:
         """Keep a socket open and send a message now and then: activity, like a request."""
@@ -117,30 +113,25 @@ class Browser:
                 live.recv(10)
                 self._last = (sent, time.monotonic())
 
-    def _navigate(self, method: str, path: str, data: dict[str, str] | None = None, *, follow: bool = True) -> bool:
-        response, is_sure = self._request(method, path, _PAGE, data)
+    def _navigate(self, method: str, path: str, data: dict[str, str] | None = None) -> None:
+        response = self._request(method, path, _PAGE, data)
         if response.is_redirect:
-            if follow:
-                self._navigate("GET", response.headers["location"])
+            self._navigate("GET", response.headers["location"])
         else:
             self.pages += 1
-        return is_sure
 
     def _request(
         self, method: str, path: str, headers: dict[str, str], data: dict[str, str] | None = None
-    ) -> tuple[httpx.Response, bool]:
-        """The answer, and whether this browser is sure which visit it belongs to."""
+    ) -> httpx.Response:
         sent = time.monotonic()
         response = self._client.request(method, path, headers=headers, data=data)
         answered = time.monotonic()
-        is_sure = True
-        if self._last is None or self._is_over or sent - self._last[1] >= IDLE_TIMEOUT_S + _BLUR_S:
+        if self._last is None or sent - self._last[1] >= IDLE_TIMEOUT_S + _BLUR_S:
             self._count(1, 1)
-        elif answered - self._last[0] >= IDLE_TIMEOUT_S - _BLUR_S or self._is_over is None:
+        elif answered - self._last[0] >= IDLE_TIMEOUT_S - _BLUR_S:
             self._count(0, 1)
-            is_sure = False
-        self._last, self._is_over = (sent, answered), False
-        return response, is_sure
+        self._last = (sent, answered)
+        return response
 
     def _count(self, least: int, most: int) -> None:
         self.least_visits += least
@@ -182,13 +173,15 @@ def share_a_device(browser: Browser) -> None:
 
 
 def logs_out(browser: Browser) -> None:
-    """Ends the visit by the logout button, and looks around once more."""
+    """Logs out, looks around once more, and makes room for somebody else."""
     browser.open("/seeds/basil")
     browser.log_in("Eve")
     browser.pause(0.8)
     browser.buy("basil")
     browser.pause(0.7)
     browser.log_out()
+    browser.pause(0.7)
+    browser.log_in("Finn")
 
 
 def waters(browser: Browser) -> None:

@@ -16,7 +16,6 @@ from sojourn.visit import active_visit
 from .backends import MemoryBackend
 from .clock import ManualClock
 
-
 _KEY = "a key that only tests use"
 
 

@@ -10,7 +10,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from .errors import SojournError
+from sojourn.errors import SojournError
+
+from . import _people
 
 _SHORTEST_DEMO_S = 5
 _INTERRUPTED = 130  # what shells make of Ctrl-C
@@ -64,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Print a line with a fresh key, for the environment of your app.",
     )
     secret.set_defaults(command=_secret)
+
+    _people.add_commands(commands)
     return parser
 
 
@@ -79,13 +83,13 @@ def _seconds(text: str) -> float:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from .demo import run
+    from sojourn.demo import run
 
     return 0 if run(arguments.seconds, say=functools.partial(print, flush=True)) else 1
 
 
 def _secret(_arguments: argparse.Namespace) -> int:
-    from .settings._secrets import new_key
+    from sojourn.settings._secrets import new_key
 
     print(f"SOJOURN_SECRET_KEY={new_key()}")
     return 0
