@@ -81,9 +81,11 @@ class Setting:
             raise self.error(value, str(error)) from error.__cause__
 
     def error(self, value: object, fix: str) -> SettingsError:
-        return SettingsError(
-            f"{self.name}={self.kind.show(value)} cannot be used: {fix} (in the environment: {self.env_name})"
-        )
+        try:
+            shown = self.kind.show(value)
+        except ValueError:  # Python writes down no integer of more than some thousand digits
+            shown = f"<{type(value).__name__}>"
+        return SettingsError(f"{self.name}={shown} cannot be used: {fix} (in the environment: {self.env_name})")
 
 
 def setting(kind: Kind, default: object, *, hidden: bool = False, hashed: bool = True) -> Any:

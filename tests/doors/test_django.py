@@ -1,0 +1,77 @@
+"""Rule 5 with the real Django, both protocols: a user that the app has loaded counts, and none is loaded for our sake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doors.browser import Protocol
+
+SITE = Path(__file__).with_name("django_site.py")
+
+
+def browse(protocol: Protocol, folder: Path, *pages: str) -> dict[str, Any]:
+    """What came of opening these pages with one browser."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(SITE), protocol, str(folder / "django.db"), *pages],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def users(found: dict[str, Any]) -> list[str | None]:
+    """Starts and ends in order, and who was named."""
+    return [
+        user if name == "user.identify" else name.removeprefix("session.")
+        for name, user in found["events"]
+        if name in {"session.start", "session.end", "user.identify"}
+    ]
+
+
+def test_a_page_that_looks_at_no_user_costs_no_query_and_gets_no_vary(protocol: Protocol, tmp_path: Path) -> None:
+    found = browse(protocol, tmp_path, "/ada", "/plain", "/looks")
+    assert found["queries"][1:] == [0, 2]  # 2: Django's own, for its session and its user
+    assert found["vary"][1:] == [None, "Cookie"]
+    assert users(found) == ["start", "1"]
+    assert found["names"] == ["ada"]
+    assert found["ignored"] == {}
+
+
+@pytest.mark.parametrize(
+    ("pages", "told"),
+    [
+        pytest.param(["/looks"], ["start"], id="nobody"),
+        pytest.param(["/plain", "/ada"], ["start", "1"], id="at the login itself, though somebody looked before it"),
+        pytest.param(["/ada", "/out"], ["start", "1", None], id="at the logout itself"),
+        pytest.param(["/ada", "/out", "/ada"], ["start", "1", None, "1"], id="back again"),
+        pytest.param(["/ada", "/bob"], ["start", "1", "end", "start", "2"], id="another user"),
+        pytest.param(["/ada", "/out", "/bob"], ["start", "1", None, "end", "start", "2"], id="another after a logout"),
+        pytest.param(["/ada", "/plain", "/plain"], ["start", "1"], id="a page that says nothing changes nothing"),
+    ],
+)
+def test_logins_and_logouts(protocol: Protocol, tmp_path: Path, pages: list[str], told: list[str | None]) -> None:
+    assert users(browse(protocol, tmp_path, *pages)) == told
+
+
+def test_a_user_loaded_by_an_async_view_counts_too(tmp_path: Path) -> None:
+    found = browse("asgi", tmp_path, "/ada", "/out", "/ada", "/looks-async")
+    assert users(found) == ["start", "1", None, "1"]
+    assert found["status"] == [200] * 4
+
+
+def test_an_error_that_django_answers_is_told_and_a_missing_page_is_none(protocol: Protocol, tmp_path: Path) -> None:
+    found = browse(protocol, tmp_path, "/fails", "/misses", "/plain")
+    assert found["status"] == [500, 404, 200]
+    assert found["errors"] == ["RuntimeError"]
+    assert users(found) == ["start"]
+    assert found["ignored"] == {}
