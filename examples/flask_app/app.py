@@ -109,6 +109,8 @@ def seed_page(seed: str) -> str | tuple[str, int]:
 @app.route("/login", methods=["GET", "POST"])
 def login() -> str | AnyResponse:
     if request.method == "POST" and (name := request.form.get("name", "").strip()[:40]):
+        if session.get("user") not in {None, name}:
+            session.clear()  # nobody takes over another one's cart
         session["user"] = name
         identify(name.lower(), name)  # with somebody else's visit still on, this begins another one
         return redirect(url_for("home"), 303)

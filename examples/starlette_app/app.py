@@ -122,6 +122,8 @@ async def seed_page(request: Request) -> Response:
 
 async def login(request: Request) -> Response:
     if request.method == "POST" and (name := (await form(request, "name")).strip()[:40]):
+        if request.session.get("user") not in {None, name}:
+            request.session.clear()  # nobody takes over another one's cart
         request.session["user"] = name
         identify(name.lower(), name)  # with somebody else's visit still on, this begins another one
         return RedirectResponse("/", 303)

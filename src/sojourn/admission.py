@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from .agents import kind_of
+from .agents import Kind, kind_of
 from .facts import AnswerFacts, RequestFacts
 
+NOBODY = frozenset(kind.value for kind in Kind if kind.is_bot or kind.is_program)
+"""Refusals because of who asks: they hold for all of a request."""
 _PERSON_METHODS = frozenset({"GET", "POST"})
 _NO_COOKIE_METHODS = frozenset({"HEAD", "OPTIONS"})
 _PUBLIC = frozenset({"public", "s-maxage", "immutable"})

@@ -40,6 +40,9 @@ def opt_out(visit: Visit) -> None:
     visit.live = visit.home = None
     visit.user_id = None
     if visit.responded:
+        if not visit.parts:  # nobody whom the recorder could remember, and no answer left to tell the browser
+            visit.host.count("no_session")
+            visit.host.warn_once("late_opt_out", "opt_out() came after the response to a visitor without a session")
         visit.host.record_opt_out(visit)
 
 

@@ -338,6 +338,8 @@ class Visit:
 
     def refuse(self, reason: str) -> SessionState | None:
         """Nothing comes of it: counted."""
+        if reason in admission.NOBODY:  # once is enough, whatever else this request asks for
+            self.refused = reason
         self.host.count(reason)
         return None
 

@@ -32,9 +32,7 @@ class Shop:
         self.app.secret_key = KEY
         self.loads = 0
         self.backend = MemoryBackend()
-        self.engine = Engine(
-            Settings(secret_key=KEY, store="memory:", backends=[self.backend]), clock=ManualClock()
-        )
+        self.engine = Engine(Settings(secret_key=KEY, store="memory:", backends=[self.backend]), clock=ManualClock())
         manager = flask_login.LoginManager(self.app)
         manager.user_loader(self._loaded)
         if tokens:

@@ -96,10 +96,14 @@ def test_after_a_logout_the_visit_goes_on_as_nobodys(example: Example) -> None:
 def test_another_user_on_the_same_device_gets_a_session_of_their_own(example: Example) -> None:
     browser = example.browser()
     cleo = browser.post("/login", data={"name": "Cleo"})
+    browser.post("/seeds/basil")
     dan = browser.post("/login", data={"name": "Dan"})
+    browser.post("/seeds/marigold")
 
-    old = example.recorded(visit_on(cleo), requests=2)
-    new = example.recorded(visit_on(dan), requests=2)
+    old = example.recorded(visit_on(cleo), requests=3)
+    new = example.recorded(visit_on(dan), requests=3)
+    carts = [(row.properties or {})["session_properties.cart_value"].value for row in (old, new)]
+    assert carts == [2.4, 1.9]
     assert (old.end_reason, old.user_id, new.user_id) == (EndReason.USER_CHANGED, "cleo", "dan")
     assert example.events(new)[0].previous_id == old.session_id
     assert old.visitor_id == new.visitor_id
