@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .core import identity
-from .core.events import USER_IDENTIFY
+from .core.events import USER_IDENTIFY, Scalar
 from .core.identity import Verdict
+from .core.properties import MAX_PROPERTIES, cleaned
 from .core.records import Entry, Tag
 from .core.session import EndReason, SessionState
 from .principal import Resolver, Unknown, User, understood
-from .visit import Visit
+from .visit import Host, Visit
 
 
 def name_user(visit: Visit, state: SessionState, user: User) -> None:
@@ -42,6 +43,11 @@ def unname_user(visit: Visit, state: SessionState) -> None:
 def meet(visit: Visit, own: Resolver | None, may_split: Callable[[], bool]) -> None:
     """The framework's user for this request, or what the app's own callable says; in doubt nobody has said anything."""
     host = visit.host
+    if visit.is_anonymous:
+        state = visit.state
+        if state is not None and state.is_tagged:  # by an earlier request, which did not ask for it
+            unname_user(visit, state)
+        return
     try:
         found = visit.facts.principal() if own is None else understood(own(visit.facts.framework_request()))
     except Exception as error:  # noqa: BLE001 - the app's own callable, or a user object of the app
@@ -55,11 +61,26 @@ def meet(visit: Visit, own: Resolver | None, may_split: Callable[[], bool]) -> N
     if found is None:
         _meet_nobody(visit, state)
         return
-    found = host.shown_user(found)
+    found = host.shown_user(_fit(host, found) if found.traits else found)
     live = visit.live
     if live is not None and live.principal_id == found.id and visit.draft is None:
         return  # a returning visitor: spared the hash
     _meet_principal(visit, state, found, may_split)
+
+
+def _fit(host: Host, user: User) -> User:
+    """The user with those traits that can be written down; an app's callable may have put anything there."""
+    kept: dict[str, Scalar] = {}
+    for name, value in list((user.traits or {}).items())[:MAX_PROPERTIES]:
+        try:
+            told, problems = cleaned({name: value}, "")
+        except (TypeError, ValueError):
+            told, problems = {}, ["bad_trait"]
+        kept.update(told)
+        for problem in problems:
+            host.count(f"property_{problem}")
+            host.warn_once(f"property_{problem}", f"a trait of a principal was {problem.replace('_', ' ')}")
+    return User(user.id, user.name, kept)
 
 
 def _meet_principal(visit: Visit, state: SessionState, user: User, may_split: Callable[[], bool]) -> None:

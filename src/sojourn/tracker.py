@@ -299,7 +299,7 @@ class Tracker(Guard):
         return visit.can_carry
 
     def _meet_principal(self, visit: Visit, answer: AnswerFacts) -> None:
-        if not visit.is_named and not visit.is_anonymous:
+        if not visit.is_named or visit.is_anonymous:
             meet(visit, self._principal, lambda: self._may_carry(visit, answer))
 
     def _drop_undeliverable(self, visit: Visit) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 from typing import Any
@@ -146,7 +147,7 @@ counts = [0, *(answer.extensions["queries"] for answer in answers)]
 sys.stdout.write(
     json.dumps(
         {
-            "queries": [after - before for before, after in zip(counts[:-1], counts[1:], strict=True)],
+            "queries": [after - before for before, after in itertools.pairwise(counts)],
             "vary": [answer.headers.get("vary") for answer in answers],
             "status": [answer.status_code for answer in answers],
             "events": [[event.name, event.user_id] for event in backend.events],

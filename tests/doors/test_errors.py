@@ -60,7 +60,7 @@ def test_an_error_that_was_captured_on_its_way_is_told_once(site: Site, browser:
         capture_exception(error)
         raise error
 
-    site.views["/"] = view  # type: ignore[assignment]
+    site.views["/"] = view
     with pytest.raises(OwnError):
         browser.navigate()
     assert len(site.named("exception")) == 1
@@ -76,7 +76,7 @@ def test_errors_one_after_the_other_are_each_told_though_they_share_a_place_in_m
             except OwnError as error:
                 capture_exception(error)
 
-    site.views["/"] = view  # type: ignore[assignment]
+    site.views["/"] = view
     browser.navigate()
     assert [event.attributes["exception.message"] for event in site.named("exception")] == list("01234")
 
@@ -112,7 +112,7 @@ def test_what_is_no_exception_is_a_type_error(site: Site, browser: Browser, give
         with pytest.raises(TypeError, match="pass the exception itself"):
             capture_exception(given)
 
-    site.views["/"] = view  # type: ignore[assignment]
+    site.views["/"] = view
     assert browser.navigate().status == 200
 
 
@@ -204,6 +204,6 @@ def test_nothing_of_the_request_holds_an_error_when_it_is_over(site: Site, brows
         capture_exception(OwnError())
         track("seen")
 
-    site.views["/"] = view  # type: ignore[assignment]
+    site.views["/"] = view
     browser.navigate()
     assert held[0].told_error is None

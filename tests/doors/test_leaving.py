@@ -74,9 +74,7 @@ def test_a_request_that_was_under_way_tells_nothing_of_what_it_does_afterwards(s
     assert is_out(twin)
 
 
-def test_an_open_socket_falls_silent(protocol: Protocol) -> None:
-    if protocol == "wsgi":
-        pytest.skip("no sockets there")
+def test_an_open_socket_falls_silent() -> None:
     site = Site("asgi")
     browser = Browser(site)
     site.views["/out"] = view_of(opt_out)
@@ -113,9 +111,7 @@ def test_an_open_socket_falls_silent(protocol: Protocol) -> None:
     site.close()
 
 
-def test_opting_out_in_a_socket_counts_and_the_next_page_mends_the_cookie(protocol: Protocol) -> None:
-    if protocol == "wsgi":
-        pytest.skip("no sockets there")
+def test_opting_out_in_a_socket_counts_and_the_next_page_mends_the_cookie() -> None:
     site = Site("asgi")
     browser = Browser(site)
     browser.navigate()
@@ -231,7 +227,12 @@ def test_consent_once_withdrawn_and_given_again_is_a_new_visitor(make_site: Make
 
 def test_the_consent_callable_is_asked_once_per_request_with_what_the_framework_gives(make_site: MakeSite) -> None:
     asked: list[Any] = []
-    site = make_site(consent=lambda request: asked.append(request) or True)
+
+    def consent(request: Any) -> bool:
+        asked.append(request)
+        return True
+
+    site = make_site(consent=consent)
     browser = Browser(site)
     for _ in range(3):
         browser.navigate("/page")

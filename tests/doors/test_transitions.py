@@ -31,7 +31,7 @@ class Walk:
     def go(self, steps: Sequence[Step]) -> None:
         for principal, names in steps:
             self._says["user"] = principal
-            self.site.views["/"] = view_of(*(lambda name=name: identify(name) for name in names))  # type: ignore[misc]
+            self.site.views["/"] = view_of(*(lambda name=name: identify(name) for name in names))
             self.site.clock.advance(1)
             self.browser.navigate()
 
@@ -280,3 +280,16 @@ def test_hashes_are_the_same_after_the_secret_key_was_rotated(make_site: MakeSit
         Browser(site).navigate()
         hashes.append(site.named("user.identify")[0].user_id)
     assert hashes[0] == hashes[1] != "ada"
+
+
+def test_a_browser_that_begins_to_ask_for_anonymity_is_untagged(make_site: MakeSite) -> None:
+    site = make_site(gpc="anonymous")
+    site.views["/"] = view_of(lambda: identify("ada"))
+    browser = Browser(site)
+    browser.navigate()
+    browser.navigate(sec_gpc="1")
+    site.views["/"] = view_of()
+    browser.navigate(sec_gpc="1")
+    assert [event.user_id for event in site.named("page_view")] == ["ada", None, None]
+    assert len(site.sessions) == 1
+    assert site.ignored == {"anonymous": 1}

@@ -128,7 +128,7 @@ def _named(name: object, prefix: str) -> str:
     if not isinstance(name, str):
         msg = f"a property name is text, not {type(name).__name__}"
         raise TypeError(msg)
-    return full_name(name, prefix)
+    return full_name(str.__str__(name), prefix)
 
 
 def _declared_name(full: str, declared: Mapping[str, Property]) -> str | None:
