@@ -65,3 +65,9 @@ def test_a_bounded_mapping_forgets_on_demand_in_both_generations() -> None:
     for number in (0, 2, 7):
         known.discard(number)
     assert [known.get(number) for number in range(3)] == [None, "x", None]
+
+
+@pytest.mark.parametrize("given", [None, 5, ["a"], "text"])
+def test_properties_are_a_mapping(given: object) -> None:
+    with pytest.raises(TypeError, match="mapping"):
+        cleaned(given, EVENT_PREFIX)  # type: ignore[arg-type]
