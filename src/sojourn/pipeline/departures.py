@@ -28,14 +28,18 @@ class Left(Enum):
 
 def people(records: Iterable[Record]) -> set[Person]:
     """All that the records speak of: these may have left."""
-    found: set[Person] = set()
+    visitors, sessions, users = set(), set(), set()
     for record in records:
-        found.add(Person(VISITOR, record.visitor_id))
-        found.add(Person(SESSION, record.key))
+        visitors.add(record.visitor_id)
+        sessions.add(record.key)
         for entry in record.entries:
             if entry.tag is not None and entry.tag.user_id is not None:
-                found.add(Person(USER, entry.tag.user_id))
-    return found
+                users.add(entry.tag.user_id)
+    return {
+        *(Person(VISITOR, name) for name in visitors),
+        *(Person(SESSION, name) for name in sessions),
+        *(Person(USER, name) for name in users),
+    }
 
 
 class Departures:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import RLock
 from typing import Final
 
@@ -22,14 +22,14 @@ from sojourn.stores.rows import SessionRow
 
 from .departures import Departures, people
 from .fold import Folded, Numbered, also_needed, fold, own_keys, sweep
-from .journal import Frame, JournalReader
+from .journal import Frame, JournalReader, Reading
 from .scrubbing import Scrub, Scrubber
 
 log = logging.getLogger("sojourn")
 
 BATCH: Final = 500
 _SLICE: Final = 32
-_SLICE_S: Final = 0.0005
+_SLICE_S: Final = 0.0008
 """For how long Python runs here before a request's thread gets the interpreter: it would wait for 5 ms otherwise."""
 _HEARD_OF_MS: Final = 120_000
 _DISCARD_EVERY: Final = 10_000
@@ -78,7 +78,7 @@ class Recorder:
             until = reading.frames[-1].wall if reading.more and reading.frames else now
             if reading.frames or must_mark or now - self._marked_at >= self._sweep_interval:
                 try:
-                    self._apply(reading.frames, marks, min(until, now), now)
+                    self._apply(reading, marks, min(until, now), now)
                 except PositionMoved:
                     self._marks = None
                     return 0, True
@@ -125,14 +125,15 @@ class Recorder:
             self._marks = self._store.marks()
         return self._marks
 
-    def _apply(self, frames: Sequence[Frame], marks: dict[str, Mark], until: int, now: int) -> None:
+    def _apply(self, reading: Reading, marks: dict[str, Mark], until: int, now: int) -> None:
+        frames = reading.frames
         totals: dict[str, dict[str, int]] = {}
         positions: dict[str, int] = {}
         counts: Counter[str] = Counter()
         records: list[Numbered] = []
         for start in range(0, len(frames), _SLICE):
-            self._decode(frames[start : start + _SLICE], records, totals, positions, counts, now=now)
             self._breathe()
+            self._decode(frames[start : start + _SLICE], records, totals, positions, counts, now=now)
         spoken_of = people(numbered.record for numbered in records)
         with self._store.recording() as transaction:
             out = Folded({})
@@ -147,7 +148,9 @@ class Recorder:
                 out = self._folded(records, rows, unread, Departures(loaded.tombstones))
             out.counts.update(counts)
             out.counts["records.recorded"] += len(frames)
-            changed = self._moved(marks, positions, totals, out.counts, until=until, now=now)
+            # With more to come only what moved is marked: the last batch tells of the others.
+            known = positions.keys() if reading.more else self._reader.journals() | positions.keys()
+            changed = self._moved(known, marks, positions, totals, out.counts, until=until, now=now)
             transaction.save(self._batch(out, changed))
         for mark, _ in changed:
             marks[mark.journal] = mark
@@ -191,7 +194,9 @@ class Recorder:
         departures: Departures,
     ) -> Folded:
         whole: Folded | None = None
+        self._breathed_at = time.thread_time()  # the database has just let the others run
         for start in range(0, len(records), _SLICE):
+            self._breathe()
             part = fold(
                 records[start : start + _SLICE],
                 rows,
@@ -207,7 +212,6 @@ class Recorder:
                 whole.events += part.events
                 whole.withdrawn += part.withdrawn
                 whole.counts.update(part.counts)
-            self._breathe()
         return whole if whole is not None else Folded({})
 
     def _breathe(self) -> None:
@@ -218,6 +222,7 @@ class Recorder:
 
     def _moved(
         self,
+        journals: Iterable[str],
         marks: Mapping[str, Mark],
         positions: Mapping[str, int],
         totals: Mapping[str, Mapping[str, int]],
@@ -228,7 +233,7 @@ class Recorder:
     ) -> list[tuple[Mark, int]]:
         """The new marks with the positions they start from; what the processes' totals grew by goes to the counters."""
         moved: list[tuple[Mark, int]] = []
-        for journal in self._reader.journals() | positions.keys():
+        for journal in journals:
             old = marks.get(journal) or Mark(journal=journal, position=0, recorded_until=0)
             told = totals.get(journal, {})
             for name, total in told.items():

@@ -13,6 +13,7 @@ import contextlib
 import heapq
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -40,6 +41,8 @@ log = logging.getLogger("sojourn")
 _PEEK: Final = 4096
 _READ_AHEAD: Final = 2 * MAX_FRAME
 _MOST_OPEN: Final = 32
+_SAME_TICK_NS: Final = 50_000_000
+"""So soon after a change another one may bear the same time: file systems count in ticks of some milliseconds."""
 _IDLE_WORDS: Final = frozenset({b"", bytes(WORD), pack_word(END_WORD)})
 
 
@@ -50,6 +53,8 @@ class JournalDirectory:
         self.path: Final = path
         self._boot = boot_id()
         self._numbers: dict[str, list[int]] = {}
+        self._changed_at: int | None = None
+        self._listed_at = 0
         self._headers: dict[str, SegmentHeader] = {}  # of the earliest readable segment seen of each journal
         self._files: dict[tuple[str, int], int] = {}
         self._dead: set[str] = set()
@@ -114,6 +119,17 @@ class JournalDirectory:
             os.close(self._files.popitem()[1])
 
     def _refresh(self) -> None:
+        """See what files there are; of a directory that did not change since, that is known."""
+        self._faulty.clear()
+        changed_at = _changed_at(self.path)
+        if changed_at is None or changed_at != self._changed_at or self._listed_at - changed_at < _SAME_TICK_NS:
+            self._changed_at, self._listed_at = changed_at, time.time_ns()
+            self._list()
+        for journal, numbers in self._numbers.items():
+            if journal not in self._headers:
+                self._find_header(journal, numbers)
+
+    def _list(self) -> None:
         self._numbers = list_journals(self.path)
         for key in [key for key in self._files if key[1] not in self._numbers.get(key[0], ())]:
             os.close(self._files.pop(key))  # a removed file keeps its room on the disk while it is open
@@ -122,10 +138,6 @@ class JournalDirectory:
         self._dead &= self._numbers.keys()
         self._foreign &= self._numbers.keys()
         self._warned &= self._numbers.keys()
-        self._faulty.clear()
-        for journal, numbers in self._numbers.items():
-            if journal not in self._headers:
-                self._find_header(journal, numbers)
 
     def _find_header(self, journal: str, numbers: list[int]) -> None:
         try:
@@ -269,3 +281,11 @@ class JournalDirectory:
             log.warning("A journal that was read cannot be removed from %s: %s", self.path, error.strerror or error)
             return False
         return True
+
+
+def _changed_at(path: Path) -> int | None:
+    """When a file was last added or removed there (ns), by the file system's clock."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
