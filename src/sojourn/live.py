@@ -78,7 +78,7 @@ class LiveSessions:
 
     def meet(self, state: SessionState, key_number: int) -> Live:
         """The live session of a cookie. The newer state holds: another worker may have written the cookie."""
-        live = self._by_key.get(state.key)
+        live = self._by_key.young.get(state.key) or self._by_key.get(state.key)
         if live is None:
             return self._met_first(state, key_number)
         known = live.state

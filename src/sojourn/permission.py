@@ -26,6 +26,8 @@ class Permission:
         self._consent = consent
         self._is_consent_required = is_consent_required or consent is not None
         self._left: Bounded[bytes, bool] = Bounded(_REMEMBERED)
+        self.somebody_left = False
+        """Whether to ask `has_left` at all: it takes a hash."""
 
     def ask(self, visit: Visit) -> None:
         """Refuse or restrict the visit, where that is wanted."""
@@ -42,11 +44,11 @@ class Permission:
 
     def note_left(self, hashed: bytes) -> None:
         """This visitor (by hash, not by id) opted out in this process."""
-        self._left[hashed] = True
+        self._left[hashed] = self.somebody_left = True
 
-    def has_left(self, hash_of: Callable[[], bytes]) -> bool:
-        """Whether this visitor opted out here lately; the hash is made only where anybody did."""
-        return len(self._left) > 0 and self._left.get(hash_of()) is not None
+    def has_left(self, hashed: bytes) -> bool:
+        """Whether this visitor opted out here lately."""
+        return self._left.get(hashed) is not None
 
     def _has_consented(self, visit: Visit) -> bool:
         if self._consent is None:

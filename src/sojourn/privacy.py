@@ -95,7 +95,7 @@ class Paths:
 
     def look(self, path: str) -> tuple[bool, str]:
         """(is excluded, masked path)."""
-        known = self._known.get(path)
+        known = self._known.young.get(path) or self._known.get(path)
         if known is None:
             known = (any(fnmatchcase(path, pattern) for pattern in self._exclude), masked_path(path))
             if len(path) <= _LONGEST_PATH:

@@ -73,7 +73,6 @@ class Tracker(Guard):
         self._user_hash_key = user_hash_key
         self.moves = Lock()
         self._cookies = cookies
-        self._visitor_ms = cookies.max_age * 1000
         self._cookie_names = (cookies.name(is_https=False), cookies.name(is_https=True))
         self._clock = clock
         self._sink = sink
@@ -214,9 +213,9 @@ class Tracker(Guard):
         if state.last_seen_at > now and session.clamped(state, self.rules, now) is None:
             self.count("clock_lead")
             return
-        if now - state.visitor_since >= self._visitor_ms:
+        if self._cookies.has_expired(state, now):
             return
-        if self.permission.has_left(lambda: self.codec.hash_user(state.visitor_id)):
+        if self.permission.somebody_left and self.permission.has_left(self.codec.hash_user(state.visitor_id)):
             visit.arrived, visit.refused = read, "opted_out"
             self.count("opted_out")
             return

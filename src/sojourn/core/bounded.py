@@ -16,6 +16,7 @@ class Bounded(Generic[K, V]):
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.young: dict[K, V] = {}
+        """What was written lately, for who asks often and first: a hit here is one step."""
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
