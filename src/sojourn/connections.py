@@ -9,12 +9,10 @@ from typing import Protocol
 
 from .clock import Clock
 from .core import session
-from .core.events import Scalar
+from .core.events import CONNECTION_END, Scalar
 from .core.records import ACTIVITY, Entry, Record, about
 from .core.session import Rules
 from .visit import Visit
-
-CONNECTION_END = "connection.end"
 
 
 class Sink(Protocol):

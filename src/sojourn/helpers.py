@@ -25,7 +25,6 @@ from .visit import Visit, active_visit
 
 _LONGEST_EVENT_NAME = 100
 _LONGEST_USER_NAME = 256
-_SCALARS = frozenset({str, int, float, bool})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +67,7 @@ def identify(
     told, problems = ({}, []) if traits is None else cleaned(traits, "")
     _warn(visit, problems, "identify()")
     shown = None if name is None else printable(name, _LONGEST_USER_NAME)
-    visit.host.guarded(None, _name, visit, User(known, shown, _plain(told) or None))
+    visit.host.guarded(None, _name, visit, User(known, shown, told or None))
 
 
 def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
@@ -90,7 +89,7 @@ def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
         raise ValueError(msg)
     told, problems = ({}, []) if properties is None else cleaned(properties, EVENT_PREFIX, visit.host.declared.event)
     _warn(visit, problems, f"track({name!r})")
-    visit.host.guarded(None, _track, visit, str.__str__(name), _plain(told))
+    visit.host.guarded(None, _track, visit, str.__str__(name), told)
 
 
 def set_session_property(key: str, value: Scalar) -> None:
@@ -255,19 +254,6 @@ def _look(visit: Visit) -> Session | None:
         is_identified=state.is_tagged,
         user_id=visit.user_id,
     )
-
-
-def _plain(told: dict[str, Scalar]) -> dict[str, Scalar]:
-    """Subclasses (`Markup`, `numpy.float64`) as what they are a kind of: only plain values can be written down."""
-    return {
-        str.__str__(name): value if type(value) in _SCALARS else _plain_value(value) for name, value in told.items()
-    }
-
-
-def _plain_value(value: Scalar) -> Scalar:
-    if isinstance(value, str):
-        return str.__str__(value)
-    return float(value) if isinstance(value, float) else int(value)
 
 
 def _warn(visit: Visit, problems: list[str], where: str) -> None:

@@ -197,8 +197,7 @@ class Tracker(Guard):
         """Tell the opt-out, at once: the recorder enforces it wherever the next request goes."""
         parts, visit.parts = visit.parts, []
         for part in parts:
-            entries = part.entries if part.seal is None else [*part.entries, part.seal]
-            record = about(part.state, visit.at, OPTS_OUT, tuple(entries))
+            record = about(part.state, visit.at, OPTS_OUT, part.told())
             self._sink.append(record, kind=OPT_OUT, is_essential=True)
 
     def record_late(self, visit: Visit) -> None:
@@ -221,14 +220,10 @@ class Tracker(Guard):
             return
         live = self.sessions.meet(state, read.key_number)
         visit.arrived, visit.live, visit.seen_key = read, live, live.state.key
-        visit.at = at = max(now, live.last_seen_at)
-        known = live.state
-        if known.is_ended:
-            visit.succession = EndReason.ENDED
-        elif (reason := session.over(live, self.rules, at)) is not None:
-            visit.succession = reason
-        else:
-            visit.home = known
+        visit.at = max(now, live.last_seen_at)
+        visit.succession = visit.over(visit.at)
+        if visit.succession is None:
+            visit.home = live.state
 
     def _finish(self, visit: Visit, answer: AnswerFacts, *, has_met: bool) -> str | None:
         visit.follow()
@@ -375,7 +370,7 @@ class Tracker(Guard):
             flags = (STARTS if part.is_start else 0) | (NO_FORWARD if visit.no_forward else 0)
             if part is credited:
                 flags |= ACTIVITY | REQUEST if is_request else ACTIVITY
-            entries = part.entries if part.seal is None else [*part.entries, part.seal]
+            entries = part.told()
             if not flags & ~NO_FORWARD and not entries:
                 continue
             origin = None
@@ -383,9 +378,7 @@ class Tracker(Guard):
                 origin = self._pages.origin(visit.facts, visit.shown_path, is_anonymous=visit.is_anonymous)
             is_essential = part.is_start or part.seal is not None or any(entry.tag for entry in entries)
             kind = entries[-1].name if entries else "activity"
-            self._sink.append(
-                about(part.state, visit.at, flags, tuple(entries), origin), kind=kind, is_essential=is_essential
-            )
+            self._sink.append(about(part.state, visit.at, flags, entries, origin), kind=kind, is_essential=is_essential)
 
     @staticmethod
     def _credited(visit: Visit, *, is_request: bool) -> Part:

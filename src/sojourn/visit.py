@@ -96,6 +96,10 @@ class Part:
         self.entries: list[Entry] = []
         self.seal: Entry | None = None
 
+    def told(self) -> tuple[Entry, ...]:
+        """All of it, the seal last: what happened in a session comes before its end."""
+        return tuple(self.entries) if self.seal is None else (*self.entries, self.seal)
+
 
 class Visit:
     """One request (or socket) and its session, if it has one."""

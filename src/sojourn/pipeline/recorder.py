@@ -110,11 +110,6 @@ class Recorder:
                 if len(out.changed) < BATCH:
                     return ended
 
-    def position(self, journal: str) -> int:
-        """How far this journal is applied, as the store says."""
-        mark = self._store.marks().get(journal)
-        return 0 if mark is None else mark.position
-
     def forget(self) -> None:
         """Somebody else has recorded since: read the positions anew."""
         with self._lock:
