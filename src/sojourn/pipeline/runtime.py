@@ -199,8 +199,6 @@ class Runtime:
         if not self._elected(now):
             return _ELECTION_S
         _, is_more = self.recorder.step(now)
-        if is_more:
-            return 0.0
         tick = self._clock.monotonic()
         if tick - self._swept_at >= self._plan.sweep_interval / 1000:
             self._swept_at = tick
@@ -208,7 +206,7 @@ class Runtime:
             if tick - self._expired_at >= _EXPIRE_EVERY_S:
                 self._expired_at = tick
                 self._expire()
-        return _IDLE_S
+        return 0.0 if is_more else _IDLE_S  # a long backlog keeps no session from being ended
 
     def _courier_work(self, courier: Courier) -> Callable[[], float]:
         def deliver() -> float:
