@@ -11,7 +11,7 @@ from sojourn.core.events import (
 )
 from sojourn.core.records import Entry, Seal
 from sojourn.core.session import EndReason
-from tests.pipeline.story import FIRST, SECOND, Story
+from tests.pipeline.story import FIRST, SEAL, SECOND, Story
 
 # --- the sweeper ---------------------------------------------------------------------------------------------------
 
@@ -54,15 +54,40 @@ def test_activity_takes_an_end_back_that_nobody_has_read() -> None:
     assert (again.id, again.time) == (end.id, 950)
 
 
-def test_activity_is_counted_late_when_the_end_was_read() -> None:
+def test_activity_after_an_end_that_was_read_ends_it_again_as_a_revision() -> None:
     story = Story().tell(FIRST, 0)
-    story.sweep(1_000)
+    first = story.sweep(1_000).events[0]
     story.tell(FIRST, 950, Entry("bought", 950))
 
     row = story.rows["k1"]
-    assert (row.end_reason, row.last_seen_at, row.late, row.requests) == (EndReason.IDLE_TIMEOUT, 0, 1, 2)
-    assert story.last.counts == {"activity.late": 1}
+    assert (row.is_open, row.last_seen_at, row.late, row.requests, row.end_revision) == (True, 950, 0, 2, 1)
+    assert story.last.counts == {"sessions.revised": 1, "sessions.ended": -1}
     assert story.last.withdrawn == []
+    assert "session.late" not in story.last.events[1].attributes
+
+    second = story.sweep(1_950).events[0]
+    assert second.id != first.id
+    assert "session.end_revision" not in first.attributes
+    assert (second.attributes["session.end_revision"], second.attributes["session.duration_ms"]) == (1, 950)
+
+
+def test_a_revision_that_nobody_has_read_is_taken_back_like_a_first_end() -> None:
+    story = Story().tell(FIRST, 0)
+    story.sweep(1_000)
+    story.tell(FIRST, 950)
+    revised = story.sweep(1_950).events[0]
+    story.tell(FIRST, 1_900, unread=frozenset({revised.id}))
+    assert story.last.withdrawn == [revised.id]
+    again = story.sweep(2_900).events[0]
+    assert (again.id, again.attributes["session.end_revision"], again.time) == (revised.id, 1, 1_900)
+
+
+def test_activity_after_a_seal_is_late_and_revises_nothing() -> None:
+    story = Story().tell(FIRST, 0).tell(FIRST, 50, SEAL)
+    story.tell(FIRST, 60, Entry("bought", 60))
+    row = story.rows["k1"]
+    assert (row.late, row.end_revision, row.last_seen_at) == (1, 0, 50)
+    assert story.last.counts == {"activity.late": 1}
     assert story.last.events[0].attributes["session.late"] is True
 
 
@@ -83,14 +108,11 @@ def test_a_call_overrules_what_the_sweeper_could_only_guess(is_unread: bool) -> 
 
     row = story.rows["k1"]
     assert (row.sealed_at, row.last_seen_at) == (950, 950)
-    if is_unread:
-        assert story.last.withdrawn == [end.id]
-        assert [(event.id, event.time) for event in story.last.events] == [(end.id, 950)]
-        assert story.last.events[0].attributes["session.end_reason"] == "ended"
-        assert story.last.counts["sessions.ended"] == 0
-    else:
-        assert (story.last.withdrawn, story.last.events) == ([], [])
-        assert row.end_reason is EndReason.IDLE_TIMEOUT
+    assert story.last.withdrawn == ([end.id] if is_unread else [])
+    (told,) = story.last.events
+    assert (told.name, told.time, told.attributes["session.end_reason"]) == (SESSION_END, 950, "ended")
+    assert (told.id == end.id, row.end_revision) == (is_unread, 0 if is_unread else 1)
+    assert story.last.counts["sessions.ended"] == 0
 
 
 def test_a_successor_that_agrees_with_the_sweeper_takes_nothing_back() -> None:

@@ -210,8 +210,8 @@ class _Folding:
         if reason is None:
             return
         was_guessed = reason is not row.end_reason or last_seen_at > row.last_seen_at
-        if was_guessed and self._is_swept(row) and row.end_event_id in self._unread:
-            self._withdraw(row)  # the sweeper could only guess how it ended; this is what happened
+        if was_guessed and self._is_swept(row):
+            self._reopen(row)  # the sweeper could only guess how it ended; this is what happened
         joins.join_seal(row, at, reason, last_seen_at)
         self.out.changed.add(row.key)
         close(row, row.sealed_reason or reason, self.out)
@@ -234,8 +234,8 @@ class _Folding:
         """Activity of a session whose end was made: it may still move what the row says, but no event that went out."""
         if at <= row.last_seen_at or (row.sealed_at is not None and at < row.sealed_at):
             joins.join_activity(row, at)
-        elif self._is_swept(row) and row.end_event_id in self._unread:
-            self._withdraw(row)
+        elif self._is_swept(row):
+            self._reopen(row)
         else:
             row.late += 1
             self.out.counts["activity.late"] += 1
@@ -245,9 +245,13 @@ class _Folding:
         """Ended because of silence alone: neither a call nor a successor says so."""
         return row.end_reason is not None and row.sealed_at is None
 
-    def _withdraw(self, row: SessionRow) -> None:
-        """The sweeper ended it, nobody has read that, and here is the visitor: it never ended."""
-        self.out.withdrawn.append(row.end_event_id or "")
+    def _reopen(self, row: SessionRow) -> None:
+        """The sweeper ended it, and here is the visitor. What nobody has read never happened; else it will end again."""
+        if row.end_event_id in self._unread:
+            self.out.withdrawn.append(row.end_event_id or "")
+        else:
+            row.end_revision += 1
+            self.out.counts["sessions.revised"] += 1
         row.end_reason, row.end_event_id = None, None
         self.out.counts["sessions.ended"] -= 1
 
