@@ -42,13 +42,16 @@ class Bench:
         target = journal or self.journal
         assert target.append(ENCODER.encode(record), kind="test", essential=True, wall=record.at)
 
-    def request(self, key: str, at: int, *, is_start: bool = False, **more: object) -> None:
+    def request(
+        self, key: str, at: int, *, is_start: bool = False, journal: MemoryJournal | None = None, **more: object
+    ) -> None:
         """A page view at this many milliseconds after the beginning."""
         flags = ACTIVITY | REQUEST | (STARTS if is_start else 0)
         entry = Entry("page_view", NOW + at, {"url.path": "/", "http.response.status_code": 200})
         origin = Origin(entry_path="/") if is_start else None
         started = NOW + at if is_start else NOW
-        self.put(Record(NOW + at, key, "visitor", started, flags, entries=(entry,), origin=origin, **more))  # type: ignore[arg-type]
+        record = Record(NOW + at, key, "visitor", started, flags, entries=(entry,), origin=origin, **more)  # type: ignore[arg-type]
+        self.put(record, journal=journal)
 
     def end(self, key: str, at: int) -> None:
         seal = Entry("session.end", NOW + at, seal=Seal(EndReason.ENDED, NOW + at))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from sojourn.core.records import ACTIVITY, Record
+from sojourn.core.records import ACTIVITY, Origin, Record
 from sojourn.core.session import Rules
-from sojourn.pipeline.journal import MemoryJournal
+from sojourn.pipeline.journal import JournalDirectory, MemoryJournal
+from sojourn.pipeline.recorder import PATIENCE_NS, Recorder
+from sojourn.stores.protocol import Recording, TryAgain
+from sojourn.stores.tombstones import VISITOR, Person
 
 from .conftest import NOW, Bench
 
 KEY = "018bcfe5-6800-7000-8000-000000000001"
+OTHER = "018bcfe5-6800-7000-8000-000000000002"
 IDLE = 30 * 60_000
 
 
@@ -127,7 +135,7 @@ def test_an_unread_sweep_is_withdrawn_by_late_activity(bench: Bench) -> None:
     assert bench.names.count("session.end") == 1
 
 
-def test_a_sweep_that_a_backend_has_begun_to_read_stands_and_late_activity_is_counted(bench: Bench) -> None:
+def test_a_sweep_that_a_backend_has_begun_to_read_stands_and_late_activity_ends_it_again(bench: Bench) -> None:
     store = bench.store
     store.register(["reader"], now=NOW)
     bench.request(KEY, 0, is_start=True)
@@ -138,10 +146,130 @@ def test_a_sweep_that_a_backend_has_begun_to_read_stands_and_late_activity_is_co
     assert len(store.claim("reader", lease, until=NOW + 30_000, limit=100, now=NOW).events) == 3
     bench.request(KEY, IDLE - 5)
     bench.apply()
-    assert bench.counter("activity.late") == 1
-    assert bench.store.sessions(limit=1)[0].last_seen_at == NOW
-    late = bench.store.events_after(0, limit=100)[-1]
-    assert (late.name, late.attributes["session.late"]) == ("page_view", True)
+    assert bench.store.sessions(limit=1)[0].last_seen_at == NOW + IDLE - 5
+    assert bench.recorder.sweep(NOW + 2 * IDLE) == 1
+    ends = [event for event in bench.store.events_after(0, limit=100) if event.name == "session.end"]
+    assert [event.attributes.get("session.end_revision", 0) for event in ends] == [0, 1]
+    assert [event.attributes["session.duration_ms"] for event in ends] == [0, IDLE - 5]
+
+
+# --- several hosts: a record whose session another host started ------------------------------------------------------
+
+
+class Host:
+    """A journal and a recorder of one host; its monotonic clock is a number."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.tick = 10**12
+        self.journal = MemoryJournal(clock=lambda: self.tick)
+        self.recorder = Recorder(
+            bench.store,
+            self.journal,
+            rules=Rules(),
+            service=Origin(),
+            sweep_interval=15_000,
+            sweep_grace=0,
+            max_age=7 * 86_400_000,
+            monotonic_ns=lambda: self.tick,
+        )
+        self.recorder.patience_ns = PATIENCE_NS
+
+    def step(self, *, after_ms: int = 1) -> tuple[int, bool]:
+        self.tick += after_ms * 1_000_000
+        return self.recorder.step(NOW)
+
+
+def test_a_record_waits_for_the_one_that_started_its_session(bench: Bench) -> None:
+    first, second = Host(bench), Host(bench)
+    bench.request(KEY, 0, is_start=True, journal=first.journal)
+    bench.request(KEY, 5, journal=second.journal)
+    assert second.step() == (0, True)
+    assert bench.names == []
+    assert first.step() == (1, False)
+    assert second.step() == (1, False)
+    assert bench.names == ["session.start", "page_view", "page_view"]
+    assert "session.start_inferred" not in bench.store.events_after(0, limit=1)[0].attributes
+
+
+def test_a_start_that_never_comes_is_inferred_after_two_seconds(bench: Bench) -> None:
+    host = Host(bench)
+    bench.request(KEY, 5, journal=host.journal)
+    assert host.step(after_ms=1_999) == (0, True)
+    assert host.step(after_ms=1) == (1, False)
+    assert bench.store.events_after(0, limit=1)[0].attributes["session.start_inferred"] is True
+
+
+def test_what_was_made_before_a_record_that_waits_is_applied_and_what_came_after_waits_with_it(bench: Bench) -> None:
+    host = Host(bench)
+    for number, key in enumerate((KEY, OTHER, KEY)):
+        host.tick += 1_000_000
+        bench.request(key, number, is_start=key == KEY and number == 0, journal=host.journal)
+    assert host.step() == (1, True)
+    assert host.step() == (0, True)
+    assert bench.counter("records.recorded") == bench.counter("records.accepted") == 1
+    bench.request(KEY, 9, journal=host.journal)
+    assert host.step(after_ms=2_000) == (3, False)
+    assert bench.counter("records.recorded") == bench.counter("records.accepted") == 4
+    assert bench.counter("sessions.started") == 2
+
+
+def test_waits_do_not_add_up(bench: Bench) -> None:
+    """Two seconds is the age of a record, not the time since somebody looked: the second has grown old with the first."""
+    host = Host(bench)
+    bench.request(KEY, 0, journal=host.journal)
+    host.tick += 100_000_000
+    bench.request(OTHER, 1, journal=host.journal)
+    assert host.step(after_ms=1_850) == (0, True)
+    assert host.step(after_ms=50) == (1, True)
+    assert host.step(after_ms=100) == (1, False)
+
+
+def test_a_record_of_who_left_waits_for_nobody(bench: Bench) -> None:
+    bench.store.entomb(Person(VISITOR, "visitor"), at=NOW + 10)
+    host = Host(bench)
+    bench.request(KEY, 5, journal=host.journal)
+    assert host.step() == (1, False)
+    assert (bench.names, bench.counter("records.erased")) == ([], 1)
+
+
+def test_a_batch_that_the_database_takes_back_is_repeated(bench: Bench) -> None:
+    class Deadlocked:
+        def __init__(self) -> None:
+            self.times = 2
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(bench.store, name)
+
+        @contextmanager
+        def recording(self) -> Iterator[Recording]:
+            with bench.store.recording() as transaction:
+                yield transaction
+                self.times -= 1
+                if self.times >= 0:
+                    raise TryAgain
+
+    recorder = bench.another(bench.journal)
+    recorder._store = Deadlocked()  # type: ignore[assignment]
+    bench.request(KEY, 0, is_start=True)
+    assert [recorder.step(NOW), recorder.step(NOW), recorder.step(NOW)] == [(0, True), (0, True), (1, False)]
+    assert bench.names == ["session.start", "page_view"]
+
+
+def test_other_hosts_journals_are_left_alone(tmp_path: Path, bench: Bench) -> None:
+    """The store knows journals that have no file here: they are another host's, not gone."""
+    bench.request(KEY, 0, is_start=True)
+    bench.apply()
+    elsewhere = Recorder(
+        bench.store,
+        JournalDirectory(tmp_path),
+        rules=Rules(),
+        service=Origin(),
+        sweep_interval=15_000,
+        sweep_grace=0,
+        max_age=7 * 86_400_000,
+    )
+    elsewhere.sweep(NOW)
+    assert set(bench.store.marks()) == {bench.journal.id}
 
 
 def test_an_outage_longer_than_the_timeout_makes_no_false_end(bench: Bench) -> None:

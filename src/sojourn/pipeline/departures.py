@@ -72,6 +72,15 @@ class Departures:
             return Left.ERASED
         return _anew(record, since) if record.started_at <= since else record
 
+    def has_left(self, record: Record) -> bool:
+        """Whether the record is of somebody who left, as far as is known; changes nothing."""
+        if not self._tombstones:
+            return False
+        known = self._tombstones.get(Person(VISITOR, record.visitor_id))
+        if known is not None and (known.is_for_good or record.at <= known.at):
+            return True
+        return record.at <= self._erased_at(Person(SESSION, record.key)) or self._names_an_erased_user(record)
+
     def _names_an_erased_user(self, record: Record) -> bool:
         return any(
             entry.tag is not None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from threading import RLock
 from typing import Final
 
@@ -17,7 +18,7 @@ import msgspec
 
 from sojourn.core.records import Origin, Record
 from sojourn.core.session import Rules
-from sojourn.stores.protocol import Batch, Mark, PositionMoved, RecordStore
+from sojourn.stores.protocol import Batch, Mark, PositionMoved, RecordStore, TryAgain
 from sojourn.stores.rows import SessionRow
 
 from .departures import Departures, people
@@ -33,7 +34,21 @@ _SLICE_S: Final = 0.0008
 """For how long Python runs here before a request's thread gets the interpreter: it would wait for 5 ms otherwise."""
 _HEARD_OF_MS: Final = 120_000
 _DISCARD_EVERY: Final = 10_000
+PATIENCE_NS: Final = 2_000_000_000
+"""How old a record gets before it is folded without the one that started its session, which another host may hold."""
 _NEVER: Final = -1
+
+
+@dataclass(slots=True)
+class _Decoded:
+    """What a run of frames says: records and the places of their frames, and how far and with what each journal came."""
+
+    frames: Sequence[Frame]
+    records: list[Numbered] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    positions: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, dict[str, int]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 class Recorder:
@@ -50,6 +65,7 @@ class Recorder:
         sweep_grace: int,
         max_age: int,
         scrub: Scrub | None = None,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._store = store
         self._reader = reader
@@ -59,6 +75,9 @@ class Recorder:
         self._sweep_grace = sweep_grace
         self._max_age = max_age
         self._scrubber = None if scrub is None else Scrubber(scrub)
+        self.patience_ns = 0
+        """How long records wait for the start of their session: `PATIENCE_NS` where several hosts share the store."""
+        self._monotonic_ns = monotonic_ns
         self._marks: dict[str, Mark] | None = None
         self._marked_at = 0
         self._undiscarded = 0
@@ -69,24 +88,28 @@ class Recorder:
     def step(self, now: int, *, must_mark: bool = False) -> tuple[int, bool]:
         """Apply one batch of what was appended before this moment: (records applied, whether there is more).
 
-        With nothing to apply the store is told so every `sweep_interval`, or now if it `must_mark`.
+        With nothing to apply the store is told so every `sweep_interval`, or now if it `must_mark`. More, but none
+        applied: what comes next has to wait a moment, for another host's record or for another recorder.
         """
         with self._lock:
             marks = self._known_marks()
             positions = {journal: mark.position for journal, mark in marks.items()}
-            reading = self._reader.read(positions, before=time.monotonic_ns(), limit=BATCH)
-            until = reading.frames[-1].wall if reading.more and reading.frames else now
+            reading = self._reader.read(positions, before=self._monotonic_ns(), limit=BATCH)
+            applied, more = 0, reading.more
             if reading.frames or must_mark or now - self._marked_at >= self._sweep_interval:
                 try:
-                    self._apply(reading, marks, min(until, now), now)
+                    applied = self._apply(reading, marks, now)
                 except PositionMoved:
                     self._marks = None
                     return 0, True
-            self._undiscarded += len(reading.frames)
-            if self._undiscarded >= _DISCARD_EVERY or (must_mark and not reading.more):
+                except TryAgain:
+                    return 0, True
+            more = more or applied < len(reading.frames)
+            self._undiscarded += applied
+            if self._undiscarded >= _DISCARD_EVERY or (must_mark and not more):
                 self._undiscarded = 0
                 self._discard()
-            return len(reading.frames), reading.more
+            return applied, more
 
     def sweep(self, now: int) -> int:
         """End what is over, as of what is recorded: how many sessions."""
@@ -96,6 +119,15 @@ class Recorder:
             as_of = min(now, now if known is None else known) - self._sweep_grace
             ended = 0
             while True:
+                swept = self._swept(as_of)
+                ended += swept
+                if swept < BATCH:
+                    return ended
+
+    def _swept(self, as_of: int) -> int:
+        """End at most a batch of sessions, in one transaction."""
+        while True:
+            try:
                 with self._store.recording() as transaction:
                     found = transaction.silent(
                         seen_before=as_of - self._rules.idle_timeout,
@@ -106,9 +138,9 @@ class Recorder:
                     out = sweep(found.rows.values(), self._rules, as_of=as_of)
                     if out.changed:
                         transaction.save(self._batch(out))
-                ended += len(out.changed)
-                if len(out.changed) < BATCH:
-                    return ended
+                return len(out.changed)
+            except TryAgain:
+                continue
 
     def forget(self) -> None:
         """Somebody else has recorded since: read the positions anew."""
@@ -120,50 +152,70 @@ class Recorder:
             self._marks = self._store.marks()
         return self._marks
 
-    def _apply(self, reading: Reading, marks: dict[str, Mark], until: int, now: int) -> None:
+    def _apply(self, reading: Reading, marks: dict[str, Mark], now: int) -> int:
+        """Apply the frames, or those before one that has to wait: how many."""
         frames = reading.frames
-        totals: dict[str, dict[str, int]] = {}
-        positions: dict[str, int] = {}
-        counts: Counter[str] = Counter()
-        records: list[Numbered] = []
-        for start in range(0, len(frames), _SLICE):
-            self._breathe()
-            self._decode(frames[start : start + _SLICE], records, totals, positions, counts, now=now)
-        spoken_of = people(numbered.record for numbered in records)
+        batch = self._decoded(frames, now)
         with self._store.recording() as transaction:
             out = Folded({})
-            if records:
-                loaded = transaction.load(own_keys(records), people=spoken_of)
-                needed = also_needed(records, loaded.rows)
+            if batch.records:
+                spoken_of = people(numbered.record for numbered in batch.records)
+                loaded = transaction.load(own_keys(batch.records), people=spoken_of)
+                departures = Departures(loaded.tombstones)
+                place = self._waiting(batch, loaded.rows, departures)
+                if place == 0:
+                    return 0
+                if place is not None:
+                    frames = frames[:place]
+                    batch = self._decoded(frames, now)
+                needed = also_needed(batch.records, loaded.rows)
                 rows, unread = loaded.rows, loaded.unread
                 if needed.keys or needed.successors_of:
                     more = transaction.load(needed.keys, successors_of=needed.successors_of)
                     rows = {**more.rows, **rows}
                     unread |= more.unread
-                out = self._folded(records, rows, unread, Departures(loaded.tombstones))
-            out.counts.update(counts)
+                out = self._folded(batch.records, rows, unread, departures)
+            out.counts.update(batch.counts)
             out.counts["records.recorded"] += len(frames)
             # With more to come only what moved is marked: the last batch tells of the others.
-            known = positions.keys() if reading.more else self._reader.journals() | positions.keys()
-            changed = self._moved(known, marks, positions, totals, out.counts, until=until, now=now)
+            is_behind = reading.more or len(frames) < len(reading.frames)
+            until = min(now, reading.frames[min(len(frames), len(reading.frames) - 1)].wall) if is_behind else now
+            known = batch.positions.keys() if is_behind else self._reader.journals() | batch.positions.keys()
+            changed = self._moved(known, marks, batch, out.counts, until=until, now=now)
             transaction.save(self._batch(out, changed))
         for mark, _ in changed:
             marks[mark.journal] = mark
         self._marked_at = now
+        return len(frames)
 
-    def _decode(
-        self,
-        frames: Sequence[Frame],
-        records: list[Numbered],
-        totals: dict[str, dict[str, int]],
-        positions: dict[str, int],
-        counts: Counter[str],
-        *,
-        now: int,
-    ) -> None:
-        for frame in frames:
-            positions[frame.journal] = frame.end
-            known = totals.setdefault(frame.journal, {})
+    def _waiting(self, batch: _Decoded, rows: Mapping[str, SessionRow], departures: Departures) -> int | None:
+        """The place of the first record whose session nobody has started yet, and that is young enough to wait for it."""
+        if not self.patience_ns:
+            return None
+        known = set(rows)
+        now = self._monotonic_ns()
+        for place, numbered in zip(batch.places, batch.records, strict=True):
+            record = numbered.record
+            if record.key in known:
+                continue
+            if record.origin is not None:
+                known.add(record.key)
+            elif 0 <= now - batch.frames[place].mono < self.patience_ns and not departures.has_left(record):
+                return place
+        return None
+
+    def _decoded(self, frames: Sequence[Frame], now: int) -> _Decoded:
+        batch = _Decoded(frames)
+        for start in range(0, len(frames), _SLICE):
+            self._breathe()
+            self._decode(batch, start, now)
+        return batch
+
+    def _decode(self, batch: _Decoded, start: int, now: int) -> None:
+        counts = batch.counts
+        for place, frame in enumerate(batch.frames[start : start + _SLICE], start):
+            batch.positions[frame.journal] = frame.end
+            known = batch.totals.setdefault(frame.journal, {})
             known["records.accepted"], known["records.refused"] = frame.accepted, frame.refused
             if now - frame.wall >= self._max_age:
                 counts["records.too_old"] += 1
@@ -179,7 +231,8 @@ class Recorder:
                 continue
             if record.at - now > self._rules.max_clock_lead:
                 record = msgspec.structs.replace(record, at=now, started_at=min(record.started_at, now))
-            records.append(Numbered(f"{frame.journal}:{frame.end:016x}", record))
+            batch.places.append(place)
+            batch.records.append(Numbered(f"{frame.journal}:{frame.end:016x}", record))
 
     def _folded(
         self,
@@ -219,8 +272,7 @@ class Recorder:
         self,
         journals: Iterable[str],
         marks: Mapping[str, Mark],
-        positions: Mapping[str, int],
-        totals: Mapping[str, Mapping[str, int]],
+        batch: _Decoded,
         counts: Counter[str],
         *,
         until: int,
@@ -230,10 +282,10 @@ class Recorder:
         moved: list[tuple[Mark, int]] = []
         for journal in journals:
             old = marks.get(journal) or Mark(journal=journal, position=0, recorded_until=0)
-            told = totals.get(journal, {})
+            told = batch.totals.get(journal, {})
             for name, total in told.items():
                 counts[name] += total - old.totals.get(name, 0)
-            position = positions.get(journal, old.position)
+            position = batch.positions.get(journal, old.position)
             mark = Mark(
                 journal=journal,
                 position=position,
@@ -258,8 +310,9 @@ class Recorder:
         )
 
     def _discard(self) -> None:
-        marks = self._known_marks()
-        gone = self._reader.discard({journal: mark.position for journal, mark in marks.items()})
+        marks, here = self._known_marks(), self._reader.journals()
+        # The store may know journals of other hosts, which have no file here and are not gone.
+        gone = self._reader.discard({journal: mark.position for journal, mark in marks.items() if journal in here})
         if gone:
             self._store.forget_journals(gone)
             for journal in gone:

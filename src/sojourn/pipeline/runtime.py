@@ -22,14 +22,17 @@ from sojourn.stores.protocol import Store
 
 from .courier import LEASE_MS, Courier
 from .journal import FileJournal, JournalDirectory, JournalReader, MemoryJournal, open_journal
-from .recorder import Recorder
+from .recorder import PATIENCE_NS, Recorder
+from .store_time import StoreTime
 
 log = logging.getLogger("sojourn")
 
 _IDLE_S: Final = 0.1
+_WAIT_S: Final = 0.01
 _KEEP_S: Final = 0.25
 _ELECTION_S: Final = 1.0
 _RETRY_S: Final = 1.0
+_SWEEPER: Final = "sweeper"
 _EXPIRE_EVERY_S: Final = 3600.0
 _EXPIRE_ROWS: Final = 500
 
@@ -87,17 +90,20 @@ class Runtime:
         )
         self._reader: JournalReader
         if isinstance(self.journal, MemoryJournal):
-            self._reader, place = self.journal, self.journal.id
+            self._reader, self._place = self.journal, self.journal.id
         else:
-            self._reader, place = JournalDirectory(plan.directory or Path()), "journals"
-        self._lease_name = f"recorder:{place}"
+            self._reader = directory = JournalDirectory(plan.directory or Path())
+            self._place = directory.place()
+        self._holder = f"{self._place}/{self.journal.id}"
+        self._lease_name = f"recorder:{self._place}"
+        self._time = StoreTime(store, clock)
         self.recorder = recorder(self._reader)
         self.couriers = [
             Courier(
                 backend,
                 store,
-                holder=self.journal.id,
-                now=clock.now,
+                holder=self._holder,
+                now=self._time.now,
                 dead_holders=self._dead_holders,
                 hidden=plan.hidden_from_others if backend.third_party else frozenset(),
             )
@@ -143,7 +149,7 @@ class Runtime:
             thread.join(1.0)
         self.journal.close()
         if self._is_ready:
-            self._quietly(lambda: self._store.release(self.journal.id))
+            self._quietly(lambda: self._store.release(self._holder))
         if isinstance(self._reader, JournalDirectory):
             self._reader.close()
 
@@ -166,8 +172,9 @@ class Runtime:
         self._ready()
         self._apply_own(time.monotonic() + 60.0)
         self.recorder.forget()
-        ended = self.recorder.sweep(self._clock.now())
-        self._expire()
+        now = self._time.now()
+        ended = self.recorder.sweep(now)
+        self._expire(now)
         return ended
 
     # --- steps of the threads, each returns how long to rest ------------------------------------------------------
@@ -195,18 +202,25 @@ class Runtime:
 
     def _recorder_step(self) -> float:
         self._ready()
-        now = self._clock.now()
+        now = self._time.now()
         if not self._elected(now):
             return _ELECTION_S
-        _, is_more = self.recorder.step(now)
+        applied, _ = self.recorder.step(now)
         tick = self._clock.monotonic()
         if tick - self._swept_at >= self._plan.sweep_interval / 1000:
             self._swept_at = tick
-            self.recorder.sweep(now)
-            if tick - self._expired_at >= _EXPIRE_EVERY_S:
-                self._expired_at = tick
-                self._expire()
-        return 0.0 if is_more else _IDLE_S  # a long backlog keeps no session from being ended
+            self._sweep(now, tick)
+        return 0.0 if applied else _IDLE_S  # a long backlog keeps no session from being ended
+
+    def _sweep(self, now: int, tick: float) -> None:
+        """End what is over, if no other host is at it; tell the store in any case how far we are."""
+        if not self._acquired(_SWEEPER, now):
+            self.recorder.step(now, must_mark=True)
+            return
+        self.recorder.sweep(now)
+        if tick - self._expired_at >= _EXPIRE_EVERY_S:
+            self._expired_at = tick
+            self._expire(now)
 
     def _courier_work(self, courier: Courier) -> Callable[[], float]:
         def deliver() -> float:
@@ -221,33 +235,34 @@ class Runtime:
         """Open the store and register the backends, once; raises `StoreError` while that cannot be."""
         if not self._is_ready:
             self._store.open()
-            self._store.register([courier.backend.name for courier in self.couriers], now=self._clock.now())
+            if self._store.time() is not None and not self._clock.is_manual:
+                self.recorder.patience_ns = PATIENCE_NS
+            self._store.register([courier.backend.name for courier in self.couriers], now=self._time.now())
             self._is_ready = True
 
     def _elected(self, now: int) -> bool:
         """Whether the lease is ours; renewed at half its time."""
         if self.is_recorder and self._elected_until - now > LEASE_MS // 2:
             return True
-        lease = self._store.acquire(
-            self._lease_name,
-            self.journal.id,
-            now=now,
-            until=now + LEASE_MS,
-            dead=self._dead_holders(self._lease_name),
-        )
-        if lease is not None and not self.is_recorder:
+        has_lease = self._acquired(self._lease_name, now)
+        if has_lease and not self.is_recorder:
             self.recorder.forget()
-        self.is_recorder = lease is not None
-        self._elected_until = now + LEASE_MS if lease is not None else 0
-        return self.is_recorder
+        self.is_recorder = has_lease
+        self._elected_until = now + LEASE_MS if has_lease else 0
+        return has_lease
+
+    def _acquired(self, lease_name: str, now: int) -> bool:
+        dead = self._dead_holders(lease_name)
+        return self._store.acquire(lease_name, self._holder, now=now, until=now + LEASE_MS, dead=dead) is not None
 
     def _dead_holders(self, lease_name: str) -> frozenset[str]:
-        """The holder of this lease, if it is a process of this host that is gone."""
+        """The holder of this lease, if it is a process that kept its journal where we do and is gone."""
         held = self._store.holder(lease_name)
-        if held is None or held.holder == self.journal.id or isinstance(self.journal, MemoryJournal):
+        if held is None or held.holder == self._holder:
             return frozenset()
-        known = held.holder in self._reader.journals() or held.holder in self._store.marks()
-        return frozenset({held.holder}) if known and not self._reader.is_alive(held.holder) else frozenset()
+        place, _, journal = held.holder.rpartition("/")
+        is_dead = place == self._place and not self._reader.is_alive(journal)
+        return frozenset({held.holder}) if is_dead else frozenset()
 
     def _apply_own(self, deadline: float) -> tuple[int, bool]:
         """Bring all that this process appended so far into the store, ourselves or by whoever is elected."""
@@ -256,15 +271,18 @@ class Runtime:
         if wanted == 0 and not self._plan.records:
             return 0, True
         while True:
-            if self._elected(self._clock.now()):
-                applied, is_more = self.recorder.step(self._clock.now())
+            now = self._time.now()
+            if self._elected(now):
+                applied, is_more = self.recorder.step(now)
                 recorded += applied
                 if not is_more:
                     return recorded, True
+                if not applied:
+                    time.sleep(_WAIT_S)
             elif self._is_passed(wanted):
                 return recorded, True
             else:
-                time.sleep(0.01)
+                time.sleep(_WAIT_S)
             if time.monotonic() >= deadline:
                 return recorded, False
 
@@ -287,7 +305,7 @@ class Runtime:
                     break
                 if self._clock.is_manual:
                     break
-                time.sleep(0.01)
+                time.sleep(_WAIT_S)
             state = self._store.backend(name)
             waiting += state.backlog
             is_done = is_done and (state.cursor >= head or step.retry_at is not None)
@@ -307,13 +325,12 @@ class Runtime:
             self._quietly(finish)
 
     def _give_back(self) -> None:
-        self._store.release(self.journal.id)
+        self._store.release(self._holder)
         self.is_recorder, self._elected_until = False, 0
         for courier in self.couriers:
             courier.release()
 
-    def _expire(self) -> None:
-        now = self._clock.now()
+    def _expire(self, now: int) -> None:
         while self._store.expire(older_than=now - self._plan.retention, limit=_EXPIRE_ROWS, now=now) >= _EXPIRE_ROWS:
             if self._stop.is_set():
                 return

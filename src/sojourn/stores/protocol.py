@@ -20,6 +20,10 @@ class PositionMoved(Exception):
     """Another recorder applied these records first: nothing of this transaction may stay."""
 
 
+class TryAgain(Exception):
+    """The database took this transaction back for another's sake (a deadlock, say): all of it may be repeated at once."""
+
+
 class LeaseLost(Exception):
     """Another process holds the lease now: what this one was about to do is no longer its to do."""
 
@@ -226,6 +230,10 @@ class Store(RecordStore, EventLog, Leases, Graves, Protocol):
 
     def open(self) -> None:
         """Make or migrate the database; idempotent. Raises `StoreError` with the fix."""
+        ...
+
+    def time(self) -> int | None:
+        """The database's own clock (ms since the epoch); `None` where that is this machine's: a store of one host."""
         ...
 
     def stats(self) -> StoreStats: ...

@@ -76,6 +76,10 @@ class SQLiteStore(SQLitePeople):
                 db.execute("PRAGMA busy_timeout = 5000")
         return not is_busy
 
+    def time(self) -> int | None:
+        """None: one file is of one machine, and so is its clock."""
+        return None
+
     def store_key(self) -> bytes:
         """The store's own random key."""
         with self._connections.reading() as db:

@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from .filesystem import boot_id, list_journals, lock_name, segment_name
+from .filesystem import boot_id, list_journals, lock_name, place_of, segment_name
 from .format import (
     END_WORD,
     FRAME_HEADER,
@@ -61,6 +61,10 @@ class JournalDirectory:
         self._foreign: set[str] = set()
         self._faulty: set[str] = set()
         self._warned: set[str] = set()
+
+    def place(self) -> str:
+        """Return a name of this directory that no other one has, on this host or on another. Raises `OSError`."""
+        return place_of(self.path)
 
     def journals(self) -> frozenset[str]:
         """Return the ids of all journals that can be read; those of another format version are left alone."""
