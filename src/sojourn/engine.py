@@ -211,6 +211,7 @@ class Engine:
                 sweep_interval=_ms(settings.sweep_interval),
                 sweep_grace=self._grace,
                 retention=_ms(settings.retention),
+                outbox_max=settings.outbox_max,
                 hidden_from_others=frozenset() if settings.exception_messages else frozenset({MESSAGE}),
             ),
             store=self.store,

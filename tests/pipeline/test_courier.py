@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -19,7 +19,9 @@ KEY = "018bcfe5-6800-7000-8000-000000000001"
 class Desk:
     """A courier for one backend, with a clock that stands."""
 
-    def __init__(self, bench: Bench, backend: MemoryBackend, holder: str = "me") -> None:
+    def __init__(
+        self, bench: Bench, backend: MemoryBackend, holder: str = "me", *, outbox_max: int | None = None
+    ) -> None:
         self.now = NOW
         self.bench = bench
         self.store = bench.store
@@ -31,6 +33,7 @@ class Desk:
             now=lambda: self.now,
             dead_holders=lambda _name: frozenset(),
             chance=lambda: 0.0,
+            outbox_max=outbox_max,
         )
 
     def adds_up(self, name: str) -> bool:
@@ -62,11 +65,11 @@ def test_a_backend_that_fails_gets_the_same_events_later_and_not_sooner(bench: B
     record(bench, 2)
     backend.fail(2, error=OSError("down"))
     first = desk.courier.step()
-    assert (first.delivered, first.retry_at) == (0, NOW + 500)
-    assert desk.courier.step().retry_at == NOW + 500
-    desk.now += 500
-    assert desk.courier.step().retry_at == desk.now + 1000  # twice as long
-    desk.now += 1000
+    assert (first.delivered, first.retry_at) == (0, NOW + 1_000)
+    assert desk.courier.step().retry_at == NOW + 1_000
+    desk.now += 1_000
+    assert desk.courier.step().retry_at == desk.now + 2_000  # twice as long
+    desk.now += 2_000
     assert desk.courier.step().delivered == 3
     state = bench.store.backend(backend.name)
     assert (state.failures, state.backlog, state.retry_at) == (0, 0, None)
@@ -171,4 +174,48 @@ def test_a_backend_added_later_starts_at_the_head(bench: Bench) -> None:
     bench.request(KEY, 9)
     bench.apply()
     assert desk.courier.step().delivered == 1
+    assert desk.adds_up(backend.name)
+
+
+def test_a_queue_over_its_bound_does_without_page_views_and_counts_them(bench: Bench) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend, outbox_max=3)
+    record(bench, 4)
+    desk.courier.step()
+    assert [event.name for event in backend.events] == ["session.start"]
+    state = bench.store.backend(backend.name)
+    assert (state.delivered, state.dropped, state.skipped) == (1, 4, 0)
+    assert desk.adds_up(backend.name)
+    assert len(bench.store.events_after(0, limit=10)) == 5, "the log keeps what one backend does without"
+
+
+def test_what_was_shed_behind_a_failure_is_judged_again(bench: Bench) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend, outbox_max=3)
+    record(bench, 4)
+    backend.fail(1, error=OSError("down"))
+    desk.courier.step()
+    assert (bench.store.backend(backend.name).dropped, bench.store.backend(backend.name).backlog) == (0, 5)
+    desk.now += 60_000
+    desk.courier.step()
+    assert (bench.store.backend(backend.name).dropped, bench.store.backend(backend.name).delivered) == (4, 1)
+    assert desk.adds_up(backend.name)
+
+
+def test_a_backend_that_is_down_for_long_is_asked_with_few_events_until_it_takes_them(bench: Bench) -> None:
+    sizes: list[int] = []
+
+    class Counting(MemoryBackend):
+        def send(self, batch: Sequence[Event]) -> Receipt:
+            sizes.append(len(batch))
+            return super().send(batch)
+
+    backend = Counting()
+    desk = Desk(bench, backend)
+    record(bench, 40)
+    backend.fail(7, error=OSError("down"))
+    for _ in range(9):
+        desk.courier.step()
+        desk.now += 60_000
+    assert sizes == [41, 41, 41, 41, 41, 10, 10, 10, 31]
     assert desk.adds_up(backend.name)

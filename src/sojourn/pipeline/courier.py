@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Final, Protocol
 
@@ -18,9 +18,9 @@ import msgspec
 
 from sojourn.backends.protocol import Backend, Receipt
 from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event
-from sojourn.stores.protocol import Claim, EventLog, Lease, LeaseLost, Leases, Settled
+from sojourn.stores.protocol import BackendState, Claim, EventLog, Lease, LeaseLost, Leases, Settled
 
-from . import retry
+from . import retry, shedding
 
 log = logging.getLogger("sojourn")
 
@@ -54,6 +54,7 @@ class Courier:
         dead_holders: Callable[[str], frozenset[str]],
         chance: Callable[[], float] = random.random,
         hidden: frozenset[str] = frozenset(),
+        outbox_max: int | None = None,
     ) -> None:
         self.backend = backend
         self._store = store
@@ -62,6 +63,7 @@ class Courier:
         self._dead_holders = dead_holders
         self._chance = chance
         self._hidden = hidden
+        self._outbox_max = outbox_max
         self._lease: Lease | None = None
         self._lock = RLock()
 
@@ -82,10 +84,11 @@ class Courier:
             if lease is None:
                 return Delivery()
             try:
-                claim = self._store.claim(name, lease, until=now + LEASE_MS, limit=_BATCH, now=now)
+                limit = retry.size(state.failures, _BATCH)
+                claim = self._store.claim(name, lease, until=now + LEASE_MS, limit=limit, now=now)
                 if not claim.events:
                     return Delivery()
-                settled = self._sent(claim, state.failures)
+                settled = self._sent(claim, state)
                 self._store.settle(name, lease, settled, now=self._now())
             except LeaseLost:
                 self._lease = None
@@ -109,8 +112,13 @@ class Courier:
             )
         return self._lease is not None
 
-    def _sent(self, claim: Claim, failures: int) -> Settled:
-        wanted = [event for event in claim.events if self._wants(event, claim)]
+    def _sent(self, claim: Claim, state: BackendState) -> Settled:
+        sheds = shedding.level(state.backlog, self._outbox_max)
+        wanted: list[Event] = []
+        shed: list[Event] = []
+        for event in claim.events:
+            if self._wants(event, claim):
+                (shed if shedding.rank(event.name) <= sheds else wanted).append(event)
         problem: str | None = None
         try:
             receipt = self.backend.send([self._shown(event) for event in wanted]) if wanted else Receipt(delivered=0)
@@ -118,7 +126,9 @@ class Courier:
             problem = f"{type(error).__name__} in send()"
             log.warning("backend %s failed and will be tried again: %s", self.backend.name, type(error).__name__)
             receipt = Receipt(delivered=0)
-        return self._settled(claim, wanted, receipt, failures, problem)
+        settled = self._settled(claim, wanted, receipt, state.failures, problem)
+        dropped = sum(event.seq <= settled.upto for event in shed)
+        return replace(settled, dropped=dropped, skipped=settled.skipped - dropped)
 
     def _settled(
         self, claim: Claim, wanted: list[Event], receipt: Receipt, failures: int, problem: str | None

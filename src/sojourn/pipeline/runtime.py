@@ -63,6 +63,7 @@ class Plan:
     sweep_interval: int
     sweep_grace: int
     retention: int
+    outbox_max: int | None = None
     hidden_from_others: frozenset[str] = frozenset()
     """Attributes that no third party gets."""
 
@@ -105,6 +106,7 @@ class Runtime:
                 holder=self._holder,
                 now=self._time.now,
                 dead_holders=self._dead_holders,
+                outbox_max=plan.outbox_max,
                 hidden=plan.hidden_from_others if backend.third_party else frozenset(),
             )
             for backend in backends
