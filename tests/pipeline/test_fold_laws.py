@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,80 +13,13 @@ from hypothesis import strategies as st
 from sojourn.core.events import SESSION_END, SESSION_HEARTBEAT, SESSION_START, Event
 from sojourn.core.records import ACTIVITY
 from sojourn.core.session import Rules
-from sojourn.pipeline.fold import Folded, Numbered, also_needed, fold, own_keys, sweep
-from sojourn.stores.rows import SessionRow
-from tests.core.player import BEAT, RULES, SERVICE, Step, Visitor, steps
+from sojourn.pipeline.fold import Numbered
+from tests.core.player import BEAT, RULES, Step, Visitor, steps
+
+from .shelf import Shelf, joined, told
 
 KEEP = replace(RULES, split_on_user_change=False)
 FOREVER = 2**45
-
-BOOKKEEPING = frozenset(
-    {"activity", "anchor", "slot", "end_reason", "end_revision", "end_event_id", "late", "user_conflicts"}
-)
-"""What events were made, and what was met on the way: not part of the join."""
-
-
-class Shelf:
-    """A store in memory that keeps only what it is told has changed, as the recorder tells it."""
-
-    def __init__(self, rules: Rules = RULES) -> None:
-        self.rules = rules
-        self.log: list[Event] = []
-        self.unread: set[str] = set()
-        self.counts: Counter[str] = Counter()
-        self._rows: dict[str, bytes] = {}
-
-    def rows(self) -> dict[str, SessionRow]:
-        return {key: msgspec.msgpack.decode(row, type=SessionRow) for key, row in self._rows.items()}
-
-    def apply(self, batch: Sequence[Numbered]) -> None:
-        rows = self._load(own_keys(batch), ())
-        needed = also_needed(batch, rows)
-        rows = {**self._load(needed.keys, needed.successors_of), **rows}
-        self._save(fold(batch, rows, self.rules, defaults=SERVICE, unread=self.unread))
-
-    def sweep(self, as_of: int) -> None:
-        self._save(sweep(self.rows().values(), self.rules, as_of=as_of))
-
-    def deliver(self) -> None:
-        """A backend reads all there is: from now on it can not be taken back."""
-        self.unread.clear()
-
-    def _load(self, keys: Collection[str], successors_of: Collection[str]) -> dict[str, SessionRow]:
-        every = self.rows()
-        wanted, after = set(keys), set(successors_of)
-        while True:
-            more = {row.key for row in every.values() if row.previous_key in after} - after
-            if not more:
-                break
-            wanted |= more
-            after |= more
-        return {key: every[key] for key in wanted if key in every}
-
-    def _save(self, folded: Folded) -> None:
-        gone = set(folded.withdrawn)
-        self.log = [event for event in self.log if event.id not in gone]
-        known = {event.id for event in self.log}
-        for event in folded.events:
-            if event.id not in known:
-                known.add(event.id)
-                self.log.append(event)
-                if event.name == SESSION_END:
-                    self.unread.add(event.id)
-        for key in folded.changed:
-            self._rows[key] = msgspec.msgpack.encode(folded.rows[key])
-        self.counts += folded.counts
-
-
-def joined(shelf: Shelf) -> dict[str, dict[str, object]]:
-    return {
-        key: {name: getattr(row, name) for name in row.__struct_fields__ if name not in BOOKKEEPING}
-        for key, row in shelf.rows().items()
-    }
-
-
-def told(shelf: Shelf) -> set[tuple[str, str]]:
-    return {(event.name, event.id) for event in shelf.log if event.name != SESSION_HEARTBEAT}
 
 
 def in_order(visitor: Visitor, rules: Rules = RULES) -> Shelf:
@@ -117,8 +48,8 @@ def test_any_order_and_any_batches_fold_to_the_same_sessions_and_events(
     for batch in data.draw(splits(visitor.records, is_shuffled=True)):
         shelf.apply(batch)
 
-    assert joined(shelf) == joined(expected)
-    assert told(shelf) == told(expected)
+    assert joined(shelf.rows()) == joined(expected.rows())
+    assert told(shelf.log) == told(expected.log)
 
 
 @given(data=st.data(), played=steps(max_size=9, is_lossy=True))
