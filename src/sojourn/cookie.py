@@ -21,7 +21,7 @@ from itsdangerous import BadSignature, Signer
 from .core.bounded import Bounded
 from .core.session import EndReason, SessionState
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SALT: Final = b"sojourn.cookie.v1"
 _LONGEST_VALUE: Final = 600
 _REMEMBERED: Final = 4096
@@ -30,7 +30,7 @@ _MOST_COPIES: Final = 8
 
 _MANUAL, _TAGGED, _EXPLICIT, _ENDED, _OPTED_OUT, _PREVIOUS, _OWNER, _PRINCIPAL, _GIVEN = (1 << bit for bit in range(9))
 _HEAD = struct.Struct(">BH")
-_BODY = struct.Struct(">16sQ16sQQ")
+_BODY = struct.Struct(">16sQ16sQQH")
 _LINK = struct.Struct(">16sQB")
 _HASH_SIZE: Final = 8
 _REASONS: Final = tuple(EndReason)
@@ -200,6 +200,7 @@ def _pack(state: SessionState | OptedOut) -> bytes:
             UUID(state.key).bytes,
             state.started_at,
             state.last_seen_at,
+            state.revision,
         ),
     ]
     if state.previous_key is not None and state.previous_reason is not None:
@@ -216,7 +217,7 @@ def _unpack(data: bytes) -> SessionState | OptedOut:
     if flags & _OPTED_OUT:
         return OPTED_OUT
     at = _HEAD.size
-    visitor, visitor_since, key, started_at, last_seen_at = _BODY.unpack_from(data, at)
+    visitor, visitor_since, key, started_at, last_seen_at, revision = _BODY.unpack_from(data, at)
     at += _BODY.size
     previous_key, previous_seen_at, previous_reason = None, 0, None
     if flags & _PREVIOUS:
@@ -244,6 +245,7 @@ def _unpack(data: bytes) -> SessionState | OptedOut:
         is_tagged=bool(flags & _TAGGED),
         is_explicit=bool(flags & _EXPLICIT),
         is_ended=bool(flags & _ENDED),
+        revision=revision,
     )
 
 

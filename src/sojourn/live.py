@@ -85,7 +85,7 @@ class LiveSessions:
         if known is not state and known.key == state.key:
             if state == known:
                 live.state = state  # one object from here on, which is quick to compare
-            elif state.last_seen_at > known.last_seen_at and not live.is_ahead:
+            elif session.is_newer(state, known) and not live.is_ahead:
                 live.state = state
                 live.principal_id = None
             live.see(state.last_seen_at)

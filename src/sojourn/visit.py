@@ -259,6 +259,7 @@ class Visit:
 
     def become(self, state: SessionState) -> None:
         """The current session with another tag or flag."""
+        state = session.revised(state)
         if self.draft is not None:
             self.draft = state
         elif self.live is not None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.cookie import CookieCodec, Verified
-from sojourn.core.session import EndReason, Rules, SessionState, clamped, end, over, seen, succeed
+from sojourn.core.session import MAX_REVISION, EndReason, Rules, SessionState, clamped, end, over, seen, succeed
 from tests.core.player import EPOCH, RULES, Step, Visitor, steps
 
 KEEP = replace(RULES, split_on_user_change=False)
@@ -43,6 +43,7 @@ def states(draw: st.DrawFn) -> SessionState:
         is_tagged=draw(st.booleans()),
         is_explicit=draw(st.booleans()),
         is_ended=draw(st.booleans()),
+        revision=draw(st.integers(0, MAX_REVISION)),
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+MAX_REVISION: Final = 2**16 - 1
 
 
 class EndReason(StrEnum):
@@ -92,6 +94,8 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_tagged: bool = False
     is_explicit: bool = False
     is_ended: bool = False
+    revision: int = 0
+    """How often the session was changed (tagged, ended ...): tells which of two cookies of one millisecond is the newer."""
 
 
 def over(session: Timed, rules: Rules, now: int) -> EndReason | None:
@@ -183,6 +187,19 @@ def succeed(
 def end(state: SessionState) -> SessionState:
     """The session after `end_session()`: the cookie keeps its key, marked ended, so that the next id can be derived."""
     return msgspec.structs.replace(state, is_ended=True)
+
+
+def revised(state: SessionState) -> SessionState:
+    """The session after a change: newer than every state that it was made from."""
+    return msgspec.structs.replace(state, revision=min(state.revision + 1, MAX_REVISION))
+
+
+def is_newer(state: SessionState, known: SessionState) -> bool:
+    """Which of two states of one session is the newer: the one that was changed more often, else the one seen later.
+
+    Hosts whose clocks differ date a change at the last activity that the cookie knew, and so the same.
+    """
+    return (state.revision, state.last_seen_at) > (known.revision, known.last_seen_at)
 
 
 def seen(state: SessionState, at: int) -> SessionState:
