@@ -1,9 +1,10 @@
 """How fast a batch of the recorder goes through the store: alone, and beside a thread that keeps the interpreter busy.
 
-    python -m benchmarks.store_batches [--batches 40] [--size 500] [--spread 250]
+    python -m benchmarks.store_batches [--batches 40] [--size 500] [--spread 250] [--store postgresql://...]
 
 A batch is what the recorder does: load the rows of its records, load what they also need, change the rows, write rows,
 events, counters and positions in one transaction. The reach is 5,000 records/s beside a busy thread, in batches of 500.
+Without `--store` it is a SQLite file; a database that is named should be empty, and is left with what was written to it.
 """
 
 from __future__ import annotations
@@ -128,10 +129,10 @@ def run(store: Store, keys: list[str], *, batches: int, size: int, spread: int) 
     return Figures(batches * size / took, held[len(held) // 2], held[-1])
 
 
-def filled(folder: Path, sessions: int) -> tuple[Store, list[str]]:
+def filled(url: str, sessions: int) -> tuple[Store, list[str]]:
     """A store with that many open sessions."""
     chance = random.Random(3)
-    store = open_store(f"sqlite:///{folder / 'bench.db'}")
+    store = open_store(url)
     store.register(["bench"], now=_START)
     keys = [uuid7(_START - sessions + number, chance.randbytes(10)) for number in range(sessions)]
     for first in range(0, sessions, 1000):
@@ -154,9 +155,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=500)
     parser.add_argument("--spread", type=int, default=250, help="sessions that the records of a batch fall on")
     parser.add_argument("--sessions", type=int, default=20_000, help="sessions that are in the store before")
+    parser.add_argument("--store", metavar="URL", help="an empty database to measure instead of a SQLite file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        store, keys = filled(Path(folder), options.sessions)
+        store, keys = filled(options.store or f"sqlite:///{Path(folder) / 'bench.db'}", options.sessions)
         work = {"batches": options.batches, "size": options.size, "spread": options.spread}
         run(store, keys, **{**work, "batches": 3})
         print(f"batches of {options.size} records on {options.spread} sessions, {options.sessions:,} in the store")

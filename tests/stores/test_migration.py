@@ -19,6 +19,15 @@ SCHEMAS = Path(__file__).parent
 KEY = b"k" * 32
 
 
+def insert(old: sqlite3.Connection, table: str, **values: str | int) -> None:
+    """Insert a row; what that version needs beside these values is nothing much."""
+    for _, name, kind, is_needed, _, _ in old.execute(f"PRAGMA table_info({table})"):
+        if is_needed:
+            values.setdefault(name, "" if kind == "TEXT" else 0)
+    marks = ", ".join("?" * len(values))
+    old.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", list(values.values()))
+
+
 def made_by(version: int, path: Path) -> None:
     """Make an empty store as that version made it; its statements are kept beside this test."""
     open_file(path).close()
@@ -32,28 +41,22 @@ def made_by(version: int, path: Path) -> None:
         old.execute(f"PRAGMA user_version = {version}")
         old.execute("INSERT INTO meta VALUES ('store_key', ?)", (KEY,))
         old.execute("INSERT INTO counters VALUES ('events.recorded', 2)")
-        old.execute(
-            "INSERT INTO sessions (key, session_id, visitor_id, is_manual, started_at, last_seen_at, activity,"
-            " previous_seen_at, sealed_seen_at, end_revision, anchor, slot, user_at, user_rid, is_user_explicit,"
-            " is_user_inherited, is_tagged, tagged_at, tagged_rid, requests, page_views, errors, events, late,"
-            " user_conflicts, origin_at, origin_rid, no_forward)"
-            f" VALUES ('k', 'id-k', 'visitor', 0, {NOW}, {NOW}, '[{NOW}]', 0, 0, 0, {NOW}, 0, 0, '', 0, 0, 0, 0, '',"
-            " 0, 0, 0, 0, 0, 0, 0, '', 0)"
-        )
+        insert(old, "sessions", key="k", session_id="id-k", visitor_id="visitor", started_at=NOW, last_seen_at=NOW)
+        old.execute(f"UPDATE sessions SET activity = '[{NOW}]', anchor = {NOW}")
         for name in ("session.start", "page_view"):
             old.execute(
                 "INSERT INTO events (id, name, time, session_key, session_started_at, is_manual, no_forward, data)"
                 f" VALUES (?, ?, {NOW}, 'k', {NOW}, 0, 0, '{{}}')",
                 (name, name),
             )
-        old.execute(f"INSERT INTO backends VALUES ('b', 1, 1, 0, {NOW}, 1, 0, 0, 0, 0, NULL, 0, NULL)")
+        insert(old, "backends", name="b", cursor=1, read_seq=1, in_use_at=NOW, delivered=1)
     old.close()
 
 
 @pytest.fixture(params=range(1, SCHEMA_VERSION), ids=lambda version: f"schema {version}")
 def migrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLiteStore]:
     made_by(request.param, tmp_path / "old.db")
-    store = open_store(f"sqlite:///{tmp_path / 'old.db'}")
+    store = SQLiteStore(tmp_path / "old.db")
     store.open()
     yield store
     store.close()

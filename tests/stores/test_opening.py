@@ -272,8 +272,6 @@ def test_an_older_sqlite_says_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        pytest.param("postgresql://user:hunter2@host/database", "later release", id="PostgreSQL"),
-        pytest.param("postgresql+psycopg://user:hunter2@host/database", "later release", id="PostgreSQL and driver"),
         pytest.param("mysql://user:hunter2@host/database", '"mysql:"', id="another database"),
         pytest.param("sqlite:///folder/", "path/to/file.db", id="a folder"),
         pytest.param("", "path/to/file.db", id="nothing"),

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sojourn.stores import open_store
+from sojourn.stores import Database, open_store
 from sojourn.stores.protocol import Batch, Lease, LeaseLost, Mark, PositionMoved, Settled
 from sojourn.testing.store_steps import NOW, assert_adds_up, event, mark, save
 
@@ -32,7 +32,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = open_store("memory:")
+        self.store = self.make_store()
         self.now = NOW
         self.made = 0
         self.log: list[str] = []
@@ -42,6 +42,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.backends: dict[str, Backend] = {}
         self.leases: dict[tuple[str, str], Lease] = {}
         self.holding: dict[str, tuple[str, int]] = {}
+
+    def make_store(self) -> Database:
+        return open_store("memory:")
 
     def teardown(self) -> None:
         self.store.close()

@@ -20,7 +20,7 @@ def hashes(store: SQLiteStore) -> list[str]:
 
 
 def test_two_stores_call_one_person_by_different_names(tmp_path: Path) -> None:
-    stores = [open_store(f"sqlite:///{tmp_path / name}.db") for name in ("a", "b")]
+    stores = [SQLiteStore(tmp_path / f"{name}.db") for name in ("a", "b")]
     for store in stores:
         store.entomb(ANNA, at=NOW)
         store.entomb(Person(USER, ANNA.id), at=NOW)
@@ -45,7 +45,7 @@ def test_a_stone_is_found_by_another_process_s_store(tmp_path: Path) -> None:
 
 def statements(have_left: int) -> list[str]:
     """What SQLite runs for a batch, those within the trigger too."""
-    store = open_store("memory:")
+    store = SQLiteStore(None)
     for number in range(have_left):
         store.entomb(Person(VISITOR, str(number)), at=NOW)
     stones(store, ANNA)  # the first look tells whether there are any

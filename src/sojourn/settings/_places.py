@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, urlencode
 
 MEMORY: Final = "memory:"
 SQLITE: Final = "sqlite:///"
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _POSTGRESQL: Final = re.compile(r"postgres(?:ql)?(\+[a-z0-9_]+)?://(.+)", re.DOTALL)
+# The options that say which database it is; the others say how to get there.
+_NAMING: Final = frozenset({"dbname", "host", "hostaddr", "port", "schema", "service"})
 _STORE_HINT: Final = (
     'give "sqlite:///path/to/file.db" (relative to the current folder; four slashes: absolute), '
     '"postgresql://user:password@host/database", "memory:", or a store object'
@@ -46,6 +51,10 @@ def parse_store(value: object) -> object:
         msg = f'use "{MEMORY}" for a store in memory, "{SQLITE}sojourn.db" for a file'
         raise ValueError(msg)
     if match := _POSTGRESQL.fullmatch(text):
+        # The driver would take the user's name for one: then journals of two stores would lie in one place.
+        if not _server(text).rpartition("/")[2] and not {"dbname", "service"} & dict(_options(text)).keys():
+            msg = 'it names no database; write it as "postgresql://user:password@host/database"'
+            raise ValueError(msg)
         # Hosting platforms still hand out "postgres://", which SQLAlchemy refuses.
         return f"postgresql{match[1] or ''}://{match[2]}"
     raise ValueError(_STORE_HINT)
@@ -54,6 +63,41 @@ def parse_store(value: object) -> object:
 def store_path(store: object) -> Path | None:
     """The database file of a SQLite URL, else `None`."""
     return Path(store.removeprefix(SQLITE)) if isinstance(store, str) and store.startswith(SQLITE) else None
+
+
+def journal_place(store: object, environ: Mapping[str, str]) -> Path | None:
+    """Where the journals of a store lie: a place of that store alone. `None`: in memory, as for a store object."""
+    if (path := store_path(store)) is not None:
+        return path.with_name(path.name + ".d")
+    if not isinstance(store, str) or not _POSTGRESQL.fullmatch(store):
+        return None
+    named = sorted((name, value) for name, value in _options(store) if name in _NAMING)
+    address = f"postgresql://{_server(store)}" + (f"?{urlencode(named)}" if named else "")
+    folder = _state_folder(environ)
+    return None if folder is None else folder / "sojourn" / sha256(address.encode()).hexdigest()[:16]
+
+
+def _server(url: str) -> str:
+    """Host, port and database of a URL of PostgreSQL: what stands before the options, without user and password."""
+    _, _, rest = url.partition("://")
+    authority, slash, database = rest.partition("?")[0].rpartition("@")[2].partition("/")
+    return f"{authority}{slash or '/'}{database}"
+
+
+def _options(url: str) -> list[tuple[str, str]]:
+    return parse_qsl(url.partition("?")[2])
+
+
+def _state_folder(environ: Mapping[str, str]) -> Path | None:
+    """The folder for what outlives a process: the one that systemd made for a service, or else this user's."""
+    if given := environ.get("STATE_DIRECTORY", "").split(":")[0]:
+        return Path(given)
+    if (given := environ.get("XDG_STATE_HOME", "")) and os.path.isabs(given):  # any other is to be passed over
+        return Path(given)
+    try:
+        return Path.home() / ".local" / "state"
+    except RuntimeError:  # a user without a name, in a container
+        return None
 
 
 def placed(store: object, base: Path | None) -> object:

@@ -219,3 +219,8 @@ class Settings:
     def store_path(self) -> Path | None:
         """The database file when the store is a SQLite URL, else `None`."""
         return places.store_path(self.store)
+
+    @property
+    def journal_folder(self) -> Path | None:
+        """Where processes write what requests told: `journal_dir`, else a place of the store's own; `None`: in memory."""
+        return places.journal_place(self.store, os.environ) if self.journal_dir is None else self.journal_dir

@@ -4,37 +4,59 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sojourn.errors import StoreError
 
 from .protocol import Store
+from .queries import PersonQueries, Queries
+from .reporting import Reporting
 
 if TYPE_CHECKING:
+    from .postgres import PostgreSQLStore
     from .sqlite import SQLiteStore
 
-__all__ = ["SQLiteStore", "Store", "open_store"]
+__all__ = ["Database", "PostgreSQLStore", "SQLiteStore", "Store", "open_store"]
 
-_HOMES: Final = {"SQLiteStore": ".sqlite"}
+_HOMES: Final = {"PostgreSQLStore": ".postgres", "SQLiteStore": ".sqlite"}
 _SQLITE: Final = "sqlite:///"
 _MEMORY: Final = "memory:"
+_POSTGRESQL: Final = ("postgresql://", "postgres://", "postgresql+")
 
 
-def open_store(url: str) -> SQLiteStore:
+class Database(Store, Queries, PersonQueries, Reporting, Protocol):
+    """A store with all that is read from it: what `open_store` gives."""
+
+    def store_key(self) -> bytes:
+        """The store's own random key."""
+        ...
+
+
+def open_store(url: str) -> Database:
     """The store that a URL names, opened at its first use. Raises `StoreError` for what is no such URL."""
-    from .sqlite import SQLiteStore
+    if url == _MEMORY or (url.startswith(_SQLITE) and not url.endswith("/")):
+        from .sqlite import SQLiteStore
 
-    if url == _MEMORY:
-        return SQLiteStore(None)
-    if url.startswith(_SQLITE) and not url.endswith("/"):
-        return SQLiteStore(Path(url.removeprefix(_SQLITE)).absolute())
-    if url.startswith(("postgresql", "postgres:")):
-        # Not the URL: it may hold a password.
-        msg = 'a store in PostgreSQL comes in a later release; use "sqlite:///path/to/file.db" until then'
-        raise StoreError(msg)
+        return SQLiteStore(None if url == _MEMORY else Path(url.removeprefix(_SQLITE)).absolute())
+    if url.startswith(_POSTGRESQL):
+        return _postgres(url)
     scheme = url.partition(":")[0][:20]
-    msg = f'no store is named by a URL of "{scheme}:"; use "{_SQLITE}path/to/file.db" or "{_MEMORY}"'
+    msg = (
+        f'no store is named by a URL of "{scheme}:"; use "{_SQLITE}path/to/file.db", '
+        f'"postgresql://user:password@host/database" or "{_MEMORY}"'
+    )
     raise StoreError(msg)
+
+
+def _postgres(url: str) -> PostgreSQLStore:
+    try:
+        import psycopg  # noqa: F401 - the driver, and the library it drives: either may be missing
+    except ImportError:
+        msg = 'a store in PostgreSQL needs psycopg; install it: pip install "sojourn[postgres]"'
+        raise StoreError(msg) from None
+    from .postgres import PostgreSQLStore
+
+    return PostgreSQLStore(url)
 
 
 def __getattr__(name: str) -> object:

@@ -7,6 +7,7 @@ another application's database stays as it is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import secrets
@@ -21,10 +22,12 @@ from urllib.parse import quote
 
 from sojourn.errors import StoreError
 
+from . import schema
+from ._summary_triggers import REORDER_SESSIONS, SQLITE_TRIGGERS
 from .sqlite_sql import CREATE, PREPARE
 
-SCHEMA_VERSION: Final = 2
-STORE_KEY_BYTES: Final = 32
+SCHEMA_VERSION: Final = schema.SCHEMA_VERSION
+STORE_KEY_BYTES: Final = schema.STORE_KEY_BYTES
 
 _APPLICATION_ID: Final = 0x536F6A6E  # "Sojn": tells our file from any other
 _OLDEST_SQLITE: Final = (3, 33, 0)
@@ -34,7 +37,8 @@ _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 _Answer = TypeVar("_Answer")
 
-_making = threading.Lock()
+_making: Final[dict[int, threading.Lock]] = {}
+"""By process: a child may have been forked while its parent held it."""
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -97,14 +101,8 @@ def _check_library() -> None:
 
 def _make(path: Path) -> None:
     # One thread at a time: a second one that saw the file and took locks would lose them when the first closes it.
-    has_lock = _making.acquire(timeout=_PATIENCE)  # not for ever: a fork may have inherited it held
-    try:
+    with _making.setdefault(os.getpid(), threading.Lock()), contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), 0o600))
-    except FileExistsError:
-        pass
-    finally:
-        if has_lock:
-            _making.release()
 
 
 def _connect(uri: str) -> sqlite3.Connection:
@@ -184,7 +182,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _create(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    for statement in CREATE:
+    for statement in chain(CREATE, SQLITE_TRIGGERS):
         connection.execute(statement)
     key = secrets.token_bytes(STORE_KEY_BYTES)
     connection.execute("INSERT INTO meta (name, value) VALUES ('store_key', ?)", (key,))
@@ -198,6 +196,20 @@ _STEPS: Final = (
         "CREATE TABLE tombstones (hash TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL, is_for_good BOOLEAN NOT NULL)",
         "CREATE TABLE withheld (backend TEXT NOT NULL, session_key TEXT NOT NULL, PRIMARY KEY (backend, session_key))",
         "CREATE INDEX ix_dead_letters_event ON dead_letters (event_id)",
+    ),
+    (
+        "ALTER TABLE dead_letters ADD COLUMN requeued_at INTEGER",
+        "CREATE INDEX ix_dead_letters_requeued ON dead_letters (backend) WHERE requeued_at IS NOT NULL",
+    ),
+    (
+        (
+            "CREATE TABLE summaries (id INTEGER NOT NULL PRIMARY KEY, token TEXT NOT NULL, sessions INTEGER,"
+            " bounces INTEGER, error_sessions INTEGER, page_views INTEGER, duration_ms INTEGER, users BLOB, firsts BLOB,"
+            " durations BLOB, visitors BLOB, tops TEXT)"
+        ),
+        "CREATE INDEX ix_summaries_sessions ON summaries (id, sessions)",
+        *SQLITE_TRIGGERS,
+        *REORDER_SESSIONS,
     ),
 )
 

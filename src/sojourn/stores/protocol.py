@@ -1,4 +1,4 @@
-"""The port to the store, in four small parts. Knows no SQL; every method may block and none is called by a request.
+"""The port to the store, in a few small parts. Knows no SQL; every method may block and none is called by a request.
 
 `now` is always an argument: milliseconds since the epoch by the clock that leases and retries follow.
 """
@@ -12,6 +12,8 @@ from typing import Protocol
 
 from sojourn.core.events import Event
 
+from .operating import Operating, OperatorQueries, Requeues
+from .reporting import Summaries
 from .rows import SessionRow
 from .tombstones import Graves, Person, Tombstone
 
@@ -225,7 +227,7 @@ class Leases(Protocol):
         ...
 
 
-class Store(RecordStore, EventLog, Leases, Graves, Protocol):
+class Store(RecordStore, EventLog, Leases, Requeues, Operating, OperatorQueries, Graves, Summaries, Protocol):
     """All of it, and its life. Opened by whoever uses it first; one object serves several threads."""
 
     def open(self) -> None:

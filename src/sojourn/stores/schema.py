@@ -28,9 +28,16 @@ from .rows import SessionRow
 
 METADATA: Final = MetaData()
 
+SCHEMA_VERSION: Final = 4
+"""What the tables below are. With a new one, both `opening` and `_postgres_opening` get the step that leads there."""
+
+STORE_KEY_BYTES: Final = 32
+
 # 64 bits everywhere; SQLite hands out row ids only for a column that is declared INTEGER.
 _SERIAL: Final = BigInteger().with_variant(Integer(), "sqlite")
 _INT: Final = BigInteger().with_variant(Integer(), "sqlite")
+# By bytes, as SQLite compares: ids need no language, and no upgrade of an operating system's then spoils an index.
+_TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
 _JSON_FIELDS: Final = frozenset({"activity", "properties", "user_traits"})
 
@@ -43,7 +50,7 @@ def _session_column(field: msgspec.structs.FieldInfo) -> Column[object]:
     if field.name in _JSON_FIELDS or any(
         isinstance(member, msgspec.inspect.StrType | msgspec.inspect.EnumType) for member in members
     ):
-        type_ = Text()
+        type_ = _TEXT
     elif any(isinstance(member, msgspec.inspect.BoolType) for member in members):
         type_ = Boolean(create_constraint=False)
     else:
@@ -63,14 +70,14 @@ EVENTS: Final = Table(
     "events",
     METADATA,
     Column("seq", _SERIAL, primary_key=True, autoincrement=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("name", Text, nullable=False),
+    Column("id", _TEXT, nullable=False, unique=True),
+    Column("name", _TEXT, nullable=False),
     Column("time", _INT, nullable=False),
-    Column("session_key", Text, nullable=False),
+    Column("session_key", _TEXT, nullable=False),
     Column("session_started_at", _INT, nullable=False),
     Column("is_manual", Boolean(create_constraint=False), nullable=False),
     Column("no_forward", Boolean(create_constraint=False), nullable=False),
-    Column("data", Text, nullable=False),
+    Column("data", _TEXT, nullable=False),
     # A number once given is never given again, even when the last rows were withdrawn: cursors depend on it.
     sqlite_autoincrement=True,
 )
@@ -78,13 +85,13 @@ EVENTS: Final = Table(
 JOURNALS: Final = Table(
     "journals",
     METADATA,
-    Column("id", Text, primary_key=True),
+    Column("id", _TEXT, primary_key=True),
     Column("position", _INT, nullable=False),
     # The position that the last writer started from: what lets one statement compare and set all marks of a batch.
     Column("position_before", _INT, nullable=False),
     Column("recorded_until", _INT, nullable=False),
     Column("heard_at", _INT, nullable=False),
-    Column("totals", Text, nullable=False),
+    Column("totals", _TEXT, nullable=False),
     # Kept when the files are gone: a recorder that froze before their first record must not apply them again.
     Column("is_gone", Boolean(create_constraint=False), nullable=False),
 )
@@ -92,8 +99,8 @@ JOURNALS: Final = Table(
 LEASES: Final = Table(
     "leases",
     METADATA,
-    Column("name", Text, primary_key=True),
-    Column("holder", Text),
+    Column("name", _TEXT, primary_key=True),
+    Column("holder", _TEXT),
     Column("token", _INT, nullable=False),
     Column("until", _INT, nullable=False),
 )
@@ -101,7 +108,7 @@ LEASES: Final = Table(
 BACKENDS: Final = Table(
     "backends",
     METADATA,
-    Column("name", Text, primary_key=True),
+    Column("name", _TEXT, primary_key=True),
     Column("cursor", _INT, nullable=False),
     Column("read_seq", _INT, nullable=False),
     # The log's own count of events when this backend was registered.
@@ -114,7 +121,7 @@ BACKENDS: Final = Table(
     Column("retried", _INT, nullable=False),
     Column("retry_at", _INT),
     Column("failures", _INT, nullable=False),
-    Column("problem", Text),
+    Column("problem", _TEXT),
     # The head when this backend was registered: what is not behind it was never for it.
     Column("first_seq", _INT, nullable=False),
 )
@@ -123,18 +130,20 @@ DEAD_LETTERS: Final = Table(
     "dead_letters",
     METADATA,
     Column("number", _SERIAL, primary_key=True, autoincrement=True),
-    Column("backend", Text, nullable=False),
-    Column("event_id", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("backend", _TEXT, nullable=False),
+    Column("event_id", _TEXT, nullable=False),
+    Column("reason", _TEXT, nullable=False),
     Column("status", SmallInteger().with_variant(Integer(), "sqlite")),
     Column("at", _INT, nullable=False),
-    Column("event", Text, nullable=False),
+    Column("event", _TEXT, nullable=False),
+    # When it was put back in the queue.
+    Column("requeued_at", _INT),
 )
 
 COUNTERS: Final = Table(
     "counters",
     METADATA,
-    Column("name", Text, primary_key=True),
+    Column("name", _TEXT, primary_key=True),
     Column("value", _INT, nullable=False),
 )
 
@@ -142,7 +151,7 @@ TOMBSTONES: Final = Table(
     "tombstones",
     METADATA,
     # Of the person, keyed by the store's own key: no id in clear.
-    Column("hash", Text, primary_key=True),
+    Column("hash", _TEXT, primary_key=True),
     Column("at", _INT, nullable=False),
     Column("is_for_good", Boolean(create_constraint=False), nullable=False),
 )
@@ -151,20 +160,45 @@ TOMBSTONES: Final = Table(
 WITHHELD: Final = Table(
     "withheld",
     METADATA,
-    Column("backend", Text, primary_key=True),
-    Column("session_key", Text, primary_key=True),
+    Column("backend", _TEXT, primary_key=True),
+    Column("session_key", _TEXT, primary_key=True),
+)
+
+# What the report adds up: an hour or a day of sessions (see `_summing`). Any change of a session deletes those it is in.
+SUMMARIES: Final = Table(
+    "summaries",
+    METADATA,
+    # When the hour began; of a day, when it began and 1 ms more.
+    Column("id", _INT, primary_key=True, autoincrement=False),
+    # Who is summing up; what it counts holds only if this row is still there when it is done.
+    Column("token", _TEXT, nullable=False),
+    # Nothing until it is done.
+    Column("sessions", _INT),
+    Column("bounces", _INT),
+    Column("error_sessions", _INT),
+    Column("page_views", _INT),
+    Column("duration_ms", _INT),
+    Column("users", LargeBinary),
+    Column("firsts", LargeBinary),
+    Column("durations", LargeBinary),
+    Column("visitors", LargeBinary),
+    Column("tops", _TEXT),
 )
 
 META: Final = Table(
     "meta",
     METADATA,
-    Column("name", Text, primary_key=True),
+    Column("name", _TEXT, primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
 
 _open = text("end_reason IS NULL")
 _has_previous = text("previous_key IS NOT NULL")
+_is_requeued = text("requeued_at IS NOT NULL")
 _has_user = text("user_id IS NOT NULL")
+# Not `IS NOT NULL`: PostgreSQL's recorder holds a new session's place with a reason that is no reason.
+_closed = text("end_reason > ''")
+_is_renamed = text("session_id <> key")
 
 # The sweeper asks for open sessions by silence and by age, the fold for successors, people for a visitor's or a user's.
 Index(
@@ -176,8 +210,33 @@ Index(
 )
 Index("ix_sessions_open_started", SESSIONS.c.started_at, sqlite_where=_open, postgresql_where=_open)
 Index("ix_sessions_previous", SESSIONS.c.previous_key, sqlite_where=_has_previous, postgresql_where=_has_previous)
-Index("ix_sessions_visitor", SESSIONS.c.visitor_id)
-Index("ix_sessions_user", SESSIONS.c.user_id, sqlite_where=_has_user, postgresql_where=_has_user)
+Index("ix_sessions_visitor", SESSIONS.c.visitor_id, SESSIONS.c.started_at)
+Index("ix_sessions_user", SESSIONS.c.user_id, SESSIONS.c.started_at, sqlite_where=_has_user, postgresql_where=_has_user)
 Index("ix_sessions_started", SESSIONS.c.started_at)
+Index("ix_sessions_public", SESSIONS.c.session_id, sqlite_where=_is_renamed, postgresql_where=_is_renamed)
+# Orders that the report offers. Only of closed sessions, so each is written once and activity touches none of them: of
+# open sessions there are few enough to be sorted when somebody asks.
+for _name, _value in (
+    ("seen", SESSIONS.c.last_seen_at),
+    ("duration", text("(last_seen_at - started_at)")),
+    ("pages", SESSIONS.c.page_views),
+    ("events", SESSIONS.c.events),
+    ("errors", SESSIONS.c.errors),
+):
+    Index(
+        f"ix_sessions_closed_{_name}",
+        _value,
+        SESSIONS.c.started_at,
+        sqlite_where=_closed,
+        postgresql_where=_closed,
+        _table=SESSIONS,
+    )
+Index("ix_summaries_sessions", SUMMARIES.c.id, SUMMARIES.c.sessions)
 Index("ix_events_session", EVENTS.c.session_key)
 Index("ix_dead_letters_event", DEAD_LETTERS.c.event_id)
+Index(
+    "ix_dead_letters_requeued",
+    DEAD_LETTERS.c.backend,
+    sqlite_where=_is_requeued,
+    postgresql_where=_is_requeued,
+)

@@ -19,8 +19,8 @@ from sojourn.errors import StoreError
 
 from . import sqlite_sql as sql
 from . import wire
-from ._people import SQLitePeople
 from ._recording import SQLiteRecording
+from ._sqlite_reporting import SQLiteReporting
 from .connections import Connections
 from .opening import open_file, open_memory
 from .protocol import BackendState, Batch, Claim, Lease, LeaseLost, Mark, Recording, Settled, StoreStats
@@ -33,8 +33,8 @@ IN_USE_FOR: Final = 7 * 24 * 3_600_000
 _QUERY_LIMIT: Final = 10_000
 
 
-class SQLiteStore(SQLitePeople):
-    """`Store`, `Queries` and `PersonQueries`.
+class SQLiteStore(SQLiteReporting):
+    """`Store`, `Queries`, `PersonQueries` and `Reporting`.
 
     `path=None`: in memory, shared by the threads of this process, gone with `close()`.
     """

@@ -15,7 +15,7 @@ import msgspec
 
 from sojourn.core.events import Event, Scalar
 
-from .protocol import Mark
+from .protocol import BackendState, Mark
 from .queries import DeadLetter
 from .rows import SessionRow
 from .tombstones import Person
@@ -46,6 +46,7 @@ _totals = msgspec.json.Decoder(dict[str, int])
 _stones = msgspec.json.Decoder(list[tuple[str, int, bool]], strict=False)
 _starts = msgspec.json.Decoder(list[_EventRow | None], strict=False)
 _names = msgspec.json.Decoder(list[str])
+_marks = msgspec.json.Decoder(list[tuple[str, int, int, int, dict[str, int]]])
 _letters = msgspec.json.Decoder(list[DeadLetter])
 
 
@@ -65,6 +66,29 @@ def encode_events(events: Iterable[Event]) -> str:
     """Events as arrays, in the order that the log's insert reads them."""
     return encode(
         [(e.id, e.name, e.time, e.session_key, e.session_started_at, e.is_manual, dict(e.attributes)) for e in events]
+    )
+
+
+def encode_rows_by_name(rows: Iterable[SessionRow]) -> str:
+    """Rows as objects, by the names of their columns."""
+    return encode([msgspec.structs.asdict(row) for row in rows])
+
+
+def encode_events_by_name(events: Iterable[Event]) -> str:
+    """Events as objects, by the names of their columns."""
+    return encode(
+        [
+            {
+                "id": e.id,
+                "name": e.name,
+                "time": e.time,
+                "session_key": e.session_key,
+                "session_started_at": e.session_started_at,
+                "is_manual": e.is_manual,
+                "data": dict(e.attributes),
+            }
+            for e in events
+        ]
     )
 
 
@@ -107,6 +131,22 @@ def decode_starts(text: str) -> dict[str, Event]:
 
 def decode_stones(text: str) -> list[tuple[str, int, bool]]:
     return _stones.decode(text)
+
+
+def decode_marks(text: str) -> dict[str, Mark]:
+    """Marks by journal, from arrays of journal, position, recorded_until, heard_at, totals."""
+    return {
+        journal: Mark(
+            journal=journal, position=position, recorded_until=recorded_until, heard_at=heard_at, totals=totals
+        )
+        for journal, position, recorded_until, heard_at, totals in _marks.decode(text)
+    }
+
+
+def decode_states(text: str) -> list[BackendState]:
+    """States from arrays in the order of their fields."""
+    names = BackendState.__dataclass_fields__
+    return [BackendState(**dict(zip(names, values, strict=True))) for values in msgspec.json.decode(text)]
 
 
 def decode_letters(text: str) -> list[DeadLetter]:

@@ -16,12 +16,17 @@ import pytest
 from sojourn.stores.protocol import Batch, PositionMoved, Settled, Store
 
 from ._delivery_contract import DeliveryContract
+from ._operating_contract import OperatingContract
 from ._people_contract import PeopleContract
 from ._recording_contract import RecordingContract
+from ._reporting_contract import ReportingContract
+from ._session_lists_contract import SessionListsContract
 from .store_steps import DAY, NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save
 
 
-class StoreContract(RecordingContract, DeliveryContract, PeopleContract):
+class StoreContract(
+    RecordingContract, DeliveryContract, OperatingContract, PeopleContract, ReportingContract, SessionListsContract
+):
     """Inherit from it in a class whose name begins with `Test`, and override `make_store`."""
 
     def make_store(self, tmp_path: Path) -> Store:
