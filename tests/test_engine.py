@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -279,3 +281,22 @@ def _target(fd: Path) -> str:
         return os.readlink(fd)
     except OSError:
         return ""
+
+
+def test_journals_that_somebody_removed_are_begun_anew(running: Site) -> None:
+    """What was read is in the store, what was not is lost with the files; the next records go to a new journal."""
+    assert running.open_page() == "200 OK"
+    engine = running.engine
+    engine.flush()
+    before = engine.stats().journal
+    assert before is not None
+    assert before.path is not None
+    shutil.rmtree(before.path)
+    deadline = time.monotonic() + 10
+    while (now := engine.stats().journal) is not None and now.id == before.id:
+        assert time.monotonic() < deadline, "no new journal was begun"
+        time.sleep(0.05)
+    recorded = engine.stats().store.counters["records.recorded"]
+    assert running.open_page() == "200 OK"
+    assert engine.flush(10).done
+    assert engine.stats().store.counters["records.recorded"] == recorded + 1

@@ -44,7 +44,9 @@ class Connections:
         self._opening = Lock()
 
     def after_fork(self) -> None:
+        """What is open is open in the parent, which tells of it."""
         self._opening = Lock()
+        self._open = weakref.WeakSet()
 
     def message(self, visit: Visit) -> None:
         """A socket message came in: activity of the session where its browser is now, recorded now and then."""

@@ -63,11 +63,12 @@ class Engine:
         )
         self._rules = rules_of(settings)
         self._backends = _backends(settings)
-        self._store: Store | None = None
+        # Opened by whoever needs it, but made here: its library takes a fifth of a second to load, which must be no request's.
+        self._store: Store | None = _store(settings) if settings.enabled else None
         self._runtime: Runtime | None = None
         self._inherited: list[object] = []
         self._encoder = msgspec.msgpack.Encoder()
-        self._opening = Lock()
+        self._openings: dict[int, Lock] = {}  # by process: a child may be forked while its parent's is held
         self._pid = os.getpid()
         self.tracker = Tracker(
             rules=self._rules,
@@ -136,14 +137,16 @@ class Engine:
 
         A journal on disk stays there for the recorder of the next process; one in memory is applied and delivered first.
         """
-        with self._opening:
+        _open_engines.discard(self)
+        with self._opening():
+            if self._pid != os.getpid():
+                return  # a child that has not used it: all there is belongs to its parent
             runtime, self._runtime = self._runtime, None
             store, self._store = self._store, None
-        if runtime is not None and runtime.pid == os.getpid():
+        if runtime is not None:
             runtime.close(self.settings.shutdown_timeout.total_seconds())
-        if store is not None and self._pid == os.getpid():
+        if store is not None:
             store.close()
-        _open_engines.discard(self)
 
     def __enter__(self) -> Self:
         self.start()
@@ -167,6 +170,11 @@ class Engine:
     def backends(self) -> Sequence[Backend]:
         return self._backends
 
+    @property
+    def runtime(self) -> Runtime:
+        """The background of this process, started if it was not: for who runs or watches it, such as a worker."""
+        return self._running()
+
     def append(self, record: Record, *, kind: str, is_essential: bool) -> bool:
         """Append a record to this process's journal (the tracker's `Sink`)."""
         runtime = self._runtime
@@ -188,16 +196,19 @@ class Engine:
 
     def _running(self) -> Runtime:
         """The runtime of this process; made anew after a fork, without touching what was inherited."""
-        if self._pid != os.getpid():
-            self._inherited += [self._runtime, self._opening]
-            self._runtime, self._opening, self._pid = None, Lock(), os.getpid()
-            self.tracker.after_fork()
-        with self._opening:
+        with self._opening():
+            if self._pid != os.getpid():
+                self._inherited.append(self._runtime)
+                self._runtime, self._pid = None, os.getpid()
+                self.tracker.after_fork()
             if self._runtime is None:
                 self._runtime = self._made()
                 _open_engines.add(self)
                 self._runtime.start()
             return self._runtime
+
+    def _opening(self) -> Lock:
+        return self._openings.setdefault(os.getpid(), Lock())
 
     def _made(self) -> Runtime:
         settings = self.settings
@@ -291,11 +302,8 @@ def _store(settings: Settings) -> Store:
 
 
 def _journal_directory(settings: Settings) -> Path | None:
-    """Beside the database, so that a journal belongs to its store by its place."""
-    if settings.journal_dir is not None:
-        return settings.journal_dir
-    path = settings.store_path
-    return None if path is None else path.with_name(path.name + ".d")
+    """A journal belongs to its store by its place."""
+    return settings.journal_folder
 
 
 def _ms(span: timedelta) -> int:

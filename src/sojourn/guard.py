@@ -25,8 +25,9 @@ class Guard:
         self._said: set[str] = set()
 
     def after_fork(self) -> None:
-        """A lock may have been held by a thread that does not exist in this process."""
+        """A lock may have been held by a thread that this process lacks; and what was counted, its parent tells."""
         self._counting = Lock()
+        self._counters, self._counted = {}, False
 
     def guarded(self, default: R, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do our work for a request; whatever fails in it, the app's response is unharmed."""

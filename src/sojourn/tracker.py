@@ -90,13 +90,18 @@ class Tracker(Guard):
             open_is_activity=presence_open,
         )
         self._pid = os.getpid()
+        self._forks: dict[int, Lock] = {}
 
     def after_fork(self) -> None:
-        super().after_fork()
-        self._pid = os.getpid()
-        self.moves = Lock()
-        self.sessions.after_fork()
-        self.connections.after_fork()
+        """In a child: locks that no thread of the parent holds, and none of its counts. Once, whoever notices first."""
+        with self._forks.setdefault(os.getpid(), Lock()):
+            if self._pid == os.getpid():
+                return
+            super().after_fork()
+            self.moves = Lock()
+            self.sessions.after_fork()
+            self.connections.after_fork()
+            self._pid = os.getpid()
 
     # --- one request ---------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -10,12 +10,19 @@ import pytest
 
 from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, Record, Seal
 from sojourn.core.session import EndReason, Rules
+from sojourn.pipeline.candidate import LEASE_MS
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.recorder import Recorder
-from sojourn.stores import SQLiteStore, open_store
+from sojourn.stores import SQLiteStore
+from sojourn.stores.protocol import Lease, Leases
 
 NOW = 1_700_000_000_000
 ENCODER = msgspec.msgpack.Encoder()
+
+
+def acquiring(store: Leases, holder: str) -> Callable[[str, int], Lease | None]:
+    """Ask for leases in this name."""
+    return lambda name, now: store.acquire(name, holder, now=now, until=now + LEASE_MS)
 
 
 class Bench:
@@ -72,7 +79,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    store = open_store(f"sqlite:///{tmp_path / 'sojourn.db'}")
+    store = SQLiteStore(tmp_path / "sojourn.db")
     store.open()
     yield Bench(store)
     store.close()

@@ -8,10 +8,10 @@ import pytest
 
 from sojourn.backends.protocol import Receipt, Rejection
 from sojourn.core.events import Event
-from sojourn.pipeline.courier import Courier
+from sojourn.pipeline.courier import Courier, Delivery
 from sojourn.testing.backends import MemoryBackend
 
-from .conftest import NOW, Bench
+from .conftest import NOW, Bench, acquiring
 
 KEY = "018bcfe5-6800-7000-8000-000000000001"
 
@@ -29,9 +29,8 @@ class Desk:
         self.courier = Courier(
             backend,
             bench.store,
-            holder=holder,
             now=lambda: self.now,
-            dead_holders=lambda _name: frozenset(),
+            acquire=acquiring(bench.store, holder),
             chance=lambda: 0.0,
             outbox_max=outbox_max,
         )
@@ -218,4 +217,90 @@ def test_a_backend_that_is_down_for_long_is_asked_with_few_events_until_it_takes
         desk.courier.step()
         desk.now += 60_000
     assert sizes == [41, 41, 41, 41, 41, 10, 10, 10, 31]
+    assert desk.adds_up(backend.name)
+
+
+# --- dead letters that were put back in the queue --------------------------------------------------------------------
+
+
+def refusing(names: set[str]) -> Callable[[Sequence[Event]], Receipt]:
+    """Answer as a backend that finds events of these names invalid."""
+
+    def answer(batch: Sequence[Event]) -> Receipt:
+        rejected = tuple(Rejection(event_id=e.id, reason="bad", status=400) for e in batch if e.name in names)
+        return Receipt(delivered=len(batch) - len(rejected), rejected=rejected)
+
+    return answer
+
+
+class Choosy(MemoryBackend):
+    """Refuses page views for good until it is told otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = {"page_view"}
+
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        receipt = refusing(self.refused)(batch)
+        if receipt.rejected:
+            return receipt
+        return super().send(batch)
+
+
+def test_a_requeued_letter_goes_before_what_waits_and_is_then_delivered(bench: Bench) -> None:
+    backend = Choosy()
+    desk = Desk(bench, backend)
+    record(bench, 2)
+    desk.courier.step()
+    assert bench.store.backend(backend.name).dead == 2
+    bench.request(KEY, 7)
+    bench.apply()
+
+    backend.refused = set()
+    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    assert [desk.courier.step().delivered, desk.courier.step().delivered] == [2, 1]
+    assert [event.time - NOW for event in backend.events] == [0, 1, 7]
+    state = bench.store.backend(backend.name)
+    assert (state.delivered, state.dead, state.backlog) == (4, 0, 0)
+    assert bench.store.dead_letters(backend.name, limit=9) == []
+    assert desk.adds_up(backend.name)
+
+
+def test_a_requeued_letter_that_is_refused_again_is_dead_again_and_not_asked_for_ever(bench: Bench) -> None:
+    backend = Choosy()
+    desk = Desk(bench, backend)
+    record(bench, 1)
+    desk.courier.step()
+    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    assert desk.courier.step() == Delivery(delivered=0, is_idle=False)
+    assert desk.courier.step().is_idle
+    assert bench.store.backend(backend.name).dead == 1
+    assert desk.adds_up(backend.name)
+
+
+def test_a_requeued_letter_waits_while_the_backend_is_down(bench: Bench) -> None:
+    backend = Choosy()
+    desk = Desk(bench, backend)
+    record(bench, 1)
+    desk.courier.step()
+    backend.refused = set()
+    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    backend.fail(1, error=OSError("down"))
+    assert desk.courier.step() == Delivery(delivered=0, is_idle=True, retry_at=NOW + 1_000)
+    assert bench.store.backend(backend.name).dead == 1
+    desk.now += 1_000
+    assert desk.courier.step().delivered == 1
+    assert desk.adds_up(backend.name)
+
+
+def test_a_requeued_letter_that_is_not_wanted_any_more_is_skipped(bench: Bench) -> None:
+    backend = Choosy()
+    desk = Desk(bench, backend)
+    record(bench, 1)
+    desk.courier.step()
+    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    backend.accepts = lambda event: event.name != "page_view"  # type: ignore[method-assign]
+    desk.courier.step()
+    state = bench.store.backend(backend.name)
+    assert (state.dead, state.skipped, backend.events) == (0, 1, [])
     assert desk.adds_up(backend.name)

@@ -22,13 +22,14 @@ from sojourn.pipeline.courier import Courier
 from sojourn.pipeline.fold import Numbered
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.recorder import PATIENCE_NS, Recorder
-from sojourn.stores import SQLiteStore, open_store
+from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Recording, TryAgain
 from sojourn.stores.rows import SessionRow
 from sojourn.testing.backends import MemoryBackend
 from sojourn.testing.store_steps import assert_adds_up
 from tests.core.player import ACTIONS, EPOCH, IDLE, LONG, RULES, SERVICE, Step, Visitor
 
+from .conftest import acquiring
 from .shelf import Shelf, joined, told
 
 MS: Final = 1_000_000
@@ -104,7 +105,7 @@ class Fleet(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = EPOCH
-        self.store = open_store("memory:")
+        self.store = SQLiteStore(None)
         self.store.open()
         self.hosts = [Host(self.store, skew) for skew in SKEWS]
         self.visitors = [Visitor(), Visitor()]
@@ -115,9 +116,8 @@ class Fleet(RuleBasedStateMachine):
             Courier(
                 backend,
                 self.store,
-                holder="courier",
                 now=lambda: self.now,
-                dead_holders=lambda _name: frozenset(),
+                acquire=acquiring(self.store, "courier"),
                 chance=lambda: 0.0,
             )
             for backend in self.backends

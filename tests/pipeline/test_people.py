@@ -20,7 +20,7 @@ from sojourn.stores.tombstones import SESSION, USER, VISITOR, Person, Tombstone
 from sojourn.testing.backends import MemoryBackend
 from sojourn.testing.store_steps import assert_adds_up
 
-from .conftest import NOW, Bench
+from .conftest import NOW, Bench, acquiring
 
 KEY = "018bcfe5-6800-7000-8000-000000000001"
 NEXT = "018bcfe5-6800-7000-8000-000000000002"
@@ -57,9 +57,8 @@ class Desk:
         courier = Courier(
             self.backend,
             self.bench.store,
-            holder="me",
             now=lambda: self.now,
-            dead_holders=lambda _name: frozenset(),
+            acquire=acquiring(self.bench.store, "me"),
             chance=lambda: 0.0,
         )
         while not courier.step().is_idle:

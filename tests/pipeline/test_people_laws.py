@@ -22,6 +22,8 @@ from sojourn.stores.rows import SessionRow
 from sojourn.testing.backends import MemoryBackend
 from sojourn.testing.store_steps import NOW, assert_adds_up
 
+from .conftest import acquiring
+
 VISITORS = ("v", "w")
 USERS = ("anna", "berta")
 IDLE = 1_000
@@ -88,9 +90,8 @@ class Leaving(RuleBasedStateMachine):
         return Courier(
             backend,
             self.store,
-            holder="me",
             now=now,
-            dead_holders=lambda _name: frozenset(),
+            acquire=acquiring(self.store, "me"),
             chance=lambda: 0.0,
         )
 

@@ -20,7 +20,7 @@ APP = """
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
-from sojourn import identify, track
+from sojourn import current_session, identify, track
 
 
 def page(request):
@@ -28,7 +28,8 @@ def page(request):
         identify(user)
     if name := request.query_params.get("event"):
         track(name)
-    return HTMLResponse("<p>ok</p>")
+    session = current_session()
+    return HTMLResponse("<p>ok</p>", headers={"x-session": session.id if session else ""})
 
 
 app = Starlette(routes=[Route("/{rest:path}", page)])
@@ -43,12 +44,24 @@ def plain(environ, start_response):
         identify(query["user"][0])
     if "event" in query:
         track(query["event"][0])
-    start_response("200 OK", [("Content-Type", "text/html")])
+    session = current_session()
+    start_response("200 OK", [("Content-Type", "text/html"), ("X-Session", session.id if session else "")])
     return [b"<p>ok</p>"]
 
 
 from sojourn.wsgi import SojournMiddleware as Door
 wsgi = Door(plain)
+
+# What an app may do while it is imported: with --preload that is in the master, before it forks.
+import os
+if os.environ.get("SITE_AT_IMPORT") == "start":
+    asgi.engine.start()
+    wsgi.engine.start()
+elif os.environ.get("SITE_AT_IMPORT") == "request":
+    from wsgiref.util import setup_testing_defaults
+    environ = {"PATH_INFO": "/before/the/fork", "HTTP_ACCEPT": "text/html"}
+    setup_testing_defaults(environ)
+    wsgi(environ, lambda status, headers: None)
 """
 
 

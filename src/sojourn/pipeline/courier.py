@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import RLock
 from typing import Final, Protocol
 
@@ -18,17 +18,18 @@ import msgspec
 
 from sojourn.backends.protocol import Backend, Receipt
 from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event
-from sojourn.stores.protocol import BackendState, Claim, EventLog, Lease, LeaseLost, Leases, Settled
+from sojourn.stores.operating import Requeues, Resettled, courier_lease
+from sojourn.stores.protocol import BackendState, Claim, EventLog, Lease, LeaseLost, Settled
 
 from . import retry, shedding
+from .candidate import LEASE_MS
 
 log = logging.getLogger("sojourn")
 
-LEASE_MS: Final = 30_000
 _BATCH: Final = 500
 
 
-class CourierStore(EventLog, Leases, Protocol):
+class CourierStore(EventLog, Requeues, Protocol):
     """What a courier needs of the store."""
 
 
@@ -41,6 +42,21 @@ class Delivery:
     retry_at: int | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class _Outcome:
+    """What became of events that were offered: `left` are those that go again, at `retry_at`."""
+
+    taken: Sequence[Event]
+    dead: Sequence[tuple[Event, str, int | None]]
+    left: Sequence[Event]
+    failures: int = 0
+    retry_at: int | None = None
+    problem: str | None = None
+
+    def delivery(self) -> Delivery:
+        return Delivery(len(self.taken), self.retry_at is not None, self.retry_at)
+
+
 class Courier:
     """Delivers to one backend. Called by one thread at a time (a lock sees to it); blocks up to the backend's deadline."""
 
@@ -49,18 +65,16 @@ class Courier:
         backend: Backend,
         store: CourierStore,
         *,
-        holder: str,
         now: Callable[[], int],
-        dead_holders: Callable[[str], frozenset[str]],
+        acquire: Callable[[str, int], Lease | None],
         chance: Callable[[], float] = random.random,
         hidden: frozenset[str] = frozenset(),
         outbox_max: int | None = None,
     ) -> None:
         self.backend = backend
         self._store = store
-        self._holder = holder
         self._now = now
-        self._dead_holders = dead_holders
+        self._acquire = acquire
         self._chance = chance
         self._hidden = hidden
         self._outbox_max = outbox_max
@@ -69,32 +83,26 @@ class Courier:
 
     @property
     def lease_name(self) -> str:
-        return f"courier:{self.backend.name}"
+        return courier_lease(self.backend.name)
 
     def step(self) -> Delivery:
-        """Send the next batch, if one is due and the lease is ours."""
+        """Send the next batch, if one is due and the lease is ours. What was put back in the queue goes first."""
         with self._lock:
             name, now = self.backend.name, self._now()
             state = self._store.backend(name)
             if state.retry_at is not None and now < state.retry_at:
                 return Delivery(retry_at=state.retry_at)
-            if state.backlog == 0 or not self._holds(now):
+            is_requeued = self._store.has_requeued(name)
+            if (state.backlog == 0 and not is_requeued) or not self._holds(now):
                 return Delivery()
             lease = self._lease
             if lease is None:
                 return Delivery()
             try:
-                limit = retry.size(state.failures, _BATCH)
-                claim = self._store.claim(name, lease, until=now + LEASE_MS, limit=limit, now=now)
-                if not claim.events:
-                    return Delivery()
-                settled = self._sent(claim, state)
-                self._store.settle(name, lease, settled, now=self._now())
+                return self._resend(lease, state, now) if is_requeued else self._send(lease, state, now)
             except LeaseLost:
                 self._lease = None
                 return Delivery()
-            is_stuck = settled.retry_at is not None
-            return Delivery(settled.delivered, is_stuck, settled.retry_at)
 
     def release(self) -> None:
         """The lease was given back for this holder."""
@@ -103,22 +111,67 @@ class Courier:
 
     def _holds(self, now: int) -> bool:
         if self._lease is None or self._lease.until - now < LEASE_MS // 2:
-            self._lease = self._store.acquire(
-                self.lease_name,
-                self._holder,
-                now=now,
-                until=now + LEASE_MS,
-                dead=self._dead_holders(self.lease_name),
-            )
+            self._lease = self._acquire(self.lease_name, now)
         return self._lease is not None
 
-    def _sent(self, claim: Claim, state: BackendState) -> Settled:
+    def _send(self, lease: Lease, state: BackendState, now: int) -> Delivery:
+        """The next events of the log; the cursor moves past what is settled, from the front."""
+        name = self.backend.name
+        limit = retry.size(state.failures, _BATCH)
+        claim = self._store.claim(name, lease, until=now + LEASE_MS, limit=limit, now=now)
+        if not claim.events:
+            return Delivery()
         sheds = shedding.level(state.backlog, self._outbox_max)
         wanted: list[Event] = []
         shed: list[Event] = []
         for event in claim.events:
             if self._wants(event, claim):
                 (shed if shedding.rank(event.name) <= sheds else wanted).append(event)
+        outcome = self._offered(wanted, state.failures)
+        upto = outcome.left[0].seq - 1 if outcome.left else claim.events[-1].seq
+        passed = sum(event.seq <= upto for event in claim.events)
+        dropped = sum(event.seq <= upto for event in shed)
+        settled = Settled(
+            upto=upto,
+            withheld=[
+                event.session_key
+                for event in claim.events
+                if event.name == SESSION_START and event.id in claim.barred and event.seq <= upto
+            ],
+            delivered=len(outcome.taken),
+            skipped=passed - dropped - len(outcome.taken) - len(outcome.dead),
+            dropped=dropped,
+            dead=outcome.dead,
+            retried=len(outcome.left),
+            retry_at=outcome.retry_at,
+            failures=outcome.failures,
+            problem=outcome.problem,
+        )
+        self._store.settle(name, lease, settled, now=self._now())
+        return outcome.delivery()
+
+    def _resend(self, lease: Lease, state: BackendState, now: int) -> Delivery:
+        """Dead letters that an operator put back in the queue."""
+        name = self.backend.name
+        limit = retry.size(state.failures, _BATCH)
+        claim = self._store.claim_requeued(name, lease, until=now + LEASE_MS, limit=limit, now=now)
+        wanted = [event for event in claim.events if self._wants(event, claim)]
+        outcome = self._offered(wanted, state.failures)
+        taken_on = {event.id for event in wanted}
+        settled = Resettled(
+            delivered=[event.id for event in outcome.taken],
+            skipped=[event.id for event in claim.events if event.id not in taken_on],
+            dead=outcome.dead,
+            retried=len(outcome.left),
+            retry_at=outcome.retry_at,
+            failures=outcome.failures,
+            problem=outcome.problem,
+        )
+        self._store.settle_requeued(name, lease, settled, now=self._now())
+        return outcome.delivery()
+
+    def _offered(self, wanted: Sequence[Event], failures: int) -> _Outcome:
+        """Give events to the backend, and say what became of them."""
         problem: str | None = None
         try:
             receipt = self.backend.send([self._shown(event) for event in wanted]) if wanted else Receipt(delivered=0)
@@ -126,45 +179,25 @@ class Courier:
             problem = f"{type(error).__name__} in send()"
             log.warning("backend %s failed and will be tried again: %s", self.backend.name, type(error).__name__)
             receipt = Receipt(delivered=0)
-        settled = self._settled(claim, wanted, receipt, state.failures, problem)
-        dropped = sum(event.seq <= settled.upto for event in shed)
-        return replace(settled, dropped=dropped, skipped=settled.skipped - dropped)
-
-    def _settled(
-        self, claim: Claim, wanted: list[Event], receipt: Receipt, failures: int, problem: str | None
-    ) -> Settled:
         rejected = {rejection.event_id: rejection for rejection in receipt.rejected}
         done = min(len(wanted), max(0, receipt.delivered) + len(rejected))
-        upto = claim.events[-1].seq if done == len(wanted) else wanted[done].seq - 1
-        taken = {event.id for event in wanted}
-        skipped = sum(1 for event in claim.events if event.seq <= upto and event.id not in taken)
-        dead = [
-            (event, rejected[event.id].reason, rejected[event.id].status)
-            for event in wanted[:done]
-            if event.id in rejected
-        ]
-        retry_at: int | None = None
-        failed = 0
-        if done < len(wanted):
-            failed = failures + 1 if done == 0 else 1
-            pause = retry.PAUSE if receipt.pause is not None else 0
-            retry_at = self._now() + max(pause, retry.wait(failed, self._chance(), asked=receipt.retry_after))
-            problem = receipt.pause or problem or "not all was taken"
-        return Settled(
-            upto=max(upto, 0),
-            withheld=[
-                event.session_key
-                for event in claim.events
-                if event.name == SESSION_START and event.id in claim.barred and event.seq <= upto
+        outcome = _Outcome(
+            taken=[event for event in wanted[:done] if event.id not in rejected],
+            dead=[
+                (event, rejected[event.id].reason, rejected[event.id].status)
+                for event in wanted[:done]
+                if event.id in rejected
             ],
-            delivered=done - len(dead),
-            skipped=skipped,
-            dead=dead,
-            retried=len(wanted) - done,
-            retry_at=retry_at,
-            failures=failed,
+            left=wanted[done:],
             problem=problem,
         )
+        if outcome.left:
+            failed = failures + 1 if done == 0 else 1
+            pause = retry.PAUSE if receipt.pause is not None else 0
+            outcome.failures = failed
+            outcome.retry_at = self._now() + max(pause, retry.wait(failed, self._chance(), asked=receipt.retry_after))
+            outcome.problem = receipt.pause or problem or "not all was taken"
+        return outcome
 
     def _shown(self, event: Event) -> Event:
         """The event without what this backend is not to see."""

@@ -18,10 +18,11 @@ from typing import Final
 
 from sojourn.backends.protocol import Backend
 from sojourn.clock import Clock
-from sojourn.stores.protocol import Store
+from sojourn.stores.protocol import Lease, Store
 
-from .courier import LEASE_MS, Courier
-from .journal import FileJournal, JournalDirectory, JournalReader, MemoryJournal, open_journal
+from .candidate import LEASE_MS, Candidate, reader_of
+from .courier import Courier
+from .journal import FileJournal, JournalDirectory, JournalReader, MemoryJournal, open_files, open_journal
 from .recorder import PATIENCE_NS, Recorder
 from .store_time import StoreTime
 
@@ -89,23 +90,16 @@ class Runtime:
         self.journal: FileJournal | MemoryJournal = open_journal(
             plan.directory, limit=plan.journal_limit, fsync=plan.journal_fsync
         )
-        self._reader: JournalReader
-        if isinstance(self.journal, MemoryJournal):
-            self._reader, self._place = self.journal, self.journal.id
-        else:
-            self._reader = directory = JournalDirectory(plan.directory or Path())
-            self._place = directory.place()
-        self._holder = f"{self._place}/{self.journal.id}"
-        self._lease_name = f"recorder:{self._place}"
+        self._reader = reader_of(self.journal, plan.directory)
+        self._candidate = Candidate(store, self.journal, self._reader)
         self._time = StoreTime(store, clock)
         self.recorder = recorder(self._reader)
         self.couriers = [
             Courier(
                 backend,
                 store,
-                holder=self._holder,
                 now=self._time.now,
-                dead_holders=self._dead_holders,
+                acquire=self._acquire,
                 outbox_max=plan.outbox_max,
                 hidden=plan.hidden_from_others if backend.third_party else frozenset(),
             )
@@ -145,13 +139,12 @@ class Runtime:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         for courier in self.couriers:
-            courier.release()
             courier.backend.close()  # ends a call that still hangs
         for thread in self._threads:
             thread.join(1.0)
         self.journal.close()
-        if self._is_ready:
-            self._quietly(lambda: self._store.release(self._holder))
+        if self._is_ready and time.monotonic() < deadline:  # else they pass on by themselves
+            self._quietly(self._candidate.release)
         if isinstance(self._reader, JournalDirectory):
             self._reader.close()
 
@@ -161,7 +154,7 @@ class Runtime:
         """Apply this process's records, deliver what is due. Never sweeps, never waits for a retry time."""
         deadline = time.monotonic() + timeout
         self._keep(self)
-        self._ready()
+        self.open()
         recorded, is_recorded = self._apply_own(deadline)
         delivered, waiting, is_delivered = self._deliver_due(deadline)
         if self._clock.is_manual:
@@ -171,7 +164,7 @@ class Runtime:
     def sweep(self) -> int:
         """Apply the journal, end what is over: how many sessions."""
         self._keep(self)
-        self._ready()
+        self.open()
         self._apply_own(time.monotonic() + 60.0)
         self.recorder.forget()
         now = self._time.now()
@@ -199,11 +192,28 @@ class Runtime:
 
     def _keeper_step(self) -> float:
         self.journal.prepare()
+        if isinstance(self.journal, FileJournal) and self.journal.is_wiped:
+            self._begin_anew(self.journal)
         self._keep(self)
         return _KEEP_S
 
+    def _begin_anew(self, wiped: FileJournal) -> None:
+        """Somebody removed the journals under us. What was read is in the store; from here on there is another journal.
+
+        Raises `OSError` while the directory cannot be made again: the next round tries once more.
+        """
+        plan = self._plan
+        refused = wiped.stats().refused_by_kind
+        directory = plan.directory or Path()
+        journal = open_files(directory, limit=plan.journal_limit, fsync=plan.journal_fsync, refused=refused)
+        before, self._candidate = self._candidate, Candidate(self._store, journal, self._reader)
+        self.journal, self.is_recorder = journal, False
+        wiped.close()
+        self._quietly(before.release)
+        self._quietly(lambda: self._store.forget_journals([wiped.id]))  # it holds no sweeper back
+
     def _recorder_step(self) -> float:
-        self._ready()
+        self.open()
         now = self._time.now()
         if not self._elected(now):
             return _ELECTION_S
@@ -216,7 +226,7 @@ class Runtime:
 
     def _sweep(self, now: int, tick: float) -> None:
         """End what is over, if no other host is at it; tell the store in any case how far we are."""
-        if not self._acquired(_SWEEPER, now):
+        if self._acquire(_SWEEPER, now) is None:
             self.recorder.step(now, must_mark=True)
             return
         self.recorder.sweep(now)
@@ -226,14 +236,14 @@ class Runtime:
 
     def _courier_work(self, courier: Courier) -> Callable[[], float]:
         def deliver() -> float:
-            self._ready()
+            self.open()
             return _IDLE_S * 2 if courier.step().is_idle else 0.0
 
         return deliver
 
     # --- inner ---------------------------------------------------------------------------------------------------
 
-    def _ready(self) -> None:
+    def open(self) -> None:
         """Open the store and register the backends, once; raises `StoreError` while that cannot be."""
         if not self._is_ready:
             self._store.open()
@@ -246,25 +256,15 @@ class Runtime:
         """Whether the lease is ours; renewed at half its time."""
         if self.is_recorder and self._elected_until - now > LEASE_MS // 2:
             return True
-        has_lease = self._acquired(self._lease_name, now)
+        has_lease = self._acquire(self._candidate.recorder_lease, now) is not None
         if has_lease and not self.is_recorder:
             self.recorder.forget()
         self.is_recorder = has_lease
         self._elected_until = now + LEASE_MS if has_lease else 0
         return has_lease
 
-    def _acquired(self, lease_name: str, now: int) -> bool:
-        dead = self._dead_holders(lease_name)
-        return self._store.acquire(lease_name, self._holder, now=now, until=now + LEASE_MS, dead=dead) is not None
-
-    def _dead_holders(self, lease_name: str) -> frozenset[str]:
-        """The holder of this lease, if it is a process that kept its journal where we do and is gone."""
-        held = self._store.holder(lease_name)
-        if held is None or held.holder == self._holder:
-            return frozenset()
-        place, _, journal = held.holder.rpartition("/")
-        is_dead = place == self._place and not self._reader.is_alive(journal)
-        return frozenset({held.holder}) if is_dead else frozenset()
+    def _acquire(self, lease_name: str, now: int) -> Lease | None:
+        return self._candidate.acquire(lease_name, now)
 
     def _apply_own(self, deadline: float) -> tuple[int, bool]:
         """Bring all that this process appended so far into the store, ourselves or by whoever is elected."""
@@ -317,7 +317,7 @@ class Runtime:
         """What is in memory is lost with the process; what is on disk is ours to finish if we are the recorder."""
 
         def finish() -> None:
-            self._ready()
+            self.open()
             if isinstance(self.journal, MemoryJournal):
                 self.flush(max(0.0, deadline - time.monotonic()))
             else:
@@ -327,7 +327,7 @@ class Runtime:
             self._quietly(finish)
 
     def _give_back(self) -> None:
-        self._store.release(self._holder)
+        self._candidate.release()
         self.is_recorder, self._elected_until = False, 0
         for courier in self.couriers:
             courier.release()

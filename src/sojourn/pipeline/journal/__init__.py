@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .format import MAX_PAYLOAD, SEGMENT_SIZE
 from .memory import MemoryJournal
-from .opening import open_journal
+from .opening import open_files, open_journal
 from .protocol import Frame, Journal, JournalReader, JournalStats, Reading
 from .reader import JournalDirectory
 from .writer import FileJournal
@@ -25,5 +25,6 @@ __all__ = [
     "JournalStats",
     "MemoryJournal",
     "Reading",
+    "open_files",
     "open_journal",
 ]

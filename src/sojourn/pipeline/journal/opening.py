@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from . import locks
@@ -26,10 +27,7 @@ def open_journal(
     reason: object = "this system has no POSIX file locks"
     if locks.is_supported:
         try:
-            make_private(directory)
-            return FileJournal(
-                directory, limit=limit, fsync=fsync, segment_size=segment_size, may_map=may_map(directory)
-            )
+            return open_files(directory, limit=limit, fsync=fsync, segment_size=segment_size)
         except OSError as error:
             reason = error.strerror or error
     log.warning(
@@ -39,3 +37,21 @@ def open_journal(
         reason,
     )
     return MemoryJournal(limit=limit)
+
+
+def open_files(
+    directory: Path,
+    *,
+    limit: int,
+    fsync: bool = False,
+    segment_size: int = SEGMENT_SIZE,
+    refused: Mapping[str, int] | None = None,
+) -> FileJournal:
+    """Open a journal of files, and make its directory; raises `OSError` where that cannot be.
+
+    `refused`: what the journal refused that this one takes the place of, by kind, so that it is told all the same.
+    """
+    make_private(directory)
+    return FileJournal(
+        directory, limit=limit, fsync=fsync, segment_size=segment_size, may_map=may_map(directory), refused=refused
+    )

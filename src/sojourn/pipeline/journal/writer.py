@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import getpid
 from pathlib import Path
 from typing import Final
@@ -59,6 +59,7 @@ class FileJournal:
         may_map: bool,
         fsync: bool = False,
         segment_size: int = SEGMENT_SIZE,
+        refused: Mapping[str, int] | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.id: Final = uuid.uuid4().hex
@@ -75,9 +76,11 @@ class FileJournal:
         self._lock = threading.Lock()
         self._preparing = threading.Lock()
         self._accepted = 0
-        self._refused = 0
-        self._refused_by_kind: dict[str, int] = {}
+        self._refused_by_kind = dict(refused or {})  # by the journal that this one takes the place of
+        self._refused = sum(self._refused_by_kind.values())
         self._is_shut = False
+        self.is_wiped = False
+        """Somebody removed the files under us: what is appended from here on is refused, and another journal is needed."""
         self._complaints: dict[str, str] = {}
         self._unsaid: list[str] = []
 
@@ -267,12 +270,12 @@ class FileJournal:
                 self._finished_bytes = sum(self._finished.values())
                 self._set_ends()
             if is_wiped and not self._is_shut:
-                # Somebody removed the directory under us. What goes into our maps now reaches nobody: better refuse it,
-                # which is counted.
-                self._is_shut = True
+                # What goes into our maps now reaches nobody: better refuse it, which is counted.
+                self._is_shut = self.is_wiped = True
                 self._essential_end = self._other_end = 0
                 self._complain(
-                    "find its files, which somebody removed; restart this process", FileNotFoundError(2, "gone")
+                    "find its files, which somebody removed with what was not yet read of them; it begins anew",
+                    FileNotFoundError(2, "gone"),
                 )
 
     def _fill_spare(self) -> None:

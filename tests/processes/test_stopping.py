@@ -1,0 +1,140 @@
+"""Stopping is bounded: by `shutdown_timeout`, whatever the backend and the store do; and what is left is recorded later."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from sojourn import Engine, Settings
+from sojourn.stores.opening import open_file
+from sojourn.wsgi import SojournMiddleware, StartResponse
+from tests.faults.servers import gunicorn, uvicorn
+
+from .conftest import Place
+from .crowd import KEY, Truth, assert_true, crowd, kept
+
+pytestmark = pytest.mark.slow
+
+SHUTDOWN_S = 1.0
+SLACK_S = 3.0
+"""What the server itself, the interpreter's end, and a busy machine may take beside us."""
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """Something that hangs, for as long as the block around it lasts."""
+
+    backends: str
+    is_met: Callable[[], object]
+    """Waits until the server has run into it."""
+
+
+Trouble = Callable[[Place], AbstractContextManager[Hanging]]
+
+
+@contextmanager
+def hanging_backend(_place: Place) -> Iterator[Hanging]:
+    """A socket that takes connections and requests, and never answers."""
+    taken: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(20.0)
+        try:
+            yield Hanging(
+                f"webhook+http://127.0.0.1:{listening.getsockname()[1]}/in",
+                lambda: taken.append(listening.accept()[0]),
+            )
+        finally:
+            for connection in taken:
+                connection.close()
+
+
+@contextmanager
+def locked_store(place: Place) -> Iterator[Hanging]:
+    """Somebody writes to the database, and does not come to an end."""
+    path = place.folder / "sojourn.db"
+    open_file(path).close()
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        yield Hanging("", lambda: None)  # whoever wants to write runs into it at once
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+
+
+TROUBLES = pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(hanging_backend, id="backend that never answers"),
+        pytest.param(locked_store, id="store that is locked"),
+    ],
+)
+
+
+@TROUBLES
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        pytest.param("sync", signal.SIGTERM, id="sync"),
+        pytest.param("gthread", signal.SIGINT, id="gthread, SIGINT"),
+        pytest.param("gevent", signal.SIGTERM, id="gevent"),
+        pytest.param("uvicorn", signal.SIGTERM, id="uvicorn"),
+        pytest.param("uvicorn", signal.SIGINT, id="uvicorn, SIGINT"),
+    ],
+)
+def test_a_server_stops_in_time(place: Place, kind: str, how: signal.Signals, trouble: Trouble) -> None:
+    with trouble(place) as hanging:
+        environ = place.environ(backends=hanging.backends, shutdown_timeout=f"{SHUTDOWN_S:g}s")
+        with (
+            uvicorn("site_under_test:asgi", folder=place.folder, environ=environ)
+            if kind == "uvicorn"
+            else gunicorn("site_under_test:wsgi", folder=place.folder, environ=environ, worker_class=kind)
+        ) as server:
+            truth = crowd(server.url, range(10))
+            hanging.is_met()
+            took = server.stop(how)
+    assert took < SHUTDOWN_S + SLACK_S
+    assert_true(kept(place.store, truth), truth)
+
+
+@TROUBLES
+@pytest.mark.parametrize("is_flush", [True, False], ids=["flush", "close"])
+def test_flush_and_close_keep_to_their_time(place: Place, trouble: Trouble, *, is_flush: bool) -> None:
+    with trouble(place) as hanging:
+        engine = Engine(
+            Settings(
+                secret_key=KEY,
+                store=place.store,
+                backends=[hanging.backends] if hanging.backends else [],
+                shutdown_timeout=f"{SHUTDOWN_S:g}s",
+            )
+        )
+        door = SojournMiddleware(page, engine=engine)
+        environ = {"PATH_INFO": "/shop", "HTTP_ACCEPT": "text/html"}
+        setup_testing_defaults(environ)
+        door(environ, lambda *_: lambda _: None)
+        hanging.is_met()
+        began = time.monotonic()
+        if is_flush:
+            assert not engine.flush(SHUTDOWN_S).done
+        else:
+            engine.close()
+        took = time.monotonic() - began
+    engine.close()
+    assert took < SHUTDOWN_S + SLACK_S
+    found = kept(place.store, Truth(pages={"/shop": ""}))
+    assert [event.name for event in found.events] == ["session.start", "page_view"]
+
+
+def page(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/html")])
+    return [b"<p>ok</p>"]

@@ -1,0 +1,266 @@
+"""`sojourn worker` beside real servers whose processes only write their journals: killed, doubled, stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from sojourn import cli
+from sojourn.stores import SQLiteStore
+
+from .conftest import Place, Server, Start
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+COMMAND = (sys.executable, "-W", "error", "-c", "import sys; from sojourn.cli import main; sys.exit(main())", "worker")
+_Found = TypeVar("_Found")
+
+
+@dataclass
+class Worker:
+    process: subprocess.Popen[bytes]
+    said: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has told so far, whole lines only."""
+        text = self.said.read_text()
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def told(self, what: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines() if line["what"] == what]
+
+    @property
+    def is_recorder(self) -> bool:
+        told = self.told("recorder")
+        return bool(told) and bool(told[-1]["is_recorder"])
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+Hire = Callable[..., Worker]
+
+
+@pytest.fixture
+def hire(place: Place) -> Iterator[Hire]:
+    """Start a worker with these settings; every one of them is stopped afterwards."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str, **settings: str) -> Worker:
+            said = place.folder / f"worker-{time.monotonic_ns()}.log"
+            return stack.enter_context(_hired(place, said, arguments, settings))
+
+        yield start
+
+
+@contextmanager
+def _hired(place: Place, said: Path, arguments: tuple[str, ...], settings: dict[str, str]) -> Iterator[Worker]:
+    environ = place.environ(**settings)
+    if "secret_key" not in settings:
+        del environ["SOJOURN_SECRET_KEY"]  # it makes no cookie and reads none
+    with said.open("wb") as log:
+        process = subprocess.Popen(
+            [*COMMAND, "--json", *arguments], cwd=place.folder, env=environ, stdout=log, stderr=log
+        )
+    try:
+        yield Worker(process, said)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
+
+
+def until(found: Callable[[], _Found], *, seconds: float = 30.0) -> _Found:
+    """What is found, as soon as it is something."""
+    deadline = time.monotonic() + seconds
+    while not (answer := found()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return answer
+
+
+def settings_of(place: Place, **more: str) -> dict[str, str]:
+    return {"deliver": "worker", "backends": f"jsonl:{place.folder / 'events.jsonl'}", **more}
+
+
+def browse(server: Server, pages: list[str]) -> None:
+    with httpx.Client(base_url=server.url, timeout=20) as browser:
+        for page in pages:
+            browser.get(page, headers={"accept": "text/html"}).raise_for_status()
+
+
+def delivered(place: Place) -> Counter[str]:
+    """By path, how often its page view arrived."""
+    file = place.folder / "events.jsonl"
+    events = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return Counter(event["data"]["url.path"] for event in events if event["type"] == "page_view")
+
+
+def status(place: Place, capsys: pytest.CaptureFixture[str]) -> Any:
+    capsys.readouterr()
+    assert cli.main(["status", "--store", place.store, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+PAGES = [f"/page/{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
+def test_web_processes_only_write_and_the_worker_does_the_rest(
+    kind: str, place: Place, serve: Start, hire: Hire, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of(place)
+    server = serve(kind, workers=2, **settings)
+    browse(server, PAGES)
+    assert not (place.folder / "sojourn.db").exists(), "nobody has recorded"
+    worker = hire(**settings)
+    until(lambda: delivered(place).keys() >= set(PAGES))
+    assert set(delivered(place).values()) == {1}
+    (started,) = worker.told("started")
+    assert started["backends"] == ["jsonl"]
+    told = status(place, capsys)
+    assert {lease["holder"].rpartition("/")[2] for lease in told["leases"]} == {_journal_of(worker, place)}
+    assert (told["records"]["holds"], told["backends"][0]["holds"], told["backends"][0]["backlog"]) == (True, True, 0)
+    assert worker.end() == 0
+    (ended,) = worker.told("ended")
+    assert ended["recorded"] >= len(PAGES)
+    assert ended["delivered"]["jsonl"] == told["backends"][0]["delivered"]
+
+
+def _journal_of(worker: Worker, place: Place) -> str:
+    """The journal whose lock this process holds, as the system sees it."""
+    locks = Path("/proc/locks").read_text().splitlines()
+    inodes = {int(line.split(":")[-1].split()[0]) for line in locks if f" {worker.process.pid} " in line}
+    (own,) = (file for file in (place.folder / "sojourn.db.d").glob("*.lock") if file.stat().st_ino in inodes)
+    return own.stem
+
+
+def test_a_killed_worker_is_followed_by_another_that_goes_on(
+    place: Place, serve: Start, hire: Hire, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of(place)
+    server = serve("gunicorn", workers=2, **settings)
+    asked = [*PAGES]
+    browse(server, asked)
+    for round_ in range(4):
+        worker = hire(**settings)
+        until(lambda worker=worker: worker.told("started"))  # type: ignore[misc]
+        pages = [f"/{round_}/{number}" for number in range(50)]
+        browse(server, pages)
+        asked += pages
+        worker.process.kill()  # somewhere in the middle of them
+        worker.process.wait(10)
+    hire(**settings)
+    until(lambda: delivered(place).keys() >= set(asked))
+    told = until(lambda: _when_all_is_delivered(status(place, capsys)))
+    assert told["records"]["accepted"] == told["records"]["recorded"] >= len(asked)
+    assert (told["records"]["holds"], told["backends"][0]["holds"]) == (True, True)
+    store = SQLiteStore(place.folder / "sojourn.db")
+    views = Counter(
+        event.attributes["url.path"] for event in store.events_after(0, limit=10_000) if event.name == "page_view"
+    )
+    store.close()
+    assert views == Counter(asked)
+
+
+def _when_all_is_delivered(told: Any) -> Any:
+    return told if told["backends"][0]["backlog"] == 0 and told["records"]["unapplied"] == 0 else None
+
+
+def test_of_two_workers_one_leads_and_the_other_takes_over_within_seconds(
+    place: Place, serve: Start, hire: Hire
+) -> None:
+    settings = settings_of(place)
+    server = serve("uvicorn", **settings)
+    workers = [hire(**settings), hire(**settings)]
+    until(lambda: all(worker.told("started") for worker in workers))
+    (leader,) = until(lambda: [worker for worker in workers if worker.is_recorder])
+    (other,) = (worker for worker in workers if worker is not leader)
+    browse(server, ["/before"])
+    until(lambda: "/before" in delivered(place))
+    assert not other.is_recorder
+    leader.process.kill()
+    leader.process.wait(10)
+    killed_at = time.monotonic()
+    browse(server, ["/after"])
+    until(lambda: other.is_recorder and "/after" in delivered(place))
+    assert time.monotonic() - killed_at < 10, "long before the lease is over"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_time_and_well(number: signal.Signals, place: Place, serve: Start, hire: Hire) -> None:
+    settings = settings_of(place)
+    browse(serve("uvicorn", **settings), PAGES)
+    worker = hire(**settings)
+    until(lambda: worker.is_recorder)
+    began = time.monotonic()
+    assert worker.end(number) == 0
+    assert time.monotonic() - began < 5
+    assert worker.told("ended")
+    store = SQLiteStore(place.folder / "sojourn.db")
+    leases = store.leases()
+    store.close()
+    assert leases == (), "they pass on at once"
+
+
+def test_a_backend_that_hangs_does_not_keep_it_from_ending(place: Place, serve: Start, hire: Hire) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never answers
+        url = f"webhook+http://127.0.0.1:{silent.getsockname()[1]}/in"
+        settings = settings_of(place, backends=url)
+        browse(serve("uvicorn", **settings), PAGES)
+        worker = hire(**settings)
+        silent.settimeout(30)
+        connection, _ = silent.accept()
+        began = time.monotonic()
+        assert worker.end() == 0
+        assert time.monotonic() - began < 2 + 3 + 3  # shutdown_timeout, the patience for what hangs, the interpreter
+        connection.close()
+
+
+def test_a_store_that_is_not_there_yet_is_waited_for_and_not_made(place: Place, serve: Start, hire: Hire) -> None:
+    settings = settings_of(place)
+    worker = hire(**settings)
+    (waiting,) = until(lambda: worker.told("waiting"))
+    assert "there is no database at" in waiting["message"]
+    assert {file.suffix for file in place.folder.iterdir()} <= {".py", ".log"}
+    browse(serve("uvicorn", **settings), PAGES)
+    until(lambda: delivered(place).keys() >= set(PAGES))
+    assert len(worker.told("waiting")) == 1, "it is not said every second"
+
+
+def test_it_ends_while_it_waits_for_a_store(place: Place, hire: Hire) -> None:
+    worker = hire(**settings_of(place))
+    until(lambda: worker.told("waiting"))
+    assert worker.end() == 0
+
+
+def test_it_takes_its_settings_from_an_app(place: Place, serve: Start, hire: Hire) -> None:
+    settings = settings_of(place)
+    browse(serve("uvicorn", **settings), PAGES)
+    worker = hire("--app", "site_under_test:asgi", secret_key="a key for many worker processes", **settings)
+    until(lambda: delivered(place).keys() >= set(PAGES))
+    assert worker.end() == 0
+
+
+def test_without_a_usable_journal_folder_it_says_so_and_fails(place: Place, hire: Hire) -> None:
+    folder = place.folder / "journals"
+    folder.mkdir()
+    folder.chmod(0o777)  # where anybody may plant files
+    worker = hire(journal_dir=str(folder))
+    assert worker.process.wait(30) == 1
+    assert "cannot use it; set journal_dir" in worker.said.read_text()
