@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from sojourn.errors import SojournError
 
-from . import _people
+from . import _check, _fake, _outbox, _people, _status, _worker
 
 _SHORTEST_DEMO_S = 5
 _INTERRUPTED = 130  # what shells make of Ctrl-C
@@ -67,7 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     secret.set_defaults(command=_secret)
 
+    _status.add_commands(commands)
+    _worker.add_commands(commands)
+    _outbox.add_commands(commands)
     _people.add_commands(commands)
+    _check.add_commands(commands)
+    _fake.add_commands(commands)
     return parser
 
 

@@ -6,10 +6,9 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
@@ -17,22 +16,20 @@ from sojourn.errors import SojournError
 if TYPE_CHECKING:
     from sojourn.engine import Engine
     from sojourn.settings import Settings
-    from sojourn.stores import SQLiteStore
+    from sojourn.stores import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A store by its file, and, where it was found through an app, that app's settings."""
+    """A store that is there, and, where it was found through an app, that app's settings."""
 
-    path: Path
+    make: Callable[[], Database]
     settings: Settings | None = None
 
     @contextmanager
-    def opened(self) -> Iterator[SQLiteStore]:
+    def opened(self) -> Iterator[Database]:
         """The store, for the block."""
-        from sojourn.stores import SQLiteStore
-
-        store = SQLiteStore(self.path)
+        store = self.make()
         try:
             yield store
         finally:
@@ -43,33 +40,49 @@ def options() -> argparse.ArgumentParser:
     """A parent of the parser of every command that uses a store."""
     parent = argparse.ArgumentParser(add_help=False)
     where = parent.add_mutually_exclusive_group(required=True)
-    where.add_argument("--store", metavar="URL", help="the store, such as sqlite:///sojourn.db")
+    where.add_argument("--store", metavar="URL", help="the store, such as sqlite:///sojourn.db or postgresql://host/db")
     where.add_argument("--app", metavar="MODULE:APP", help="the app whose store it is, such as shop.main:app")
     return parent
 
 
 def place_of(arguments: argparse.Namespace) -> Place:
     """The place that the arguments name; says it on standard error. Raises `SojournError` if nothing is there."""
+    from sojourn.stores import open_store
+
     settings = None if arguments.app is None else _settings_of(arguments.app)
-    path = _path(arguments.store if settings is None else settings.store)
-    # SQLite would make a database, or take an empty file for one.
-    if not path.is_file() or path.stat().st_size == 0:
-        msg = f"there is no database at {path}; name the one that the app uses, and open a page of the app if it is new"
-        raise SojournError(msg)
-    print(f"store: sqlite:///{path}", file=sys.stderr)
-    return Place(path=path, settings=settings)
-
-
-def _path(named: object) -> Path:
-    from sojourn.stores import SQLiteStore, open_store
-
+    named = arguments.store if settings is None else settings.store
     store = open_store(named) if isinstance(named, str) else named
-    if not isinstance(store, SQLiteStore):
-        msg = f"the app keeps its sessions in a {type(store).__qualname__}, which this command cannot open"
-        raise SojournError(msg)
-    if store.path is None:
-        raise SojournError("a store in memory: belongs to one process; no other one can look into it")
-    return store.path
+    name, make = _found(store)
+    print(f"store: {name}", file=sys.stderr)
+    return Place(make=make, settings=settings)
+
+
+def _found(store: object) -> tuple[str, Callable[[], Database]]:
+    """A store's name, without what may be a credential, and what makes one like it: the given one may be an app's own."""
+    from sojourn.stores import SQLiteStore
+
+    if isinstance(store, SQLiteStore):
+        path = store.path
+        if path is None:
+            raise SojournError("a store in memory: belongs to one process; no other one can look into it")
+        # SQLite would make a database, or take an empty file for one.
+        if not path.is_file() or path.stat().st_size == 0:
+            msg = f"there is no database at {path}; name the one that the app uses, and open a page of the app if it is new"
+            raise SojournError(msg)
+        return f"sqlite:///{path}", lambda: SQLiteStore(path)
+    # Not by its class: to name that would ask for the driver, which may not be installed.
+    if type(store).__name__ == "PostgreSQLStore":
+        from sojourn.stores import PostgreSQLStore
+
+        if isinstance(store, PostgreSQLStore):
+            if not store.exists():
+                msg = (
+                    f"there is no store at {store.name} yet; name the one that the app uses, and open a page of the app"
+                )
+                raise SojournError(msg)
+            return store.name, store.anew
+    msg = f"the app keeps its sessions in a {type(store).__qualname__}, which this command cannot open"
+    raise SojournError(msg)
 
 
 def _settings_of(name: str) -> Settings:

@@ -13,7 +13,7 @@ from typing import Final
 
 from sojourn.core.events import SESSION_END, SESSION_START
 from sojourn.engine import Engine
-from sojourn.stores import SQLiteStore, open_store
+from sojourn.stores import Database, open_store
 from sojourn.stores.protocol import StoreStats
 
 _PATIENCE_S: Final = 10.0
@@ -49,7 +49,7 @@ def settled(engine: Engine, events_file: Path) -> Figures:
                 return figures
 
 
-def _look(store: SQLiteStore, stats: StoreStats, events_file: Path, *, is_done: bool) -> Figures:
+def _look(store: Database, stats: StoreStats, events_file: Path, *, is_done: bool) -> Figures:
     names: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     by_session: dict[str, Counter[str]] = {SESSION_START: Counter(), SESSION_END: Counter()}

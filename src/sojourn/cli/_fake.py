@@ -1,0 +1,113 @@
+"""`sojourn fake`: a vendor's ingest on this machine, to try a backend without an account."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING, Any
+
+from sojourn.errors import SojournError
+
+if TYPE_CHECKING:
+    from sojourn.testing.vendors import FakeVendor, VendorEvent
+
+_NAME_COLUMN = 20
+_LONGEST = 60
+_SHOWN = ("session.duration_ms", "session_duration_ms", "session.end_reason", "url.path", "exception.type")
+
+
+def add_commands(commands: Any) -> None:
+    """Add it to the subparsers of the command line."""
+    fake = commands.add_parser(
+        "fake",
+        help="play a vendor's ingest on this machine, and print what arrives",
+        description="Take what a vendor takes, refuse what it refuses, and print each event. Prints first the URL to "
+        "put into SOJOURN_BACKENDS, and at the end the sessions as that vendor would show them. Needs uvicorn.",
+    )
+    fake.add_argument("vendor", help="dynatrace, exceptionless, mparticle, otel, posthog or rudderstack")
+    fake.add_argument("--port", type=int, default=0, metavar="N", help="listen there (without it: on a free port)")
+    fake.add_argument(
+        "--fail", type=_rate, default=0.0, metavar="RATE", help="fail that part of the calls, such as 0.2"
+    )
+    fake.add_argument("--delay", type=_seconds, default=0.0, metavar="SECONDS", help="let each answer wait")
+    fake.set_defaults(command=_fake)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 <= rate <= 1:
+        raise argparse.ArgumentTypeError(f"give a number from 0 to 1, such as 0.2; got {text!r}")
+    return rate
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"give a number of seconds, such as 0.5; got {text!r}")
+    return seconds
+
+
+def _fake(arguments: argparse.Namespace) -> int:
+    from sojourn.testing.vendors.serving import serve_here
+
+    fake = _built(arguments.vendor)
+    fake.on_event = _say
+    fake.fail(arguments.fail)
+    fake.delay(arguments.delay)
+
+    def ready(address: str) -> None:
+        print(f"{arguments.vendor} is played at {address}; Ctrl-C ends it. In your app's environment:\n")
+        print(f"  SOJOURN_BACKENDS={fake.url(address)}\n", flush=True)
+
+    try:
+        serve_here(fake.app, arguments.port, ready=ready)
+    finally:
+        print(_summary(fake), flush=True)
+    return 0
+
+
+def _built(vendor: str) -> FakeVendor:
+    from sojourn.testing import vendors
+
+    name = vendors.FAKES.get(vendor)
+    if name is None:
+        raise SojournError(f"there is no fake {vendor!r}; there are {', '.join(sorted(vendors.FAKES))}")
+    fake: FakeVendor = getattr(vendors, name)()
+    return fake
+
+
+def _say(event: VendorEvent) -> None:
+    from sojourn.backends.cloudevents import rfc3339
+
+    details = [f"{name}={event.attributes[name]}" for name in _SHOWN if name in event.attributes]
+    columns = [
+        rfc3339(event.at)[11:],
+        f"{_shown(event.name):<{_NAME_COLUMN}}",
+        f"{_shown(event.session_id)[-8:] or '-':<8}",
+        f"{_shown(event.user_id or '-'):<12}",
+        *(_shown(detail) for detail in details),
+    ]
+    print("  ".join(columns).rstrip(), flush=True)
+
+
+def _summary(fake: FakeVendor) -> str:
+    sessions = fake.sessions()
+    lines = [f"\n{len(sessions)} sessions, {len(fake.events())} events, {fake.duplicates} of them came again"]
+    lines += [
+        f"  {_shown(session.session_id)}  {_shown(session.user_id or 'nobody')}  "
+        + ("open" if session.ended_at is None else f"{(session.duration_ms or 0) / 1000:g} s")
+        + f"  {len(session.events)} events"
+        for session in sessions
+    ]
+    return "\n".join(lines)
+
+
+def _shown(text: str) -> str:
+    """Only what a terminal shows as it is: what arrives may come from anybody's browser."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text[:_LONGEST])

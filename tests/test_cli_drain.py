@@ -1,0 +1,243 @@
+"""`sojourn outbox drain`: delivers until nothing waits, waits for who rests, records nothing, and says how it went."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from sojourn import Settings, cli
+from sojourn.cli._drain import Bar, Left
+from sojourn.core.events import Event
+from sojourn.core.records import Record
+from sojourn.engine import Engine
+from sojourn.stores import SQLiteStore
+from sojourn.stores.operating import courier_lease
+from sojourn.stores.protocol import Batch, Settled
+from sojourn.testing.backends import MemoryBackend
+from sojourn.testing.store_steps import NOW, event, lease, row, save
+
+MODULE = "an_app_whose_outbox_is_drained"
+KEY = "a key that only tests use"
+
+
+class Shop:
+    """An app with its store, two backends, and five events that wait for both of them."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = folder / "sojourn.db"
+        self.url = f"sqlite:///{self.path}"
+        self.one, self.two = MemoryBackend(name="one"), MemoryBackend(name="two")
+        self.store = SQLiteStore(self.path)
+        self.store.register(["one", "two"], now=NOW)
+        save(self.store, Batch(rows=[row("s")], events=[event(f"e{n}") for n in range(5)]))
+        self.module = ModuleType(MODULE)
+        monkeypatch.setitem(sys.modules, MODULE, self.module)
+        self.configure(Settings(secret_key=KEY, store=self.url, backends=[self.one, self.two]))
+
+    def configure(self, settings: Settings) -> None:
+        self.module.__dict__["app"] = SimpleNamespace(engine=Engine(settings))
+
+    def drain(self, *arguments: str) -> int:
+        return cli.main(["outbox", "drain", "--app", f"{MODULE}:app", *arguments])
+
+    def backlogs(self) -> list[int]:
+        return [self.store.backend(name).backlog for name in ("one", "two")]
+
+    def adds_up(self) -> bool:
+        return all(
+            state.recorded == state.delivered + state.dead + state.skipped + state.dropped + state.backlog
+            for state in self.store.stats().backends
+        )
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    shop = Shop(tmp_path, monkeypatch)
+    yield shop
+    shop.store.close()
+
+
+def ids(backend: MemoryBackend) -> list[str]:
+    return [each.id for each in backend.events]
+
+
+ALL = [f"e{n}" for n in range(5)]
+
+
+def test_it_delivers_all_that_waits_in_order(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shop.drain() == 0
+    assert (ids(shop.one), ids(shop.two), shop.backlogs()) == (ALL, ALL, [0, 0])
+    assert capsys.readouterr().out.splitlines()[-1] == "sojourn outbox drain: nothing waits any more"
+    assert shop.adds_up()
+
+
+def test_it_drains_one_alone_when_asked(shop: Shop) -> None:
+    assert shop.drain("two") == 0
+    assert (ids(shop.one), ids(shop.two), shop.backlogs()) == ([], ALL, [5, 0])
+
+
+def test_it_waits_for_a_backend_that_fails_for_now(shop: Shop) -> None:
+    shop.one.fail(2, error=OSError("down"))
+    assert shop.drain() == 0
+    assert (ids(shop.one), ids(shop.two)) == (ALL, ALL)
+    assert shop.store.backend("one").retried == 10
+    assert shop.adds_up()
+
+
+def test_it_sends_dead_letters_that_were_put_back(shop: Shop) -> None:
+    held = lease(shop.store, courier_lease("one"), now=NOW)
+    claimed = shop.store.claim("one", held, until=NOW, limit=2, now=NOW).events
+    settled = Settled(upto=claimed[-1].seq, dead=[(each, "no", 422) for each in claimed])
+    shop.store.settle("one", held, settled, now=NOW)
+    shop.store.requeue("one", event_ids=["e1"], limit=9, now=NOW)
+    assert shop.drain("one") == 0
+    assert sorted(ids(shop.one)) == ["e1", "e2", "e3", "e4"]
+    state = shop.store.backend("one")
+    assert (state.delivered, state.dead, shop.adds_up()) == (4, 1, True)
+
+
+def test_what_is_left_when_the_time_is_over_is_told(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.one.pause("the key is wrong; check it")
+    began = time.monotonic()
+    assert shop.drain("--timeout", "500ms", "--json") == 1
+    assert time.monotonic() - began < 10
+    *_, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert last.pop("at")
+    assert 0 < last.pop("rests_for") <= 300_000
+    assert last == {
+        "what": "left",
+        "message": "one: 5 events are left: the key is wrong; check it",
+        "name": "one",
+        "waiting": 5,
+        "problem": "the key is wrong; check it",
+    }
+    assert (shop.backlogs(), ids(shop.two)) == ([5, 0], ALL)
+
+
+def test_an_empty_outbox_is_empty_at_once(shop: Shop) -> None:
+    for name in ("one", "two"):
+        shop.store.skip_waiting(name, upto=shop.store.head(), limit=9)
+    assert shop.drain("--timeout", "0s") == 0
+    assert ids(shop.one) == []
+
+
+def test_it_gives_its_leases_back(shop: Shop) -> None:
+    assert shop.drain() == 0
+    assert shop.store.leases() == ()
+
+
+def test_beside_another_courier_it_watches(shop: Shop) -> None:
+    """The lease is somebody's who lives: it is theirs to deliver."""
+    now = time.time_ns() // 1_000_000
+    assert shop.store.acquire(courier_lease("one"), "somewhere/else", now=now, until=now + 60_000) is not None
+    assert shop.drain("--timeout", "500ms") == 1
+    assert (ids(shop.one), ids(shop.two)) == ([], ALL)
+
+
+def test_it_records_nothing_and_ends_nobodys_session(shop: Shop) -> None:
+    settings = Settings(secret_key=KEY, store=shop.url, backends=[shop.one, shop.two], deliver="worker")
+    with Engine(settings) as web:
+        assert web.append(Record(NOW, "", "", NOW, 0), kind="request", is_essential=True)
+    assert shop.drain() == 0
+    stats = shop.store.stats()
+    assert (stats.open_sessions, stats.counters.get("records.recorded", 0)) == (1, 0)
+
+
+def test_third_parties_get_no_exception_messages(shop: Shop) -> None:
+    shop.two.third_party = True
+    wrong = event("wrong")
+    wrong = Event(
+        **{**{n: getattr(wrong, n) for n in wrong.__struct_fields__}, "attributes": {"exception.message": "x"}}
+    )
+    save(shop.store, Batch(events=[wrong]))
+    assert shop.drain() == 0
+    assert [("exception.message" in backend.events[-1].attributes) for backend in (shop.one, shop.two)] == [True, False]
+
+
+# --- what it needs
+
+
+def test_with_a_store_alone_the_backends_are_those_of_the_environment(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOJOURN_BACKENDS", f"jsonl:{tmp_path / 'out.jsonl'}?name=one")
+    monkeypatch.delenv("SOJOURN_SECRET_KEY", raising=False)
+    assert cli.main(["outbox", "drain", "one", "--store", shop.url]) == 0
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ALL
+
+
+def test_without_backends_it_says_where_to_name_them(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["outbox", "drain", "--store", shop.url]) == 1
+    assert "SOJOURN_BACKENDS" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param([], "events wait for two, which is not configured here", id="one has no courier"),
+        pytest.param(["two"], "no backend 'two' is configured; configured are one", id="nor has this"),
+    ],
+)
+def test_what_would_never_empty_is_refused(
+    arguments: list[str], says: str, shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.configure(Settings(secret_key=KEY, store=shop.url, backends=[shop.one]))
+    assert shop.drain(*arguments) == 1
+    assert says in capsys.readouterr().err
+    assert shop.backlogs() == [5, 5]
+
+
+def test_what_is_switched_off_delivers_nothing(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.configure(Settings(enabled=False, store=shop.url, backends=[shop.one]))
+    assert shop.drain() == 1
+    assert "enabled=False" in capsys.readouterr().err
+    assert ids(shop.one) == []
+
+
+# --- the bar
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_at_a_terminal_a_bar_shows_how_it_goes_and_goes_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.one.fail(1, retry_after=1)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert shop.drain() == 0
+    shown = terminal.getvalue().split("\r\x1b[K")
+    assert any("of 10" in text for text in shown)
+    assert terminal.getvalue().endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "spent", "left", "text"),
+    [
+        pytest.param(0, 10, 0.2, None, "[........................] 0 of 10", id="nothing yet"),
+        pytest.param(5, 10, 2.0, None, "[############............] 5 of 10, 2/s", id="half"),
+        pytest.param(10, 10, 2.0, None, "[########################] 10 of 10, 5/s", id="all"),
+        pytest.param(0, 0, 0.0, None, "[########################] 0 of 0", id="nothing to do"),
+        pytest.param(
+            0,
+            4,
+            0.5,
+            Left(name="one", waiting=4, rests_for=43_000, problem="503\x1b[2J"),
+            "[........................] 0 of 4; one again in 43 s: 503\\x1b[2J",
+            id="at rest",
+        ),
+    ],
+)
+def test_the_bar(done: int, total: int, spent: float, left: Left | None, text: str) -> None:
+    stream = io.StringIO()
+    Bar(stream).show(done, total, spent, [left] if left else [])
+    assert stream.getvalue() == f"\r\x1b[K{text}"

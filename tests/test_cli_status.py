@@ -1,0 +1,138 @@
+"""`sojourn status`: what it says of a real store and real journals, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sojourn import Settings, cli
+from sojourn.engine import Engine
+from sojourn.stores import SQLiteStore
+from sojourn.stores.operating import courier_lease
+from sojourn.stores.protocol import Batch, Settled
+from sojourn.testing.store_steps import NOW, event, lease, row, save
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SQLiteStore]:
+    store = SQLiteStore(tmp_path / "sojourn.db")
+    store.register(["posthog", "jsonl"], now=NOW)
+    save(store, Batch(rows=[row("s")], events=[event(f"e{n}") for n in range(3)], counts={"ignored.bot": 1_234}))
+    yield store
+    store.close()
+
+
+def status(store: SQLiteStore, *arguments: str) -> int:
+    return cli.main(["status", "--store", f"sqlite:///{store.path}", *arguments])
+
+
+def refuse_all(store: SQLiteStore, name: str) -> None:
+    held = lease(store, courier_lease(name))
+    claimed = store.claim(name, held, until=NOW, limit=9, now=NOW).events
+    store.settle(name, held, Settled(upto=store.head(), dead=[(each, "no", 422) for each in claimed]), now=NOW)
+
+
+def test_a_page_for_people(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+    refuse_all(store, "jsonl")
+    assert status(store) == 0
+    out, err = capsys.readouterr()
+    assert err == f"store: sqlite:///{store.path}\n"
+    assert "\x1b" not in out
+    lines = out.splitlines()
+    assert lines[0] == "sessions   1 (1 open), 3 events"
+    assert lines[1] == "records    0 accepted = 0 recorded + 0 unapplied: holds"
+    rows = {line.split()[0]: line.split() for line in lines if line.startswith("  ")}
+    assert rows["backend"][1:] == ["recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retried"]
+    assert rows["posthog"][1:7] == ["3", "0", "0", "0", "0", "3"]
+    assert rows["jsonl"][1:8] == ["3", "0", "3", "0", "0", "0", "-"]
+    assert rows["ignored.bot"] == ["ignored.bot", "1,234"]
+    assert rows["courier:jsonl"][-1] == "over"
+    assert "not well:" in lines
+    assert any("jsonl: 3 dead letters" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        pytest.param([], 0, id="without --check it only tells"),
+        pytest.param(["--check"], 1, id="a lag of a year"),
+        pytest.param(["--check", "--max-lag", "36500d"], 0, id="which may be"),
+        pytest.param(["--check", "--max-lag", "36500d", "--max-backlog", "3"], 0, id="as many as may wait"),
+        pytest.param(["--check", "--max-lag", "36500d", "--max-backlog", "2"], 1, id="more than may wait"),
+    ],
+)
+def test_the_exit_code_is_for_scripts(
+    arguments: list[str], code: int, store: SQLiteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(store, *arguments, "--json") == code
+    told = json.loads(capsys.readouterr().out)
+    assert told["is_healthy"] is (code == 0 and "--check" in arguments)
+
+
+def test_dead_letters_are_no_health(store: SQLiteStore) -> None:
+    for name in ("posthog", "jsonl"):
+        refuse_all(store, name)
+    assert (status(store, "--check"), status(store, "--check", "--max-dead", "3")) == (1, 0)
+
+
+def test_a_figure_that_does_not_add_up_is_seen(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+    save(store, Batch(counts={"events.recorded": 1}))
+    assert status(store, "--check", "--max-lag", "36500d") == 1
+    out = capsys.readouterr().out
+    assert "posthog: 4 events were recorded, but 3 are somewhere" in out
+    assert "does not add up" in out
+
+
+def test_records_that_nobody_has_applied_are_found_in_the_journals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process that only writes its journal, as beside a worker."""
+    url = f"sqlite:///{tmp_path / 'sojourn.db'}"
+    settings = Settings(secret_key="a key that only tests use", store=url, deliver="worker")
+    with Engine(settings) as engine:
+        engine.store.open()
+        for number in range(3):
+            assert engine.append(_record(number), kind="request", is_essential=True)
+        told = _told(url, capsys)
+        assert told["records"] == {"accepted": 3, "recorded": 0, "unapplied": 3, "refused": 0, "holds": True}
+        assert told["journals"]["here"]["living"] == 1
+        assert told["journals"]["here"]["oldest_unapplied_ms"] > 0
+    told = _told(url, capsys)
+    assert (told["records"]["unapplied"], told["journals"]["here"]["living"], told["journals"]["here"]["dead"]) == (
+        3,
+        0,
+        1,
+    )
+    with Engine(Settings(secret_key="a key that only tests use", store=url)) as recorder:
+        while recorder.flush(10).recorded:
+            pass
+        told = _told(url, capsys)
+    assert told["records"] == {"accepted": 3, "recorded": 3, "unapplied": 0, "refused": 0, "holds": True}
+
+
+def _told(url: str, capsys: pytest.CaptureFixture[str]) -> Any:
+    assert cli.main(["status", "--store", url, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def _record(number: int) -> Any:
+    from sojourn.core.records import Record
+
+    return Record(NOW + number, "", "", NOW, 0)
+
+
+def test_no_store_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["status", "--store", f"sqlite:///{tmp_path / 'none.db'}"]) == 1
+    assert "there is no database" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--max-lag", "soon"], ["--max-dead", "-1"], ["--max-backlog", "few"]])
+def test_a_limit_has_to_be_one(arguments: list[str], store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        status(store, *arguments)
+    assert f"got '{arguments[1]}'" in capsys.readouterr().err
