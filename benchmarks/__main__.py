@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import drain, request_path
+from . import drain, request_path, vendors
 
 
 def main() -> int:
@@ -15,6 +15,7 @@ def main() -> int:
     chosen = parser.parse_args()
     is_whole = request_path.main(chosen.rounds, chosen.requests)
     drain.main()
+    vendors.main()
     return 0 if is_whole else 1
 
 

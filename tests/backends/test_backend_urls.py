@@ -11,6 +11,7 @@ import pytest
 
 from sojourn import backends
 from sojourn.backends import Backend, ConsoleBackend, JSONLinesBackend, WebhookBackend, backend_from_url
+from sojourn.backends.http import HttpCall
 from sojourn.backends.urls import check_unique_names
 from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import sample_events
@@ -71,6 +72,7 @@ def test_the_options_of_a_webhook_are_not_called(
     backend = backend_from_url(f"webhook+https://{user}hooks.example/in{options}")
     assert isinstance(backend, WebhookBackend)
     (call,) = backend._layer._encoder.encode(sample_events())
+    assert isinstance(call, HttpCall)
     assert call.url == f"https://hooks.example{called}"
     assert (call.sign is not None) is is_signed
     assert call.headers.get("authorization") == authorization
@@ -81,7 +83,7 @@ def test_the_options_of_a_webhook_are_not_called(
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        pytest.param("", "begins with its scheme; known are console:, jsonl:<file>, webhook+https://", id="empty"),
+        pytest.param("", "begins with its scheme; known are console:, dynatrace+https://<token>@<host>, ", id="empty"),
         pytest.param("hunter2", "begins with its scheme", id="no scheme"),
         pytest.param("hunter2_x:abc", "begins with its scheme", id="a key with a colon"),
         pytest.param("consle:", "'consle' is unknown; did you mean console:?", id="misspelt"),
@@ -108,6 +110,24 @@ def test_a_wrong_url_says_what_to_write_and_repeats_no_credentials(url: str, say
         backend_from_url(url)
     assert says in str(caught.value)
     assert "hunter2" not in f"{caught.value}{caught.value.__cause__}"
+
+
+@pytest.mark.parametrize("url", ["console:", "jsonl:a.jsonl", "webhook+https://h.example/in?a=1"])
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        pytest.param("", None, id="all"),
+        pytest.param("heartbeats=0", {"session.heartbeat"}, id="no heartbeats"),
+        pytest.param("events=%21log&events=%21opt_out", {"log", "opt_out"}, id="all but two"),
+    ],
+)
+def test_what_a_backend_without_vendor_is_given(url: str, options: str, names: set[str] | None) -> None:
+    backend = backend_from_url(f"{url}{'&' if '?' in url else '?'}{options}" if options else url)
+    assert {event.name for event in sample_events() if not backend.accepts(event)} == (names or set())
+    if isinstance(backend, WebhookBackend):
+        (call,) = backend._layer._encoder.encode(sample_events())
+        assert isinstance(call, HttpCall)
+        assert call.url == "https://h.example/in?a=1"
 
 
 PLUGIN = """

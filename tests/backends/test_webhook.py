@@ -163,6 +163,7 @@ def test_another_process_makes_a_connection_of_its_own(inbox: Inbox, monkeypatch
     real_pid = os.getpid()
     with sending(inbox.url) as backend:
         backend.send(many_events(1))
+        watch = backend._layer._exchange._watch
         monkeypatch.setattr(os, "getpid", lambda: -1)
         backend.send(many_events(1))
         assert len(inbox.connections) == 2
@@ -170,6 +171,7 @@ def test_another_process_makes_a_connection_of_its_own(inbox: Inbox, monkeypatch
         assert [client.is_closed for client in inherited] == [False]
         monkeypatch.setattr(os, "getpid", lambda: real_pid)
         inherited[0].close()
+        watch.stop()  # in a real fork its thread would not be there
         backend._layer._exchange._pid = real_pid
 
 

@@ -9,7 +9,13 @@ from .protocol import Backend, Receipt, Rejection
 
 if TYPE_CHECKING:
     from .console import ConsoleBackend
+    from .dynatrace import DynatraceBackend
+    from .exceptionless import ExceptionlessBackend
     from .jsonlines import JSONLinesBackend
+    from .mparticle import MParticleBackend
+    from .otel import OpenTelemetryBackend
+    from .posthog import PostHogBackend
+    from .rudderstack import RudderStackBackend
     from .signatures import verify_signature
     from .urls import backend_from_url
     from .webhook import WebhookBackend
@@ -17,9 +23,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Backend",
     "ConsoleBackend",
+    "DynatraceBackend",
+    "ExceptionlessBackend",
     "JSONLinesBackend",
+    "MParticleBackend",
+    "OpenTelemetryBackend",
+    "PostHogBackend",
     "Receipt",
     "Rejection",
+    "RudderStackBackend",
     "WebhookBackend",
     "backend_from_url",
     "verify_signature",
@@ -27,7 +39,13 @@ __all__ = [
 
 _HOMES: Final = {
     "ConsoleBackend": ".console",
+    "DynatraceBackend": ".dynatrace",
+    "ExceptionlessBackend": ".exceptionless",
     "JSONLinesBackend": ".jsonlines",
+    "MParticleBackend": ".mparticle",
+    "OpenTelemetryBackend": ".otel",
+    "PostHogBackend": ".posthog",
+    "RudderStackBackend": ".rudderstack",
     "WebhookBackend": ".webhook",
     "backend_from_url": ".urls",
     "verify_signature": ".signatures",

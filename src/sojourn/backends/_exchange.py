@@ -10,18 +10,34 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import threading
+import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
+from ._watch import Watch
 from .verdicts import Answer
 
 CONNECT_TIMEOUT_S: Final = 4.0  # per address of the host, and it may have several
 BODY_LIMIT: Final = 64 * 1024
+
+
+_CAUSES: Final = 8
+_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (socket.gaierror, "its host name is not known here; check the URL, and the DNS of this machine"),
+    (ssl.SSLError, "TLS failed; check that the URL names https, and that its certificate is trusted here"),
+    (ConnectionRefusedError, "nothing listens there; check host and port, and that it is up"),
+    (httpx.ProxyError, "the proxy does not let us through; check HTTP_PROXY and HTTPS_PROXY"),
+    (httpx.ConnectTimeout, "it cannot be reached; check the address, and the firewall between"),
+    (httpx.ConnectError, "it cannot be reached; check the address, and the firewall between"),
+    (httpx.TimeoutException, "it does not answer in time"),
+    (httpx.NetworkError, "it hung up; check that the URL names a server of HTTP"),
+    (httpx.RemoteProtocolError, "it hung up, or does not speak HTTP; check scheme and port of the URL"),
+)
 
 
 class OutOfTimeError(Exception):
@@ -32,7 +48,7 @@ class _QuietURL(httpx.URL):
     """A URL whose text is its origin: httpx logs the URL of every call, and keys live in paths and queries."""
 
     def __str__(self) -> str:
-        return origin(self)
+        return _origin(self)
 
 
 class Exchange:
@@ -44,9 +60,18 @@ class Exchange:
         self._client: httpx.Client | None = None
         self._pid = 0
         self._inherited: list[httpx.Client] = []
-        self._cutter = _Cutter()
+        self._watch = Watch()
 
-    def run(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, deadline: float) -> Answer:
+    def run(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        deadline: float,
+        limit: int = BODY_LIMIT,
+    ) -> Answer:
         """Return the answer; raise `OutOfTimeError` or an `httpx.TransportError`."""
         left = deadline - self._clock()
         if left <= 0:
@@ -58,16 +83,16 @@ class Exchange:
             headers={"user-agent": user_agent(), **headers},
             content=body,
             timeout=httpx.Timeout(left, connect=min(CONNECT_TIMEOUT_S, left)),
-            extensions={"trace": self._cutter.trace},
+            extensions={"trace": self._watch.trace},
         )
         request.url = _QuietURL(request.url)
         # A transport that was passed has no socket to cut, and its time is the test's.
-        guard = self._cutter.within(left) if self._transport is None else contextlib.nullcontext()
+        guard = self._watch.within(left) if self._transport is None else contextlib.nullcontext()
         try:
             with guard:
                 response = client.send(request, stream=True)
                 try:
-                    return self._read(response, deadline)
+                    return self._read(response, deadline, limit)
                 finally:
                     response.close()
         except httpx.TransportError as error:
@@ -77,11 +102,11 @@ class Exchange:
 
     def close(self) -> None:
         client, self._client = self._client, None
-        self._cutter.forget()
         if client is not None and self._pid == os.getpid():
+            self._watch.stop()
             client.close()
 
-    def _read(self, response: httpx.Response, deadline: float) -> Answer:
+    def _read(self, response: httpx.Response, deadline: float, limit: int) -> Answer:
         body = bytearray()
         # Raw: a compressed answer could be a thousand times larger than what came over the wire.
         # (A transport that was passed may hand over a body that is already whole.)
@@ -89,18 +114,18 @@ class Exchange:
             body += chunk
             if self._clock() >= deadline:
                 raise OutOfTimeError
-            if len(body) >= BODY_LIMIT:
+            if len(body) >= limit:
                 break
         if self._clock() >= deadline:
             raise OutOfTimeError
-        return Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body[:BODY_LIMIT]))
+        return Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body[:limit]))
 
     def _opened(self) -> httpx.Client:
         if self._client is not None and self._pid != os.getpid():
             # Its connection is the parent's: closing it here would say goodbye in the parent's name.
             self._inherited.append(self._client)
             self._client = None
-            self._cutter = _Cutter()
+            self._watch = Watch()
         if self._client is None:
             self._client = httpx.Client(
                 transport=self._transport,
@@ -112,47 +137,30 @@ class Exchange:
         return self._client
 
 
-class _Cutter:
-    """Shuts the one connection down when its time is over."""
-
-    def __init__(self) -> None:
-        self._stream: Any = None
-
-    def trace(self, name: str, info: Mapping[str, Any]) -> None:
-        """Remember the connection that httpx made: https://www.python-httpx.org/advanced/extensions/#trace."""
-        stream = info.get("return_value")
-        if hasattr(stream, "get_extra_info"):
-            self._stream = stream
-
-    def forget(self) -> None:
-        self._stream = None
-
-    @contextlib.contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        timer = threading.Timer(seconds, self._cut)
-        timer.name = "sojourn-deadline"
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
-
-    def _cut(self) -> None:
-        connection = None if self._stream is None else self._stream.get_extra_info("socket")
-        if connection is not None:
-            with contextlib.suppress(OSError):
-                # The plain socket's method: the one of TLS sockets takes the session away from under the reader.
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
-
-
-def origin(url: httpx.URL | str) -> str:
+@lru_cache(maxsize=64)
+def origin(url: str) -> str:
     """Return scheme, host and port: what may be said of a URL in logs and errors."""
-    parsed = httpx.URL(url)
-    return f"{parsed.scheme}://{parsed.netloc.decode('ascii')}"
+    return _origin(httpx.URL(url))
 
 
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+def in_words(error: BaseException) -> str:
+    """Return why no answer came, in words that repeat nothing of the call."""
+    causes: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and len(causes) < _CAUSES:
+        causes.append(current)
+        current = current.__cause__ or current.__context__
+    for kind, words in _WORDS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return words
+    return type(error).__name__
+
+
+@cache  # reading it anew takes longer than a call
 def user_agent() -> str:
     try:
         return f"sojourn/{version('sojourn')}"

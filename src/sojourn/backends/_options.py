@@ -35,11 +35,13 @@ class Options:
 
     def flag(self, key: str, *, default: bool) -> bool:
         value = self.text(key)
-        if value is None:
-            return default
-        if value.lower() not in _TRUE | _FALSE:
-            raise SettingsError(f"{self._scheme}: the option {key} is neither true nor false; write {key}=1 or {key}=0")
-        return value.lower() in _TRUE
+        return default if value is None else as_flag(self._scheme, key, value)
+
+    def maybe_flag(self, key: str) -> bool | None:
+        """Take a flag whose default is the backend's own."""
+        values = self.texts(key)
+        self._pairs += [(key, value) for value in values]
+        return self.flag(key, default=False) if values else None
 
     def seconds(self, key: str, *, default: float) -> float:
         value = self.text(key)
@@ -61,6 +63,13 @@ class Options:
             # A long name may be a pasted credential that lost its `key=`.
             shown = f"option {name!r}" if len(name) <= 24 else "option"
             raise SettingsError(f"{self._scheme}: there is no such {shown}; {hint}")
+
+
+def as_flag(scheme: str, key: str, value: str) -> bool:
+    """Return what an option says that is true or false."""
+    if value.lower() not in _TRUE | _FALSE:
+        raise SettingsError(f"{scheme}: the option {key} is neither true nor false; write {key}=1 or {key}=0")
+    return value.lower() in _TRUE
 
 
 def split_place(url: str) -> tuple[str, Options]:

@@ -54,8 +54,8 @@ def source_of(event: Event) -> str:
 
 def rfc3339(time_ms: int) -> str:
     """Return milliseconds since the epoch as `2026-01-31T12:00:00.000Z`."""
-    moment = _EPOCH + timedelta(milliseconds=min(max(time_ms, 0), _LAST_MS))
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    seconds, ms = divmod(min(max(time_ms, 0), _LAST_MS), 1000)
+    return f"{_second(seconds)}.{ms:03}Z"
 
 
 def _envelope(event: Event, source: str | None) -> _Envelope:
@@ -69,6 +69,11 @@ def _envelope(event: Event, source: str | None) -> _Envelope:
         datacontenttype="application/json",
         data=dict(event.attributes),
     )
+
+
+@lru_cache(maxsize=1024)  # events of a batch are of the same few seconds
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
 
 
 @lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ from sojourn.errors import SettingsError
 
 from . import cloudevents
 from ._options import split_place
+from .choosing import Choice, Patterns
 from .protocol import Receipt
 
 _WIDTH: Final = 80  # characters of one value
@@ -56,11 +57,14 @@ class ConsoleBackend:
         format: Literal["text", "json"] = "text",  # noqa: A002 - the word users know
         name: str = "console",
         third_party: bool = False,
+        events: Patterns | None = None,
+        heartbeats: bool = True,
     ) -> None:
         if format not in ("text", "json"):
             raise SettingsError('format of the console must be "text" or "json"')
         self.name = name
         self.third_party = third_party
+        self._choice = Choice(events, has_heartbeats=heartbeats)
         self._stream = stream
         self._format = format
 
@@ -73,17 +77,26 @@ class ConsoleBackend:
         text = options.text("format")
         name = options.text("name") or "console"
         third_party = options.flag("third_party", default=False)
-        options.finish(["format", "name", "third_party"])
+        events = ",".join(options.texts("events")) or None
+        heartbeats = options.flag("heartbeats", default=True)
+        options.finish(["events", "format", "heartbeats", "name", "third_party"])
         if text not in (None, "text", "json"):
             raise SettingsError("console: the option format is text or json")
         stream = sys.stderr if place == "stderr" else None
-        return cls(stream, format="json" if text == "json" else "text", name=name, third_party=third_party)
+        return cls(
+            stream,
+            format="json" if text == "json" else "text",
+            name=name,
+            third_party=third_party,
+            events=events,
+            heartbeats=heartbeats,
+        )
 
     def __repr__(self) -> str:
         return f"ConsoleBackend(format={self._format!r}, name={self.name!r})"
 
     def accepts(self, event: Event) -> bool:
-        return True
+        return self._choice.accepts(event)
 
     def send(self, batch: Sequence[Event]) -> Receipt:
         # Looked up at each send: test runners and servers put another stream in its place.

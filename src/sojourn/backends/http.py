@@ -10,52 +10,33 @@ from __future__ import annotations
 import gzip
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 import httpx
 
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
-from ._exchange import Exchange, OutOfTimeError, origin
+from ._exchange import Exchange, OutOfTimeError, in_words, origin
 from ._json import to_json
+from .calls import Encoder, Heard, HttpCall, Refusal
 from .protocol import Receipt, Rejection
-from .verdicts import Answer, Divide, Halt, Refused, Taken, TryLater, Verdict, judge_status
+from .verdicts import Divide, Halt, Refused, Taken, TryLater, Verdict, judge_status
+
+__all__ = ["DEADLINE_S", "GZIP_FROM", "Clock", "Encoder", "Heard", "HttpCall", "HttpLayer", "Refusal"]
 
 log = logging.getLogger("sojourn")
 
 DEADLINE_S: Final = 15.0
 GZIP_FROM: Final = 1024  # smaller bodies grow, or fit one packet anyway
 
+# Of 540 bytes an event, 500 events: level 1 leaves 11.0% at 2.1 us an event, 4 9.9% at 2.2, 6 9.7% at 2.7, 9 9.4% at 7.9.
+_GZIP_LEVEL: Final = 4
 _NO_LIMIT: Final = 1 << 16
 
 Clock = Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True)
-class HttpCall:
-    """One call and the events it carries, in the order of the batch. Give a `body`, or `json` to be encoded."""
-
-    method: str
-    url: str
-    events: Sequence[Event]
-    body: bytes = b""
-    json: object = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    has_gzip: bool = True
-    """Whether the receiver takes `Content-Encoding: gzip`."""
-    sign: Callable[[bytes], Mapping[str, str]] | None = None
-    """More headers, made of the body as it goes on the wire."""
-    judge: Callable[[Answer], Verdict | None] | None = None
-    """What this vendor means by an answer; `None`, or none: what its status means everywhere."""
-
-
-class Encoder(Protocol):
-    """Turns events into calls. An event may be in no call or in several; any subset of a batch must do."""
-
-    def encode(self, batch: Sequence[Event]) -> Iterable[HttpCall]: ...
 
 
 class HttpLayer:
@@ -81,6 +62,7 @@ class HttpLayer:
         self._exchange = Exchange(transport, monotonic)
         self._limit = _NO_LIMIT
         self._trouble = ""
+        self.heard: Heard | None = None
 
     def send(self, batch: Sequence[Event]) -> Receipt:
         sending = _Sending(began_at=self._monotonic())
@@ -100,7 +82,10 @@ class HttpLayer:
                 sending.leave(events)
                 continue
             for call in self._encoder.encode(events):
-                self._settle(call, sending)
+                if isinstance(call, Refusal):
+                    sending.reject(call.events, call.reason, None)
+                else:
+                    self._settle(call, sending)
 
     def _settle(self, call: HttpCall, sending: _Sending) -> None:
         if not sending.has_stopped and self._is_late(sending):
@@ -134,19 +119,28 @@ class HttpLayer:
         headers, body = _on_the_wire(call)
         try:
             deadline = sending.began_at + self._timeout
-            answer = self._exchange.run(call.method, call.url, headers, body, deadline=deadline)
+            answer = self._exchange.run(
+                call.method, call.url, headers, body, deadline=deadline, limit=call.answer_limit
+            )
         except OutOfTimeError:
+            self._hear(call, problem="it does not answer in time")
             sending.divided(max(1, len(call.events) // 2), is_too_large=False)
             sending.is_late = True
             return None, TryLater()
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
             # Nothing went out, and nothing ever will: the URL or a header is not what HTTP allows.
+            self._hear(call, problem=type(error).__name__)
             return None, Halt(reason=f"the call cannot be made ({type(error).__name__}); check the URL and the headers")
         except httpx.TransportError as error:
             log.debug("backend %s: %s", self._name, type(error).__name__)
+            self._hear(call, problem=in_words(error))
             return None, TryLater()
+        self._hear(call, status=answer.status, date=answer.headers.get("date"))
         verdict = call.judge(answer) if call.judge else None
         return answer.status, verdict or judge_status(answer, now=self._wall())
+
+    def _hear(self, call: HttpCall, *, status: int | None = None, date: str | None = None, problem: str = "") -> None:
+        self.heard = Heard(origin=origin(call.url), at=self._wall(), status=status, date=date, problem=problem)
 
     def _is_late(self, sending: _Sending) -> bool:
         return sending.calls > 0 and self._monotonic() - sending.began_at >= self._timeout / 2
@@ -240,7 +234,7 @@ def _on_the_wire(call: HttpCall) -> tuple[dict[str, str], bytes]:
         body = to_json(call.json)
         headers.setdefault("content-type", "application/json")
     if call.has_gzip and len(body) >= GZIP_FROM:
-        body = gzip.compress(body, compresslevel=6, mtime=0)
+        body = gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0)
         headers["content-encoding"] = "gzip"
     if call.sign:
         headers |= call.sign(body)

@@ -17,6 +17,7 @@ from sojourn.errors import SettingsError
 
 from . import cloudevents
 from ._options import split_place
+from .choosing import Choice, Patterns
 from .protocol import Receipt
 
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
@@ -25,13 +26,22 @@ _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0
 class JSONLinesBackend:
     """Appends every event to a file that only its owner may read; a rotated file is opened anew."""
 
-    def __init__(self, path: str | os.PathLike[str], *, name: str = "jsonl", third_party: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "jsonl",
+        third_party: bool = False,
+        events: Patterns | None = None,
+        heartbeats: bool = True,
+    ) -> None:
         # Absolute now: servers change their directory when they become daemons.
         self.path = Path(os.path.abspath(Path(path).expanduser()))
         if not os.fspath(path) or self.path.is_dir():
             raise SettingsError("path of the JSON lines file names no file; write a file's name, as in events.jsonl")
         self.name = name
         self.third_party = third_party
+        self._choice = Choice(events, has_heartbeats=heartbeats)
         self._fd: int | None = None
         self._pid = 0
 
@@ -43,14 +53,16 @@ class JSONLinesBackend:
             raise SettingsError("jsonl: a file's name is missing; write jsonl:events.jsonl")
         name = options.text("name") or "jsonl"
         third_party = options.flag("third_party", default=False)
-        options.finish(["name", "third_party"])
-        return cls(place, name=name, third_party=third_party)
+        events = ",".join(options.texts("events")) or None
+        heartbeats = options.flag("heartbeats", default=True)
+        options.finish(["events", "heartbeats", "name", "third_party"])
+        return cls(place, name=name, third_party=third_party, events=events, heartbeats=heartbeats)
 
     def __repr__(self) -> str:
         return f"JSONLinesBackend({str(self.path)!r}, name={self.name!r})"
 
     def accepts(self, event: Event) -> bool:
-        return True
+        return self._choice.accepts(event)
 
     def send(self, batch: Sequence[Event]) -> Receipt:
         if batch:

@@ -20,11 +20,26 @@ _BUILT_IN: Final = {
     name: EntryPoint(name, value, ENTRY_POINT_GROUP)
     for name, value in {
         "console": "sojourn.backends.console:ConsoleBackend",
+        "dynatrace": "sojourn.backends.dynatrace:DynatraceBackend",
+        "exceptionless": "sojourn.backends.exceptionless:ExceptionlessBackend",
         "jsonl": "sojourn.backends.jsonlines:JSONLinesBackend",
+        "mparticle": "sojourn.backends.mparticle:MParticleBackend",
+        "otel": "sojourn.backends.otel:OpenTelemetryBackend",
+        "posthog": "sojourn.backends.posthog:PostHogBackend",
+        "rudderstack": "sojourn.backends.rudderstack:RudderStackBackend",
         "webhook": "sojourn.backends.webhook:WebhookBackend",
     }.items()
 }
-_FORMS: Final = {"console": "console:", "jsonl": "jsonl:<file>", "webhook": "webhook+https://<host>/<path>"}
+_FORMS: Final = {
+    "dynatrace": "dynatrace+https://<token>@<host>",
+    "exceptionless": "exceptionless+https://<key>@<host>",
+    "jsonl": "jsonl:<file>",
+    "mparticle": "mparticle+https://<key>:<secret>@<host>",
+    "otel": "otel+http://<host>:4318",
+    "posthog": "posthog+https://<key>@<host>",
+    "rudderstack": "rudderstack+https://<key>@<host>",
+    "webhook": "webhook+https://<host>/<path>",
+}
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9.-]{0,30})(\+[A-Za-z0-9.+-]{1,30})?:")
 
 

@@ -16,7 +16,8 @@ from sojourn.errors import SettingsError
 
 from . import cloudevents
 from ._options import Options, url_errors, user_info
-from .http import DEADLINE_S, Clock, HttpCall, HttpLayer
+from .choosing import Choice, Patterns
+from .http import DEADLINE_S, Clock, Heard, HttpCall, HttpLayer
 from .protocol import Receipt
 from .signatures import SIGNATURE_HEADER, Secret, as_secrets, sign
 
@@ -37,6 +38,8 @@ class WebhookBackend:
         *,
         name: str | None = None,
         third_party: bool = True,
+        events: Patterns | None = None,
+        heartbeats: bool = True,
         headers: Mapping[str, str] | None = None,
         timeout: float = DEADLINE_S,
         transport: httpx.BaseTransport | None = None,
@@ -45,6 +48,7 @@ class WebhookBackend:
     ) -> None:
         self.name = "webhook" if name is None else name
         self.third_party = third_party
+        self._choice = Choice(events, has_heartbeats=heartbeats)
         with url_errors("webhook"):
             address, authorization = _address(url)
         encoder = _WebhookEncoder(
@@ -73,6 +77,8 @@ class WebhookBackend:
             return cls(
                 name=options.text("name"),
                 third_party=options.flag("third_party", default=True),
+                events=",".join(options.texts("events")) or None,
+                heartbeats=options.flag("heartbeats", default=True),
                 timeout=options.seconds("timeout", default=DEADLINE_S),
                 secret=secrets or None,
                 url=urlunsplit((parts.scheme, netloc, parts.path, options.rest(), "")),
@@ -81,8 +87,13 @@ class WebhookBackend:
     def __repr__(self) -> str:
         return f"WebhookBackend(name={self.name!r})"
 
+    @property
+    def heard(self) -> Heard | None:
+        """What the last call came to; `sojourn check` tells it."""
+        return self._layer.heard
+
     def accepts(self, event: Event) -> bool:
-        return True
+        return self._choice.accepts(event)
 
     def send(self, batch: Sequence[Event]) -> Receipt:
         return self._layer.send(batch)

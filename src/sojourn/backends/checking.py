@@ -1,0 +1,144 @@
+"""Whether a backend takes a session, tried with a marked one, and in words what to mend. Knows no vendor and no clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, Event, Scalar
+from sojourn.core.ids import event_id, uuid7
+
+from .http import Heard
+from .protocol import Backend, Receipt
+
+MARK: Final = "sojourn.check"
+"""An attribute of the test session's events: `True`."""
+
+_TOLERANCE_S: Final = 5.0
+_AGO_MS: Final = 2_000
+_LASTED_MS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What became of the test session at one backend. `problem` is empty where all of it was taken."""
+
+    name: str
+    kind: str
+    address: str | None
+    sent: int
+    taken: int
+    took_ms: int
+    problem: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_well(self) -> bool:
+        return not self.problem
+
+
+def check_session(now: int, chance: bytes, *, service: str | None = None) -> list[Event]:
+    """Return a start, a page view and an end, marked as a test; `chance` is 16 random bytes, so that each is a new one."""
+    key = uuid7(now, chance)
+    started_at = now - _AGO_MS
+    shared: dict[str, Scalar] = {
+        "session.id": key,
+        "visitor.id": f"check-{chance.hex()[:16]}",
+        "service.name": service or "sojourn-check",
+        MARK: True,
+    }
+    told: tuple[tuple[str, int, dict[str, Scalar]], ...] = (
+        (SESSION_START, 0, {"url.path": "/sojourn-check", "user_agent.original": "sojourn check"}),
+        (
+            PAGE_VIEW,
+            0,
+            {"http.request.method": "GET", "url.path": "/sojourn-check", "http.response.status_code": 200},
+        ),
+        (
+            SESSION_END,
+            _LASTED_MS,
+            {
+                "session.end_reason": "ended",
+                "session.duration_ms": _LASTED_MS,
+                "session.requests": 1,
+                "session.page_views": 1,
+            },
+        ),
+    )
+    return [
+        Event(
+            id=event_id(key, name),
+            name=name,
+            time=started_at + after,
+            session_id=key,
+            session_key=key,
+            session_started_at=started_at,
+            visitor_id=str(shared["visitor.id"]),
+            seq=number,
+            attributes=shared | own,
+        )
+        for number, (name, after, own) in enumerate(told, 1)
+    ]
+
+
+def checked(backend: Backend, session: Sequence[Event], *, monotonic: Callable[[], float] = time.monotonic) -> Checked:
+    """Send the session as a courier would, once, and say what became of it."""
+    wanted = [event for event in session if backend.accepts(event)]
+    warnings: list[str] = []
+    if not wanted:
+        wanted = list(session)
+        warnings.append("events= keeps each of the test events back; they were sent all the same")
+    began_at = monotonic()
+    try:
+        receipt = backend.send(wanted)
+        failure = ""
+    except Exception as error:  # noqa: BLE001 - a backend may raise what it likes, and it may quote what it sent
+        receipt, failure = Receipt(delivered=0), f"send() raised {type(error).__name__}; see its docs"
+    took_ms = round((monotonic() - began_at) * 1000)
+    heard: Heard | None = getattr(backend, "heard", None)
+    if heard is not None and (skew := _skew(heard)) is not None:
+        warnings.append(skew)
+    return Checked(
+        name=backend.name,
+        kind=type(backend).__name__,
+        address=None if heard is None else heard.origin,
+        sent=len(wanted),
+        taken=receipt.delivered,
+        took_ms=took_ms,
+        problem=failure or _problem(receipt, len(wanted), heard),
+        warnings=tuple(warnings),
+    )
+
+
+def _problem(receipt: Receipt, sent: int, heard: Heard | None) -> str:
+    if receipt.pause is not None:
+        return receipt.pause
+    if receipt.rejected:
+        reasons = dict.fromkeys(rejection.reason for rejection in receipt.rejected)
+        return f"{len(receipt.rejected)} of {sent} events were refused: {'; '.join(reasons)}"
+    if receipt.delivered >= sent:
+        return ""
+    if heard is not None and heard.problem:
+        return f"no answer from {heard.origin}: {heard.problem}"
+    if heard is not None and heard.status is not None:
+        return f"HTTP {heard.status} from {heard.origin}: it asks to be tried again later; look at its status page"
+    return f"it took {receipt.delivered} of {sent} events, and asks for the rest later"
+
+
+def _skew(heard: Heard) -> str | None:
+    """Say so when the receiver's clock and ours are further apart than the way there and `Date`'s seconds explain."""
+    if heard.date is None:
+        return None
+    try:
+        apart = heard.at - parsedate_to_datetime(heard.date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if abs(apart) <= _TOLERANCE_S:
+        return None
+    return (
+        f"this machine's clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} that of {heard.origin}; "
+        "set it by NTP: times of sessions are wrong, and vendors drop what seems to come from the future"
+    )

@@ -1,0 +1,206 @@
+"""What all fake vendors share: calls in, the vendor's answers out, what was taken, and failing when told to.
+
+A fake is synchronous and has no clock of its own: tests call it through `transport()`, without a socket; `serve()` puts it
+on a loopback port, and `sojourn fake <vendor>` does so for a user. Knows no vendor.
+"""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from .seen import Received, Reply, VendorEvent, VendorSession
+from .trouble import Failure, Trouble
+
+if TYPE_CHECKING:
+    import httpx
+
+_UNPACKED_LIMIT = 64 * 1024 * 1024
+
+
+class FakeVendor:
+    """To inherit from: `answer()` says what a call is answered and takes its events, `sessions()` what they come to."""
+
+    vendor: ClassVar[str]
+    """As in `sojourn fake <vendor>`, and the scheme of its backend's URL."""
+    transient: ClassVar[tuple[int, ...]] = (429, 500, 503)
+    """What this vendor answers when it wants the same call again later."""
+    url_options: ClassVar[str] = ""
+    """A query that its backend's URL needs to talk to the fake."""
+
+    def __init__(self, *credentials: str) -> None:
+        self._credentials = credentials
+        self._lock = threading.RLock()
+        self._trouble = Trouble()
+        self._taken: dict[str, VendorEvent] = {}
+        self.requests: list[Received] = []
+        """Every call as it came, those that failed too."""
+        self.duplicates = 0
+        """Events that came again under an id that was taken before."""
+        self.on_event: Callable[[VendorEvent], None] | None = None
+        """Called with each event when it is first taken."""
+        self.address: str | None = None
+        """While it is served: `http://127.0.0.1:<port>`."""
+
+    # --- for a vendor to write ---------------------------------------------------------------------------------------
+
+    def answer(self, request: Received) -> Reply:
+        """Check and take a call, whose body is unpacked already."""
+        raise NotImplementedError
+
+    def sessions(self) -> list[VendorSession]:
+        """Return the sessions that this vendor would show, oldest first."""
+        raise NotImplementedError
+
+    def failure(self, status: int) -> Reply:
+        """Return this vendor's answer of a failing status."""
+        return Reply(status=status)
+
+    def bad_packing(self) -> Reply:
+        """Return the answer to a body that does not unpack."""
+        return self.failure(400)
+
+    def take(self, event: VendorEvent) -> bool:
+        """Keep an event; false if its id was taken before."""
+        if event.id in self._taken:
+            self.duplicates += 1
+            return False
+        self._taken[event.id] = event
+        if self.on_event is not None:
+            self.on_event(event)
+        return True
+
+    # --- for a test ----------------------------------------------------------------------------------------------
+
+    def events(self) -> list[VendorEvent]:
+        """Return what was taken, each once, in the order of arrival."""
+        with self._lock:
+            return list(self._taken.values())
+
+    def fail(
+        self, rate: float, statuses: Sequence[int] | None = None, *, seed: int = 0, after_taking: bool = False
+    ) -> None:
+        """Fail this part of the calls at random from now on; `after_taking`: take them, and lose only the answer."""
+        with self._lock:
+            self._trouble.at_random(
+                rate, self.transient if statuses is None else statuses, seed, has_taken=after_taking
+            )
+
+    def fail_next(
+        self, status: int, times: int = 1, headers: Mapping[str, str] | None = None, *, after_taking: bool = False
+    ) -> None:
+        """Fail the next calls with this status."""
+        with self._lock:
+            self._trouble.next_times(Failure(status=status, headers=headers or {}, has_taken=after_taking), times)
+
+    def delay(self, seconds: float) -> None:
+        """Let each answer wait, where the fake is served."""
+        self._trouble.seconds = seconds
+
+    def heal(self) -> None:
+        """Fail no more."""
+        with self._lock:
+            self._trouble.heal()
+
+    def clear(self) -> None:
+        """Forget all that came."""
+        with self._lock:
+            self._taken.clear()
+            self.requests.clear()
+            self.duplicates = 0
+
+    def url(self, address: str) -> str:
+        """Return what stands in `SOJOURN_BACKENDS` for this fake at `http://host:port`."""
+        scheme, _, host = address.partition("://")
+        keys = ":".join(quote(key, safe="") for key in self._credentials)
+        return f"{self.vendor}+{scheme}://{keys}{'@' if keys else ''}{host}{self.url_options}"
+
+    def transport(self) -> httpx.MockTransport:
+        """Return an HTTP transport for a backend (`transport=`) that reaches this fake without a socket."""
+        import httpx
+
+        def handle(request: httpx.Request) -> httpx.Response:
+            reply = self.handle(
+                Received(
+                    method=request.method,
+                    path=request.url.path,
+                    query=request.url.query.decode("ascii"),
+                    headers=dict(request.headers),
+                    body=request.content,
+                )
+            )
+            return httpx.Response(reply.status, headers=dict(reply.headers), content=reply.body)
+
+        return httpx.MockTransport(handle)
+
+    @contextmanager
+    def serve(self, port: int = 0) -> Iterator[str]:
+        """Serve on a loopback port (0: a free one) in a thread, for the block; yields the backend's URL."""
+        from .serving import served
+
+        with served(self.app, port) as address:
+            self.address = address
+            try:
+                yield self.url(address)
+            finally:
+                self.address = None
+
+    @property
+    def app(self) -> Any:
+        """This fake as a Starlette app."""
+        from ._app import app_of
+
+        return app_of(self)
+
+    # --- one call ------------------------------------------------------------------------------------------------
+
+    @property
+    def delay_s(self) -> float:
+        return self._trouble.seconds
+
+    def handle(self, request: Received) -> Reply:
+        """Answer one call, as told to fail or as the vendor would."""
+        with self._lock:
+            failure = self._trouble.pick()
+            if failure is not None and not failure.has_taken:
+                reply = self._failing(failure)
+            else:
+                reply = self._answered(request)
+                if failure is not None:
+                    reply = self._failing(failure)
+            self.requests.append(replace(request, status=reply.status))
+            return reply
+
+    def _failing(self, failure: Failure) -> Reply:
+        reply = self.failure(failure.status)
+        return replace(reply, headers={**reply.headers, **failure.headers})
+
+    def _answered(self, request: Received) -> Reply:
+        packing = request.headers.get("content-encoding", "").lower()
+        if packing in ("", "identity"):
+            return self.answer(request)
+        if packing != "gzip":
+            return self.bad_packing()
+        try:
+            body = unpacked(request.body)
+        except (OSError, EOFError, ValueError, zlib.error):
+            return self.bad_packing()
+        return self.answer(replace(request, body=body))
+
+
+def unpacked(body: bytes, limit: int = _UNPACKED_LIMIT) -> bytes:
+    """Return what was gzipped; raise `ValueError` beyond the limit."""
+    reader = zlib.decompressobj(wbits=31)
+    plain = reader.decompress(body, limit)
+    if reader.unconsumed_tail:
+        msg = "the body is larger than the fake unpacks"
+        raise ValueError(msg)
+    if not reader.eof:
+        raise gzip.BadGzipFile("the body ends too early")
+    return plain

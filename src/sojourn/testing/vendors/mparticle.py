@@ -1,0 +1,325 @@
+"""mParticle's Events API, as its documentation and schema tell: key and secret, limits, batches, sessions by their UUID."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+import time
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from .fake import FakeVendor
+from .mparticle_schema import Batch, Event, read_batch, session_id_of
+from .seen import Received, Reply, Value, VendorEvent, VendorSession
+
+ONE: Final = "/v2/events"
+MANY: Final = "/v2/bulkevents"
+OLD: Final = "/v2/bulkevents/historical"
+
+_REQUEST_LIMIT: Final = 256 * 1024
+_BATCH_LIMIT: Final = 128 * 1024
+_BATCHES: Final = 100
+_USER_ATTRIBUTES: Final = 100
+_LONGEST_VALUE: Final = 4096
+_EVENT_NAMES: Final = 1000
+_OLD_AFTER_S: Final = 30 * 24 * 3600
+_START: Final = "session_start"
+_END: Final = "session_end"
+_CUSTOM: Final = "custom_event"
+_OPT_OUT: Final = "opt_out"
+_OWN: Final[Mapping[str, tuple[str, ...]]] = {
+    _END: ("session_duration_ms",),
+    _OPT_OUT: ("is_opted_out",),
+    "screen_view": ("screen_name",),
+    "crash_report": ("class_name", "message"),
+}
+"""What of an event's data is shown beside its attributes."""
+_FACTS: Final = frozenset(
+    {
+        "event.cut",
+        "session.end_reason",
+        "session.end_revision",
+        "session.id",
+        "session.page_views",
+        "session.requests",
+        "session_duration_ms",
+    }
+)
+"""What stands on an end beside the session's attributes."""
+_CODES: Final = {
+    400: ("BAD_REQUEST", "Invalid JSON."),
+    401: ("UNAUTHORIZED", "Missing or invalid authorization header."),
+    403: ("FORBIDDEN", "Key and secret are not valid."),
+    404: ("NOT_FOUND", "Not found."),
+    405: ("METHOD_NOT_ALLOWED", "Method not allowed."),
+    413: ("REQUEST_TOO_LARGE", "Request is too large."),
+    429: ("TOO_MANY_REQUESTS", "Rate limit exceeded."),
+    503: ("SERVICE_UNAVAILABLE", "Service unavailable."),
+}
+
+_many = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class FakeMParticle(FakeVendor):
+    """Takes batches at `/v2/events` and `/v2/bulkevents`; success is a 202 without a body.
+
+    `is_strict`: want also what its OpenAPI document wants (`environment`, and `session_id` on a start), and that a
+    `session_id` is that of its UUID. What the documentation leaves open is chosen here: `takes_part`: whether the good
+    batches of a refused call are taken; `too_large`: how a call beyond the limits is answered; `batches_per_second`: beyond it
+    calls are answered with 429, by the clock `monotonic`. With `wall`, what is older than 30 days is taken at its own
+    address only.
+    """
+
+    vendor = "mparticle"
+    transient = (429, 503)
+    url_options = "?environment=development"
+
+    def __init__(
+        self,
+        key: str = "FAKEKEY",
+        secret: str = "FAKESECRET",  # noqa: S107
+        *,
+        is_strict: bool = True,
+        takes_part: bool = False,
+        too_large: int = 400,
+        batches_per_second: int | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] | None = None,
+    ) -> None:
+        super().__init__(key, secret)
+        self._pair = f"{key}:{secret}".encode()
+        self._is_strict = is_strict
+        self._takes_part = takes_part
+        self._too_large = too_large
+        self._batches_per_second = batches_per_second
+        self._monotonic = monotonic
+        self._wall = wall
+        self._second = (0, 0)
+        self._names: set[str] = set()
+        self._types: dict[str, str] = {}
+        """Of starts and ends, by id: a custom event may have any name, theirs too."""
+        self._users: dict[str, dict[str, object]] = {}
+        self.opted_out: dict[str, bool] = {}
+        """By `mp_deviceid`: whether the last thing that was told is that it opted out."""
+        self.dropped = 0
+        """Events under a name beyond the first thousand: answered with 202, and gone."""
+
+    def answer(self, request: Received) -> Reply:
+        if request.path not in (ONE, MANY, OLD):
+            return self.failure(404)
+        if request.method != "POST":
+            return self.failure(405)
+        if (status := self._stranger(request.headers.get("authorization", ""))) is not None:
+            return self.failure(status)
+        if request.headers.get("content-encoding", "identity") != "identity":
+            return _bad("Content-Encoding is not supported.")
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return _bad("Content-Type must be application/json.")
+        if len(request.body) > _REQUEST_LIMIT:
+            return self.failure(self._too_large)
+        try:
+            batches = [msgspec.Raw(request.body)] if request.path == ONE else _many.decode(request.body)
+        except (ValueError, RecursionError):
+            return self.failure(400)
+        if len(batches) > _BATCHES or any(len(bytes(batch)) > _BATCH_LIMIT for batch in batches):
+            return self.failure(self._too_large)
+        if not self._is_slow_enough(len(batches)):
+            return self.failure(429)
+        return self._each(batches, is_old=request.path == OLD)
+
+    def failure(self, status: int) -> Reply:
+        code, message = _CODES.get(status, ("INTERNAL_ERROR", "Internal error."))
+        limits = {"retry-after": "1", "x-mp-rate-limit-exceeded": "account"} if status == 429 else {}
+        return _errors(status, code, message, limits)
+
+    def sessions(self) -> list[VendorSession]:
+        """Return the sessions by `session_uuid` (in lower case), of the pairs of a start and an end."""
+        groups: dict[str, list[VendorEvent]] = {}
+        for event in self.events():
+            if event.session_id:
+                groups.setdefault(event.session_id, []).append(event)
+        sessions = [_session(uuid, group, self._types) for uuid, group in groups.items()]
+        return sorted(sessions, key=lambda session: session.events[0].at)
+
+    def users(self) -> dict[str, dict[str, object]]:
+        """Return the users by `customer_id`, and their attributes."""
+        with self._lock:
+            return {user: dict(attributes) for user, attributes in self._users.items()}
+
+    def clear(self) -> None:
+        with self._lock:
+            super().clear()
+            self._names.clear()
+            self._types.clear()
+            self._users.clear()
+            self.opted_out.clear()
+            self.dropped = 0
+
+    # --- one call ------------------------------------------------------------------------------------------------
+
+    def _stranger(self, authorization: str) -> int | None:
+        scheme, _, pair = authorization.partition(" ")
+        try:
+            given = b64decode(pair, validate=True)
+        except binascii.Error:
+            return 401
+        if scheme != "Basic" or b":" not in given:
+            return 401
+        return None if given == self._pair else 403
+
+    def _is_slow_enough(self, batches: int) -> bool:
+        if self._batches_per_second is None:
+            return True
+        second = math.floor(self._monotonic())
+        taken = self._second[1] if self._second[0] == second else 0
+        if taken + batches > self._batches_per_second:
+            return False
+        self._second = (second, taken + batches)
+        return True
+
+    def _each(self, raws: Sequence[msgspec.Raw], *, is_old: bool) -> Reply:
+        good: list[Batch] = []
+        problem = ""
+        for raw in raws:
+            try:
+                batch = read_batch(raw)
+                self._check(batch, is_old=is_old)
+                if len(bytes(raw)) > _LONGEST_VALUE:  # else nothing in it can be too long
+                    _check_lengths(batch)
+                good.append(batch)
+            except (ValueError, RecursionError) as error:
+                problem = problem or str(error)
+        if not problem or self._takes_part:
+            for batch in good:
+                self._keep(batch)
+        return _bad(problem) if problem else Reply(status=202)
+
+    def _check(self, batch: Batch, *, is_old: bool) -> None:
+        """Raise `ValueError` for what the schema does not say."""
+        if len(batch.user_attributes or ()) > _USER_ATTRIBUTES:
+            raise ValueError("A batch has at most 100 user attributes.")
+        if batch.mpid is None and batch.mp_deviceid is None and batch.user_identities is None:
+            raise ValueError("A batch needs an mpid, an mp_deviceid or user_identities.")
+        if self._is_strict and batch.environment is None:
+            raise ValueError(_required("environment"))
+        oldest = None if self._wall is None else (self._wall() - _OLD_AFTER_S) * 1000
+        for event in batch.events or ():
+            data = event.data
+            if self._is_strict:
+                if data.session_id is None and event.type == _START:
+                    raise ValueError(_required("session_id"))
+                if data.session_uuid and data.session_id not in (None, session_id_of(data.session_uuid)):
+                    raise ValueError("session_id is not that of its session_uuid.")
+            at = data.timestamp_unixtime_ms
+            if oldest is not None and at is not None and (at < oldest) is not is_old:
+                raise ValueError("Data older than 30 days belongs to /bulkevents/historical, and none else.")
+
+    def _keep(self, batch: Batch) -> None:
+        customer = batch.user_identities.customer_id if batch.user_identities else None
+        user = None if customer is None else str(customer)
+        if user is not None:
+            self._users.setdefault(user, {}).update(batch.user_attributes or {})
+        device = (batch.mp_deviceid or "").lower()
+        for event in batch.events or ():
+            kind = event.type
+            kept = _kept(event, kind, user, device, number=len(self._taken))
+            if kind == _CUSTOM and not self._is_named(kept.name):
+                self.dropped += 1
+                continue
+            if not self.take(kept):
+                continue
+            if kind in (_START, _END):
+                self._types[kept.id] = kind
+            elif kind == _OPT_OUT:
+                self.opted_out[device] = bool(kept.attributes["is_opted_out"])
+
+    def _is_named(self, name: str) -> bool:
+        if name not in self._names and len(self._names) >= _EVENT_NAMES:
+            return False
+        self._names.add(name)
+        return True
+
+
+def _kept(event: Event, kind: str, user: str | None, device: str, *, number: int) -> VendorEvent:
+    data = event.data
+    attributes: dict[str, Value] = dict(data.custom_attributes or ())
+    for name in _OWN.get(kind, ()):
+        attributes[name] = getattr(data, name)
+    return VendorEvent(
+        id=data.source_message_id or f"assigned-{number}",
+        name=getattr(data, "event_name", kind),
+        at=data.timestamp_unixtime_ms or 0,
+        session_id=(data.session_uuid or "").lower(),
+        visitor_id=device or None,
+        user_id=user,
+        attributes=attributes,
+    )
+
+
+def _session(uuid: str, group: list[VendorEvent], types: Mapping[str, str]) -> VendorSession:
+    group = sorted(group, key=lambda event: event.at)  # stable: what came first stays first
+    start = next((event for event in group if types.get(event.id) == _START), None)
+    end = max((event for event in group if types.get(event.id) == _END), key=_revision, default=None)
+    timely = [event for event in group if not event.attributes.get("session.late")]
+    last = end or (timely or group)[-1]
+    duration = None if end is None else end.attributes["session_duration_ms"]
+    return VendorSession(
+        session_id=uuid,
+        user_id=last.user_id,
+        visitor_id=last.visitor_id,
+        previous_id=_word(start, "session.previous_id"),
+        started_at=None if start is None else start.at,
+        ended_at=None if end is None else end.at,
+        duration_ms=duration if isinstance(duration, int) else None,
+        reason=_word(end, "session.end_reason"),
+        properties={} if end is None else _session_attributes(end.attributes),
+        events=tuple(group),
+    )
+
+
+def _session_attributes(attributes: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a session's attributes: names are compared without regard to case, and the first casing stays."""
+    casings: dict[str, str] = {}
+    folded: dict[str, Value] = {}
+    for name, value in attributes.items():
+        if name not in _FACTS:
+            folded[casings.setdefault(name.lower(), name)] = value
+    return folded
+
+
+def _revision(event: VendorEvent) -> int:
+    revision = event.attributes.get("session.end_revision", 0)
+    return revision if isinstance(revision, int) else 0
+
+
+def _word(event: VendorEvent | None, name: str) -> str | None:
+    value = None if event is None else event.attributes.get(name)
+    return None if value is None else str(value)
+
+
+def _check_lengths(batch: Batch) -> None:
+    for attributes in (batch.user_attributes, *(event.data.custom_attributes for event in batch.events or ())):
+        for name, value in (attributes or {}).items():
+            if isinstance(value, str) and len(value) > _LONGEST_VALUE:
+                raise ValueError(f"The value of attribute {name[:100]!r} is longer than 4096 characters.")
+
+
+def _required(field: str) -> str:
+    return f'Required event field "{field}" is missing or empty.'
+
+
+def _bad(message: str) -> Reply:
+    return _errors(400, "BAD_REQUEST", message, {})
+
+
+def _errors(status: int, code: str, message: str, headers: Mapping[str, str]) -> Reply:
+    document = {"errors": [{"code": code, "message": message}]}
+    return Reply(
+        status=status,
+        body=json.dumps(document).encode(),
+        headers={"content-type": "application/json", **headers},
+    )

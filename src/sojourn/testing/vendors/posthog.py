@@ -1,0 +1,202 @@
+"""PostHog's `/batch/`, people and sessions: what its capture service refuses, who is whom, what a session spans."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from .fake import FakeVendor
+from .instants import ms_of
+from .posthog_people import People
+from .seen import Received, Reply, VendorEvent, VendorSession
+
+PATH: Final = "/batch/"
+LIMIT: Final = 20 * 1024 * 1024
+MAX_EVENT_BYTES: Final = 1_000_000
+LONGEST_ID: Final = 200
+SESSION_MS: Final = 24 * 3600 * 1000
+
+_LONGEST_KEY: Final = 64
+_VERSION: Final = 7
+_TEXTS: Final = {
+    401: "API key is not valid",
+    413: "maximum event size exceeded",
+    429: "rate limited",
+    503: "transient error, please retry",
+}
+_CANONICAL: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class _Raw(msgspec.Struct, frozen=True):
+    """An event as the capture service reads it; what it does not know it does not mind."""
+
+    event: str
+    distinct_id: Any = None
+    uuid: str | None = None
+    timestamp: str | None = None
+    properties: dict[str, Any] = {}
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    api_key: str
+    batch: list[msgspec.Raw]
+    sent_at: str | None = None
+    historical_migration: bool | None = None
+
+
+_batches: Final = msgspec.json.Decoder(_Batch)
+_events: Final = msgspec.json.Decoder(_Raw)
+
+
+class FakePostHog(FakeVendor):
+    """Takes batches with the project's key; merges people as `$identify` says, folds sessions by `$session_id`.
+
+    One thing is stricter than PostHog, which answers 200 to a key that it does not know, and throws the events away.
+    `quota_limited`: answer as beyond the plan's quota, which is a 200 too. `warnings` are what its ingestion would warn of.
+    """
+
+    vendor = "posthog"
+    transient = (429, 500, 502, 503, 504)
+
+    def __init__(self, key: str = "phc_FAKEKEY") -> None:
+        super().__init__(key)
+        self._key = key
+        self.people = People()
+        self.is_quota_limited = False
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what PostHog's page of ingestion warnings would show."""
+        return self.people.warnings
+
+    def answer(self, request: Received) -> Reply:
+        if request.path.rstrip("/") != PATH.rstrip("/"):
+            return Reply(status=404)
+        if request.method != "POST":
+            return Reply(status=405)
+        if len(request.body) > LIMIT:
+            return self.failure(413)
+        try:
+            batch = _batches.decode(request.body)
+        except ValueError as error:
+            return _refused(400, f"failed to parse request: {error}")
+        if problem := self._key_problem(batch.api_key):
+            return _refused(401, problem)
+        try:
+            events = [self._read(raw) for raw in batch.batch]
+        except ValueError as problem_of_one:
+            return _refused(400, str(problem_of_one))
+        if not events:
+            return _refused(400, "request holds no event")
+        if batch.sent_at is not None and ms_of(batch.sent_at) is None:
+            return _refused(400, "failed to parse request: sent_at")
+        if self.is_quota_limited:
+            return _json(200, {"status": "Ok", "quota_limited": ["events"]})
+        for event in events:
+            if self.take(event):
+                self.people.see(event)
+        return _json(200, {"status": "Ok"})
+
+    def sessions(self) -> list[VendorSession]:
+        """Return its sessions: all events of one `$session_id`, a UUIDv7 that is at most a day older than any of them."""
+        groups: dict[str, list[VendorEvent]] = {}
+        for event in self.events():
+            began_at = _began_at(event.session_id)
+            if began_at is not None and began_at <= event.at <= began_at + SESSION_MS:
+                groups.setdefault(event.session_id, []).append(event)
+        return sorted((self._session(group) for group in groups.values()), key=lambda found: found.started_at or 0)
+
+    def failure(self, status: int) -> Reply:
+        return _refused(status, _TEXTS.get(status, "internal error"))
+
+    def clear(self) -> None:
+        super().clear()
+        self.people = People()
+
+    def _key_problem(self, key: str) -> str | None:
+        if not key:
+            return "API key is not valid: empty"
+        if len(key) > _LONGEST_KEY or not key.isascii():
+            return "API key is not valid: not ascii, or too long"
+        if key.startswith("phx_"):
+            return "API key is not valid: personal_api_key"
+        return None if hmac.compare_digest(key, self._key) else "API key is not valid: unknown"
+
+    def _read(self, raw: msgspec.Raw) -> VendorEvent:
+        """Return an event as it is kept; raise `ValueError` in the service's words."""
+        if len(bytes(raw)) > MAX_EVENT_BYTES:
+            raise ValueError("maximum event size exceeded")
+        try:
+            event = _events.decode(raw)
+            own_id = event.uuid and _canonical(event.uuid)
+        except ValueError as error:
+            raise ValueError(f"failed to parse request: {error}") from None
+        if not event.event:
+            raise ValueError("event submitted with an empty event name")
+        properties = event.properties
+        given = event.distinct_id if event.distinct_id is not None else properties.get("distinct_id")
+        distinct_id = given if isinstance(given, str) else "" if given is None else json.dumps(given)
+        if not distinct_id:
+            raise ValueError("event submitted without a distinct_id")
+        at = ms_of(event.timestamp)
+        if at is None:
+            raise ValueError("the fake has no clock: send a timestamp of RFC 3339")
+        if not own_id:
+            raise ValueError("the fake cannot tell repetitions: send a uuid")
+        session_id, device = properties.get("$session_id"), properties.get("$device_id")
+        return VendorEvent(
+            id=own_id,
+            name=event.event,
+            at=at,
+            session_id=session_id if isinstance(session_id, str) else "",
+            visitor_id=device if isinstance(device, str) else None,
+            user_id=distinct_id[:LONGEST_ID],
+            attributes=properties,
+        )
+
+    def _session(self, group: Iterable[VendorEvent]) -> VendorSession:
+        events = sorted(group, key=lambda event: event.at)  # stable: what came first stays first
+        first, last = events[0], events[-1]
+        attributes = last.attributes
+        start = next((event for event in events if event.name == "session.start"), first)
+        reasons = [event.attributes.get("session.end_reason") for event in events]
+        previous = start.attributes.get("session.previous_id")
+        return VendorSession(
+            session_id=first.session_id,
+            user_id=self.people.user_of(str(last.user_id)),
+            visitor_id=last.visitor_id,
+            previous_id=None if previous is None else str(previous),
+            started_at=first.at,
+            ended_at=last.at,
+            duration_ms=last.at - first.at,
+            reason=next((str(reason) for reason in reversed(reasons) if reason), None),
+            properties={name: value for name, value in attributes.items() if name.startswith("session_properties.")},
+            events=tuple(events),
+        )
+
+
+def _began_at(session_id: str) -> int | None:
+    """The moment in a UUIDv7; `None`: it is none, and PostHog makes no session of it."""
+    try:
+        own = UUID(session_id)
+    except ValueError:
+        return None
+    return own.int >> 80 if own.version == _VERSION else None
+
+
+def _canonical(uuid: str) -> str:
+    return uuid if _CANONICAL.fullmatch(uuid) else str(UUID(uuid))
+
+
+def _refused(status: int, text: str) -> Reply:
+    return Reply(status=status, body=text.encode(), headers={"content-type": "text/plain; charset=utf-8"})
+
+
+def _json(status: int, document: object) -> Reply:
+    return Reply(status=status, body=json.dumps(document).encode(), headers={"content-type": "application/json"})

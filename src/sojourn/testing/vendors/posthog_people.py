@@ -1,0 +1,79 @@
+"""Who is whom in PostHog: people with their distinct ids, merged by `$identify` as its ingestion does. Knows no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .seen import VendorEvent
+
+IDENTIFY: Final = "$identify"
+# Ids that everybody's broken code sends: merging by them would make one person of thousands.
+ILLEGAL_IDS: Final = frozenset(
+    {
+        *("anonymous", "guest", "distinctid", "distinct_id", "id", "not_authenticated", "email", "undefined"),
+        *("true", "false", "null", "none", "nan", "0", "[object object]", '"undefined"', '"null"', ""),
+    }
+)
+
+
+@dataclass(slots=True)
+class Person:
+    """A profile. `user_id` is the id that it was identified by."""
+
+    user_id: str | None = None
+    properties: dict[str, Any] = field(default_factory=dict)
+
+
+class People:
+    """All profiles of a project, by distinct id."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Person] = {}
+        self.warnings: list[str] = []
+
+    def see(self, event: VendorEvent) -> None:
+        """Take note of whom an event is of. Without a profile (`$process_person_profile`) it makes none."""
+        properties: Mapping[str, Any] = event.attributes
+        own_id = str(event.user_id)
+        if event.name == IDENTIFY:
+            self._identify(own_id, properties.get("$anon_distinct_id"))
+        has_profile = properties.get("$process_person_profile") is not False
+        if has_profile:
+            person = self._by_id.setdefault(own_id, Person())
+            if own_id not in (properties.get("$device_id"), None):
+                person.user_id = person.user_id or own_id
+            changes = properties.get("$set")
+            if isinstance(changes, Mapping):
+                person.properties |= changes
+        elif event.name == IDENTIFY:
+            self.warnings.append("$identify without a profile does nothing")
+
+    def user_of(self, distinct_id: str) -> str | None:
+        """The id that the person was identified by whom this id belongs to."""
+        person = self._by_id.get(distinct_id)
+        return None if person is None else person.user_id
+
+    def profile(self, distinct_id: str) -> Mapping[str, Any] | None:
+        """The properties of the person; `None` where there is no profile."""
+        person = self._by_id.get(distinct_id)
+        return None if person is None else person.properties
+
+    def _identify(self, own_id: str, other_id: object) -> None:
+        """Make one person of two ids; one that is somebody already stays who it is."""
+        if own_id.strip().lower() in ILLEGAL_IDS:
+            self.warnings.append("cannot merge with an illegal distinct id")
+            return
+        person = self._by_id.setdefault(own_id, Person())
+        if isinstance(other_id, str) and other_id and other_id != own_id:
+            other = self._by_id.get(other_id)
+            if other_id.strip().lower() in ILLEGAL_IDS:
+                self.warnings.append("cannot merge with an illegal distinct id")
+            elif other is not None and other is not person and other.user_id is not None:
+                self.warnings.append("cannot merge with a person who is identified already")
+            else:
+                if other is not None:
+                    person.properties = {**other.properties, **person.properties}
+                self._by_id[other_id] = person
+        person.user_id = own_id

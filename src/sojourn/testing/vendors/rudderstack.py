@@ -1,0 +1,312 @@
+"""RudderStack's gateway, as its server's source tells: plain-text answers, all of a batch or none, sessions by context."""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+import json
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from .fake import FakeVendor
+from .instants import ms_of
+from .seen import Received, Reply, Value, VendorEvent, VendorSession
+
+BATCH: Final = "/v1/batch"
+HEALTH: Final = "/health"
+SESSION_STARTED: Final = "Session Started"
+SESSION_ENDED: Final = "Session Ended"
+
+_TYPES: Final = frozenset({"alias", "group", "identify", "page", "screen", "track"})
+_SINGLE: Final = {f"/v1/{kind}": kind for kind in _TYPES}
+_REQUEST_LIMIT: Final = 4_000 * 1024
+_EVENT_LIMIT: Final = 32 * 1024
+_DEEPEST: Final = 200
+_SHORTEST_ID: Final = 10
+_SEMVER: Final = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", re.ASCII)
+_START: Final = "context.sessionStart"
+_TRAITS: Final = "context.traits."
+_PROPERTIES: Final = "session_properties."
+
+_NO_KEY: Final = "failed to read writekey from header"
+_UNKNOWN_KEY: Final = "invalid write key"
+_BAD_JSON: Final = "invalid json"
+_EMPTY: Final = "empty batch payload"
+_NO_BODY: Final = "request body is nil"
+_NOBODY: Final = "request neither has anonymousId nor userId"
+_BAD_EVENT: Final = "event is not a valid rudder event"
+_SAYINGS: Final = {
+    400: _BAD_JSON,
+    401: _UNKNOWN_KEY,
+    404: "source is disabled",
+    413: "request size exceeds max limit",
+    429: "max requests limit reached",
+    500: "failed to read body from request",
+    503: "Service Unavailable",
+    504: "gateway timeout",
+}
+
+_batch_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _InvalidError(Exception):
+    """Why a whole call is refused: a status, and what it says."""
+
+    def __init__(self, said: str, status: int = 400) -> None:
+        super().__init__(said)
+        self.reply = _text(status, said)
+
+
+class FakeRudderStack(FakeVendor):
+    """Takes `POST /v1/batch` and the calls of one event (`/v1/track`, ...), all of a call or nothing.
+
+    `key` is the write key of a source, `disabled` that of one that is switched off. `is_strict`: refuse too what the gateway
+    lets through and something behind it spoils: a session id that is no integer, `sessionStart` that is not `true`, times and
+    versions that cannot be read, events above 32 KB. By `messageId` it takes each event once, which the open-source server
+    does only when told to.
+    """
+
+    vendor = "rudderstack"
+    transient = (429, 500, 503, 504)
+
+    def __init__(self, key: str = "FAKEKEY", *, disabled: str = "FAKEDISABLED", is_strict: bool = True) -> None:
+        super().__init__(key)
+        self._key = key
+        self._disabled = disabled
+        self._is_strict = is_strict
+
+    def answer(self, request: Received) -> Reply:
+        if request.path == HEALTH:
+            return Reply(status=200, body=b'{"appType":"GATEWAY","server":"UP"}')
+        kind = _SINGLE.get(request.path)
+        if kind is None and request.path != BATCH:
+            return _text(404, "404 page not found")
+        if request.method != "POST":
+            return _text(405, "")
+        try:
+            self._know(request.headers.get("authorization", ""))
+            events = [self._read(event) for event in self._unwrapped(request.body, kind)]
+        except _InvalidError as problem:
+            return problem.reply
+        for event in events:
+            self.take(event)
+        return Reply(status=200, body=b"ok", headers={"content-type": "text/plain; charset=utf-8"})
+
+    def failure(self, status: int) -> Reply:
+        return _text(status, _SAYINGS.get(status, "Internal Server Error"))
+
+    def bad_packing(self) -> Reply:
+        # It looks as if it were worth another try, and is not.
+        return self.failure(500)
+
+    def sessions(self) -> list[VendorSession]:
+        """Return the sessions by `context.sessionId` and visitor, which together are RudderStack's key of one.
+
+        `session_id` is that number as text; `previous_id` is Sojourn's own id of the session before, from a property.
+        """
+        groups: dict[tuple[str, str | None], list[VendorEvent]] = {}
+        for event in self.events():
+            if event.session_id:
+                groups.setdefault((event.session_id, event.visitor_id or event.user_id), []).append(event)
+        sessions = [_session(key, group) for (key, _), group in groups.items()]
+        return sorted(sessions, key=lambda session: session.events[0].at)
+
+    def users(self) -> dict[str, dict[str, Value]]:
+        """Return the users who were identified, and their traits."""
+        users: dict[str, dict[str, Value]] = {}
+        for event in sorted(self.events(), key=lambda event: event.at):
+            if event.name == "identify" and event.user_id:
+                traits = {
+                    name.removeprefix(_TRAITS): value
+                    for name, value in event.attributes.items()
+                    if name.startswith(_TRAITS)
+                }
+                users.setdefault(event.user_id, {}).update(traits)
+        return users
+
+    # --- one call ------------------------------------------------------------------------------------------------
+
+    def _know(self, authorization: str) -> None:
+        scheme, _, pair = authorization.partition(" ")
+        try:
+            key = b64decode(pair, validate=True).partition(b":")[0] if scheme.lower() == "basic" else b""
+        except binascii.Error:
+            key = b""
+        if not key:
+            raise _InvalidError(_NO_KEY, 401)
+        if key == self._disabled.encode():
+            raise _InvalidError(_SAYINGS[404], 404)
+        if not hmac.compare_digest(key, self._key.encode()):
+            raise _InvalidError(_UNKNOWN_KEY, 401)
+
+    def _unwrapped(self, body: bytes, kind: str | None) -> Iterator[dict[str, Any]]:
+        if not body:
+            raise _InvalidError(_NO_BODY)
+        if len(body) > _REQUEST_LIMIT:
+            raise _InvalidError(_SAYINGS[413], 413)
+        try:
+            raws = [msgspec.Raw(body)] if kind else _batch(body)
+            for text in map(bytes, raws):
+                if self._is_strict and len(text) > _EVENT_LIMIT:
+                    raise _InvalidError(_SAYINGS[413], 413)
+                event = msgspec.json.decode(text)
+                if not isinstance(event, dict):
+                    raise _InvalidError(_BAD_EVENT)
+                if _is_deep(text):
+                    raise _InvalidError(_BAD_JSON)
+                yield event if kind is None else event | {"type": kind}
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            raise _InvalidError(_BAD_JSON) from None
+
+    def _read(self, event: dict[str, Any]) -> VendorEvent:
+        visitor, user = _id(event.get("anonymousId")), _id(event.get("userId"))
+        if not visitor and not user:
+            raise _InvalidError(_NOBODY)
+        context = event.get("context", {})
+        at = ms_of(event.get("timestamp"))
+        if at is None:
+            at = ms_of(event.get("originalTimestamp"))
+        if self._is_strict and (at is None or _problem(event, context)):
+            raise _InvalidError(_BAD_EVENT)
+        context = context if isinstance(context, dict) else {}
+        kind = str(event.get("type", ""))
+        attributes = _flat_all(_dict(event.get("properties")))
+        if "sessionStart" in context:
+            attributes[_START] = context["sessionStart"] is True
+        if kind == "identify":
+            attributes |= {_TRAITS + name: value for name, value in _flat_all(_dict(context.get("traits"))).items()}
+        elif event.get("name") is not None:
+            attributes.setdefault("name", str(event["name"]))
+        return VendorEvent(
+            id=_id(event.get("messageId")) or f"assigned-{len(self._taken)}",
+            name=str(event.get("event", "")) if kind == "track" else kind,
+            at=at or 0,
+            session_id=_id(context.get("sessionId")),
+            visitor_id=visitor or None,
+            user_id=user or None,
+            attributes=attributes,
+        )
+
+
+def _batch(body: bytes) -> list[msgspec.Raw]:
+    try:
+        raws = _list_decoder.decode(_batch_decoder.decode(body).get("batch", b"[]"))
+    except msgspec.ValidationError:
+        raise _InvalidError(_EMPTY) from None
+    if not raws:
+        raise _InvalidError(_EMPTY)
+    return raws
+
+
+def _is_deep(text: bytes) -> bool:
+    """Whether JSON is nested deeper than the hosted service reads."""
+    if text.count(b"{") + text.count(b"[") <= _DEEPEST:
+        return False
+    depth = deepest = 0
+    is_text = is_escaped = False
+    for char in text:
+        if is_text:
+            is_text = is_escaped or char != 0x22
+            is_escaped = char == 0x5C and not is_escaped
+        elif char == 0x22:
+            is_text = True
+        elif char in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in b"}]":
+            depth -= 1
+    return deepest > _DEEPEST
+
+
+def _problem(event: dict[str, Any], context: object) -> bool:
+    """Whether something behind the gateway would spoil the event."""
+    kind = event.get("type")
+    if kind not in _TYPES or not isinstance(context, dict):
+        return True
+    if kind == "track" and not (isinstance(event.get("event"), str) and event["event"]):
+        return True
+    if kind == "identify" and "traits" in event:
+        return True  # their libraries put them into the context, and nothing reads them here
+    library = context.get("library", {})
+    if not isinstance(library, dict) or not _is_version(str(library.get("version", "0.0.0"))):
+        return True
+    if "sentAt" in event and not _is_moment(str(event["sentAt"])):
+        return True
+    if "sessionStart" in context and context["sessionStart"] is not True:
+        return True
+    number = context.get("sessionId")
+    if number is None:
+        return "sessionStart" in context
+    return type(number) is not int or number < 0 or len(str(number)) < _SHORTEST_ID
+
+
+# The same in all events of a call: looked at once.
+@lru_cache(maxsize=64)
+def _is_version(text: str) -> bool:
+    return _SEMVER.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=64)
+def _is_moment(text: str) -> bool:
+    return ms_of(text) is not None
+
+
+def _session(session_id: str, group: list[VendorEvent]) -> VendorSession:
+    group = sorted(group, key=lambda event: event.at)  # stable: what came first stays first
+    start = next((event for event in group if event.attributes.get(_START) is True), None)
+    end = max((event for event in group if _is_end(event)), key=_revision, default=None)
+    timely = [event for event in group if not event.attributes.get("session.late")]
+    last = end or (timely or group)[-1]
+    duration = None if end is None else end.attributes.get("session.duration_ms")
+    return VendorSession(
+        session_id=session_id,
+        user_id=last.user_id,
+        visitor_id=last.visitor_id,
+        previous_id=_word(start, "session.previous_id"),
+        started_at=None if start is None else start.at,
+        ended_at=None if end is None else end.at,
+        duration_ms=duration if isinstance(duration, int) else None,
+        reason=_word(end, "session.end_reason"),
+        properties={name: value for name, value in last.attributes.items() if name.startswith(_PROPERTIES)},
+        events=tuple(group),
+    )
+
+
+def _is_end(event: VendorEvent) -> bool:
+    # The app may track what it likes under this name; a duration of the session it cannot give.
+    return event.name == SESSION_ENDED and "session.duration_ms" in event.attributes
+
+
+def _revision(event: VendorEvent) -> int:
+    revision = event.attributes.get("session.end_revision", 0)
+    return revision if isinstance(revision, int) else 0
+
+
+def _word(event: VendorEvent | None, name: str) -> str | None:
+    value = None if event is None else event.attributes.get(name)
+    return None if value is None else str(value)
+
+
+def _id(value: object) -> str:
+    """Return an id as the gateway keeps it: as text, without spaces around."""
+    return "" if value is None else str(value).strip()
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _flat_all(values: dict[str, Any]) -> dict[str, Value]:
+    """Return values as a warehouse's columns: what is nested becomes text."""
+    nested = {name: json.dumps(value) for name, value in values.items() if type(value) in (dict, list)}
+    return values | nested
+
+
+def _text(status: int, said: str) -> Reply:
+    return Reply(status=status, body=f"{said}\n".encode(), headers={"content-type": "text/plain; charset=utf-8"})

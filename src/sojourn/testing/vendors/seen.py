@@ -1,0 +1,67 @@
+"""What a fake vendor got, and what it makes of it: requests, events, sessions. Plain data; knows no vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Scalar = str | int | float | bool
+Value = Scalar | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One request as it came, and what it was answered. Header names are in lower case."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorEvent:
+    """One event that was taken, under the vendor's own name for it. `at` is in milliseconds since the epoch.
+
+    `id` is what the vendor de-duplicates by.
+    """
+
+    id: str
+    name: str
+    at: int
+    session_id: str = ""
+    visitor_id: str | None = None
+    user_id: str | None = None
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorSession:
+    """A session as this vendor sees it. `None`: the vendor was not told, or has no such notion."""
+
+    session_id: str
+    user_id: str | None = None
+    visitor_id: str | None = None
+    previous_id: str | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    duration_ms: int | None = None
+    reason: str | None = None
+    properties: Mapping[str, Value] = field(default_factory=dict)
+    events: tuple[VendorEvent, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its events, in order."""
+        return tuple(event.name for event in self.events)

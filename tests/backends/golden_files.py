@@ -1,0 +1,42 @@
+"""What a vendor backend sends for one visit, beside the JSON file that shows it. `GOLDEN_WRITE=1` writes the files anew."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sojourn.backends._exchange import user_agent
+from sojourn.backends.http import HttpCall
+from sojourn.backends.vendors import VendorBackend
+from sojourn.core.events import Event
+from sojourn.testing.backend_contract import sample_events
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def shown(backend: VendorBackend, events: Sequence[Event] | None = None) -> list[dict[str, Any]]:
+    """The calls of a batch as JSON: method, URL, headers, body."""
+    batch = [event for event in (events or sample_events()) if backend.accepts(event)]
+    calls: list[dict[str, Any]] = []
+    for call in backend.encode(batch):
+        assert isinstance(call, HttpCall)
+        body = json.loads(call.body) if call.body else call.json
+        calls.append({"call": f"{call.method} {call.url}", "headers": _lower(call.headers), "body": body})
+    return calls
+
+
+def check_golden(name: str, backend: VendorBackend, events: Sequence[Event] | None = None) -> None:
+    """Compare with `golden/<name>.json`."""
+    path = FOLDER / f"{name}.json"
+    version = user_agent().partition("/")[2]
+    calls = json.loads(json.dumps(shown(backend, events)).replace(version, "(version)"))
+    if os.environ.get("GOLDEN_WRITE"):
+        path.write_text(json.dumps(calls, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert calls == json.loads(path.read_text(encoding="utf-8"))
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,155 @@
+"""One visit with all that can happen in it, through a real app over real HTTP, and what is true of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from sojourn import Engine, Settings, identify, opt_out, set_session_property, track
+from sojourn.backends import Backend, Receipt
+from sojourn.core.events import Event, Scalar
+from sojourn.starlette import Sojourn
+from sojourn.testing import ManualClock
+from sojourn.testing.vendors.serving import served
+
+BEGAN_AT: Final = 1_769_860_800_000
+PLAN: Final = {"session_properties.plan": "team"}
+AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+_HEADERS: Final = {"user-agent": AGENT, "accept": "text/html", "accept-language": "en"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """A session as the visitor knows it: seconds since the visit began."""
+
+    user: str
+    started: int
+    ended: int
+    reason: str
+    properties: Mapping[str, Scalar] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+    @property
+    def started_at(self) -> int:
+        return BEGAN_AT + self.started * 1000
+
+    @property
+    def ended_at(self) -> int:
+        return BEGAN_AT + self.ended * 1000
+
+    @property
+    def duration_ms(self) -> int:
+        return (self.ended - self.started) * 1000
+
+
+TRUTH: Final = (
+    Truth(user="anna", started=0, ended=100, reason="idle_timeout", properties=PLAN),
+    Truth(user="anna", started=2_000, ended=2_010, reason="user_changed"),
+    Truth(user="ben", started=2_020, ended=3_500, reason="opted_out"),
+)
+STEPS: Final[Sequence[tuple[int, str, str]]] = (
+    (0, "GET", "/"),
+    (10, "GET", "/seeds"),
+    (15, "POST", "/login/anna"),
+    (20, "POST", "/plan"),
+    (25, "GET", "/broken"),
+    (100, "GET", "/basil"),  # the second minute: a heartbeat
+    (2_000, "GET", "/"),  # after half an hour of silence
+    (2_010, "GET", "/seeds"),
+    (2_020, "POST", "/login/ben"),
+    (3_500, "POST", "/leave"),  # what was not forwarded by now never will be
+)
+
+
+async def _page(request: Request) -> HTMLResponse:
+    return HTMLResponse("<h1>Seeds</h1>")
+
+
+async def _login(request: Request) -> HTMLResponse:
+    identify(request.path_params["user"])
+    return HTMLResponse("<p>hello</p>")
+
+
+async def _plan(request: Request) -> HTMLResponse:
+    set_session_property("plan", "team")
+    track("cart_add", {"sku": "A-17", "price": 3.5, "gift": True})
+    return HTMLResponse("<p>done</p>")
+
+
+async def _broken(request: Request) -> HTMLResponse:
+    raise LookupError("no such seed")
+
+
+async def _leave(request: Request) -> HTMLResponse:
+    opt_out()
+    return HTMLResponse("<p>bye</p>")
+
+
+def shop() -> Starlette:
+    return Starlette(
+        routes=[
+            Route("/login/{user}", _login, methods=["POST"]),
+            Route("/plan", _plan, methods=["POST"]),
+            Route("/leave", _leave, methods=["POST"]),
+            Route("/broken", _broken),
+            Route("/{page:path}", _page),
+        ]
+    )
+
+
+class Twice:
+    """A backend that sends every batch twice, as after a crash between the answer and the note of it."""
+
+    def __init__(self, inner: Backend) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.third_party = inner.third_party
+
+    def accepts(self, event: Event) -> bool:
+        return self.inner.accepts(event)
+
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        self.inner.send(batch)
+        return self.inner.send(batch)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def play(backends: Iterable[Backend]) -> Mapping[str, Mapping[str, int]]:
+    """Play the visit into the backends, until all is delivered; what each one's place in the log says then."""
+    clock = ManualClock(BEGAN_AT)
+    settings = Settings(
+        secret_key="a key that only tests use",
+        store="memory:",
+        backends=list(backends),
+        service_name="shop",
+        service_version="1.4.0",
+        environment="test",
+    )
+    app = shop()
+    with Engine(settings, clock=clock) as engine:
+        Sojourn(app, engine=engine)
+        with served(app) as address, httpx.Client(base_url=address, headers=_HEADERS) as browser:
+            for at, method, path in STEPS:
+                while (left := (BEGAN_AT + at * 1000 - clock.now()) / 1000) > 0:
+                    clock.advance(min(left, 30))
+                    engine.flush()
+                engine.sweep()
+                browser.request(method, path)
+        for _ in range(300):
+            report = engine.flush()
+            if report.done and not report.waiting:
+                break
+            clock.advance(30)  # retries wait, some for minutes; nobody is there any more whose visit it could prolong
+        return {
+            state.name: {"delivered": state.delivered, "dead": state.dead, "backlog": state.backlog}
+            for state in engine.stats().store.backends
+        }

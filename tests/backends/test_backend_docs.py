@@ -1,0 +1,70 @@
+"""The pages of docs/backends are true: blocks run, links lead somewhere, URLs build what they say, vendors have a page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sojourn.backends import backend_from_url
+from sojourn.backends.urls import _BUILT_IN
+from sojourn.testing.vendors import FAKES
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+PAGES = sorted((DOCS / "backends").glob("*.md"))
+NAMES = [page.stem for page in PAGES]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_block_runs(page: Path) -> None:
+    names: dict[str, Any] = {"__name__": "shown"}
+    for block in blocks(page, "python"):
+        exec(compile(block, page.name, "exec", dont_inherit=True), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_url_of_a_setting_builds_a_backend_of_its_page(page: Path) -> None:
+    shown = re.findall(r'^SOJOURN_BACKENDS="([^"]+)"$', "\n".join(blocks(page, "sh")), re.MULTILINE)
+    assert bool(shown) is (page.stem in FAKES)
+    for url in shown:
+        assert backend_from_url(url).name == page.stem
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        place, _, heading = target.partition("#")
+        if place.startswith("https://"):
+            continue
+        linked = (page.parent / place).resolve() if place else page
+        assert linked.is_file(), target
+        headings = [
+            re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-")
+            for title in re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE)
+        ]
+        assert not heading or heading in headings, target
+
+
+def test_every_vendor_has_a_page_that_the_index_links() -> None:
+    index = (DOCS / "backends.md").read_text()
+    assert set(re.findall(r"\]\(backends/([\w-]+)\.md", index)) == set(NAMES) == {*FAKES, "fakes"}
+
+
+def test_the_index_shows_a_url_for_every_backend() -> None:
+    assert set(re.findall(r"\| `([a-z]+)(?::|\+https?://)", (DOCS / "backends.md").read_text())) == set(_BUILT_IN)
+
+
+def test_the_page_of_fakes_names_them_all() -> None:
+    (line,) = re.findall(r"^Vendors: (.+)\.$", (DOCS / "backends" / "fakes.md").read_text(), re.MULTILINE)
+    assert line.replace("`", "").split(", ") == sorted(FAKES)

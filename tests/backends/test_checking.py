@@ -1,0 +1,140 @@
+"""The test session of `sojourn check`: what it looks like, and what is said of each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import httpx
+import pytest
+
+from sojourn.backends import Receipt, Rejection, WebhookBackend
+from sojourn.backends.checking import MARK, Checked, check_session, checked
+from sojourn.backends.http import Heard
+from sojourn.core.events import Event
+from sojourn.testing.backends import MemoryBackend
+
+NOW = 1_769_860_800_000
+CHANCE = bytes(range(16))
+SESSION = check_session(NOW, CHANCE, service="shop")
+ORIGIN = "https://vendor.example"
+
+
+class Told:
+    """A backend that answers one receipt, and has heard what it is told to."""
+
+    name = "told"
+    third_party = True
+
+    def __init__(self, receipt: Receipt | Exception, heard: Heard | None = None) -> None:
+        self.receipt = receipt
+        self.heard = heard
+
+    def accepts(self, event: Event) -> bool:
+        return True
+
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        if isinstance(self.receipt, Exception):
+            raise self.receipt
+        return self.receipt
+
+    def close(self) -> None: ...
+
+
+def heard(status: int | None = 202, date: str | None = None, problem: str = "", at: float = NOW / 1000) -> Heard:
+    return Heard(origin=ORIGIN, at=at, status=status, date=date, problem=problem)
+
+
+def of(backend: Told | MemoryBackend | WebhookBackend) -> Checked:
+    return checked(backend, SESSION, monotonic=lambda: 0.0)
+
+
+def test_the_session_is_whole_marked_and_new_each_time() -> None:
+    assert [event.name for event in SESSION] == ["session.start", "page_view", "session.end"]
+    assert all(event.attributes[MARK] is True for event in SESSION)
+    assert all(event.attributes["service.name"] == "shop" for event in SESSION)
+    start, _, end = SESSION
+    assert start.time == start.session_started_at < end.time < NOW
+    assert end.attributes["session.duration_ms"] == end.time - start.time
+    assert len({event.id for event in SESSION}) == 3
+    other = check_session(NOW, bytes(16))
+    assert {event.id for event in other}.isdisjoint(event.id for event in SESSION)
+    assert other[0].session_id != start.session_id
+    assert other[0].visitor_id != start.visitor_id
+
+
+def test_what_was_taken_is_well() -> None:
+    backend = MemoryBackend()
+    outcome = of(backend)
+    assert outcome == Checked(
+        name="memory", kind="MemoryBackend", address=None, sent=3, taken=3, took_ms=0, problem="", warnings=()
+    )
+    assert outcome.is_well
+    assert backend.events == SESSION
+
+
+@pytest.mark.parametrize(
+    ("receipt", "known", "says"),
+    [
+        pytest.param(Receipt(delivered=0, pause="the key is wrong"), heard(401), "the key is wrong", id="paused"),
+        pytest.param(
+            Receipt(delivered=2, rejected=(Rejection(event_id="x", reason="too large"),)),
+            heard(),
+            "1 of 3 events were refused: too large",
+            id="rejected",
+        ),
+        pytest.param(
+            Receipt(delivered=0),
+            heard(None, problem="nothing listens there"),
+            "no answer from https://vendor.example: nothing listens there",
+            id="no answer",
+        ),
+        pytest.param(Receipt(delivered=0), heard(503), "HTTP 503 from https://vendor.example: it asks", id="down"),
+        pytest.param(Receipt(delivered=1), None, "it took 1 of 3 events", id="another one's backend"),
+        pytest.param(RuntimeError("hunter2"), None, "send() raised RuntimeError", id="raises"),
+    ],
+)
+def test_what_to_mend(receipt: Receipt | Exception, known: Heard | None, says: str) -> None:
+    outcome = of(Told(receipt, known))
+    assert not outcome.is_well
+    assert says in outcome.problem
+    assert "hunter2" not in outcome.problem
+
+
+@pytest.mark.parametrize(
+    ("date", "says"),
+    [
+        pytest.param("Sat, 31 Jan 2026 12:00:00 GMT", None, id="the same"),
+        pytest.param("Sat, 31 Jan 2026 12:00:05 GMT", None, id="as far as a slow call explains"),
+        pytest.param("Sat, 31 Jan 2026 12:00:06 GMT", "6 s behind", id="behind"),
+        pytest.param("Sat, 31 Jan 2026 11:00:00 GMT", "3600 s ahead of", id="ahead"),
+        pytest.param("yesterday", None, id="no date"),
+        pytest.param(None, None, id="none"),
+    ],
+)
+def test_clocks_that_differ_are_warned_of(date: str | None, says: str | None) -> None:
+    outcome = of(Told(Receipt(delivered=3), heard(date=date)))
+    assert outcome.is_well
+    assert len(outcome.warnings) == (says is not None)
+    assert says is None or says in outcome.warnings[0]
+
+
+def test_a_filter_sends_what_it_lets_through() -> None:
+    outcome = of(MemoryBackend(accepts=lambda event: event.name == "session.end"))
+    assert (outcome.sent, outcome.taken, outcome.warnings) == (1, 1, ())
+
+
+def test_a_filter_that_keeps_all_back_is_named_and_overruled() -> None:
+    outcome = of(MemoryBackend(accepts=lambda event: False))
+    assert (outcome.sent, outcome.taken) == (3, 3)
+    assert "events= keeps each of the test events back" in outcome.warnings[0]
+
+
+def test_a_webhook_tells_what_it_heard() -> None:
+    transport = httpx.MockTransport(
+        lambda request: httpx.Response(404, headers={"date": "Sat, 31 Jan 2026 11:00:00 GMT"})
+    )
+    backend = WebhookBackend("https://hooks.example/hunter2", transport=transport, wall=lambda: NOW / 1000)
+    outcome = of(backend)
+    assert "HTTP 404: nothing takes events at this address" in outcome.problem
+    assert len(outcome.warnings) == 1
+    assert "hunter2" not in repr(outcome)

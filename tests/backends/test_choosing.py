@@ -1,0 +1,68 @@
+"""What a backend is given: names, patterns, heartbeats, revised ends."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sojourn.backends.choosing import Choice, Patterns, checked
+from sojourn.core.events import Event
+from sojourn.errors import SettingsError
+from sojourn.testing.backend_contract import many_events
+
+
+def named(name: str, **attributes: int) -> Event:
+    return msgspec.structs.replace(many_events(1)[0], name=name, attributes=attributes)
+
+
+NAMES = ("session.start", "session.heartbeat", "session.end", "page_view", "purchase")
+
+
+@pytest.mark.parametrize(
+    ("events", "accepted"),
+    [
+        pytest.param(None, NAMES, id="all"),
+        pytest.param("session.*", NAMES[:3], id="a pattern"),
+        pytest.param("session.*, purchase", (*NAMES[:3], "purchase"), id="a list in a text"),
+        pytest.param(["session.start", "page_view"], ("session.start", "page_view"), id="names"),
+        pytest.param(["!page_view"], (*NAMES[:3], "purchase"), id="all but one"),
+        pytest.param(["session.*", "!session.heartbeat"], ("session.start", "session.end"), id="some but one"),
+        pytest.param(["SESSION.*"], (), id="the case counts"),
+    ],
+)
+def test_names_and_patterns(events: Patterns | None, accepted: tuple[str, ...]) -> None:
+    choice = Choice(events)
+    assert tuple(name for name in NAMES if choice.accepts(named(name))) == accepted
+
+
+def test_heartbeats_can_be_left_out_whatever_the_patterns() -> None:
+    choice = Choice("session.*", has_heartbeats=False)
+    assert [name for name in NAMES if choice.accepts(named(name))] == ["session.start", "session.end"]
+
+
+@pytest.mark.parametrize(
+    ("has_ends_once", "revisions"),
+    [pytest.param(True, [0], id="first only"), pytest.param(False, [0, 1, 2], id="all")],
+)
+def test_an_end_that_was_revised(has_ends_once: bool, revisions: list[int]) -> None:
+    choice = Choice(has_ends_once=has_ends_once)
+    ends = [named("session.end", **({"session.end_revision": n} if n else {})) for n in range(3)]
+    assert [n for n, end in enumerate(ends) if choice.accepts(end)] == revisions
+
+
+def test_a_revision_is_about_ends_and_nothing_else() -> None:
+    assert Choice(has_ends_once=True).accepts(named("purchase", **{"session.end_revision": 1}))
+
+
+@pytest.mark.parametrize("events", ["", " , ", [], [""], ["!"], ["a\nb"], ["x" * 101], [7]])
+def test_patterns_that_name_nothing_are_refused(events: Patterns) -> None:
+    with pytest.raises(SettingsError, match="events of a backend"):
+        checked(events)
+
+
+@given(st.lists(st.text(st.characters(categories=["Lu", "Ll"], include_characters="_."), min_size=1, max_size=20)))
+def test_a_name_alone_chooses_exactly_itself(names: list[str]) -> None:
+    for name in names:
+        assert [other for other in {*names, "else"} if Choice([name]).accepts(named(other))] == [name]

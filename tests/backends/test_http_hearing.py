@@ -1,0 +1,128 @@
+"""What the HTTP layer remembers of the last call, what it never sends, and how much of an answer it reads."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from sojourn.backends import Receipt
+from sojourn.backends._exchange import in_words
+from sojourn.backends.http import Heard, HttpCall, HttpLayer, Refusal
+from sojourn.backends.verdicts import Answer
+from sojourn.core.events import Event
+from sojourn.testing.backend_contract import many_events
+
+URL = "https://vendor.example:8443/secret-path?token=secret-token"
+NOW = 1_769_860_800.0
+
+
+class OneCall:
+    """A call for a batch; with `refused`, without the events of these places."""
+
+    def __init__(self, refused: Sequence[int] = (), *, answer_limit: int | None = None) -> None:
+        self.refused = refused
+        self.limit = answer_limit
+        self.seen: list[int] = []
+
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+        for place in self.refused:
+            yield Refusal((batch[place],), "encoded it is too large")
+        events = [event for place, event in enumerate(batch) if place not in self.refused]
+        if events:
+            call = HttpCall("POST", URL, events, json=[event.id for event in events], judge=self.judge)
+            yield call if self.limit is None else replace(call, answer_limit=self.limit)
+
+    def judge(self, answer: Answer) -> None:
+        self.seen.append(len(answer.body))
+
+
+def layer(answer: httpx.Response | Exception, encoder: OneCall | None = None) -> HttpLayer:
+    def take(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return HttpLayer(
+        encoder or OneCall(),
+        name="vendor",
+        transport=httpx.MockTransport(take),
+        monotonic=lambda: 0.0,
+        wall=lambda: NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "heard"),
+    [
+        pytest.param(
+            httpx.Response(202, headers={"date": "Sat, 31 Jan 2026 12:00:00 GMT"}),
+            {"status": 202, "date": "Sat, 31 Jan 2026 12:00:00 GMT"},
+            id="taken",
+        ),
+        pytest.param(httpx.Response(503), {"status": 503}, id="failed"),
+        pytest.param(
+            httpx.ConnectError("secret-token"),
+            {"problem": "it cannot be reached; check the address, and the firewall between"},
+            id="no answer",
+        ),
+        pytest.param(httpx.LocalProtocolError("secret-token"), {"problem": "LocalProtocolError"}, id="no call"),
+    ],
+)
+def test_the_last_call_is_remembered_without_its_secrets(
+    answer: httpx.Response | Exception, heard: dict[str, object]
+) -> None:
+    sender = layer(answer)
+    assert sender.heard is None
+    sender.send(many_events(1))
+    assert sender.heard == Heard(**({"origin": "https://vendor.example:8443", "at": NOW} | heard))  # type: ignore[arg-type]
+    assert "secret" not in repr(sender.heard)
+
+
+@pytest.mark.parametrize(
+    ("cause", "says"),
+    [
+        pytest.param(socket.gaierror(-2, "secret"), "host name is not known", id="name"),
+        pytest.param(ssl.SSLCertVerificationError("secret"), "certificate is trusted", id="certificate"),
+        pytest.param(ConnectionRefusedError("secret"), "nothing listens there", id="refused"),
+        pytest.param(None, "cannot be reached", id="else"),
+    ],
+)
+def test_why_there_was_no_answer(cause: Exception | None, says: str) -> None:
+    try:
+        raise httpx.ConnectError("secret") from cause
+    except httpx.ConnectError as error:
+        words = in_words(error)
+    assert says in words
+    assert "secret" not in words
+
+
+def test_what_cannot_be_sent_is_rejected_and_the_rest_goes_out() -> None:
+    batch = many_events(4)
+    receipt = layer(httpx.Response(200), OneCall([1, 3])).send(batch)
+    assert receipt.delivered == 2
+    assert [(rejection.event_id, rejection.status) for rejection in receipt.rejected] == [
+        (batch[1].id, None),
+        (batch[3].id, None),
+    ]
+
+
+def test_a_batch_of_which_nothing_can_be_sent_is_settled_without_a_call() -> None:
+    sender = layer(httpx.Response(500), OneCall([0, 1]))
+    assert len(sender.send(many_events(2)).rejected) == 2
+    assert sender.heard is None
+
+
+def test_what_cannot_be_sent_behind_a_failure_waits_its_turn() -> None:
+    assert layer(httpx.Response(503), OneCall([1])).send(many_events(2)) == Receipt(delivered=0)
+
+
+@pytest.mark.parametrize(("limit", "read"), [(None, 65_536), (100_000, 100_000)])
+def test_a_call_may_want_more_of_its_answer(limit: int | None, read: int) -> None:
+    encoder = OneCall(answer_limit=limit)
+    layer(httpx.Response(200, content=b"x" * 200_000), encoder).send(many_events(1))
+    assert encoder.seen == [read]

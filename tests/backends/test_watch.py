@@ -1,0 +1,115 @@
+"""The thread that cuts a connection at its deadline: one for all calls, in time, and never after the call."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from sojourn.backends._watch import Watch
+
+
+class Stream:
+    """As far as the watch looks at what httpx made."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+
+    def get_extra_info(self, name: str) -> object:
+        return {"socket": self.connection}.get(name)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(5)
+        theirs.settimeout(5)
+        yield ours, theirs
+
+
+@pytest.fixture
+def watch(pair: tuple[socket.socket, socket.socket]) -> Iterator[Watch]:
+    watch = Watch()
+    watch.trace("connection.connect_tcp.started", {"host": "h"})
+    watch.trace("connection.connect_tcp.complete", {"return_value": Stream(pair[0])})
+    watch.trace("http11.send_request_headers.complete", {"return_value": None})
+    yield watch
+    watch.stop()
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "sojourn-deadline"]
+
+
+def test_a_connection_is_cut_when_its_time_is_over(watch: Watch, pair: tuple[socket.socket, socket.socket]) -> None:
+    with watch.within(0.05):
+        assert pair[0].recv(1) == b""  # or it waits its five seconds, and fails
+    with watch.within(0.05):
+        pass
+
+
+def is_silent_for(seconds: float, connection: socket.socket) -> bool:
+    """Wait on the connection, so that the thread gets to sleep meanwhile."""
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(1) is None
+    except TimeoutError:
+        return True
+    finally:
+        connection.settimeout(5)
+
+
+def test_a_short_deadline_is_kept_though_the_thread_sleeps_for_a_long_one(
+    watch: Watch, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    with watch.within(60):
+        assert is_silent_for(0.1, pair[0])
+    with watch.within(0.05):
+        assert pair[0].recv(1) == b""
+
+
+def test_a_short_deadline_is_kept_after_the_thread_went_to_sleep_again(
+    watch: Watch, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    with watch.within(0.05):
+        pass
+    with watch.within(60):
+        assert is_silent_for(0.2, pair[0])
+    with watch.within(0.05):
+        assert pair[0].recv(1) == b""
+
+
+def test_nothing_is_cut_after_the_call(watch: Watch, pair: tuple[socket.socket, socket.socket]) -> None:
+    with watch.within(0.2):
+        assert is_silent_for(0.05, pair[0])
+        (thread,) = threads()
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+    pair[1].sendall(b"x")
+    assert pair[0].recv(1) == b"x"
+
+
+def test_many_calls_have_one_thread(watch: Watch) -> None:
+    with watch.within(60):
+        first = threads()
+    for _ in range(50):
+        with watch.within(60):
+            assert threads() == first
+    watch.stop()
+    assert threads() == []
+
+
+def test_it_can_be_stopped_before_it_began_and_used_again_after(
+    watch: Watch, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    watch.stop()
+    with watch.within(60):
+        assert len(threads()) == 1
+    watch.stop()
+    watch.stop()
+    watch.trace("connection.connect_tcp.complete", {"return_value": Stream(pair[0])})
+    with watch.within(0.05):
+        assert pair[0].recv(1) == b""

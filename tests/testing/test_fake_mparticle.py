@@ -1,0 +1,433 @@
+"""The fake mParticle bites: keys, limits and its published schema; sessions are pairs of a start and an end by their UUID."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from sojourn.testing.vendors import FakeMParticle, Received, Reply
+from sojourn.testing.vendors.mparticle_schema import session_id_of
+
+UUID = "5F0C6C1E-6C5B-4F0E-9D2E-0B7A2F6B8C11"
+STARTED_AT = 1_767_225_600_000
+
+# The example of mParticle's facts: it passes their own schema.
+GOOD: dict[str, Any] = {
+    "environment": "development",
+    "source_request_id": "0b0e7a36-2f4f-4b1d-9d39-6d1c7a3f4a10",
+    "timestamp_unixtime_ms": 1767226021000,
+    "mp_deviceid": "6b1f6c2a-3a5e-4a58-8f0f-9a1d6d0c1e77",
+    "ip": "203.0.113.7",
+    "user_identities": {"customer_id": "user-12345"},
+    "user_attributes": {"plan": "premium"},
+    "events": [
+        {
+            "event_type": "session_start",
+            "data": {
+                "timestamp_unixtime_ms": STARTED_AT,
+                "session_uuid": UUID,
+                "session_id": 8682646382169491228,
+                "session_start_unixtime_ms": STARTED_AT,
+                "source_message_id": UUID,
+            },
+        },
+        {
+            "event_type": "custom_event",
+            "data": {
+                "event_name": "session_heartbeat",
+                "custom_event_type": "other",
+                "timestamp_unixtime_ms": 1767225900000,
+                "session_uuid": UUID,
+                "session_start_unixtime_ms": STARTED_AT,
+                "source_message_id": "a-2",
+                "custom_attributes": {"request_count": "7"},
+            },
+        },
+        {
+            "event_type": "session_end",
+            "data": {
+                "timestamp_unixtime_ms": 1767226020000,
+                "session_uuid": UUID,
+                "session_id": 8682646382169491228,
+                "session_start_unixtime_ms": STARTED_AT,
+                "session_duration_ms": 420000,
+                "source_message_id": "a-3",
+                "custom_attributes": {"level_achieved": "11", "session.end_reason": "idle_timeout"},
+            },
+        },
+        {
+            "event_type": "opt_out",
+            "data": {"timestamp_unixtime_ms": 1767226020001, "session_uuid": UUID, "is_opted_out": True},
+        },
+    ],
+}
+START, CUSTOM, END, OPT_OUT = range(4)
+
+OTHER_TYPES = (
+    "first_run",
+    "pre_attribution",
+    "push_registration",
+    "application_state_transition",
+    "push_message",
+    "network_performance",
+    "breadcrumb",
+    "profile",
+    "push_reaction",
+    "commerce_event",
+    "user_attribute_change",
+    "user_identity_change",
+    "uninstall",
+)
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def authorization(pair: str = "FAKEKEY:FAKESECRET") -> dict[str, str]:
+    return {"authorization": f"Basic {b64encode(pair.encode()).decode()}", "content-type": "application/json"}
+
+
+def call(
+    fake: FakeMParticle,
+    body: object,
+    *,
+    path: str = "/v2/events",
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    given = authorization() if headers is None else headers
+    return fake.handle(Received(method=method, path=path, headers=given, body=raw))
+
+
+def message(reply: Reply) -> str:
+    (error,) = json.loads(reply.body)["errors"]
+    assert error["code"]
+    return str(error["message"])
+
+
+def changed(change: Change) -> dict[str, Any]:
+    batch = copy.deepcopy(GOOD)
+    change(batch)
+    return batch
+
+
+def top(**values: object) -> Change:
+    return lambda batch: batch.update(values)
+
+
+def inside(number: int, **values: object) -> Change:
+    return lambda batch: batch["events"][number]["data"].update(values)
+
+
+def beside(number: int, **values: object) -> Change:
+    return lambda batch: batch["events"][number].update(values)
+
+
+def without(number: int, name: str) -> Change:
+    return lambda batch: batch["events"][number]["data"].pop(name)
+
+
+def test_a_good_batch_is_answered_with_202_and_nothing() -> None:
+    fake = FakeMParticle()
+    reply = call(fake, GOOD)
+    assert (reply.status, reply.body) == (202, b"")
+    assert [event.name for event in fake.events()] == ["session_start", "session_heartbeat", "session_end", "opt_out"]
+
+
+@pytest.mark.parametrize(
+    ("uuid", "number"),
+    [
+        ("76F1ABB9-7A9A-4D4E-AB4D-56C8FF79CAD1", -6881666186511944082),
+        ("222F6BEA-F6A8-4DFC-A950-744EFD6FEC3D", 7868951891731938297),
+        ("B469F3A1-79B6-4E83-823A-53CFC41C3880", -5269132687922921892),
+        ("84E1B361-A282-4ADF-8A6D-1D31E6DD5A9E", 6051321688317951794),
+        (UUID.lower(), 8682646382169491228),
+    ],
+)
+def test_it_knows_the_number_of_a_uuid(uuid: str, number: int) -> None:
+    assert session_id_of(uuid) == number
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(without(END, "session_duration_ms"), id="end without its duration"),
+        pytest.param(inside(END, session_duration_ms=1.5), id="duration with a fraction"),
+        pytest.param(inside(END, session_duration_ms=True), id="duration is a flag"),
+        pytest.param(inside(START, session_uuid="5F0C6C1E"), id="session is no UUID"),
+        pytest.param(inside(START, timestamp_unixtime_ms="now"), id="time is a text"),
+        pytest.param(inside(START, source_message_id=7), id="message id is a number"),
+        pytest.param(top(user_identities={"customerid": "u"}), id="the SDK's customerid"),
+        pytest.param(top(user_identities={"customer_id": ["u"]}), id="a list of ids"),
+        pytest.param(top(heartbeat=1), id="unknown key of a batch"),
+        pytest.param(top(mp_deviceid="x"), id="device is no UUID"),
+        pytest.param(top(mpid="7"), id="mpid is a text"),
+        pytest.param(top(ip="localhost"), id="ip is none"),
+        pytest.param(top(environment="test"), id="environment is unknown"),
+        pytest.param(top(user_attributes={"a": {"b": 1}}), id="user attribute is an object"),
+        pytest.param(top(user_attributes={"a": "x" * 4_097}), id="user attribute is too long"),
+        pytest.param(top(user_attributes={f"a{n}": 1 for n in range(101)}), id="101 user attributes"),
+        pytest.param(top(device_info={"platform": "Web"}), id="platform is unknown"),
+        pytest.param(top(application_info={"name": "shop"}), id="unknown key of the application"),
+        pytest.param(top(events={}), id="events is no list"),
+        pytest.param(inside(CUSTOM, custom_attributes={"a": {"b": 1}}), id="attribute is an object"),
+        pytest.param(inside(CUSTOM, custom_attributes={"a": [1]}), id="attribute is a list"),
+        pytest.param(inside(CUSTOM, custom_attributes={"a": "x" * 4_097}), id="attribute is too long"),
+        pytest.param(without(CUSTOM, "event_name"), id="custom event without a name"),
+        pytest.param(without(CUSTOM, "custom_event_type"), id="custom event without a type"),
+        pytest.param(inside(CUSTOM, custom_event_type="heartbeat"), id="custom event of an unknown type"),
+        pytest.param(beside(CUSTOM, timestamp=1), id="key beside the data of a custom event"),
+        pytest.param(beside(CUSTOM, event_type="heartbeat"), id="unknown type of event"),
+        pytest.param(lambda batch: batch["events"][0].pop("data"), id="event without data"),
+        pytest.param(lambda batch: batch["events"][0].pop("event_type"), id="event without a type"),
+        pytest.param(beside(CUSTOM, event_type="screen_view"), id="screen without a name"),
+        pytest.param(beside(CUSTOM, event_type="crash_report"), id="crash without severity and message"),
+        pytest.param(without(OPT_OUT, "is_opted_out"), id="opt-out that does not say which"),
+    ],
+)
+def test_what_its_schema_refuses(change: Change) -> None:
+    fake = FakeMParticle(is_strict=False)
+    reply = call(fake, changed(change))
+    assert reply.status == 400
+    assert message(reply)
+    assert (fake.events(), fake.users()) == ([], {})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(inside(CUSTOM, session_uuid=UUID.lower()), id="lower case"),
+        pytest.param(without(START, "timestamp_unixtime_ms"), id="no time"),
+        pytest.param(top(events=[]), id="no events"),
+        pytest.param(top(events=None), id="events are null"),
+        pytest.param(top(user_identities={"customer_id": 7}), id="id is a number"),
+        pytest.param(top(user_identities={"customer_id": None}), id="id is null"),
+        pytest.param(
+            top(user_attributes={"a": 1, "b": True, "c": None, "d": ["x", 1]}), id="user attributes of all kinds"
+        ),
+        pytest.param(top(user_attributes=None), id="user attributes are null"),
+        pytest.param(
+            inside(CUSTOM, custom_attributes={"a": 1, "b": 1.5, "c": True, "d": None}), id="attributes of all kinds"
+        ),
+        pytest.param(inside(CUSTOM, anything={"x": [1]}), id="unknown key of the data"),
+        pytest.param(inside(END, session_duration_ms=-1), id="negative duration"),
+        pytest.param(top(schema_version=2), id="the quick start's version"),
+        pytest.param(top(ip="2001:db8::1"), id="v6"),
+        pytest.param(top(mpid=-(2**63)), id="mpid"),
+        *(pytest.param(beside(CUSTOM, event_type=kind), id=kind) for kind in OTHER_TYPES),
+    ],
+)
+def test_what_its_schema_lets_through(change: Change) -> None:
+    assert call(FakeMParticle(), changed(change)).status == 202
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param(
+            lambda batch: batch.pop("environment"),
+            'Required event field "environment" is missing or empty.',
+            id="no environment",
+        ),
+        pytest.param(
+            without(START, "session_id"), 'Required event field "session_id" is missing or empty.', id="no number"
+        ),
+        pytest.param(inside(END, session_id=7), "session_id is not that of its session_uuid.", id="another number"),
+    ],
+)
+def test_what_it_wants_beside_when_it_is_strict(change: Change, says: str) -> None:
+    reply = call(FakeMParticle(), changed(change))
+    assert (reply.status, message(reply)) == (400, says)
+    assert call(FakeMParticle(is_strict=False), changed(change)).status == 202
+
+
+def test_a_batch_is_of_somebody() -> None:
+    batch = {name: value for name, value in GOOD.items() if name not in ("mp_deviceid", "user_identities")}
+    assert call(FakeMParticle(), batch).status == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({}, 401, id="none"),
+        pytest.param({"authorization": "Bearer FAKEKEY:FAKESECRET"}, 401, id="bearer"),
+        pytest.param({"authorization": "Basic %%%"}, 401, id="not base64"),
+        pytest.param(authorization("FAKEKEY"), 401, id="no pair"),
+        pytest.param(authorization("FAKEKEY:other"), 403, id="another secret"),
+        pytest.param(authorization("other:FAKESECRET"), 403, id="another key"),
+        pytest.param({**authorization(), "content-encoding": "gzip"}, 400, id="compressed"),
+        pytest.param({**authorization(), "content-type": "text/plain"}, 400, id="not JSON"),
+        pytest.param({**authorization(), "content-type": "application/json; charset=utf-8"}, 202, id="with a charset"),
+    ],
+)
+def test_headers(headers: Mapping[str, str], status: int) -> None:
+    fake = FakeMParticle()
+    raw = json.dumps(GOOD).encode()
+    body = gzip.compress(raw) if "content-encoding" in headers else raw
+    reply = call(fake, body, headers=headers)
+    assert reply.status == status
+    assert bool(fake.events()) is (status == 202)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body", "status"),
+    [
+        pytest.param("/v1/events", "POST", GOOD, 404, id="another version"),
+        pytest.param("/v2/events", "GET", GOOD, 405, id="method"),
+        pytest.param("/v2/events", "POST", [GOOD], 400, id="a list at the address of one"),
+        pytest.param("/v2/bulkevents", "POST", GOOD, 400, id="one at the address of many"),
+        pytest.param("/v2/bulkevents", "POST", [GOOD], 202, id="many"),
+        pytest.param("/v2/bulkevents", "POST", b"{", 400, id="no JSON"),
+        pytest.param("/v2/bulkevents/historical", "POST", [GOOD], 202, id="old"),
+    ],
+)
+def test_addresses(path: str, method: str, body: object, status: int) -> None:
+    assert call(FakeMParticle(), body, path=path, method=method).status == status
+
+
+def small(number: int) -> dict[str, Any]:
+    data = {
+        "event_name": "x",
+        "custom_event_type": "other",
+        "source_message_id": f"s-{number}",
+        "timestamp_unixtime_ms": STARTED_AT,
+    }
+    return GOOD | {"events": [{"event_type": "custom_event", "data": data}]}
+
+
+def large(size: int) -> dict[str, Any]:
+    batch = small(size)
+    batch["events"][0]["data"]["padding"] = "x" * (size - len(json.dumps(batch)) - len(', "padding": ""'))
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("body", "is_taken"),
+    [
+        pytest.param([small(n) for n in range(100)], True, id="100 batches"),
+        pytest.param([small(n) for n in range(101)], False, id="101 batches"),
+        pytest.param([large(128 * 1024)], True, id="a batch of 128 KB"),
+        pytest.param([large(128 * 1024 + 1)], False, id="a larger batch"),
+        pytest.param([large(100_000), large(100_001), large(100_002)], False, id="a call of more than 256 KB"),
+    ],
+)
+def test_limits(body: object, is_taken: bool) -> None:
+    assert call(FakeMParticle(), body, path="/v2/bulkevents").status == (202 if is_taken else 400)
+    assert call(FakeMParticle(too_large=413), body, path="/v2/bulkevents").status == (202 if is_taken else 413)
+
+
+@pytest.mark.parametrize("takes_part", [False, True], ids=["all or nothing", "batch by batch"])
+def test_one_bad_batch_of_several(takes_part: bool) -> None:
+    fake = FakeMParticle(takes_part=takes_part)
+    bad = small(1) | {"ip": "x"}
+    assert call(fake, [small(0), bad, small(2)], path="/v2/bulkevents").status == 400
+    assert [event.id for event in fake.events()] == (["s-0", "s-2"] if takes_part else [])
+
+
+def test_too_many_in_a_second() -> None:
+    now = [10.0]
+    fake = FakeMParticle(batches_per_second=3, monotonic=lambda: now[0])
+    statuses = []
+    for batches, at in ((2, 10.0), (2, 10.9), (1, 10.9), (3, 11.0), (1, 11.5)):
+        now[0] = at
+        statuses.append(call(fake, [small(n) for n in range(batches)], path="/v2/bulkevents").status)
+    assert statuses == [202, 429, 202, 202, 429]
+
+
+def test_how_it_says_that_it_is_too_much() -> None:
+    fake = FakeMParticle()
+    fake.fail_next(429)
+    reply = call(fake, GOOD)
+    assert int(reply.headers["retry-after"]) > 0
+    assert reply.headers["x-mp-rate-limit-exceeded"] == "account"
+    fake.fail_next(503)
+    assert call(fake, GOOD).status == 503
+
+
+def test_what_is_older_than_30_days_has_an_address_of_its_own() -> None:
+    now = STARTED_AT / 1000
+    soon, later = FakeMParticle(wall=lambda: now), FakeMParticle(wall=lambda: now + 31 * 24 * 3600)
+    paths = ("/v2/bulkevents", "/v2/bulkevents/historical")
+    assert [call(soon, [small(0)], path=path).status for path in paths] == [202, 400]
+    assert [call(later, [small(0)], path=path).status for path in paths] == [400, 202]
+
+
+def test_of_event_names_it_keeps_a_thousand() -> None:
+    fake = FakeMParticle()
+
+    def named(number: int, name: str) -> dict[str, Any]:
+        data = {"event_name": name, "custom_event_type": "other", "source_message_id": f"n-{number}"}
+        return {"event_type": "custom_event", "data": data}
+
+    for group in range(0, 1_100, 100):
+        events = [named(number, f"name-{number}") for number in range(group, group + 100)]
+        assert call(fake, GOOD | {"events": events}).status == 202
+    assert (len(fake.events()), fake.dropped) == (1_000, 100)
+    assert call(fake, GOOD | {"events": [named(2_000, "name-7")]}).status == 202
+    assert len(fake.events()) == 1_001
+
+
+# --- sessions
+
+
+def test_a_session_is_a_start_and_an_end_of_one_uuid() -> None:
+    fake = FakeMParticle()
+    call(fake, changed(inside(CUSTOM, session_uuid=UUID.lower())))
+    (session,) = fake.sessions()
+    assert (session.session_id, session.visitor_id) == (UUID.lower(), GOOD["mp_deviceid"])
+    assert (session.started_at, session.ended_at, session.duration_ms) == (STARTED_AT, 1_767_226_020_000, 420_000)
+    assert (session.user_id, session.reason) == ("user-12345", "idle_timeout")
+    assert session.properties == {"level_achieved": "11"}
+    assert len(session.events) == 4
+    assert fake.users() == {"user-12345": {"plan": "premium"}}
+    assert fake.opted_out == {GOOD["mp_deviceid"]: True}
+
+
+def test_names_of_session_attributes_are_compared_without_regard_to_case() -> None:
+    fake = FakeMParticle()
+    call(fake, changed(inside(END, custom_attributes={"Plan": "a", "plan": "b"})))
+    assert fake.sessions()[0].properties == {"Plan": "b"}
+
+
+def test_a_custom_event_may_have_any_name() -> None:
+    fake = FakeMParticle()
+    call(fake, GOOD | {"events": [GOOD["events"][START]]})
+    trap = changed(inside(CUSTOM, event_name="session_end"))["events"][CUSTOM]
+    call(fake, GOOD | {"events": [trap]})
+    (session,) = fake.sessions()
+    assert (session.started_at, session.ended_at, session.duration_ms) == (STARTED_AT, None, None)
+
+
+def test_what_is_late_and_what_is_revised() -> None:
+    fake = FakeMParticle()
+    call(fake, GOOD)
+    attributes = {"session.end_revision": 1, "session.end_reason": "ended"}
+    revised = changed(inside(END, session_duration_ms=500_000, source_message_id="a-4", custom_attributes=attributes))
+    call(fake, GOOD | {"events": [revised["events"][END]]})
+    late = changed(inside(CUSTOM, source_message_id="a-5", custom_attributes={"session.late": True}))
+    call(fake, GOOD | {"user_identities": {"customer_id": "other"}, "events": [late["events"][CUSTOM]]})
+    (session,) = fake.sessions()
+    assert (session.duration_ms, session.reason, session.user_id) == (500_000, "ended", "user-12345")
+
+
+def test_what_comes_again_counts_once_and_all_can_be_forgotten() -> None:
+    fake = FakeMParticle()
+    for _ in range(2):
+        call(fake, GOOD | {"events": GOOD["events"][:3]})
+    assert (len(fake.events()), fake.duplicates) == (3, 3)
+    fake.clear()
+    assert (fake.events(), fake.sessions(), fake.users(), fake.opted_out) == ([], [], {}, {})
+
+
+def test_it_serves_on_a_port() -> None:
+    with FakeMParticle().serve() as url:
+        address = url.removeprefix("mparticle+").partition("?")[0].replace("FAKEKEY:FAKESECRET@", "")
+        reply = httpx.post(f"{address}/v2/events", json=GOOD, auth=("FAKEKEY", "FAKESECRET"), trust_env=False)
+    assert (reply.status_code, reply.content) == (202, b"")
