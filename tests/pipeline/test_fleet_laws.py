@@ -1,11 +1,12 @@
 """Many hosts, one store: delays, crashes, clocks that differ, replays; and a model that folds each record in its turn.
 
 What hosts do is played at the granularity that a database sees: one transaction after another, some of which fail at
-their worst moment. That transactions of a real server do not disturb each other is tested with PostgreSQL itself.
+their worst moment. That transactions which run at the same time do not disturb each other is tested with the store.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Final
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from sojourn.core.events import SESSION_END, SESSION_START, Event
 from sojourn.core.session import EndReason
@@ -22,12 +23,13 @@ from sojourn.pipeline.courier import Courier
 from sojourn.pipeline.fold import Numbered
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.recorder import PATIENCE_NS, Recorder
-from sojourn.stores import SQLiteStore
+from sojourn.stores import Database, SQLiteStore, open_store
 from sojourn.stores.protocol import Recording, TryAgain
 from sojourn.stores.rows import SessionRow
 from sojourn.testing.backends import MemoryBackend
 from sojourn.testing.store_steps import assert_adds_up
 from tests.core.player import ACTIONS, EPOCH, IDLE, LONG, RULES, SERVICE, Step, Visitor
+from tests.postgres import Cluster
 
 from .conftest import acquiring
 from .shelf import Shelf, joined, told
@@ -54,7 +56,7 @@ class Crash(Exception):
 class Shaky:
     """The store as a recorder sees it that may be killed, or chosen as a deadlock's victim, before its commit."""
 
-    def __init__(self, store: SQLiteStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self.fault: type[Exception] | None = None
 
@@ -73,7 +75,7 @@ class Shaky:
 class Host:
     """A journal on a disk that outlives its processes, and the recorder of whichever process is elected."""
 
-    def __init__(self, store: SQLiteStore, skew: int) -> None:
+    def __init__(self, store: Database, skew: int) -> None:
         self.skew = skew
         self.shaky = Shaky(store)
         self.tick = 0
@@ -105,7 +107,7 @@ class Fleet(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = EPOCH
-        self.store = SQLiteStore(None)
+        self.store = self.make_store()
         self.store.open()
         self.hosts = [Host(self.store, skew) for skew in SKEWS]
         self.visitors = [Visitor(), Visitor()]
@@ -125,6 +127,9 @@ class Fleet(RuleBasedStateMachine):
         self.model = Shelf()
         self.has_unclear_life = False
         """Lost answers and streams make lives that the simplest model does not know."""
+
+    def make_store(self) -> Database:
+        return SQLiteStore(None)
 
     # --- visitors
 
@@ -279,6 +284,17 @@ class Fleet(RuleBasedStateMachine):
 
     def log(self) -> list[Event]:
         return self.store.events_after(0, limit=100_000)
+
+
+def test_a_fleet_in_postgresql(postgres: Cluster) -> None:
+    url = postgres.fresh_database()
+    numbers = itertools.count()
+
+    class InPostgreSQL(Fleet):
+        def make_store(self) -> Database:
+            return open_store(f"{url}?schema=fleet_{next(numbers)}")
+
+    run_state_machine_as_test(InPostgreSQL, settings=settings(max_examples=20, stateful_step_count=20, deadline=None))
 
 
 TestFleet = Fleet.TestCase
