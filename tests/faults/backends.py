@@ -1,0 +1,129 @@
+"""Faults of the backend: it says no, says nonsense, says nothing, or is not there."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+from . import receiver
+from .deployment import BACKEND
+from .killing import RestartedUvicorn
+from .receiver import Behaviour, Told
+from .scene import Fault, Promise, Scene
+from .visitors import Host
+
+
+def _misbehaves(behaviour: Behaviour, until_calls: int = 3) -> Callable[[Scene], None]:
+    """The backend behaves so while visitors play, and well again afterwards."""
+
+    def play(scene: Scene) -> None:
+        with scene.deployment.gunicorn(workers=2) as server:
+            with scene.visitors(server):
+                scene.wait(2)
+                scene.receiver.behave(behaviour)
+                before = scene.receiver.calls
+                scene.wait(scene.seconds)
+                receiver.wait_for(
+                    lambda: scene.receiver.calls >= before + until_calls, 60, f"{until_calls} calls met the fault"
+                )
+                scene.notes.append(f"{scene.receiver.calls - before} calls met the fault")
+            scene.receiver.behave(receiver.well)
+            scene.settle()
+
+    return play
+
+
+def some_invalid_for_good(scene: Scene) -> None:
+    """Some events are found invalid for good, in whatever call they come: they alone become dead letters."""
+    with scene.deployment.gunicorn(workers=2) as server:
+        scene.receiver.behave(receiver.choosy(_is_bad))
+        with scene.visitors(server):
+            scene.wait(scene.seconds)
+        scene.settle()
+    scene.notes.append(f"{len(scene.receiver.refused)} events refused for good, each a dead letter")
+    if not scene.receiver.refused:
+        scene.wrong.append("no event was refused: the fault did not happen")
+
+
+def _is_bad(event: Told) -> bool:
+    return event.type == "step" and zlib.crc32(event.id.encode()) % 40 == 0
+
+
+def down_and_killed(scene: Scene) -> None:
+    """The backend goes away, then every process dies with its backlog; they are started again, then the backend is."""
+    with RestartedUvicorn(scene) as site:
+        with scene.visitors(Host(lambda: site.server.url)):
+            scene.wait(2)
+            scene.receiver.down()
+            scene.say("the backend is down")
+            for _ in range(2):
+                scene.wait(scene.seconds / 2)
+                site.server.kill()
+                scene.say("the server is killed, and started again")
+                site.restart()
+            scene.wait(2)
+            scene.receiver.up()
+            scene.say("the backend is back")
+            scene.wait(2)
+        scene.settle()
+
+
+def beside_a_dead_one(scene: Scene) -> None:
+    """A second backend never answers; the first one gets its events all the same, and no later."""
+    with receiver.Receiver(behaviour=receiver.silent) as dead:
+        backends = scene.deployment.settings["BACKENDS"]
+        scene.deployment.settings["BACKENDS"] = f"webhook+{dead.url}?timeout=15&name=dead,{backends}"
+        with scene.deployment.gunicorn(workers=2) as server:
+            with scene.visitors(server):
+                scene.wait(scene.seconds)
+            receiver.wait_for(lambda: _backlog(scene, BACKEND) == 0, 10, "the healthy backend has all it was sent")
+            if dead.calls == 0:
+                scene.wrong.append("the dead backend was never called: the fault did not happen")
+            dead.behave(receiver.well)
+            scene.notes.append(f"the backend beside it hung {dead.calls} times; both had the same in the end")
+            scene.settle()
+        if dead.taken.keys() != scene.receiver.taken.keys():
+            scene.wrong.append(f"one backend has {len(dead.taken)} events, the other {len(scene.receiver.taken)}")
+
+
+def _backlog(scene: Scene, name: str) -> int | None:
+    figures = scene.deployment.figures()
+    if figures is None:
+        return None
+    return sum(state.backlog for state in figures.stats.backends if state.name == name)
+
+
+def _cut(name: str, about: str, behaviour: Behaviour, *, seconds: float = 8, until_calls: int = 3) -> Fault:
+    return Fault(name=name, about=about, play=_misbehaves(behaviour, until_calls), seconds=seconds)
+
+
+FAULTS = (
+    _cut("backend-5xx", "the backend answers 503", receiver.failing(503)),
+    _cut("backend-429", "the backend answers 429 with Retry-After", receiver.failing(429, {"Retry-After": "2"})),
+    _cut("backend-413", "the backend takes no call of more than 7 events (413)", receiver.too_large(7)),
+    Fault(
+        name="backend-400",
+        about="the backend answers 400 to each call with an invalid event in it",
+        play=some_invalid_for_good,
+        seconds=8,
+    ),
+    _cut("backend-silent", "the backend never answers", receiver.silent, until_calls=2),
+    _cut("backend-garbage", "the backend keeps the events and answers with what is no HTTP", receiver.garbled),
+    _cut("backend-drip", "the backend keeps the events and answers a byte at a time", receiver.dripping, until_calls=2),
+    _cut(
+        "backend-reset", "the backend resets the connection, half of the times with the events kept", receiver.resetting
+    ),
+    Fault(
+        name="backend-beside-dead",
+        about="a second backend that never answers, beside a healthy one",
+        play=beside_a_dead_one,
+        seconds=10,
+    ),
+    Fault(
+        name="backend-down-killed",
+        about="backend down, server killed and restarted twice, backend back",
+        play=down_and_killed,
+        seconds=12,
+        promise=Promise(cuts_requests=True),
+    ),
+)

@@ -1,0 +1,19 @@
+"""All faults, in the order in which they are played."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from . import backends, backlog, disks, fleet, killing, stores, unhooked
+from .scene import Fault
+
+FAULTS: Final[Sequence[Fault]] = (
+    *killing.FAULTS,
+    *backends.FAULTS,
+    *stores.FAULTS,
+    *disks.FAULTS,
+    *fleet.FAULTS,
+    *backlog.FAULTS,
+    *unhooked.FAULTS,
+)

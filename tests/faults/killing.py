@@ -1,0 +1,167 @@
+"""Faults that kill or stop processes: web servers, recorders, workers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+from typing import Self
+
+from . import receiver
+from .scene import Fault, Promise, Scene
+from .servers import Server
+from .visitors import Host
+
+_CUTS = Promise(cuts_requests=True)
+
+
+def web_killed_gunicorn(scene: Scene) -> None:
+    """The master starts another worker for each that dies; the recorder is one of them."""
+    chance, killed = random.Random(2), 0
+    with scene.deployment.gunicorn(workers=3) as server:
+        with scene.visitors(server):
+            for tick in scene.ticks(1.0):
+                if workers := server.workers():
+                    killed += _killed(chance.choice(workers))
+                if tick % 10 == 0:
+                    scene.say(f"{killed} workers killed")
+        scene.settle()
+    scene.notes.append(f"{killed} workers killed")
+
+
+def web_killed_uvicorn(scene: Scene) -> None:
+    """The whole server dies, and is started again at once, on another port."""
+    with RestartedUvicorn(scene) as site:
+        with scene.visitors(Host(lambda: site.server.url)):
+            for _ in scene.ticks(1.0):
+                site.server.kill()
+                site.restart()
+        scene.settle()
+    scene.notes.append(f"{site.restarts} servers killed")
+
+
+def recorder_killed(scene: Scene) -> None:
+    """Always the one process that records and delivers; the next one takes over at once."""
+    killed = 0
+    with scene.deployment.gunicorn(workers=3) as server:
+        with scene.visitors(server):
+            scene.receiver.behave(receiver.slow(0.1))
+            for _ in scene.ticks(1.5):
+                pid = scene.deployment.recorder_pid()
+                if pid in server.workers():
+                    killed += _killed(pid)
+        scene.receiver.behave(receiver.well)
+        scene.settle()
+    scene.notes.append(f"{killed} recorders killed")
+
+
+def worker_killed(scene: Scene) -> None:
+    """The web processes only write their journals; the worker dies in the middle of its work, again and again."""
+    chance, killed = random.Random(3), 0
+    scene.deployment.settings["DELIVER"] = "worker"
+    scene.receiver.behave(receiver.slow(0.15))
+    with scene.deployment.gunicorn(workers=2) as server:
+        with scene.visitors(server):
+            for tick in scene.ticks(0.5):
+                worker = scene.deployment.start_worker()
+                with contextlib.suppress(TimeoutError):
+                    scene.deployment.await_recorder(5, of=worker.pid)
+                    scene.wait(chance.uniform(0.0, 0.8))
+                worker.kill()
+                killed += 1
+                if tick % 5 == 0:
+                    scene.say(f"{killed} workers killed, {scene.receiver.calls} calls of the backend")
+        scene.receiver.behave(receiver.well)
+        with scene.deployment.worker():
+            scene.settle()
+    scene.notes.append(f"{killed} workers killed")
+
+
+def worker_frozen(scene: Scene) -> None:
+    """The worker stands still for longer than its lease, in the middle of a call; another one takes over; it wakes up."""
+    scene.deployment.settings["DELIVER"] = "worker"
+    with scene.deployment.gunicorn(workers=2) as server, contextlib.ExitStack() as workers:
+        with scene.visitors(server):
+            first = workers.enter_context(scene.deployment.worker())
+            scene.deployment.await_recorder(of=first.pid)
+            second = workers.enter_context(scene.deployment.worker())
+            scene.receiver.behave(receiver.slow(0.5))
+            scene.wait(3)
+            first.send(signal.SIGSTOP)
+            scene.say("the recording worker is stopped")
+            scene.deployment.await_recorder(60, of=second.pid)
+            scene.say("the other worker has taken over")
+            scene.wait(max(0.0, scene.seconds - 30))
+            scene.receiver.behave(receiver.well)
+            first.send(signal.SIGCONT)
+            scene.say("the stopped worker goes on")
+            scene.wait(5)
+        scene.settle()
+
+
+class RestartedUvicorn:
+    """A uvicorn that is started anew after each kill; its port changes."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._stack = contextlib.ExitStack()
+        self.server: Server
+        self.restarts = -1
+
+    def __enter__(self) -> Self:
+        self.restart()
+        return self
+
+    def restart(self) -> None:
+        self.restarts += 1
+        self.server = self._stack.enter_context(self._scene.deployment.uvicorn())
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+def _killed(pid: int | None) -> int:
+    if pid is None:
+        return 0
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        return 1
+    return 0
+
+
+FAULTS = (
+    Fault(
+        name="web-killed-gunicorn",
+        about="SIGKILL of a gunicorn worker every second",
+        play=web_killed_gunicorn,
+        seconds=60,
+        promise=_CUTS,
+    ),
+    Fault(
+        name="web-killed-uvicorn",
+        about="SIGKILL of the whole uvicorn server, again as soon as it is back",
+        play=web_killed_uvicorn,
+        seconds=30,
+        promise=_CUTS,
+    ),
+    Fault(
+        name="recorder-killed",
+        about="SIGKILL of whichever web process records and delivers",
+        play=recorder_killed,
+        seconds=20,
+        promise=_CUTS,
+    ),
+    Fault(
+        name="worker-killed",
+        about="SIGKILL of the worker in mid-batch and in mid-delivery",
+        play=worker_killed,
+        seconds=25,
+    ),
+    Fault(
+        name="worker-frozen",
+        about="SIGSTOP of the recording worker beyond its lease, then SIGCONT, with another one beside it",
+        play=worker_frozen,
+        seconds=35,
+    ),
+)
