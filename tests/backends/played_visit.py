@@ -137,7 +137,9 @@ def play(backends: Iterable[Backend]) -> Mapping[str, Mapping[str, int]]:
     app = shop()
     with Engine(settings, clock=clock) as engine:
         Sojourn(app, engine=engine)
-        with served(app) as address, httpx.Client(base_url=address, headers=_HEADERS) as browser:
+        # uvicorn closes a connection whose app failed, at no certain moment: none is kept.
+        unkept = httpx.Limits(max_keepalive_connections=0)
+        with served(app) as address, httpx.Client(base_url=address, headers=_HEADERS, limits=unkept) as browser:
             for at, method, path in STEPS:
                 while (left := (BEGAN_AT + at * 1000 - clock.now()) / 1000) > 0:
                     clock.advance(min(left, 30))

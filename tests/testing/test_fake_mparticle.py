@@ -1,137 +1,29 @@
-"""The fake mParticle bites: keys, limits and its published schema; sessions are pairs of a start and an end by their UUID."""
+"""The fake mParticle bites: keys, addresses, limits; sessions are pairs of a start and an end by their UUID."""
 
 from __future__ import annotations
 
-import copy
 import gzip
 import json
-from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import pytest
 
-from sojourn.testing.vendors import FakeMParticle, Received, Reply
+from sojourn.testing.vendors import FakeMParticle
 from sojourn.testing.vendors.mparticle_schema import session_id_of
-
-UUID = "5F0C6C1E-6C5B-4F0E-9D2E-0B7A2F6B8C11"
-STARTED_AT = 1_767_225_600_000
-
-# The example of mParticle's facts: it passes their own schema.
-GOOD: dict[str, Any] = {
-    "environment": "development",
-    "source_request_id": "0b0e7a36-2f4f-4b1d-9d39-6d1c7a3f4a10",
-    "timestamp_unixtime_ms": 1767226021000,
-    "mp_deviceid": "6b1f6c2a-3a5e-4a58-8f0f-9a1d6d0c1e77",
-    "ip": "203.0.113.7",
-    "user_identities": {"customer_id": "user-12345"},
-    "user_attributes": {"plan": "premium"},
-    "events": [
-        {
-            "event_type": "session_start",
-            "data": {
-                "timestamp_unixtime_ms": STARTED_AT,
-                "session_uuid": UUID,
-                "session_id": 8682646382169491228,
-                "session_start_unixtime_ms": STARTED_AT,
-                "source_message_id": UUID,
-            },
-        },
-        {
-            "event_type": "custom_event",
-            "data": {
-                "event_name": "session_heartbeat",
-                "custom_event_type": "other",
-                "timestamp_unixtime_ms": 1767225900000,
-                "session_uuid": UUID,
-                "session_start_unixtime_ms": STARTED_AT,
-                "source_message_id": "a-2",
-                "custom_attributes": {"request_count": "7"},
-            },
-        },
-        {
-            "event_type": "session_end",
-            "data": {
-                "timestamp_unixtime_ms": 1767226020000,
-                "session_uuid": UUID,
-                "session_id": 8682646382169491228,
-                "session_start_unixtime_ms": STARTED_AT,
-                "session_duration_ms": 420000,
-                "source_message_id": "a-3",
-                "custom_attributes": {"level_achieved": "11", "session.end_reason": "idle_timeout"},
-            },
-        },
-        {
-            "event_type": "opt_out",
-            "data": {"timestamp_unixtime_ms": 1767226020001, "session_uuid": UUID, "is_opted_out": True},
-        },
-    ],
-}
-START, CUSTOM, END, OPT_OUT = range(4)
-
-OTHER_TYPES = (
-    "first_run",
-    "pre_attribution",
-    "push_registration",
-    "application_state_transition",
-    "push_message",
-    "network_performance",
-    "breadcrumb",
-    "profile",
-    "push_reaction",
-    "commerce_event",
-    "user_attribute_change",
-    "user_identity_change",
-    "uninstall",
+from tests.testing.mparticle_calls import (
+    CUSTOM,
+    END,
+    GOOD,
+    START,
+    STARTED_AT,
+    UUID,
+    authorization,
+    call,
+    changed,
+    inside,
 )
-
-Change = Callable[[dict[str, Any]], object]
-
-
-def authorization(pair: str = "FAKEKEY:FAKESECRET") -> dict[str, str]:
-    return {"authorization": f"Basic {b64encode(pair.encode()).decode()}", "content-type": "application/json"}
-
-
-def call(
-    fake: FakeMParticle,
-    body: object,
-    *,
-    path: str = "/v2/events",
-    method: str = "POST",
-    headers: Mapping[str, str] | None = None,
-) -> Reply:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    given = authorization() if headers is None else headers
-    return fake.handle(Received(method=method, path=path, headers=given, body=raw))
-
-
-def message(reply: Reply) -> str:
-    (error,) = json.loads(reply.body)["errors"]
-    assert error["code"]
-    return str(error["message"])
-
-
-def changed(change: Change) -> dict[str, Any]:
-    batch = copy.deepcopy(GOOD)
-    change(batch)
-    return batch
-
-
-def top(**values: object) -> Change:
-    return lambda batch: batch.update(values)
-
-
-def inside(number: int, **values: object) -> Change:
-    return lambda batch: batch["events"][number]["data"].update(values)
-
-
-def beside(number: int, **values: object) -> Change:
-    return lambda batch: batch["events"][number].update(values)
-
-
-def without(number: int, name: str) -> Change:
-    return lambda batch: batch["events"][number]["data"].pop(name)
 
 
 def test_a_good_batch_is_answered_with_202_and_nothing() -> None:
@@ -153,104 +45,6 @@ def test_a_good_batch_is_answered_with_202_and_nothing() -> None:
 )
 def test_it_knows_the_number_of_a_uuid(uuid: str, number: int) -> None:
     assert session_id_of(uuid) == number
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(without(END, "session_duration_ms"), id="end without its duration"),
-        pytest.param(inside(END, session_duration_ms=1.5), id="duration with a fraction"),
-        pytest.param(inside(END, session_duration_ms=True), id="duration is a flag"),
-        pytest.param(inside(START, session_uuid="5F0C6C1E"), id="session is no UUID"),
-        pytest.param(inside(START, timestamp_unixtime_ms="now"), id="time is a text"),
-        pytest.param(inside(START, source_message_id=7), id="message id is a number"),
-        pytest.param(top(user_identities={"customerid": "u"}), id="the SDK's customerid"),
-        pytest.param(top(user_identities={"customer_id": ["u"]}), id="a list of ids"),
-        pytest.param(top(heartbeat=1), id="unknown key of a batch"),
-        pytest.param(top(mp_deviceid="x"), id="device is no UUID"),
-        pytest.param(top(mpid="7"), id="mpid is a text"),
-        pytest.param(top(ip="localhost"), id="ip is none"),
-        pytest.param(top(environment="test"), id="environment is unknown"),
-        pytest.param(top(user_attributes={"a": {"b": 1}}), id="user attribute is an object"),
-        pytest.param(top(user_attributes={"a": "x" * 4_097}), id="user attribute is too long"),
-        pytest.param(top(user_attributes={f"a{n}": 1 for n in range(101)}), id="101 user attributes"),
-        pytest.param(top(device_info={"platform": "Web"}), id="platform is unknown"),
-        pytest.param(top(application_info={"name": "shop"}), id="unknown key of the application"),
-        pytest.param(top(events={}), id="events is no list"),
-        pytest.param(inside(CUSTOM, custom_attributes={"a": {"b": 1}}), id="attribute is an object"),
-        pytest.param(inside(CUSTOM, custom_attributes={"a": [1]}), id="attribute is a list"),
-        pytest.param(inside(CUSTOM, custom_attributes={"a": "x" * 4_097}), id="attribute is too long"),
-        pytest.param(without(CUSTOM, "event_name"), id="custom event without a name"),
-        pytest.param(without(CUSTOM, "custom_event_type"), id="custom event without a type"),
-        pytest.param(inside(CUSTOM, custom_event_type="heartbeat"), id="custom event of an unknown type"),
-        pytest.param(beside(CUSTOM, timestamp=1), id="key beside the data of a custom event"),
-        pytest.param(beside(CUSTOM, event_type="heartbeat"), id="unknown type of event"),
-        pytest.param(lambda batch: batch["events"][0].pop("data"), id="event without data"),
-        pytest.param(lambda batch: batch["events"][0].pop("event_type"), id="event without a type"),
-        pytest.param(beside(CUSTOM, event_type="screen_view"), id="screen without a name"),
-        pytest.param(beside(CUSTOM, event_type="crash_report"), id="crash without severity and message"),
-        pytest.param(without(OPT_OUT, "is_opted_out"), id="opt-out that does not say which"),
-    ],
-)
-def test_what_its_schema_refuses(change: Change) -> None:
-    fake = FakeMParticle(is_strict=False)
-    reply = call(fake, changed(change))
-    assert reply.status == 400
-    assert message(reply)
-    assert (fake.events(), fake.users()) == ([], {})
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(inside(CUSTOM, session_uuid=UUID.lower()), id="lower case"),
-        pytest.param(without(START, "timestamp_unixtime_ms"), id="no time"),
-        pytest.param(top(events=[]), id="no events"),
-        pytest.param(top(events=None), id="events are null"),
-        pytest.param(top(user_identities={"customer_id": 7}), id="id is a number"),
-        pytest.param(top(user_identities={"customer_id": None}), id="id is null"),
-        pytest.param(
-            top(user_attributes={"a": 1, "b": True, "c": None, "d": ["x", 1]}), id="user attributes of all kinds"
-        ),
-        pytest.param(top(user_attributes=None), id="user attributes are null"),
-        pytest.param(
-            inside(CUSTOM, custom_attributes={"a": 1, "b": 1.5, "c": True, "d": None}), id="attributes of all kinds"
-        ),
-        pytest.param(inside(CUSTOM, anything={"x": [1]}), id="unknown key of the data"),
-        pytest.param(inside(END, session_duration_ms=-1), id="negative duration"),
-        pytest.param(top(schema_version=2), id="the quick start's version"),
-        pytest.param(top(ip="2001:db8::1"), id="v6"),
-        pytest.param(top(mpid=-(2**63)), id="mpid"),
-        *(pytest.param(beside(CUSTOM, event_type=kind), id=kind) for kind in OTHER_TYPES),
-    ],
-)
-def test_what_its_schema_lets_through(change: Change) -> None:
-    assert call(FakeMParticle(), changed(change)).status == 202
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        pytest.param(
-            lambda batch: batch.pop("environment"),
-            'Required event field "environment" is missing or empty.',
-            id="no environment",
-        ),
-        pytest.param(
-            without(START, "session_id"), 'Required event field "session_id" is missing or empty.', id="no number"
-        ),
-        pytest.param(inside(END, session_id=7), "session_id is not that of its session_uuid.", id="another number"),
-    ],
-)
-def test_what_it_wants_beside_when_it_is_strict(change: Change, says: str) -> None:
-    reply = call(FakeMParticle(), changed(change))
-    assert (reply.status, message(reply)) == (400, says)
-    assert call(FakeMParticle(is_strict=False), changed(change)).status == 202
-
-
-def test_a_batch_is_of_somebody() -> None:
-    batch = {name: value for name, value in GOOD.items() if name not in ("mp_deviceid", "user_identities")}
-    assert call(FakeMParticle(), batch).status == 400
 
 
 @pytest.mark.parametrize(
@@ -415,6 +209,14 @@ def test_what_is_late_and_what_is_revised() -> None:
     call(fake, GOOD | {"user_identities": {"customer_id": "other"}, "events": [late["events"][CUSTOM]]})
     (session,) = fake.sessions()
     assert (session.duration_ms, session.reason, session.user_id) == (500_000, "ended", "user-12345")
+
+
+def test_what_is_late_says_nothing_of_the_user() -> None:
+    fake = FakeMParticle()
+    call(fake, GOOD | {"events": GOOD["events"][:2]})
+    late = changed(inside(CUSTOM, source_message_id="a-5", custom_attributes={"session.late": True}))
+    call(fake, GOOD | {"user_identities": {"customer_id": "other"}, "events": [late["events"][CUSTOM]]})
+    assert fake.sessions()[0].user_id == "user-12345"
 
 
 def test_what_comes_again_counts_once_and_all_can_be_forgotten() -> None:

@@ -278,6 +278,13 @@ def test_a_session_is_folded_from_its_events() -> None:
     assert session.names == ("Session Started", "Session Ended", "x")
 
 
+def test_what_is_late_says_nothing_of_the_user() -> None:
+    fake = FakeRudderStack()
+    late = {"messageId": "m2", "event": "x", "userId": "u9", "properties": {"session.late": True}}
+    call(fake, {"batch": [GOOD, GOOD | late | {"context": {"sessionId": 1767607200000}}]})
+    assert [session.user_id for session in fake.sessions()] == ["u1"]
+
+
 def test_of_several_ends_the_last_revision_counts() -> None:
     fake = FakeRudderStack()
     call(fake, {"batch": [GOOD, ended(9_000, 2), ended(5_000, 1), ended(1_000)]})

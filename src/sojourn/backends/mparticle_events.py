@@ -39,6 +39,7 @@ _CUSTOM: Final = {
     names.SESSION_HEARTBEAT: "session_heartbeat",  # there is no type for it
     names.CONNECTION_END: "connection_end",
 }
+_LONGEST_MS: Final = 2**63 - 1
 _FNV_BASIS: Final = 0xCBF29CE484222325
 _FNV_PRIME: Final = 0x100000001B3
 _64_BITS: Final = (1 << 64) - 1
@@ -95,7 +96,7 @@ def encoded(event: Event) -> bytes:
     attributes = _attributes(event)
     match event.name:
         case names.SESSION_START:
-            attributes |= {name: event.attributes[name] for name in _OF_START if name in event.attributes}
+            attributes |= {name: fitted(event.attributes[name]) for name in _OF_START if name in event.attributes}
             return _json("session_start", event, attributes)
         case names.SESSION_END:
             attributes.pop("session.duration_ms", None)
@@ -180,9 +181,9 @@ def _session_attributes(event: Event, told: Mapping[str, Scalar]) -> dict[str, S
 
 def _duration(event: Event) -> int:
     duration = event.attributes.get("session.duration_ms")
-    if not isinstance(duration, int):
+    if type(duration) is not int:
         duration = event.time - event.session_started_at
-    return max(0, duration)
+    return min(max(0, duration), _LONGEST_MS)
 
 
 def _crash(attributes: dict[str, Scalar]) -> _Own:
