@@ -12,7 +12,7 @@ import pytest
 
 from sojourn import people
 from sojourn.core.events import Event
-from sojourn.stores import SQLiteStore, open_store
+from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.stores.rows import PropertyValue, SessionRow
 from sojourn.stores.tombstones import Person, Place, Slice
@@ -21,7 +21,7 @@ from sojourn.testing.store_steps import NOW, assert_adds_up, ended, event, lease
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SQLiteStore]:
-    store = open_store(f"sqlite:///{tmp_path / 'sojourn.db'}")
+    store = SQLiteStore(tmp_path / "sojourn.db")
     store.open()
     yield store
     store.close()

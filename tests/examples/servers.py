@@ -19,7 +19,7 @@ from urllib.parse import quote
 import httpx
 
 from sojourn.core.events import Event
-from sojourn.stores import SQLiteStore, open_store
+from sojourn.stores import Database, open_store
 from sojourn.stores.rows import SessionRow
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ class Example:
 
     kind: str
     address: str
-    store: SQLiteStore
+    store: Database
     browsers: ExitStack
     events_file: Path
 
