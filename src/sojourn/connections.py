@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from threading import Lock
 from typing import Protocol
 
 from .clock import Clock
@@ -12,6 +11,7 @@ from .core import session
 from .core.events import CONNECTION_END, Scalar
 from .core.records import ACTIVITY, Entry, Record, about
 from .core.session import Rules
+from .native import Lock
 from .visit import Visit
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import PurePath
-from threading import Lock
 from typing import ParamSpec, TypeVar
+
+from .native import Lock
 
 log = logging.getLogger("sojourn")
 

@@ -6,13 +6,12 @@ successor, so a parallel request, an open socket or a late helper call that stil
 
 from __future__ import annotations
 
-from threading import Lock
-
 import msgspec
 
 from .core import session
 from .core.bounded import Bounded
 from .core.session import SessionState
+from .native import Lock
 
 _REMEMBERED = 10_000
 

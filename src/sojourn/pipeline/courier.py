@@ -11,13 +11,13 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import RLock
 from typing import Final, Protocol
 
 import msgspec
 
 from sojourn.backends.protocol import Backend, Receipt
 from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event
+from sojourn.native import RLock
 from sojourn.stores.operating import Requeues, Resettled, courier_lease
 from sojourn.stores.protocol import BackendState, Claim, EventLog, Lease, LeaseLost, Settled
 

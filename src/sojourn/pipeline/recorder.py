@@ -11,13 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import RLock
 from typing import Final
 
 import msgspec
 
 from sojourn.core.records import Origin, Record
 from sojourn.core.session import Rules
+from sojourn.native import RLock, sleep
 from sojourn.stores.protocol import Batch, Mark, PositionMoved, RecordStore, TryAgain
 from sojourn.stores.rows import SessionRow
 
@@ -265,7 +265,7 @@ class Recorder:
     def _breathe(self) -> None:
         """Let other threads run, if they had to wait for a slice."""
         if time.thread_time() - self._breathed_at >= _SLICE_S:
-            time.sleep(0)
+            sleep(0)
             self._breathed_at = time.thread_time()
 
     def _moved(

@@ -11,13 +11,13 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from threading import Event as Signal
-from threading import Thread
 from typing import Final
 
 from sojourn.backends.protocol import Backend
 from sojourn.clock import Clock
+from sojourn.native import Signal, Worker, sleep, within
 from sojourn.stores.protocol import Lease, Store
 
 from .candidate import LEASE_MS, Candidate, reader_of
@@ -30,6 +30,8 @@ log = logging.getLogger("sojourn")
 
 _IDLE_S: Final = 0.1
 _WAIT_S: Final = 0.01
+_LAST_S: Final = 0.5
+"""For how long, after its time, `close` waits for what it has just cut off."""
 _KEEP_S: Final = 0.25
 _ELECTION_S: Final = 1.0
 _RETRY_S: Final = 1.0
@@ -106,7 +108,10 @@ class Runtime:
             for backend in backends
         ]
         self._stop = Signal()
-        self._threads: list[Thread] = []
+        self._keeping: list[Worker] = []
+        self._recording: list[Worker] = []
+        self._delivering: list[Worker] = []
+        self._deadline = 0.0  # of the last pass, once `_stop` is set
         self._is_ready = False
         self.is_recorder = False
         self._elected_until = 0
@@ -117,35 +122,36 @@ class Runtime:
 
     def start(self) -> None:
         """Start the threads; with a manual clock there are none."""
-        if self._clock.is_manual or self._threads:
+        if self._clock.is_manual or self._keeping:
             return
         self.journal.prepare()  # here, or the first request and the keeper would both make a first segment
-        work: list[tuple[str, Callable[[], float]]] = [("keeper", self._keeper_step)]
+        self._keeping.append(self._thread("keeper", self._keeper_step))
         if self._plan.records:
-            work.append(("recorder", self._recorder_step))
-            work += [(f"courier-{courier.backend.name}", self._courier_work(courier)) for courier in self.couriers]
-        for name, step in work:
-            thread = Thread(target=self._loop, args=(step,), name=f"sojourn-{name}", daemon=True)
-            self._threads.append(thread)
+            self._recording.append(self._thread("recorder", self._recorder_step, at_end=self._end))
+            self._delivering += [
+                self._thread(f"courier-{courier.backend.name}", self._courier_work(courier))
+                for courier in self.couriers
+            ]
+        for thread in self._threads:
             thread.start()
 
     def close(self, timeout: float) -> None:
-        """Stop, give the leases back, release every file. What is on disk stays for whoever comes next."""
-        deadline = time.monotonic() + timeout
+        """Stop, give the leases back, release every file. What is on disk stays for whoever comes next.
+
+        Whatever may hang (the store is locked, a backend does not answer) is the threads' work. They are waited for until
+        the time is over, and die with the process. None is started here: the interpreter may be at its end.
+        """
         self._keep(self)
-        if isinstance(self.journal, MemoryJournal) or self.is_recorder:
-            self._last_pass(deadline)
+        self._deadline = time.monotonic() + timeout
         self._stop.set()
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        if not self._recording:
+            self._end()
+        _join(self._threads, self._deadline)
         for courier in self.couriers:
             courier.backend.close()  # ends a call that still hangs
-        for thread in self._threads:
-            thread.join(1.0)
+        _join(self._delivering, time.monotonic() + _LAST_S)
         self.journal.close()
-        if self._is_ready and time.monotonic() < deadline:  # else they pass on by themselves
-            self._quietly(self._candidate.release)
-        if isinstance(self._reader, JournalDirectory):
+        if isinstance(self._reader, JournalDirectory) and _join(self._threads, 0.0):
             self._reader.close()
 
     # --- on demand -----------------------------------------------------------------------------------------------
@@ -154,12 +160,13 @@ class Runtime:
         """Apply this process's records, deliver what is due. Never sweeps, never waits for a retry time."""
         deadline = time.monotonic() + timeout
         self._keep(self)
-        self.open()
-        recorded, is_recorded = self._apply_own(deadline)
-        delivered, waiting, is_delivered = self._deliver_due(deadline)
         if self._clock.is_manual:
+            report = self._flushed(deadline)
             self._give_back()
-        return FlushReport(recorded=recorded, delivered=delivered, waiting=waiting, done=is_recorded and is_delivered)
+            return report
+        # By a thread that may be left behind: a locked store, or a call to a backend, may take longer than was asked for.
+        found = within(timeout + _LAST_S, partial(self._flushed, deadline))
+        return FlushReport(recorded=0, delivered=0, waiting=0, done=False) if found is None else found
 
     def sweep(self) -> int:
         """Apply the journal, end what is over: how many sessions."""
@@ -173,6 +180,18 @@ class Runtime:
         return ended
 
     # --- steps of the threads, each returns how long to rest ------------------------------------------------------
+
+    @property
+    def _threads(self) -> list[Worker]:
+        return [*self._keeping, *self._recording, *self._delivering]
+
+    def _thread(self, name: str, step: Callable[[], float], *, at_end: Callable[[], None] | None = None) -> Worker:
+        def work() -> None:
+            self._loop(step)
+            if at_end is not None:
+                at_end()
+
+        return Worker(work, name=f"sojourn-{name}")
 
     def _loop(self, step: Callable[[], float]) -> None:
         while not self._stop.is_set():
@@ -280,11 +299,11 @@ class Runtime:
                 if not is_more:
                     return recorded, True
                 if not applied:
-                    time.sleep(_WAIT_S)
+                    sleep(_WAIT_S)
             elif self._is_passed(wanted):
                 return recorded, True
             else:
-                time.sleep(_WAIT_S)
+                sleep(_WAIT_S)
             if time.monotonic() >= deadline:
                 return recorded, False
 
@@ -307,24 +326,37 @@ class Runtime:
                     break
                 if self._clock.is_manual:
                     break
-                time.sleep(_WAIT_S)
+                sleep(_WAIT_S)
             state = self._store.backend(name)
             waiting += state.backlog
             is_done = is_done and (state.cursor >= head or step.retry_at is not None)
         return delivered, waiting, is_done
 
-    def _last_pass(self, deadline: float) -> None:
-        """What is in memory is lost with the process; what is on disk is ours to finish if we are the recorder."""
+    def _flushed(self, deadline: float) -> FlushReport:
+        self.open()
+        recorded, is_recorded = self._apply_own(deadline)
+        delivered, waiting, is_delivered = self._deliver_due(deadline)
+        return FlushReport(recorded=recorded, delivered=delivered, waiting=waiting, done=is_recorded and is_delivered)
+
+    def _end(self) -> None:
+        """The last pass, then give the leases back.
+
+        What is in memory is lost with the process; what is on disk is ours to finish if we are the recorder.
+        """
 
         def finish() -> None:
             self.open()
             if isinstance(self.journal, MemoryJournal):
-                self.flush(max(0.0, deadline - time.monotonic()))
+                self._flushed(self._deadline)
             else:
-                self._apply_own(deadline)
+                self._apply_own(self._deadline)
 
-        if self.journal.stats().accepted or self._is_ready:
+        is_ours = isinstance(self.journal, MemoryJournal) or self.is_recorder
+        if is_ours and (self.journal.stats().accepted or self._is_ready):
             self._quietly(finish)
+        _join(self._delivering, self._deadline)
+        if self._is_ready and time.monotonic() < self._deadline:  # else they pass on by themselves
+            self._quietly(self._candidate.release)
 
     def _give_back(self) -> None:
         self._candidate.release()
@@ -343,3 +375,9 @@ class Runtime:
             work()
         except Exception as error:  # noqa: BLE001 - at the end there is nobody left to tell but the log
             log.warning("Sojourn could not finish its last work, and left it in the journal: %s", error)
+
+
+def _join(threads: Sequence[Worker], deadline: float) -> bool:
+    """Wait for threads until then; whether all have ended."""
+    ends = [thread.join(deadline - time.monotonic()) for thread in threads]
+    return all(ends)

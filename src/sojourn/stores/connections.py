@@ -19,10 +19,11 @@ from contextlib import contextmanager, suppress
 from typing import Final, TypeAlias
 
 from sojourn.errors import StoreError
+from sojourn.native import AnyLock, AnyRLock, Lock, RLock
 
 from .opening import begin
 
-AnyLock: TypeAlias = "threading.Lock | threading.RLock"
+Held: TypeAlias = "AnyLock | AnyRLock"
 
 _FORK_WAITS_S: Final = 0.5
 """For how long a fork waits for our threads; a database that others have locked must not hold it up."""
@@ -37,7 +38,7 @@ class _Guarded:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.is_left = False
         """Not to be used any more. If it was in use when that was decided, its user closes it."""
 
@@ -48,7 +49,7 @@ class _OfProcess:
     __slots__ = ("is_cut_off", "lock", "opened")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self.opened: dict[int, _Guarded] = {}
         self.is_cut_off = False
         """SQLite's notes on this file are the parent's, and cannot be mended: the file must not be opened here."""
@@ -151,12 +152,12 @@ class Connections:
 
     # --- forks -------------------------------------------------------------------------------------------------------
 
-    def hold(self, deadline: float) -> list[AnyLock]:
+    def hold(self, deadline: float) -> list[Held]:
         """Before a fork: wait until nobody here is inside SQLite, and close what the child would inherit."""
         process = self._by_pid.get(os.getpid())
         if process is None:
             return []
-        held: list[AnyLock] = [process.lock] if _taken(process.lock, deadline) else []
+        held: list[Held] = [process.lock] if _taken(process.lock, deadline) else []
         for key, guarded in list(process.opened.items()):
             if not _taken(guarded.lock, deadline):
                 continue
@@ -197,12 +198,12 @@ _all: Final[weakref.WeakSet[Connections]] = weakref.WeakSet()
 _forking: Final = threading.local()
 
 
-def _taken(lock: AnyLock, deadline: float = 0.0) -> bool:
+def _taken(lock: Held, deadline: float = 0.0) -> bool:
     left = deadline - time.monotonic()
     return lock.acquire(timeout=left) if left > 0 else lock.acquire(blocking=False)
 
 
-def _all_taken(locks: list[AnyLock]) -> bool:
+def _all_taken(locks: list[Held]) -> bool:
     return all(_taken(lock) for lock in locks)
 
 

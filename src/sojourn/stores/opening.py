@@ -12,7 +12,6 @@ import os
 import random
 import secrets
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from itertools import chain
@@ -21,6 +20,7 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 from sojourn.errors import StoreError
+from sojourn.native import AnyLock, Lock, sleep
 
 from . import schema
 from ._summary_triggers import REORDER_SESSIONS, SQLITE_TRIGGERS
@@ -37,7 +37,7 @@ _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 _Answer = TypeVar("_Answer")
 
-_making: Final[dict[int, threading.Lock]] = {}
+_making: Final[dict[int, AnyLock]] = {}
 """By process: a child may have been forked while its parent held it."""
 
 
@@ -89,7 +89,7 @@ def patiently(attempt: Callable[[], _Answer]) -> _Answer:
             # The low byte is the kind; the rest says which of its cases.
             if (error.sqlite_errorcode & 0xFF) not in _BUSY or time.monotonic() >= deadline:
                 raise
-        time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - jitter is no secret
+        sleep(random.uniform(0.001, 0.02))  # noqa: S311 - jitter is no secret
 
 
 def _check_library() -> None:
@@ -101,7 +101,7 @@ def _check_library() -> None:
 
 def _make(path: Path) -> None:
     # One thread at a time: a second one that saw the file and took locks would lose them when the first closes it.
-    with _making.setdefault(os.getpid(), threading.Lock()), contextlib.suppress(FileExistsError):
+    with _making.setdefault(os.getpid(), Lock()), contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), 0o600))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
+
+from sojourn.native import Lock
 
 from .format import FRAME_HEADER, MAX_PAYLOAD, SEGMENT_SIZE
 from .protocol import Frame, JournalStats, Reading
@@ -27,7 +28,7 @@ class MemoryJournal:
         self.owner_pid = os.getpid()
         self.limit = limit
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._frames: dict[int, Frame] = {}  # by position; without a hole
         self._first = 1  # the least position in there, or the next one
         self._bytes = 0

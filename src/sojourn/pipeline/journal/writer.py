@@ -10,7 +10,6 @@ import logging
 import mmap
 import os
 import struct
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -18,6 +17,8 @@ from os import getpid
 from pathlib import Path
 from typing import Final
 from zlib import crc32
+
+from sojourn.native import Lock
 
 from .filesystem import boot_id, is_gone, lock_name, segment_name
 from .format import (
@@ -73,8 +74,8 @@ class FileJournal:
         self._clock = clock
         self._boot = boot_id()
 
-        self._lock = threading.Lock()
-        self._preparing = threading.Lock()
+        self._lock = Lock()
+        self._preparing = Lock()
         self._accepted = 0
         self._refused_by_kind = dict(refused or {})  # by the journal that this one takes the place of
         self._refused = sum(self._refused_by_kind.values())
