@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 Answer = TypeVar("Answer")
 AnyLock: TypeAlias = threading.Lock
@@ -82,10 +82,21 @@ class Worker:
         return self._done.wait(seconds)
 
     def _run(self) -> None:
+        ident = threading.get_ident()
+        _ours.add(ident)
         try:
             self._work()
         finally:
+            _ours.discard(ident)
             self._done.set()
+
+
+_ours: Final[set[int]] = set()
+
+
+def living() -> set[int | None]:
+    """The idents of all threads that run, those among them that `threading` does not know."""
+    return {thread.ident for thread in threading.enumerate()} | _ours
 
 
 def within(seconds: float, work: Callable[[], Answer]) -> Answer | None:

@@ -6,6 +6,7 @@ everything that must be in the store: this page, in this session, with this trac
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from collections import Counter
@@ -26,7 +27,6 @@ from sojourn.stores.rows import SessionRow
 
 KEY: Final = "a key for many worker processes"
 _PAGES_BEFORE_LOGIN: Final = 2
-_ATTEMPTS: Final = 60
 _PATIENCE_S: Final = 40.0
 
 
@@ -78,7 +78,8 @@ def visit(url: str, number: int, truth: Truth, *, pages: int = 4, is_patient: bo
     """One browser: pages with an event each, a login at the third. Who is patient asks again, for another page."""
     with httpx.Client(base_url=url, timeout=30.0, headers={"accept": "text/html"}) as browser:
         for page in range(pages):
-            for attempt in range(_ATTEMPTS):
+            deadline = time.monotonic() + _PATIENCE_S
+            for attempt in itertools.count():
                 path = f"/shop/{number}/{page}.{attempt}"
                 user = f"user-{number}" if page == _PAGES_BEFORE_LOGIN else None
                 event = None if user else f"seen-{number}-{page}-{attempt}"
@@ -90,13 +91,12 @@ def visit(url: str, number: int, truth: Truth, *, pages: int = 4, is_patient: bo
                     truth.unanswered()
                     if not is_patient:
                         return
+                    assert time.monotonic() < deadline, f"no answer to {path}, however often it was asked"
                     time.sleep(0.02)  # a server that is just being restarted refuses connections
                     continue
                 took = time.monotonic() - began
                 truth.answered(path, answer.headers["x-session"], took, event=event, user=user)
                 break
-            else:
-                raise AssertionError(f"no answer to {path}, however often it was asked")
 
 
 def crowd(url: str, numbers: Iterable[int], *, at_once: int = 8, pages: int = 4, truth: Truth | None = None) -> Truth:

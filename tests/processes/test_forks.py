@@ -18,7 +18,7 @@ from .crowd import Kept, Truth, assert_sound, assert_true, kept
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
 
-CHILDREN = 4
+CHILDREN = 3
 PAGES = 12
 
 COMMON = (
@@ -142,7 +142,7 @@ def test_fork(place: Place, fork: str, end: str, *, is_used: bool) -> None:
 def test_a_child_that_never_asks_anything_changes_nothing_at_its_end(place: Place) -> None:
     script = """
 ask("parent-before")
-for number in range(20):
+for number in range(8):
     pid = os.fork()
     if pid == 0:
         sys.exit(0)
@@ -150,7 +150,7 @@ for number in range(20):
     ask(f"parent-after-{number}", 5)
 """
     truth = played(place, script)
-    assert len(truth.pages) == PAGES + 100
+    assert len(truth.pages) == PAGES + 40
     agreed(place, truth)
 
 
@@ -205,13 +205,13 @@ def load():
 thread = threading.Thread(target=load, daemon=True)
 ask("parent-before")
 thread.start()
-for number in range(12):
+for number in range(6):
     ended_well(forked(os.fork, [f"child-{number}"], "flush"))
 stop.set()
 thread.join()
 """
     truth = played(place, script)
-    assert sum(path.startswith("/child-") for path in truth.pages) == 12 * PAGES
+    assert sum(path.startswith("/child-") for path in truth.pages) == 6 * PAGES
     agreed(place, truth)
 
 
@@ -258,17 +258,25 @@ os._exit(0)
 
 def test_a_child_counts_what_it_ignored_and_not_what_its_parent_did(place: Place) -> None:
     script = """
-environ = {"PATH_INFO": "/favicon.ico", "HTTP_ACCEPT": "*/*"}
-setup_testing_defaults(environ)
-for _ in range(5):
-    SojournMiddleware(lambda environ, start: (start("200 OK", []), [b""])[1], engine=door.engine)(
-        dict(environ), lambda status, headers: None)
+def ignored(times):
+    for _ in range(times):
+        environ = {"PATH_INFO": "/favicon.ico", "HTTP_ACCEPT": "*/*"}
+        setup_testing_defaults(environ)
+        excluded(environ, lambda status, headers: None)
+excluded = SojournMiddleware(lambda environ, start: (start("200 OK", []), [b""])[1], engine=door.engine)
+ignored(5)
 ask("parent-before", 1)
-ended_well(forked(os.fork, names, "flush"))
+for name in names:
+    pid = os.fork()
+    if pid == 0:
+        ignored(1)
+        child(name, "flush")
+        os._exit(0)
+    ended_well([pid])
 assert door.engine.flush(20).done
 """
     found = agreed(place, played(place, script))
-    assert found.stats.counters["ignored.excluded"] == 5
+    assert found.stats.counters["ignored.excluded"] == 5 + CHILDREN
 
 
 def test_each_process_writes_one_journal_of_its_own(place: Place) -> None:
@@ -290,3 +298,30 @@ os._exit(0)
         "parent-beside": PAGES,
     }
     assert found.stats.counters["records.accepted"] == len(truth.pages)
+
+
+def test_a_child_does_not_keep_its_parents_open_connections_alive(place: Place) -> None:
+    """With `presence="open"` an open stream is activity, told by the process that serves it, for as long as it does."""
+    script = f"""
+from sojourn import Engine, Settings
+from sojourn.testing import ManualClock
+clock = ManualClock()
+engine = Engine(Settings(secret_key="a key of this test only", store={place.store!r}, presence="open"), clock=clock)
+environ = {{"PATH_INFO": "/stream", "HTTP_ACCEPT": "text/html"}}
+setup_testing_defaults(environ)
+pieces = lambda environ, start: (start("200 OK", [("Content-Type", "text/html")]), iter([b"1", b"2", b"3"]))[1]
+body = iter(SojournMiddleware(pieces, engine=engine)(environ, lambda status, headers: None))
+next(body), next(body)
+def seen():
+    engine.flush()
+    return [row.last_seen_at for row in engine.store.sessions(limit=9)]
+at_first = seen()
+clock.advance(600)
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if seen() == at_first else 1)
+ended_well([pid])
+assert seen() == [at_first[0] + 600_000]
+engine.close()
+"""
+    played(place, script)

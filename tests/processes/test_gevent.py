@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from sojourn import Engine, Settings
+from sojourn.pipeline.recorder import BATCH
 from sojourn.wsgi import SojournMiddleware, StartResponse
 from tests.faults.servers import Server, gunicorn
 
@@ -60,9 +60,8 @@ def test_a_backlog_is_recorded_beside_the_requests(place: Place) -> None:
     ) as server:
         httpx.get(f"{server.url}/first", timeout=30.0)  # loads what is loaded on first use
         took = waits(server, until=lambda: recorded(place) >= BACKLOG)
-    # As greenlets: a median of 35 ms, as each request waits for a batch. A few slow ones are the machine's.
-    assert statistics.median(took) < 0.015
-    assert statistics.quantiles(took, n=50)[-1] < 0.1
+    # As greenlets each request waits for a batch, so there are hardly more answers than batches; how fast is the machine's.
+    assert len(took) > 4 * BACKLOG / BATCH
 
 
 def test_a_locked_store_holds_up_no_request(place: Place) -> None:

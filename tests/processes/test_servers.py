@@ -70,15 +70,21 @@ def test_workers_that_are_replaced_under_load_lose_nothing(place: Place, at_impo
     options = ["--preload", "--max-requests", "25", "--max-requests-jitter", "10"]
     with gunicorn("site_under_test:wsgi", folder=place.folder, environ=environ, workers=3, options=options) as server:
         first = set(server.workers())
-        truth = crowd(server.url, range(150))
+        truth = crowd(server.url, range(100))
         assert len(first & set(server.workers())) < 3, "nobody was replaced"
         server.stop()
     assert_true(kept(place.store, truth), truth)
     assert_sound(place.store)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
+@pytest.mark.parametrize(
+    ("workers", "how"),
+    [
+        pytest.param(1, signal.SIGTERM, id="alone, SIGTERM"),
+        pytest.param(2, signal.SIGINT, id="two workers, SIGINT"),
+        pytest.param(4, signal.SIGTERM, id="four workers, SIGTERM"),
+    ],
+)
 def test_uvicorn_runs_no_exit_handlers_and_loses_nothing(place: Place, workers: int, how: signal.Signals) -> None:
     with uvicorn("site_under_test:asgi", folder=place.folder, environ=place.environ(), workers=workers) as server:
         truth = crowd(server.url, range(15))
@@ -87,8 +93,15 @@ def test_uvicorn_runs_no_exit_handlers_and_loses_nothing(place: Place, workers: 
     assert_true(kept(place.store, truth), truth)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
-@pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        pytest.param("gunicorn", signal.SIGTERM, id="gunicorn, SIGTERM"),
+        pytest.param("gunicorn", signal.SIGKILL, id="gunicorn, SIGKILL"),
+        pytest.param("uvicorn", signal.SIGINT, id="uvicorn, SIGINT"),
+        pytest.param("uvicorn", signal.SIGKILL, id="uvicorn, SIGKILL"),
+    ],
+)
 def test_a_server_that_is_stopped_under_load_and_started_again_loses_no_answer(
     place: Place, kind: str, how: signal.Signals
 ) -> None:

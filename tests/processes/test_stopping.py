@@ -88,7 +88,6 @@ TROUBLES = pytest.mark.parametrize(
         pytest.param("gthread", signal.SIGINT, id="gthread, SIGINT"),
         pytest.param("gevent", signal.SIGTERM, id="gevent"),
         pytest.param("uvicorn", signal.SIGTERM, id="uvicorn"),
-        pytest.param("uvicorn", signal.SIGINT, id="uvicorn, SIGINT"),
     ],
 )
 def test_a_server_stops_in_time(place: Place, kind: str, how: signal.Signals, trouble: Trouble) -> None:

@@ -21,7 +21,9 @@ from sojourn.stores import SQLiteStore, open_store
 
 from .conftest import Place, Start
 
-VISITORS = 200
+pytestmark = pytest.mark.slow
+
+VISITORS = 80
 PAGES = 5
 
 
@@ -55,9 +57,7 @@ def recorded(place: Place, *, pages: int) -> list[Event]:
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
-def test_four_workers_and_two_hundred_visitors_agree_with_what_the_clients_did(
-    place: Place, serve: Start, kind: str
-) -> None:
+def test_four_workers_and_many_visitors_agree_with_what_the_clients_did(place: Place, serve: Start, kind: str) -> None:
     server = serve(kind, workers=4, idle_timeout="2s", max_duration="1h")
     with ThreadPoolExecutor(16) as pool:
         answers = sum(pool.map(lambda number: visit(server.url, number), range(VISITORS)))
@@ -94,7 +94,7 @@ def test_workers_killed_under_load_lose_nothing_whose_answer_was_sent(place: Pla
     answered: set[str] = set()
     killed = 0
     with ThreadPoolExecutor(6) as pool:
-        for step in range(12):
+        for step in range(8):
             pages = [f"/page/{step * 60 + number}" for number in range(60)]
             visits = [pool.submit(ask, server.url, page) for page in pages]
             killed += kill_a_worker(server.process.pid)
@@ -102,7 +102,7 @@ def test_workers_killed_under_load_lose_nothing_whose_answer_was_sent(place: Pla
     server.kill()
     events = recorded(place, pages=len(answered))
     told = Counter(event.attributes["url.path"] for event in events if event.name == "page_view")
-    assert killed >= 10
+    assert killed >= 7
     assert answered - told.keys() == set()
     assert set(told.values()) == {1}
     starts = Counter(event.session_key for event in events if event.name == "session.start")
@@ -131,7 +131,7 @@ def test_four_processes_on_a_fresh_folder_all_come_up(place: Place) -> None:
         "engine = Engine(Settings(secret_key='a key for many worker processes', store=sys.argv[1]))\n"
         "engine.start(); engine.flush(20); print(engine.stats().store.sessions); engine.close()\n"
     )
-    for round_number in range(5):
+    for round_number in range(3):
         store = f"sqlite:///{place.folder / f'fresh-{round_number}.db'}"
         started = [
             subprocess.Popen(

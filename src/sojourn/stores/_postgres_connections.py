@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import psycopg
 
 from sojourn.errors import StoreError
+from sojourn.native import Lock, RLock, living, sleep
 
 from ._postgres_address import Address
 from ._postgres_errors import explained
@@ -104,7 +105,7 @@ class _Guarded:
     def __init__(self) -> None:
         self.connection: Connection | None = None
         self.key = StoreKey(b"")
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.work: Work | None = None
 
 
@@ -114,7 +115,7 @@ class _OfProcess:
     __slots__ = ("lock", "opened")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self.opened: dict[int, _Guarded] = {}
 
 
@@ -162,7 +163,7 @@ class Connections:
                 with self.writing() as work:
                     return attempt(work)
             except TryAgain:
-                time.sleep(random.uniform(0.0, 0.05))  # noqa: S311 - jitter is no secret
+                sleep(random.uniform(0.0, 0.05))  # noqa: S311 - jitter is no secret
         try:
             with self.writing() as work:
                 return attempt(work)
@@ -236,8 +237,8 @@ class Connections:
 
 def _prune(opened: dict[int, _Guarded]) -> None:
     """Close the connections of threads that ended: a server has few to give."""
-    living = {thread.ident for thread in threading.enumerate()}
-    for ident in opened.keys() - living:
+    alive = living()
+    for ident in opened.keys() - alive:
         guarded = opened[ident]
         if guarded.lock.acquire(blocking=False):
             try:
