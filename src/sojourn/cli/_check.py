@@ -74,7 +74,7 @@ def _settings(app: str | None) -> Settings:
     from sojourn.settings import Settings
 
     if app is not None:
-        return _stores._settings_of(app)
+        return _stores.settings_of_app(app)
     # Switched off, they need no secret key and no folder; nothing but the backends is looked at.
     return Settings.from_env({**os.environ, "SOJOURN_ENABLED": "0"})
 

@@ -28,7 +28,7 @@ def settings_of(arguments: argparse.Namespace, *, store: str | None = None) -> S
     from sojourn.settings._secrets import new_key
 
     if arguments.app is not None:
-        return _stores._settings_of(arguments.app)
+        return _stores.settings_of_app(arguments.app)
     environ = dict(os.environ)
     if not environ.get("SOJOURN_SECRET_KEY", "").strip():
         environ["SOJOURN_SECRET_KEY"] = new_key()  # it will sign nothing: no cookie is made or read here

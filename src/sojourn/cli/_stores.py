@@ -49,7 +49,7 @@ def place_of(arguments: argparse.Namespace) -> Place:
     """The place that the arguments name; says it on standard error. Raises `SojournError` if nothing is there."""
     from sojourn.stores import open_store
 
-    settings = None if arguments.app is None else _settings_of(arguments.app)
+    settings = None if arguments.app is None else settings_of_app(arguments.app)
     named = arguments.store if settings is None else settings.store
     store = open_store(named) if isinstance(named, str) else named
     name, make = _found(store)
@@ -85,7 +85,7 @@ def _found(store: object) -> tuple[str, Callable[[], Database]]:
     raise SojournError(msg)
 
 
-def _settings_of(name: str) -> Settings:
+def settings_of_app(name: str) -> Settings:
     """The settings of an app named `module:app`, found as a server finds it: from the current folder."""
     module, _, path = name.partition(":")
     if not module or not path:
