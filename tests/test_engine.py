@@ -300,3 +300,16 @@ def test_journals_that_somebody_removed_are_begun_anew(running: Site) -> None:
     assert running.open_page() == "200 OK"
     assert engine.flush(10).done
     assert engine.stats().store.counters["records.recorded"] == recorded + 1
+
+
+def test_hours_that_are_over_are_summed_up_for_the_report_beside_the_sweep(store_url: str) -> None:
+    clock = ManualClock()
+    with Engine(Settings(secret_key=KEY, store=store_url, backends=[MemoryBackend()]), clock=clock) as engine:
+        Site(engine).open_page()
+        engine.flush()
+        clock.advance(5 * 3600)
+        finished = clock.now() - 3 * 3_600_000
+        runtime = engine.runtime
+        runtime.open()
+        runtime._sweep(clock.now(), clock.monotonic())
+        assert runtime._store.summarise(finished_before=finished, limit=48) == 0, "it is done already"

@@ -37,6 +37,10 @@ _ELECTION_S: Final = 1.0
 _RETRY_S: Final = 1.0
 _SWEEPER: Final = "sweeper"
 _EXPIRE_EVERY_S: Final = 3600.0
+_SUMMARISE_EVERY_S: Final = 300.0
+_SUMMED_AT_ONCE: Final = 48
+_UNSETTLED_MS: Final = 3 * 3_600_000
+"""The latest hours are not summed up for the report: their sessions still change."""
 _EXPIRE_ROWS: Final = 500
 
 
@@ -116,6 +120,7 @@ class Runtime:
         self.is_recorder = False
         self._elected_until = 0
         self._swept_at = self._expired_at = clock.monotonic()
+        self._summed_at = float("-inf")
         self.faults = 0
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -249,6 +254,10 @@ class Runtime:
             self.recorder.step(now, must_mark=True)
             return
         self.recorder.sweep(now)
+        if tick - self._summed_at >= _SUMMARISE_EVERY_S:
+            summed = self._store.summarise(finished_before=now - _UNSETTLED_MS, limit=_SUMMED_AT_ONCE)
+            if summed < _SUMMED_AT_ONCE:  # else there is more, and the next sweep goes on with it
+                self._summed_at = tick
         if tick - self._expired_at >= _EXPIRE_EVERY_S:
             self._expired_at = tick
             self._expire(now)

@@ -14,7 +14,8 @@ from sojourn.core.session import EndReason
 
 from . import wire
 from ._reporting_lists import Listing, Spot, listing
-from ._reporting_sql import Dialect, count, last_examined, page
+from ._reporting_lists_sql import count, last_examined, page
+from ._reporting_sql import Dialect
 from ._summarising import Summarising
 from .reporting import (
     Changes,
@@ -103,6 +104,7 @@ class ReportingQueries(Summarising, ABC):
             sort=sort,
             is_ascending=is_ascending is not is_back,
             cursor=None if cursor is None else (cursor.value, cursor.started_at, wire.clean(cursor.key)),
+            is_inclusive=cursor is not None and cursor.is_inclusive,
             is_narrow=self._is_narrow(wanted, sort),
         )
         if asked is None:
@@ -113,8 +115,9 @@ class ReportingQueries(Summarising, ABC):
         onward = None if further is None else Cursor(*further, is_back)
         back = None
         if cursor is not None:
-            nearest = shown[0].spot if shown else (further or (cursor.value, cursor.started_at, cursor.key))
-            back = Cursor(*nearest, not is_back)
+            # Where nothing was found, what lay at the cursor may belong to the page that led here.
+            nearest = shown[0].spot if shown else (cursor.value, cursor.started_at, cursor.key)
+            back = Cursor(*nearest, not is_back, is_inclusive=not shown and not cursor.is_inclusive)
         if is_back:
             shown.reverse()
         return SessionPage(

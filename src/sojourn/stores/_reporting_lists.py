@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from . import wire
-from ._reporting_sql import (
+from ._reporting_lists_sql import (
     CLOSED,
-    PERSONS,
-    Dialect,
     Stream,
     entry_path,
     property_is,
@@ -23,12 +21,13 @@ from ._reporting_sql import (
     spanned,
     text_in,
 )
+from ._reporting_sql import PERSONS, Dialect
 from .reporting import Filter, Sort
 
 Spot = tuple[int, int, str]
 """A place in an order: value, start, key."""
 
-_EXAMINED: Final = 20_000
+_EXAMINED: Final = 10_000
 """Sessions that are looked at for one page."""
 _EXAMINED_BY_EVENTS: Final = 1_500
 _PROPERTY: Final = re.compile(r"[A-Za-z0-9_.]{1,200}")
@@ -50,7 +49,14 @@ class Listing:
 
 
 def listing(
-    d: Dialect, wanted: Filter, *, sort: Sort, is_ascending: bool, cursor: Spot | None, is_narrow: bool
+    d: Dialect,
+    wanted: Filter,
+    *,
+    sort: Sort,
+    is_ascending: bool,
+    cursor: Spot | None,
+    is_narrow: bool,
+    is_inclusive: bool = False,
 ) -> Listing | None:
     """The streams of a list; `None` for a filter that no session can meet."""
     asked = _asked_of_each(d, wanted)
@@ -76,6 +82,7 @@ def listing(
             within=within,
             conditions=conditions,
             has_cursor=cursor is not None,
+            is_inclusive=is_inclusive,
             by_start=by_start,
         )
 

@@ -13,25 +13,13 @@ from typing import Final
 
 from sojourn.core.events import PAGE_VIEW
 
-from .reporting import DAY_MS, HOUR_MS, Sort
+from .reporting import DAY_MS, HOUR_MS
 from .schema import SUMMARIES
 from .tombstones import USER, VISITOR
 
 PERSONS: Final = {VISITOR: "visitor_id", USER: "user_id"}
 
-VALUES: Final = {
-    Sort.STARTED: "started_at",
-    Sort.SEEN: "last_seen_at",
-    Sort.DURATION: "(last_seen_at - started_at)",
-    Sort.PAGES: "page_views",
-    Sort.EVENTS: "events",
-    Sort.ERRORS: "errors",
-}
-
-CLOSED: Final = "end_reason > ''"
-"""As the indices of closed sessions say it."""
-
-_LINE: Final = (
+LINE: Final = (
     "s.key",
     "s.session_id",
     "s.visitor_id",
@@ -49,7 +37,6 @@ _LINE: Final = (
     "s.referrer",
     "s.user_agent",
 )
-_TEXTS: Final = ("user_id", "user_name", "visitor_id", "session_id", "entry_path", "referrer")
 
 
 def _is(width: int, beside: int) -> str:
@@ -107,7 +94,7 @@ class Statements:
     @property
     def _line(self) -> str:
         """A session AS s with its exit path: the last page view in the log, if it is among the last events."""
-        return self.d.array(*_LINE, self.exit_path, "0")
+        return self.d.array(*LINE, self.exit_path, "0")
 
     @cached_property
     def exit_path(self) -> str:
@@ -208,9 +195,9 @@ SELECT COALESCE(SUM(sessions), 0) FROM summaries WHERE id >= {d["since"]} AND id
         one_in = d["one_in"]
 
         def hashes(column: str) -> str:
-            return d.hex.format(d.part.format(column, f"8 * (sessions * 2 / {one_in} + 16)"))
+            return d.hex.format(d.part.format(column, f"8 * (sessions * 3 / 2 / {one_in} + 24)"))
 
-        number = f"(id / {HOUR_MS} * 40503)"
+        number = f"(id / {HOUR_MS} * 40503 / 256)"
         dither = f"({number} - {number} / {one_in} * {one_in})"  # as `_summing.Sample` has it
         share = d.part.format("durations", f"4 * ((sessions + {dither}) / {one_in})")
         row = d.array(
@@ -324,97 +311,3 @@ SELECT (SELECT user_name {mine} AND user_name IS NOT NULL {latest}),
            GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20) AS others)
 {mine}
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stream:
-    """Sessions in the order of a list, from a place on: one index read from there, and what has to be looked at of each.
-
-    `within` bounds what is read, `conditions` are asked of each session that was read.
-    """
-
-    sort: Sort
-    is_ascending: bool
-    within: tuple[str, ...] = ()
-    conditions: tuple[str, ...] = ()
-    has_cursor: bool = False
-    by_start: bool = False
-    """Read all of the span by its start, and sort."""
-
-
-def page(d: Dialect, stream: Stream) -> str:
-    """The lines of a stream with their places: parameters `examine` (sessions to look at) and `limit` (to find)."""
-    value = f"s.{VALUES[stream.sort]}" if stream.sort is not Sort.DURATION else "(s.last_seen_at - s.started_at)"
-    row = d.array(*_LINE, Statements(d).exit_path, value)
-    lines = d.rows.format(d.json.format("line"))
-    return f"SELECT {lines} FROM (SELECT {row} AS line {_found(d, stream)}) AS lines"
-
-
-def count(d: Dialect, stream: Stream) -> str:
-    """How many there are, up to `limit`."""
-    return f"SELECT COUNT(*) FROM (SELECT 1 {_found(d, stream)}) AS found"
-
-
-def last_examined(d: Dialect, stream: Stream) -> str:
-    """The place of the last session that was looked at: the one at `offset` from the cursor."""
-    inner = _ordered(d, stream, "key, started_at", f"LIMIT 1 OFFSET {d['offset']}")
-    return f"SELECT v, started_at, key FROM ({inner}) AS examined"
-
-
-def _found(d: Dialect, stream: Stream) -> str:
-    inner = _ordered(d, stream, d.inner, f"LIMIT {d['examine']}")
-    conditions = " AND ".join(stream.conditions) or "1 = 1"
-    return f"FROM {d.outer.format(inner)} WHERE {conditions} LIMIT {d['limit']}"
-
-
-def _ordered(d: Dialect, stream: Stream, columns: str, limit: str) -> str:
-    value = VALUES[stream.sort]
-    way, sign = ("ASC", ">") if stream.is_ascending else ("DESC", "<")
-    within = list(stream.within)
-    if stream.sort is Sort.STARTED:
-        if stream.has_cursor:
-            within += [
-                f"started_at {sign}= {d['c_started_at']}",
-                f"(started_at, key) {sign} ({d['c_started_at']}, {d['c_key']})",
-            ]
-        order = f"started_at {way}, key {way}"
-    else:
-        if stream.has_cursor:
-            within += [
-                f"{value} {sign}= {d['c_value']}",
-                f"({value}, started_at, key) {sign} ({d['c_value']}, {d['c_started_at']}, {d['c_key']})",
-            ]
-        order = f"{value} {way}, started_at {way}, key {way}"
-    where = f"WHERE {' AND '.join(within)}" if within else ""
-    index = d.indexed if stream.by_start else ""
-    return f"SELECT {columns}, {value} AS v FROM sessions {index} {where} ORDER BY {order} {limit}"
-
-
-# --- conditions: s is the session
-
-
-def spanned(d: Dialect, column: str = "started_at") -> tuple[str, str]:
-    return f"{column} >= {d['since']}", f"{column} < {d['until']}"
-
-
-def entry_path(d: Dialect, *, is_prefix: bool) -> str:
-    return _matches(d, "s.entry_path", "entry_path", is_prefix=is_prefix)
-
-
-def seen_path(d: Dialect, *, is_prefix: bool) -> str:
-    path = d.field.format("e.data", "url.path")
-    return f"""EXISTS (SELECT 1 FROM events AS e WHERE e.session_key = s.key AND e.name = '{PAGE_VIEW}'
-    AND {_matches(d, path, "seen_path", is_prefix=is_prefix)})"""
-
-
-def _matches(d: Dialect, column: str, name: str, *, is_prefix: bool) -> str:
-    # Not by LIKE, which takes upper and lower case for the same in one database and not in the other.
-    return f"substr({column}, 1, length({d[name]})) = {d[name]}" if is_prefix else f"{column} = {d[name]}"
-
-
-def property_is(d: Dialect) -> str:
-    return f"{d.property.format(d['property'])} IN ({d['value']}, {d['number']})"
-
-
-def text_in(d: Dialect) -> str:
-    return "(" + " OR ".join(f"s.{column} {d.like} {d['text']} ESCAPE '\\'" for column in _TEXTS) + ")"

@@ -26,14 +26,14 @@ from sojourn.core.clients import client_of
 
 from .reporting import HOUR_MS, Bucket, Figures, Point, Span, Top, Tops
 
-SAMPLED_ABOVE: Final = 200_000
+SAMPLED_ABOVE: Final = 100_000
 """Sessions of a span (with the one before it) whose visitors are counted one by one."""
 KEPT_VALUES: Final = 300
 """How many different paths, routes and referrers a summary keeps."""
 
 _HASHES: Final = 2**64
 _LONGEST_MS: Final = 2**32 - 1
-_DITHER: Final = 40_503  # an odd number near 2^16 / golden ratio: neighbouring hours round differently
+_DITHER: Final = 40_503  # near 2^16 / golden ratio: its multiples' high bits are spread evenly, whatever the steps
 
 DIMENSIONS: Final = ("entry_paths", "routes", "referrers", "browsers", "devices")
 TopCounts = dict[str, dict[str, int]]
@@ -179,7 +179,7 @@ class Sample(msgspec.Struct, frozen=True):
         return summary.durations[: (summary.sessions + self.dither(summary.at)) // self.one_in]
 
     def dither(self, at: int) -> int:
-        return at // HOUR_MS * _DITHER % self.one_in
+        return at // HOUR_MS * _DITHER // 256 % self.one_in
 
 
 # --- figures of many -----------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ JSON_COLUMNS: Final = frozenset(SESSIONS.c[name] for name in _JSON_FIELDS)
 """Columns of text that is JSON."""
 
 LIVELY: Final = ("last_seen_at", "activity", "slot", "requests", "page_views", "errors", "events", "late")
-"""What activity changes; the rest of a row changes seldom, and all indices but one are over the rest."""
+"""What activity changes; the rest of a row changes seldom, and of open sessions all indices but one are over the rest."""
 
 EVENTS: Final = Table(
     "events",

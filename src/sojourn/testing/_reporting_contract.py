@@ -1,0 +1,208 @@
+"""What every store must answer to the report about many sessions. A store may go without a report."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import cast
+
+import pytest
+
+from sojourn.stores import Database
+from sojourn.stores.protocol import Batch, Store
+from sojourn.stores.reporting import (
+    DAY_MS,
+    HOUR_MS,
+    Bucket,
+    Figures,
+    Overview,
+    Span,
+    Top,
+)
+from sojourn.stores.rows import SessionRow
+from sojourn.stores.tombstones import VISITOR, Person, Place
+
+from .store_steps import NOW, ended, event, row, save
+
+DAY = Span(NOW, NOW + DAY_MS)
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1"
+    " Mobile/15E148 Safari/604.1"
+)
+
+
+def many(count: int = 60) -> list[SessionRow]:
+    """Sessions of two days, many of them alike in something; every third is open."""
+    rows = []
+    for number in range(count):
+        at = NOW + number * (2 * DAY_MS // count) // 1000 * 1000
+        made = row(f"k{number:04}", at, seen=at + number % 7 * 60_000)
+        made.visitor_id = f"v{number % 11}"
+        made.user_id = f"u{number % 4}" if number % 3 else None
+        made.page_views, made.events, made.errors = number % 5, number % 6, (number % 10 == 0) * number
+        made.entry_path = f"/p{number % 3}"
+        made.referrer = "https://search.example/find" if number % 2 else None
+        made.user_agent = (FIREFOX, IPHONE, None)[number % 3]
+        rows.append(ended(made, f"end-{number}") if number % 3 else made)
+    return rows
+
+
+def figures(rows: list[SessionRow], span: Span, known: list[SessionRow] | None = None) -> Figures:
+    """Count one by one what a store counts for the sessions that started in this span."""
+    inside = [each for each in rows if span.since <= each.started_at < span.until]
+    first: dict[str, int] = {}
+    for each in known or rows:
+        first[each.visitor_id] = min(first.get(each.visitor_id, each.started_at), each.started_at)
+    durations = [each.last_seen_at - each.started_at for each in inside]
+    return Figures(
+        sessions=len(inside),
+        visitors=len({each.visitor_id for each in inside}),
+        new_visitors=sum(span.since <= at < span.until for at in first.values()),
+        users=len({each.user_id for each in inside if each.user_id is not None}),
+        bounces=sum(each.page_views <= 1 for each in inside),
+        error_sessions=sum(each.errors > 0 for each in inside),
+        page_views=sum(each.page_views for each in inside),
+        median_ms=int(median(durations)) if durations else None,
+        mean_ms=sum(durations) // len(durations) if durations else None,
+    )
+
+
+def summarise(reports: Database, *, until: int = NOW + 9 * DAY_MS, limit: int = 7) -> int:
+    """Sum up all there is, and return how many hours and days that was."""
+    done = 0
+    while made := reports.summarise(finished_before=until, limit=limit):
+        assert made <= limit
+        done += made
+    return done
+
+
+def overview(reports: Database, span: Span = DAY, bucket: Bucket = Bucket.HOUR, offset: int = 0) -> Overview:
+    return reports.overview(span, bucket=bucket, offset=offset, online_since=NOW)
+
+
+class ReportingContract:
+    """Part of `StoreContract`, which has the fixture."""
+
+    @pytest.fixture
+    def reports(self, store: Store) -> Database:
+        if not hasattr(store, "overview"):
+            pytest.skip("a store without `Reporting`")
+        return cast("Database", store)
+
+    # --- figures
+
+    def test_an_empty_store_has_an_overview(self, reports: Database) -> None:
+        assert summarise(reports) == 0
+        told = overview(reports)
+        assert (told.figures, told.before, told.online, told.pending) == (Figures(), Figures(), 0, 0)
+        assert [point.sessions for point in told.series] == [0] * 24
+        assert told.figures.bounce_rate is None
+
+    @pytest.mark.parametrize("is_summed", [False, True], ids=["counted", "summed up"])
+    @pytest.mark.parametrize(
+        "span",
+        [
+            pytest.param(DAY, id="a day"),
+            pytest.param(Span(NOW, NOW + 2 * DAY_MS), id="all"),
+            pytest.param(Span(NOW + DAY_MS // 2, NOW + DAY_MS), id="half a day after the same"),
+            pytest.param(Span(NOW + 3 * DAY_MS, NOW + 4 * DAY_MS), id="nothing"),
+            pytest.param(Span(NOW - NOW % DAY_MS, NOW - NOW % DAY_MS + 3 * DAY_MS), id="whole days"),
+            pytest.param(Span(NOW - 5 * HOUR_MS, NOW - NOW % DAY_MS + 2 * DAY_MS), id="from within a day"),
+        ],
+    )
+    def test_figures_of_a_span_and_of_the_one_before(self, reports: Database, span: Span, *, is_summed: bool) -> None:
+        rows = many()
+        save(reports, Batch(rows=rows))
+        if is_summed:
+            hours = {each.started_at // HOUR_MS for each in rows}
+            assert summarise(reports) == len(hours) + len({hour // 24 for hour in hours})
+            assert summarise(reports) == 0, "nothing has changed since"
+        told = overview(reports, span)
+        assert span.before is not None
+        assert told.figures == figures(rows, span)
+        assert told.before == figures(rows, span.before)
+        assert (told.is_sampled, told.pending) == (False, 0)
+        assert told.online == sum(each.is_open for each in rows)
+
+    def test_a_span_counts_by_whole_hours(self, reports: Database) -> None:
+        rows = many()
+        save(reports, Batch(rows=rows))
+        told = overview(reports, Span(NOW + 1, NOW + DAY_MS - 1))
+        assert (told.span, told.figures) == (DAY, figures(rows, DAY))
+
+    def test_online_is_open_and_seen_lately(self, reports: Database) -> None:
+        manual = row("m", NOW, seen=NOW + 5)
+        manual.is_manual = True
+        save(reports, Batch(rows=[row("a", NOW, seen=NOW + 5), manual, row("b", NOW), ended(row("c", NOW + 9), "e")]))
+        assert [reports.online(since=NOW + after) for after in (0, 5, 6)] == [3, 2, 0]
+
+    def test_most_frequent_values_come_first(self, reports: Database) -> None:
+        rows = many(20)
+        views = [event(f"e{n}", "k0001", at=NOW + n) for n in range(3)]
+        for number, each in enumerate(views):
+            each.attributes["http.route"] = f"/r{number % 2}"  # type: ignore[index]
+        save(reports, Batch(rows=rows, events=[*views, event("t", "k0001", name="track")]))
+        for _ in range(2):
+            told = overview(reports, Span(NOW, NOW + 2 * DAY_MS)).tops
+            assert told.entry_paths == (Top("/p0", 7), Top("/p1", 7), Top("/p2", 6))
+            assert told.routes == (Top("/r0", 2), Top("/r1", 1))
+            assert told.referrers == (Top("search.example", 10),)
+            assert told.browsers == (Top("Firefox", 7), Top("Safari", 7))
+            assert told.devices == (Top("desktop", 7), Top("phone", 7))
+            summarise(reports)
+
+    @pytest.mark.parametrize(
+        ("bucket", "offset", "starts"),
+        [
+            pytest.param(Bucket.DAY, 0, [-12, 12], id="days of UTC"),
+            pytest.param(Bucket.DAY, 2, [-14, 10], id="days east of it"),
+            pytest.param(Bucket.DAY, -8, [-4, 20], id="days west of it"),
+            pytest.param(Bucket.WEEK, 0, [-132], id="the 31st of January 2026 lies in a week from the 26th on"),
+        ],
+    )
+    def test_a_series_has_the_buckets_of_the_readers_clocks(
+        self, reports: Database, bucket: Bucket, offset: int, starts: list[int]
+    ) -> None:
+        rows = many()
+        save(reports, Batch(rows=rows))
+        series = overview(reports, bucket=bucket, offset=offset * HOUR_MS).series
+        assert [(point.at - NOW) // HOUR_MS for point in series] == starts
+        for point in series:
+            span = Span(max(point.at, DAY.since), min(point.at + bucket, DAY.until))
+            here = figures(rows, span)
+            assert (point.sessions, point.visitors, point.users) == (here.sessions, here.visitors, here.users)
+
+    def test_a_change_after_summing_up_is_in_the_next_overview(self, reports: Database) -> None:
+        rows = {each.key: each for each in many()}
+        save(reports, Batch(rows=list(rows.values())))
+        summarise(reports)
+        with reports.recording() as recording:
+            changed = recording.load(["k0003", "k0050"]).rows
+            changed["k0003"].page_views, changed["k0003"].last_seen_at = 9, NOW + DAY_MS
+            changed["k0050"].started_at = NOW + 3 * HOUR_MS  # another host knew of an earlier start
+            late = row("late", NOW + 5 * HOUR_MS)
+            late.visitor_id = "somebody else"
+            recording.save(Batch(rows=[*changed.values(), late]))
+        rows |= {**changed, "late": late}
+        both = Span(NOW, NOW + 2 * DAY_MS)
+        for _ in range(2):
+            assert overview(reports).figures == figures(list(rows.values()), DAY)
+            assert overview(reports, both).figures == figures(list(rows.values()), both), "it left its old hour"
+            assert summarise(reports) < len(rows) // 4, "only what changed"
+
+    def test_who_is_erased_or_expired_is_in_no_figure_any_more(self, reports: Database) -> None:
+        rows = many()
+        save(reports, Batch(rows=rows))
+        summarise(reports)
+        person = Person(VISITOR, "v3")
+        upto = reports.entomb(person, at=NOW + 9 * DAY_MS)
+        place: Place | None = Place(0)
+        while place is not None:
+            place = reports.erase(person, at=NOW + 9 * DAY_MS, upto=upto, after=place, limit=100).after
+        rows = [each for each in rows if each.visitor_id != "v3"]
+        assert overview(reports).figures == figures(rows, DAY)
+        before = NOW + DAY_MS // 2
+        assert reports.expire(older_than=before, limit=100, now=NOW) > 0
+        left = [each for each in rows if each.is_open or each.last_seen_at >= before]
+        assert (told := overview(reports).figures).sessions == figures(left, DAY).sessions
+        assert told.visitors == figures(left, DAY).visitors

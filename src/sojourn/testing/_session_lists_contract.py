@@ -1,0 +1,275 @@
+"""What every store must answer to the report about single sessions: lists, one session, one person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sojourn.core.events import PAGE_VIEW
+from sojourn.core.session import EndReason
+from sojourn.stores import Database
+from sojourn.stores.protocol import Batch
+from sojourn.stores.reporting import (
+    DAY_MS,
+    Cursor,
+    Filter,
+    SessionPage,
+    Sort,
+    Span,
+)
+from sojourn.stores.rows import PropertyValue, SessionRow
+from sojourn.stores.tombstones import SESSION, USER, VISITOR, Person
+
+from ._reporting_contract import DAY, IPHONE, many, overview, summarise
+from .store_steps import NOW, ended, event, load, row, save
+
+HOSTILE = "<b>%_\\'\"';--\u202e\x1b[2J" + "x" * 5000
+
+VALUES: dict[Sort, Callable[[SessionRow], int]] = {
+    Sort.STARTED: lambda each: each.started_at,
+    Sort.SEEN: lambda each: each.last_seen_at,
+    Sort.DURATION: lambda each: each.last_seen_at - each.started_at,
+    Sort.PAGES: lambda each: each.page_views,
+    Sort.EVENTS: lambda each: each.events,
+    Sort.ERRORS: lambda each: each.errors,
+}
+
+
+def pages(
+    reports: Database, wanted: Filter, *, sort: Sort = Sort.STARTED, is_ascending: bool = False, limit: int = 7
+) -> Iterator[SessionPage]:
+    """All pages of a list, one after the other."""
+    cursor: Cursor | None = None
+    while True:
+        page = reports.session_page(wanted, sort=sort, is_ascending=is_ascending, cursor=cursor, limit=limit)
+        yield page
+        if page.following is None:
+            return
+        cursor = Cursor.from_text(page.following.text())
+        assert cursor == page.following
+
+
+def keys(reports: Database, wanted: Filter, *, limit: int = 7) -> set[str]:
+    return {line.key for page in pages(reports, wanted, limit=limit) for line in page.lines}
+
+
+class SessionListsContract:
+    """Part of `StoreContract`, which has the fixture; `reports` comes from `ReportingContract`."""
+
+    # --- lists
+
+    @pytest.mark.parametrize("is_ascending", [False, True], ids=["descending", "ascending"])
+    @pytest.mark.parametrize("sort", list(Sort))
+    def test_pages_go_through_all_sessions_in_order_and_back(
+        self, reports: Database, sort: Sort, *, is_ascending: bool
+    ) -> None:
+        rows = many()
+        save(reports, Batch(rows=rows))
+        value = VALUES[sort]
+        ordered = sorted(rows, key=lambda each: (value(each), each.started_at, each.key), reverse=not is_ascending)
+        for wanted in (
+            Filter(),
+            Filter(span=DAY),
+            Filter(is_open=True),
+            Filter(is_open=False),
+            Filter(has_errors=True),
+        ):
+            expected = [
+                each.key
+                for each in ordered
+                if (wanted.span is None or DAY.since <= each.started_at < DAY.until)
+                and (wanted.is_open is None or wanted.is_open is each.is_open)
+                and (not wanted.has_errors or each.errors)
+            ]
+            there = list(pages(reports, wanted, sort=sort, is_ascending=is_ascending))
+            assert [line.key for page in there for line in page.lines] == expected
+            assert there[0].preceding is None
+            back, cursor = [there[-1]], there[-1].preceding
+            while cursor is not None:
+                back.insert(
+                    0, reports.session_page(wanted, sort=sort, is_ascending=is_ascending, cursor=cursor, limit=7)
+                )
+                cursor = back[0].preceding
+            assert [[line.key for line in page.lines] for page in back] == [
+                [line.key for line in page.lines] for page in there
+            ]
+
+    def test_a_cursor_stays_right_when_sessions_come_and_go(self, reports: Database) -> None:
+        rows = many(20)
+        save(reports, Batch(rows=rows))
+        first = reports.session_page(Filter(), limit=5)
+        save(reports, Batch(rows=[row("new", NOW + 9 * DAY_MS)]))
+        second = reports.session_page(Filter(), cursor=first.following, limit=5)
+        assert [line.key for line in first.lines + second.lines] == [f"k{n:04}" for n in range(19, 9, -1)]
+
+    @pytest.mark.parametrize("text", ["", "f", "f.1.2", "f.x.2.k", "x.1.2.k", "f.1.99999999999999999999.k", "f.1.2."])
+    def test_a_cursor_that_nobody_made_is_none(self, text: str) -> None:
+        assert Cursor.from_text(text) is None
+
+    @pytest.mark.parametrize(
+        ("wanted", "found"),
+        [
+            pytest.param(Filter(), {"a", "b", "c"}, id="all"),
+            pytest.param(Filter(span=Span(NOW, NOW + 1)), {"a"}, id="span"),
+            pytest.param(Filter(is_open=True), {"b", "c"}, id="open"),
+            pytest.param(Filter(is_open=False), {"a"}, id="closed"),
+            pytest.param(Filter(person=Person(USER, "anna")), {"a", "b"}, id="user"),
+            pytest.param(Filter(person=Person(VISITOR, "v-c")), {"c"}, id="visitor"),
+            pytest.param(Filter(person=Person(SESSION, "a")), set(), id="a session is no person"),
+            pytest.param(Filter(person=Person(USER, "anna"), is_open=True), {"b"}, id="open sessions of a user"),
+            pytest.param(Filter(entry_path="/in"), {"a", "b"}, id="entry path"),
+            pytest.param(Filter(entry_path="/i"), set(), id="a part of an entry path"),
+            pytest.param(Filter(entry_path="/i*"), {"a", "b"}, id="beginning of an entry path"),
+            pytest.param(Filter(entry_path="/I*"), set(), id="paths have upper and lower case"),
+            pytest.param(Filter(seen_path="/Straße/日本"), {"b"}, id="a path that was seen"),
+            pytest.param(Filter(seen_path="/Str*"), {"b"}, id="beginning of a path that was seen"),
+            pytest.param(Filter(seen_path="/tracked"), set(), id="only page views see"),
+            pytest.param(Filter(property=("session_properties.plan", "pro")), {"a"}, id="text property"),
+            pytest.param(Filter(property=("session_properties.paid", "true")), {"a"}, id="bool property"),
+            pytest.param(Filter(property=("session_properties.seats", "3")), {"a", "b"}, id="number, whole or not"),
+            pytest.param(Filter(property=("session_properties.rate", "0.5")), {"a"}, id="fraction"),
+            pytest.param(Filter(property=("session_properties.none", "1")), set(), id="no such property"),
+            pytest.param(Filter(property=("x\"]') --", "1")), set(), id="no name of a property"),
+            pytest.param(Filter(has_errors=True), {"c"}, id="errors"),
+            pytest.param(Filter(reason=EndReason.IDLE_TIMEOUT), {"a"}, id="reason"),
+            pytest.param(Filter(reason=EndReason.ENDED), set(), id="another reason"),
+            pytest.param(Filter(text="ANN"), {"a", "b"}, id="text in a user id"),
+            pytest.param(Filter(text="id-b"), {"b"}, id="text in a session id"),
+            pytest.param(Filter(text="search.ex"), {"c"}, id="text in a referrer"),
+            pytest.param(Filter(text="%"), {"c"}, id="a percent sign is one"),
+            pytest.param(Filter(text="_\\"), {"c"}, id="so are underscore and backslash"),
+            pytest.param(Filter(text="'; DROP TABLE sessions; --"), set(), id="text that would be a statement"),
+            pytest.param(Filter(text=HOSTILE), {"c"}, id="hostile text is found as it is"),
+            pytest.param(Filter(entry_path="\x00\ud800"), set(), id="what no database keeps"),
+            pytest.param(
+                Filter(span=DAY, person=Person(USER, "anna"), entry_path="/in", text="anna", is_open=False),
+                {"a"},
+                id="all of it has to hold",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("sort", [Sort.STARTED, Sort.PAGES])
+    def test_a_filter_finds(self, reports: Database, wanted: Filter, found: set[str], sort: Sort) -> None:
+        a, b, c = ended(row("a", NOW), "e"), row("b", NOW + 1), row("c", NOW + 2)
+        a.visitor_id, b.visitor_id, c.visitor_id = "v-a", "v-b", "v-c"
+        a.user_id = b.user_id = "anna"
+        a.entry_path = b.entry_path = "/in"
+        a.properties = {
+            f"session_properties.{name}": PropertyValue(value, NOW, "r")
+            for name, value in (("plan", "pro"), ("paid", True), ("seats", 3), ("rate", 0.5))
+        }
+        b.properties = {"session_properties.seats": PropertyValue(3.0, NOW, "r")}
+        c.errors, c.referrer, c.user_name = 1, "https://search.example/", HOSTILE
+        tracked = event("t", "c", name="added")
+        tracked.attributes["url.path"] = "/tracked"  # type: ignore[index]
+        save(reports, Batch(rows=[a, b, c], events=[event("seen", "b", name=PAGE_VIEW), tracked]))
+        assert {line.key for line in reports.session_page(wanted, sort=sort).lines} == found
+        assert keys(reports, wanted, limit=1) == found
+        assert {line.key for part in reports.session_export(wanted) for line in part} == found
+
+    def test_a_line_tells_all_that_a_table_shows(self, reports: Database) -> None:
+        made = row("k", NOW, seen=NOW + 65_000)
+        made.user_id, made.user_name, made.user_agent = HOSTILE, "Anna", IPHONE
+        made.page_views, made.events, made.errors, made.requests = 2, 3, 1, 4
+        made.entry_path, made.referrer = "/in", "https://search.example/"
+        first, last = event("1", "k"), event("2", "k", at=NOW + 60_000)
+        last.attributes["url.path"] = "/out"  # type: ignore[index]
+        save(reports, Batch(rows=[made], events=[first, last, event("3", "k", name="session.heartbeat")]))
+        (line,) = reports.session_page(Filter()).lines
+        assert (line.key, line.session_id, line.visitor_id, line.user_id) == ("k", "id-k", "visitor", HOSTILE)
+        assert (line.user_name, line.is_open, line.duration_ms) == ("Anna", True, 65_000)
+        assert (line.page_views, line.events, line.errors, line.requests) == (2, 3, 1, 4)
+        assert (line.entry_path, line.exit_path, line.referrer) == ("/in", "/out", "https://search.example/")
+        assert (line.browser, line.system, line.device) == ("Safari", "iOS", "phone")
+
+    def test_changes_of_what_is_shown(self, reports: Database) -> None:
+        rows = many(20)
+        save(reports, Batch(rows=rows))
+        told = reports.session_changes(Filter(), shown=["k0001", "gone", "k0002"], started_after=rows[15].started_at)
+        assert {line.key for line in told.lines} == {"k0001", "k0002"}
+        assert told.newer == 4
+        only = Filter(is_open=True, span=Span(NOW, NOW + 2 * DAY_MS))
+        assert reports.session_changes(only, shown=[], started_after=rows[15].started_at).newer == 1
+        assert reports.session_changes(Filter(property=("'", "")), shown=[], started_after=0).newer == 0
+
+    def test_an_export_has_all_sessions_once_latest_first(self, reports: Database) -> None:
+        rows = many(1203)
+        save(reports, Batch(rows=rows))
+        parts = list(reports.session_export(Filter(), limit=None))
+        assert max(map(len, parts)) <= 500, "a part is a transaction: short"
+        assert [line.key for part in parts for line in part] == [each.key for each in reversed(rows)]
+        assert sum(map(len, reports.session_export(Filter(), limit=703))) == 703
+
+    # --- one session
+
+    def test_a_session_by_its_key_or_public_id(self, reports: Database) -> None:
+        rows = [row("k1", NOW), row("k2", NOW + 1), row("k3", NOW + 2), row("k4", NOW + 3)]
+        rows[1].session_id = rows[3].session_id = "1234567890"
+        rows[2].visitor_id = "another"
+        save(reports, Batch(rows=rows))
+        found = reports.session_detail("k2")
+        assert found is not None
+        assert (found.row, found.line.key, found.same_id) == (rows[1], "k2", 2)
+        assert (found.previous_key, found.next_key) == ("k1", "k4")
+        latest = reports.session_detail("1234567890")
+        assert latest is not None
+        assert (latest.row.key, latest.previous_key, latest.next_key) == ("k4", "k2", None)
+        for unknown in ("", "k9", HOSTILE, "\x00"):
+            assert reports.session_detail(unknown) is None
+
+    def test_a_timeline_goes_page_by_page(self, reports: Database) -> None:
+        events = [event(f"e{number}", "k", at=NOW + number) for number in range(5)]
+        save(reports, Batch(rows=[row("k")], events=[*events, event("other", "k2")]))
+        first = reports.timeline("k", limit=3)
+        assert ([each.id for each in first.events], first.total) == (["e0", "e1", "e2"], 5)
+        assert first.following is not None
+        rest = reports.timeline("k", limit=3, after=first.following)
+        assert ([each.id for each in rest.events], rest.following) == (["e3", "e4"], None)
+        assert reports.timeline("nothing").total == 0
+
+    def test_an_event_leads_to_its_session(self, reports: Database) -> None:
+        save(reports, Batch(rows=[row("k")], events=[event("e0", "k"), event("e1", "k")]))
+        found = reports.session_of_event("e1")
+        assert found is not None
+        assert found[0] == "k"
+        assert [each.id for each in reports.timeline("k", after=found[1] - 1).events] == ["e1"]
+        assert reports.session_of_event(HOSTILE) is None
+
+    # --- one person
+
+    def test_a_person_over_all_sessions(self, reports: Database) -> None:
+        rows = many()
+        for each in rows:
+            if each.user_id == "u1" and each.started_at < NOW + DAY_MS:
+                each.user_name, each.user_traits = f"Anna {each.key}", {"plan": each.key}
+        save(reports, Batch(rows=rows))
+        mine = [each for each in rows if each.user_id == "u1"]
+        named = [each for each in mine if each.user_name]
+        found = reports.person_detail(Person(USER, "u1"))
+        assert found is not None
+        assert (found.name, found.traits) == (named[-1].user_name, named[-1].user_traits)
+        assert (found.first_seen_at, found.last_seen_at) == (
+            mine[0].started_at,
+            max(each.last_seen_at for each in mine),
+        )
+        assert (found.sessions, found.open_sessions) == (len(mine), sum(each.is_open for each in mine))
+        assert found.page_views == sum(each.page_views for each in mine)
+        assert found.events == sum(each.events for each in mine)
+        assert found.errors == sum(each.errors for each in mine)
+        assert found.duration_ms == sum(each.last_seen_at - each.started_at for each in mine)
+        assert found.others == tuple(dict.fromkeys(each.visitor_id for each in reversed(mine)))
+        visitor = reports.person_detail(Person(VISITOR, "v5"))
+        assert visitor is not None
+        assert set(visitor.others) == {each.user_id for each in rows if each.visitor_id == "v5" and each.user_id}
+        for nobody in (Person(USER, HOSTILE), Person(VISITOR, ""), Person(SESSION, mine[0].key)):
+            assert reports.person_detail(nobody) is None
+
+    def test_what_the_report_reads_changes_nothing(self, reports: Database) -> None:
+        rows = many(10)
+        save(reports, Batch(rows=rows))
+        before = load(reports, *(each.key for each in rows)).rows
+        summarise(reports)
+        overview(reports)
+        assert keys(reports, Filter(text="u")) == {each.key for each in rows if each.user_id}
+        assert load(reports, *before).rows == before
