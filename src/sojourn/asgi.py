@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any
 
+from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint, Reply
 from .capturing import capture
 from .core.events import Scalar
 from .engine import Engine
@@ -65,6 +66,7 @@ class SojournMiddleware:
         self._request = request
         self._proxies = Proxies(self.engine.settings.trusted_proxies)
         self._adds_private = self.engine.settings.cache_private
+        self._beacon = self.engine.beacon
         self._call = _Call(self._asgi)
 
     __call__ = _Door()
@@ -72,7 +74,10 @@ class SojournMiddleware:
     async def _asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope.get("type")
         if kind == "http" and VISIT_KEY not in scope:
-            await self._http(scope, receive, send)
+            if self._beacon is not None and (own := self._beacon.at(scope.get("path", ""), scope.get("root_path", ""))):
+                await self._own(own, scope, receive, send)
+            else:
+                await self._http(scope, receive, send)
         elif kind == "websocket" and VISIT_KEY not in scope:
             await self._websocket(scope, receive, send)
         elif kind == "lifespan" and VISIT_KEY not in scope:
@@ -114,6 +119,18 @@ class SojournMiddleware:
                 tracker.guarded(None, tracker.abandon, visit)
             elif visit.chunks:
                 tracker.guarded(None, tracker.connections.close_stream, visit)
+
+    async def _own(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request that is for us and not for the app."""
+        guarded = self.engine.tracker.guarded
+        reply: Reply = NO_CONTENT
+        facts = guarded(None, AsgiFacts, scope, self._proxies, self._request)
+        if facts is not None:
+            body = await _body(facts, receive) if guarded(False, endpoint.reads, facts) else None
+            reply = guarded(NO_CONTENT, endpoint.answer, facts, body)
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope.get("method") == "HEAD" else reply.body})
 
     async def _send_piece(self, visit: Visit, message: Message, send: Send) -> None:
         """A piece of a body. After the last one the stream is over, whatever runs on in the background."""
@@ -272,6 +289,19 @@ class AsgiAnswer:
             if key == wanted or key.lower() == wanted:
                 found = value if found is None else found + b", " + value
         return "" if found is None else found.decode("latin-1")
+
+
+async def _body(facts: AsgiFacts, receive: Receive) -> bytes:
+    """A small body; nothing for one that is, or says it is, longer."""
+    declared = facts.header("content-length")
+    if declared and not (declared.isdecimal() and len(declared) < 9 and int(declared) <= LONGEST_BODY):
+        return b""
+    body, has_more = b"", True
+    while has_more and len(body) <= LONGEST_BODY:
+        message = await receive()
+        body += message.get("body") or b""
+        has_more = message.get("more_body", False)
+    return body if len(body) <= LONGEST_BODY else b""
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

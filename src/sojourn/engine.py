@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import Self, cast
 
@@ -18,12 +17,14 @@ import msgspec
 
 from .agents import kind_of
 from .backends.protocol import Backend
+from .beacon import Beacon, Receiver, Script, interval_ms
 from .clock import Clock, SystemClock
 from .cookie import CookieCodec, CookiePolicy
 from .core.properties import Declared
 from .core.records import Origin, Record
 from .core.session import Rules
 from .exceptions import MESSAGE
+from .native import AnyLock, Lock
 from .pages import Pages
 from .pipeline.journal import MAX_PAYLOAD, JournalReader, JournalStats
 from .pipeline.recorder import Recorder
@@ -68,7 +69,7 @@ class Engine:
         self._runtime: Runtime | None = None
         self._inherited: list[object] = []
         self._encoder = msgspec.msgpack.Encoder()
-        self._openings: dict[int, Lock] = {}  # by process: a child may be forked while its parent's is held
+        self._openings: dict[int, AnyLock] = {}  # by process: a child may be forked while its parent's is held
         self._pid = os.getpid()
         self.tracker = Tracker(
             rules=self._rules,
@@ -95,6 +96,8 @@ class Engine:
             declared=Declared(settings.session_properties, settings.event_properties),
             user_hash_key=settings.user_hash_key if settings.hash_user_ids else None,
         )
+        self.beacon = None if settings.beacon_path is None else self._beacon(settings.beacon_path)
+        """What answers pages at `beacon_path`, for the doors; `None`: it is not asked for."""
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -207,7 +210,7 @@ class Engine:
                 self._runtime.start()
             return self._runtime
 
-    def _opening(self) -> Lock:
+    def _opening(self) -> AnyLock:
         return self._openings.setdefault(os.getpid(), Lock())
 
     def _made(self) -> Runtime:
@@ -231,6 +234,13 @@ class Engine:
             recorder=self._recorder,
             keep=self._keep,
         )
+
+    def _beacon(self, path: str) -> Beacon:
+        settings = self.settings
+        receiver = Receiver(
+            self.tracker, has_page_views=settings.page_views, query_parameters=settings.query_parameters
+        )
+        return Beacon(path, script=Script(interval_ms(self._rules)), receiver=receiver)
 
     def _recorder(self, reader: JournalReader) -> Recorder:
         return Recorder(

@@ -6,7 +6,6 @@ Both doors call the same synchronous code. It computes and appends; it never wai
 from __future__ import annotations
 
 import os
-from threading import Lock
 from uuid import UUID
 
 import msgspec
@@ -25,6 +24,7 @@ from .facts import NOTHING_KNOWN, AnswerFacts, RequestFacts
 from .guard import Guard
 from .live import Live, LiveSessions
 from .naming import meet
+from .native import AnyLock, Lock
 from .pages import Pages
 from .permission import Consent, Permission
 from .principal import Resolver, User
@@ -90,7 +90,7 @@ class Tracker(Guard):
             open_is_activity=presence_open,
         )
         self._pid = os.getpid()
-        self._forks: dict[int, Lock] = {}
+        self._forks: dict[int, AnyLock] = {}
 
     def after_fork(self) -> None:
         """In a child: locks that no thread of the parent holds, and none of its counts. Once, whoever notices first."""
@@ -209,6 +209,10 @@ class Tracker(Guard):
         """A helper was called after the response had started: a record of its own, at once."""
         self._commit(visit)
         self._record(visit, is_request=False)
+
+    def refreshed(self, visit: Visit, answer: AnswerFacts) -> str | None:
+        """The `Set-Cookie` line that an answer of our own owes this visit, by the rule of all answers; it starts nothing."""
+        return self._cookie_line(visit, answer) if visit.refused is None else self._parting_line(visit, answer)
 
     # --- steps of begin and finish ---------------------------------------------------------------------------------
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from contextvars import Token
 from functools import cache
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Protocol
 
+from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint
 from .capturing import capture
 from .engine import Engine
 from .forwarded import Proxies
@@ -58,6 +61,7 @@ class SojournMiddleware:
         self._framework = framework
         self._proxies = Proxies(self.engine.settings.trusted_proxies)
         self._adds_private = self.engine.settings.cache_private
+        self._beacon = self.engine.beacon
 
     def __call__(self, environ: Environ, start_response: StartResponse | None = None, *more: Any) -> Iterable[bytes]:
         if start_response is None or more or not isinstance(environ, dict) or "asgi" in environ:
@@ -65,6 +69,8 @@ class SojournMiddleware:
             raise TypeError(msg)
         if VISIT_KEY in environ:  # installed twice: this one steps aside
             return self.app(environ, start_response)
+        if self._beacon is not None and (own := self._beacon.at(environ.get("PATH_INFO", ""))):
+            return self._own(own, environ, start_response)
         tracker = self.engine.tracker
         try:
             visit = tracker.begin(WsgiFacts(environ, self._proxies, self._framework))
@@ -93,6 +99,17 @@ class SojournMiddleware:
         if (visit.responded and hasattr(body, "__len__")) or _is_file(body, environ):
             return body
         return TrackedBody(body, visit, self.engine)
+
+    def _own(self, endpoint: Endpoint, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """A request that is for us and not for the app."""
+        guarded = self.engine.tracker.guarded
+        reply = NO_CONTENT
+        facts = guarded(None, WsgiFacts, environ, self._proxies, self._framework)
+        if facts is not None:
+            body = guarded(b"", _body, environ) if guarded(False, endpoint.reads, facts) else None
+            reply = guarded(NO_CONTENT, endpoint.answer, facts, body)
+        start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", [*reply.headers])
+        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
 
     def _answered(self, visit: Visit, status: str, headers: Headers) -> Headers:
         answer = WsgiAnswer(status, headers)
@@ -224,6 +241,24 @@ class WsgiAnswer:
 def _key(name: str) -> str:
     """The environ's key of a header (only our own code names them: a handful)."""
     return "HTTP_" + name.upper().replace("-", "_")
+
+
+def _body(environ: Environ) -> bytes:
+    """A small body; nothing for one that is, or says it is, longer."""
+    declared = environ.get("CONTENT_LENGTH") or ""
+    if not declared:
+        # Chunked: PEP 3333 knows no end of it, but servers that find one say so.
+        left = LONGEST_BODY if environ.get("wsgi.input_terminated") else 0
+    else:
+        left = int(declared) if declared.isdecimal() and len(declared) < 9 else LONGEST_BODY + 1
+    if left > LONGEST_BODY:
+        return b""
+    body = b""
+    with suppress(OSError):  # the page went away in the middle of it
+        while left and (piece := environ["wsgi.input"].read(left)):
+            body += piece
+            left -= len(piece)
+    return body if declared or left else b""
 
 
 def _text(latin: str) -> str:

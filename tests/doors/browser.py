@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, Literal
-from urllib.parse import urlsplit
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -94,9 +94,10 @@ class Site:
         *,
         scheme: str = "http",
         client: str | None = "192.0.2.7",
+        body: bytes = b"",
     ) -> Reply:
         call = self._call_asgi if self.protocol == "asgi" else self._call_wsgi
-        return call(method, path, list(headers), scheme, client)
+        return call(method, path, list(headers), scheme, client, body=body)
 
     @property
     def events(self) -> list[Event]:
@@ -159,23 +160,23 @@ class Site:
     # --- the servers -----------------------------------------------------------------------------------------------
 
     def _call_asgi(
-        self, method: str, path: str, headers: list[tuple[str, str]], scheme: str, client: str | None
+        self, method: str, path: str, headers: list[tuple[str, str]], scheme: str, client: str | None, *, body: bytes
     ) -> Reply:
         sent: list[Message] = []
 
         async def receive() -> Message:
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: Message) -> None:
             sent.append(message)
 
-        parts = urlsplit(path)
+        path, _, query = path.partition("?")
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "method": method,
-            "path": parts.path,
-            "query_string": parts.query.encode(),
+            "path": path,
+            "query_string": query.encode(),
             "scheme": scheme,
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
             "client": (client, 4711) if client else None,
@@ -192,7 +193,7 @@ class Site:
         )
 
     def _call_wsgi(
-        self, method: str, path: str, headers: list[tuple[str, str]], scheme: str, client: str | None
+        self, method: str, path: str, headers: list[tuple[str, str]], scheme: str, client: str | None, *, body: bytes
     ) -> Reply:
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -200,15 +201,17 @@ class Site:
             started.append((status, headers))
             return lambda data: None
 
-        parts = urlsplit(path)
+        path, _, query = path.partition("?")
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
-            "PATH_INFO": parts.path,
+            "PATH_INFO": path,
             "SCRIPT_NAME": "",
-            "QUERY_STRING": parts.query,
+            "QUERY_STRING": query,
             "wsgi.url_scheme": scheme,
             "REMOTE_ADDR": client or "",
         }
+        if body:
+            environ.update({"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})
         setup_testing_defaults(environ)
         for name, value in headers:
             key = "HTTP_" + name.upper().replace("-", "_")
@@ -216,12 +219,12 @@ class Site:
             environ[key] = f"{environ[key]}{joint}{value}" if key in environ and name != "host" else value
         if self.user is not None:
             environ["REMOTE_USER"] = self.user
-        body = validator(self.door)(environ, start_response)
+        answer = validator(self.door)(environ, start_response)
         pieces: list[bytes] = []
         try:
-            pieces.extend(body)
+            pieces.extend(answer)
         finally:
-            body.close()  # type: ignore[attr-defined]  # what the validator gives has one
+            answer.close()  # type: ignore[attr-defined]  # what the validator gives has one
         status, answered = started[-1]
         return Reply(int(status[:3]), tuple((name.lower(), value) for name, value in answered), b"".join(pieces))
 
@@ -252,11 +255,11 @@ class Browser:
         """What a script on the page does."""
         return self.ask(method, path, {**FETCH, **_named(headers)})
 
-    def ask(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
+    def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
         sent = list(headers.items())
         if self.cookies:
             sent.append(("cookie", "; ".join(f"{name}={value}" for name, value in self.cookies.items())))
-        reply = self.site.request(method, path, sent, scheme=self.scheme, client=self.client)
+        reply = self.site.request(method, path, sent, scheme=self.scheme, client=self.client, body=body)
         for line in reply.cookies:
             pair, *attributes = line.split("; ")
             name, _, value = pair.partition("=")
