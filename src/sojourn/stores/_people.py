@@ -15,12 +15,12 @@ from sojourn.core.events import Event
 
 from . import _people_sql as sql
 from . import sqlite_sql, wire
-from ._recording import SQLiteRecording, StoreKey
+from ._recording import SQLiteRecording
 from .connections import Connections
 from .protocol import Batch
 from .queries import DeadLetter
 from .rows import SessionRow
-from .tombstones import SESSION, USER, Person, Place, Slice
+from .tombstones import SESSION, USER, Person, Place, Slice, StoreKey
 
 _SESSIONS: Final = 0
 _LOG: Final = 1

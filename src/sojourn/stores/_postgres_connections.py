@@ -25,8 +25,8 @@ from sojourn.native import Lock, RLock, living, sleep
 from ._postgres_address import Address
 from ._postgres_errors import explained
 from ._postgres_opening import Connection, begin, connect
-from ._recording import StoreKey
 from .protocol import TryAgain
+from .tombstones import StoreKey
 
 _ATTEMPTS: Final = 5
 _CLOSING_PATIENCE_S: Final = 2.0

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
-
-import msgspec
-
-from sojourn.core.events import Event
-from sojourn.errors import StoreError
 
 from . import _postgres_log_sql as log_sql
 from . import _postgres_operating_sql as sql
 from . import wire
+from ._outbox_wire import (
+    decode_leases,
+    decode_letters,
+    decode_outboxes,
+    decode_whole_events,
+    held,
+    refigures,
+    some_ids,
+    unknown,
+)
 from ._postgres_connections import Work
 from ._postgres_people import PostgreSQLPeople
 from .operating import Letter, Outbox, Resettled, courier_lease
 from .protocol import Claim, Lease, LeaseLost
-
-_outboxes: Final = msgspec.json.Decoder(tuple[Outbox, ...])
-_leases: Final = msgspec.json.Decoder(list[tuple[str, str, int, int]])
-_letters: Final = msgspec.json.Decoder(list[Letter])
-_events: Final = msgspec.json.Decoder(tuple[Event, ...])
 
 
 class PostgreSQLOperating(PostgreSQLPeople):
@@ -30,26 +29,23 @@ class PostgreSQLOperating(PostgreSQLPeople):
     # --- what there is
 
     def outboxes(self) -> tuple[Outbox, ...]:
-        return _outboxes.decode(self._value(sql.OUTBOXES))
+        return decode_outboxes(self._value(sql.OUTBOXES))
 
     def leases(self) -> tuple[Lease, ...]:
-        return tuple(
-            Lease(name=name, holder=holder, token=token, until=until)
-            for name, holder, token, until in _leases.decode(self._value(sql.LEASES))
-        )
+        return decode_leases(self._value(sql.LEASES))
 
     def letters(self, name: str | None, *, after: int, limit: int) -> list[Letter]:
-        return _letters.decode(self._value(sql.LETTERS, name=name, after=after, limit=limit))
+        return decode_letters(self._value(sql.LETTERS, name=name, after=after, limit=limit))
 
     # --- what goes once more
 
     def requeue(self, name: str, *, event_ids: Collection[str] | None, limit: int, now: int) -> int:
         def attempt(work: Work) -> int:
             known, requeued = work.execute(
-                sql.TRY_NOW, sql.REQUEUE, name=name, ids=_ids(event_ids), limit=limit, now=now
+                sql.TRY_NOW, sql.REQUEUE, name=name, ids=some_ids(event_ids), limit=limit, now=now
             )
             if not known.rows:
-                raise _unknown(name)
+                raise unknown(name)
             return requeued.rows
 
         return self._connections.write(attempt)
@@ -73,7 +69,7 @@ class PostgreSQLOperating(PostgreSQLPeople):
             work.at_end(log_sql.BEGIN_READING, name=name, seq=0, now=now)
             events, barred, hidden = claimed.row
             return Claim(
-                events=_events.decode(events),
+                events=decode_whole_events(events),
                 no_forward=frozenset(wire.decode_names(hidden)),
                 barred=frozenset(wire.decode_names(barred)),
             )
@@ -87,20 +83,15 @@ class PostgreSQLOperating(PostgreSQLPeople):
             _, is_held = work.execute(log_sql.LOCK_BACKEND, sql.IS_HELD, **held(lease), name=name)
             if not is_held.row[0]:
                 raise LeaseLost(lease.name)
-            (delivered,) = work.execute(sql.LET_GO, name=name, ids=_ids(settled.delivered))
-            (skipped,) = work.execute(sql.LET_GO, name=name, ids=_ids(settled.skipped))
+            (delivered,) = work.execute(sql.LET_GO, name=name, ids=some_ids(settled.delivered))
+            (skipped,) = work.execute(sql.LET_GO, name=name, ids=some_ids(settled.skipped))
             work.execute(
                 sql.REFUSE_AGAIN,
                 sql.RESETTLE,
                 name=name,
                 now=now,
                 letters=letters,
-                delivered=delivered.rows,
-                skipped=skipped.rows,
-                retried=settled.retried,
-                retry_at=settled.retry_at,
-                failures=settled.failures,
-                problem=None if settled.problem is None else wire.clean(settled.problem),
+                **refigures(settled, delivered=delivered.rows, skipped=skipped.rows),
             )
 
         self._connections.write(attempt)
@@ -125,23 +116,10 @@ class PostgreSQLOperating(PostgreSQLPeople):
 
         def attempt(work: Work) -> int:
             skipped = work.execute(
-                sql.LOCK_LEASE, log_sql.LOCK_BACKEND, sql.SKIP_LETTERS, **wanted, ids=_ids(event_ids), limit=limit
+                sql.LOCK_LEASE, log_sql.LOCK_BACKEND, sql.SKIP_LETTERS, **wanted, ids=some_ids(event_ids), limit=limit
             )[-1].rows
             if skipped:
                 work.execute(sql.COUNT_SKIPPED_LETTERS, sql.FENCE_OFF, **wanted, skipped=skipped)
             return skipped
 
         return self._connections.write(attempt)
-
-
-def held(lease: Lease) -> dict[str, object]:
-    """A lease as the values of a statement that asks whether it is still held."""
-    return {"lease": lease.name, "holder": lease.holder, "token": lease.token}
-
-
-def _ids(event_ids: Collection[str] | None) -> str | None:
-    return None if event_ids is None else wire.encode(list(event_ids))
-
-
-def _unknown(name: str) -> StoreError:
-    return StoreError(f"the store knows no backend {name!r}; `sojourn status` names those it knows")

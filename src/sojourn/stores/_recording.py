@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 
 from . import sqlite_sql as sql
@@ -12,21 +11,13 @@ from . import wire
 from .protocol import Batch, Loaded, PositionMoved
 from .rows import SessionRow
 from .schema import LIVELY
-from .tombstones import VISITOR, Person, Tombstone
+from .tombstones import VISITOR, Person, StoreKey, Tombstone
 
 _NEVER = -(2**63)
 """Before every time."""
 
 _seldom_fields = attrgetter(*(n for n in SessionRow.__struct_fields__ if n not in LIVELY and n != "user_traits"))
 _lively = attrgetter("key", *LIVELY)
-
-
-@dataclass(slots=True)
-class StoreKey:
-    """The store's own key, and whether a stone was ever seen: until then nobody's id is hashed to look for one."""
-
-    value: bytes
-    has_stones: bool = False
 
 
 class SQLiteRecording:

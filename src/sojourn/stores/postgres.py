@@ -14,10 +14,10 @@ from sojourn.errors import StoreError
 
 from . import _postgres_log_sql as sql
 from . import _postgres_sql, wire
+from ._outbox_wire import figures, held
 from ._postgres_address import address
 from ._postgres_connections import Connections, Work
 from ._postgres_opening import exists, lock_number
-from ._postgres_operating import held
 from ._postgres_recording import PostgreSQLRecording
 from ._postgres_reporting import PostgreSQLReporting
 from .protocol import BackendState, Batch, Claim, Lease, LeaseLost, Mark, Recording, Settled, StoreStats
@@ -135,21 +135,8 @@ class PostgreSQLStore(PostgreSQLReporting):
         return self._connections.write(attempt)
 
     def settle(self, name: str, lease: Lease, settled: Settled, *, now: int) -> None:
-        figures = {
-            "upto": settled.upto,
-            "delivered": settled.delivered,
-            "skipped": settled.skipped,
-            "dropped": settled.dropped,
-            "dead": len(settled.dead),
-            "total": settled.delivered + settled.skipped + settled.dropped + len(settled.dead),
-            "retried": settled.retried,
-            "retry_at": settled.retry_at,
-            "failures": settled.failures,
-            "problem": None if settled.problem is None else wire.clean(settled.problem),
-        }
-
         def attempt(work: Work) -> None:
-            _, moved = work.execute(sql.LOCK_BACKEND, sql.SETTLE, **held(lease), **figures, name=name, now=now)
+            _, moved = work.execute(sql.LOCK_BACKEND, sql.SETTLE, **held(lease), **figures(settled), name=name, now=now)
             if not moved.rows:
                 raise LeaseLost(lease.name)
             if settled.dead:

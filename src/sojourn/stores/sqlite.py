@@ -12,13 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from sojourn.core.events import Event
 from sojourn.errors import StoreError
 
 from . import sqlite_sql as sql
 from . import wire
+from ._outbox_wire import figures, held
 from ._recording import SQLiteRecording
 from ._sqlite_reporting import SQLiteReporting
 from .connections import Connections
@@ -93,13 +92,7 @@ class SQLiteStore(SQLiteReporting):
             yield SQLiteRecording(db, self._key(db))
 
     def marks(self) -> dict[str, Mark]:
-        found = msgspec.json.decode(self._value(sql.MARKS), type=list[tuple[str, int, int, int, dict[str, int]]])
-        return {
-            journal: Mark(
-                journal=journal, position=position, recorded_until=recorded_until, heard_at=heard_at, totals=totals
-            )
-            for journal, position, recorded_until, heard_at, totals in found
-        }
+        return wire.decode_marks(self._value(sql.MARKS))
 
     def forget_journals(self, journals: Collection[str]) -> None:
         if not journals:
@@ -121,7 +114,7 @@ class SQLiteStore(SQLiteReporting):
             db.execute(sql.REGISTER, {"names": wire.encode(list(backends)), "now": now})
 
     def backend(self, name: str) -> BackendState:
-        found = _states(self._value(sql.BACKEND, name=name))
+        found = wire.decode_states(self._value(sql.BACKEND, name=name))
         if not found:
             raise _unregistered(name)
         return found[0]
@@ -133,7 +126,7 @@ class SQLiteStore(SQLiteReporting):
 
     def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
         with self._connections.writing() as db:
-            if not db.execute(sql.RENEW, {**_held(lease), "until": until}).rowcount:
+            if not db.execute(sql.RENEW, {**held(lease), "until": until}).rowcount:
                 raise LeaseLost(lease.name)
             text, last, barred, starts = db.execute(sql.CLAIM, {"name": name, "limit": limit}).fetchone()
             if not db.execute(sql.BEGIN_READING, {"name": name, "seq": last or 0, "now": now}).rowcount:
@@ -148,22 +141,8 @@ class SQLiteStore(SQLiteReporting):
 
     def settle(self, name: str, lease: Lease, settled: Settled, *, now: int) -> None:
         with self._connections.writing() as db:
-            figures = {
-                **_held(lease),
-                "name": name,
-                "now": now,
-                "upto": settled.upto,
-                "delivered": settled.delivered,
-                "skipped": settled.skipped,
-                "dropped": settled.dropped,
-                "dead": len(settled.dead),
-                "total": settled.delivered + settled.skipped + settled.dropped + len(settled.dead),
-                "retried": settled.retried,
-                "retry_at": settled.retry_at,
-                "failures": settled.failures,
-                "problem": None if settled.problem is None else wire.clean(settled.problem),
-            }
-            if not db.execute(sql.SETTLE, figures).rowcount:
+            told = {**held(lease), **figures(settled), "name": name, "now": now}
+            if not db.execute(sql.SETTLE, told).rowcount:
                 raise LeaseLost(lease.name)
             if settled.dead:
                 db.execute(sql.BURY, {"name": name, "now": now, "letters": wire.encode_dead(settled.dead)})
@@ -197,7 +176,7 @@ class SQLiteStore(SQLiteReporting):
             sessions=sessions,
             open_sessions=open_sessions,
             events=events,
-            backends=tuple(_states(states)),
+            backends=tuple(wire.decode_states(states)),
         )
 
     def expire(self, *, older_than: int, limit: int, now: int) -> int:
@@ -233,18 +212,9 @@ class SQLiteStore(SQLiteReporting):
         return wire.decode_letters(self._value(sql.DEAD_LETTERS, name=backend, limit=limit))
 
 
-def _held(lease: Lease) -> dict[str, object]:
-    return {"lease": lease.name, "holder": lease.holder, "token": lease.token}
-
-
 def _lease(db: sqlite3.Connection, name: str) -> Lease | None:
     found = db.execute(sql.LEASE, {"name": name}).fetchone()
     return None if found is None else Lease(name=found[0], holder=found[1], token=found[2], until=found[3])
-
-
-def _states(text: str) -> list[BackendState]:
-    names = BackendState.__dataclass_fields__
-    return [BackendState(**dict(zip(names, values, strict=True))) for values in msgspec.json.decode(text)]
 
 
 def _unregistered(name: str) -> StoreError:

@@ -29,6 +29,14 @@ class Tombstone:
     is_for_good: bool = False
 
 
+@dataclass(slots=True)
+class StoreKey:
+    """The store's own key, and whether a stone was ever seen: until then nobody's id is hashed to look for one."""
+
+    value: bytes
+    has_stones: bool = False
+
+
 class Place(NamedTuple):
     """How far an erasure has come: which part of it, and behind which number."""
 

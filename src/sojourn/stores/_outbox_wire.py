@@ -1,0 +1,80 @@
+"""The outbox as every database is told of it and tells it. Knows no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from sojourn.core.events import Event
+from sojourn.errors import StoreError
+
+from . import wire
+from .operating import Letter, Outbox, Resettled
+from .protocol import Lease, Settled
+
+_outboxes: Final = msgspec.json.Decoder(tuple[Outbox, ...])
+_leases: Final = msgspec.json.Decoder(list[tuple[str, str, int, int]])
+_letters: Final = msgspec.json.Decoder(list[Letter])
+_events: Final = msgspec.json.Decoder(tuple[Event, ...])
+
+
+def decode_outboxes(text: str) -> tuple[Outbox, ...]:
+    return _outboxes.decode(text)
+
+
+def decode_leases(text: str) -> tuple[Lease, ...]:
+    return tuple(
+        Lease(name=name, holder=holder, token=token, until=until) for name, holder, token, until in _leases.decode(text)
+    )
+
+
+def decode_letters(text: str) -> list[Letter]:
+    return _letters.decode(text)
+
+
+def decode_whole_events(text: str) -> tuple[Event, ...]:
+    """Events as dead letters keep them: with all their fields."""
+    return _events.decode(text)
+
+
+def held(lease: Lease) -> dict[str, object]:
+    """A lease as the values of a statement that asks whether it is still held."""
+    return {"lease": lease.name, "holder": lease.holder, "token": lease.token}
+
+
+def some_ids(event_ids: Collection[str] | None) -> str | None:
+    """Ids of events as one value; `None` stays so, and means all."""
+    return None if event_ids is None else wire.encode(list(event_ids))
+
+
+def figures(settled: Settled) -> dict[str, object]:
+    """What became of claimed events, as the values of a statement."""
+    return {
+        "upto": settled.upto,
+        "delivered": settled.delivered,
+        "skipped": settled.skipped,
+        "dropped": settled.dropped,
+        "dead": len(settled.dead),
+        "total": settled.delivered + settled.skipped + settled.dropped + len(settled.dead),
+        **_again(settled),
+    }
+
+
+def refigures(settled: Resettled, *, delivered: int, skipped: int) -> dict[str, object]:
+    """The same of letters that were claimed once more, of which so many were there still."""
+    return {"delivered": delivered, "skipped": skipped, **_again(settled)}
+
+
+def unknown(name: str) -> StoreError:
+    return StoreError(f"the store knows no backend {name!r}; `sojourn status` names those it knows")
+
+
+def _again(settled: Settled | Resettled) -> dict[str, object]:
+    return {
+        "retried": settled.retried,
+        "retry_at": settled.retry_at,
+        "failures": settled.failures,
+        "problem": None if settled.problem is None else wire.clean(settled.problem),
+    }
