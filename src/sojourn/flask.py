@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +17,11 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
 
 from .capturing import capture
 from .engine import Engine
+from .errors import SettingsError
 from .principal import UNKNOWN, Answer, User
 from .settings import Settings
 from .visit import active_visit
-from .wsgi import Environ, SojournMiddleware
+from .wsgi import Environ, SojournMiddleware, StartResponse, WSGIApp
 
 __all__ = ["Sojourn", "SojournMiddleware"]
 
@@ -59,11 +62,34 @@ class Sojourn:
             )
             engine = Engine(settings)
         self._engine = engine
-        app.extensions["sojourn"] = Installed(engine)
-        app.wsgi_app = SojournMiddleware(  # type: ignore[method-assign]
-            app.wsgi_app, engine=engine, framework=_Flask()
-        )
+        door = SojournMiddleware(app.wsgi_app, engine=engine, framework=_Flask())
+        app.extensions["sojourn"] = Installed(engine, door)
+        app.wsgi_app = door  # type: ignore[method-assign]
         flask.got_request_exception.connect(_raised, app)
+
+    def mount_report(
+        self,
+        app: flask.Flask,
+        path: str = "/_sojourn",
+        *,
+        password: str | None = None,
+        token: str | None = None,
+        allow: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """Put the Sessions report at `path`, after `init_app()`; who may look, one of the three says.
+
+        `allow` gets Flask's request, in a context of it (so `flask.session` and Flask-Login's `current_user` work), and
+        answers True or False. The app's own hooks do not run for the report. `SettingsError` without any of the three.
+        """
+        from .report import report_wsgi  # templates and all: only for who wants it
+
+        installed = app.extensions.get("sojourn")
+        if not isinstance(installed, Installed):
+            msg = "this app has no Sojourn in front of it yet: call init_app(app) first"
+            raise RuntimeError(msg)
+        asked = None if allow is None else _in_context(app, allow)
+        page = report_wsgi(installed.engine, password=password, token=token, allow=asked)
+        installed.door.app = _Mounted(installed.door.app, path.rstrip("/"), page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +97,35 @@ class Installed:
     """What `app.extensions["sojourn"]` holds."""
 
     engine: Engine
+    door: SojournMiddleware
+
+
+@dataclass(frozen=True, slots=True)
+class _Mounted:
+    """A WSGI app, and another one below a path of it."""
+
+    app: WSGIApp
+    path: str
+    mounted: WSGIApp
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        asked: str = environ.get("PATH_INFO", "")
+        if asked != self.path and not asked.startswith(f"{self.path}/"):
+            return self.app(environ, start_response)
+        below = {"SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + self.path, "PATH_INFO": asked[len(self.path) :]}
+        return self.mounted({**environ, **below}, start_response)
+
+
+def _in_context(app: flask.Flask, allow: Callable[[Any], Any]) -> Callable[[Environ], Any]:
+    """The app's own check, as if in a view of it."""
+    if inspect.iscoroutinefunction(allow) or inspect.iscoroutinefunction(type(allow).__call__):
+        raise SettingsError("allow: Flask calls it without awaiting; give a plain function, not an async one")
+
+    def asked(environ: Environ) -> Any:
+        with app.request_context(environ):
+            return allow(flask.request)
+
+    return asked
 
 
 class _Flask:

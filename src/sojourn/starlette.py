@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
+from starlette.routing import Mount
 
 from .asgi import ASGIApp, Scope, SojournMiddleware
 from .engine import Engine
@@ -20,6 +24,7 @@ class Sojourn:
 
     def __init__(self, app: Starlette, settings: Settings | None = None, *, engine: Engine | None = None) -> None:
         self.engine = engine if engine is not None else Engine(settings or Settings.from_env())
+        self._app = app
         app.state.sojourn = self
         build = app.build_middleware_stack
         if app.middleware_stack is not None:  # already serving: wrap what is there
@@ -29,6 +34,23 @@ class Sojourn:
             return self._wrap(build())
 
         app.build_middleware_stack = build_with_sojourn  # type: ignore[method-assign]
+
+    def mount_report(
+        self,
+        path: str = "/_sojourn",
+        *,
+        password: str | None = None,
+        token: str | None = None,
+        allow: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """Put the Sessions report at `path`, before the app's own routes; who may look, one of the three says.
+
+        `allow`, plain or async, gets the `Request` and answers True or False. `SettingsError` without any.
+        """
+        from .report import report  # templates and all: only for who wants it
+
+        page = report(self.engine, password=password, token=token, allow=allow)
+        self._app.router.routes.insert(0, Mount(path.rstrip("/"), app=page, name="sojourn_report"))
 
     def _wrap(self, app: ASGIApp) -> SojournMiddleware:
         return SojournMiddleware(app, engine=self.engine, request=_request)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from sojourn.errors import SojournError
 
-from . import _check, _fake, _outbox, _people, _status, _worker
+from . import _check, _export, _fake, _generate, _outbox, _people, _report, _sessions, _status, _worker
 
 _SHORTEST_DEMO_S = 5
 _INTERRUPTED = 130  # what shells make of Ctrl-C
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser(
         "demo",
-        help="play visitors against an example app and watch their sessions",
+        help="play visitors against an example app and watch their sessions in a browser",
         description="Start an example app, send it visitors over real HTTP, print their events as they are forwarded, "
         "and check that everything adds up. Writes into a new folder of your state directory.",
     )
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"end after N seconds, {_SHORTEST_DEMO_S} at least (without it: at Ctrl-C)",
     )
+    _generate.add_options(demo)
     demo.set_defaults(command=_demo)
 
     secret = commands.add_parser(
@@ -67,9 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     secret.set_defaults(command=_secret)
 
+    _report.add_commands(commands)
     _status.add_commands(commands)
     _worker.add_commands(commands)
     _outbox.add_commands(commands)
+    _sessions.add_commands(commands)
+    _export.add_commands(commands)
     _people.add_commands(commands)
     _check.add_commands(commands)
     _fake.add_commands(commands)
@@ -88,6 +92,10 @@ def _seconds(text: str) -> float:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    if arguments.generate is not None:
+        return _generate.run(arguments.generate, arguments.days, arguments.store)
+    if arguments.store is not None:
+        raise SojournError("demo: --store is for --generate; without that the demo makes a new folder for each run")
     from sojourn.demo import run
 
     return 0 if run(arguments.seconds, say=functools.partial(print, flush=True)) else 1

@@ -1,4 +1,4 @@
-"""`sojourn erase` and `sojourn export`: what a person may ask for, typed by whoever answers for the app."""
+"""What a person may ask for, typed by whoever answers for the app: `sojourn erase`, and `sojourn export` of a person."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Any) -> None:
-    """Add both to the subparsers of the command line."""
+    """Add `erase` to the subparsers of the command line; `export` has more to write than people."""
     erase = commands.add_parser(
         "erase",
         parents=[_person_options(), _stores.options()],
@@ -32,19 +32,15 @@ def add_commands(commands: Any) -> None:
     erase.add_argument("--yes", action="store_true", help="do not ask first")
     erase.set_defaults(command=_erase)
 
-    export = commands.add_parser(
-        "export",
-        parents=[_person_options(), _stores.options()],
-        help="write all that the store knows about a visitor or a user, as JSON",
-        description="Write a person's sessions and events as one JSON document.",
-    )
-    export.add_argument("--output", type=Path, metavar="FILE", help="write a new file, not to standard output")
-    export.set_defaults(command=_export)
-
 
 def _person_options() -> argparse.ArgumentParser:
     parent = argparse.ArgumentParser(add_help=False)
-    who = parent.add_mutually_exclusive_group(required=True)
+    add_person(parent.add_mutually_exclusive_group(required=True))
+    return parent
+
+
+def add_person(who: Any) -> None:
+    """`--visitor` and `--user`, for a group of which one is given."""
     who.add_argument("--visitor", type=_id, metavar="ID", help="a browser: the visitor.id of its events")
     who.add_argument(
         "--user",
@@ -52,7 +48,6 @@ def _person_options() -> argparse.ArgumentParser:
         metavar="ID",
         help="a user: the id given to identify(); with --store and hash_user_ids, the hash of it",
     )
-    return parent
 
 
 def _id(text: str) -> str:
@@ -76,14 +71,13 @@ def _erase(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _export(arguments: argparse.Namespace) -> int:
+def export_person(arguments: argparse.Namespace, place: Place) -> None:
+    """Write the person that the arguments name, as one JSON document."""
     from sojourn.people import export_json
 
-    place = _stores.place_of(arguments)
     user = _user(arguments, place)
     with place.opened() as store, _output(arguments.output) as out:
         export_json(store, visitor_id=arguments.visitor, user_id=user, out=out)
-    return 0
 
 
 def _user(arguments: argparse.Namespace, place: Place) -> str | None:

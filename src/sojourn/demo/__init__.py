@@ -1,10 +1,11 @@
-"""`sojourn demo`: an example app, visitors who play against it over real HTTP, and a summary that has to add up."""
+"""`sojourn demo`: an example app, visitors who play against it over real HTTP, the report, and sums that add up."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+import webbrowser
 from collections.abc import Callable
 
 from sojourn.errors import MissingExtraError
@@ -20,20 +21,35 @@ def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
     except ImportError as missing:
         msg = f'sojourn demo needs {missing.name}, which is not installed: pip install "sojourn[demo]"'
         raise MissingExtraError(msg) from missing
+    from sojourn.report import source_of
+    from sojourn.report.serving import ReportServer
+
     from .figures import settled
     from .place import new_folder
     from .summary import intro, problems, summary
 
     folder = new_folder(os.environ)
     with Shop(folder) as shop:
-        say(intro(shop.address, folder, seconds))
-        began = time.monotonic()
-        crowd = visitors.Crowd(shop.address)
-        crowd.play(seconds)
-        played = crowd.played(time.monotonic() - began)
+        # Closed before the sums: visits go on ending, and are to be delivered everywhere when the shop closes.
+        with ReportServer(source_of(shop.engine), landing="/sessions") as report:
+            say(intro(shop.address, report.address, folder, seconds))
+            report.tell(lambda address: say(f"\nThe report is open. For another browser: {address}\n"))
+            if _has_display():
+                webbrowser.open(report.address)
+            began = time.monotonic()
+            crowd = visitors.Crowd(shop.address)
+            crowd.play(seconds)
+            played = crowd.played(time.monotonic() - began)
         figures = settled(shop.engine, shop.events_file)
     wrong = problems(figures, played)
     say(summary(figures, played, folder, wrong))
     if wrong:
         sys.stderr.write("sojourn demo: it does not add up:\n" + "".join(f"  {problem}\n" for problem in wrong))
     return not wrong
+
+
+def _has_display() -> bool:
+    """Whether somebody sits here who would see a window: never in a pipe, a test or a remote shell."""
+    if not sys.stdout.isatty() or "SSH_CONNECTION" in os.environ:
+        return False
+    return sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .visitors import Played
 
 
-def intro(address: str, folder: Path, seconds: float | None) -> str:
+def intro(address: str, report: str, folder: Path, seconds: float | None) -> str:
     """What is about to happen."""
     until = "Ctrl-C stops it." if seconds is None else f"It stops by itself after {seconds:g} seconds."
     return f"""
@@ -20,9 +20,11 @@ This is a seed shop at {address}, with Sojourn in front of it.
 Visitors come by over real HTTP: one leaves, one comes back, two share a device, one logs out, one stays on a
 websocket, one meets an error. Here a visit is over after 2 seconds of silence (usually it is 30 minutes).
 
+  report    {report}
   database  {folder / "sojourn.db"}
   events    {folder / "events.jsonl"}
 
+Open the report in a browser and watch them come and go (the address opens it once, then a new one is printed).
 Below are the events as they are forwarded: time, name, session, user, what happened. An end bears the time of the
 last activity, so it shows up later than its time. {until}
 """

@@ -23,7 +23,13 @@ from websockets.sync.client import connect
 from .shop import IDLE_TIMEOUT_S
 
 _BLUR_S: Final = 0.05  # two clocks, both read a little late
-_USER_AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64) SojournDemo/1.0"
+_USER_AGENTS: Final = (
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Mobile/15E148 Safari/604.1",
+)
+_REFERRERS: Final = ("https://search.example/", "https://garden-friends.example/", "https://news.example/", None)
 _PAGE: Final = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "accept": "text/html"}
 _FETCH: Final = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty", "accept": "application/json"}
 
@@ -54,10 +60,11 @@ class Browser:
         self._address = address
         self._stop = stop
         self._user: str | None = None
+        self._came_from = random.choice(_REFERRERS)  # noqa: S311 - no secret
         self._last: tuple[float, float] | None = None  # the latest activity: sent, and answered
         self._client = httpx.Client(
             base_url=address,
-            headers={"user-agent": _USER_AGENT, "accept-language": "en"},
+            headers={"user-agent": random.choice(_USER_AGENTS), "accept-language": "en"},  # noqa: S311 - no secret
             timeout=10,
             limits=httpx.Limits(
                 max_keepalive_connections=0
@@ -114,7 +121,9 @@ class Browser:
                 self._last = (sent, time.monotonic())
 
     def _navigate(self, method: str, path: str, data: dict[str, str] | None = None) -> None:
-        response = self._request(method, path, _PAGE, data)
+        referrer = {} if self._came_from is None else {"referer": self._came_from}
+        self._came_from = f"{self._address}{path}"
+        response = self._request(method, path, {**_PAGE, **referrer}, data)
         if response.is_redirect:
             self._navigate("GET", response.headers["location"])
         else:

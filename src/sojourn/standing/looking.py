@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 _LOOKS = 5
 
 
-def seen(store: Store, directory: Path | None) -> Standing:
-    """How it stands now. A recorder may be at work meanwhile: then it is looked at again, a few times."""
+def seen(store: Store, directory: Path | None, *, now: int | None = None) -> Standing:
+    """How it stands at `now` (a store with a clock of its own: by that).
+
+    A recorder may be at work meanwhile: then it is looked at again, a few times.
+    """
     marks = store.marks()
     for _ in range(_LOOKS):
         stats = store.stats()
@@ -28,7 +31,8 @@ def seen(store: Store, directory: Path | None) -> Standing:
         if not is_moving:
             break
     told = store.time()
-    now = SystemClock.now() if told is None else told
+    if told is not None or now is None:
+        now = SystemClock.now() if told is None else told
     outboxes = {outbox.name: outbox for outbox in store.outboxes()}
     backlogs = tuple(
         Backlog(state=state, outbox=outbox, lag=_lag(state.backlog, outbox.oldest_at, now))

@@ -1,0 +1,181 @@
+"""`sojourn sessions`: a list of them, all about one, and events as they are recorded. For eyes, pipes and scripts."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from datetime import UTC, datetime
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final
+
+from . import _stores, _wanted
+from ._status import count
+from ._voice import Paint, cell, span, table
+
+if TYPE_CHECKING:
+    from sojourn.stores import Database
+    from sojourn.stores.reporting import SessionLine
+
+_LONGEST_PATH: Final = 28
+_LONGEST_NAME: Final = 20
+
+
+def add_commands(commands: Any) -> None:
+    """Add all three to the subparsers of the command line."""
+    sessions = commands.add_parser(
+        "sessions",
+        help="list sessions, show one with its timeline, or watch events as they are recorded",
+        description="What the store knows of sessions. The report (`sojourn report`) shows the same in a browser.",
+    )
+    sessions.set_defaults(command=lambda _arguments: _help(sessions))
+    verbs = sessions.add_subparsers(title="commands", metavar="")
+    store = _stores.options()
+
+    list_ = verbs.add_parser(
+        "list",
+        parents=[store, _wanted.person_options(), _wanted.options()],
+        help="list sessions, latest first",
+        description="List sessions, those that started last first. The exit code is 0, also when there is none.",
+    )
+    list_.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many (20)")
+    list_.add_argument("--json", action="store_true", help="print one JSON document")
+    list_.set_defaults(command=_list)
+
+    show = verbs.add_parser(
+        "show",
+        parents=[store],
+        help="show all about one session, with its timeline",
+        description="Show a session and its events. The exit code is 1 if there is no such session.",
+    )
+    show.add_argument("session", metavar="KEY|ID", help="its key, or its id: of several with one id, the latest")
+    show.add_argument("--limit", type=count, default=200, metavar="N", help="at most so many events (200)")
+    show.add_argument("--json", action="store_true", help="print one JSON document, with all events")
+    show.set_defaults(command=_show)
+
+    tail = verbs.add_parser(
+        "tail",
+        parents=[store],
+        help="print the latest events, and (-f) those to come",
+        description="Print the latest events of the log, a line each. With -f go on as they are recorded, until Ctrl-C.",
+    )
+    tail.add_argument("-f", "--follow", action="store_true", help="go on with what is recorded from now on")
+    tail.add_argument("-n", "--lines", type=count, default=10, metavar="N", help="so many of the latest first (10)")
+    tail.add_argument(
+        "--events",
+        metavar="PATTERNS",
+        help="only these: names or patterns, such as 'session.*,purchase' or '!page_view'",
+    )
+    tail.add_argument("--json", action="store_true", help="print CloudEvents as JSON, one a line")
+    tail.set_defaults(command=_tail)
+
+
+def _help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help()
+    return 0
+
+
+def tolerant() -> None:
+    """Let standard output take whatever a visitor told, also where its encoding has no such characters."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def now_of(store: Database) -> int:
+    """The store's time, else this machine's."""
+    from sojourn.clock import SystemClock
+
+    told = store.time()
+    return SystemClock.now() if told is None else told
+
+
+def when(at: int) -> str:
+    """A moment to the minute, in UTC."""
+    return f"{datetime.fromtimestamp(max(0, min(at, 253_402_300_799_999)) / 1000, UTC):%Y-%m-%d %H:%M}"
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from ._timeline import show, write
+
+    place = _stores.place_of(arguments)
+    tolerant()
+    with place.opened() as store:
+        if arguments.json:
+            write(store, arguments.session, sys.stdout)
+        else:
+            print("\n".join(show(store, arguments.session, limit=arguments.limit, paint=Paint.on(sys.stdout))))
+    return 0
+
+
+def _tail(arguments: argparse.Namespace) -> int:
+    from ._tailing import tail
+
+    place = _stores.place_of(arguments)
+    tolerant()
+    with place.opened() as store:
+        tail(
+            store,
+            lines=arguments.lines,
+            follows=arguments.follow,
+            patterns=arguments.events,
+            is_json=arguments.json,
+            out=sys.stdout,
+        )
+    return 0
+
+
+# --- a list ------------------------------------------------------------------------------------------------------------
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    place = _stores.place_of(arguments)
+    tolerant()
+    limit: int = arguments.limit
+    with place.opened() as store:
+        now = now_of(store)
+        wanted = _wanted.filter_of(arguments, place, now)
+        found = list(islice(chain.from_iterable(store.session_export(wanted, limit=limit + 1)), limit + 1))
+    shown, is_more = found[:limit], len(found) > limit
+    if arguments.json:
+        from sojourn.report._export import fields
+
+        print(json.dumps({"sessions": [fields(line) for line in shown], "is_more": is_more}, indent=2))
+        return 0
+    if not shown:
+        print("none" if not is_more else "--limit 0 shows none")
+        return 0
+    heads = ["session", "started (UTC)", "user", "entry", "exit", "with", "lasted", "pages", "events", "errors", "  "]
+    rows = [heads, *(_row(line, now, Paint.on(sys.stdout)) for line in shown)]
+    print("\n".join(table(rows, left=frozenset({0, 1, 2, 3, 4, 5, len(heads) - 1}))))
+    if is_more:
+        print(f"  ... and more; --limit {limit * 2 or 20} shows more of them")
+    return 0
+
+
+def _row(line: SessionLine, now: int, paint: Paint) -> list[str]:
+    if line.end_reason is None:
+        state = paint("open", "good") + f", last seen {span(now - line.last_seen_at)} ago"
+    else:
+        state = paint(line.end_reason.value, "quiet")
+    return [
+        cell(line.session_id),
+        when(line.started_at),
+        short(line.user_name or line.user_id, _LONGEST_NAME),
+        short(line.entry_path, _LONGEST_PATH),
+        short(line.exit_path, _LONGEST_PATH),
+        short(" ".join(filter(None, (line.browser, line.device))), _LONGEST_NAME),
+        span(line.duration_ms),
+        f"{line.page_views:,}",
+        f"{line.events:,}",
+        f"{line.errors:,}",
+        state,
+    ]
+
+
+def short(text: str | None, longest: int) -> str:
+    """Text for a narrow column, safe for a terminal."""
+    if not text:
+        return "-"
+    shown = cell(text[: longest + 1])
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"

@@ -1,0 +1,116 @@
+"""All about one session: for people in lines, for programs as the document that an export of a person holds too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, TextIO
+
+import msgspec
+
+from sojourn.errors import SojournError
+
+from ._voice import Paint, cell, printable, span
+
+if TYPE_CHECKING:
+    from sojourn.core.events import Event
+    from sojourn.stores import Database
+    from sojourn.stores.reporting import SessionDetail
+
+_AT_ONCE: Final = 500
+_MINUTE_MS: Final = 60_000
+_STACK: Final = "exception.stacktrace"
+_LABEL: Final = 12
+
+
+def show(store: Database, name: str, *, limit: int, paint: Paint) -> Iterator[str]:
+    """The lines of a session and its timeline. Raises `SojournError` if there is none."""
+    detail = _found(store, name)
+    yield from (f"{label:<{_LABEL}}{text}" for label, text in _about(detail) if text)
+    yield ""
+    shown, following, total = 0, 0, 0
+    while shown < limit:
+        part = store.timeline(detail.row.key, after=following, limit=min(_AT_ONCE, limit - shown))
+        for event in part.events:
+            yield from _lines(event, detail.row.started_at, paint)
+        shown, total = shown + len(part.events), part.total
+        if part.following is None:
+            break
+        following = part.following
+    if shown < total:
+        yield f"  ... and more; --limit {total} shows all {total:,} events"
+
+
+def write(store: Database, name: str, out: TextIO) -> None:
+    """The session as one JSON document, however many events it has. Raises `SojournError` if there is none."""
+    from sojourn.people import _events_of, _separated, _told
+
+    detail = _found(store, name)
+    told = {**_told(detail.row), "previous_session": detail.previous_key, "next_session": detail.next_key}
+    out.write(f'{{"session":{harmless(msgspec.json.encode(told).decode())},"events":[')
+    out.writelines(map(harmless, _separated(_events_of(store, detail.row.key))))
+    out.write("]}\n")
+
+
+def harmless(document: str) -> str:
+    """JSON that means the same, with nothing in it that could move a terminal's cursor: JSON itself allows some of that."""
+    if document.isprintable():
+        return document
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in document)
+
+
+def _found(store: Database, name: str) -> SessionDetail:
+    detail = store.session_detail(name)
+    if detail is None:
+        raise SojournError(f"there is no session {cell(name)!r}; `sojourn sessions list` tells which there are")
+    return detail
+
+
+def _about(detail: SessionDetail) -> Iterator[tuple[str, str]]:
+    from sojourn.backends.cloudevents import rfc3339
+
+    row, line = detail.row, detail.line
+    yield "session", cell(row.session_id) + (", manual" if row.is_manual else "")
+    if row.session_id != row.key:
+        yield "key", cell(row.key)
+    if detail.same_id > 1:
+        yield "", f"{detail.same_id:,} sessions have this id; this is the latest, the others are known by their keys"
+    yield "visitor", cell(row.visitor_id)
+    if row.user_id is not None:
+        yield "user", cell(row.user_id) + (f" ({cell(row.user_name)})" if row.user_name else "")
+    yield "", _pairs({f"traits.{key}": value for key, value in (row.user_traits or {}).items()})
+    yield "started", rfc3339(row.started_at)
+    seen = rfc3339(row.last_seen_at)
+    yield "", f"open, last seen {seen}" if line.end_reason is None else f"ended {seen}: {line.end_reason.value}"
+    figures = (
+        f"{span(line.duration_ms)}, {row.requests:,} requests, {row.page_views:,} page views, {row.events:,} events, "
+        f"{row.errors:,} errors"
+    )
+    yield "lasted", figures
+    yield "entry", " from ".join(cell(text) for text in (row.entry_path, row.referrer) if text)
+    yield "exit", cell(line.exit_path or "")
+    yield "with", ", ".join(cell(text) for text in (line.browser, line.system, line.device, row.client_address) if text)
+    yield "properties", _pairs({key: each.value for key, each in (row.properties or {}).items()})
+    yield "before it", cell(detail.previous_key or "")
+    yield "after it", cell(detail.next_key or "")
+
+
+def _pairs(values: dict[str, str | int | float | bool]) -> str:
+    return "  ".join(f"{cell(name)}={cell(str(value))}" for name, value in sorted(values.items()))
+
+
+def _lines(event: Event, started_at: int, paint: Paint) -> Iterator[str]:
+    """An event as the console backend shows it, but by the time since the start, and an exception with its place."""
+    from sojourn.backends.console import _COLOURS, _NAME_COLUMN, _interesting
+
+    gone = max(0, event.time - started_at)
+    at = f"+{gone / 1000:.1f} s" if gone < _MINUTE_MS else f"+{span(gone)}"
+    name = f"{printable(event.name, _NAME_COLUMN):<{_NAME_COLUMN}}"
+    if paint.is_on and (colour := _COLOURS.get(event.name)):
+        name = f"\x1b[{colour}m{name}\x1b[0m"
+    stack = str(event.attributes.get(_STACK, ""))
+    rest = msgspec.structs.replace(
+        event, attributes={key: value for key, value in event.attributes.items() if key != _STACK}
+    )
+    yield f"  {at:>10}  {name}  {'  '.join(_interesting(rest))}".rstrip()
+    yield from (f"{'':16}{printable(text)}" for text in stack.splitlines())

@@ -1,0 +1,89 @@
+"""The report as an ASGI app. Thin: reads the scope, lets a thread do the work, sends what comes back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Iterator
+
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.requests import Request as FrameworkRequest
+from starlette.responses import Response as Sender
+from starlette.responses import StreamingResponse
+
+from sojourn.asgi import AsgiFacts, Message, Receive, Scope, Send
+from sojourn.forwarded import Proxies
+from sojourn.visit import VISIT_KEY
+
+from ._access import is_async, verdict_of
+from ._app import Report, path_below
+from ._untracked import untrack
+from ._web import MAX_BODY, Request, Response, base_of
+
+
+class AsgiReport:
+    """What `report()` makes; mount it."""
+
+    def __init__(self, core: Report, proxies: Proxies) -> None:
+        self.core = core
+        self._proxies = proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":  # none of our pages opens one
+                await send({"type": "websocket.close", "code": 1000})
+                return
+            msg = f"the report answers http, not {scope['type']!r}: mount it in an app that has a lifespan"
+            raise TypeError(msg)
+        untrack(scope.get(VISIT_KEY))
+        mounted = scope.get("root_path", "")
+        path = path_below(scope.get("path", "/"), mounted)
+        body = await _body(scope, receive)
+        request = Request(
+            facts=AsgiFacts(scope, self._proxies, FrameworkRequest),
+            base=base_of(mounted),
+            path=path,
+            is_allowed=await self._verdict(scope, body) if self.core.needs_verdict(path) else None,
+            body=body,
+        )
+        response = await run_in_threadpool(self.core.handle, request)
+        await _sender(response)(scope, receive, send)
+
+    async def _verdict(self, scope: Scope, body: bytes) -> bool:
+        """The app's own check, as Starlette would call an endpoint: a plain function in a thread."""
+
+        async def again() -> Message:  # the check may read the form as well
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        allow, request = self.core.access.allow, FrameworkRequest(scope, again)
+        if allow is None:
+            return False
+        if is_async(allow):
+            return verdict_of(await allow(request))
+        answer = await run_in_threadpool(allow, request)
+        return verdict_of(await answer if inspect.isawaitable(answer) else answer)
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    """A form, up to what is too long for one."""
+    pieces, size = [], 0
+    while scope["method"] == "POST" and size <= MAX_BODY:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if message["type"] != "http.request" or not message.get("more_body"):
+            break
+    return b"".join(pieces)
+
+
+def _sender(response: Response) -> Sender:
+    body = response.body
+    sender = (
+        Sender(body, response.status) if isinstance(body, bytes) else StreamingResponse(_pieces(body), response.status)
+    )
+    sender.raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.lines()]
+    return sender
+
+
+async def _pieces(body: Iterator[bytes]) -> AsyncIterator[bytes]:
+    async for piece in iterate_in_threadpool(body):
+        yield piece

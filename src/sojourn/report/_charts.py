@@ -1,0 +1,128 @@
+"""The chart of the overview as plain geometry: bars of sessions, lines of visitors and users. Pure; draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sojourn.stores.reporting import HOUR_MS, Bucket, Point, Span
+
+from ._words import Moments
+
+HEIGHT: Final = 176
+_LABELS: Final = 8
+_GAP: Final = 0.22
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A bucket: `x` and `width` in percent of the chart, `y` and `height` in its pixels."""
+
+    x: float
+    width: float
+    y: float
+    height: float
+    point: Point
+    since: int
+    until: int
+    label: str
+    is_partial: bool
+    """The range has only a part of it, or it is not over: it compares with no other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A line across, or a word below."""
+
+    at: float
+    label: str
+    is_minor: bool = False
+    """Left out where there is little room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """All of it. Lines are in a square of 100 by 100, to be stretched."""
+
+    bars: Sequence[Bar]
+    visitors: str
+    users: str
+    across: Sequence[Tick]
+    below: Sequence[Tick]
+
+
+def chart(points: Sequence[Point], span: Span, bucket: Bucket, moments: Moments) -> Chart:
+    """Lay it out."""
+    top = _ceiling(max((max(point.sessions, point.visitors, point.users) for point in points), default=0))
+    each = 100 / max(1, len(points))
+    bars = [
+        Bar(
+            x=round(place * each + each * _GAP / 2, 3),
+            width=round(each * (1 - _GAP), 3),
+            y=round(HEIGHT - HEIGHT * point.sessions / top, 1),
+            height=round(HEIGHT * point.sessions / top, 1),
+            point=point,
+            since=max(point.at, span.since),
+            until=max(point.at + 1, min(point.at + int(bucket), span.until)),
+            label=_named(point.at, bucket, moments),
+            is_partial=point.at < span.since or point.at + bucket > min(span.until, moments.now),
+        )
+        for place, point in enumerate(points)
+    ]
+    return Chart(
+        bars=bars,
+        visitors=_line([point.visitors for point in points], top, bars),
+        users=_line([point.users for point in points], top, bars) if any(point.users for point in points) else "",
+        across=[
+            Tick(at=round(HEIGHT - HEIGHT * part / 2, 1), label=f"{top * part // 2:,}")
+            for part in ((1, 2) if top > 1 else (2,))
+        ],
+        below=_words(points, bucket, each, moments),
+    )
+
+
+def _ceiling(greatest: int) -> int:
+    """A round number at or above it, and even where it can be."""
+    size = 1
+    while True:
+        for step in (1, 2, 4, 6, 8):
+            if greatest <= step * size:
+                return step * size
+        size *= 10
+
+
+def _line(values: Sequence[int], top: int, bars: Sequence[Bar]) -> str:
+    """Through what is whole: the fall to a day that has just begun is no news."""
+    each = 100 / max(1, len(values))
+    whole = [place for place, bar in enumerate(bars) if not bar.is_partial] or range(len(values))
+    return " ".join(f"{(place + 0.5) * each:.2f},{100 - 100 * values[place] / top:.2f}" for place in whole)
+
+
+def _words(points: Sequence[Point], bucket: Bucket, each: float, moments: Moments) -> list[Tick]:
+    every = max(1, -(-len(points) // _LABELS))
+    return [
+        Tick(
+            at=round((place + 0.5) * each, 2),
+            label=_short(points[place].at, bucket, len(points), moments),
+            is_minor=bool(number % 2),
+        )
+        for number, place in enumerate(range(0, len(points), every))
+    ]
+
+
+def _short(at: int, bucket: Bucket, count: int, moments: Moments) -> str:
+    if bucket is not Bucket.HOUR:
+        return moments.day(at)
+    when = moments.local(at)
+    return f"{when:%H:%M}" if count <= 25 else f"{moments.day(at)} {when:%H}h"
+
+
+def _named(at: int, bucket: Bucket, moments: Moments) -> str:
+    match bucket:
+        case Bucket.HOUR:
+            return f"{moments.weekday(at)}, {moments.local(at):%H:%M} to {moments.local(at + HOUR_MS):%H:%M}"
+        case Bucket.DAY:
+            return moments.weekday(at)
+        case Bucket.WEEK:
+            return f"Week of {moments.day(at)}"

@@ -1,0 +1,84 @@
+"""What opens the report: a password or a token, kept only as hashes, and the one-time key of an address in a terminal."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Final
+
+from sojourn.errors import SettingsError
+
+SHORTEST_PASSWORD: Final = 8
+SHORTEST_TOKEN: Final = 16
+
+_COST: Final = {"n": 2**14, "r": 8, "p": 1}
+"""16 MiB and about 50 ms for each guess."""
+_LONGEST: Final = 1024
+
+
+class Password:
+    """A password as its scrypt hash. One guess at a time: a crowd of them may not take the machine's memory."""
+
+    def __init__(self, password: str) -> None:
+        if not isinstance(password, str) or len(password) < SHORTEST_PASSWORD:
+            msg = (
+                f"password: the report needs a text of at least {SHORTEST_PASSWORD} characters; "
+                f"here is a new one: {secrets.token_urlsafe(12)}"
+            )
+            raise SettingsError(msg)
+        self._salt = os.urandom(16)
+        self._hash = self._hashed(password)
+        self._turn = Lock()
+
+    def is_right(self, guess: str) -> bool:
+        if len(guess) > _LONGEST:
+            return False
+        with self._turn:
+            return hmac.compare_digest(self._hashed(guess), self._hash)
+
+    def _hashed(self, password: str) -> bytes:
+        told = password.encode("utf-8", "surrogatepass")
+        return hashlib.scrypt(told, salt=self._salt, dklen=32, **_COST)
+
+
+class Token:
+    """A long random text for programs and links; too long to be guessed, so a plain keyed hash does."""
+
+    def __init__(self, token: str) -> None:
+        if not isinstance(token, str) or len(token) < SHORTEST_TOKEN or not token.isascii():
+            msg = (
+                f"token: the report needs an ASCII text of at least {SHORTEST_TOKEN} characters; "
+                f"here is a new one: {secrets.token_urlsafe(24)}"
+            )
+            raise SettingsError(msg)
+        self._key = os.urandom(32)
+        self._hash = self._hashed(token)
+
+    def is_right(self, guess: str) -> bool:
+        return hmac.compare_digest(self._hashed(guess), self._hash)
+
+    def _hashed(self, token: str) -> bytes:
+        return hashlib.blake2b(token.encode("utf-8", "surrogatepass"), key=self._key).digest()
+
+
+@dataclass(slots=True)
+class OneTimeKey:
+    """The key in an address that a terminal shows. Once it was used, the next one is another."""
+
+    _key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    @property
+    def current(self) -> str:
+        return self._key
+
+    def use(self, guess: str) -> bool:
+        with self._lock:
+            if not hmac.compare_digest(guess.encode("utf-8", "replace"), self._key.encode()):
+                return False
+            self._key = secrets.token_urlsafe(24)
+            return True

@@ -1,0 +1,135 @@
+"""The sessions of a filter as CSV or JSON, sent while they are read: as many as there are, in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from sojourn.stores.reporting import SessionLine
+
+from . import _filters, _words
+from ._view import View
+from ._web import Response
+
+Field = str | int | bool | None
+
+_FORMULA: Final = re.compile(r"^[\s\x00-\x20]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20|%]")
+"""What a spreadsheet may run: it ignores blanks before, and takes full-width signs for the others."""
+
+
+def as_csv(view: View) -> Response:
+    return _attached(view, _csv(view), "text/csv; charset=utf-8", "csv")
+
+
+def as_json(view: View) -> Response:
+    return _attached(view, _json(view), "application/json", "json")
+
+
+def fields(line: SessionLine) -> dict[str, Field]:
+    """A session as an export names it: the words of the docs, times as text in UTC."""
+    return {
+        "session_key": line.key,
+        "session_id": line.session_id,
+        "visitor_id": line.visitor_id,
+        "user_id": line.user_id,
+        "user_name": line.user_name,
+        "started_at": _iso(line.started_at),
+        "last_seen_at": _iso(line.last_seen_at),
+        "duration_ms": line.duration_ms,
+        "is_open": line.is_open,
+        "end_reason": None if line.end_reason is None else line.end_reason.value,
+        "is_manual": line.is_manual,
+        "requests": line.requests,
+        "page_views": line.page_views,
+        "events": line.events,
+        "errors": line.errors,
+        "entry_path": line.entry_path,
+        "exit_path": line.exit_path,
+        "referrer": line.referrer,
+        "browser": line.browser,
+        "system": line.system,
+        "device": line.device,
+    }
+
+
+def cell(value: Field, /) -> str | int:
+    """A cell that is text to every spreadsheet, whatever a visitor told."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return value
+    shown = _words.visible(value)
+    return f"'{shown}" if _FORMULA.match(value) or _FORMULA.match(shown) else shown
+
+
+def _lines(view: View) -> Iterator[list[SessionLine]]:
+    wanted = _filters.wanted(view.request.query, view.moments)
+    for part in view.store.session_export(wanted.filter):
+        yield list(part)
+
+
+def _csv(view: View) -> Iterator[bytes]:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for lines in _lines(view):
+        writer.writerows([cell(value) for value in fields(line).values()] for line in lines)
+        if text := out.getvalue():
+            yield text.encode("utf-8", "replace")
+            out.seek(0)
+            out.truncate()
+    if text := out.getvalue():
+        yield text.encode("utf-8", "replace")
+
+
+def _json(view: View) -> Iterator[bytes]:
+    encoder = msgspec.json.Encoder()
+    before = b"[\n"
+    for lines in _lines(view):
+        for line in lines:
+            yield before + encoder.encode(fields(line))
+            before = b",\n"
+    yield b"[]\n" if before == b"[\n" else b"\n]\n"
+
+
+def _attached(view: View, body: Iterator[bytes], kind: str, ending: str) -> Response:
+    name = f"sessions-{datetime.fromtimestamp(view.now / 1000, UTC):%Y%m%d-%H%M%S}.{ending}"
+    return Response(body=body, kind=kind, headers=(("Content-Disposition", f'attachment; filename="{name}"'),))
+
+
+def _iso(at: int) -> str:
+    when = datetime.fromtimestamp(max(0, min(at, 253_000_000_000_000)) / 1000, UTC)
+    return f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03}Z"
+
+
+COLUMNS: Final = (
+    "session_key",
+    "session_id",
+    "visitor_id",
+    "user_id",
+    "user_name",
+    "started_at",
+    "last_seen_at",
+    "duration_ms",
+    "is_open",
+    "end_reason",
+    "is_manual",
+    "requests",
+    "page_views",
+    "events",
+    "errors",
+    "entry_path",
+    "exit_path",
+    "referrer",
+    "browser",
+    "system",
+    "device",
+)

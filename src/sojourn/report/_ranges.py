@@ -1,0 +1,103 @@
+"""Ranges of time as a URL names them, presets and free ones, in whole hours. Pure: now and the reader's clock are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sojourn.stores.reporting import DAY_MS, HOUR_MS, Bucket, Span
+
+from ._words import Moments
+
+PRESETS: Final = {
+    "today": "Today",
+    "24h": "24 hours",
+    "7d": "7 days",
+    "30d": "30 days",
+    "90d": "90 days",
+    "12m": "12 months",
+}
+_LENGTHS: Final = {"24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS, "90d": 90 * DAY_MS, "12m": 365 * DAY_MS}
+_FINEST_MS: Final = 3 * DAY_MS
+_FINE_MS: Final = 120 * DAY_MS
+_LONGEST_MS: Final = 20 * 365 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """A range, its name in words, and how a URL says it."""
+
+    span: Span
+    label: str
+    query: Mapping[str, str]
+
+    @property
+    def bucket(self) -> Bucket:
+        """How wide a bar of its chart is: some dozens of them."""
+        length = self.span.until - self.span.since
+        return Bucket.HOUR if length <= _FINEST_MS else Bucket.DAY if length <= _FINE_MS else Bucket.WEEK
+
+
+def chosen(query: Mapping[str, str], moments: Moments) -> Range | None:
+    """The range of a URL; `None`: it names none that makes sense."""
+    name = query.get("range", "")
+    if name in PRESETS:
+        return preset(name, moments)
+    since, until = _moment(query.get("since", ""), moments), _moment(query.get("until", ""), moments)
+    if since is None and until is None:
+        return None
+    end = _up(moments.now) if until is None else _up(until)
+    begin = max(0, end - 7 * DAY_MS) if since is None else _down(since)
+    if not 0 <= begin < end or end - begin > _LONGEST_MS:
+        return None
+    return free(Span(begin, end), moments)
+
+
+def preset(name: str, moments: Moments) -> Range:
+    until = _up(moments.now + 1)
+    if name == "today":
+        local = moments.local(moments.now)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        since = _down(round(midnight.timestamp() * 1000))
+    else:
+        since = until - _LENGTHS[name]
+    return Range(span=Span(max(0, since), until), label=PRESETS[name], query={"range": name})
+
+
+def free(span: Span, moments: Moments) -> Range:
+    label = f"{moments.day(span.since)} to {moments.day(span.until - 1)}"
+    if span.until - span.since <= _FINEST_MS:
+        first, last = moments.local(span.since), moments.local(span.until)
+        label = f"{moments.day(span.since)} {first:%H:%M} to {moments.day(span.until)} {last:%H:%M}"
+    return Range(span=span, label=label, query={"since": told(span.since), "until": told(span.until)})
+
+
+def told(at: int) -> str:
+    """A moment as our URLs say it."""
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H:%MZ}"
+
+
+def field(at: int, moments: Moments) -> str:
+    """A moment as an input field of a form wants it."""
+    return f"{moments.local(at):%Y-%m-%dT%H:%M}"
+
+
+def _moment(text: str, moments: Moments) -> int | None:
+    """What a URL or a form says; without a zone it is the reader's."""
+    try:
+        parsed = datetime.fromisoformat(text[:40])
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=UTC) - timedelta(milliseconds=moments.offset)
+        return round(parsed.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _down(at: int) -> int:
+    return at // HOUR_MS * HOUR_MS
+
+
+def _up(at: int) -> int:
+    return -(-at // HOUR_MS) * HOUR_MS

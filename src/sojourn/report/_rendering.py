@@ -1,0 +1,46 @@
+"""Templates, with what every page needs in them. Everything is escaped; a name that is not there is an error."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from . import _assets, _words
+
+_FOLDER: Final = Path(__file__).parent / "templates"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        told=_words.text,
+        whole=_words.whole,
+        visible=_words.visible,
+        number=_words.number,
+        percent=_words.percent,
+        span=_words.span,
+        clock=_words.clock,
+    )
+    environment.globals.update(NOTHING=_words.NOTHING, asset=_assets.path_of)
+    return environment
+
+
+def render(template: str, **context: Any) -> str:
+    return _environment().get_template(template).render(context)
+
+
+def render_part(template: str, macro: str, *arguments: Any, **context: Any) -> str:
+    """One macro of a template: a part of a page that changes while it is shown."""
+    module = _environment().get_template(template).make_module(context)
+    return str(getattr(module, macro)(*arguments))

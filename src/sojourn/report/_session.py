@@ -1,0 +1,72 @@
+"""One session: who, from where, and what happened, step by step."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ._filters import REASONS
+from ._timeline import step
+from ._view import View, refusal
+from ._web import Response, document, redirect
+
+_STEPS: Final = 200
+_GONE: Final = "There is no such session. It may have been erased, or its time is over (see `retention`)."
+
+
+def session(view: View, name: str) -> Response:
+    detail = view.store.session_detail(name)
+    if detail is None:
+        return refusal(view, 404, "No such session", _GONE)
+    after = _number(view.request.query.get("after", ""))
+    timeline = view.store.timeline(detail.row.key, after=after, limit=_STEPS)
+    last = timeline.events[-1].seq if timeline.events else after
+    return view.html(
+        "session.html",
+        row=detail.row,
+        line=detail.line,
+        detail=detail,
+        is_online=view.is_online(detail.line),
+        reasons=REASONS,
+        steps=[step(event) for event in timeline.events],
+        total=timeline.total,
+        after=after,
+        last=last,
+        more=None
+        if timeline.following is None
+        else view.request.url(f"/sessions/{detail.row.key}", after=timeline.following),
+    )
+
+
+def changes(view: View, name: str) -> Response:
+    """The steps since the last one that is shown, and how the session stands now."""
+    after = _number(view.request.query.get("after", ""))
+    detail = view.store.session_detail(name)
+    if detail is None:
+        return refusal(view, 404, "No such session", _GONE)
+    timeline = view.store.timeline(detail.row.key, after=after, limit=_STEPS)
+    return document(
+        {
+            "now": view.now,
+            "steps": [view.part("_steps.html", "item", step(event)) for event in timeline.events],
+            "last": timeline.events[-1].seq if timeline.events else after,
+            "standing": view.part("_steps.html", "standing", detail.line, REASONS),
+            "is_open": detail.line.is_open,
+        }
+    )
+
+
+def of_event(view: View, event_id: str) -> Response:
+    """To the session of an event, with the event in sight."""
+    found = view.store.session_of_event(event_id)
+    if found is None:
+        return refusal(view, 404, "No such event", "It may have been erased, or its time is over (see `retention`).")
+    key, seq = found
+    # A few steps before it are shown too, where the timeline's first part does not reach it.
+    first = view.store.timeline(key, limit=_STEPS)
+    is_near = first.following is None or any(event.seq == seq for event in first.events)
+    after = None if is_near else max(0, seq - 1)
+    return redirect(f"{view.request.url(f'/sessions/{key}', after=after)}#e{seq}")
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 16 else 0

@@ -1,0 +1,90 @@
+"""What a page is made from: the store, the time, the reader's clock and colours, and who is looking."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sojourn.stores.reporting import SessionLine
+
+from . import _rendering
+from ._rates import Rates
+from ._web import Request, Response, page
+from ._words import Moments
+
+if TYPE_CHECKING:
+    from sojourn.stores import Database
+
+ONLINE_MS: Final = 5 * 60_000
+"""Seen within this time, and not over: online."""
+THEMES: Final = ("auto", "light", "dark")
+THEME_COOKIE: Final = "sojourn_report_theme"
+ZONE_COOKIE: Final = "sojourn_report_zone"
+_ZONE: Final = re.compile(r"-?[0-9]{1,4}")
+_FURTHEST_MIN: Final = 14 * 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the report reads. `journals` is the folder of this machine's journals, where that is known."""
+
+    store: Callable[[], Database]
+    now: Callable[[], int]
+    journals: Path | None = None
+    service: str | None = None
+    is_enabled: bool = True
+    rates: Rates = field(default_factory=Rates)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One request on its way to a page."""
+
+    request: Request
+    source: Source
+    now: int
+    form_token: str
+    can_leave: bool
+    """Whether there is anything to log out of."""
+
+    @cached_property
+    def store(self) -> Database:
+        return self.source.store()
+
+    @cached_property
+    def moments(self) -> Moments:
+        """The reader's clock: our script tells how far it is from UTC; without it, UTC."""
+        for value in self.request.cookies(ZONE_COOKIE):
+            if _ZONE.fullmatch(value) and abs(int(value)) <= _FURTHEST_MIN:
+                return Moments(self.now, int(value) * 60_000)
+        return Moments(self.now, 0)
+
+    @property
+    def theme(self) -> str:
+        return next((value for value in self.request.cookies(THEME_COOKIE) if value in THEMES), "auto")
+
+    @property
+    def online_since(self) -> int:
+        return self.now - ONLINE_MS
+
+    def is_online(self, line: SessionLine) -> bool:
+        return line.is_open and line.last_seen_at >= self.online_since
+
+    def html(self, template: str, /, **context: Any) -> Response:
+        return page(_rendering.render(template, **self._own(), **context))
+
+    def part(self, template: str, macro: str, *arguments: Any) -> str:
+        return _rendering.render_part(template, macro, *arguments, **self._own())
+
+    def _own(self) -> dict[str, Any]:
+        return {"view": self, "url": self.request.url, "at": self.moments, "now": self.now}
+
+
+def refusal(view: View, status: int, title: str, text: str, *, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """A page that says what is wrong and what to do."""
+    body = _rendering.render("refusal.html", **view._own(), title=title, text=text)
+    return Response(body=body.encode("utf-8", "replace"), status=status, headers=headers)

@@ -1,0 +1,66 @@
+"""The report as a WSGI app (PEP 3333). Thin: reads the environ, sends what comes back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from sojourn.errors import SettingsError
+from sojourn.forwarded import Proxies
+from sojourn.visit import VISIT_KEY
+from sojourn.wsgi import Environ, Framework, StartResponse, WsgiFacts
+
+from ._access import is_async, verdict_of
+from ._app import Report
+from ._untracked import untrack
+from ._web import MAX_BODY, Request, base_of
+
+
+class WsgiReport:
+    """What `report_wsgi()` makes. `framework` turns an environ into what the app's own `allow` gets."""
+
+    def __init__(self, core: Report, proxies: Proxies, framework: Framework | None = None) -> None:
+        if core.access.allow is not None and is_async(core.access.allow):
+            raise SettingsError("allow: a WSGI app cannot await; give a plain function, not an async one")
+        self.core = core
+        self._proxies = proxies
+        self._framework = framework
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        untrack(environ.get(VISIT_KEY))
+        facts = WsgiFacts(environ, self._proxies, self._framework)
+        path = _text(environ.get("PATH_INFO", "")) or "/"
+        body = _body(environ)
+        environ["wsgi.input"] = io.BytesIO(body)  # the app's own check may read the form as well
+        request = Request(
+            facts=facts,
+            base=base_of(_text(environ.get("SCRIPT_NAME", ""))),
+            path=path,
+            is_allowed=self._verdict(facts) if self.core.needs_verdict(path) else None,
+            body=body,
+        )
+        response = self.core.handle(request)
+        status = HTTPStatus(response.status)
+        start_response(f"{status.value} {status.phrase}", response.lines())
+        if not isinstance(response.body, bytes):
+            return response.body
+        return [b""] if request.method == "HEAD" else [response.body]
+
+    def _verdict(self, facts: WsgiFacts) -> bool:
+        allow = self.core.access.allow
+        return allow is not None and verdict_of(allow(facts.framework_request()))
+
+
+def _body(environ: Environ) -> bytes:
+    """A form, up to what is too long for one. Without a length there is none: to read on would wait for ever."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if environ.get("REQUEST_METHOD") != "POST" or not length.isdecimal() or not length.isascii():
+        return b""
+    read: bytes = environ["wsgi.input"].read(min(int(length), MAX_BODY + 1))
+    return read
+
+
+def _text(latin: str) -> str:
+    """WSGI strings are bytes dressed as latin-1."""
+    return latin.encode("latin-1", "replace").decode("utf-8", "replace")

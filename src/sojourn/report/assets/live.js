@@ -1,0 +1,181 @@
+// What changes while it is looked at. Asks only while somebody looks, and less often when there is no answer.
+const root = document.documentElement;
+const skew = Date.now() - Number(root.dataset.now);
+const now = () => Date.now() - skew;
+const MOST_SHOWN = 100;
+const LONGEST_S = 60;
+
+class Gone extends Error {}
+
+async function ask(url, as = "json") {
+  const answer = await fetch(url, { credentials: "same-origin", headers: { accept: as === "json" ? "application/json" : "text/html" } });
+  if (answer.status === 401 || answer.redirected) throw new Gone();
+  if (!answer.ok) throw new Error(String(answer.status));
+  return as === "json" ? answer.json() : answer.text();
+}
+
+/** Do it every so many seconds while the page is in sight; after a failure, later and later. */
+function every(seconds, work) {
+  let wait = seconds;
+  let timer = 0;
+  let isAtWork = false;
+  const again = () => {
+    clearTimeout(timer);
+    timer = setTimeout(run, wait * 1000);
+  };
+  async function run() {
+    if (document.hidden || isAtWork) return;
+    isAtWork = true;
+    try {
+      if ((await work()) === false) return;
+      wait = seconds;
+      delete root.dataset.stale;
+    } catch (error) {
+      if (error instanceof Gone) {
+        location.reload();
+        return;
+      }
+      wait = Math.min(wait * 2, LONGEST_S);
+      root.dataset.stale = "";
+    } finally {
+      isAtWork = false;
+    }
+    again();
+  }
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) run();
+  });
+  again();
+}
+
+// The server wrote and escaped this; it is the same markup as that of a page.
+function parsed(html) {
+  return new DOMParser().parseFromString(`<table><tbody>${html}</tbody></table>`, "text/html");
+}
+
+function clock(milliseconds) {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  const two = (number) => String(number).padStart(2, "0");
+  const minutes = Math.floor(seconds / 60) % 60;
+  const hours = Math.floor(seconds / 3600);
+  return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+function ago(milliseconds) {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  for (const [unit, size] of [["d", 86400], ["h", 3600], ["m", 60]]) {
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit} ago`;
+  }
+  return seconds >= 5 ? `${seconds} s ago` : "now";
+}
+
+/** Let durations and ages grow. */
+export function tick() {
+  const set = (element, text) => {
+    if (element.textContent !== text) element.textContent = text;
+  };
+  const step = () => {
+    if (document.hidden) return;
+    for (const element of document.querySelectorAll("[data-ticks]")) set(element, clock(now() - Number(element.dataset.ticks)));
+    for (const element of document.querySelectorAll("[data-ago]")) set(element, ago(now() - Number(element.dataset.ago)));
+  };
+  step();
+  setInterval(step, 1000);
+}
+
+export function followOnline() {
+  const place = document.querySelector("[data-online]");
+  if (!place) return;
+  const show = async () => {
+    const { online } = await ask(place.dataset.online);
+    const number = place.querySelector("[data-number]");
+    const text = online.toLocaleString("en");
+    if (number.textContent !== text) number.textContent = text;
+  };
+  show().catch(() => {});
+  every(5, show);
+}
+
+/** The table: rows as they are now, and new ones on top unless the reader is in the middle of it. */
+export function followListing() {
+  const listing = () => document.querySelector("[data-listing]");
+  if (!listing()) return;
+  const said = document.querySelector("[data-said]");
+  const isBusy = (place) =>
+    place.matches(":hover") || place.contains(document.activeElement) || scrollY > place.offsetTop || String(getSelection()) !== "";
+
+  async function renew(place) {
+    const before = new Set([...place.querySelectorAll("tr[data-key]")].map((row) => row.dataset.key));
+    const page = new DOMParser().parseFromString(await ask(location.href, "text"), "text/html");
+    const fresh = page.querySelector("[data-listing]");
+    if (!fresh) return;
+    for (const row of fresh.querySelectorAll("tr[data-key]")) row.classList.toggle("is-new", !before.has(row.dataset.key));
+    place.replaceWith(document.adoptNode(fresh));
+  }
+
+  every(3, async () => {
+    const place = listing();
+    // A session that is over hardly ever changes.
+    const rows = [...place.querySelectorAll("tr[data-open]")].slice(0, MOST_SHOWN);
+    const url = new URL(place.dataset.live, location.href);
+    url.searchParams.set("keys", rows.map((row) => row.dataset.key).join(","));
+    const found = await ask(url);
+    for (const row of rows) {
+      const html = found.rows[row.dataset.key];
+      if (html === undefined) {
+        row.classList.add("is-gone");
+        continue;
+      }
+      const next = parsed(html).querySelector("tr");
+      if (signature(next) !== signature(row) && !row.contains(document.activeElement)) row.replaceWith(document.adoptNode(next));
+    }
+    if (!found.newer || !("tellsNewer" in place.dataset)) return;
+    const count = found.newer >= 100 ? "100+" : String(found.newer);
+    const word = found.newer === 1 ? "new session" : "new sessions";
+    if (!isBusy(place)) {
+      await renew(place);
+      said.textContent = `${count} ${word} on top`;
+      return;
+    }
+    const notice = place.querySelector("[data-fresh]");
+    notice.querySelector("[data-count]").textContent = count;
+    notice.querySelector("[data-word]").textContent = word;
+    if (notice.hidden) said.textContent = `${count} ${word}`;
+    notice.hidden = false;
+  });
+}
+
+/** A row without what ticks: that is no news. */
+function signature(row) {
+  const copy = row.cloneNode(true);
+  for (const element of copy.querySelectorAll("[data-ticks], [data-ago]")) element.textContent = "";
+  copy.removeAttribute("class");
+  return copy.outerHTML.replace(/\s+/g, " ");
+}
+
+export function followSteps() {
+  const list = document.querySelector("[data-live-steps]");
+  if (!list) return;
+  const said = document.querySelector("[data-said]");
+  every(3, async () => {
+    const found = await ask(`${list.dataset.liveSteps}?after=${list.dataset.last}`);
+    for (const html of found.steps) list.append(document.adoptNode(parsed(`<tr><td>${html}</td></tr>`).querySelector("li")));
+    if (found.steps.length) said.textContent = `${found.steps.length} more events`;
+    list.dataset.last = found.last;
+    const standing = document.querySelector("[data-standing]");
+    const fresh = parsed(`<tr><td>${found.standing}</td></tr>`).querySelector("td");
+    standing.replaceChildren(...[...fresh.childNodes].map((node) => document.adoptNode(node)));
+    return found.is_open;
+  });
+}
+
+export function followDelivery() {
+  const place = document.querySelector("[data-live-part]");
+  if (!place) return;
+  every(8, async () => {
+    const found = await ask(place.dataset.livePart);
+    if (place.contains(document.activeElement) && document.activeElement !== document.body) return;
+    const fresh = new DOMParser().parseFromString(found.html, "text/html").body;
+    place.replaceChildren(...[...fresh.childNodes].map((node) => document.adoptNode(node)));
+  });
+}

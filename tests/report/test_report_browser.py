@@ -1,0 +1,369 @@
+"""The report in a real browser: headless Chromium, a real app, visits made in the browser, and the pages as people use them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from sojourn import Settings, identify, set_session_properties, track
+from sojourn.starlette import Sojourn
+from sojourn.testing.vendors.serving import served
+from tests.report.reading import PASSWORD
+
+CHROMIUM = shutil.which("chromium") or ""
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PATIENCE_MS = 15_000
+HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)>\u202eevil\u2066 '
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
+]
+
+
+async def anything(request: Request) -> HTMLResponse:
+    """A page of the app; its query says who opens it and what happens."""
+    query = request.query_params
+    if user := query.get("user"):
+        identify(user, query.get("name"))
+    if plan := query.get("plan"):
+        set_session_properties({"plan": plan})
+    if name := query.get("event"):
+        track(name, {"note": query.get("note", "")})
+    return HTMLResponse("<title>Shop</title><p>hello", 500 if "fail" in query else 200)
+
+
+@dataclass
+class Site:
+    """The app, and browsers at it."""
+
+    address: str
+    chromium: Browser
+    sojourn: Sojourn
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def report(self) -> str:
+        return f"{self.address}/_sojourn"
+
+    def page(self, **options: Any) -> Page:
+        """A browser of its own."""
+        context = self.chromium.new_context(locale="en", timezone_id="Europe/Vienna", **options)
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
+        return page
+
+    def visit(self, path: str, **query: str) -> Page:
+        """Somebody visits the app, and stays until the test leaves them."""
+        visitor = self.page(user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+        self.go(visitor, path, **query)
+        return visitor
+
+    def go(self, visitor: Page, path: str, **query: str) -> None:
+        visitor.goto(f"{self.address}{path}?{'&'.join(f'{name}={quoted(value)}' for name, value in query.items())}")
+        self.sojourn.engine.flush(5)
+
+    def reader(self, **options: Any) -> Page:
+        """Somebody who is logged in."""
+        page = self.page(**options)
+        page.goto(f"{self.report}/login")
+        page.get_by_label("Password or token").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+        return page
+
+
+def quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@pytest.fixture
+def site(chromium: Browser, tmp_path: Path) -> Iterator[Site]:
+    """An app on a free loopback port, with a fresh store; any error in a console of its browsers fails the test."""
+    app = Starlette(routes=[Route("/{rest:path}", anything)])
+    store = f"sqlite:///{tmp_path / 'sojourn.db'}"
+    sojourn = Sojourn(app, Settings(secret_key="a key that only these tests use", store=store))
+    sojourn.mount_report(password=PASSWORD)
+    expect.set_options(timeout=PATIENCE_MS)
+    with served(app) as address:
+        site = Site(address, chromium, sojourn)
+        try:
+            yield site
+        finally:
+            for context in chromium.contexts:
+                context.close()
+            sojourn.engine.close()
+    assert site.faults == []
+
+
+def rows(page: Page) -> Any:
+    return page.locator("table.sessions tbody tr")
+
+
+# --- coming in
+
+
+def test_a_wrong_password_stays_outside_and_a_right_one_leads_where_one_wanted_to_go(site: Site) -> None:
+    page = site.page()
+    page.goto(f"{site.report}/sessions?q=anna")
+    field = page.get_by_label("Password or token")
+    expect(field).to_be_focused()
+    field.fill("not the password")
+    with page.expect_response(re.compile("/login")) as refused:
+        field.press("Enter")
+    assert refused.value.status == 403
+    expect(page.get_by_role("alert")).to_have_text("That was not it. Try again.")
+    site.faults.clear()  # the browser itself reports the 403
+    page.get_by_label("Password or token").fill(PASSWORD)
+    page.get_by_label("Password or token").press("Enter")
+    expect(page).to_have_url(f"{site.report}/sessions?q=anna")
+    page.get_by_role("button", name="Log out").click()
+    expect(page).to_have_url(f"{site.report}/login")
+    page.go_back()
+    expect(page.get_by_label("Password or token")).to_be_visible()
+
+
+def test_another_sites_page_cannot_send_our_forms(site: Site) -> None:
+    page = site.reader()
+    other = page.context.new_page()
+    # Another origin: the same machine by its other name. A strict cookie does not go along, nor would its form count.
+    elsewhere = site.address.replace("127.0.0.1", "localhost")
+    other.goto(f"{elsewhere}/")
+    other.set_content(f'<form method="post" action="{site.report}/logout"><button>Win a prize</button></form>')
+    with other.expect_response(re.compile("/logout")) as answer:
+        other.get_by_role("button").click()
+    assert answer.value.status == 403
+    site.faults.clear()
+    page.reload()
+    expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+
+
+# --- what is live
+
+
+def test_the_table_lives_without_a_reload(site: Site) -> None:
+    visitor = site.visit("/first", user="anna", name="Anna")
+    page = site.reader()
+    page.goto(f"{site.report}/sessions")
+    page.evaluate("window.isTheSame = true")
+    row = rows(page).filter(has_text="Anna")
+    expect(row.locator("[data-label=Pages]")).to_have_text("1")
+    first = row.locator("[data-label=Duration]").inner_text()
+
+    site.go(visitor, "/second")
+    expect(row.locator("[data-label=Pages]")).to_have_text("2")
+    expect(row).to_contain_text("/second")
+    site.visit("/third", user="ben", name="Ben")
+    expect(rows(page)).to_have_count(2)
+    expect(rows(page).first).to_contain_text("Ben")
+    expect(page.locator(".online [data-number]")).to_have_text("2")
+    assert row.locator("[data-label=Duration]").inner_text() != first  # it ticks
+    assert page.evaluate("window.isTheSame") is True
+
+
+def test_whoever_reads_the_table_is_not_disturbed_by_new_rows(site: Site) -> None:
+    site.visit("/first", user="anna", name="Anna")
+    page = site.reader()
+    page.goto(f"{site.report}/sessions")
+    rows(page).first.hover()
+    site.visit("/second", user="ben", name="Ben")
+    notice = page.get_by_text("1 new session · show")
+    expect(notice).to_be_visible()
+    expect(rows(page)).to_have_count(1)
+    notice.click()
+    expect(rows(page)).to_have_count(2)
+
+
+def test_a_timeline_grows_while_it_is_looked_at(site: Site) -> None:
+    visitor = site.visit("/first", user="anna", name="Anna")
+    page = site.reader()
+    page.goto(f"{site.report}/sessions")
+    page.get_by_role("link", name="Anna").click()
+    steps = page.locator("ol.steps > li")
+    expect(steps.filter(has_text="/first").first).to_be_visible()
+    page.evaluate("window.isTheSame = true")
+    site.go(visitor, "/buy", event="purchase", note="tomato")
+    expect(steps.filter(has_text="purchase")).to_contain_text("tomato")
+    assert page.evaluate("window.isTheSame") is True
+
+
+# --- finding one's way
+
+
+def test_filter_drill_down_and_back(site: Site) -> None:
+    site.visit("/one", user="anna", name="Anna", plan="pro")
+    site.visit("/two", user="ben", name="Ben")
+    site.visit("/three", fail="1")
+    site.faults.clear()  # the failing page's own
+    page = site.reader()
+    page.get_by_role("link", name="Sessions", exact=True).click()
+    expect(rows(page)).to_have_count(3)
+    page.get_by_label("with errors").check()
+    page.get_by_role("button", name="Show").click()
+    expect(rows(page)).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"errors=1"))
+    page.get_by_role("link", name=re.compile("errors.*take this filter away")).click()
+    expect(rows(page)).to_have_count(3)
+
+    page.get_by_text("More filters").click()
+    page.get_by_label("Property").fill("plan")
+    page.get_by_label("is", exact=True).fill("pro")
+    page.get_by_label("is", exact=True).press("Enter")
+    expect(rows(page)).to_have_count(1)
+    page.get_by_role("link", name="Anna").click()
+    expect(page.get_by_role("heading", name="Anna", level=1)).to_be_visible()
+    page.get_by_role("link", name="anna", exact=True).click()
+    expect(page).to_have_url(f"{site.report}/users?id=anna")
+    page.go_back()
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"prop=plan&value=pro"))
+    expect(rows(page)).to_have_count(1)
+    page.get_by_role("columnheader", name="Pages").get_by_role("link").click()
+    expect(page.locator("th[aria-sort=descending]")).to_have_text(re.compile("Pages"))
+    expect(rows(page)).to_have_count(1)
+
+
+def test_the_chart_narrows_by_a_drag_and_by_a_click(site: Site) -> None:
+    site.visit("/one")
+    page = site.reader()
+    page.goto(f"{site.report}/?range=7d")
+    box = page.locator(".plot").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.55, middle)
+    expect(page.locator("[data-readout]")).to_have_text(re.compile(r"\d+ sessions, \d+ visitors"))
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.97, middle, steps=4)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"since=.*&until="))
+    expect(page.locator(".card", has_text="Sessions").locator(".figure").first).to_have_text("1")
+    before = page.url
+    page.mouse.click(box["x"] + box["width"] * 0.97, middle)
+    expect(page).not_to_have_url(before)
+
+
+def test_exports_are_what_is_shown(site: Site) -> None:
+    site.visit("/one", user="=1+1", name="=HYPERLINK(1)")
+    site.visit("/two", user="ben")
+    page = site.reader()
+    page.goto(f"{site.report}/sessions?entry=/one")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    with Path(download.value.path()).open(newline="") as file:
+        told = list(csv.DictReader(file))
+    assert [row["user_id"] for row in told] == ["'=1+1"]
+    with page.expect_download() as download:
+        page.get_by_role("link", name="JSON").click()
+    assert [row["user_name"] for row in json.loads(Path(download.value.path()).read_text())] == ["=HYPERLINK(1)"]
+    assert download.value.suggested_filename.endswith(".json")
+
+
+# --- how it looks
+
+
+def luminance(page: Page, selector: str) -> float:
+    told = page.evaluate("s => getComputedStyle(document.querySelector(s)).backgroundColor", selector)
+    return sum(float(part) for part in re.findall(r"[\d.]+", told)[:3]) / 3
+
+
+def test_colours_follow_the_system_and_the_switch(site: Site) -> None:
+    page = site.reader(color_scheme="dark")
+    assert luminance(page, ".top") < 60
+    page.get_by_role("button", name=re.compile("Colours: auto")).click()
+    assert luminance(page, ".top") > 200
+    page.reload()
+    assert luminance(page, ".top") > 200  # remembered
+    page.get_by_role("button", name=re.compile("Colours: light")).click()
+    assert luminance(page, ".top") < 60
+
+
+def test_hostile_text_neither_runs_nor_breaks_the_layout(site: Site) -> None:
+    path = "/" + quoted("<b>" + "long" * 60)
+    note, plan = HOSTILE + "y" * 3000, HOSTILE + "z" * 4000
+    site.visit(path, user="<b>" * 80, name=HOSTILE, event="x" * 90, note=note, plan=plan)
+    page = site.reader()
+    page.goto(f"{site.report}/sessions")
+    key = rows(page).first.get_attribute("data-key")
+    for below in ("/", "/sessions", f"/sessions/{key}", f"/users?id={quoted('<b>' * 80)}", "/delivery"):
+        page.goto(f"{site.report}{below}")
+        page.evaluate("document.querySelectorAll('main details:not(.custom)').forEach(each => { each.open = true })")
+        for width in (390, 820, 1000, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (below, width)
+        assert page.title() != "owned"
+        assert page.locator("main :is(script, img, iframe)").count() == 0
+
+
+def test_the_keyboard_reaches_everything(site: Site) -> None:
+    site.visit("/one", user="anna", name="Anna")
+    page = site.reader()
+    page.goto(f"{site.report}/sessions")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('tr[data-key] a')"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Anna", level=1)).to_be_visible()
+
+
+def test_it_works_without_scripts(site: Site) -> None:
+    site.visit("/one", user="anna", name="Anna")
+    page = site.reader(java_script_enabled=False)
+    page.get_by_role("link", name="Sessions", exact=True).click()
+    page.get_by_placeholder("Search").fill("anna")
+    page.get_by_role("button", name="Show").click()
+    rows(page).get_by_role("link", name="Anna").click()
+    expect(page.locator("ol.steps > li").first).to_be_visible()
+    page.get_by_role("button", name=re.compile("Colours")).click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_label("Password or token")).to_be_visible()
+
+
+def test_nothing_is_asked_of_any_other_host(site: Site) -> None:
+    site.visit("/one")
+    page = site.reader()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for below in ("/", "/sessions", "/delivery"):
+        page.goto(f"{site.report}{below}")
+        page.wait_for_load_state("networkidle")
+    assert asked
+    assert {url for url in asked if not url.startswith(f"{site.report}/")} == set()

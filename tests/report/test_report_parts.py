@@ -1,0 +1,276 @@
+"""The pure parts: text made harmless, ranges, filters, charts, rates and the limit of tries. Tables and laws."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import escape
+
+from sojourn.core.events import Event
+from sojourn.core.session import EndReason
+from sojourn.report import _charts, _filters, _ranges, _timeline, _words
+from sojourn.report._attempts import Attempts
+from sojourn.report._rates import Rates
+from sojourn.report._web import base_of
+from sojourn.report._words import Moments
+from sojourn.stores.reporting import DAY_MS, HOUR_MS, Bucket, Cursor, Point, Sort, Span
+
+NOW = 1_763_700_123_456  # 21 Nov 2025, 04:42:03 UTC
+UTC = Moments(NOW, 0)
+DELHI = Moments(NOW, 330 * 60_000)
+
+# --- text
+
+
+@given(st.text())
+def test_what_is_shown_can_be_seen(told: str) -> None:
+    shown = _words.visible(told)
+    hidden = {char for char in shown if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
+    assert hidden <= {"\u200c", "\u200d"}
+
+
+@given(st.text(), st.integers(2, 80))
+def test_text_is_isolated_cut_and_never_markup(told: str, longest: int) -> None:
+    markup = str(_words.text(told, longest))
+    assert re.fullmatch(r'(<bdi( title="[^"<>]*")?>[^<>]*</bdi>)|<span class="none">—</span>', markup, re.DOTALL)
+    if told:
+        inner = html.unescape(re.sub(r"^<[^>]*>|</bdi>$", "", markup))
+        assert inner == _words.visible(told) or inner.endswith("…")
+
+
+@given(st.text())
+def test_the_whole_of_a_text_is_there(told: str) -> None:
+    markup = str(_words.whole(told))
+    assert not re.findall(r"<(?!/?(details|summary|bdi|small|pre)\b)", markup)
+    assert any(str(escape(_words.visible(told, keeps_lines=kept))) in markup for kept in (False, True))
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "shown"),
+    [
+        (None, "—"), (0, "0 s"), (340, "340 ms"), (1000, "1 s"), (1500, "1.5 s"), (59_999, "59 s"), (60_000, "1 m"),
+        (61_000, "1 m 1 s"), (3_600_000, "1 h"), (3_660_500, "1 h 1 m"), (90_061_000, "1 d 1 h"), (-5, "0 s"),
+    ],
+)  # fmt: skip
+def test_spans(milliseconds: int | None, shown: str) -> None:
+    assert _words.span(milliseconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "shown"), [(0, "0:00"), (65_000, "1:05"), (3_725_000, "1:02:05"), (-1, "0:00")]
+)
+def test_clocks(milliseconds: int, shown: str) -> None:
+    assert _words.clock(milliseconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "shown"), [(0, "now"), (4_999, "now"), (5_000, "5 s ago"), (3_600_000, "1 h ago"), (-9, "now")]
+)
+def test_ages(milliseconds: int, shown: str) -> None:
+    assert _words.ago(milliseconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("moments", "at", "shown"),
+    [
+        pytest.param(UTC, NOW, "04:42:03", id="today"),
+        pytest.param(UTC, NOW - DAY_MS, "20 Nov 04:42", id="yesterday"),
+        pytest.param(DELHI, NOW, "10:12:03", id="elsewhere"),
+        pytest.param(DELHI, NOW - 11 * HOUR_MS, "20 Nov 23:12", id="yesterday elsewhere"),
+        pytest.param(UTC, NOW - 400 * DAY_MS, "17 Oct 2024 04:42", id="another year"),
+    ],
+)
+def test_moments(moments: Moments, at: int, shown: str) -> None:
+    assert moments.short(at) == shown
+
+
+# --- ranges
+
+
+@pytest.mark.parametrize("name", _ranges.PRESETS)
+@given(now=st.integers(DAY_MS * 800, 4_000_000_000_000), minutes=st.integers(-840, 840))
+def test_a_preset_reaches_to_now_in_whole_hours(name: str, now: int, minutes: int) -> None:
+    chosen = _ranges.preset(name, Moments(now, minutes * 60_000))
+    assert chosen.span.since % HOUR_MS == chosen.span.until % HOUR_MS == 0
+    assert chosen.span.since <= now < chosen.span.until
+    points = (chosen.span.until - chosen.span.since) / chosen.bucket
+    assert points <= 122
+
+
+@pytest.mark.parametrize(
+    ("query", "span"),
+    [
+        pytest.param({}, None, id="nothing"),
+        pytest.param({"since": "x", "until": "y"}, None, id="garbage"),
+        pytest.param(
+            {"since": "2025-11-20T00:00Z", "until": "2025-11-21T00:00Z"}, (1763596800000, 1763683200000), id="a day"
+        ),
+        pytest.param({"since": "2025-11-21T00:00Z", "until": "2025-11-20T00:00Z"}, None, id="ends before it begins"),
+        pytest.param({"since": "0001-01-01T00:00", "until": "9999-12-31T23:59"}, None, id="all of time"),
+        pytest.param({"since": "2025-11-20T00:30Z"}, (1763596800000, 1763701200000), id="until now"),
+    ],
+)
+def test_a_free_range(query: dict[str, str], span: tuple[int, int] | None) -> None:
+    chosen = _ranges.chosen(query, UTC)
+    assert (None if chosen is None else (chosen.span.since, chosen.span.until)) == span
+
+
+@given(st.integers(0, 1_000_000), st.integers(1, 5_000))
+def test_a_range_is_the_same_after_a_trip_through_the_url(since: int, hours: int) -> None:
+    span = Span(since * HOUR_MS, (since + hours) * HOUR_MS)
+    there = _ranges.free(span, DELHI)
+    back = _ranges.chosen(there.query, DELHI)
+    assert back is not None
+    assert back.span == span
+
+
+# --- filters
+
+VALUES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=40).map(str.strip)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "q": VALUES, "user": VALUES, "visitor": VALUES, "entry": VALUES, "path": VALUES, "prop": VALUES,
+            "value": VALUES, "reason": st.sampled_from([*EndReason]), "errors": st.sampled_from(["1", "0"]),
+            "state": st.sampled_from(["open", "x"]), "sort": st.sampled_from([*Sort, "x"]), "dir": st.sampled_from(["up", "x"]),
+            "range": st.sampled_from([*_ranges.PRESETS, "x"]), "at": st.text(max_size=20),
+        },
+    )
+)  # fmt: skip
+def test_what_counts_of_a_url_finds_the_same_again(query: dict[str, str]) -> None:
+    first = _filters.wanted(query, UTC)
+    again = _filters.wanted(dict(first.given), UTC)
+    assert (again.filter, again.sort, again.is_ascending, again.given) == (
+        first.filter, first.sort, first.is_ascending, first.given,
+    )  # fmt: skip
+    for chip in first.chips:
+        fewer = _filters.wanted(dict(chip.without), UTC)
+        assert len(fewer.chips) < len(first.chips)
+    urlencode(dict(first.given))
+
+
+@given(st.dictionaries(st.sampled_from([*_filters.FIELDS, "at", "since", "until", "range", "value"]), st.text()))
+def test_no_url_is_an_error(query: dict[str, str]) -> None:
+    _filters.wanted(query, UTC)
+
+
+def test_a_cursor_comes_back() -> None:
+    cursor = Cursor(7, 8, "key")
+    assert _filters.wanted({"at": cursor.text()}, UTC).cursor == cursor
+
+
+# --- charts
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**6), st.integers(0, 10**6)), max_size=130))
+def test_every_bar_is_on_the_chart(values: list[tuple[int, int, int]]) -> None:
+    span = Span(NOW // DAY_MS * DAY_MS - len(values) * DAY_MS, NOW // DAY_MS * DAY_MS + HOUR_MS)
+    points = [Point(span.since + place * DAY_MS, *each) for place, each in enumerate(values)]
+    chart = _charts.chart(points, span, Bucket.DAY, UTC)
+    for bar in chart.bars:
+        assert 0 <= bar.x < bar.x + bar.width <= 100.01
+        assert 0 <= bar.y <= _charts.HEIGHT
+        assert bar.y + bar.height == pytest.approx(_charts.HEIGHT, abs=0.11)
+        assert span.since <= bar.since < bar.until
+    for pair in chart.visitors.split():
+        assert all(0 <= float(number) <= 100 for number in pair.split(","))
+
+
+def test_what_is_not_whole_is_marked_and_no_line_falls_to_it() -> None:
+    day = NOW // DAY_MS * DAY_MS
+    span = Span(day - 2 * DAY_MS + 5 * HOUR_MS, day + 5 * HOUR_MS)
+    points = [Point(day + offset * DAY_MS, 4, 4, 0) for offset in (-2, -1, 0)]
+    chart = _charts.chart(points, span, Bucket.DAY, UTC)
+    assert [bar.is_partial for bar in chart.bars] == [True, False, True]
+    assert len(chart.visitors.split()) == 1
+    assert chart.users == ""
+
+
+# --- rates and tries
+
+
+def test_a_rate_is_what_a_counter_grew_by_in_a_minute() -> None:
+    rates = Rates()
+    assert rates.seen("a", 0, 100, 100) is None
+    assert rates.seen("a", 30_000, 160, 220) == (120.0, 240.0)
+    assert rates.seen("b", 30_000, 1, 1) is None
+    for at in range(60_000, 700_000, 5_000):
+        last = rates.seen("a", at, 160, 220)
+    assert last == (0.0, 0.0)  # what was five minutes ago counts no more
+
+
+def test_tries_come_back_one_by_one() -> None:
+    attempts = Attempts()
+    assert [attempts.take("192.0.2.1", 0.0) for _ in range(5)] == [None] * 5
+    assert attempts.take("192.0.2.1", 0.0) == 30.0
+    assert attempts.take("192.0.2.2", 0.0) is None
+    assert attempts.take("192.0.2.1", 31.0) is None
+    assert attempts.take("192.0.2.1", 32.0) is not None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_shared"),
+    [
+        ("2001:db8::1", "2001:db8::ffff", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        (None, "no address", True),
+    ],
+)
+def test_who_shares_tries(first: str | None, second: str | None, is_shared: bool) -> None:
+    attempts = Attempts(per_address=1)
+    attempts.take(first, 0.0)
+    assert (attempts.take(second, 0.0) is not None) is is_shared
+
+
+def test_a_crowd_of_addresses_has_a_limit_too_and_takes_no_memory() -> None:
+    attempts = Attempts()
+    answers = [attempts.take(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", 0.0) for n in range(20_000)]
+    assert answers.count(None) == attempts.overall
+    assert len(attempts._by_address) <= 2 * 4096
+
+
+# --- the rest
+
+
+@pytest.mark.parametrize(
+    ("mounted", "base"),
+    [("", ""), ("/", ""), ("/a", "/a"), ("/a/", "/a"), ("//evil.example", "/evil.example"), ('/a"b;c', "/a%22b%3Bc")],
+)
+def test_a_mount_is_never_another_host(mounted: str, base: str) -> None:
+    assert base_of(mounted) == base
+
+
+@given(
+    st.sampled_from(["page_view", "session.start", "session.end", "exception", "log", "user.identify", "bought"]),
+    st.dictionaries(
+        st.sampled_from([
+            "url.path", "http.response.status_code", "page_view.duration_ms", "session.duration_ms", "session.end_reason",
+            "exception.message", "log.severity", "log.body", "event_properties.x", "user.name", "http.request.method",
+        ]),
+        st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans()),
+    ),
+)  # fmt: skip
+def test_every_event_has_a_step_whatever_it_tells(name: str, told: dict[str, str | int | float | bool]) -> None:
+    event = Event(
+        id="e",
+        name=name,
+        time=1,
+        session_id="s",
+        session_key="k",
+        session_started_at=0,
+        visitor_id="v",
+        attributes=told,
+    )
+    step = _timeline.step(event)
+    assert step.label
+    assert step.subject is None or isinstance(step.subject, str)

@@ -1,0 +1,273 @@
+"""`sojourn export` of sessions and events: every one once, as JSON lines or CSV, with a bar where somebody looks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sojourn import cli
+from sojourn.cli._export import Progress
+from sojourn.core.session import EndReason
+from sojourn.stores import SQLiteStore
+from sojourn.stores.protocol import Batch
+from sojourn.testing.store_steps import NOW, event, row, save
+from tests.postgres import Cluster
+
+HOUR = 3_600_000
+FORMULA = "=HYPERLINK(1)"
+
+
+def fill(store: Any, sessions: int = 3) -> None:
+    """Sessions an hour apart, the first of them ended, with two events each; the second has a formula for a user."""
+    rows = [row(f"s{n}", NOW + n * HOUR) for n in range(sessions)]
+    rows[0].end_reason = EndReason.IDLE_TIMEOUT
+    rows[1].user_id, rows[1].errors = FORMULA, 1
+    events = [
+        event(f"e{n}-{each}", f"s{n}", NOW + n * HOUR + each, user_id=FORMULA if n == 1 else "anna")
+        for n in range(sessions)
+        for each in range(2)
+    ]
+    save(store, Batch(rows=rows, events=events))
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    store = SQLiteStore(tmp_path / "sojourn.db")
+    fill(store)
+    store.close()
+    return f"sqlite:///{tmp_path / 'sojourn.db'}"
+
+
+def written(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert cli.main(["export", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def table(text: str) -> list[dict[str, str]]:
+    assert text.count("\r\n") == text.count("\n")  # RFC 4180
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+# --- sessions
+
+
+def test_sessions_as_json_lines_latest_first(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", "--sessions", "--store", url]) == 0
+    out, err = capsys.readouterr()
+    assert [each["session_key"] for each in lines(out)] == ["s2", "s1", "s0"]
+    assert lines(out)[-1] == {
+        **lines(out)[-1],
+        "session_id": "id-s0",
+        "visitor_id": "visitor",
+        "started_at": "2026-01-31T12:00:00.000Z",
+        "is_open": False,
+        "end_reason": "idle_timeout",
+        "exit_path": "/Straße/日本",
+    }
+    assert err == f"store: {url}\nwritten: 3 sessions\n"
+
+
+def test_sessions_as_csv_are_the_same_and_no_formula(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = lines(written(capsys, "--sessions", "--store", url))
+    rows = table(written(capsys, "--sessions", "--format", "csv", "--store", url))
+    assert [list(each) for each in rows] == [list(each) for each in told]
+    assert [each["session_key"] for each in rows] == ["s2", "s1", "s0"]
+    assert told[1]["user_id"] == FORMULA
+    assert rows[1]["user_id"] == f"'{FORMULA}"
+    assert (rows[2]["is_open"], rows[2]["requests"], rows[2]["referrer"]) == ("false", "0", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        pytest.param(["--active"], ["s2", "s1"], id="open"),
+        pytest.param(["--reason", "idle_timeout"], ["s0"], id="ended so"),
+        pytest.param(["--errors"], ["s1"], id="with errors"),
+        pytest.param(["--path", "/Straße/*"], ["s2", "s1", "s0"], id="with a page"),
+        pytest.param(["--path", "/none"], [], id="with no such page"),
+        pytest.param(["--since", "2026-01-31T13:00"], ["s2", "s1"], id="since"),
+        pytest.param(["--until", "2026-01-31T13:00"], ["s0"], id="before"),
+    ],
+)
+def test_which_sessions(options: list[str], found: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = written(capsys, "--sessions", *options, "--store", url)
+    assert [each["session_key"] for each in lines(out)] == found
+
+
+def test_more_than_is_read_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = SQLiteStore(tmp_path / "sojourn.db")
+    fill(store, 1203)
+    store.close()
+    url = f"sqlite:///{tmp_path / 'sojourn.db'}"
+    keys = [each["session_key"] for each in lines(written(capsys, "--sessions", "--store", url))]
+    assert keys == [f"s{n}" for n in reversed(range(1203))]
+    ids = [each["id"] for each in lines(written(capsys, "--events", "--store", url))]
+    assert ids == [f"e{n}-{each}" for n in range(1203) for each in range(2)]
+
+
+# --- events
+
+
+def test_events_as_json_lines_are_cloudevents(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = lines(written(capsys, "--events", "--store", url))
+    assert [each["id"] for each in told] == ["e0-0", "e0-1", "e1-0", "e1-1", "e2-0", "e2-1"]
+    assert told[0]["specversion"] == "1.0"
+    assert told[0]["data"]["event_properties.n"] == 2**53 + 1
+
+
+def test_events_as_csv(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = lines(written(capsys, "--events", "--store", url))
+    rows = table(written(capsys, "--events", "--format", "csv", "--store", url))
+    assert [each["event_id"] for each in rows] == [each["id"] for each in told]
+    assert [json.loads(each["attributes"]) for each in rows] == [each["data"] for each in told]
+    assert {name: value for name, value in rows[2].items() if name != "attributes"} == {
+        "event_id": "e1-0",
+        "seq": "3",
+        "name": "page_view",
+        "time": "2026-01-31T13:00:00.000Z",
+        "session_key": "s1",
+        "session_id": "id-s1",
+        "visitor_id": "visitor",
+        "user_id": f"'{FORMULA}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        pytest.param(["--since", "2026-01-31T14:00"], ["e2-0", "e2-1"], id="since"),
+        pytest.param(["--until", "2026-01-31T12:00:00.001"], ["e0-0"], id="before"),
+    ],
+)
+def test_which_events(options: list[str], found: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [each["id"] for each in lines(written(capsys, "--events", *options, "--store", url))] == found
+
+
+def test_nothing_is_a_head_alone_or_no_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    none = ["--since", "2030-01-01", "--store", url]
+    for what in ("--sessions", "--events"):
+        assert written(capsys, what, *none) == ""
+        assert written(capsys, what, "--format", "csv", *none).count("\n") == 1
+
+
+# --- where it goes
+
+
+def test_a_file_is_new_and_for_its_owner_alone(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "sessions.csv"
+    arguments = ["--sessions", "--format", "csv", "--output", str(path), "--store", url]
+    assert written(capsys, *arguments) == ""
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_bytes()
+    assert before.decode() == written(capsys, *arguments[:3], "--store", url)
+    assert cli.main(["export", *arguments]) == 1
+    assert "--output" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_a_reader_who_stops_is_no_fault(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under `| head`: what is left of the pipe is the shell's."""
+
+    class Closed(io.StringIO):
+        def write(self, text: str, /) -> int:
+            raise BrokenPipeError
+
+        def fileno(self) -> int:
+            return other.fileno()
+
+    with open("/dev/null", "w") as other:
+        monkeypatch.setattr(sys, "stdout", Closed())
+        assert cli.main(["export", "--events", "--store", url]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        pytest.param(["--events", "--active"], "--active cannot be used with --events", id="a filter of sessions"),
+        pytest.param(["--events", "--path", "/a", "--errors"], "--path, --errors cannot", id="two of them"),
+        pytest.param(["--user", "a", "--format", "csv"], "--format cannot be used with one person", id="a person"),
+        pytest.param(["--visitor", "a", "--since", "7d"], "--since cannot", id="a part of a person"),
+        pytest.param(["--sessions", "--until", "1900-01-01"], "--until has to be later", id="before all time"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(
+    options: list[str], says: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["export", *options, "--store", url]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+
+
+@pytest.mark.parametrize("options", [[], ["--sessions", "--events"], ["--sessions", "--user", "anna"]])
+def test_exactly_one_thing_is_exported(options: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["export", *options, "--store", url])
+    assert "usage: sojourn export" in capsys.readouterr().err
+
+
+# --- how far it is
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_is_where_somebody_looks_and_goes_away(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sojourn.cli._export._REDRAW_S", 0.0)
+    for number, (out, err, is_drawn) in enumerate(
+        [(io.StringIO(), Terminal(), True), (Terminal(), Terminal(), False), (io.StringIO(), io.StringIO(), False)]
+    ):
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        assert cli.main(["export", "--events", "--store", url]) == 0
+        drawn = err.getvalue()
+        assert ("[" in drawn) is is_drawn, number
+        if is_drawn:
+            assert "] 6 of 6" in drawn
+            assert drawn.endswith("\r\x1b[Kwritten: 6 events\n")
+
+
+@pytest.mark.parametrize(
+    ("total", "drawn"),
+    [
+        pytest.param(1_000, "[############............] 500 of 1,000", id="of so many"),
+        pytest.param(400, "[########################] 400 of 400", id="more than there were at first"),
+        pytest.param(None, "500 sessions", id="of nobody knows how many"),
+    ],
+)
+def test_a_bar(total: int | None, drawn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sojourn.cli._export._REDRAW_S", 0.0)
+    out = Terminal()
+    with Progress(out) as progress:
+        progress.show(500, total, "sessions")
+    assert out.getvalue() == f"\r\x1b[K{drawn}\r\x1b[K"
+
+
+# --- a store of a fleet
+
+
+@pytest.mark.slow
+def test_with_postgresql_too(postgres: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    from sojourn.stores import open_store
+
+    url = postgres.fresh_database()
+    store = open_store(url)
+    fill(store)
+    store.close()
+    assert [each["session_key"] for each in lines(written(capsys, "--sessions", "--store", url))] == ["s2", "s1", "s0"]
+    assert len(table(written(capsys, "--events", "--format", "csv", "--store", url))) == 6
