@@ -241,7 +241,8 @@ class Crowd:
         finally:
             self._stop.set()
             for thread in threads:
-                thread.join()
+                if thread.ident is not None:  # else Ctrl-C came before this one did
+                    thread.join()
 
     def played(self, seconds: float) -> Played:
         browsers = [browser for browser in self._browsers if browser.most_visits]

@@ -39,7 +39,7 @@ def sessions(view: View) -> Response:
         wanted=wanted,
         reasons=_filters.REASONS,
         presets=_ranges.PRESETS,
-        zone=view.moments.zone,
+        online=view.store.online(since=view.online_since),
         **table(view, wanted, found, "/sessions"),
     )
 

@@ -91,8 +91,8 @@ export function followOnline() {
     const number = place.querySelector("[data-number]");
     const text = online.toLocaleString("en");
     if (number.textContent !== text) number.textContent = text;
+    place.querySelector(".dot").className = online ? "dot on" : "dot off";
   };
-  show().catch(() => {});
   every(5, show);
 }
 
