@@ -40,8 +40,3 @@ def test_what_no_cookie_has_told_yet_is_not_undone() -> None:
     live = sessions.meet(FIRST, 0)
     live.state, live.is_ahead = TAGGED, True
     assert sessions.meet(msgspec.structs.replace(LATER, revision=9), 0).state == TAGGED
-
-
-def test_a_revision_stays_within_what_the_cookie_can_carry() -> None:
-    state = msgspec.structs.replace(FIRST, revision=2**16 - 1)
-    assert revised(state).revision == 2**16 - 1

@@ -7,13 +7,16 @@ import pytest
 
 from sojourn.core.session import (
     LINKING,
+    MAX_REVISION,
     EndReason,
     Rules,
     SessionState,
     begin,
     clamped,
     end,
+    is_newer,
     over,
+    revised,
     seen,
     steps_since,
     succeed,
@@ -163,3 +166,22 @@ def test_activity_never_runs_back() -> None:
 def test_how_rarely_the_cookie_and_busy_sockets_write(idle_timeout: int, refresh: int, message_interval: int) -> None:
     rules = Rules(idle_timeout=idle_timeout)
     assert (rules.refresh, rules.message_interval) == (refresh, message_interval)
+
+
+# --- which of two states of a session is the newer -------------------------------------------------------------------
+
+
+def test_a_change_makes_a_state_newer_than_any_later_activity_of_the_one_before() -> None:
+    first = begin(visitor_id="v", visitor_since=0, key="k", now=1_000)
+    ended = revised(end(first))
+    assert is_newer(ended, first)
+    assert is_newer(ended, seen(first, 2_000))
+    assert not is_newer(first, ended)
+    assert is_newer(seen(first, 2_000), first)
+    assert not is_newer(first, first)
+
+
+def test_a_revision_is_never_more_than_the_cookie_can_carry() -> None:
+    first = begin(visitor_id="v", visitor_since=0, key="k", now=1_000)
+    most = msgspec.structs.replace(first, revision=MAX_REVISION)
+    assert revised(most).revision == MAX_REVISION

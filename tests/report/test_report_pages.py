@@ -17,7 +17,7 @@ from tests.report.reading import App, Reader
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
-    "{{ 7 * 7 }}",
+    "{{ 1234567 * 7 }}",
     "'; DROP TABLE sessions; --",
     "\u202egnp.exe",
     "a\u0000b\u0007c\u009b31m",
@@ -257,7 +257,7 @@ def test_what_visitors_told_is_text_on_every_page(app: App, reader: Reader, told
     ]
     for page in pages:
         assert page.status in {200, 404}
-        assert not re.findall(r"<script(?! type=\"module\")|<img|<b>|49</", page.text)
+        assert not re.findall(r"<script(?! type=\"module\")|<img|<b>|8641969", page.text)
         # What the reader searched for stands in its field as it was typed; nowhere else does any of it.
         shown = re.sub(r'value="[^"]*"', "", page.text.replace("\n", ""))
         assert [char for char in shown if char in "\u202e\u2066\u2067\u2068\u200b\u0000\u0007\u009b"] == []
