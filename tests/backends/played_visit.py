@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Semaphore
 from typing import Final
 
 import httpx
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sojourn import Engine, Settings, identify, opt_out, set_session_property, track
 from sojourn.backends import Backend, Receipt
@@ -123,6 +125,21 @@ class Twice:
         self.inner.close()
 
 
+class Awaited:
+    """An app whose calls can be waited for: an answer may be there before what an error in it leads to."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.ended = Semaphore(0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if scope["type"] == "http":
+                self.ended.release()
+
+
 def play(backends: Iterable[Backend]) -> Mapping[str, Mapping[str, int]]:
     """Play the visit into the backends, until all is delivered; what each one's place in the log says then."""
     clock = ManualClock(BEGAN_AT)
@@ -135,17 +152,19 @@ def play(backends: Iterable[Backend]) -> Mapping[str, Mapping[str, int]]:
         environment="test",
     )
     app = shop()
+    awaited = Awaited(app)
     with Engine(settings, clock=clock) as engine:
         Sojourn(app, engine=engine)
         # uvicorn closes a connection whose app failed, at no certain moment: none is kept.
         unkept = httpx.Limits(max_keepalive_connections=0)
-        with served(app) as address, httpx.Client(base_url=address, headers=_HEADERS, limits=unkept) as browser:
+        with served(awaited) as address, httpx.Client(base_url=address, headers=_HEADERS, limits=unkept) as browser:
             for at, method, path in STEPS:
                 while (left := (BEGAN_AT + at * 1000 - clock.now()) / 1000) > 0:
                     clock.advance(min(left, 30))
                     engine.flush()
                 engine.sweep()
                 browser.request(method, path)
+                assert awaited.ended.acquire(timeout=30)
         for _ in range(300):
             report = engine.flush()
             if report.done and not report.waiting:
