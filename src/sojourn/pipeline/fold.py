@@ -214,10 +214,8 @@ class _Folding:
             self._reopen(row)  # the sweeper could only guess how it ended; this is what happened
         joins.join_seal(row, at, reason, last_seen_at)
         self.out.changed.add(row.key)
-        if row.is_open:
-            close(row, row.sealed_reason or reason, self.out)
-        else:
-            row.end_reason = row.sealed_reason  # the row tells what is known now, whatever an end said that went out
+        close(row, row.sealed_reason or reason, self.out)
+        row.end_reason = row.sealed_reason  # the row tells what is known now, whatever an end said that went out
 
     def _activity(self, row: SessionRow, at: int) -> None:
         if row.end_reason is not None:
