@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import drain, request_path, vendors
+from benchmarks import drain, request_path, vendors
 
 
 def main() -> int:

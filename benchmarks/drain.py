@@ -13,7 +13,7 @@ from sojourn.core.ids import uuid7
 from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, Record
 from sojourn.core.session import Rules
 from sojourn.pipeline.journal import JournalDirectory, open_journal
-from sojourn.pipeline.recorder import Recorder
+from sojourn.pipeline.record.recorder import Recorder
 from sojourn.stores import open_store
 
 VISITORS = 50

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sojourn.demo.generating import generate
 from sojourn.stores import Database, open_store
-from sojourn.stores.reporting import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
 from sojourn.stores.tombstones import USER, VISITOR, Person
 
 _PAGE, _NEXT, _TIMELINE = 250, 40, 15

@@ -19,9 +19,9 @@ import httpx
 import pytest
 
 from sojourn import UNKNOWN, Engine, Event, Settings, User, cli
-from sojourn.privacy import masked_address
 from sojourn.stores import open_store
 from sojourn.testing import fake_visit
+from sojourn.tracking.masking import masked_address
 
 DOCS = Path(__file__).parent.parent / "docs"
 ELSEWHERE = {"testing-your-app.md"}

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from .core.events import Event
 from .errors import NoActiveRequest, SojournError
-from .helpers import (
+from .settings import Property, Settings
+from .tracking.helpers import (
     capture_exception,
     current_session,
     end_session,
@@ -19,8 +20,7 @@ from .helpers import (
     start_session,
     track,
 )
-from .principal import UNKNOWN, User
-from .settings import Property, Settings
+from .tracking.principal import UNKNOWN, User
 
 if TYPE_CHECKING:
     from .engine import Engine

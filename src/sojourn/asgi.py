@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint, Reply
-from .capturing import capture
 from .core.events import Scalar
 from .engine import Engine
-from .forwarded import Proxies
-from .principal import Answer, of_scope
 from .settings import Settings
-from .visit import VISIT_KEY, Visit, active_visit
+from .tracking.capturing import capture
+from .tracking.forwarded import Proxies
+from .tracking.principal import Answer, of_scope
+from .tracking.visit import VISIT_KEY, Visit, active_visit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -13,9 +13,9 @@ from inspect import iscoroutinefunction
 from typing import Any
 from uuid import UUID
 
-from .capturing import capture
-from .principal import DJANGO_KEY, UNKNOWN, Answer, User
-from .visit import active_visit
+from .tracking.capturing import capture
+from .tracking.principal import DJANGO_KEY, UNKNOWN, Answer, User
+from .tracking.visit import active_visit
 
 try:
     from django.core.signals import got_request_exception  # type: ignore[import-untyped]

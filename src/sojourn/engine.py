@@ -15,25 +15,25 @@ from typing import Self, cast
 
 import msgspec
 
-from .agents import kind_of
 from .backends.protocol import Backend
 from .beacon import Beacon, Receiver, Script, interval_ms
-from .clock import Clock, SystemClock
-from .cookie import CookieCodec, CookiePolicy
+from .core.clock import Clock, SystemClock
 from .core.properties import Declared
 from .core.records import Origin, Record
 from .core.session import Rules
-from .exceptions import MESSAGE
-from .native import AnyLock, Lock
-from .pages import Pages
+from .core.threads import AnyLock, Lock
 from .pipeline.journal import MAX_PAYLOAD, JournalReader, JournalStats
-from .pipeline.recorder import Recorder
+from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import FlushReport, Plan, Runtime
-from .privacy import Paths
 from .settings import Settings
-from .signals import Signals
 from .stores.protocol import Store, StoreStats
-from .tracker import Tracker
+from .tracking.cookie import CookieCodec, CookiePolicy
+from .tracking.exceptions import MESSAGE
+from .tracking.masking import Paths
+from .tracking.pages import Pages
+from .tracking.privacy_signals import Signals
+from .tracking.tracker import Tracker
+from .user_agents.kinds import kind_of
 
 log = logging.getLogger("sojourn")
 

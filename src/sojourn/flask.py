@@ -15,12 +15,12 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
 
     raise MissingExtraError("sojourn.flask needs Flask: pip install sojourn[flask]") from missing
 
-from .capturing import capture
 from .engine import Engine
 from .errors import SettingsError
-from .principal import UNKNOWN, Answer, User
 from .settings import Settings
-from .visit import active_visit
+from .tracking.capturing import capture
+from .tracking.principal import UNKNOWN, Answer, User
+from .tracking.visit import active_visit
 from .wsgi import Environ, SojournMiddleware, StartResponse, WSGIApp
 
 __all__ = ["Sojourn", "SojournMiddleware"]

@@ -9,9 +9,9 @@ import logging
 from logging import Filter, Handler, LogRecord
 
 from .core.events import LOG, Scalar
-from .exceptions import described
-from .privacy import printable
-from .visit import Visit, active_visit
+from .tracking.exceptions import described
+from .tracking.masking import printable
+from .tracking.visit import Visit, active_visit
 
 _OWN = "sojourn"
 _LONGEST_BODY = 5_000

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint
-from .capturing import capture
 from .engine import Engine
-from .forwarded import Proxies
-from .principal import UNKNOWN, Answer, of_environ
 from .settings import Settings
-from .visit import VISIT_KEY, Visit, active_visit
+from .tracking.capturing import capture
+from .tracking.forwarded import Proxies
+from .tracking.principal import UNKNOWN, Answer, of_environ
+from .tracking.visit import VISIT_KEY, Visit, active_visit
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]

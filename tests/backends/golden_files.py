@@ -10,7 +10,7 @@ from typing import Any
 
 from sojourn.backends._exchange import user_agent
 from sojourn.backends.http import HttpCall
-from sojourn.backends.vendors import VendorBackend
+from sojourn.backends.vendor import VendorBackend
 from sojourn.core.events import Event
 from sojourn.testing.backend_contract import sample_events
 

@@ -13,13 +13,13 @@ from typing import Literal
 import msgspec
 from hypothesis import strategies as st
 
-from sojourn.cookie import CookieCodec, Verified
 from sojourn.core import identity, session
 from sojourn.core.events import PAGE_VIEW, SESSION_END, USER_IDENTIFY
 from sojourn.core.ids import uuid7
 from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, Seal, Tag, about
 from sojourn.core.session import EndReason, Rules, SessionState
-from sojourn.pipeline.fold import Numbered
+from sojourn.pipeline.record.fold import Numbered
+from sojourn.tracking.cookie import CookieCodec, Verified
 
 Action = Literal[
     "visit", "page", "track", "end", "restart", "identify", "forget", "principal", "nobody", "stream", "late"

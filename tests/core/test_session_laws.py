@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.cookie import CookieCodec, Verified
 from sojourn.core.session import MAX_REVISION, EndReason, Rules, SessionState, clamped, end, over, seen, succeed
+from sojourn.tracking.cookie import CookieCodec, Verified
 from tests.core.player import EPOCH, RULES, Step, Visitor, steps
 
 KEEP = replace(RULES, split_on_user_change=False)

@@ -14,7 +14,7 @@ from sojourn import Settings, track
 from sojourn.asgi import Message, Scope, SojournMiddleware
 from sojourn.engine import Engine
 from sojourn.testing import ManualClock, MemoryBackend
-from sojourn.visit import VISIT_KEY
+from sojourn.tracking.visit import VISIT_KEY
 from tests.doors.asgi_calls import call, door, page, scope
 from tests.doors.browser import KEY, Browser, Site, run
 

@@ -21,7 +21,7 @@ from sojourn import Event, Settings
 from sojourn.asgi import Message, Scope, SojournMiddleware
 from sojourn.engine import Engine
 from sojourn.stores import SQLiteStore
-from sojourn.stores.reporting import Filter
+from sojourn.stores.reporting.model import Filter
 from sojourn.testing import ManualClock, MemoryBackend
 from sojourn.testing.vendors.serving import served
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from sojourn import end_session, identify, start_session, track
-from sojourn.cookie import CookieCodec
 from sojourn.core.records import STARTS, Record
+from sojourn.tracking.cookie import CookieCodec
 from tests.doors.browser import HTML, IMAGE, JSON, NAVIGATE, Answer, Browser, Site, during, view_of
 
 MakeSite = Callable[..., Site]

@@ -198,7 +198,7 @@ def test_nothing_of_the_request_holds_an_error_when_it_is_over(site: Site, brows
     held: list[Any] = []
 
     def view() -> None:
-        from sojourn.visit import active_visit
+        from sojourn.tracking.visit import active_visit
 
         held.append(active_visit.get())
         capture_exception(OwnError())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sojourn import UNKNOWN, User, capture_exception, identify, set_session_properties, start_session, track
 from sojourn.backends.cloudevents import encode
-from sojourn.pipeline.stamp import MAX_EVENT_BYTES
+from sojourn.pipeline.record.row_events import MAX_EVENT_BYTES
 from tests.doors.browser import Browser, Protocol, Site, view_of
 
 LATIN = st.text(st.characters(max_codepoint=0xFF, exclude_characters="\r\n"), max_size=80)

@@ -11,16 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sojourn import (
-    Property,
-    capture_exception,
-    identify,
-    set_session_properties,
-    set_session_property,
-    track,
-)
+from sojourn import Property, capture_exception, identify, set_session_properties, set_session_property, track
 from sojourn.backends.cloudevents import encode
-from sojourn.pipeline.stamp import MAX_EVENT_BYTES
+from sojourn.pipeline.record.row_events import MAX_EVENT_BYTES
 from tests.doors.browser import Answer, Browser, Site, view_of
 
 MakeSite = Callable[..., Site]

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sojourn.cookie import OPTED_OUT, CookieCodec
 from sojourn.core.session import EndReason
+from sojourn.tracking.cookie import OPTED_OUT, CookieCodec
 from tests.examples.servers import COMMANDS, SECRET_KEY, Example, served, visit_on
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, Record, Seal
 from sojourn.core.session import EndReason, Rules
-from sojourn.pipeline.candidate import LEASE_MS
 from sojourn.pipeline.journal import MemoryJournal
-from sojourn.pipeline.recorder import Recorder
+from sojourn.pipeline.leadership import LEASE_MS
+from sojourn.pipeline.record.recorder import Recorder
 from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Lease, Leases
 

@@ -9,7 +9,7 @@ import msgspec
 
 from sojourn.core.events import SESSION_END, SESSION_HEARTBEAT, Event
 from sojourn.core.session import Rules
-from sojourn.pipeline.fold import Folded, Numbered, also_needed, fold, own_keys, sweep
+from sojourn.pipeline.record.fold import Folded, Numbered, also_needed, fold, own_keys, sweep
 from sojourn.stores.rows import SessionRow
 from tests.core.player import RULES, SERVICE
 

@@ -19,10 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from sojourn.core.events import SESSION_END, SESSION_START, Event
 from sojourn.core.session import EndReason
-from sojourn.pipeline.courier import Courier
-from sojourn.pipeline.fold import Numbered
+from sojourn.pipeline.deliver.dispatcher import Courier
 from sojourn.pipeline.journal import MemoryJournal
-from sojourn.pipeline.recorder import PATIENCE_NS, Recorder
+from sojourn.pipeline.record.fold import Numbered
+from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
 from sojourn.stores import Database, SQLiteStore, open_store
 from sojourn.stores.protocol import Recording, TryAgain
 from sojourn.stores.rows import SessionRow

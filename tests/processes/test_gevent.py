@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sojourn import Engine, Settings
-from sojourn.pipeline.recorder import BATCH
+from sojourn.pipeline.record.recorder import BATCH
 from sojourn.wsgi import SojournMiddleware, StartResponse
 from tests.faults.servers import Server, gunicorn
 

@@ -15,7 +15,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from sojourn import Engine, Settings
-from sojourn.stores.opening import open_file
+from sojourn.stores.sqlite.opening import open_file
 from sojourn.wsgi import SojournMiddleware, StartResponse
 from tests.faults.servers import gunicorn, uvicorn
 

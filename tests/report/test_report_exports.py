@@ -76,7 +76,7 @@ def test_a_cell_of_anything_else_is_what_it_is(value: str | int | bool | None, s
 
 
 def test_the_columns_are_the_fields() -> None:
-    from sojourn.stores.reporting import SessionLine
+    from sojourn.stores.reporting.model import SessionLine
 
     line = SessionLine(
         key="k", session_id="s", visitor_id="v", user_id=None, user_name=None, is_manual=False, started_at=0,

@@ -11,7 +11,7 @@ import pytest
 
 from sojourn import capture_exception, end_session, identify, set_session_properties, track
 from sojourn.stores import Database
-from sojourn.stores.reporting import Filter, SessionLine
+from sojourn.stores.reporting.model import Filter, SessionLine
 from tests.report.reading import App, Reader
 
 HOSTILE = (

@@ -19,7 +19,7 @@ from sojourn.report._attempts import Attempts
 from sojourn.report._rates import Rates
 from sojourn.report._web import base_of
 from sojourn.report._words import Moments
-from sojourn.stores.reporting import DAY_MS, HOUR_MS, Bucket, Cursor, Point, Sort, Span
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Cursor, Point, Sort, Span
 
 NOW = 1_763_700_123_456  # 21 Nov 2025, 04:42:03 UTC
 UTC = Moments(NOW, 0)

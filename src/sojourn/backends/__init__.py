@@ -9,15 +9,15 @@ from .protocol import Backend, Receipt, Rejection
 
 if TYPE_CHECKING:
     from .console import ConsoleBackend
-    from .dynatrace import DynatraceBackend
-    from .exceptionless import ExceptionlessBackend
     from .jsonlines import JSONLinesBackend
-    from .mparticle import MParticleBackend
-    from .otel import OpenTelemetryBackend
-    from .posthog import PostHogBackend
-    from .rudderstack import RudderStackBackend
     from .signatures import verify_signature
     from .urls import backend_from_url
+    from .vendors.dynatrace.backend import DynatraceBackend
+    from .vendors.exceptionless.backend import ExceptionlessBackend
+    from .vendors.mparticle.backend import MParticleBackend
+    from .vendors.otel.backend import OpenTelemetryBackend
+    from .vendors.posthog.backend import PostHogBackend
+    from .vendors.rudderstack.backend import RudderStackBackend
     from .webhook import WebhookBackend
 
 __all__ = [
@@ -39,13 +39,13 @@ __all__ = [
 
 _HOMES: Final = {
     "ConsoleBackend": ".console",
-    "DynatraceBackend": ".dynatrace",
-    "ExceptionlessBackend": ".exceptionless",
+    "DynatraceBackend": ".vendors.dynatrace.backend",
+    "ExceptionlessBackend": ".vendors.exceptionless.backend",
     "JSONLinesBackend": ".jsonlines",
-    "MParticleBackend": ".mparticle",
-    "OpenTelemetryBackend": ".otel",
-    "PostHogBackend": ".posthog",
-    "RudderStackBackend": ".rudderstack",
+    "MParticleBackend": ".vendors.mparticle.backend",
+    "OpenTelemetryBackend": ".vendors.otel.backend",
+    "PostHogBackend": ".vendors.posthog.backend",
+    "RudderStackBackend": ".vendors.rudderstack.backend",
     "WebhookBackend": ".webhook",
     "backend_from_url": ".urls",
     "verify_signature": ".signatures",

@@ -16,8 +16,8 @@ from sojourn.core.events import Event, Scalar
 from sojourn.errors import SettingsError
 
 from . import cloudevents
-from ._options import split_place
 from .choosing import Choice, Patterns
+from .options import split_place
 from .protocol import Receipt
 
 _WIDTH: Final = 80  # characters of one value

@@ -16,8 +16,8 @@ from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
 from . import cloudevents
-from ._options import split_place
 from .choosing import Choice, Patterns
+from .options import split_place
 from .protocol import Receipt
 
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)

@@ -20,13 +20,13 @@ _BUILT_IN: Final = {
     name: EntryPoint(name, value, ENTRY_POINT_GROUP)
     for name, value in {
         "console": "sojourn.backends.console:ConsoleBackend",
-        "dynatrace": "sojourn.backends.dynatrace:DynatraceBackend",
-        "exceptionless": "sojourn.backends.exceptionless:ExceptionlessBackend",
+        "dynatrace": "sojourn.backends.vendors.dynatrace.backend:DynatraceBackend",
+        "exceptionless": "sojourn.backends.vendors.exceptionless.backend:ExceptionlessBackend",
         "jsonl": "sojourn.backends.jsonlines:JSONLinesBackend",
-        "mparticle": "sojourn.backends.mparticle:MParticleBackend",
-        "otel": "sojourn.backends.otel:OpenTelemetryBackend",
-        "posthog": "sojourn.backends.posthog:PostHogBackend",
-        "rudderstack": "sojourn.backends.rudderstack:RudderStackBackend",
+        "mparticle": "sojourn.backends.vendors.mparticle.backend:MParticleBackend",
+        "otel": "sojourn.backends.vendors.otel.backend:OpenTelemetryBackend",
+        "posthog": "sojourn.backends.vendors.posthog.backend:PostHogBackend",
+        "rudderstack": "sojourn.backends.vendors.rudderstack.backend:RudderStackBackend",
         "webhook": "sojourn.backends.webhook:WebhookBackend",
     }.items()
 }

@@ -15,9 +15,9 @@ from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
 from . import cloudevents
-from ._options import Options, url_errors, user_info
 from .choosing import Choice, Patterns
 from .http import DEADLINE_S, Clock, Heard, HttpCall, HttpLayer
+from .options import Options, url_errors, user_info
 from .protocol import Receipt
 from .signatures import SIGNATURE_HEADER, Secret, as_secrets, sign
 

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from sojourn.facts import RequestFacts
-from sojourn.principal import UNKNOWN, Answer
+from sojourn.tracking.facts import RequestFacts
+from sojourn.tracking.principal import UNKNOWN, Answer
 
 
 class Kind(StrEnum):

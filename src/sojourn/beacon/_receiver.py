@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from sojourn import privacy
 from sojourn.core.bounded import Bounded
 from sojourn.core.events import PAGE_VIEW, Scalar
-from sojourn.facts import RequestFacts
-from sojourn.tracker import Tracker
-from sojourn.visit import Visit
+from sojourn.tracking import masking as privacy
+from sojourn.tracking.facts import RequestFacts
+from sojourn.tracking.tracker import Tracker
+from sojourn.tracking.visit import Visit
 
 from ._page import Kind, PageFacts, Told, read
 from ._replies import NO_CONTENT, Reply, not_allowed

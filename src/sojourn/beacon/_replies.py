@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from sojourn.facts import RequestFacts
+from sojourn.tracking.facts import RequestFacts
 
 LONGEST_BODY: Final = 2048
 """Bytes of a beacon; a door reads no more of it, whatever its headers say."""

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Final
 
 from sojourn.core.session import Rules
-from sojourn.facts import RequestFacts
+from sojourn.tracking.facts import RequestFacts
 
 from ._replies import Reply, not_allowed
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 
 from sojourn.errors import SojournError
 
-from . import _check, _export, _fake, _generate, _outbox, _people, _report, _sessions, _status, _worker
+from . import _check, _export, _fake, _generate, _outbox, _report, _sessions, _status, _worker
+from . import _data_subjects as _people
 
 _SHORTEST_DEMO_S = 5
 _INTERRUPTED = 130  # what shells make of Ctrl-C

@@ -39,7 +39,7 @@ def add_commands(commands: Any) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     from sojourn.backends.checking import MARK, Checked, check_session, checked
-    from sojourn.clock import SystemClock
+    from sojourn.core.clock import SystemClock
 
     logging.getLogger("sojourn").addHandler(logging.NullHandler())  # what it would say, the table says
     settings = None if arguments.backend else _settings(arguments.app)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from sojourn.errors import SojournError, StoreError
 
-from ._voice import Lines, cell, printable, span
+from ._output import Lines, cell, printable, span
 
 if TYPE_CHECKING:
-    from sojourn.pipeline.courier import Courier
+    from sojourn.pipeline.deliver.dispatcher import Courier
     from sojourn.settings import Settings
     from sojourn.stores.protocol import Store
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 from sojourn.errors import SojournError
 
-from . import _people, _stores, _wanted
+from . import _data_subjects as _people
+from . import _session_filters as _wanted
+from . import _stores
 from ._drain import Bar
 from ._sessions import now_of
 from ._timeline import harmless
@@ -21,7 +23,7 @@ from ._timeline import harmless
 if TYPE_CHECKING:
     from sojourn.core.events import Event
     from sojourn.stores import Database
-    from sojourn.stores.reporting import Filter, SessionLine, Span
+    from sojourn.stores.reporting.model import Filter, SessionLine, Span
 
 _AT_ONCE: Final = 500
 _REDRAW_S: Final = 0.1
@@ -95,7 +97,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _sessions(store: Database, wanted: Filter, out: TextIO, progress: Progress, *, is_csv: bool) -> int:
     from sojourn.report._export import COLUMNS, cell, fields
-    from sojourn.stores.reporting import Filter
+    from sojourn.stores.reporting.model import Filter
 
     total = store.stats().sessions if wanted == Filter() else None
     write: Callable[[SessionLine], object]

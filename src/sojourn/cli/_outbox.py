@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sojourn.errors import SojournError
 
 from . import _configured, _drain, _stores
+from ._output import cell, span, table
 from ._status import count, duration
-from ._voice import cell, span, table
 
 if TYPE_CHECKING:
     from sojourn.core.events import Event
@@ -234,7 +234,7 @@ def _check_known(store: Store, name: str) -> None:
 
 
 def _now(store: Store) -> int:
-    from sojourn.clock import SystemClock
+    from sojourn.core.clock import SystemClock
 
     told = store.time()
     return SystemClock.now() if told is None else told
@@ -242,7 +242,7 @@ def _now(store: Store) -> int:
 
 def _print_figures(store: Store, name: str, told: str, more: dict[str, object], *, is_json: bool) -> bool:
     """Say what was done and what the events came to since; whether they add up."""
-    from sojourn.standing.verdicts import figures
+    from sojourn.health.checks import figures
 
     state = next(state for state in store.stats().backends if state.name == name)
     numbers = figures(state)

@@ -46,7 +46,7 @@ def _port(text: str) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from sojourn.clock import SystemClock
+    from sojourn.core.clock import SystemClock
     from sojourn.report.serving import ReportServer, Source
 
     place = _stores.place_of(arguments)

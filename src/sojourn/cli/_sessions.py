@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _stores, _wanted
+from . import _session_filters as _wanted
+from . import _stores
+from ._output import Paint, cell, span, table
 from ._status import count
-from ._voice import Paint, cell, span, table
 
 if TYPE_CHECKING:
     from sojourn.stores import Database
-    from sojourn.stores.reporting import SessionLine
+    from sojourn.stores.reporting.model import SessionLine
 
 _LONGEST_PATH: Final = 28
 _LONGEST_NAME: Final = 20
@@ -84,7 +85,7 @@ def tolerant() -> None:
 
 def now_of(store: Database) -> int:
     """The store's time, else this machine's."""
-    from sojourn.clock import SystemClock
+    from sojourn.core.clock import SystemClock
 
     told = store.time()
     return SystemClock.now() if told is None else told

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import _configured, _stores
-from ._voice import Paint, cell, printable, span, table
+from ._output import Paint, cell, printable, span, table
 
 if TYPE_CHECKING:
-    from sojourn.standing.verdicts import Backlog, Limits, Standing
+    from sojourn.health.checks import Backlog, Limits, Standing
 
 
 def add_commands(commands: Any) -> None:
@@ -59,8 +59,8 @@ def count(text: str) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from sojourn.standing.looking import seen
-    from sojourn.standing.verdicts import Limits, document, problems
+    from sojourn.health.checks import Limits, document, problems
+    from sojourn.health.snapshot import seen
 
     place = _stores.place_of(arguments)
     with place.opened() as store:
@@ -76,7 +76,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _page(standing: Standing, limits: Limits, paint: Paint) -> list[str]:
-    from sojourn.standing.verdicts import problems
+    from sojourn.health.checks import problems
 
     stats = standing.stats
     wrong = problems(standing, limits)
@@ -136,7 +136,7 @@ def _backends(standing: Standing, paint: Paint) -> list[str]:
 
 
 def _told(each: Backlog, now: int, paint: Paint) -> str:
-    from sojourn.standing.verdicts import waits
+    from sojourn.health.checks import waits
 
     parts = [] if each.holds else [paint("does not add up", "bad")]
     wait = waits(each.state, now)
@@ -150,7 +150,7 @@ def _told(each: Backlog, now: int, paint: Paint) -> str:
 
 
 def _leases(standing: Standing) -> list[str]:
-    from sojourn.standing.verdicts import whose
+    from sojourn.health.checks import whose
 
     rows = [
         [

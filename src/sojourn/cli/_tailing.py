@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from sojourn.errors import StoreError
 
+from ._output import Paint, printable
 from ._timeline import harmless
-from ._voice import Paint, printable
 
 if TYPE_CHECKING:
     from sojourn.core.events import Event

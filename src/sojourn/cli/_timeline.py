@@ -10,12 +10,12 @@ import msgspec
 
 from sojourn.errors import SojournError
 
-from ._voice import Paint, cell, printable, span
+from ._output import Paint, cell, printable, span
 
 if TYPE_CHECKING:
     from sojourn.core.events import Event
     from sojourn.stores import Database
-    from sojourn.stores.reporting import SessionDetail
+    from sojourn.stores.reporting.model import SessionDetail
 
 _AT_ONCE: Final = 500
 _MINUTE_MS: Final = 60_000
@@ -43,7 +43,7 @@ def show(store: Database, name: str, *, limit: int, paint: Paint) -> Iterator[st
 
 def write(store: Database, name: str, out: TextIO) -> None:
     """The session as one JSON document, however many events it has. Raises `SojournError` if there is none."""
-    from sojourn.people import _events_of, _separated, _told
+    from sojourn.data_subjects import _events_of, _separated, _told
 
     detail = _found(store, name)
     told = {**_told(detail.row), "previous_session": detail.previous_key, "next_session": detail.next_key}

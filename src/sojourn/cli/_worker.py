@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sojourn.errors import SojournError, StoreError
 
 from . import _configured
-from ._voice import Lines, span
+from ._output import Lines, span
 
 if TYPE_CHECKING:
     from sojourn.engine import Engine

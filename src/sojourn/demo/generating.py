@@ -21,7 +21,7 @@ from sojourn.core.events import Event
 from sojourn.core.records import Origin, Record
 from sojourn.core.session import Rules
 from sojourn.errors import SojournError
-from sojourn.pipeline.fold import Folded, Numbered, also_needed, fold, own_keys, sweep
+from sojourn.pipeline.record.fold import Folded, Numbered, also_needed, fold, own_keys, sweep
 from sojourn.stores import SQLiteStore
 from sojourn.stores.rows import SessionRow
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from sojourn.backends.protocol import Backend
-from sojourn.clock import Clock
-from sojourn.native import Signal, Worker, sleep, within
+from sojourn.core.clock import Clock
+from sojourn.core.threads import Signal, Worker, sleep, within
 from sojourn.stores.protocol import Lease, Store
 
-from .candidate import LEASE_MS, Candidate, reader_of
-from .courier import Courier
+from .deliver.dispatcher import Courier
 from .journal import FileJournal, JournalDirectory, JournalReader, MemoryJournal, open_files, open_journal
-from .recorder import PATIENCE_NS, Recorder
+from .leadership import LEASE_MS, Candidate, reader_of
+from .record.recorder import PATIENCE_NS, Recorder
 from .store_time import StoreTime
 
 log = logging.getLogger("sojourn")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sojourn.clock import Clock
+from sojourn.core.clock import Clock
 from sojourn.errors import StoreError
 from sojourn.stores.protocol import Store
 

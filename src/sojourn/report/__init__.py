@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from sojourn.forwarded import Proxies
+from sojourn.tracking.forwarded import Proxies
 
 from ._access import Allow, mounted_access
 from ._app import Report

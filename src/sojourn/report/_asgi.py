@@ -11,8 +11,8 @@ from starlette.responses import Response as Sender
 from starlette.responses import StreamingResponse
 
 from sojourn.asgi import AsgiFacts, Message, Receive, Scope, Send
-from sojourn.forwarded import Proxies
-from sojourn.visit import VISIT_KEY
+from sojourn.tracking.forwarded import Proxies
+from sojourn.tracking.visit import VISIT_KEY
 
 from ._access import is_async, verdict_of
 from ._app import Report, path_below

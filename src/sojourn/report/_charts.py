@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sojourn.stores.reporting import HOUR_MS, Bucket, Point, Span
+from sojourn.stores.reporting.model import HOUR_MS, Bucket, Point, Span
 
 from ._words import Moments
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sojourn.errors import StoreError
-from sojourn.standing.looking import seen
-from sojourn.standing.verdicts import Backlog, Limits, Standing, problems, waits, whose
+from sojourn.health.checks import Backlog, Limits, Standing, problems, waits, whose
+from sojourn.health.snapshot import seen
 
 from ._view import View, refusal
 from ._web import Response, document, redirect

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from sojourn.stores.reporting import SessionLine
+from sojourn.stores.reporting.model import SessionLine
 
 from . import _filters, _words
 from ._view import View

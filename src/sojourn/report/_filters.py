@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sojourn.core.session import EndReason
-from sojourn.stores.reporting import Cursor, Filter, Sort
+from sojourn.stores.reporting.model import Cursor, Filter, Sort
 from sojourn.stores.tombstones import USER, VISITOR, Person
 
 from . import _ranges

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sojourn.stores.reporting import Figures, Overview, Top
+from sojourn.stores.reporting.model import Figures, Overview, Top
 
 from . import _charts, _ranges, _words
 from ._view import View

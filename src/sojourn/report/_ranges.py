@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sojourn.stores.reporting import DAY_MS, HOUR_MS, Bucket, Span
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Span
 
 from ._words import Moments
 

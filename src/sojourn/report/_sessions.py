@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sojourn.stores.reporting import Cursor, SessionPage, Sort
+from sojourn.stores.reporting.model import Cursor, SessionPage, Sort
 from sojourn.stores.tombstones import Person
 
 from . import _filters, _ranges

@@ -11,8 +11,8 @@ from typing import Final
 
 from itsdangerous import BadSignature, Signer
 
-from sojourn.cookie import set_cookie
 from sojourn.core.bounded import Bounded
+from sojourn.tracking.cookie import set_cookie
 
 LASTS_MS: Final = 12 * 3_600_000
 _SALT: Final = "sojourn.report"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sojourn.visit import Visit
+from sojourn.tracking.visit import Visit
 
 REFUSED = "report"
 

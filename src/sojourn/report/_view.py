@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sojourn.stores.reporting import SessionLine
+from sojourn.stores.reporting.model import SessionLine
 
 from . import _rendering
 from ._rates import Rates

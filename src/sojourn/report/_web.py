@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
-from sojourn.facts import RequestFacts
+from sojourn.tracking.facts import RequestFacts
 
 MAX_BODY: Final = 64 * 1024
 """The longest form of ours is a few dead letters' ids."""

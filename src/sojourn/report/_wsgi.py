@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from sojourn.errors import SettingsError
-from sojourn.forwarded import Proxies
-from sojourn.visit import VISIT_KEY
+from sojourn.tracking.forwarded import Proxies
+from sojourn.tracking.visit import VISIT_KEY
 from sojourn.wsgi import Environ, Framework, StartResponse, WsgiFacts
 
 from ._access import is_async, verdict_of

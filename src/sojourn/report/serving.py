@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from sojourn.errors import SojournError
-from sojourn.forwarded import Proxies
+from sojourn.tracking.forwarded import Proxies
 
 from ._access import Access
 from ._app import Report

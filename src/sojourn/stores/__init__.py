@@ -10,15 +10,15 @@ from sojourn.errors import StoreError
 
 from .protocol import Store
 from .queries import PersonQueries, Queries
-from .reporting import Reporting
+from .reporting.model import Reporting
 
 if TYPE_CHECKING:
-    from .postgres import PostgreSQLStore
-    from .sqlite import SQLiteStore
+    from .postgres.store import PostgreSQLStore
+    from .sqlite.store import SQLiteStore
 
 __all__ = ["Database", "PostgreSQLStore", "SQLiteStore", "Store", "open_store"]
 
-_HOMES: Final = {"PostgreSQLStore": ".postgres", "SQLiteStore": ".sqlite"}
+_HOMES: Final = {"PostgreSQLStore": ".postgres.store", "SQLiteStore": ".sqlite.store"}
 _SQLITE: Final = "sqlite:///"
 _MEMORY: Final = "memory:"
 _POSTGRESQL: Final = ("postgresql://", "postgres://", "postgresql+")
@@ -35,7 +35,7 @@ class Database(Store, Queries, PersonQueries, Reporting, Protocol):
 def open_store(url: str) -> Database:
     """The store that a URL names, opened at its first use. Raises `StoreError` for what is no such URL."""
     if url == _MEMORY or (url.startswith(_SQLITE) and not url.endswith("/")):
-        from .sqlite import SQLiteStore
+        from .sqlite.store import SQLiteStore
 
         return SQLiteStore(None if url == _MEMORY else Path(url.removeprefix(_SQLITE)).absolute())
     if url.startswith(_POSTGRESQL):
@@ -54,7 +54,7 @@ def _postgres(url: str) -> PostgreSQLStore:
     except ImportError:
         msg = 'a store in PostgreSQL needs psycopg; install it: pip install "sojourn[postgres]"'
         raise StoreError(msg) from None
-    from .postgres import PostgreSQLStore
+    from .postgres.store import PostgreSQLStore
 
     return PostgreSQLStore(url)
 

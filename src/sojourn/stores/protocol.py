@@ -13,7 +13,7 @@ from typing import Protocol
 from sojourn.core.events import Event
 
 from .operating import Operating, OperatorQueries, Requeues
-from .reporting import Summaries
+from .reporting.model import Summaries
 from .rows import SessionRow
 from .tombstones import Graves, Person, Tombstone
 

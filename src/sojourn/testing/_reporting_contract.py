@@ -9,15 +9,7 @@ import pytest
 
 from sojourn.stores import Database
 from sojourn.stores.protocol import Batch, Store
-from sojourn.stores.reporting import (
-    DAY_MS,
-    HOUR_MS,
-    Bucket,
-    Figures,
-    Overview,
-    Span,
-    Top,
-)
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, Overview, Span, Top
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.tombstones import VISITOR, Person, Place
 

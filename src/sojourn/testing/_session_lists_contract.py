@@ -10,14 +10,7 @@ from sojourn.core.events import PAGE_VIEW
 from sojourn.core.session import EndReason
 from sojourn.stores import Database
 from sojourn.stores.protocol import Batch
-from sojourn.stores.reporting import (
-    DAY_MS,
-    Cursor,
-    Filter,
-    SessionPage,
-    Sort,
-    Span,
-)
+from sojourn.stores.reporting.model import DAY_MS, Cursor, Filter, SessionPage, Sort, Span
 from sojourn.stores.rows import PropertyValue, SessionRow
 from sojourn.stores.tombstones import SESSION, USER, VISITOR, Person
 

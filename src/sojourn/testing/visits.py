@@ -8,10 +8,10 @@ from typing import Any, overload
 
 from sojourn.core.events import Event
 from sojourn.engine import Engine
-from sojourn.helpers import identify
-from sojourn.principal import UNKNOWN, Answer
 from sojourn.settings import Settings
-from sojourn.visit import active_visit
+from sojourn.tracking.helpers import identify
+from sojourn.tracking.principal import UNKNOWN, Answer
+from sojourn.tracking.visit import active_visit
 
 from .backends import MemoryBackend
 from .clock import ManualClock

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
-from sojourn.native import Lock
+from sojourn.core.threads import Lock
 
 from .format import FRAME_HEADER, MAX_PAYLOAD, SEGMENT_SIZE
 from .protocol import Frame, JournalStats, Reading

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from sojourn.native import Lock
+from sojourn.core.threads import Lock
 
 from .filesystem import boot_id, is_gone, lock_name, segment_name
 from .format import (

@@ -1,0 +1,1 @@
+"""Dynatrace: business events."""

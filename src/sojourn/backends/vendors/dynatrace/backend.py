@@ -1,0 +1,168 @@
+"""Dynatrace: events as business events (bizevents) in CloudEvents batches. The HTTP layer does the rest.
+
+https://docs.dynatrace.com/docs/shortlink/ba-api-ingest
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import ClassVar, Final, Self, Unpack
+
+import msgspec
+
+from sojourn.backends._json import to_json
+from sojourn.backends.cloudevents import rfc3339, source_of
+from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.protocol import Rejection
+from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
+from sojourn.backends.verdicts import Answer, Halt, Taken, Verdict
+from sojourn.core.events import Event, Scalar
+from sojourn.errors import SettingsError
+
+PATH: Final = "/api/v2/bizevents/ingest"
+_PLATFORM_PATH: Final = "/platform/classic/environment-api/v2/bizevents/ingest"
+_PLATFORM_HOST: Final = ".apps.dynatrace.com"
+# As Dynatrace's own tools cut their calls; the endpoint itself says 5 MB.
+LIMITS: Final = Limits(bytes=5_000_000, events=400)
+
+_ANSWER_LIMIT: Final = 1024 * 1024  # a 400 lists every event that was not taken
+_INDEX: Final = re.compile(r'"index"\s*:\s*(\d+)')
+_API_TOKEN: Final = "dt0c01."  # noqa: S105 - how such tokens begin
+
+Token = str | Callable[[], str]
+
+
+class DynatraceBackend(VendorBackend):
+    """Sends to an environment, an ActiveGate, or the platform.
+
+    `address`: `https://<id>.live.dynatrace.com`, `https://host:9999/e/<id>`, or `https://<id>.apps.dynatrace.com`, which
+    wants OAuth. `token`: an API token with the scope `bizevents.ingest`, a platform token, or a function that returns
+    a fresh OAuth token (called for every call, so let it keep one while it is valid). `gzip`: the endpoint's
+    documentation does not promise that it takes compressed bodies, so they are plain unless asked for.
+    """
+
+    scheme = "dynatrace"
+    heartbeats_by_default = True
+    takes_revised_ends = True
+    own_options: ClassVar[tuple[str, ...]] = ("gzip",)
+
+    def __init__(self, address: str, token: Token, *, gzip: bool = False, **common: Unpack[Common]) -> None:
+        url = _url(address_of(address, self.scheme))
+        if not callable(token):
+            token = checked_key(token, self.scheme, "token")
+        super().__init__(_Encoder(url, token, has_gzip=gzip), **common)
+
+    @classmethod
+    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+        if given.secret is not None:
+            raise SettingsError("dynatrace: there is one token before the host: dynatrace+https://TOKEN@host")
+        return cls(given.address, given.key or "", gzip=given.flag("gzip", default=False), **common)
+
+
+def _url(address: str) -> str:
+    if address.endswith("/v2/bizevents/ingest"):
+        return address
+    return address + (_PLATFORM_PATH if address.endswith(_PLATFORM_HOST) else PATH)
+
+
+class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str
+    time: str
+    data: dict[str, Scalar]
+
+
+class _Encoder:
+    def __init__(self, url: str, token: Token, *, has_gzip: bool) -> None:
+        self._url = url
+        self._token = token
+        self._has_gzip = has_gzip
+
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+        for pack in packed((Piece(_encoded(event), (event,)) for event in batch), LIMITS):
+            yield self._call(pack) if isinstance(pack, Pack) else pack
+
+    def _call(self, pack: Pack) -> HttpCall:
+        return HttpCall(
+            "POST",
+            self._url,
+            pack.events,
+            body=pack.joined(),
+            headers={"content-type": "application/cloudevent-batch+json", "authorization": self._authorization()},
+            has_gzip=self._has_gzip,
+            judge=partial(_judge, pack.events),
+            answer_limit=_ANSWER_LIMIT,
+        )
+
+    def _authorization(self) -> str:
+        token = checked_key(self._token(), "dynatrace", "token") if callable(self._token) else self._token
+        return f"Api-Token {token}" if token.startswith(_API_TOKEN) else f"Bearer {token}"
+
+
+def _encoded(event: Event) -> bytes:
+    return to_json(
+        _CloudEvent(
+            id=event.id,
+            source=source_of(event),
+            type=event.name,
+            time=rfc3339(event.time),
+            data=dict(event.attributes),
+        )
+    )
+
+
+def _judge(events: Sequence[Event], answer: Answer) -> Verdict | None:
+    match answer.status:
+        case 400:
+            return _partly_taken(events, answer.body)
+        case 401:
+            return Halt(reason="HTTP 401: it does not know the token, or it has expired; make a new one")
+        case 403:
+            return Halt(reason="HTTP 403: the token lacks the scope bizevents.ingest (OAuth: storage:events:write)")
+        case _:
+            return None
+
+
+def _partly_taken(events: Sequence[Event], body: bytes) -> Verdict | None:
+    """Read which events a 400 is about: all others were taken. `None`: it is about the call as a whole."""
+    text = body.decode("utf-8", "replace")
+    try:
+        answer = json.loads(text)
+        errors = answer.get("errors") if isinstance(answer, dict) else None
+        if not isinstance(errors, list) or not errors:
+            return None
+        reasons = _reasons(events, errors)
+    except ValueError:
+        # Cut short: what can be read of it still says that the others were taken.
+        indices = [int(found) for found in _INDEX.findall(text)]
+        reasons = {events[index].id: "" for index in indices if index < len(events)}
+        if not reasons:
+            return None
+    return Taken(
+        rejected=tuple(
+            Rejection(event_id=event_id, reason=f"HTTP 400: it is invalid{reason}", status=400)
+            for event_id, reason in reasons.items()
+        )
+    )
+
+
+def _reasons(events: Sequence[Event], errors: list[object]) -> dict[str, str]:
+    known = {event.id for event in events}
+    reasons: dict[str, str] = {}
+    for error in errors:
+        if not isinstance(error, dict):
+            continue
+        event_id, index = error.get("id"), error.get("index")
+        if event_id not in known and isinstance(index, int) and 0 <= index < len(events):
+            event_id = events[index].id
+        if event_id in known:
+            message = str(error.get("message") or "")[:200]
+            reasons[str(event_id)] = f": {message}" if message.isprintable() and message else ""
+    return reasons

@@ -1,0 +1,1 @@
+"""Exceptionless: sessions and errors."""

@@ -1,0 +1,243 @@
+"""One event as Exceptionless has it: which of its types, what stands in `data` under which `@` name. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final, Self
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from sojourn.backends._json import to_json
+from sojourn.backends.cloudevents import rfc3339
+from sojourn.core import events as names
+from sojourn.core.events import Event, Scalar
+from sojourn.core.ids import event_id
+
+_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9-]{8,100}")
+_UUID_LENGTH: Final = 36
+_LONGEST: Final = 2_000
+_LONGEST_TAG: Final = 100
+_SESSION: Final = "@ref:session"
+_OWN_PROPERTIES: Final = "event_properties."
+_TRAITS: Final = "user.traits."
+_TYPES: Final = {
+    names.SESSION_START: "session",
+    names.SESSION_HEARTBEAT: "heartbeat",
+    names.SESSION_END: "sessionend",
+    names.EXCEPTION: "error",
+    names.LOG: "log",
+}
+# Types of our own: as features they would be counted among what people use.
+_KEPT_NAMES: Final = frozenset({names.USER_IDENTIFY, names.SESSION_PROPERTIES, names.CONNECTION_END, names.OPT_OUT})
+# Any event with a session's id moves its end, or makes it anew: these are no activity, and may come after the end.
+_APART: Final = frozenset({names.CONNECTION_END, names.OPT_OUT})
+_LEVELS: Final = {"WARNING": "Warn", "CRITICAL": "Fatal"}
+# What is told elsewhere in the event.
+_MOVED: Final = frozenset(
+    {
+        "session.id",
+        "session.previous_id",
+        "user.id",
+        "user.name",
+        "service.version",
+        "deployment.environment.name",
+        "user_agent.original",
+        "http.request.header.referer",
+        "client.address",
+        "exception.type",
+        "exception.message",
+        "exception.stacktrace",
+        "log.body",
+        "log.severity",
+        "log.logger",
+    }
+)
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """`@user`."""
+
+    identity: str
+    name: str | UnsetType = UNSET
+    data: dict[str, Scalar] | UnsetType = UNSET
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    type: str
+    source: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    date: str
+    reference_id: str
+    geo: str | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
+    data: Mapping[str, object]
+
+
+class Namings:
+    """Who is named in a batch: in the request that began the session (its start shows the user), or later.
+
+    What one request told is committed to the log as one, so that its start and its naming come in one batch. If a batch
+    ends between them, the naming counts as later, and nothing is lost.
+    """
+
+    __slots__ = ("at_start", "later")
+
+    def __init__(self, at_start: Mapping[str, Event], later: Sequence[Event]) -> None:
+        self.at_start = at_start
+        self.later = later
+
+    @classmethod
+    def of(cls, batch: Sequence[Event]) -> Self:
+        named = [event for event in batch if event.name == names.USER_IDENTIFY and event.user_id]
+        if not named:
+            return cls({}, ())
+        started = {event.session_key for event in batch if event.name == names.SESSION_START}
+        at_start = {
+            event.session_key: event
+            for event in named
+            if event.time == event.session_started_at and event.session_key in started
+        }
+        return cls(at_start, [event for event in named if at_start.get(event.session_key) is not event])
+
+
+def naming(event: Event) -> User:
+    """The user that an event is about, with name and traits where it tells them."""
+    attributes = event.attributes
+    traits = {name.removeprefix(_TRAITS): value for name, value in attributes.items() if name.startswith(_TRAITS)}
+    name = attributes.get("user.name")
+    return User(identity=event.user_id or "", name=str(name) if name else UNSET, data=traits or UNSET)
+
+
+@lru_cache(maxsize=4096)
+def reference(own_id: str) -> str:
+    """An id as Exceptionless takes it; ours are."""
+    return own_id if _IDENTIFIER.fullmatch(own_id) else event_id(own_id)
+
+
+def encoded(event: Event, server: Mapping[str, str | int], namings: Namings) -> bytes:
+    """One event as JSON."""
+    name, attributes = event.name, event.attributes
+    if name == names.SESSION_START:
+        return _start(event, server, namings)
+    data: dict[str, object] = {}
+    if name in _APART or "session.late" in attributes:
+        # Without the session's id a user's identity would make a session of its own ("automatic mode").
+        data["@ref:ended-session"] = reference(event.session_key)
+        if event.user_id:
+            data["user.id"] = event.user_id
+    else:
+        data[_SESSION] = reference(event.session_key)
+        if event.user_id:
+            data["@user"] = naming(event) if name == names.USER_IDENTIFY else User(identity=event.user_id)
+    kind = _TYPES.get(name)
+    source = message = None
+    match kind:
+        case "heartbeat":
+            # Read and thrown away by the server: only the date counts.
+            return to_json(_Event(type=kind, date=rfc3339(event.time), reference_id=reference(event.id), data=data))
+        case "error":
+            source, message = _text(attributes, "url.path"), _text(attributes, "exception.message")
+            data["@simple_error"] = _error(attributes)
+        case "log":
+            source, message = _text(attributes, "log.logger"), _text(attributes, "log.body")
+            data["@level"] = _level(str(attributes.get("log.severity", "INFO")))
+            if "exception.type" in attributes:
+                data["@simple_error"] = _error(attributes)
+        case None if name == names.PAGE_VIEW:
+            kind, source = _page(attributes)
+        case None:
+            kind, source = (name, None) if name in _KEPT_NAMES else ("usage", name)
+        case _:
+            pass
+    return to_json(
+        _Event(
+            type=kind or "usage",
+            source=source[:_LONGEST] if source else UNSET,
+            message=message[:_LONGEST] if message else UNSET,
+            date=rfc3339(event.time),
+            reference_id=reference(event.id),
+            tags=_tags(attributes),
+            data=_told(event, data),
+        )
+    )
+
+
+def _start(event: Event, server: Mapping[str, str | int], namings: Namings) -> bytes:
+    attributes = event.attributes
+    data: dict[str, object] = {}
+    named = namings.at_start.get(event.session_key)
+    if named is not None or event.user_id:
+        data["@user"] = naming(named or event)
+    address = _text(attributes, "client.address")
+    request = {
+        "user_agent": attributes.get("user_agent.original"),
+        "path": attributes.get("url.path"),
+        "referrer": attributes.get("http.request.header.referer"),
+        # By this one many events at once are taken for a bot's, and deleted: not for an address that many share.
+        "client_ip_address": None if address is None or _is_masked(address) else address,
+    }
+    data["@request"] = {name: value for name, value in request.items() if value is not None}
+    place = {name: attributes[name] for name in ("service.name", "deployment.environment.name") if name in attributes}
+    data["@environment"] = {**server, "data": place} if place else server
+    if event.previous_id and len(event.previous_id) == _UUID_LENGTH:
+        data["@ref:previous"] = event.previous_id
+    return to_json(
+        _Event(
+            type="session",
+            date=rfc3339(event.time),
+            reference_id=reference(event.session_key),
+            geo=address or UNSET,
+            tags=_tags(attributes),
+            data=_told(event, data),
+        )
+    )
+
+
+def _told(event: Event, data: dict[str, object]) -> dict[str, object]:
+    """Fill up with what has no place of its own. Properties of an event lose their prefix, as its own clients have them."""
+    attributes = event.attributes
+    version = attributes.get("service.version")
+    if version is not None:
+        data["@version"] = str(version)
+    if event.session_id != event.session_key:
+        data["session.id"] = event.session_id
+    for name, value in attributes.items():
+        if name not in _MOVED:
+            data[name.removeprefix(_OWN_PROPERTIES)] = value
+    return data
+
+
+def _page(attributes: Mapping[str, Scalar]) -> tuple[str, str | None]:
+    if attributes.get("http.response.status_code") == 404:
+        return "404", f"{attributes.get('http.request.method', 'GET')} {attributes.get('url.path', '/')}"
+    return "usage", _text(attributes, "http.route") or _text(attributes, "url.path") or names.PAGE_VIEW
+
+
+def _error(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    kind = attributes.get("exception.type", "Exception")
+    error = {"type": kind, "message": attributes.get("exception.message") or kind}
+    stack = attributes.get("exception.stacktrace")
+    return {**error, "stack_trace": stack} if stack else error
+
+
+@lru_cache(maxsize=64)
+def _level(severity: str) -> str:
+    return _LEVELS.get(severity.upper(), severity.capitalize())
+
+
+def _tags(attributes: Mapping[str, Scalar]) -> list[str] | UnsetType:
+    environment = attributes.get("deployment.environment.name")
+    return [str(environment)[:_LONGEST_TAG]] if environment else UNSET
+
+
+def _text(attributes: Mapping[str, Scalar], name: str) -> str | None:
+    value = attributes.get(name)
+    return None if value is None else str(value)
+
+
+def _is_masked(address: str) -> bool:
+    """Whether it stands for a whole network, as addresses do by default."""
+    return address.endswith((".0", "::"))

@@ -1,0 +1,1 @@
+"""mParticle: batches to its Events API."""

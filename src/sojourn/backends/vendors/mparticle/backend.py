@@ -1,0 +1,136 @@
+"""mParticle: batches of one user in one session to its server-to-server Events API. The HTTP layer does the rest.
+
+https://docs.mparticle.com/developers/apis/http/
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final, Literal, Self, Unpack
+
+from sojourn.backends.http import Clock, HttpCall, Refusal
+from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
+from sojourn.backends.verdicts import Answer, Divide, Halt, Taken, Verdict
+from sojourn.core.events import Event
+from sojourn.errors import SettingsError
+
+from .batches import grouped, pieces_of
+from .events import is_silent
+
+VERSION: Final = "/v2"
+ONE: Final = "/events"
+MANY: Final = "/bulkevents"
+OLD: Final = "/bulkevents/historical"
+LIMITS: Final = Limits(bytes=256_000, pieces=100)
+OLD_AFTER_MS: Final = 30 * 24 * 3600 * 1000
+"""What is older than this is taken at an address of its own."""
+
+Environment = Literal["production", "development"]
+
+_LONGEST_MESSAGE: Final = 200
+
+
+class MParticleBackend(VendorBackend):
+    """Sends to a pod (`https://s2s.us1.mparticle.com`, `us2`, `eu1`, `au1`) or to `https://s2s.mparticle.com`.
+
+    `key` and `secret` are those of an input of your workspace. `environment="development"` shows events in its live stream
+    and keeps them out of production data.
+    """
+
+    scheme = "mparticle"
+    own_options: ClassVar[tuple[str, ...]] = ("environment",)
+
+    def __init__(
+        self,
+        address: str,
+        key: str,
+        secret: str,
+        *,
+        environment: Environment = "production",
+        **common: Unpack[Common],
+    ) -> None:
+        url = address_of(address, self.scheme).removesuffix(VERSION) + VERSION
+        pair = f"{checked_key(key, self.scheme, 'key')}:{checked_key(secret, self.scheme, 'secret')}"
+        encoder = _Encoder(url, pair, _checked(environment), common.get("wall", time.time))
+        super().__init__(encoder, **common)
+
+    @classmethod
+    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+        environment = _checked(given.text("environment") or "production")
+        return cls(given.address, given.key or "", given.secret or "", environment=environment, **common)
+
+    def accepts(self, event: Event) -> bool:
+        return not is_silent(event) and super().accepts(event)
+
+
+def _checked(environment: str) -> Environment:
+    if environment == "production":
+        return "production"
+    if environment == "development":
+        return "development"
+    raise SettingsError(f"mparticle: environment must be production or development, got {environment[:40]!r}")
+
+
+class _Encoder:
+    def __init__(self, url: str, pair: str, environment: Environment, wall: Clock) -> None:
+        self._url = url
+        self._headers = {
+            "content-type": "application/json",
+            "authorization": f"Basic {b64encode(pair.encode()).decode()}",
+        }
+        self._environment = environment
+        self._wall = wall
+
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+        old: list[Piece] = []
+        recent: list[Piece] = []
+        for group in grouped(batch, old_before=int(self._wall() * 1000) - OLD_AFTER_MS):
+            for made in pieces_of(group, self._environment):
+                if isinstance(made, Refusal):
+                    yield made
+                else:
+                    (old if group.is_old else recent).append(made)
+        for pieces, address in ((old, OLD), (recent, MANY)):
+            for pack in packed(pieces, LIMITS):
+                yield self._call(pack, address) if isinstance(pack, Pack) else pack
+
+    def _call(self, pack: Pack, address: str) -> HttpCall:
+        is_alone = address == MANY and len(pack.bodies) == 1
+        return HttpCall(
+            "POST",
+            self._url + (ONE if is_alone else address),
+            pack.events,
+            body=pack.bodies[0] if is_alone else pack.joined(),
+            headers=self._headers,
+            has_gzip=False,  # nothing says that it takes compressed bodies
+            judge=_judge,
+        )
+
+
+def _judge(answer: Answer) -> Verdict | None:
+    match answer.status:
+        case 202:
+            return Taken()
+        case status if 200 <= status < 300:
+            return Halt(reason=f"HTTP {status}, where mParticle answers 202: check the URL")
+        case 400:
+            return Divide(reason=f"HTTP 400: it is invalid{_message(answer.body)}")
+        case 401:
+            return Halt(reason="HTTP 401: it wants key and secret; check both, and that no proxy drops the header")
+        case 403:
+            return Halt(reason="HTTP 403: key and secret are not of one input, or not of this pod; copy them again")
+        case _:
+            return None
+
+
+def _message(body: bytes) -> str:
+    try:
+        message = str(json.loads(body)["errors"][0]["message"])[:_LONGEST_MESSAGE]
+    except (ValueError, LookupError, TypeError):
+        return ""
+    return f": {message}" if message and message.isprintable() else ""

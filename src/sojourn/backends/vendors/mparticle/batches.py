@@ -1,0 +1,162 @@
+"""Events in mParticle's batches, each of one user in one session, as its own libraries do. Pure; knows no transport."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from sojourn.backends._json import to_json
+from sojourn.backends.http import Refusal
+from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.core.events import USER_IDENTIFY, Event, Scalar
+from sojourn.core.ids import event_id
+
+from .events import encoded, fitted, is_silent
+
+BATCH_BYTES: Final = 128_000
+MAX_USER_ATTRIBUTES: Final = 100
+
+_ID: Final = "source_request_id"
+_ID_BYTES: Final = len(f'{{"{_ID}":"{event_id()}",')
+_EVENTS: Final = b',"events":['
+_TAIL: Final = b"]}"
+_NAME: Final = "user.name"
+_TRAITS: Final = "user.traits."
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """What goes into one batch. `named` are the events that told who the user is: the batch's head says that."""
+
+    visitor_id: str
+    user_id: str | None
+    is_old: bool
+    pieces: list[Piece] = field(default_factory=list)
+    named: list[Event] = field(default_factory=list)
+    start: Mapping[str, Scalar] = field(default_factory=dict)
+    """What is known of the client: attributes of the session's start."""
+    service: tuple[Scalar | None, Scalar | None] = (None, None)
+
+    def holds(self, event: Event, *, is_old: bool) -> bool:
+        return self.user_id == event.user_id and self.is_old is is_old and self.visitor_id == event.visitor_id
+
+
+class _Identities(msgspec.Struct, frozen=True, gc=False):
+    customer_id: str
+
+
+class _Application(msgspec.Struct, frozen=True, gc=False):
+    application_name: Scalar | UnsetType
+    application_version: Scalar | UnsetType
+
+
+class _Device(msgspec.Struct, frozen=True, gc=False):
+    platform: str
+    http_header_user_agent: Scalar
+
+
+class _Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    environment: str
+    mp_deviceid: str
+    ip: str | UnsetType
+    user_identities: _Identities | UnsetType
+    user_attributes: Mapping[str, Scalar] | UnsetType
+    device_info: _Device | UnsetType
+    application_info: _Application | UnsetType
+
+
+def grouped(batch: Sequence[Event], *, old_before: int) -> list[Group]:
+    """Group events by session and user; a session whose user changes goes on in another group, so that order is kept."""
+    groups: list[Group] = []
+    current: dict[str, Group] = {}
+    for event in batch:
+        if is_silent(event):
+            continue
+        is_old = event.time < old_before
+        group = current.get(event.session_key)
+        if group is None or not group.holds(event, is_old=is_old):
+            get = event.attributes.get
+            group = Group(
+                visitor_id=event.visitor_id,
+                user_id=event.user_id,
+                is_old=is_old,
+                service=(get("service.name"), get("service.version")),
+            )
+            groups.append(group)
+            current[event.session_key] = group
+        if event.name == USER_IDENTIFY:
+            group.named.append(event)
+        else:
+            group.pieces.append(Piece(encoded(event), (event,)))
+            if "client.address" in event.attributes or "user_agent.original" in event.attributes:
+                group.start = event.attributes
+    return groups
+
+
+def pieces_of(group: Group, environment: str) -> Iterator[Piece | Refusal]:
+    """Return a group as one batch, or as several if it is too large for one."""
+    head = to_json(_head(group, environment))[1:-1] + _EVENTS
+    named = tuple(group.named)
+    for pack in packed(group.pieces, Limits(bytes=BATCH_BYTES, frame=_ID_BYTES + len(head) + len(_TAIL))):
+        if isinstance(pack, Pack):
+            yield Piece(pack.joined(_opening(pack.events) + head, _TAIL), (*named, *pack.events))
+            named = ()
+        else:
+            yield pack
+    if named:
+        # A batch without an event tells who the user is, and nothing else.
+        yield Piece(_opening(named) + head + _TAIL, named)
+
+
+def _opening(events: Sequence[Event]) -> bytes:
+    """Begin a batch with its id: the same whenever the same events are sent again."""
+    return f'{{"{_ID}":"{event_id("mparticle", events[0].id, events[-1].id, str(len(events)))}",'.encode()
+
+
+def _head(group: Group, environment: str) -> _Head:
+    name, version = group.service
+    address, agent = group.start.get("client.address"), group.start.get("user_agent.original")
+    return _Head(
+        environment=environment,
+        mp_deviceid=_device_id(group.visitor_id),
+        ip=(_address(str(address)) or UNSET) if address else UNSET,
+        user_identities=_Identities(group.user_id) if group.user_id else UNSET,
+        user_attributes=_user_attributes(group.named) or UNSET,
+        device_info=_Device("web", agent) if agent else UNSET,
+        application_info=UNSET
+        if name is None and version is None
+        else _Application(UNSET if name is None else name, UNSET if version is None else version),
+    )
+
+
+def _user_attributes(named: Sequence[Event]) -> dict[str, Scalar]:
+    told: dict[str, Scalar] = {}
+    for event in named:
+        for name, value in event.attributes.items():
+            if name == _NAME:
+                told["name"] = fitted(value)
+            elif name.startswith(_TRAITS):
+                told[name.removeprefix(_TRAITS)] = fitted(value)
+    return dict(list(told.items())[:MAX_USER_ATTRIBUTES])
+
+
+@lru_cache(maxsize=4096)
+def _device_id(visitor_id: str) -> str:
+    """Return a visitor as the UUID that `mp_deviceid` has to be: ours are, those of tests and imports may not be."""
+    return visitor_id if _UUID.fullmatch(visitor_id) else event_id("mparticle", visitor_id)
+
+
+@lru_cache(maxsize=1024)
+def _address(text: str) -> str | None:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None

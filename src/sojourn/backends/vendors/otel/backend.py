@@ -1,0 +1,145 @@
+"""OpenTelemetry: events as log records over OTLP/HTTP in JSON, named by the semantic conventions. Knows no SDK.
+
+https://opentelemetry.io/docs/specs/otlp/#otlphttp
+https://opentelemetry.io/docs/specs/semconv/general/session/
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import ClassVar, Final, Self, Unpack
+
+from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.protocol import Rejection
+from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
+from sojourn.backends.verdicts import Answer, Refused, Taken, Verdict
+from sojourn.core.events import Event
+from sojourn.errors import SettingsError
+
+from .otlp import encoded, frame, resource
+
+log = logging.getLogger("sojourn")
+
+PATH: Final = "/v1/logs"
+# The specification names none; collectors take 20 MiB, and gRPC behind them 4 MiB.
+LIMITS: Final = Limits(bytes=4_000_000, events=1_000, frame=4_096)
+
+_RETRIED: Final = frozenset({429, 502, 503, 504})
+_RETRIED_ELSEWHERE: Final = frozenset({408, 425})
+_HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[:=]\s*([\x20-\x7e]+)")
+
+
+class OpenTelemetryBackend(VendorBackend):
+    """Sends to an OTLP/HTTP receiver, such as a collector at `http://host:4318`; `/v1/logs` is added.
+
+    `key` becomes `Authorization: Bearer`; `headers` go with every call, for receivers that take a key elsewhere.
+    """
+
+    scheme = "otel"
+    heartbeats_by_default = True
+    takes_revised_ends = True
+    own_options: ClassVar[tuple[str, ...]] = ("header",)
+
+    def __init__(
+        self,
+        address: str = "http://127.0.0.1:4318",
+        key: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **common: Unpack[Common],
+    ) -> None:
+        url = address_of(address, self.scheme)
+        if not url.endswith(PATH):
+            url += PATH
+        own = {} if key is None else {"authorization": f"Bearer {checked_key(key, self.scheme, 'key')}"}
+        name = common.get("name") or self.scheme
+        super().__init__(_Encoder(name, url, own | _checked(headers or {})), **common)
+
+    @classmethod
+    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+        headers: dict[str, str] = {}
+        for text in given.own["header"]:
+            match = _HEADER.fullmatch(text)
+            if match is None:
+                raise SettingsError("otel: the option header reads header=name:value")
+            headers[match[1]] = match[2]
+        key: str | None = given.key
+        if given.key is not None and given.secret is not None:
+            pair = f"{given.key}:{given.secret}".encode()
+            key, headers["authorization"] = None, f"Basic {b64encode(pair).decode()}"
+        return cls(given.address, key, headers=headers, **common)
+
+
+class _Encoder:
+    def __init__(self, name: str, url: str, headers: Mapping[str, str]) -> None:
+        self._name = name
+        self._url = url
+        self._headers = {**headers, "content-type": "application/json"}
+
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+        for start, end in _runs(batch):
+            events = batch[start:end]
+            head, tail = frame(resource(events[0]))
+            for pack in packed((Piece(encoded(event), (event,)) for event in events), LIMITS):
+                yield self._call(pack, head, tail) if isinstance(pack, Pack) else pack
+
+    def _call(self, pack: Pack, head: bytes, tail: bytes) -> HttpCall:
+        return HttpCall(
+            "POST",
+            self._url,
+            pack.events,
+            body=pack.joined(head, tail),
+            headers=self._headers,
+            judge=partial(_judge, self._name, pack.events),
+        )
+
+
+def _runs(batch: Sequence[Event]) -> Iterator[tuple[int, int]]:
+    """Split where the resource changes (a deployment): order is the log's, and stays."""
+    start = 0
+    for index in range(1, len(batch) + 1):
+        if index == len(batch) or resource(batch[index]) != resource(batch[start]):
+            if index > start:
+                yield start, index
+            start = index
+
+
+def _judge(name: str, events: Sequence[Event], answer: Answer) -> Verdict | None:
+    """OTLP/HTTP has its own classes: four statuses are to be tried again, and a success may say how many were refused."""
+    status = answer.status
+    if 200 <= status < 300:
+        return _partly_taken(name, events, answer.body)
+    if status in _RETRIED_ELSEWHERE or (status >= 500 and status not in _RETRIED):
+        return Refused(reason=f"HTTP {status}: OTLP calls this final; look at the receiver's log")
+    return None
+
+
+def _partly_taken(name: str, events: Sequence[Event], body: bytes) -> Verdict | None:
+    """The answer says how many were refused and never which; to send any of them again is forbidden."""
+    try:
+        partial_success = json.loads(body)["partialSuccess"]
+        count = int(partial_success.get("rejectedLogRecords", 0))
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None
+    if count >= len(events):
+        reason = "the receiver took the call and refused each of its events; look at its log"
+        return Taken(rejected=tuple(Rejection(event_id=event.id, reason=reason) for event in events))
+    if count > 0:
+        log.warning(
+            "backend %s: the receiver refused %s of %s events, and does not say which", name, count, len(events)
+        )
+    return None
+
+
+def _checked(headers: Mapping[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(f"{name}:{value}"):
+            raise SettingsError(f"otel: headers: {name[:40]!r} or its value has characters that HTTP does not allow")
+    return {name.lower(): value for name, value in headers.items()}

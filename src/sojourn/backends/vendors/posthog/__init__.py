@@ -1,0 +1,1 @@
+"""PostHog: events to its capture API."""

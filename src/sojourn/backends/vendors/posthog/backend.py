@@ -1,0 +1,122 @@
+"""PostHog: events to `/batch/`, sessions by `$session_id`, people by `distinct_id`, as its own libraries send them.
+
+https://posthog.com/docs/api/capture
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final, Self, Unpack
+
+from sojourn.backends._json import to_json
+from sojourn.backends.cloudevents import rfc3339
+from sojourn.backends.http import Clock, HttpCall, Refusal
+from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
+from sojourn.backends.verdicts import Answer, Halt, Verdict
+from sojourn.core.events import Event
+from sojourn.errors import SettingsError
+
+from .events import Shape, encoded, named_at_start
+
+PATH: Final = "/batch/"
+ADDRESS: Final = "https://us.i.posthog.com"
+# As its own libraries cut their calls; the endpoint takes 20 MiB.
+LIMITS: Final = Limits(bytes=5 * 1024 * 1024, events=1_000, frame=512)
+MAX_EVENT_BYTES: Final = 900 * 1024
+
+_PERSONAL: Final = "phx_"
+
+
+class PostHogBackend(VendorBackend):
+    """Sends to PostHog, hosted (`https://us.i.posthog.com`, `https://eu.i.posthog.com`) or your own.
+
+    `key`: the project's key, which begins with `phc_`. `site`: where your visitors find you (`https://shop.example`), so that
+    `$current_url` is whole; without it, it is the path.
+    """
+
+    scheme = "posthog"
+    # A session is what its events span, so a later end only makes it as long as it was.
+    takes_revised_ends = True
+    own_options: ClassVar[tuple[str, ...]] = ("site",)
+
+    def __init__(self, address: str, key: str, *, site: str | None = None, **common: Unpack[Common]) -> None:
+        url = address_of(address, self.scheme).removesuffix(PATH.rstrip("/")) + PATH
+        key = checked_key(key, self.scheme, "key")
+        if key.startswith(_PERSONAL):
+            raise SettingsError(
+                f"posthog: key begins with {_PERSONAL}, so it is a personal one; "
+                "take the project's, from its settings (it begins with phc_)"
+            )
+        shape = Shape.of(None if site is None else address_of(site, f"{self.scheme}: site"))
+        super().__init__(_Encoder(url, key, shape, common.get("wall", time.time)), **common)
+
+    @classmethod
+    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+        if given.secret is not None:
+            raise SettingsError("posthog: there is one key before the host: posthog+https://KEY@host")
+        return cls(given.address, given.key or "", site=given.text("site"), **common)
+
+
+class _Encoder:
+    def __init__(self, url: str, key: str, shape: Shape, wall: Clock) -> None:
+        self._url = url
+        self._key = to_json(key)
+        self._shape = shape
+        self._wall = wall
+
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+        refused: list[Event] = []
+        for pack in packed(self._pieces(batch, refused), LIMITS):
+            yield self._call(pack) if isinstance(pack, Pack) else pack
+        if refused:
+            yield Refusal(
+                refused, f"encoded it has more than the {MAX_EVENT_BYTES} bytes that PostHog takes of one event"
+            )
+
+    def _pieces(self, batch: Sequence[Event], refused: list[Event]) -> Iterator[Piece]:
+        named = named_at_start(batch)
+        for event in batch:
+            body = encoded(event, self._shape, named)
+            if len(body) > MAX_EVENT_BYTES:
+                refused.append(event)
+            else:
+                yield Piece(body, (event,))
+
+    def _call(self, pack: Pack) -> HttpCall:
+        sent_at = rfc3339(int(self._wall() * 1000)).encode()
+        head = b'{"api_key":%b,"historical_migration":false,"sent_at":"%b","batch":[' % (self._key, sent_at)
+        return HttpCall(
+            "POST",
+            self._url,
+            pack.events,
+            body=pack.joined(head, b"]}"),
+            headers={"content-type": "application/json"},
+            judge=_judge,
+        )
+
+
+def _judge(answer: Answer) -> Verdict | None:
+    match answer.status:
+        case 200:
+            return _quota(answer.body)
+        case 401:
+            return Halt(reason="HTTP 401: it does not know the key; take the project's, which begins with phc_")
+        case _:
+            return None
+
+
+def _quota(body: bytes) -> Verdict | None:
+    """Beyond the plan's quota PostHog answers 200 and throws the events away: keep them until somebody acts."""
+    if b"quota_limited" not in body:
+        return None
+    try:
+        limited = json.loads(body).get("quota_limited")
+    except (ValueError, AttributeError):
+        return None
+    if isinstance(limited, list) and "events" in limited:
+        return Halt(reason="HTTP 200: the plan's events are used up, and none was taken; look at its billing page")
+    return None

@@ -1,0 +1,219 @@
+"""One event as PostHog has it: its `$` names, who it is of, and of which session. Pure; knows no key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from platform import python_implementation, python_version
+from typing import Final, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from sojourn.backends._exchange import user_agent
+from sojourn.backends._json import to_json
+from sojourn.backends.cloudevents import rfc3339
+from sojourn.core import events as names
+from sojourn.core.events import Event, Scalar
+from sojourn.core.ids import event_id
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_FRAME: Final = re.compile(r"(.+):(\d+) in (.+)")
+_CAUSE: Final = "caused by "
+_NAMES: Final = {
+    names.PAGE_VIEW: "$pageview",
+    names.EXCEPTION: "$exception",
+}
+# A session lasts from its first event to its last: what is no activity must not make it longer.
+_APART: Final = frozenset({names.CONNECTION_END, names.OPT_OUT})
+_OWN_PROPERTIES: Final = "event_properties."
+_TRAITS: Final = "user.traits."
+_UTM: Final = "utm_"
+_RENAMED: Final = {
+    "visitor.id": "$device_id",
+    "client.address": "$ip",
+    "user_agent.original": "$raw_user_agent",
+    "http.request.header.referer": "$referrer",
+    "url.path": "$pathname",
+}
+_MOVED: Final = frozenset(
+    {
+        "session.id",
+        "user.id",
+        "user.name",
+        "url.query",
+        "exception.type",
+        "exception.message",
+        "exception.stacktrace",
+        "exception.escaped",
+    }
+)
+_KEPT_NAMES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is the same on every event. `site` is the address that paths are relative to."""
+
+    site: str
+    constants: Mapping[str, object]
+
+    @classmethod
+    def of(cls, site: str | None) -> Self:
+        constants: dict[str, object] = {
+            "$lib": "sojourn",
+            "$lib_version": user_agent().partition("/")[2],
+            "$is_server": True,
+            "$python_runtime": python_implementation(),
+            "$python_version": python_version(),
+            # Our times are a server's, and exact; mended by how long the call took, they would all differ.
+            "$ignore_sent_at": True,
+        }
+        if site is not None:
+            constants["$host"] = urlsplit(site).netloc
+        return cls(site or "", constants)
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    event: str
+    uuid: str
+    distinct_id: str
+    timestamp: str
+    properties: dict[str, object]
+
+
+def named_at_start(batch: Sequence[Event]) -> Mapping[str, str]:
+    """The users who were named in the request that began their session: the start is theirs too.
+
+    On a shared device it would else go to who was there before, for that is whom PostHog knows the visitor as.
+    """
+    return {
+        event.session_key: event.user_id
+        for event in batch
+        if event.name == names.USER_IDENTIFY and event.user_id and event.time == event.session_started_at
+    }
+
+
+def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
+    """One event as JSON."""
+    attributes = event.attributes
+    user = event.user_id
+    if event.name == names.SESSION_START:
+        user = user or named.get(event.session_key)
+    properties = dict(shape.constants)
+    if event.name not in _APART and "session.late" not in attributes:
+        properties["$session_id"] = event.session_key
+    if event.session_id != event.session_key:
+        properties["session.id"] = event.session_id
+    for name, value in attributes.items():
+        if known := _property_name(name):
+            properties[known] = value
+    if "client.address" not in attributes:
+        # Else it would place every visitor where our server stands.
+        properties["$geoip_disable"] = True
+    if not user:
+        properties["$process_person_profile"] = False
+    if "url.path" in attributes:
+        _place(properties, attributes, shape.site)
+    uuid = event.id
+    if not _UUID.fullmatch(uuid):
+        uuid = event_id(uuid)
+        properties["event.id"] = event.id
+    return to_json(
+        _Event(
+            event=_named(event, user, properties),
+            uuid=uuid,
+            distinct_id=user or event.visitor_id or event.session_key,
+            timestamp=rfc3339(event.time),
+            properties=properties,
+        )
+    )
+
+
+def _named(event: Event, user: str | None, properties: dict[str, object]) -> str:
+    """The name it goes by, and what only events of this name have."""
+    match event.name:
+        case names.USER_IDENTIFY if user:
+            properties["$anon_distinct_id"] = event.visitor_id
+            properties["$set"] = _person(event.attributes)
+            return "$identify"
+        case names.EXCEPTION:
+            properties["$exception_list"] = _exceptions(event.attributes)
+            properties["$exception_level"] = "error"
+            return "$exception"
+        case name:
+            return _NAMES.get(name, name)
+
+
+@lru_cache(maxsize=_KEPT_NAMES)
+def _property_name(name: str) -> str:
+    """What an attribute is called there; empty: it is told in another way."""
+    if name in _MOVED or name.startswith(_TRAITS):
+        return ""
+    return _RENAMED.get(name) or name.removeprefix(_OWN_PROPERTIES)
+
+
+def _place(properties: dict[str, object], attributes: Mapping[str, Scalar], site: str) -> None:
+    query = attributes.get("url.query")
+    path = str(attributes["url.path"])
+    properties["$current_url"] = f"{site}{path}?{query}" if query else site + path
+    if query:
+        properties |= {name: value for name, value in parse_qsl(str(query)) if name.startswith(_UTM)}
+    referrer = attributes.get("http.request.header.referer")
+    if referrer:
+        properties["$referring_domain"] = _domain(str(referrer))
+
+
+@lru_cache(maxsize=1024)
+def _domain(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+def _person(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    person = {name.removeprefix(_TRAITS): value for name, value in attributes.items() if name.startswith(_TRAITS)}
+    name = attributes.get("user.name")
+    return {"name": name, **person} if name else person
+
+
+def _exceptions(attributes: Mapping[str, Scalar]) -> list[dict[str, object]]:
+    """The exception and its causes, outermost first, each with its frames."""
+    listed = [_exception(str(attributes.get("exception.type", "Exception")), number=0)]
+    listed[0]["value"] = attributes.get("exception.message", "")
+    listed[0]["mechanism"] = {
+        "exception_id": 0,
+        "type": "generic",
+        "handled": not attributes.get("exception.escaped", False),
+        "synthetic": False,
+    }
+    frames: list[dict[str, object]] = []
+    for line in str(attributes.get("exception.stacktrace", "")).splitlines():
+        if line.startswith(_CAUSE):
+            listed.append(_exception(line.removeprefix(_CAUSE), number=len(listed)))
+            frames = []
+        elif match := _FRAME.fullmatch(line):
+            frames.append(
+                {
+                    "platform": "python",
+                    "filename": match[1],
+                    "function": match[3],
+                    "lineno": int(match[2][:9]),
+                    "in_app": "site-packages/" not in match[1],
+                }
+            )
+            listed[-1]["stacktrace"] = {"type": "raw", "frames": frames}
+    return listed
+
+
+def _exception(kind: str, *, number: int) -> dict[str, object]:
+    module, _, name = kind.rpartition(".")
+    return {
+        "type": name,
+        "module": module or None,
+        "value": "",
+        "mechanism": {"exception_id": number, "parent_id": number - 1, "type": "chained", "synthetic": False},
+    }

@@ -1,0 +1,1 @@
+"""RudderStack: events to a data plane."""

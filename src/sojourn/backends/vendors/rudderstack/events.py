@@ -1,0 +1,229 @@
+"""Our events as RudderStack's `track`, `page` and `identify`, each with its session in `context`. Pure; knows no transport.
+
+Its server reads nothing that stands beside the events of a batch, so each one says all there is to say.
+https://www.rudderstack.com/docs/event-spec/standard-events/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from sojourn.backends._exchange import user_agent
+from sojourn.backends._json import to_json
+from sojourn.backends.cloudevents import rfc3339
+from sojourn.core import events as names
+from sojourn.core.events import Event, Scalar
+from sojourn.core.properties import EVENT_PREFIX
+
+_TRACKED: Final = {
+    names.SESSION_START: "Session Started",
+    names.SESSION_HEARTBEAT: "Session Heartbeat",
+    names.SESSION_END: "Session Ended",
+    names.SESSION_PROPERTIES: "Session Properties Set",
+    names.CONNECTION_END: "Connection Ended",
+    names.EXCEPTION: "Exception",
+    names.LOG: "Log",
+    names.OPT_OUT: "Opted Out",
+}
+_PLACED: Final = frozenset(
+    {
+        "session.id",
+        "visitor.id",
+        "user.id",
+        "service.name",
+        "service.version",
+        "deployment.environment.name",
+        "client.address",
+        "user_agent.original",
+        "http.request.header.referer",
+        "url.path",
+        "url.query",
+    }
+)
+"""What has a place of its own outside `properties`."""
+_SESSIONS_OWN: Final = ("session.", "session_")
+_NAME: Final = "user.name"
+_TRAITS: Final = "user.traits."
+_UTM: Final = "utm_"
+# Without an address, destinations would place the visitor where the application's own server stands.
+_NOWHERE: Final = "0.0.0.0"  # noqa: S104 - nothing listens there
+_EVERYWHERE: Final = {"All": True}
+_GIVEN_ID: Final = re.compile(r"[1-9][0-9]{9,15}", re.ASCII)
+_GREATEST_ID: Final = 2**53 - 1
+"""Beyond it JavaScript, which destinations are written in, rounds."""
+
+
+class _Library(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    version: str
+
+
+class _App(msgspec.Struct, frozen=True, gc=False):
+    name: Scalar | UnsetType
+    version: Scalar | UnsetType
+    environment: Scalar | UnsetType
+
+
+class _Page(msgspec.Struct, frozen=True, gc=False):
+    path: Scalar
+    search: str | UnsetType
+    referrer: Scalar | UnsetType
+
+
+class _Context(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
+    session_id: int
+    session_start: bool | UnsetType
+    """True on a session's first event, absent on all others: that is how their own libraries say it."""
+    ip: Scalar
+    user_agent: Scalar | UnsetType
+    page: _Page | UnsetType
+    campaign: Mapping[str, str] | UnsetType
+    traits: Mapping[str, Scalar] | UnsetType
+    app: _App | UnsetType
+    library: _Library
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
+    type: str
+    event: str | UnsetType
+    name: str | UnsetType
+    anonymous_id: str | UnsetType
+    user_id: str | UnsetType
+    channel: str
+    message_id: str
+    timestamp: str
+    original_timestamp: str
+    sent_at: str
+    integrations: Mapping[str, bool]
+    properties: Mapping[str, Scalar] | UnsetType
+    context: _Context
+
+
+def is_untagging(event: Event) -> bool:
+    """Whether a user was taken off: no event of theirs, what follows just has no `userId`."""
+    return event.name == names.USER_IDENTIFY and event.user_id is None
+
+
+def encoded(event: Event, sent_at: str) -> bytes:
+    """Return an event as JSON."""
+    attributes, at = event.attributes, rfc3339(event.time)
+    page = _page(attributes)
+    view: str | UnsetType = UNSET
+    tracked: str | UnsetType = UNSET
+    properties: dict[str, Scalar] | UnsetType = UNSET
+    match event.name:
+        case names.USER_IDENTIFY:
+            kind = "identify"
+        case names.PAGE_VIEW:
+            kind, view = "page", str(attributes.get("http.route") or attributes.get("url.path", ""))
+            properties = _properties(event)
+            if page is not UNSET:
+                properties["path"] = page.path
+                if page.search is not UNSET:
+                    properties["search"] = page.search
+        case name:
+            kind, tracked = "track", _TRACKED.get(name, name)
+            properties = _properties(event)
+    return to_json(
+        _Message(
+            type=kind,
+            event=tracked,
+            name=view,
+            anonymous_id=event.visitor_id or UNSET,
+            user_id=event.user_id or UNSET,
+            channel="server",
+            message_id=event.id,
+            timestamp=at,
+            original_timestamp=at,
+            sent_at=sent_at,
+            integrations=_EVERYWHERE,
+            properties=properties,
+            context=_context(event, page),
+        )
+    )
+
+
+def session_id(event: Event) -> int:
+    """Return the number that their sessions go by: a manual session's own if it is one, else when the session started."""
+    if event.is_manual and _GIVEN_ID.fullmatch(event.session_id) and int(event.session_id) <= _GREATEST_ID:
+        return int(event.session_id)
+    return event.session_started_at
+
+
+def _context(event: Event, page: _Page | UnsetType) -> _Context:
+    attributes = event.attributes
+    query = attributes.get("url.query")
+    return _Context(
+        session_id=session_id(event),
+        session_start=True if event.name == names.SESSION_START else UNSET,
+        ip=attributes.get("client.address", _NOWHERE),
+        user_agent=attributes.get("user_agent.original", UNSET),
+        page=page,
+        campaign=(_campaign(query) or UNSET) if isinstance(query, str) else UNSET,
+        traits=_traits(attributes) if event.name == names.USER_IDENTIFY else UNSET,
+        app=_app(
+            attributes.get("service.name", UNSET),
+            attributes.get("service.version", UNSET),
+            attributes.get("deployment.environment.name", UNSET),
+        ),
+        library=_library(),
+    )
+
+
+def _page(attributes: Mapping[str, Scalar]) -> _Page | UnsetType:
+    path = attributes.get("url.path")
+    if path is None:
+        return UNSET
+    query = attributes.get("url.query")
+    return _Page(path, f"?{query}" if query else UNSET, attributes.get("http.request.header.referer", UNSET))
+
+
+def _properties(event: Event) -> dict[str, Scalar]:
+    properties = {shown: value for name, value in event.attributes.items() if (shown := _shown(name)) is not None}
+    # `session_id` would be taken for the number by some destinations, in place of that in the context.
+    properties["session_uuid"] = event.session_key
+    if event.session_id != event.session_key:
+        properties["session.id"] = event.session_id
+    return properties
+
+
+@lru_cache(maxsize=4096)  # names come from the app, and nobody promises that they are few
+def _shown(name: str) -> str | None:
+    """Return the name of an attribute among `properties`; what `track()` was given goes by its own, as they expect it."""
+    if name in _PLACED:
+        return None
+    bare = name.removeprefix(EVENT_PREFIX)
+    return name if bare.startswith(_SESSIONS_OWN) else bare
+
+
+def _traits(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    traits = {name.removeprefix(_TRAITS): value for name, value in attributes.items() if name.startswith(_TRAITS)}
+    if _NAME in attributes:
+        traits["name"] = attributes[_NAME]
+    return traits
+
+
+@lru_cache(maxsize=1024)
+def _campaign(query: str) -> Mapping[str, str]:
+    """Return the campaign's parameters as their own libraries call them."""
+    found = {name[len(_UTM) :]: value for name, value in parse_qsl(query) if name.startswith(_UTM)}
+    return {"name" if name == "campaign" else name: value for name, value in found.items() if name}
+
+
+@lru_cache(maxsize=64)
+def _app(name: Scalar | UnsetType, version: Scalar | UnsetType, environment: Scalar | UnsetType) -> _App | UnsetType:
+    return _App(name, version, environment) if (name, version, environment) != (UNSET, UNSET, UNSET) else UNSET
+
+
+@lru_cache(maxsize=1)
+def _library() -> _Library:
+    # Their server takes three figures, and notes anything else as invalid.
+    figures = re.match(r"\d+\.\d+\.\d+", user_agent().partition("/")[2])
+    return _Library("sojourn", figures.group() if figures else "0.0.0")

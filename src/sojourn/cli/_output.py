@@ -1,0 +1,68 @@
+"""How commands speak: printable text, ages, colours on a terminal only, lines that a person or a program reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TextIO
+
+from sojourn.backends.cloudevents import rfc3339
+from sojourn.core.clock import SystemClock
+from sojourn.health.formatting import cell, printable, span
+
+__all__ = ["Lines", "Paint", "cell", "printable", "span", "table"]
+
+_COLOURS = {"good": "32", "bad": "31", "odd": "33", "quiet": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """Colours by what they mean; none where nobody sees them."""
+
+    is_on: bool
+
+    @classmethod
+    def on(cls, stream: TextIO) -> Paint:
+        """For this stream: if it is a terminal that takes them."""
+        is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        return cls(stream.isatty() and not is_plain)
+
+    def __call__(self, text: str, meaning: str) -> str:
+        return f"\x1b[{_COLOURS[meaning]}m{text}\x1b[0m" if self.is_on else text
+
+
+class Lines:
+    """Lines of a command that runs for a while: each a sentence, or (`is_json`) a JSON document. Never raises."""
+
+    def __init__(self, command: str, *, is_json: bool, stream: TextIO | None = None) -> None:
+        self._command = command
+        self._is_json = is_json
+        self._stream = stream
+
+    def say(self, what: str, text: str, figures: Mapping[str, object] | None = None) -> None:
+        """`what` is one word for programs, `text` the sentence for people, `figures` the rest of the document."""
+        stream = self._stream or sys.stdout
+        if self._is_json:
+            told = {"at": rfc3339(SystemClock.now()), "what": what, "message": printable(text), **(figures or {})}
+            line = json.dumps(told)
+        else:
+            line = f"{self._command}: {printable(text)}"
+        with suppress(OSError, ValueError):  # nobody reads any more: no reason to stop working
+            print(line, file=stream, flush=True)
+
+
+def table(rows: list[list[str]], *, left: frozenset[int] = frozenset({0})) -> list[str]:
+    """Rows in columns, with two spaces before each line; the columns of `left` begin, the others end together."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(
+            text.ljust(width) if place in left else text.rjust(width)
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,107 @@
+"""Which sessions a command is about: options that several commands share, and the filter they come to."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sojourn.core.session import EndReason
+
+from . import _data_subjects as _people
+from ._status import duration
+
+if TYPE_CHECKING:
+    from sojourn.stores.reporting.model import Filter, Span
+
+    from ._stores import Place
+
+_LATEST: Final = 253_402_300_799_999
+"""The end of the year 9999."""
+
+
+def options() -> argparse.ArgumentParser:
+    """A parent of the parser of every command that lists sessions."""
+    parent = argparse.ArgumentParser(add_help=False)
+    which = parent.add_argument_group("which sessions (all that is given has to hold)")
+    which.add_argument("--active", action="store_true", help="those that have not ended")
+    which.add_argument("--path", metavar="PATH", help="those with a view of this page; `/shop/*` is all below")
+    which.add_argument("--reason", choices=[str(reason) for reason in EndReason], help="those that ended so")
+    which.add_argument("--errors", action="store_true", help="those with an answer of 500 or more")
+    span_options(which)
+    return parent
+
+
+def span_options(parser: Any) -> None:
+    """`--since` and `--until`."""
+    parser.add_argument(
+        "--since",
+        type=moment,
+        metavar="WHEN",
+        help="from then on: 2026-01-31, 2026-01-31T12:00 (UTC), or 7d for so long ago",
+    )
+    parser.add_argument("--until", type=moment, metavar="WHEN", help="before then")
+
+
+def person_options() -> argparse.ArgumentParser:
+    """A parent: whose sessions."""
+    parent = argparse.ArgumentParser(add_help=False)
+    who = parent.add_mutually_exclusive_group()
+    who.add_argument("--user", type=_people._id, metavar="ID", help="those of a user, by the id given to identify()")
+    who.add_argument("--visitor", type=_people._id, metavar="ID", help="those of a browser, by its visitor.id")
+    return parent
+
+
+def moment(text: str) -> datetime | timedelta:
+    """A moment of the command line, or how long ago it is."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
+    try:
+        return duration(text)
+    except argparse.ArgumentTypeError:
+        msg = f'give a date such as "2026-01-31" or "2026-01-31T12:00", or how long ago, such as "7d"; got {text!r}'
+        raise argparse.ArgumentTypeError(msg) from None
+
+
+def span_of(arguments: argparse.Namespace, now: int) -> Span | None:
+    """What `--since` and `--until` come to; `None`: all time. Raises `SojournError`."""
+    from sojourn.errors import SojournError
+    from sojourn.stores.reporting.model import Span
+
+    if arguments.since is None and arguments.until is None:
+        return None
+    since = 0 if arguments.since is None else _at(arguments.since, now)
+    until = _LATEST if arguments.until is None else _at(arguments.until, now)
+    if since >= until:
+        raise SojournError("--until has to be later than --since: no session starts in between")
+    return Span(since, until)
+
+
+def filter_of(arguments: argparse.Namespace, place: Place, now: int) -> Filter:
+    """What the options come to. Raises `SojournError`."""
+    from sojourn.stores.reporting.model import Filter
+    from sojourn.stores.tombstones import USER, VISITOR, Person
+
+    person = None
+    if getattr(arguments, "visitor", None) is not None:
+        person = Person(VISITOR, arguments.visitor)
+    elif getattr(arguments, "user", None) is not None:
+        person = Person(USER, _people._user(arguments, place) or "")
+    return Filter(
+        span=span_of(arguments, now),
+        is_open=True if arguments.active else None,
+        person=person,
+        seen_path=arguments.path,
+        has_errors=arguments.errors,
+        reason=None if arguments.reason is None else EndReason(arguments.reason),
+    )
+
+
+def _at(when: datetime | timedelta, now: int) -> int:
+    if isinstance(when, timedelta):
+        return max(0, now - round(when.total_seconds() * 1000))
+    return min(max(0, round(when.timestamp() * 1000)), _LATEST)

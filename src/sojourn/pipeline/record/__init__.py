@@ -1,0 +1,1 @@
+"""From the journal into the store: the recorder and its pure arithmetic."""

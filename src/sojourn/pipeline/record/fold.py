@@ -1,0 +1,297 @@
+"""Records and rows in, rows and events out: the recorder's arithmetic. Pure; knows no store, no clock, no thread.
+
+The door decided which session a record belongs to; nothing here re-judges that. Whoever folds the first record of a
+successor does it whole: the old session is sealed and its end made, then the new one starts, then the rest. So per
+visitor every backend sees: end of the previous < start < every other event < end (late ones apart, and marked).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from sojourn.core import events
+from sojourn.core.events import Event
+from sojourn.core.ids import event_id
+from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, Entry, Origin, Record, Tag
+from sojourn.core.session import EndReason, Rules, over
+from sojourn.stores.rows import SessionRow
+
+from . import merge as joins
+from . import row_events as stamp
+from .suppression import Departures, Left
+
+
+class Numbered(msgspec.Struct, frozen=True, gc=False):
+    """A record and its id: where it stands in which journal, unique for good."""
+
+    rid: str
+    record: Record
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a batch comes to. `withdrawn` are ids of ends that late activity took back before any backend read them."""
+
+    rows: dict[str, SessionRow]
+    changed: set[str] = field(default_factory=set)
+    events: list[Event] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    opted_out: dict[str, int] = field(default_factory=dict)
+    """Visitors who opted out, and when."""
+    after: dict[str, list[SessionRow]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for row in self.rows.values():
+            self.follows(row)
+
+    def follows(self, row: SessionRow) -> None:
+        """Note which session this one came after."""
+        if row.previous_key is not None:
+            self.after.setdefault(row.previous_key, []).append(row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """The rows that folding these records needs beside their own."""
+
+    keys: frozenset[str]
+    successors_of: frozenset[str]
+
+
+def own_keys(records: Iterable[Numbered]) -> frozenset[str]:
+    """The sessions that the records speak of: load these first."""
+    return frozenset(numbered.record.key for numbered in records)
+
+
+def also_needed(records: Sequence[Numbered], rows: dict[str, SessionRow]) -> Needed:
+    """What to load second: sessions before new ones, and sessions after new or newly tagged ones."""
+    keys: set[str] = set()
+    after: set[str] = set()
+    for numbered in records:
+        record = numbered.record
+        row = rows.get(record.key)
+        if row is None:
+            after.add(record.key)
+        if record.previous_key and (row is None or joins.tells_more(row, record)):
+            keys.add(record.previous_key)
+        if any(entry.tag is not None for entry in record.entries):
+            after.add(record.key)
+    return Needed(keys=frozenset(keys - rows.keys()), successors_of=frozenset(after))
+
+
+def fold(
+    records: Sequence[Numbered],
+    rows: dict[str, SessionRow],
+    rules: Rules,
+    *,
+    defaults: Origin,
+    unread: frozenset[str] | set[str] = frozenset(),
+    departures: Departures | None = None,
+) -> Folded:
+    """Fold a batch. `rows` holds what `own_keys` and `also_needed` named, and is changed in place.
+
+    `unread` are ids of `session.end` events that no backend has begun to read: only these may be withdrawn.
+    `departures` are the people who left; it learns of those who do so here.
+    """
+    left = Departures() if departures is None else departures
+    folding = _Folding(Folded(rows, opted_out=left.opted_out), rules, defaults, unread)
+    for numbered in records:
+        judged = left.judge(numbered.record)
+        if judged is Left.OPTED_OUT or judged is Left.ERASED:
+            folding.pass_over(numbered.record, judged)
+        else:
+            folding.take(numbered if judged is numbered.record else Numbered(numbered.rid, judged))
+    return folding.out
+
+
+def close(row: SessionRow, reason: EndReason, out: Folded) -> None:
+    """End a session, once: the request path's seals and the sweeper both come through here."""
+    if not row.is_open:
+        return
+    row.end_reason = reason
+    ended = stamp.end(row)
+    row.end_event_id = ended.id
+    out.events.append(ended)
+    out.changed.add(row.key)
+    out.counts["sessions.ended"] += 1
+
+
+def sweep(rows: Iterable[SessionRow], rules: Rules, *, as_of: int) -> Folded:
+    """End the sessions that are over as of what is recorded."""
+    out = Folded({row.key: row for row in rows})
+    for row in out.rows.values():
+        reason = over(row, rules, as_of)
+        if reason is not None:
+            close(row, reason, out)
+    return out
+
+
+class _Folding:
+    """One batch on its way."""
+
+    __slots__ = ("_defaults", "_rules", "_unread", "out")
+
+    def __init__(self, out: Folded, rules: Rules, defaults: Origin, unread: frozenset[str] | set[str]) -> None:
+        self.out = out
+        self._rules = rules
+        self._defaults = defaults
+        self._unread = unread
+
+    def take(self, numbered: Numbered) -> None:
+        record, rid = numbered.record, numbered.rid
+        flags = record.flags
+        row = self.out.rows.get(record.key)
+        if row is None:
+            row = self._open(record, rid)
+        else:
+            if joins.tells_more(row, record):
+                joins.join_start(row, record)
+                self._seal_previous(row)
+            if record.origin is not None:
+                joins.join_origin(row, record.origin, record.at, rid)
+            if flags & NO_FORWARD:
+                row.no_forward = True
+        if flags & REQUEST:
+            row.requests += 1
+        if flags & ACTIVITY:
+            self._activity(row, record.at)
+        for index, entry in enumerate(record.entries):
+            self._entry(row, entry, rid, index)
+        self.out.changed.add(row.key)
+
+    def pass_over(self, record: Record, left: Left) -> None:
+        """A record of somebody who left. After an opt-out it may still end a session whose start is in the log."""
+        out = self.out
+        out.counts[left.value] += 1
+        if left is Left.ERASED:
+            return
+        row = out.rows.get(record.key)
+        if row is not None:
+            for entry in record.entries:
+                if entry.seal is not None:
+                    self._seal(row, entry.at, entry.seal.reason, entry.seal.last_seen_at)
+        previous = out.rows.get(record.previous_key) if record.previous_key else None
+        if previous is not None:
+            self._seal(previous, record.started_at, record.previous_reason, record.previous_seen_at)
+
+    def _open(self, record: Record, rid: str) -> SessionRow:
+        out = self.out
+        row = joins.opened(record, self._defaults)
+        out.rows[row.key] = row
+        out.follows(row)
+        if record.origin is not None:
+            joins.join_origin(row, record.origin, record.at, rid)
+        self._seal_previous(row)
+        query = None if record.origin is None else record.origin.query
+        out.events.append(stamp.start(row, is_inferred=record.origin is None, query=query))
+        out.counts["sessions.started"] += 1
+        successors = out.after.get(row.key)
+        if successors:  # they overtook us: another host's records came first
+            for successor in successors:
+                successor.previous_id = row.session_id
+                out.changed.add(successor.key)
+                self._seal(row, successor.started_at, successor.previous_reason, successor.previous_seen_at)
+            self._carry(row)
+        return row
+
+    def _seal_previous(self, row: SessionRow) -> None:
+        previous = self.out.rows.get(row.previous_key) if row.previous_key else None
+        if previous is None:
+            return
+        row.previous_id = previous.session_id
+        self._seal(previous, row.started_at, row.previous_reason, row.previous_seen_at)
+        joins.inherit(row, previous)
+
+    def _seal(self, row: SessionRow, at: int, reason: EndReason | None, last_seen_at: int) -> None:
+        if reason is None:
+            return
+        was_guessed = reason is not row.end_reason or last_seen_at > row.last_seen_at
+        if was_guessed and self._is_swept(row):
+            self._reopen(row)  # the sweeper could only guess how it ended; this is what happened
+        joins.join_seal(row, at, reason, last_seen_at)
+        self.out.changed.add(row.key)
+        close(row, row.sealed_reason or reason, self.out)
+        row.end_reason = row.sealed_reason  # the row tells what is known now, whatever an end said that went out
+
+    def _activity(self, row: SessionRow, at: int) -> None:
+        if row.end_reason is not None:
+            self._activity_after_end(row, at)
+            if row.end_reason is not None:
+                return
+        joins.join_activity(row, at)
+        interval = self._rules.heartbeat_interval
+        if interval is None:
+            return
+        slot = (at - row.anchor) // interval
+        if slot > row.slot:
+            row.slot = slot
+            self.out.events.append(stamp.heartbeat(row, at, slot))
+
+    def _activity_after_end(self, row: SessionRow, at: int) -> None:
+        """Activity of a session whose end was made: it may still move what the row says, but no event that went out."""
+        if at <= row.last_seen_at or (row.sealed_at is not None and at < row.sealed_at):
+            joins.join_activity(row, at)
+        elif self._is_swept(row):
+            self._reopen(row)
+        else:
+            row.late += 1
+            self.out.counts["activity.late"] += 1
+
+    @staticmethod
+    def _is_swept(row: SessionRow) -> bool:
+        """Ended because of silence alone: neither a call nor a successor says so."""
+        return row.end_reason is not None and row.sealed_at is None
+
+    def _reopen(self, row: SessionRow) -> None:
+        """The sweeper ended it, and here is the visitor. What nobody has read never happened; else it will end again."""
+        if row.end_event_id in self._unread:
+            self.out.withdrawn.append(row.end_event_id or "")
+        else:
+            row.end_revision += 1
+            self.out.counts["sessions.revised"] += 1
+        row.end_reason, row.end_event_id = None, None
+        self.out.counts["sessions.ended"] -= 1
+
+    def _entry(self, row: SessionRow, entry: Entry, rid: str, index: int) -> None:
+        out = self.out
+        if entry.seal is not None:
+            self._seal(row, entry.at, entry.seal.reason, entry.seal.last_seen_at)
+            return
+        if entry.tag is not None:
+            self._tag(row, entry.tag, entry.at, f"{rid}.{index:05d}")
+            return
+        row.events += 1
+        if entry.name == events.PAGE_VIEW:
+            row.page_views += 1
+            status = (entry.attributes or {}).get("http.response.status_code", 0)
+            row.errors += isinstance(status, int) and status >= 500
+        elif entry.name == events.SESSION_PROPERTIES and entry.attributes:
+            keep_first = self._rules.keep_first
+            lost = joins.join_properties(row, entry.attributes, entry.at, f"{rid}.{index:05d}", keep_first)
+            if lost:
+                out.counts["session_properties.too_many"] += lost
+        out.events.append(stamp.told(row, entry.name, entry.at, entry.attributes, event_id(rid, str(index))))
+
+    def _tag(self, row: SessionRow, tag: Tag, at: int, rid: str) -> None:
+        if not joins.join_tag(row, tag, at, rid, is_split=self._rules.split_on_user_change):
+            row.user_conflicts += 1
+            self.out.counts["user_conflict"] += 1
+        self._carry(row)
+        if tag.is_told:
+            row.events += 1
+            self.out.events.append(stamp.identify(row, at, tag))
+
+    def _carry(self, row: SessionRow) -> None:
+        """A user learned late reaches the sessions that were carried on from this one."""
+        pending = [row]
+        while pending:
+            previous = pending.pop()
+            for successor in self.out.after.get(previous.key, ()):
+                if joins.inherit(successor, previous):
+                    self.out.changed.add(successor.key)
+                    pending.append(successor)

@@ -1,0 +1,323 @@
+"""The recorder: journals in, one store transaction out, again and again. One per journal directory and store, by lease.
+
+A record has its effect exactly once, because the journals' positions move in the transaction that carries the effect, and
+only from where they were. It also sweeps, in the same thread, so that rows have one writer.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from sojourn.core.records import Origin, Record
+from sojourn.core.session import Rules
+from sojourn.core.threads import RLock, sleep
+from sojourn.pipeline.journal import Frame, JournalReader, Reading
+from sojourn.stores.protocol import Batch, Mark, PositionMoved, RecordStore, TryAgain
+from sojourn.stores.rows import SessionRow
+
+from .fold import Folded, Numbered, also_needed, fold, own_keys, sweep
+from .scrubbing import Scrub, Scrubber
+from .suppression import Departures, people
+
+log = logging.getLogger("sojourn")
+
+BATCH: Final = 500
+_SLICE: Final = 32
+_SLICE_S: Final = 0.0008
+"""For how long Python runs here before a request's thread gets the interpreter: it would wait for 5 ms otherwise."""
+_HEARD_OF_MS: Final = 120_000
+_DISCARD_EVERY: Final = 10_000
+PATIENCE_NS: Final = 2_000_000_000
+"""How old a record gets before it is folded without the one that started its session, which another host may hold."""
+_NEVER: Final = -1
+
+
+@dataclass(slots=True)
+class _Decoded:
+    """What a run of frames says: records and the places of their frames, and how far and with what each journal came."""
+
+    frames: Sequence[Frame]
+    records: list[Numbered] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    positions: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, dict[str, int]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class Recorder:
+    """Applies what journals hold. Called by one thread at a time (a lock sees to it); blocks."""
+
+    def __init__(
+        self,
+        store: RecordStore,
+        reader: JournalReader,
+        *,
+        rules: Rules,
+        service: Origin,
+        sweep_interval: int,
+        sweep_grace: int,
+        max_age: int,
+        scrub: Scrub | None = None,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._rules = rules
+        self._service = service
+        self._sweep_interval = sweep_interval
+        self._sweep_grace = sweep_grace
+        self._max_age = max_age
+        self._scrubber = None if scrub is None else Scrubber(scrub)
+        self.patience_ns = 0
+        """How long records wait for the start of their session: `PATIENCE_NS` where several hosts share the store."""
+        self._monotonic_ns = monotonic_ns
+        self._marks: dict[str, Mark] | None = None
+        self._marked_at = 0
+        self._undiscarded = 0
+        self._breathed_at = 0.0
+        self._lock = RLock()
+        self._decoder = msgspec.msgpack.Decoder(Record)
+
+    def step(self, now: int, *, must_mark: bool = False) -> tuple[int, bool]:
+        """Apply one batch of what was appended before this moment: (records applied, whether there is more).
+
+        With nothing to apply the store is told so every `sweep_interval`, or now if it `must_mark`. More, but none
+        applied: what comes next has to wait a moment, for another host's record or for another recorder.
+        """
+        with self._lock:
+            marks = self._known_marks()
+            positions = {journal: mark.position for journal, mark in marks.items()}
+            reading = self._reader.read(positions, before=self._monotonic_ns(), limit=BATCH)
+            applied, more = 0, reading.more
+            if reading.frames or must_mark or now - self._marked_at >= self._sweep_interval:
+                try:
+                    applied = self._apply(reading, marks, now)
+                except PositionMoved:
+                    self._marks = None
+                    return 0, True
+                except TryAgain:
+                    return 0, True
+            more = more or applied < len(reading.frames)
+            self._undiscarded += applied
+            if self._undiscarded >= _DISCARD_EVERY or (must_mark and not more):
+                self._undiscarded = 0
+                self._discard()
+            return applied, more
+
+    def sweep(self, now: int) -> int:
+        """End what is over, as of what is recorded: how many sessions."""
+        with self._lock:
+            self.step(now, must_mark=True)
+            known = self._store.recorded_until(now=now, silent_after=_HEARD_OF_MS)
+            as_of = min(now, now if known is None else known) - self._sweep_grace
+            ended = 0
+            while True:
+                swept = self._swept(as_of)
+                ended += swept
+                if swept < BATCH:
+                    return ended
+
+    def _swept(self, as_of: int) -> int:
+        """End at most a batch of sessions, in one transaction."""
+        while True:
+            try:
+                with self._store.recording() as transaction:
+                    found = transaction.silent(
+                        seen_before=as_of - self._rules.idle_timeout,
+                        started_before=_before(as_of, self._rules.max_duration),
+                        manual_seen_before=_before(as_of, self._rules.manual_max_silence) or _NEVER,
+                        limit=BATCH,
+                    )
+                    out = sweep(found.rows.values(), self._rules, as_of=as_of)
+                    if out.changed:
+                        transaction.save(self._batch(out))
+                return len(out.changed)
+            except TryAgain:
+                continue
+
+    def forget(self) -> None:
+        """Somebody else has recorded since: read the positions anew."""
+        with self._lock:
+            self._marks = None
+
+    def _known_marks(self) -> dict[str, Mark]:
+        if self._marks is None:
+            self._marks = self._store.marks()
+        return self._marks
+
+    def _apply(self, reading: Reading, marks: dict[str, Mark], now: int) -> int:
+        """Apply the frames, or those before one that has to wait: how many."""
+        frames = reading.frames
+        batch = self._decoded(frames, now)
+        with self._store.recording() as transaction:
+            out = Folded({})
+            if batch.records:
+                spoken_of = people(numbered.record for numbered in batch.records)
+                loaded = transaction.load(own_keys(batch.records), people=spoken_of)
+                departures = Departures(loaded.tombstones)
+                place = self._waiting(batch, loaded.rows, departures)
+                if place == 0:
+                    return 0
+                if place is not None:
+                    frames = frames[:place]
+                    batch = self._decoded(frames, now)
+                needed = also_needed(batch.records, loaded.rows)
+                rows, unread = loaded.rows, loaded.unread
+                if needed.keys or needed.successors_of:
+                    more = transaction.load(needed.keys, successors_of=needed.successors_of)
+                    rows = {**more.rows, **rows}
+                    unread |= more.unread
+                out = self._folded(batch.records, rows, unread, departures)
+            out.counts.update(batch.counts)
+            out.counts["records.recorded"] += len(frames)
+            # With more to come only what moved is marked: the last batch tells of the others.
+            is_behind = reading.more or len(frames) < len(reading.frames)
+            until = min(now, reading.frames[min(len(frames), len(reading.frames) - 1)].wall) if is_behind else now
+            known = batch.positions.keys() if is_behind else self._reader.journals() | batch.positions.keys()
+            changed = self._moved(known, marks, batch, out.counts, until=until, now=now)
+            transaction.save(self._batch(out, changed))
+        for mark, _ in changed:
+            marks[mark.journal] = mark
+        self._marked_at = now
+        return len(frames)
+
+    def _waiting(self, batch: _Decoded, rows: Mapping[str, SessionRow], departures: Departures) -> int | None:
+        """The place of the first record whose session nobody has started yet, and that is young enough to wait for it."""
+        if not self.patience_ns:
+            return None
+        known = set(rows)
+        now = self._monotonic_ns()
+        for place, numbered in zip(batch.places, batch.records, strict=True):
+            record = numbered.record
+            if record.key in known:
+                continue
+            if record.origin is not None:
+                known.add(record.key)
+            elif 0 <= now - batch.frames[place].mono < self.patience_ns and not departures.has_left(record):
+                return place
+        return None
+
+    def _decoded(self, frames: Sequence[Frame], now: int) -> _Decoded:
+        batch = _Decoded(frames)
+        for start in range(0, len(frames), _SLICE):
+            self._breathe()
+            self._decode(batch, start, now)
+        return batch
+
+    def _decode(self, batch: _Decoded, start: int, now: int) -> None:
+        counts = batch.counts
+        for place, frame in enumerate(batch.frames[start : start + _SLICE], start):
+            batch.positions[frame.journal] = frame.end
+            known = batch.totals.setdefault(frame.journal, {})
+            known["records.accepted"], known["records.refused"] = frame.accepted, frame.refused
+            if now - frame.wall >= self._max_age:
+                counts["records.too_old"] += 1
+                continue
+            try:
+                record = self._decoder.decode(frame.payload)
+            except msgspec.MsgspecError:
+                counts["records.undecodable"] += 1
+                continue
+            if record.counters:
+                known.update({f"ignored.{reason}": total for reason, total in record.counters.items()})
+            if not record.key:
+                continue
+            if record.at - now > self._rules.max_clock_lead:
+                record = msgspec.structs.replace(record, at=now, started_at=min(record.started_at, now))
+            batch.places.append(place)
+            batch.records.append(Numbered(f"{frame.journal}:{frame.end:016x}", record))
+
+    def _folded(
+        self,
+        records: Sequence[Numbered],
+        rows: dict[str, SessionRow],
+        unread: frozenset[str],
+        departures: Departures,
+    ) -> Folded:
+        whole: Folded | None = None
+        self._breathed_at = time.thread_time()  # the database has just let the others run
+        for start in range(0, len(records), _SLICE):
+            self._breathe()
+            part = fold(
+                records[start : start + _SLICE],
+                rows,
+                self._rules,
+                defaults=self._service,
+                unread=unread,
+                departures=departures,
+            )
+            if whole is None:
+                whole = part
+            else:
+                whole.changed |= part.changed
+                whole.events += part.events
+                whole.withdrawn += part.withdrawn
+                whole.counts.update(part.counts)
+        return whole if whole is not None else Folded({})
+
+    def _breathe(self) -> None:
+        """Let other threads run, if they had to wait for a slice."""
+        if time.thread_time() - self._breathed_at >= _SLICE_S:
+            sleep(0)
+            self._breathed_at = time.thread_time()
+
+    def _moved(
+        self,
+        journals: Iterable[str],
+        marks: Mapping[str, Mark],
+        batch: _Decoded,
+        counts: Counter[str],
+        *,
+        until: int,
+        now: int,
+    ) -> list[tuple[Mark, int]]:
+        """The new marks with the positions they start from; what the processes' totals grew by goes to the counters."""
+        moved: list[tuple[Mark, int]] = []
+        for journal in journals:
+            old = marks.get(journal) or Mark(journal=journal, position=0, recorded_until=0)
+            told = batch.totals.get(journal, {})
+            for name, total in told.items():
+                counts[name] += total - old.totals.get(name, 0)
+            position = batch.positions.get(journal, old.position)
+            mark = Mark(
+                journal=journal,
+                position=position,
+                recorded_until=until,
+                heard_at=now,
+                totals={**old.totals, **told},
+            )
+            moved.append((mark, old.position))
+        return moved
+
+    def _batch(self, out: Folded, marks: Sequence[tuple[Mark, int]] = ()) -> Batch:
+        events = out.events
+        if self._scrubber is not None:
+            events = self._scrubber.scrubbed(events, out.counts)
+        return Batch(
+            rows=[out.rows[key] for key in out.changed],
+            events=events,
+            withdrawn=out.withdrawn,
+            counts=out.counts,
+            opted_out=out.opted_out,
+            marks=marks,
+        )
+
+    def _discard(self) -> None:
+        marks, here = self._known_marks(), self._reader.journals()
+        # The store may know journals of other hosts, which have no file here and are not gone.
+        gone = self._reader.discard({journal: mark.position for journal, mark in marks.items() if journal in here})
+        if gone:
+            self._store.forget_journals(gone)
+            for journal in gone:
+                marks.pop(journal, None)
+
+
+def _before(as_of: int, limit: int | None) -> int | None:
+    return None if limit is None else as_of - limit

@@ -1,0 +1,271 @@
+"""One connection per thread and process to a PostgreSQL server, and transactions over it. Knows no table.
+
+A broken connection is thrown away, and the next use opens another; what was to be one transaction never goes on over
+two. Statements that belong together travel together: each round trip gives up the interpreter lock, and costs a moment
+of the network.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, NamedTuple, TypeVar
+
+import psycopg
+
+from sojourn.core.threads import Lock, RLock, living, sleep
+from sojourn.errors import StoreError
+from sojourn.stores.protocol import TryAgain
+from sojourn.stores.tombstones import StoreKey
+
+from .address import Address
+from .errors import explained
+from .opening import Connection, begin, connect
+
+_ATTEMPTS: Final = 5
+_CLOSING_PATIENCE_S: Final = 2.0
+_IDLE: Final = psycopg.pq.TransactionStatus.IDLE
+
+_Outcome = TypeVar("_Outcome")
+
+# Connections that a child found after a fork. They are their parent's: closing one would say farewell to the server in
+# its parent's name. So they are kept for as long as the child lives.
+_inherited: Final[list[object]] = []
+
+
+class Answer(NamedTuple):
+    """What one statement told: its first row, if it has any, and how many rows it found or changed."""
+
+    row: tuple[Any, ...]
+    rows: int
+
+
+class Work:
+    """One transaction, begun with its first statements and ended with its last, each in the same round trip."""
+
+    def __init__(self, connection: Connection, key: StoreKey, prologue: str) -> None:
+        self.key = key
+        self._connection = connection
+        self._pid = os.getpid()
+        self._prologue: str | None = prologue
+        self._is_over = False
+        self._last: list[str] = []
+        self._values: dict[str, object] = {}
+
+    @property
+    def is_ours(self) -> bool:
+        """False in a child that was forked in the middle of it: a word of the child's would end it for the parent."""
+        return self._pid == os.getpid()
+
+    def execute(self, *statements: str, **values: object) -> list[Answer]:
+        """Run these in one round trip; each sees what was committed before it began."""
+        if not self.is_ours:
+            raise StoreError("this transaction belongs to the process that this one was forked from; begin another")
+        before = "" if self._prologue is None else f"{self._prologue};"
+        skipped = before.count(";")
+        self._prologue = None
+        cursor = self._connection.execute(";".join([before + statements[0], *statements[1:]]).encode(), values)
+        for _ in range(skipped):
+            cursor.nextset()
+        answers = []
+        for _ in statements:
+            row = cursor.fetchone() if cursor.description else None
+            answers.append(Answer(row or (), cursor.rowcount))
+            cursor.nextset()
+        return answers
+
+    def at_end(self, statement: str, **values: object) -> None:
+        """Run this just before the transaction is committed."""
+        self._last.append(statement)
+        self._values |= values
+
+    def commit(self) -> None:
+        if self._prologue is None and not self._is_over:
+            self.execute(*self._last, "COMMIT", **self._values)
+
+    def roll_back(self) -> None:
+        """Undo it; what follows in its block changes nothing."""
+        self._is_over = True
+        if self._prologue is None and self.is_ours and not self._connection.closed:
+            with suppress(psycopg.Error):  # then the connection is gone, and the transaction with it
+                self._connection.execute("ROLLBACK")
+
+
+class _Guarded:
+    """A connection, the lock that keeps `close()` and other threads out while it is used, and the work it is used for."""
+
+    __slots__ = ("connection", "key", "lock", "work")
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.key = StoreKey(b"")
+        self.lock = RLock()
+        self.work: Work | None = None
+
+
+class _OfProcess:
+    """What belongs to one process: its connections by thread, and the lock over them."""
+
+    __slots__ = ("lock", "opened")
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.opened: dict[int, _Guarded] = {}
+
+
+class Connections:
+    """Opened by who needs one, closed all together from any thread; a use after that opens again."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._prologue = begin(address.schema)
+        self._by_pid: dict[int, _OfProcess] = {}
+
+    def read(self, statement: str, **values: object) -> tuple[Any, ...]:
+        """The first row of one statement, which sees one moment; within a transaction of this thread, as that sees it."""
+        guarded = self._mine()
+        with guarded.lock:
+            if guarded.work is not None:
+                return guarded.work.execute(statement, **values)[0].row
+            with self._working(guarded) as work:
+                return work.execute(statement, "COMMIT", **values)[0].row
+
+    @contextmanager
+    def writing(self) -> Iterator[Work]:
+        """One writing transaction: committed when the block ends well, else rolled back. May raise `TryAgain`."""
+        guarded = self._mine()
+        with guarded.lock:
+            if guarded.work is not None:
+                raise StoreError(
+                    f"the store {self._address.name} is in a transaction of this thread; end that one first"
+                )
+            with self._working(guarded) as work:
+                guarded.work = work
+                try:
+                    yield work
+                    work.commit()
+                except BaseException:
+                    work.roll_back()
+                    raise
+                finally:
+                    guarded.work = None
+
+    def write(self, attempt: Callable[[Work], _Outcome]) -> _Outcome:
+        """One writing transaction, begun anew where the database took it back for another's sake."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                with self.writing() as work:
+                    return attempt(work)
+            except TryAgain:
+                sleep(random.uniform(0.0, 0.05))  # noqa: S311 - jitter is no secret
+        try:
+            with self.writing() as work:
+                return attempt(work)
+        except TryAgain as error:
+            raise StoreError(
+                f"the store {self._address.name} is in great demand ({error}); it is tried again"
+            ) from None
+
+    def close(self) -> None:
+        """Close all. Waits a moment for a transaction that runs; one that hangs on a silent server is cut off."""
+        process = self._of_process()
+        with process.lock:
+            opened, process.opened = process.opened, {}
+        deadline = time.monotonic() + _CLOSING_PATIENCE_S
+        for guarded in opened.values():
+            has_lock = guarded.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            try:
+                if guarded.connection is not None:
+                    if has_lock:
+                        guarded.connection.close()
+                    else:
+                        _cut(guarded.connection)
+            finally:
+                if has_lock:
+                    guarded.lock.release()
+
+    @contextmanager
+    def _working(self, guarded: _Guarded) -> Iterator[Work]:
+        connection = self._opened(guarded)
+        work = Work(connection, guarded.key, self._prologue)
+        try:
+            yield work
+        except psycopg.Error as error:
+            is_lost = connection.closed
+            raise explained(self._address.name, error, is_lost=is_lost) from None
+        finally:
+            if work.is_ours and (connection.closed or connection.info.transaction_status != _IDLE):
+                # Broken, or left in the middle of something: nobody can say what it would do next.
+                connection.close()
+                guarded.connection = None
+
+    def _opened(self, guarded: _Guarded) -> Connection:
+        connection = guarded.connection
+        if connection is not None and not _is_alive(connection):
+            connection.close()
+            connection = None
+        if connection is None:
+            connection, key = connect(self._address)
+            guarded.connection, guarded.key = connection, StoreKey(key)
+        return connection
+
+    def _mine(self) -> _Guarded:
+        process = self._of_process()
+        key = threading.get_ident()
+        guarded = process.opened.get(key)
+        if guarded is not None:
+            return guarded
+        with process.lock:
+            _prune(process.opened)
+            return process.opened.setdefault(key, _Guarded())
+
+    def _of_process(self) -> _OfProcess:
+        pid = os.getpid()
+        process = self._by_pid.get(pid)
+        if process is None:
+            process = self._by_pid.setdefault(pid, _OfProcess())
+            for other in self._by_pid.keys() - {pid}:  # pids repeat: a parent's must not be taken for ours later
+                _inherited.append(self._by_pid.pop(other, None))
+        return process
+
+
+def _prune(opened: dict[int, _Guarded]) -> None:
+    """Close the connections of threads that ended: a server has few to give."""
+    alive = living()
+    for ident in opened.keys() - alive:
+        guarded = opened[ident]
+        if guarded.lock.acquire(blocking=False):
+            try:
+                if guarded.connection is not None:
+                    guarded.connection.close()
+                del opened[ident]
+            finally:
+                guarded.lock.release()
+
+
+def _is_alive(connection: Connection) -> bool:
+    """Whether the server has not ended it while it lay idle: what can be read then is its farewell, or a notice."""
+    if connection.closed:
+        return False
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    try:
+        while poll.poll(0):
+            connection.pgconn.consume_input()  # raises at the end of it
+    except psycopg.Error:
+        return False
+    return not connection.closed
+
+
+def _cut(connection: Connection) -> None:
+    """End what another thread waits for on this connection, and leave the rest to that thread."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,232 @@
+"""Opens a PostgreSQL store, whoever comes first, and how many at once: the schema and its tables. Knows no session.
+
+The tables lie in a schema of their own, so that an app's own `sessions` or `events` in the same database are never
+touched. Every transaction names it, and its time limits, with `SET LOCAL`: unlike options of the connection that holds
+behind a pooler too, and unlike `SET` it is nobody else's afterwards.
+"""
+
+# ruff: noqa: S608 - every part is written here or comes from the tables; values are always parameters
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from sojourn.errors import StoreError
+from sojourn.stores.reporting.rollup_triggers import POSTGRES_TRIGGERS, REORDER_SESSIONS
+from sojourn.stores.schema import METADATA, SCHEMA_VERSION, STORE_KEY_BYTES
+
+from .address import Address
+from .errors import LOCK_PATIENCE_S, STATEMENT_PATIENCE_S, explained, unreachable
+
+_OLDEST_SERVER: Final = 13
+_FROZEN_FOR_S: Final = 15
+"""How long a process may stand still in a transaction, with what it has locked, until the server takes it back."""
+_MAKING_PATIENCE_S: Final = 60
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that a forked child forgets in silence: it is its parent's, who is still at it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._owner = os.getpid()
+
+    def __del__(self, _pid: Callable[[], int] = os.getpid) -> None:
+        if getattr(self, "_owner", None) == _pid():
+            super().__del__()
+
+
+class Opened(NamedTuple):
+    """A connection, and the store's own key."""
+
+    connection: Connection
+    store_key: bytes
+
+
+def begin(schema: str, *, lock_patience_s: int = LOCK_PATIENCE_S, patience_s: int = STATEMENT_PATIENCE_S) -> str:
+    """What every transaction begins with: one statement's worth of a round trip."""
+    return f"""
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL search_path = "{schema}", pg_temp;
+SET LOCAL lock_timeout = '{lock_patience_s}s';
+SET LOCAL statement_timeout = '{patience_s}s';
+SET LOCAL idle_in_transaction_session_timeout = '{_FROZEN_FOR_S}s';
+SET LOCAL jit = off"""
+
+
+def lock_number(schema: str, purpose: str) -> int:
+    """The number of an advisory lock of ours: locks of this kind are shared by all that use the database."""
+    digest = blake2b(f"sojourn:{schema}:{purpose}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def connect(address: Address) -> Opened:
+    """A connection to a store, made or migrated where needed. Raises `StoreError` with the fix."""
+    connection = _connect(address)
+    try:
+        return Opened(connection, _found(connection, address) or _made(connection, address))
+    except psycopg.Error as error:
+        connection.close()
+        raise _refused(address, error) from None
+    except BaseException:
+        connection.close()
+        raise
+
+
+def exists(address: Address) -> bool:
+    """Whether there is a store at this address; makes none."""
+    connection = _connect(address)
+    try:
+        return _version(connection, address) is not None
+    except psycopg.Error as error:
+        raise _refused(address, error) from None
+    finally:
+        connection.close()
+
+
+def _connect(address: Address) -> Connection:
+    try:
+        # Values are put in by the client, and nothing is prepared: so several statements are one round trip, which
+        # beside a busy thread counts most, and a pooler may give each transaction another connection.
+        return Connection.connect(
+            address.conninfo, autocommit=True, prepare_threshold=None, cursor_factory=psycopg.ClientCursor
+        )
+    except psycopg.Error as error:
+        raise unreachable(address.name, error) from None
+
+
+def _refused(address: Address, error: psycopg.Error) -> Exception:
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return StoreError(
+            f"the role of the store {address.name} may not make or use the schema {address.schema}; as an owner of "
+            f'the database, run: CREATE SCHEMA {address.schema} AUTHORIZATION "the role"'
+        )
+    return explained(address.name, error, is_lost=True)
+
+
+def _found(connection: Connection, address: Address) -> bytes | None:
+    """The store's key where all is as it should be; None where something is to be made."""
+    version = _version(connection, address)
+    if version is None or version < SCHEMA_VERSION:
+        return None
+    if version > SCHEMA_VERSION:
+        msg = (
+            f"{address.name} was written by a newer Sojourn (schema {version}, this one knows {SCHEMA_VERSION}); "
+            "upgrade this installation: pip install --upgrade sojourn"
+        )
+        raise StoreError(msg)
+    found = connection.execute(f"SELECT value FROM \"{address.schema}\".meta WHERE name = 'store_key'").fetchone()
+    if found is None or not isinstance(found[0], bytes):
+        raise _foreign(address)
+    return found[0]
+
+
+def _version(connection: Connection, address: Address) -> int | None:
+    """The version of the schema that is there. Raises `StoreError` for tables that are not ours."""
+    names = [table.name for table in METADATA.sorted_tables]
+    look = """
+SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), ARRAY(
+    SELECT relname::text FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = %(schema)s AND c.relname = ANY(%(names)s))
+"""
+    number, encoding, tables = connection.execute(look, {"schema": address.schema, "names": names}).fetchall()[0]
+    if number // 10_000 < _OLDEST_SERVER:
+        msg = f"{address.name} is PostgreSQL {number // 10_000}; the store needs {_OLDEST_SERVER} or newer"
+        raise StoreError(msg)
+    if encoding != "UTF8":
+        msg = f"{address.name} keeps its texts as {encoding}; make a database with ENCODING 'UTF8' for the store"
+        raise StoreError(msg)
+    if not tables:
+        return None
+    if "meta" not in tables:
+        raise _foreign(address)
+    try:
+        told = connection.execute(f"SELECT value FROM \"{address.schema}\".meta WHERE name = 'schema_version'")
+        found = told.fetchone()
+    except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):
+        raise _foreign(address) from None
+    if found is None or not isinstance(found[0], bytes) or not found[0].isdigit():
+        raise _foreign(address)
+    return int(found[0])
+
+
+def _foreign(address: Address) -> StoreError:
+    return StoreError(
+        f"the schema {address.schema} of {address.name} has tables of another application; "
+        "choose another with ?schema=name in the store's URL, or another database"
+    )
+
+
+def _made(connection: Connection, address: Address) -> bytes:
+    """Make or migrate, one process at a time; who waited finds it done."""
+    prologue = begin(address.schema, lock_patience_s=_MAKING_PATIENCE_S, patience_s=0)
+    connection.execute(f"{prologue}; SELECT pg_advisory_xact_lock({lock_number(address.schema, 'opening')})".encode())
+    try:
+        version = _version(connection, address)
+        if version is None:
+            _create(connection, address)
+        elif version < SCHEMA_VERSION:
+            for statement in chain.from_iterable(STEPS[step] for step in range(version, SCHEMA_VERSION)):
+                connection.execute(statement.encode())
+        connection.execute(
+            "UPDATE meta SET value = %(version)s WHERE name = 'schema_version'",
+            {"version": str(SCHEMA_VERSION).encode()},
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        if not connection.closed:
+            connection.execute("ROLLBACK")
+        raise
+    key = _found(connection, address)
+    if key is None:
+        raise _foreign(address)
+    return key
+
+
+def _create(connection: Connection, address: Address) -> None:
+    there = connection.execute("SELECT to_regnamespace(%(schema)s) IS NOT NULL", {"schema": address.schema}).fetchone()
+    if there != (True,):
+        connection.execute(f'CREATE SCHEMA "{address.schema}"'.encode())
+    for statement in chain(CREATE, POSTGRES_TRIGGERS):
+        connection.execute(statement.encode())
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES ('schema_version', '0'), ('store_key', %(key)s)",
+        {"key": secrets.token_bytes(STORE_KEY_BYTES)},
+    )
+
+
+def _ddl() -> tuple[str, ...]:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    tables = METADATA.sorted_tables
+    made: list[CreateTable | CreateIndex] = [CreateTable(table) for table in tables]
+    made += [
+        CreateIndex(index) for table in tables for index in sorted(table.indexes, key=lambda each: each.name or "")
+    ]
+    return tuple(str(element.compile(dialect=dialect)).strip() for element in made)
+
+
+CREATE: Final = _ddl()
+
+# What leads from schema n to n + 1, and to what `_create` makes there. A released step never changes. The first schema
+# that PostgreSQL had is 3.
+FIRST_VERSION: Final = 3
+STEPS: Final[Mapping[int, tuple[str, ...]]] = {
+    3: (
+        (
+            'CREATE TABLE summaries (id BIGINT NOT NULL PRIMARY KEY, token TEXT COLLATE "C" NOT NULL, sessions BIGINT,'
+            " bounces BIGINT, error_sessions BIGINT, page_views BIGINT, duration_ms BIGINT, users BYTEA, firsts BYTEA,"
+            ' durations BYTEA, visitors BYTEA, tops TEXT COLLATE "C")'
+        ),
+        "CREATE INDEX ix_summaries_sessions ON summaries (id, sessions)",
+        *POSTGRES_TRIGGERS,
+        *REORDER_SESSIONS,
+    ),
+}

@@ -1,0 +1,177 @@
+"""The recorder's transaction on PostgreSQL: a round trip to load, one to save, one to commit.
+
+Several hosts fold at once. Who loads a session has it alone until the end, even one that is not there yet; and the log
+is written by one at a time. What was read without a lock is looked at again under that last one: who left meanwhile,
+and which ends a backend has begun to read. If it has changed, all of it is to be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from sojourn.stores import wire
+from sojourn.stores.protocol import Batch, Loaded, PositionMoved, TryAgain
+from sojourn.stores.rows import SessionRow
+from sojourn.stores.tombstones import VISITOR, Person, Tombstone
+
+from . import statements as sql
+from .connections import Answer, Work
+
+_NEVER: Final = -(2**62)
+"""Before every time."""
+
+
+class PostgreSQLRecording:
+    """`Recording` over an open transaction."""
+
+    def __init__(self, work: Work, log_lock: int) -> None:
+        self._work = work
+        self._log_lock = sql.lock_log(log_lock)
+        self._unfilled: set[str] = set()
+        self._unread: set[str] = set()
+        self._named: dict[str, Person] = {}
+        self._stones: dict[str, Tombstone] = {}
+        self._has_unnamed = False
+        self.has_saved = False
+
+    def load(
+        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[Person] = ()
+    ) -> Loaded:
+        statements: list[str] = []
+        if successors_of:
+            statements = [sql.LOCK_WITH_SUCCESSORS, sql.LOAD_WITH_SUCCESSORS]
+        elif keys:
+            statements = [sql.LOCK, sql.LOAD]
+        if keys:
+            statements.insert(0, sql.HOLD_PLACES)
+        named = self._names_of(people) if self._work.key.has_stones else {}
+        if people:
+            statements.append(sql.STONES)
+        if not statements:
+            return Loaded(rows={}, unread=frozenset())
+        answers = self._work.execute(
+            *statements,
+            keys=wire.encode(list(keys)),
+            after=wire.encode(list(successors_of)),
+            people=wire.encode(list(named)),
+        )
+        tombstones = self._tombstones(answers.pop(), people, named) if people else {}
+        if not answers:
+            return Loaded(rows={}, unread=frozenset(), tombstones=tombstones)
+        loaded = self._loaded(answers.pop(), tombstones)
+        locked = wire.decode_names(answers.pop().row[0])
+        if not {*map(wire.clean, keys), *loaded.rows} <= set(locked):
+            raise TryAgain("a session came or went while it was locked")
+        self._unfilled.update(key for key in locked if key not in loaded.rows)
+        return loaded
+
+    def silent(
+        self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
+    ) -> Loaded:
+        (locked,) = self._work.execute(
+            sql.LOCK_SILENT,
+            seen_before=seen_before,
+            manual_seen_before=seen_before if manual_seen_before is None else manual_seen_before,
+            started_before=_NEVER if started_before is None else started_before,
+            manual_too=manual_seen_before is None,
+            limit=limit,
+        )
+        found = self._loaded(self._work.execute(sql.LOAD, keys=locked.row[0])[0], {})
+        ordered = sorted(found.rows.values(), key=lambda row: (row.last_seen_at, row.key))
+        return Loaded(rows={row.key: row for row in ordered}, unread=found.unread)
+
+    def save(self, batch: Batch) -> None:
+        rows = {row.key: row for row in sorted(batch.rows, key=lambda row: row.key)}
+        answers = self._run(
+            {
+                sql.LOCK_OPTED_OUT: batch.opted_out,
+                sql.UPSERT_SESSIONS: rows,
+                self._log_lock: True,
+                # From here on nobody else leaves.
+                sql.STONES: not self.has_saved and (self._named or self._has_unnamed),
+                sql.LOCK_BACKENDS: batch.withdrawn,
+                sql.READ_BY_NOW: batch.withdrawn,
+                # Before the events: an end that was taken back and made again in one batch has the same id.
+                sql.WITHDRAW: batch.withdrawn,
+                sql.INSERT_EVENTS: batch.events,
+                sql.ADD_COUNTS: batch.counts,
+                sql.SET_STONES: batch.opted_out,
+                sql.BAR: batch.opted_out,
+                sql.MOVE_MARKS: batch.marks,
+            },
+            sessions=wire.encode_rows_by_name(rows.values()),
+            people=wire.encode(list(self._named)),
+            withdrawn=wire.encode(list(batch.withdrawn)),
+            events=wire.encode_events_by_name(batch.events),
+            counts=wire.encode(dict(batch.counts)),
+            opted_out=wire.encode(list(batch.opted_out)),
+            stones=wire.encode(
+                [
+                    (wire.digest(self._work.key.value, Person(VISITOR, visitor)), at, True)
+                    for visitor, at in batch.opted_out.items()
+                ]
+            ),
+            marks=wire.encode_marks(batch.marks),
+        )
+        if sql.STONES in answers:
+            self._check_stones(answers[sql.STONES])
+        if sql.READ_BY_NOW in answers and not self._unread.isdisjoint(
+            wire.decode_names(answers[sql.READ_BY_NOW].row[0])
+        ):
+            raise TryAgain("an end that was to be withdrawn has been read meanwhile")
+        if batch.marks and answers[sql.MOVE_MARKS].rows != len(batch.marks):
+            raise PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks)))
+        self._unfilled -= rows.keys()
+        self.has_saved = True
+
+    def end(self) -> None:
+        """Leave no placeholder behind, and nothing at all where nothing was saved."""
+        if not self.has_saved:
+            self._work.roll_back()
+        elif self._unfilled:
+            self._work.at_end(sql.DROP_PLACES, unfilled=wire.encode(sorted(self._unfilled)))
+
+    def _run(self, statements: Mapping[str, object], **values: object) -> dict[str, Answer]:
+        """Run those that there is something for, and return what each answered."""
+        needed = [statement for statement, something in statements.items() if something]
+        return dict(zip(needed, self._work.execute(*needed, **values), strict=True))
+
+    def _check_stones(self, answer: Answer) -> None:
+        key = self._work.key
+        if answer.row[1] and self._has_unnamed:
+            key.has_stones = True
+            raise TryAgain("somebody left meanwhile, the first of all")
+        if _stones(answer) != self._stones:
+            raise TryAgain("somebody left meanwhile")
+
+    def _tombstones(
+        self, answer: Answer, people: Collection[Person], named: dict[str, Person]
+    ) -> dict[Person, Tombstone]:
+        """The stones of these people. Nobody's id is hashed to look for one until a first was ever seen."""
+        key = self._work.key
+        if answer.row[1] and not key.has_stones:
+            key.has_stones = True
+            named = self._names_of(people)
+            (answer,) = self._work.execute(sql.STONES, people=wire.encode(list(named)))
+        self._has_unnamed = self._has_unnamed or not key.has_stones
+        found = _stones(answer)
+        self._named |= named
+        self._stones |= found
+        return {named[name]: stone for name, stone in found.items()}
+
+    def _loaded(self, answer: Answer, tombstones: Mapping[Person, Tombstone]) -> Loaded:
+        rows, unread = answer.row
+        found: dict[str, SessionRow] = {row.key: row for row in wire.decode_rows(rows)}
+        ids = frozenset(wire.decode_names(unread))
+        self._unread |= ids
+        return Loaded(rows=found, unread=ids, tombstones=tombstones)
+
+    def _names_of(self, people: Collection[Person]) -> dict[str, Person]:
+        return {wire.digest(self._work.key.value, person): person for person in people}
+
+
+def _stones(answer: Answer) -> dict[str, Tombstone]:
+    return {
+        name: Tombstone(at=at, is_for_good=is_for_good) for name, at, is_for_good in wire.decode_stones(answer.row[0])
+    }

@@ -1,0 +1,1 @@
+"""What the report reads, for every database: figures, lists and rollups."""

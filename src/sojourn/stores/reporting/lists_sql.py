@@ -1,0 +1,122 @@
+"""Statements of the lists of sessions, built from what a filter and an order ask for. Values are parameters."""
+
+# ruff: noqa: S608 - every part is written here; values are always parameters
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sojourn.core.events import PAGE_VIEW
+
+from .model import Sort
+from .statements import LINE, Dialect, Statements
+
+VALUES: Final = {
+    Sort.STARTED: "started_at",
+    Sort.SEEN: "last_seen_at",
+    Sort.DURATION: "(last_seen_at - started_at)",
+    Sort.PAGES: "page_views",
+    Sort.EVENTS: "events",
+    Sort.ERRORS: "errors",
+}
+
+CLOSED: Final = "end_reason > ''"
+"""As the indices of closed sessions say it."""
+
+_TEXTS: Final = ("user_id", "user_name", "visitor_id", "session_id", "entry_path", "referrer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Sessions in the order of a list, from a place on: one index read from there, and what has to be looked at of each.
+
+    `within` bounds what is read, `conditions` are asked of each session that was read.
+    """
+
+    sort: Sort
+    is_ascending: bool
+    within: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    has_cursor: bool = False
+    is_inclusive: bool = False
+    by_start: bool = False
+    """Read all of the span by its start, and sort."""
+
+
+def page(d: Dialect, stream: Stream) -> str:
+    """The lines of a stream with their places: parameters `examine` (sessions to look at) and `limit` (to find)."""
+    value = f"s.{VALUES[stream.sort]}" if stream.sort is not Sort.DURATION else "(s.last_seen_at - s.started_at)"
+    row = d.array(*LINE, Statements(d).exit_path, value)
+    lines = d.rows.format(d.json.format("line"))
+    return f"SELECT {lines} FROM (SELECT {row} AS line {_found(d, stream)}) AS lines"
+
+
+def count(d: Dialect, stream: Stream) -> str:
+    """How many there are, up to `limit`."""
+    return f"SELECT COUNT(*) FROM (SELECT 1 {_found(d, stream)}) AS found"
+
+
+def last_examined(d: Dialect, stream: Stream) -> str:
+    """The place of the last session that was looked at: the one at `offset` from the cursor."""
+    inner = _ordered(d, stream, "key, started_at", f"LIMIT 1 OFFSET {d['offset']}")
+    return f"SELECT v, started_at, key FROM ({inner}) AS examined"
+
+
+def _found(d: Dialect, stream: Stream) -> str:
+    inner = _ordered(d, stream, d.inner, f"LIMIT {d['examine']}")
+    conditions = " AND ".join(stream.conditions) or "1 = 1"
+    return f"FROM {d.outer.format(inner)} WHERE {conditions} LIMIT {d['limit']}"
+
+
+def _ordered(d: Dialect, stream: Stream, columns: str, limit: str) -> str:
+    value = VALUES[stream.sort]
+    way, sign = ("ASC", ">") if stream.is_ascending else ("DESC", "<")
+    beyond = f"{sign}=" if stream.is_inclusive else sign
+    within = list(stream.within)
+    if stream.sort is Sort.STARTED:
+        if stream.has_cursor:
+            within += [
+                f"started_at {sign}= {d['c_started_at']}",
+                f"(started_at, key) {beyond} ({d['c_started_at']}, {d['c_key']})",
+            ]
+        order = f"started_at {way}, key {way}"
+    else:
+        if stream.has_cursor:
+            within += [
+                f"{value} {sign}= {d['c_value']}",
+                f"({value}, started_at, key) {beyond} ({d['c_value']}, {d['c_started_at']}, {d['c_key']})",
+            ]
+        order = f"{value} {way}, started_at {way}, key {way}"
+    where = f"WHERE {' AND '.join(within)}" if within else ""
+    index = d.indexed if stream.by_start else ""
+    return f"SELECT {columns}, {value} AS v FROM sessions {index} {where} ORDER BY {order} {limit}"
+
+
+# --- conditions: s is the session
+
+
+def spanned(d: Dialect, column: str = "started_at") -> tuple[str, str]:
+    return f"{column} >= {d['since']}", f"{column} < {d['until']}"
+
+
+def entry_path(d: Dialect, *, is_prefix: bool) -> str:
+    return _matches(d, "s.entry_path", "entry_path", is_prefix=is_prefix)
+
+
+def seen_path(d: Dialect, *, is_prefix: bool) -> str:
+    path = d.field.format("e.data", "url.path")
+    return f"""EXISTS (SELECT 1 FROM events AS e WHERE e.session_key = s.key AND e.name = '{PAGE_VIEW}'
+    AND {_matches(d, path, "seen_path", is_prefix=is_prefix)})"""
+
+
+def _matches(d: Dialect, column: str, name: str, *, is_prefix: bool) -> str:
+    # Not by LIKE, which takes upper and lower case for the same in one database and not in the other.
+    return f"substr({column}, 1, length({d[name]})) = {d[name]}" if is_prefix else f"{column} = {d[name]}"
+
+
+def property_is(d: Dialect) -> str:
+    return f"{d.property.format(d['property'])} IN ({d['value']}, {d['number']})"
+
+
+def text_in(d: Dialect) -> str:
+    return "(" + " OR ".join(f"s.{column} {d.like} {d['text']} ESCAPE '\\'" for column in _TEXTS) + ")"

@@ -1,0 +1,383 @@
+"""What the report reads from a store: figures of a range, lists of sessions, one session, one person. Knows no SQL.
+
+Every call is a few short reads and may block. Times are milliseconds since the epoch. What comes back was told by
+visitors: user ids, paths, referrers and properties are hostile text.
+
+Figures of long ranges come from summaries, one per finished hour and day, which the store throws away by itself when a
+session of theirs changes, and `summarise` makes anew. A summary is a function of the sessions that began in its hour,
+so whatever is not summed up is counted from the sessions themselves: up to some thousands of them, and the rest is told
+as pending. Up to 100,000 sessions in the range and the one before it all figures are exact. Beyond, visitors and users
+are counted in a sample of them by their ids (within 3 %, 95 times of 100) and the median in a sample of durations.
+Of entry paths, routes and referrers an hour keeps its 300 most frequent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from enum import IntEnum, StrEnum
+from typing import Final, Protocol
+
+import msgspec
+
+from sojourn.core.events import Event, Scalar
+from sojourn.core.session import EndReason
+from sojourn.stores.rows import SessionRow
+from sojourn.stores.tombstones import Person
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+
+_FIRST_MONDAY_MS: Final = 4 * DAY_MS
+"""1970 began on a Thursday."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """From `since` on, and before `until`. Sessions belong to where they started."""
+
+    since: int
+    until: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.since < self.until:
+            msg = f"a span ends after it begins, and neither before 1970; got since={self.since} until={self.until}"
+            raise ValueError(msg)
+
+    @property
+    def before(self) -> Span | None:
+        """The equally long time before; `None` where that is before 1970."""
+        since = self.since - (self.until - self.since)
+        return Span(since, self.since) if since >= 0 else None
+
+
+class Bucket(IntEnum):
+    """How wide a point of a series is, in ms."""
+
+    HOUR = HOUR_MS
+    DAY = DAY_MS
+    WEEK = 7 * DAY_MS
+
+    def start(self, at: int, offset: int) -> int:
+        """When the bucket with this moment began, on clocks that are `offset` ms ahead of UTC; weeks begin on Monday."""
+        origin = _FIRST_MONDAY_MS if self is Bucket.WEEK else 0
+        return (at + offset - origin) // self * self + origin - offset
+
+
+# --- the overview
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the sessions that started in a span. `users` are those that were named, `visitors` browsers."""
+
+    sessions: int = 0
+    visitors: int = 0
+    new_visitors: int = 0
+    """Visitors whose first session this store knows of is in the span."""
+    users: int = 0
+    bounces: int = 0
+    """Sessions of one page at most."""
+    error_sessions: int = 0
+    page_views: int = 0
+    median_ms: int | None = None
+    """Of durations; `None` without a session."""
+    mean_ms: int | None = None
+
+    @property
+    def returning_visitors(self) -> int:
+        return self.visitors - self.new_visitors
+
+    @property
+    def bounce_rate(self) -> float | None:
+        return self.bounces / self.sessions if self.sessions else None
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A bucket of a series, from `at` on. The first and the last may reach beyond the span: they count within it."""
+
+    at: int
+    sessions: int
+    visitors: int
+    users: int
+
+
+class Top(msgspec.Struct, frozen=True):
+    """How often a value was met: sessions, but page views for a route."""
+
+    value: str
+    count: int
+
+
+class Tops(msgspec.Struct, frozen=True, kw_only=True):
+    """The most frequent values, most frequent first. What a session does not tell (no referrer, say) is not among them."""
+
+    entry_paths: tuple[Top, ...] = ()
+    routes: tuple[Top, ...] = ()
+    referrers: tuple[Top, ...] = ()
+    """Hosts."""
+    browsers: tuple[Top, ...] = ()
+    devices: tuple[Top, ...] = ()
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """A span, and the equally long one before it (`None`: there is none)."""
+
+    online: int
+    span: Span
+    figures: Figures
+    before: Figures | None
+    series: tuple[Point, ...]
+    """All buckets of the span in their order, empty ones too."""
+    tops: Tops
+    is_sampled: bool = False
+    """Visitors, users and the median come from a sample: say "about"."""
+    pending: int = 0
+    """Sessions of the span and the one before it that were left out: nothing has summed them up yet. Ask again later."""
+
+
+class Overviews(Protocol):
+    """Figures of many sessions."""
+
+    def overview(self, span: Span, *, bucket: Bucket, offset: int = 0, online_since: int, tops: int = 10) -> Overview:
+        """All of the overview. Online: open, and seen at `online_since` or later.
+
+        `offset`: how far the reader's clocks are ahead of UTC, in ms; whole hours count, the rest is left out. A span
+        counts by the hours of UTC it touches, so its first and last hour are whole.
+        """
+        ...
+
+    def online(self, *, since: int) -> int:
+        """How many sessions are open and were seen at this time or later; cheap."""
+        ...
+
+
+# --- lists
+
+
+class Sort(StrEnum):
+    """What a list of sessions is ordered by."""
+
+    STARTED = "started"
+    SEEN = "seen"
+    DURATION = "duration"
+    PAGES = "pages"
+    EVENTS = "events"
+    ERRORS = "errors"
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sessions; all that is given has to hold. Values are taken as they are: hostile ones find nothing."""
+
+    span: Span | None = None
+    """Started in it."""
+    is_open: bool | None = None
+    person: Person | None = None
+    entry_path: str | None = None
+    """Exactly this; with `*` at the end, whatever begins so."""
+    seen_path: str | None = None
+    """Some page view of the session, likewise."""
+    property: tuple[str, str] | None = None
+    """A session property (its full name) and its value as text: `true`, `42`, `pro`."""
+    has_errors: bool = False
+    reason: EndReason | None = None
+    text: str | None = None
+    """Part of a user id, user name, visitor id, session id, entry path or referrer; ASCII letters of either case."""
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """A place in a sorted list, between two rows: it stays right whatever comes and goes."""
+
+    value: int
+    started_at: int
+    key: str
+    is_back: bool = False
+    """What lies before it instead of behind it."""
+    is_inclusive: bool = False
+    """And what lies there."""
+
+    def text(self) -> str:
+        """For a URL."""
+        way = "b" if self.is_back else "f"
+        return f"{way.upper() if self.is_inclusive else way}.{self.value}.{self.started_at}.{self.key}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Cursor | None:
+        """`None` for what `text()` never made."""
+        way, value, started_at, key = [*text.split(".", 3), "", "", "", ""][:4]
+        try:
+            numbers = int(value), int(started_at)
+        except ValueError:
+            return None
+        if way not in {"b", "f", "B", "F"} or not key or any(abs(number) >= 2**63 for number in numbers):
+            return None
+        return cls(*numbers, key, way.lower() == "b", way.isupper())
+
+
+class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as a table shows it."""
+
+    key: str
+    session_id: str
+    visitor_id: str
+    user_id: str | None
+    user_name: str | None
+    is_manual: bool
+    started_at: int
+    last_seen_at: int
+    end_reason: EndReason | None
+    """`None`: it is open."""
+    requests: int
+    page_views: int
+    events: int
+    errors: int
+    entry_path: str | None
+    exit_path: str | None
+    """Of the last page view in the log; `None` where there is none any more."""
+    referrer: str | None
+    browser: str | None
+    """A family, like `Firefox`; `None` without a user agent."""
+    system: str | None
+    device: str | None
+    """`desktop`, `phone`, `tablet`, `tv`, `bot` or `program`."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.end_reason is None
+
+    @property
+    def duration_ms(self) -> int:
+        return max(0, self.last_seen_at - self.started_at)
+
+
+class SessionPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some sessions in their order, and where to go on from here."""
+
+    lines: tuple[SessionLine, ...]
+    following: Cursor | None = None
+    """`None`: there are none behind these."""
+    preceding: Cursor | None = None
+    """`None`: there are none before these."""
+    is_cut: bool = False
+    """Some thousands of sessions were looked through and the page is not full: `following` (going back, `preceding`)
+    goes on looking. The page may even be empty."""
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the sessions that are shown. `newer` is counted up to 100."""
+
+    lines: tuple[SessionLine, ...]
+    newer: int
+
+
+class SessionLists(Protocol):
+    """Tables of sessions."""
+
+    def session_page(
+        self,
+        wanted: Filter,
+        *,
+        sort: Sort = Sort.STARTED,
+        is_ascending: bool = False,
+        cursor: Cursor | None = None,
+        limit: int = 50,
+    ) -> SessionPage:
+        """The first sessions, or those behind (or before) the cursor, which must come from the same filter and sort."""
+        ...
+
+    def session_changes(self, wanted: Filter, *, shown: Collection[str], started_after: int) -> Changes:
+        """Those with these keys as they are now, in no order, without those that are gone.
+
+        And how many of the filter started after this time.
+        """
+        ...
+
+    def session_export(self, wanted: Filter, *, limit: int | None = None) -> Iterator[Sequence[SessionLine]]:
+        """All sessions of a filter, latest first, a few hundred at a time: no part holds a transaction open.
+
+        What starts meanwhile is not among them. A part may be empty where a filter finds little.
+        """
+        ...
+
+
+# --- one session
+
+
+class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A session, and those of the same visitor around it."""
+
+    row: SessionRow
+    line: SessionLine
+    previous_key: str | None
+    """The visitor's session before this one, linked or not."""
+    next_key: str | None
+    same_id: int
+    """Sessions with this public id, this one too: a manual id may be used again."""
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of a session in the order of the log. `following`: the `seq` to ask on from; `None`: that is all."""
+
+    events: tuple[Event, ...]
+    following: int | None
+    total: int
+
+
+class SessionPages(Protocol):
+    """All about one session."""
+
+    def session_detail(self, name: str) -> SessionDetail | None:
+        """By its key or its public id; of several with one id, the latest."""
+        ...
+
+    def timeline(self, key: str, *, after: int = 0, limit: int = 200) -> Timeline:
+        """The events of a session behind this `seq`."""
+        ...
+
+    def session_of_event(self, event_id: str) -> tuple[str, int] | None:
+        """The key of an event's session, and the event's `seq`."""
+        ...
+
+
+# --- one person
+
+
+class PersonDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A user or a visitor over all sessions. Those come page by page from `session_page` with `Filter(person=...)`."""
+
+    person: Person
+    name: str | None
+    """As of the latest session that had one; so the traits."""
+    traits: dict[str, Scalar] | None
+    first_seen_at: int
+    last_seen_at: int
+    sessions: int
+    open_sessions: int
+    page_views: int
+    events: int
+    errors: int
+    duration_ms: int
+    """Of all sessions together."""
+    others: tuple[str, ...]
+    """The visitor ids of a user, the user ids of a visitor: the latest, at most 20."""
+
+
+class PersonPages(Protocol):
+    """All about one user or visitor."""
+
+    def person_detail(self, person: Person) -> PersonDetail | None:
+        """`None`: there is no session of theirs."""
+        ...
+
+
+class Summaries(Protocol):
+    """What makes overviews of long spans quick."""
+
+    def summarise(self, *, finished_before: int, limit: int) -> int:
+        """Sum up at most `limit` hours and days that were over by then and changed since; how many were.
+
+        Fewer than `limit`: what is left is being changed, or nothing is. May be called by any process at any time, and
+        be interrupted; no lock is held while it counts.
+        """
+        ...
+
+
+class Reporting(Overviews, SessionLists, SessionPages, PersonPages, Summaries, Protocol):
+    """All that the report reads, beside `OperatorQueries` and `Store.stats` for the page about delivery."""

@@ -1,0 +1,223 @@
+"""The overview of a store, from summaries and from what none tells of yet; and how summaries are made.
+
+To make one, a row is put in its place first. Whoever changes a session of its hour deletes that row (a trigger does),
+and then what was counted is not kept. So no lock is held while it is counted, and what is kept is always right.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from .model import DAY_MS, HOUR_MS, Bucket, Overview, Span
+from .rollup_figures import (
+    Sample,
+    Summary,
+    Told,
+    TopCounts,
+    day_of,
+    figures_of,
+    packed,
+    series_of,
+    summary_of,
+    tops_of,
+    unpacked,
+)
+from .statements import Statements
+
+_COUNTED_AT_ONCE: Final = 5_000
+"""Sessions that an overview counts one by one, where no summary tells of them."""
+_ALWAYS_COUNTED: Final = 2
+"""So many of the latest hours are counted whatever they hold: they change too often to be summed up."""
+_MOST_HOURS: Final = 100_000
+_SLICE: Final = 64
+"""Sessions that are counted in about a quarter of a millisecond."""
+
+
+class _Hour(msgspec.Struct, array_like=True, frozen=True):
+    at: int
+    sessions: int
+    bounces: int
+    error_sessions: int
+    page_views: int
+    duration_ms: int
+    durations: str
+    visitors: str
+    firsts: str
+    users: str
+
+
+_told: Final = msgspec.json.Decoder(list[Told], strict=False)
+_routes: Final = msgspec.json.Decoder(list[tuple[str | None, int]])
+_hours: Final = msgspec.json.Decoder(list[_Hour])
+_times: Final = msgspec.json.Decoder(list[int])
+_tops: Final = msgspec.json.Decoder(list[tuple[int, TopCounts]])
+
+
+def _in_slices(told: Iterable[Told]) -> Iterator[Told]:
+    """Let other threads run now and then: this may be an application's process, and an hour may have many sessions."""
+    for number, each in enumerate(told):
+        if number % _SLICE == 0:
+            time.sleep(0)
+        yield each
+
+
+class Summarising(ABC):
+    """`Overviews` and `Summaries` over a store."""
+
+    _statements: Statements
+    """In the database's dialect."""
+
+    @abstractmethod
+    def _one(self, statement: str, **values: object) -> tuple[Any, ...]:
+        """Return the first row of one statement."""
+
+    @abstractmethod
+    def _value_of(self, statement: str, **values: object) -> str:
+        """Return its first column."""
+
+    @abstractmethod
+    def _claim_summary(self, statement: str, **values: object) -> None:
+        """Run this when no transaction that changes a session is under way, and commit."""
+
+    @abstractmethod
+    def _finish_summary(self, statement: str, **values: object) -> int:
+        """Run this and commit; how many rows it changed."""
+
+    @abstractmethod
+    def store_key(self) -> bytes:
+        """Return the store's own random key."""
+
+    # --- the overview
+
+    def overview(self, span: Span, *, bucket: Bucket, offset: int = 0, online_since: int, tops: int = 10) -> Overview:
+        span = Span(span.since // HOUR_MS * HOUR_MS, -(-span.until // HOUR_MS) * HOUR_MS)
+        whole = Span(max(0, 2 * span.since - span.until), span.until)
+        counted, pending = self._counted(self._unsummed(self._statements.unsummed_hours, whole))
+        summed: int = self._one(self._statements.summed_sessions, since=whole.since, until=whole.until)[0]
+        sample = Sample.for_sessions(int(summed) + sum(hour.sessions for hour in counted))
+        hours = self._summed(whole, sample)
+        known = {hour.at for hour in hours}
+        hours += [hour for hour in counted if hour.at not in known]  # it may just have been summed up
+        hours.sort(key=lambda hour: hour.at)
+        inside = [hour for hour in hours if hour.at >= span.since]
+        return Overview(
+            online=self.online(since=online_since),
+            span=span,
+            figures=figures_of(inside, sample),
+            before=figures_of(hours[: len(hours) - len(inside)], sample) if span.before is not None else None,
+            series=series_of(inside, span, bucket, offset // HOUR_MS * HOUR_MS, sample),
+            tops=tops_of(self._tops_in(span, counted), tops),
+            is_sampled=sample.one_in > 1,
+            pending=pending,
+        )
+
+    def online(self, *, since: int) -> int:
+        seen: int = self._one(self._statements.online, since=since)[0]
+        return seen
+
+    def _unsummed(self, statement: str, span: Span, limit: int = _MOST_HOURS) -> list[int]:
+        return _times.decode(self._value_of(statement, since=span.since, until=span.until, limit=limit))
+
+    def _counted(self, hours: Sequence[int]) -> tuple[list[Summary], int]:
+        """Sum up hours for this once, the latest first, and tell how many sessions were too many for that."""
+        counted: list[Summary] = []
+        sessions = pending = 0
+        for at in sorted(hours, reverse=True):
+            here: int = self._one(self._statements.started, since=at, until=at + HOUR_MS, limit=2**31)[0]
+            if len(counted) >= _ALWAYS_COUNTED and sessions + here > _COUNTED_AT_ONCE:
+                pending += here
+                continue
+            sessions += here
+            counted.append(self._summary(at))
+        return counted, pending
+
+    def _summary(self, at: int) -> Summary:
+        span = {"since": at, "until": at + HOUR_MS}
+        told = _told.decode(self._value_of(self._statements.told, **span))
+        routes = _routes.decode(self._value_of(self._statements.routes, **span))
+        return summary_of(at, _in_slices(told), routes, self.store_key())
+
+    def _summed(self, span: Span, sample: Sample) -> list[Summary]:
+        text = self._value_of(self._statements.hours, since=span.since, until=span.until, one_in=sample.one_in)
+        return [
+            Summary(
+                at=hour.at,
+                sessions=hour.sessions,
+                bounces=hour.bounces,
+                error_sessions=hour.error_sessions,
+                page_views=hour.page_views,
+                duration_ms=hour.duration_ms,
+                durations=unpacked("I", hour.durations),
+                visitors=unpacked("Q", hour.visitors),
+                firsts=unpacked("Q", hour.firsts),
+                users=unpacked("Q", hour.users),
+            )
+            for hour in _hours.decode(text)
+        ]
+
+    def _tops_in(self, span: Span, counted: Iterable[Summary]) -> Iterable[TopCounts]:
+        """What was met how often: from days where they are whole and summed up, else from hours."""
+        first, last = -(-span.since // DAY_MS) * DAY_MS, span.until // DAY_MS * DAY_MS
+        days = dict(self._tops_of(self._statements.tops_of_days, first, last)) if first < last else {}
+        parts = list(days.values())
+        known: set[int] = set()
+        since = span.since
+        for at in [*sorted(days), span.until]:
+            if since < at:
+                for hour, tops in self._tops_of(self._statements.tops_of_hours, since, at):
+                    known.add(hour)
+                    parts.append(tops)
+            since = at + DAY_MS
+        parts += [
+            hour.tops
+            for hour in counted
+            if hour.at >= span.since and hour.at not in known and hour.at // DAY_MS * DAY_MS not in days
+        ]
+        return parts
+
+    def _tops_of(self, statement: str, since: int, until: int) -> list[tuple[int, TopCounts]]:
+        return _tops.decode(self._value_of(statement, since=since, until=until))
+
+    # --- summaries
+
+    def summarise(self, *, finished_before: int, limit: int) -> int:
+        until = finished_before // HOUR_MS * HOUR_MS
+        if until <= 0:
+            return 0
+        hours = self._unsummed(self._statements.unsummed_hours, Span(0, until), limit)
+        kept = 0
+        for at in hours:
+            token = self._claimed(at)
+            kept += self._keep(at, token, self._summary(at))
+        if len(hours) < limit and until >= DAY_MS:
+            kept += self._summarise_days(Span(0, until // DAY_MS * DAY_MS), limit - len(hours))
+        return kept
+
+    def _summarise_days(self, span: Span, limit: int) -> int:
+        """Sum up days whose hours all are."""
+        kept = 0
+        for at in self._unsummed(self._statements.unsummed_days, span, limit):
+            token = self._claimed(at + 1)
+            if not self._unsummed(self._statements.unsummed_hours, Span(at, at + DAY_MS), 1):
+                tops = self._tops_of(self._statements.tops_of_hours, at, at + DAY_MS)
+                kept += self._keep(at + 1, token, day_of(at, (part for _, part in tops)))
+        return kept
+
+    def _claimed(self, number: int) -> str:
+        token = secrets.token_hex(8)
+        self._claim_summary(self._statements.claim, id=number, token=token)
+        return token
+
+    def _keep(self, number: int, token: str, made: Summary) -> bool:
+        values: dict[str, object] = {
+            name: getattr(made, name) for name in ("sessions", "bounces", "error_sessions", "page_views", "duration_ms")
+        }
+        values |= {name: packed(getattr(made, name)) for name in ("users", "firsts", "durations", "visitors")}
+        values["tops"] = msgspec.json.encode(made.tops).decode()
+        return bool(self._finish_summary(self._statements.finish, id=number, token=token, **values))

@@ -1,0 +1,313 @@
+"""Statements of the report, once for both databases: what they say differently stands in a `Dialect`.
+
+Rows leave as one JSON value, as everywhere in the stores. Values are parameters, always; the names in the statements are
+written here. What could be slow is bounded by an index or a limit, also where visitors choose the data.
+"""
+
+# ruff: noqa: S608 - every part is written here; values are always parameters
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from sojourn.core.events import PAGE_VIEW
+from sojourn.stores.schema import SUMMARIES
+from sojourn.stores.tombstones import USER, VISITOR
+
+from .model import DAY_MS, HOUR_MS
+
+PERSONS: Final = {VISITOR: "visitor_id", USER: "user_id"}
+
+LINE: Final = (
+    "s.key",
+    "s.session_id",
+    "s.visitor_id",
+    "s.user_id",
+    "s.user_name",
+    "s.is_manual",
+    "s.started_at",
+    "s.last_seen_at",
+    "s.end_reason",
+    "s.requests",
+    "s.page_views",
+    "s.events",
+    "s.errors",
+    "s.entry_path",
+    "s.referrer",
+    "s.user_agent",
+)
+
+
+def _is(width: int, beside: int) -> str:
+    """Whether a summary is of an hour, or of a day. (No `%`: a driver would take it for a parameter.)"""
+    return f"id - id / {width} * {width} = {beside}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """What two databases say differently. `{}` stands for the value."""
+
+    parameter: str
+    """How a statement names a parameter."""
+    row: str
+    """The function that makes a JSON array of its arguments."""
+    rows: str
+    """All values of a column as one JSON text; nothing but `[]` for none."""
+    json: str
+    """A column of JSON text within a JSON array."""
+    field: str
+    """A field of a column of JSON: `{}` and the field's name."""
+    hex: str
+    part: str
+    """The first bytes of a column: `{}` and how many."""
+    by_session: str
+    """The number of an event where its session's events are to be found by their own index, and then put in order."""
+    like: str
+    property: str
+    """A session property as text, by the parameter `property`; {} stands for that."""
+    property_name: str
+    """What that parameter is for a property; {} is its name."""
+    keys: str
+    """A JSON parameter of texts, as what stands behind IN."""
+    join: str
+    """A join whose left side is read first."""
+    inner: str
+    outer: str
+    """Sessions in order, and the same looked at once more: {} is the former."""
+    indexed: str
+    """The index by start, where the database would choose another."""
+
+    def __getitem__(self, name: str) -> str:
+        return self.parameter.format(name)
+
+    def array(self, *columns: str) -> str:
+        return f"{self.row}({', '.join(columns)})"
+
+
+@dataclass(frozen=True)
+class Statements:
+    """All but those of lists."""
+
+    d: Dialect
+
+    @property
+    def _line(self) -> str:
+        """A session AS s with its exit path: the last page view in the log, if it is among the last events."""
+        return self.d.array(*LINE, self.exit_path, "0")
+
+    @cached_property
+    def exit_path(self) -> str:
+        d = self.d
+        return f"""(
+    SELECT {d.field.format("last.data", "url.path")} FROM (
+        SELECT name, data FROM events WHERE session_key = s.key ORDER BY {d.by_session} DESC LIMIT 50) AS last
+    WHERE last.name = '{PAGE_VIEW}' LIMIT 1)"""
+
+    # --- figures
+
+    @cached_property
+    def online(self) -> str:
+        return f"""
+SELECT (SELECT COUNT(*) FROM sessions WHERE end_reason IS NULL AND NOT is_manual AND last_seen_at >= {self.d["since"]})
+     + (SELECT COUNT(*) FROM sessions WHERE end_reason IS NULL AND is_manual AND last_seen_at >= {self.d["since"]})
+"""
+
+    def _unsummed(self, width: int, beside: int) -> str:
+        """Hours or days in which sessions started and that no summary tells of, found by jumping from one to the next."""
+        d = self.d
+        return f"""
+WITH RECURSIVE found(at) AS (
+    SELECT (SELECT MIN(started_at) FROM sessions WHERE started_at >= {d["since"]}) / {width} * {width}
+    UNION ALL
+    SELECT (SELECT MIN(started_at) FROM sessions WHERE started_at >= found.at + {width}) / {width} * {width}
+    FROM found WHERE found.at < {d["until"]}
+)
+SELECT {d.rows.format("at")} FROM (
+    SELECT at FROM found WHERE at < {d["until"]}
+    AND NOT EXISTS (SELECT 1 FROM summaries WHERE id = at + {beside} AND sessions IS NOT NULL)
+    LIMIT {d["limit"]}) AS unsummed
+"""
+
+    @cached_property
+    def unsummed_hours(self) -> str:
+        return self._unsummed(HOUR_MS, 0)
+
+    @cached_property
+    def unsummed_days(self) -> str:
+        return self._unsummed(DAY_MS, 1)
+
+    @cached_property
+    def started(self) -> str:
+        """How many sessions started in a span, counted up to a limit."""
+        d = self.d
+        return f"""
+SELECT COUNT(*) FROM (
+    SELECT 1 FROM sessions WHERE started_at >= {d["since"]} AND started_at < {d["until"]} LIMIT {d["limit"]}) AS started
+"""
+
+    @cached_property
+    def told(self) -> str:
+        """What a summary needs of each session of a span."""
+        d = self.d
+        first = (
+            "NOT EXISTS (SELECT 1 FROM sessions AS p WHERE p.visitor_id = s.visitor_id AND p.started_at < s.started_at)"
+        )
+        row = d.array(
+            "s.key",
+            "s.visitor_id",
+            "s.user_id",
+            first,
+            "CASE WHEN s.last_seen_at > s.started_at THEN s.last_seen_at - s.started_at ELSE 0 END",
+            "s.page_views",
+            "s.errors",
+            "s.entry_path",
+            "s.referrer",
+            "s.user_agent",
+        )
+        return f"""
+SELECT {d.rows.format(row)} FROM sessions AS s WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]}
+"""
+
+    @cached_property
+    def routes(self) -> str:
+        """How many page views of a span's sessions each route had."""
+        d = self.d
+        return f"""
+SELECT {d.rows.format(d.array("route", "n"))} FROM (
+    SELECT {d.field.format("e.data", "http.route")} AS route, COUNT(*) AS n
+    FROM sessions AS s {d.join} events AS e ON e.session_key = s.key
+    WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]} AND e.name = '{PAGE_VIEW}'
+    GROUP BY 1) AS routes
+"""
+
+    @cached_property
+    def summed_sessions(self) -> str:
+        d = self.d
+        return f"""
+SELECT COALESCE(SUM(sessions), 0) FROM summaries WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(HOUR_MS, 0)}
+"""
+
+    @cached_property
+    def hours(self) -> str:
+        """Summaries of a span's hours, of hashes and durations only about one in so many."""
+        d = self.d
+        one_in = d["one_in"]
+
+        def hashes(column: str) -> str:
+            return d.hex.format(d.part.format(column, f"8 * (sessions * 3 / 2 / {one_in} + 24)"))
+
+        number = f"(id / {HOUR_MS} * 40503 / 256)"
+        dither = f"({number} - {number} / {one_in} * {one_in})"  # as `_summing.Sample` has it
+        share = d.part.format("durations", f"4 * ((sessions + {dither}) / {one_in})")
+        row = d.array(
+            "id",
+            "sessions",
+            "bounces",
+            "error_sessions",
+            "page_views",
+            "duration_ms",
+            d.hex.format(share),
+            hashes("visitors"),
+            hashes("firsts"),
+            hashes("users"),
+        )
+        return f"""
+SELECT {d.rows.format(row)} FROM (
+    SELECT * FROM summaries
+    WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(HOUR_MS, 0)} AND sessions IS NOT NULL ORDER BY id) AS hours
+"""
+
+    def _tops(self, width: int, beside: int) -> str:
+        d = self.d
+        return f"""
+SELECT {d.rows.format(d.array(f"id - {beside}", d.json.format("tops")))} FROM summaries
+WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(width, beside)} AND sessions IS NOT NULL
+"""
+
+    @cached_property
+    def tops_of_hours(self) -> str:
+        return self._tops(HOUR_MS, 0)
+
+    @cached_property
+    def tops_of_days(self) -> str:
+        return self._tops(DAY_MS, 1)
+
+    @cached_property
+    def claim(self) -> str:
+        """Say that a summary is being made. Whoever changes a session of it deletes this again."""
+        d = self.d
+        return f"""
+INSERT INTO summaries (id, token) VALUES ({d["id"]}, {d["token"]})
+ON CONFLICT (id) DO UPDATE SET token = excluded.token, sessions = NULL
+"""
+
+    @cached_property
+    def finish(self) -> str:
+        """Keep a summary, unless a session of it was changed since it was claimed."""
+        names = [column.name for column in SUMMARIES.c if column.name not in {"id", "token"}]
+        d = self.d
+        return f"""
+UPDATE summaries SET {", ".join(f"{name} = {d[name]}" for name in names)}
+WHERE id = {d["id"]} AND token = {d["token"]} AND sessions IS NULL
+"""
+
+    # --- one session
+
+    @cached_property
+    def lines(self) -> str:
+        d = self.d
+        return f"SELECT {d.rows.format(self._line)} FROM sessions AS s WHERE s.key IN {d.keys.format(d['keys'])}"
+
+    @cached_property
+    def named(self) -> str:
+        """The keys of sessions with this key or public id, latest first."""
+        d = self.d
+        return f"""
+SELECT {d.rows.format("key")} FROM (
+    SELECT key, started_at FROM (
+        SELECT key, started_at FROM sessions WHERE key = {d["name"]}
+        UNION
+        SELECT key, started_at FROM sessions WHERE session_id = {d["name"]} AND session_id <> key) AS named
+    ORDER BY started_at DESC, key DESC LIMIT 1000) AS ordered
+"""
+
+    @cached_property
+    def around(self) -> str:
+        """The visitor's sessions before and after this one."""
+        d = self.d
+
+        def nearest(sign: str, order: str) -> str:
+            return f"""(SELECT n.key FROM sessions AS n
+    WHERE n.visitor_id = s.visitor_id AND n.started_at {sign}= s.started_at
+      AND (n.started_at, n.key) {sign} (s.started_at, s.key)
+    ORDER BY n.started_at {order}, n.key {order} LIMIT 1)"""
+
+        return f"SELECT {nearest('<', 'DESC')}, {nearest('>', 'ASC')} FROM sessions AS s WHERE s.key = {d['key']}"
+
+    @cached_property
+    def events_total(self) -> str:
+        return f"SELECT COUNT(*) FROM events WHERE session_key = {self.d['key']}"
+
+    @cached_property
+    def session_of_event(self) -> str:
+        return f"SELECT session_key, seq FROM events WHERE id = {self.d['id']}"
+
+    # --- one person
+
+    def person(self, kind: str) -> str:
+        """Totals of a visitor's or a user's sessions."""
+        d = self.d
+        mine = f"FROM sessions WHERE {PERSONS[kind]} = {d['id']}"
+        latest = "ORDER BY started_at DESC, key DESC LIMIT 1"
+        other = PERSONS[USER if kind == VISITOR else VISITOR]
+        return f"""
+SELECT (SELECT user_name {mine} AND user_name IS NOT NULL {latest}),
+       (SELECT user_traits {mine} AND user_traits IS NOT NULL {latest}),
+       MIN(started_at), MAX(last_seen_at), COUNT(*), COUNT(*) FILTER (WHERE end_reason IS NULL),
+       SUM(page_views), SUM(events), SUM(errors), SUM(last_seen_at - started_at),
+       (SELECT {d.rows.format("other")} FROM (
+           SELECT {other} AS other, MAX(started_at) AS latest {mine} AND {other} IS NOT NULL
+           GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20) AS others)
+{mine}
+"""

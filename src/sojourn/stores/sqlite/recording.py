@@ -1,0 +1,113 @@
+"""The recorder's transaction on SQLite: a handful of statements for a batch of any size."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
+
+from sojourn.stores import wire
+from sojourn.stores.protocol import Batch, Loaded, PositionMoved
+from sojourn.stores.rows import SessionRow
+from sojourn.stores.schema import LIVELY
+from sojourn.stores.tombstones import VISITOR, Person, StoreKey, Tombstone
+
+from . import statements as sql
+
+_NEVER = -(2**63)
+"""Before every time."""
+
+_seldom_fields = attrgetter(*(n for n in SessionRow.__struct_fields__ if n not in LIVELY and n != "user_traits"))
+_lively = attrgetter("key", *LIVELY)
+
+
+class SQLiteRecording:
+    """`Recording` over an open transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, store_key: StoreKey) -> None:
+        self._connection = connection
+        self._store_key = store_key
+        self._stored: dict[str, object] = {}
+
+    def load(
+        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[Person] = ()
+    ) -> Loaded:
+        wanted = {"keys": wire.encode(list(keys)), "after": wire.encode(list(successors_of))}
+        return self._loaded(sql.LOAD_WITH_SUCCESSORS if successors_of else sql.LOAD, wanted, people)
+
+    def silent(
+        self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
+    ) -> Loaded:
+        found = self._loaded(
+            sql.SILENT,
+            {
+                "seen_before": seen_before,
+                "manual_seen_before": seen_before if manual_seen_before is None else manual_seen_before,
+                "started_before": _NEVER if started_before is None else started_before,
+                "manual_too": manual_seen_before is None,
+                "limit": limit,
+            },
+        )
+        ordered = sorted(found.rows.values(), key=lambda row: (row.last_seen_at, row.key))
+        return Loaded(rows={row.key: row for row in ordered}, unread=found.unread)
+
+    def save(self, batch: Batch) -> None:
+        touched, others = self._parted(batch.rows)
+        written = {
+            "withdrawn": wire.encode(list(batch.withdrawn)),
+            "touched": wire.encode([_lively(row) for row in touched]),
+            "sessions": wire.encode(others),
+            "events": wire.encode_events(batch.events),
+            "counts": wire.encode(dict(batch.counts)),
+            "marks": wire.encode_marks(batch.marks),
+            "stones": wire.encode(
+                [
+                    (wire.digest(self._store_key.value, Person(VISITOR, visitor)), at, 1)
+                    for visitor, at in batch.opted_out.items()
+                ]
+            ),
+            "opted_out": wire.encode(list(batch.opted_out)),
+        }
+        try:
+            self._connection.execute(sql.SAVE, written)
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_TRIGGER:
+                raise
+            raise PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks))) from None
+        self._stored.update((row.key, _seldom(row)) for row in others)
+
+    def _parted(self, rows: Sequence[SessionRow]) -> tuple[list[SessionRow], list[SessionRow]]:
+        """Rows that only saw activity since this transaction loaded or saved them, and the others."""
+        touched: list[SessionRow] = []
+        others: list[SessionRow] = []
+        for row in rows:
+            (touched if self._stored.get(row.key) == _seldom(row) else others).append(row)
+        return touched, others
+
+    def _loaded(self, statement: str, wanted: Mapping[str, object], people: Collection[Person] = ()) -> Loaded:
+        key = self._store_key
+        named = self._named(people) if key.has_stones else {}
+        parameters = {**wanted, "people": wire.encode(list(named))}
+        rows, unread, stones, has_stones = self._connection.execute(statement, parameters).fetchone()
+        if has_stones and not key.has_stones:  # the first ever: once, a statement more
+            key.has_stones = True
+            named = self._named(people)
+            (stones,) = self._connection.execute(sql.STONES, {"people": wire.encode(list(named))}).fetchone()
+        found = {row.key: row for row in wire.decode_rows(rows)}
+        self._stored.update((key, _seldom(row)) for key, row in found.items())
+        return Loaded(
+            rows=found,
+            unread=frozenset(wire.decode_names(unread)),
+            tombstones={
+                named[name]: Tombstone(at=at, is_for_good=is_for_good)
+                for name, at, is_for_good in wire.decode_stones(stones)
+            },
+        )
+
+    def _named(self, people: Collection[Person]) -> dict[str, Person]:
+        return {wire.digest(self._store_key.value, person): person for person in people}
+
+
+def _seldom(row: SessionRow) -> object:
+    traits = row.user_traits
+    return _seldom_fields(row), None if traits is None else dict(traits)  # a copy: the row may be changed in place

@@ -1,0 +1,109 @@
+"""Which requests may start a session or are page views, which answers may carry a cookie (rules 10 and 11). Pure."""
+
+from __future__ import annotations
+
+from sojourn.user_agents.kinds import Kind, kind_of
+
+from .facts import AnswerFacts, RequestFacts
+
+NOBODY = frozenset(kind.value for kind in Kind if kind.is_bot or kind.is_program)
+"""Refusals because of who asks: they hold for all of a request."""
+_PERSON_METHODS = frozenset({"GET", "POST"})
+_NO_COOKIE_METHODS = frozenset({"HEAD", "OPTIONS"})
+_PUBLIC = frozenset({"public", "s-maxage", "immutable"})
+_NOT_SHARED = frozenset({"private", "no-store"})
+_SHARED_CACHES = ("cdn-cache-control", "surrogate-control")
+_PREFETCHING = ("prefetch", "prerender", "preview")
+_NOT_MODIFIED = 304
+_REDIRECTS = range(300, 400)
+
+
+def is_navigation(request: RequestFacts) -> bool:
+    """A person opening a page, as far as a server can tell (W3C Fetch Metadata; without it any GET or POST may be)."""
+    if request.method not in _PERSON_METHODS:
+        return False
+    mode = request.header("sec-fetch-mode")
+    if not mode:
+        return True
+    if request.header("hx-boosted") == "true":
+        return True
+    return mode == "navigate" and request.header("sec-fetch-dest") in {"document", ""}
+
+
+def is_prefetch(request: RequestFacts) -> bool:
+    """Loaded in advance, perhaps never looked at: prefetch, prerender, link preview of the browser."""
+    for name in ("sec-purpose", "purpose", "x-moz", "x-purpose"):
+        value = request.header(name)
+        # "Contains": Chrome says `prefetch;prerender`, and parameters may follow.
+        if value and any(word in value.lower() for word in _PREFETCHING):
+            return True
+    return False
+
+
+def is_cross_site_post(request: RequestFacts) -> bool:
+    """A POST that another site's page made: our `SameSite=Lax` cookie is missing there even if the visitor has one."""
+    if request.method != "POST":
+        return False
+    site = request.header("sec-fetch-site")
+    if site:
+        return site == "cross-site"
+    origin = request.header("origin")
+    if not origin:
+        return False
+    return origin.partition("://")[2].lower() != request.header("host").lower()  # `null` has no host at all
+
+
+def refusal_to_start(
+    request: RequestFacts, *, any_request: bool, by_helper: bool, refuses_programs: bool = False
+) -> str | None:
+    """Why this request may not start a session out of nothing, as a counted reason; `None`: it may.
+
+    No bot ever does (crawlers, monitors, link previews and probes that say so); `refuses_programs` adds HTTP clients and
+    headless browsers. `by_helper`: the app asked for one (`identify()`, `track()`, `start_session()`), page or not.
+    """
+    if is_cross_site_post(request):
+        return "cross_site_post"
+    kind = kind_of(request.header("user-agent"))
+    if kind.is_bot or (refuses_programs and kind.is_program):
+        return kind.value
+    if by_helper:
+        return None
+    if is_prefetch(request):
+        return "prefetch"
+    if request.method not in _PERSON_METHODS:
+        return "method"
+    if not any_request and not is_navigation(request):
+        return "not_a_navigation"
+    return None
+
+
+def may_carry_cookie(request: RequestFacts, answer: AnswerFacts) -> bool:
+    """Whether a `Set-Cookie` on this answer reaches this visitor, and no one else through a shared cache (RFC 9111)."""
+    if answer.status == _NOT_MODIFIED or request.method in _NO_COOKIE_METHODS:
+        return False
+    value = answer.header("cache-control")
+    if value and not _PUBLIC.isdisjoint(_directives(value)):
+        return False
+    return not any(_is_for_shared_caches(answer.header(name)) for name in _SHARED_CACHES)
+
+
+def is_page_view(request: RequestFacts, answer: AnswerFacts) -> bool:
+    """A navigation answered with HTML; a redirect is only on the way to one."""
+    return (
+        "html" in answer.header("content-type").lower() and answer.status not in _REDIRECTS and is_navigation(request)
+    )
+
+
+def _is_for_shared_caches(value: str) -> bool:
+    """Whether a header for shared caches alone (RFC 9213) lets them keep the answer: a lifetime is enough."""
+    if not value:
+        return False
+    directives = _directives(value)
+    if not _PUBLIC.isdisjoint(directives):
+        return True
+    return directives.get("max-age", "0") != "0" and _NOT_SHARED.isdisjoint(directives)
+
+
+def _directives(value: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in value.lower().split(","))
+    return {name.strip(): argument.strip() for name, _, argument in pairs}

@@ -1,0 +1,137 @@
+"""Who the framework authenticated: read at the response start, as plain values, waking nothing (no query, no I/O).
+
+Three answers: a `User`, `None` (known to be nobody), or `UNKNOWN` (the framework did not say, which changes nothing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+from sojourn.core.events import Scalar
+
+from .masking import printable
+
+_LONGEST_ID = 256
+_LONGEST_NAME = 256
+
+
+class Unknown(Enum):
+    """The type of `UNKNOWN`."""
+
+    UNKNOWN = "unknown"
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user: `id` of at most 256 printable characters, a name to show, and traits (flat, scalars)."""
+
+    id: str
+    name: str | None = None
+    traits: Mapping[str, Scalar] | None = None
+
+    def __init__(
+        self,
+        id: str | int | UUID,  # noqa: A002 - what it is, in the words of the public API
+        name: str | None = None,
+        traits: Mapping[str, Scalar] | None = None,
+    ) -> None:
+        object.__setattr__(self, "id", user_id(id))
+        object.__setattr__(self, "name", None if name is None else printable(str(name), _LONGEST_NAME))
+        object.__setattr__(self, "traits", dict(traits) if traits else None)
+
+
+def user_id(value: object) -> str:
+    """A user id as text. `TypeError` for what can be none; `ValueError` for one that no backend could keep."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, UUID)):
+        msg = f"a user id is str, int or UUID, not {type(value).__name__}: pass the id, not the user object"
+        raise TypeError(msg)
+    text = str.__str__(value) if isinstance(value, str) else str(value)
+    if not text or len(text) > _LONGEST_ID or not text.isprintable():
+        msg = f"a user id has 1 to {_LONGEST_ID} characters, all printable; this one has {len(text)}"
+        raise ValueError(msg)
+    return text
+
+
+Answer = User | Unknown | None
+Resolver = Callable[[Any], object]
+
+DJANGO_KEY: Final = "sojourn.django"
+"""Where `sojourn.django` leaves a callable that tells whom Django has loaded, in a scope or an environ."""
+
+_ID_KEYS = ("id", "user_id", "sub")
+_NAME_KEYS = ("name", "username", "display_name")
+
+
+def of_scope(scope: Mapping[str, Any]) -> Answer:
+    """The principal in an ASGI scope: Starlette's `scope["user"]`, `request.state.user`, or a user that Django has loaded."""
+    if "user" in scope and (found := _starlette(scope["user"])) is not UNKNOWN:
+        return found
+    state = scope.get("state")
+    if state and "user" in state:
+        return _stated(state["user"])
+    return _asked(scope[DJANGO_KEY]) if DJANGO_KEY in scope else UNKNOWN
+
+
+def of_environ(environ: Mapping[str, Any]) -> Answer:
+    """The principal in a WSGI environ: a user that Django has loaded, or the server's `REMOTE_USER`."""
+    if DJANGO_KEY in environ and (found := _asked(environ[DJANGO_KEY])) is not UNKNOWN:
+        return found
+    remote = environ.get("REMOTE_USER")
+    return User(remote) if remote else UNKNOWN
+
+
+def understood(answer: object) -> Answer:
+    """What the app's own callable answered: `User`, str, int, `UUID`, `None` (nobody) or `UNKNOWN`."""
+    if answer is None or answer is UNKNOWN or isinstance(answer, User):
+        return answer
+    if answer == "":
+        return None
+    return User(user_id(answer))
+
+
+def _starlette(user: object) -> Answer:
+    """`scope["user"]` of Starlette's `AuthenticationMiddleware`, or of what follows its interface."""
+    is_authenticated = getattr(user, "is_authenticated", None)
+    if is_authenticated is None or callable(is_authenticated):
+        return UNKNOWN
+    if not is_authenticated:
+        return None
+    name = _said(user, "display_name")
+    named = _said(user, "identity") or name
+    if named == "" or not isinstance(named, (str, int, UUID)):
+        return UNKNOWN
+    return User(named, name if isinstance(name, str) and name else None)
+
+
+def _said(user: object, name: str) -> object:
+    try:
+        return getattr(user, name, None)
+    except NotImplementedError:  # Starlette's BaseUser raises it for what a subclass leaves out
+        return None
+
+
+def _stated(user: object) -> Answer:
+    """What a FastAPI dependency put into `request.state.user`: an id, a mapping with one, a `User`, or nobody."""
+    if isinstance(user, Mapping):
+        named = next((user[key] for key in _ID_KEYS if user.get(key) not in (None, "")), None)
+        if isinstance(named, bool) or not isinstance(named, str | int | UUID):
+            return UNKNOWN
+        shown = next((user[key] for key in _NAME_KEYS if isinstance(user.get(key), str)), None)
+        return User(named, shown)
+    if isinstance(user, bool) or not (user is None or isinstance(user, str | int | UUID | User)):
+        return UNKNOWN  # the app's own object: `principal=` reads it
+    return understood(user)
+
+
+def _asked(tells: Callable[[], Answer]) -> Answer:
+    return tells()

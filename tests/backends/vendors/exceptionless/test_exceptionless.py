@@ -1,0 +1,202 @@
+"""Exceptionless: one row a session, whatever comes late, twice or not at all; golden/exceptionless.json shows the calls."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sojourn.backends import Backend, ExceptionlessBackend, backend_from_url
+from sojourn.backends.http import HttpCall, Refusal
+from sojourn.errors import SettingsError
+from sojourn.testing.backend_contract import BackendContract, deliver, hostile_events, many_events, sample_events
+from sojourn.testing.vendors import FakeExceptionless
+from tests.backends.golden_files import check_golden
+from tests.backends.vendors.exceptionless.samples import (
+    ADDRESS,
+    KEY,
+    SERVER,
+    backend_for,
+    backend_that_hears,
+    changed,
+    sample,
+    sent,
+)
+from tests.backends.vendors.recorded_visit import check_truth, deliver_in_parts, told
+
+
+class TestExceptionless(BackendContract):
+    def make_backend(self, tmp_path: Path) -> Backend:
+        self.fake = FakeExceptionless()
+        return backend_for(self.fake)
+
+    def received(self) -> list[str]:
+        """The ids as ours: a session's start goes by the id of the session."""
+        start = sample_events()[0]
+        return [start.id if event.id == start.session_key else event.id for event in self.fake.events()]
+
+
+def test_what_a_visit_sends() -> None:
+    check_golden("exceptionless", ExceptionlessBackend(ADDRESS, KEY, environment=SERVER))
+
+
+# --- answers
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        pytest.param(401, "does not know the key", id="unknown key"),
+        pytest.param(402, "events of this month are used up", id="plan used up"),
+        pytest.param(404, "scheme and host only", id="address"),
+    ],
+)
+def test_what_somebody_has_to_mend_pauses(status: int, says: str) -> None:
+    receipt = backend_that_hears(httpx.Response(status)).send(many_events(2))
+    assert receipt.delivered == 0
+    assert says in (receipt.pause or "")
+    assert KEY not in (receipt.pause or "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "after"),
+    [
+        pytest.param(httpx.Response(429), 60.0, id="throttled"),
+        pytest.param(httpx.Response(429, headers={"retry-after": "7"}), 7.0, id="throttled by a proxy that says when"),
+        pytest.param(httpx.Response(503), None, id="submission is disabled"),
+    ],
+)
+def test_what_passes_is_waited_for(answer: httpx.Response, after: float | None) -> None:
+    receipt = backend_that_hears(answer).send(many_events(2))
+    assert (receipt.delivered, receipt.rejected, receipt.pause, receipt.retry_after) == (0, (), None, after)
+
+
+def test_a_413_halves() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(413 if len(json.loads(request.content)) > 10 else 202)
+
+    backend = ExceptionlessBackend(ADDRESS, KEY, transport=httpx.MockTransport(_plain(answer)))
+    assert deliver(backend, many_events(40)).delivered == 40
+
+
+def _plain(answer: Callable[[httpx.Request], httpx.Response]) -> Callable[[httpx.Request], httpx.Response]:
+    def unpack(request: httpx.Request) -> httpx.Response:
+        body = request.content
+        if request.headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        return answer(httpx.Request("POST", request.url, content=body))
+
+    return unpack
+
+
+# --- limits and forms
+
+
+def test_a_call_has_50_events_at_most() -> None:
+    calls = list(ExceptionlessBackend(ADDRESS, KEY).encode(many_events(120)))
+    assert [len(call.events) for call in calls] == [50, 50, 20]
+
+
+def test_a_call_has_200_kb_at_most() -> None:
+    batch = [changed(event, text="x" * 30_000) for event in many_events(20)]
+    calls = [call for call in ExceptionlessBackend(ADDRESS, KEY).encode(batch) if isinstance(call, HttpCall)]
+    assert all(len(call.body) <= 200_000 for call in calls)
+    assert [len(call.events) for call in calls] == [6, 6, 6, 2]
+
+
+def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> None:
+    batch = many_events(3)
+    batch[1] = changed(batch[1], text="x" * 200_000)
+    fake = FakeExceptionless()
+    receipt = backend_for(fake).send(batch)
+    assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (2, [batch[1].id])
+    assert isinstance(next(iter(ExceptionlessBackend(ADDRESS, KEY).encode([batch[1]]))), Refusal)
+
+
+def test_hostile_values_are_read_by_the_server() -> None:
+    fake = FakeExceptionless()
+    assert deliver(backend_for(fake), hostile_events()).delivered == len(hostile_events())
+    assert (fake.malformed, len(fake.events())) == ([], len(hostile_events()))
+
+
+def test_long_texts_are_cut_to_what_the_server_takes() -> None:
+    (event,) = sent(changed(sample("log"), **{"log.body": "x" * 5_000, "log.logger": "y" * 5_000}))
+    assert (len(event["message"]), len(event["source"])) == (2_000, 2_000)
+
+
+def test_heartbeats_and_later_ends_go_by_default() -> None:
+    backend = ExceptionlessBackend(ADDRESS, KEY)
+    assert all(backend.accepts(event) for event in sample_events())
+    assert backend.accepts(changed(sample("session.end"), **{"session.end_revision": 1}))
+
+
+def test_no_session_is_closed_by_the_call_that_dates_it_now() -> None:
+    for event in told():
+        for call in ExceptionlessBackend(ADDRESS, KEY).encode([event]):
+            assert isinstance(call, HttpCall)
+            assert "close=" not in call.url
+            assert "session/heartbeat" not in call.url
+
+
+@pytest.mark.parametrize(
+    "address", [ADDRESS, f"{ADDRESS}/", f"{ADDRESS}/api/v2/events"], ids=["host", "slash", "whole path"]
+)
+def test_addresses(address: str) -> None:
+    (call,) = ExceptionlessBackend(address, KEY).encode(many_events(1))
+    assert isinstance(call, HttpCall)
+    assert call.url == f"{ADDRESS}/api/v2/events"
+    assert call.headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_the_url_in_a_setting() -> None:
+    backend = backend_from_url(f"exceptionless+https://{KEY}@collector.example?name=ex&rows=0&heartbeats=0")
+    assert isinstance(backend, ExceptionlessBackend)
+    assert backend.name == "ex"
+    assert not backend.accepts(sample("session.heartbeat"))
+    assert len(list(backend.encode(sample_events()[:3]))) == 1
+    with pytest.raises(SettingsError, match="one key before the host"):
+        backend_from_url("exceptionless+https://a:b@collector.example")
+    with pytest.raises(SettingsError, match="key is missing"):
+        backend_from_url("exceptionless+https://collector.example")
+
+
+def test_the_key_is_in_no_repr() -> None:
+    assert KEY not in repr(ExceptionlessBackend(ADDRESS, KEY))
+
+
+# --- all of it together
+
+
+@given(
+    seed=st.integers(0, 999),
+    cuts=st.lists(st.integers(1, 99), max_size=6),
+    times=st.integers(1, 2),
+    is_taken=st.booleans(),
+)
+def test_rows_are_true_though_a_fifth_fails_and_all_comes_twice(
+    seed: int, cuts: list[int], times: int, is_taken: bool
+) -> None:
+    fake = FakeExceptionless()
+    fake.fail(0.2, seed=seed, after_taking=is_taken)
+    deliver_in_parts(backend_for(fake), cuts, times=times)
+    check_truth(fake.sessions())
+    assert fake.malformed == []
+    assert {reason for reason, _ in fake.discarded} <= {"its reference id was taken before"}
+    assert fake.duplicates > 0 or times == 1
+
+
+def test_the_job_that_closes_what_fell_silent_changes_nothing_in_the_end() -> None:
+    """It runs each minute, and ends after five minutes of silence what goes on for thirty."""
+    fake = FakeExceptionless()
+    backend = backend_for(fake)
+    for event in told():
+        fake.close_inactive(event.time)
+        deliver(backend, [event])
+    fake.close_inactive(told()[-1].time + 3_600_000)
+    check_truth(fake.sessions())

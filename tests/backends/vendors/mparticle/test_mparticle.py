@@ -1,0 +1,315 @@
+"""mParticle: keys, answers, limits, and whole visits; what is sent is shown in golden/mparticle.json."""
+
+from __future__ import annotations
+
+import json
+import logging
+from base64 import b64decode
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sojourn.backends import Backend, MParticleBackend, backend_from_url
+from sojourn.backends.http import HttpCall, Refusal
+from sojourn.core import events as names
+from sojourn.core.events import Event, Scalar
+from sojourn.errors import SettingsError
+from sojourn.testing.backend_contract import BackendContract, deliver, hostile_events, many_events, sample_events
+from sojourn.testing.vendors import FakeMParticle
+from tests.backends.any_events import batches as batches_of_any
+from tests.backends.golden_files import check_golden
+from tests.backends.vendors.mparticle.samples import (
+    ADDRESS,
+    KEY,
+    NOW,
+    NOW_MS,
+    OLD_AFTER_MS,
+    SECRET,
+    backend,
+    batches,
+    calls,
+    event_of,
+    session,
+    wanted,
+)
+from tests.backends.vendors.played_visit import TRUTH, Twice, play
+
+
+class TestMParticle(BackendContract):
+    def make_backend(self, tmp_path: Path) -> Backend:
+        self.fake = FakeMParticle()
+        return MParticleBackend(ADDRESS, KEY, SECRET, transport=self.fake.transport())
+
+    def received(self) -> None:
+        """Who the user is goes out beside the events, under no id; what is said of ids stands below."""
+
+
+def test_what_a_visit_sends() -> None:
+    check_golden("mparticle", backend(heartbeats=True, environment="development"))
+
+
+# --- addresses and keys
+
+
+@pytest.mark.parametrize(
+    ("of_sessions", "age_ms", "path"),
+    [
+        pytest.param(1, 0, "/v2/events", id="one batch"),
+        pytest.param(2, 0, "/v2/bulkevents", id="several"),
+        pytest.param(1, OLD_AFTER_MS, "/v2/events", id="thirty days old"),
+        pytest.param(1, OLD_AFTER_MS + 1, "/v2/bulkevents/historical", id="older"),
+    ],
+)
+def test_addresses_of_calls(of_sessions: int, age_ms: int, path: str) -> None:
+    events = [
+        msgspec.structs.replace(event, session_key=session(number), time=NOW_MS - age_ms)
+        for number, event in enumerate(many_events(of_sessions))
+    ]
+    (call,) = calls(events)
+    assert call.url == ADDRESS + path
+    assert isinstance(json.loads(call.body), dict if path == "/v2/events" else list)
+    assert not call.has_gzip
+
+
+def test_what_is_old_goes_apart() -> None:
+    fake = FakeMParticle(wall=lambda: NOW)
+    events = [
+        msgspec.structs.replace(event, time=NOW_MS - (OLD_AFTER_MS * 2 if number % 2 else 0))
+        for number, event in enumerate(many_events(6))
+    ]
+    assert backend(fake).send(events).delivered == 6
+    assert [request.path for request in fake.requests] == ["/v2/bulkevents/historical", "/v2/bulkevents"]
+    assert len(fake.events()) == 6
+
+
+@pytest.mark.parametrize("address", [ADDRESS, f"{ADDRESS}/", f"{ADDRESS}/v2", f"{ADDRESS}/v2/"])
+def test_addresses(address: str) -> None:
+    (call,) = MParticleBackend(address, KEY, SECRET, wall=lambda: NOW).encode(many_events(1))
+    assert isinstance(call, HttpCall)
+    assert call.url == f"{ADDRESS}/v2/events"
+    assert b64decode(call.headers["authorization"].removeprefix("Basic ")) == b"FAKEKEY:FAKESECRET"
+
+
+def test_the_url_in_a_setting() -> None:
+    built = backend_from_url("mparticle+https://K:S@s2s.eu1.mparticle.com?name=mp&environment=development")
+    assert isinstance(built, MParticleBackend)
+    (call,) = built.encode(many_events(1))
+    assert isinstance(call, HttpCall)
+    assert built.name == "mp"
+    assert b64decode(call.headers["authorization"].removeprefix("Basic ")) == b"K:S"
+    document = json.loads(call.body)
+    assert (document[0] if isinstance(document, list) else document)["environment"] == "development"
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        pytest.param("mparticle+https://hunter2@s2s.example", "secret is missing", id="no secret"),
+        pytest.param("mparticle+https://s2s.example", "key is missing", id="no key"),
+        pytest.param(
+            "mparticle+https://k:hunter2@s2s.example?environment=test", "production or development", id="test"
+        ),
+        pytest.param("mparticle+https://k:hunter2@s2s.example?enviroment=x", "did you mean environment", id="misspelt"),
+    ],
+)
+def test_wrong_urls_say_what_to_write(url: str, says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        backend_from_url(url)
+    assert says in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_production_unless_said_otherwise() -> None:
+    assert batches(*many_events(1))[0]["environment"] == "production"
+
+
+def test_heartbeats_and_revised_ends_go_when_asked_for() -> None:
+    optional = [event_of(names.SESSION_HEARTBEAT), event_of(names.SESSION_END, {"session.end_revision": 1})]
+    assert wanted(optional) == []
+    assert wanted(optional, heartbeats=True, resend_ends=True) == optional
+
+
+# --- answers
+
+
+def answering(answer: httpx.Response) -> MParticleBackend:
+    return MParticleBackend(ADDRESS, KEY, SECRET, transport=httpx.MockTransport(lambda request: answer))
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        pytest.param(200, "mParticle answers 202", id="somebody else"),
+        pytest.param(204, "mParticle answers 202", id="nobody"),
+        pytest.param(401, "key and secret", id="no credentials"),
+        pytest.param(403, "not of one input", id="wrong pair"),
+        pytest.param(404, "check the URL", id="address"),
+    ],
+)
+def test_what_somebody_has_to_mend_pauses(status: int, says: str) -> None:
+    receipt = answering(httpx.Response(status)).send(many_events(2))
+    assert receipt.delivered == 0
+    assert says in (receipt.pause or "")
+
+
+def test_it_waits_as_long_as_it_is_told() -> None:
+    fake = FakeMParticle()
+    fake.fail_next(429, headers={"retry-after": "7"})
+    receipt = backend(fake).send(many_events(2))
+    assert (receipt.delivered, receipt.retry_after) == (0, 7.0)
+    fake.fail_next(503)
+    assert backend(fake).send(many_events(2)).retry_after is None
+
+
+@pytest.mark.parametrize("takes_part", [False, True], ids=["all or nothing", "batch by batch"])
+def test_a_400_is_halved_down_to_the_event_at_fault(takes_part: bool) -> None:
+    events = [
+        msgspec.structs.replace(event, session_key=session(number % 7)) for number, event in enumerate(many_events(64))
+    ]
+    events[40] = msgspec.structs.replace(events[40], session_key="of nobody")
+    fake = FakeMParticle(takes_part=takes_part)
+    receipt = backend(fake).send(events)
+    assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (63, [events[40].id])
+    assert receipt.rejected[0].reason.startswith("HTTP 400: it is invalid: ")
+    assert {event.id for event in fake.events()} == {event.id for event in events} - {events[40].id}
+
+
+@given(body=st.binary(max_size=200))
+def test_whatever_a_400_says_all_is_settled(body: bytes) -> None:
+    receipt = answering(httpx.Response(400, content=body)).send(many_events(3))
+    assert len(receipt.rejected) == 3
+
+
+def test_nobody_sees_the_keys(caplog: pytest.LogCaptureFixture) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(403))
+    hiding = MParticleBackend(ADDRESS, "hunter2", "hunter2", transport=transport)
+    with caplog.at_level(logging.DEBUG):
+        receipt = hiding.send(many_events(2))
+    assert receipt.pause is not None
+    assert "hunter2" not in f"{hiding!r}{receipt}{hiding.heard}{caplog.text}"
+
+
+# --- limits
+
+
+def test_a_call_has_100_batches_at_most() -> None:
+    events = [
+        msgspec.structs.replace(event, session_key=session(number)) for number, event in enumerate(many_events(250))
+    ]
+    assert [len(json.loads(call.body)) for call in calls(events)] == [100, 100, 50]
+
+
+def test_a_batch_has_128_kb_and_a_call_256_kb_at_most() -> None:
+    text: dict[str, Scalar] = {f"event_properties.t{number}": "x" * 4_000 for number in range(7)}
+    events = [
+        msgspec.structs.replace(event, attributes=text, session_key=session(number % 3))
+        for number, event in enumerate(many_events(60))
+    ]
+    made = calls(events)
+    assert all(len(call.body) <= 256_000 for call in made)
+    sizes = [len(json.dumps(batch, separators=(",", ":"))) for batch in batches(*events)]
+    assert all(size <= 128_000 for size in sizes)
+    assert max(sizes) > 128_000 - 30_000
+    fake = FakeMParticle()
+    assert backend(fake).send(events).delivered == 60
+    assert len(fake.events()) == 60
+
+
+@pytest.mark.parametrize(
+    ("spare", "is_taken"), [pytest.param(0, True, id="full"), pytest.param(-1, False, id="a byte more")]
+)
+def test_the_head_of_a_batch_counts(spare: int, is_taken: bool) -> None:
+    def with_text(length: int) -> Event:
+        texts: dict[str, Scalar] = {f"event_properties.t{number:02}": "x" * 4_000 for number in range(31)}
+        return event_of(
+            "cart.add", {**texts, "service.name": "shop", "event_properties.rest": "x" * length}, user_id="anna"
+        )
+
+    rest = 128_000 - len(calls([with_text(0)])[0].body)
+    fake = FakeMParticle()
+    assert backend(fake).send([with_text(rest - spare)]).delivered == is_taken
+    assert [len(request.body) for request in fake.requests] == ([128_000] if is_taken else [])
+
+
+def test_a_call_is_filled_up_to_256_kb() -> None:
+    text: dict[str, Scalar] = {f"event_properties.t{number}": "x" * 4_000 for number in range(3)}
+    events = [
+        msgspec.structs.replace(event, attributes=text, session_key=session(number))
+        for number, event in enumerate(many_events(60))
+    ]
+    sizes = [len(call.body) for call in calls(events)]
+    assert len(sizes) == 3
+    assert all(256_000 - 13_000 < size <= 256_000 for size in sizes[:-1])
+
+
+def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> None:
+    batch = [event_of(names.USER_IDENTIFY, {"user.name": "Anna"}, id="who", user_id="anna"), *many_events(3)]
+    batch[1:] = [msgspec.structs.replace(event, user_id="anna") for event in batch[1:]]
+    large: dict[str, Scalar] = {f"event_properties.t{number}": "x" * 4_000 for number in range(40)}
+    batch[1] = msgspec.structs.replace(batch[1], attributes=large)
+    fake = FakeMParticle()
+    receipt = backend(fake).send(batch)
+    assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (3, [batch[1].id])
+    assert isinstance(next(iter(backend().encode([batch[1]]))), Refusal)
+    assert fake.users() == {"anna": {"name": "Anna"}}
+
+
+def test_hostile_values_are_json() -> None:
+    assert sum(len(batch["events"]) for batch in batches(*hostile_events())) == len(hostile_events())
+
+
+# --- all of it together
+
+
+@given(batch=batches_of_any())
+def test_whatever_is_sent_is_taken(batch: list[Event]) -> None:
+    fake = FakeMParticle()
+    sender = backend(fake, heartbeats=True)
+    chosen = [event for event in batch if sender.accepts(event)]
+    assert deliver(sender, chosen).rejected == ()
+    assert len(fake.events()) == sum(event.name != names.USER_IDENTIFY for event in chosen)
+
+
+@given(seed=st.integers(0, 99), after_taking=st.booleans(), takes_part=st.booleans())
+def test_sessions_are_whole_though_a_fifth_fails_and_all_comes_twice(
+    seed: int, after_taking: bool, takes_part: bool
+) -> None:
+    fake = FakeMParticle(takes_part=takes_part)
+    fake.fail(0.2, seed=seed, after_taking=after_taking)
+    sample = wanted(sample_events(), heartbeats=True)
+    for _ in range(2):
+        assert deliver(backend(fake, heartbeats=True), sample).delivered == len(sample)
+    (found,) = fake.sessions()
+    assert found.session_id == sample[0].session_key
+    assert (found.user_id, found.duration_ms, found.reason) == ("anna", 95_250, "idle_timeout")
+    assert (found.started_at, found.ended_at) == (1_769_860_800_000, 1_769_860_895_250)
+    told = [event.id for event in sample if event.name != names.USER_IDENTIFY]
+    assert [event.id for event in found.events] == told
+    assert fake.users() == {"anna": {"name": "Anna Ünal"}}
+    assert fake.duplicates >= len(told)
+
+
+@pytest.mark.parametrize("after_taking", [False, True], ids=["refused", "answers lost"])
+def test_a_visit_through_a_real_app_ends_as_it_was(after_taking: bool) -> None:
+    fake = FakeMParticle(wall=lambda: NOW)
+    fake.fail(0.2, seed=11, after_taking=after_taking)
+    play([Twice(backend(fake, heartbeats=True))])
+    told = [(found.user_id, found.started_at, found.ended_at, found.reason) for found in fake.sessions()]
+    assert told == [(truth.user, truth.started_at, truth.ended_at, truth.reason) for truth in TRUTH]
+    assert [found.duration_ms for found in fake.sessions()] == [truth.duration_ms for truth in TRUTH]
+    assert [found.properties for found in fake.sessions()] == [{"plan": "team"}, {}, {}]
+    assert fake.users().keys() == {"anna", "ben"}
+    devices = {found.visitor_id for found in fake.sessions()}
+    assert list(fake.opted_out.items()) == [(device, True) for device in devices]
+    assert [found.names for found in fake.sessions()] == [
+        (
+            *("session_start", "screen_view", "screen_view", "screen_view", "cart_add", "screen_view"),
+            *("crash_report", "session_heartbeat", "screen_view", "session_end"),
+        ),
+        ("session_start", "screen_view", "screen_view", "session_end"),
+        ("session_start", "screen_view", "opt_out", "session_end"),
+    ]

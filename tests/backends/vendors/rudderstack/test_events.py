@@ -1,0 +1,160 @@
+"""RudderStack: self-contained events, each with its session in the context."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from sojourn.backends import RudderStackBackend
+from sojourn.core import events as names
+from sojourn.core.events import Scalar
+from sojourn.testing.backend_contract import many_events, sample_events
+from tests.backends.vendors.rudderstack.samples import ADDRESS, KEY, SENT_AT, message, messages
+
+# --- the session
+
+
+def test_session_start_stands_on_the_first_event_of_a_session_and_is_absent_on_all_others() -> None:
+    first, *others = messages(*sample_events())
+    assert first["context"]["sessionStart"] is True
+    assert not any("sessionStart" in other["context"] for other in others)
+
+
+@pytest.mark.parametrize(
+    ("given_id", "is_manual", "number"),
+    [
+        pytest.param("019a0c5e-8a00-7b3c-9d2e-5f60718293a4", False, 1_769_860_800_000, id="when it started"),
+        pytest.param("1234567890", True, 1_234_567_890, id="a manual session's own number"),
+        pytest.param("1234567890", False, 1_769_860_800_000, id="a number of nobody's choice"),
+        pytest.param("9007199254740991", True, 9_007_199_254_740_991, id="the largest that JavaScript has"),
+        pytest.param("9007199254740992", True, 1_769_860_800_000, id="a larger one"),
+        pytest.param("0123456789", True, 1_769_860_800_000, id="which a number would shorten"),
+        pytest.param("checkout-4711", True, 1_769_860_800_000, id="a manual session's word"),
+    ],
+)
+def test_the_session_is_an_integer(given_id: str, is_manual: bool, number: int) -> None:
+    found = message("cart.add", session_id=given_id, is_manual=is_manual)
+    assert found["context"]["sessionId"] == number
+    assert type(found["context"]["sessionId"]) is int
+
+
+def test_our_own_ids_of_a_session_stand_beside() -> None:
+    event = many_events(1)[0]
+    assert messages(event)[0]["properties"]["session_uuid"] == event.session_key
+    assert "session.id" not in messages(event)[0]["properties"]
+    manual = message("cart.add", session_id="checkout-4711", is_manual=True)["properties"]
+    assert (manual["session.id"], manual["session_uuid"]) == ("checkout-4711", event.session_key)
+
+
+def test_properties_of_the_session_are_on_later_events_and_its_end() -> None:
+    properties: dict[str, Scalar] = {"session_properties.plan": "team"}
+    for name in ("session.properties", "cart.add", "page_view", "session.end"):
+        assert message(name, properties)["properties"]["session_properties.plan"] == "team"
+
+
+# --- the kinds of events
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "event"),
+    [
+        pytest.param(names.SESSION_START, "track", "Session Started", id="start"),
+        pytest.param(names.SESSION_HEARTBEAT, "track", "Session Heartbeat", id="heartbeat"),
+        pytest.param(names.SESSION_END, "track", "Session Ended", id="end"),
+        pytest.param(names.SESSION_PROPERTIES, "track", "Session Properties Set", id="properties"),
+        pytest.param(names.PAGE_VIEW, "page", None, id="page"),
+        pytest.param(names.USER_IDENTIFY, "identify", None, id="identify"),
+        pytest.param(names.CONNECTION_END, "track", "Connection Ended", id="connection"),
+        pytest.param(names.EXCEPTION, "track", "Exception", id="exception"),
+        pytest.param(names.LOG, "track", "Log", id="log"),
+        pytest.param(names.OPT_OUT, "track", "Opted Out", id="opt-out"),
+        pytest.param("Order Completed", "track", "Order Completed", id="tracked"),
+    ],
+)
+def test_kinds(name: str, kind: str, event: str | None) -> None:
+    found = message(name, user_id="anna")
+    assert (found["type"], found.get("event")) == (kind, event)
+    assert ("properties" in found) is (kind != "identify")
+
+
+def test_an_event_says_all_there_is_to_say() -> None:
+    found = message("cart.add", {"service.name": "shop"}, user_id="anna")
+    event = many_events(1)[0]
+    assert found["messageId"] == event.id
+    assert (found["anonymousId"], found["userId"], found["channel"]) == (event.visitor_id, "anna", "server")
+    assert found["timestamp"] == found["originalTimestamp"] == "2026-01-31T12:00:00.000Z"
+    assert found["sentAt"] == SENT_AT
+    assert found["integrations"] == {"All": True}
+    assert found["context"]["app"] == {"name": "shop"}
+    assert found["context"]["library"]["name"] == "sojourn"
+
+
+def test_the_version_of_the_library_is_three_figures() -> None:
+    figures = message("cart.add")["context"]["library"]["version"].split(".")
+    assert len(figures) == 3
+    assert all(figure.isdigit() for figure in figures)
+
+
+def test_what_was_tracked_goes_by_its_own_name() -> None:
+    given_properties: dict[str, Scalar] = {"event_properties.revenue": 9.5, "event_properties.gift": True}
+    properties = message("Order Completed", given_properties)["properties"]
+    assert properties["revenue"] == 9.5
+    assert properties["gift"] is True
+
+
+@pytest.mark.parametrize(
+    "name", ["session.duration_ms", "session_uuid", "session_properties.plan", "session_id", "session.end_reason"]
+)
+def test_what_was_tracked_under_a_name_of_the_session_does_not_take_its_place(name: str) -> None:
+    found = message("Session Ended", {f"event_properties.{name}": "mine"})["properties"]
+    assert found[f"event_properties.{name}"] == "mine"
+    assert found.get(name) != "mine"
+
+
+def test_a_user_is_identified_with_traits_in_the_context_only() -> None:
+    traits: dict[str, Scalar] = {"user.name": "Anna", "user.traits.plan": "pro", "user.traits.seats": 3}
+    found = message(names.USER_IDENTIFY, traits, user_id="anna")
+    assert found["context"]["traits"] == {"name": "Anna", "plan": "pro", "seats": 3}
+    assert found["userId"] == "anna"
+    assert found.keys().isdisjoint({"traits", "event", "name", "properties"})
+
+
+def test_that_a_user_is_taken_off_is_no_event_of_theirs() -> None:
+    untagged = msgspec.structs.replace(many_events(1)[0], name=names.USER_IDENTIFY, user_id=None)
+    backend = RudderStackBackend(ADDRESS, KEY)
+    assert not backend.accepts(untagged)
+    assert list(backend.encode([untagged])) == []
+    assert "userId" not in message("cart.add", user_id=None)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name", "page"),
+    [
+        pytest.param({"url.path": "/a/7", "http.route": "/a/{id}"}, "/a/{id}", {"path": "/a/7"}, id="by its route"),
+        pytest.param({"url.path": "/a/7"}, "/a/7", {"path": "/a/7"}, id="by its path"),
+        pytest.param(
+            {"url.path": "/", "url.query": "utm_source=mail"},
+            "/",
+            {"path": "/", "search": "?utm_source=mail"},
+            id="query",
+        ),
+    ],
+)
+def test_a_page(attributes: dict[str, Scalar], name: str, page: dict[str, str]) -> None:
+    found = message(names.PAGE_VIEW, attributes)
+    assert (found["name"], found["context"]["page"]) == (name, page)
+    assert page.items() <= found["properties"].items()
+
+
+def test_a_campaign_is_named_as_their_own_libraries_do() -> None:
+    query = "utm_source=mail&utm_campaign=spring+sale&ref=x&utm_=y"
+    found = message(names.SESSION_START, {"url.path": "/", "url.query": query})
+    assert found["context"]["campaign"] == {"source": "mail", "name": "spring sale"}
+    assert "campaign" not in message(names.SESSION_START, {"url.path": "/", "url.query": "ref=x"})["context"]
+
+
+def test_the_client_is_known_from_the_start_and_placed_nowhere_without_an_address() -> None:
+    client: dict[str, Scalar] = {"client.address": "203.0.113.0", "user_agent.original": "Firefox"}
+    context = message(names.SESSION_START, client)["context"]
+    assert (context["ip"], context["userAgent"]) == ("203.0.113.0", "Firefox")
+    assert message("cart.add")["context"]["ip"] == "0.0.0.0"

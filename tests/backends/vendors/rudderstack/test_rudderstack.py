@@ -1,0 +1,262 @@
+"""RudderStack: keys, answers, limits, and whole visits; what is sent is shown in golden/rudderstack.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sojourn.backends import Backend, RudderStackBackend, backend_from_url
+from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.vendors.rudderstack.backend import EVENT_BYTES, LIMITS
+from sojourn.core import events as names
+from sojourn.core.events import Event, Scalar
+from sojourn.errors import SettingsError
+from sojourn.pipeline.record.row_events import MAX_EVENT_BYTES, fitted
+from sojourn.testing.backend_contract import BackendContract, deliver, hostile_events, many_events, sample_events
+from sojourn.testing.vendors import FakeRudderStack
+from tests.backends.any_events import batches as batches_of_any
+from tests.backends.golden_files import check_golden
+from tests.backends.vendors.played_visit import TRUTH, Twice, play
+from tests.backends.vendors.rudderstack.samples import ADDRESS, KEY, NOW, messages
+
+
+class TestRudderStack(BackendContract):
+    def make_backend(self, tmp_path: Path) -> Backend:
+        self.fake = FakeRudderStack()
+        return RudderStackBackend(ADDRESS, KEY, transport=self.fake.transport())
+
+    def received(self) -> list[str]:
+        return [event.id for event in self.fake.events()]
+
+
+class Shown(RudderStackBackend):
+    """Without the version in its events, so that a release changes no golden file."""
+
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+        for call in super().encode(batch):
+            assert isinstance(call, HttpCall)
+            version = json.loads(call.body)["batch"][0]["context"]["library"]["version"]
+            yield dataclasses.replace(call, body=call.body.replace(f'"{version}"'.encode(), b'"(version)"'))
+
+
+def answering(answer: httpx.Response) -> RudderStackBackend:
+    return RudderStackBackend(ADDRESS, KEY, transport=httpx.MockTransport(lambda request: answer))
+
+
+def test_what_a_visit_sends() -> None:
+    check_golden("rudderstack", Shown(ADDRESS, KEY, heartbeats=True, wall=lambda: NOW))
+
+
+# --- choosing
+
+
+def test_heartbeats_and_revised_ends_go_when_asked_for() -> None:
+    heartbeat = msgspec.structs.replace(many_events(1)[0], name=names.SESSION_HEARTBEAT)
+    revised = msgspec.structs.replace(many_events(1)[0], name=names.SESSION_END, attributes={"session.end_revision": 1})
+    backend = RudderStackBackend(ADDRESS, KEY)
+    assert not backend.accepts(heartbeat)
+    assert not backend.accepts(revised)
+    asked = RudderStackBackend(ADDRESS, KEY, heartbeats=True, resend_ends=True)
+    assert asked.accepts(heartbeat)
+    assert asked.accepts(revised)
+
+
+@pytest.mark.parametrize(
+    ("address", "called"),
+    [
+        pytest.param(ADDRESS, f"{ADDRESS}/v1/batch", id="data plane"),
+        pytest.param(f"{ADDRESS}/", f"{ADDRESS}/v1/batch", id="slash"),
+        pytest.param(f"{ADDRESS}/v1/batch", f"{ADDRESS}/v1/batch", id="the whole path"),
+        pytest.param("http://127.0.0.1:8080/rudder", "http://127.0.0.1:8080/rudder/v1/batch", id="behind a proxy"),
+    ],
+)
+def test_addresses(address: str, called: str) -> None:
+    (call,) = RudderStackBackend(address, KEY).encode(many_events(1))
+    assert isinstance(call, HttpCall)
+    assert call.url == called
+
+
+def test_the_key_is_a_user_without_a_password() -> None:
+    (call,) = RudderStackBackend(ADDRESS, "WK").encode(many_events(1))
+    assert isinstance(call, HttpCall)
+    assert call.headers["authorization"] == "Basic V0s6"
+
+
+def test_the_url_in_a_setting() -> None:
+    backend = backend_from_url(f"rudderstack+{ADDRESS.replace('://', '://WK@')}?name=rs&gzip=0")
+    assert isinstance(backend, RudderStackBackend)
+    (call,) = backend.encode(many_events(1))
+    assert isinstance(call, HttpCall)
+    assert (backend.name, call.has_gzip, call.url) == ("rs", False, f"{ADDRESS}/v1/batch")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        pytest.param("rudderstack+https://hunter2:hunter2@dp.example", "there is one key", id="two keys"),
+        pytest.param("rudderstack+https://dp.example", "key is missing", id="no key"),
+        pytest.param("rudderstack+https://hunter2@dp.example?gzpi=0", "did you mean gzip", id="misspelt option"),
+        pytest.param("rudderstack+https://hunter2@dp.example?gzip=x", "neither true nor false", id="no flag"),
+    ],
+)
+def test_wrong_urls_say_what_to_write(url: str, says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        backend_from_url(url)
+    assert says in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+# --- answers
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        pytest.param(httpx.Response(401, text="invalid write key\n"), "does not know the write key", id="unknown key"),
+        pytest.param(httpx.Response(404, text="source is disabled\n"), "the source is disabled", id="switched off"),
+        pytest.param(httpx.Response(404, text="404 page not found\n"), "check the URL", id="address"),
+        pytest.param(httpx.Response(200, text="\n<!doctype html>"), "address of the data plane", id="a web page"),
+    ],
+)
+def test_what_somebody_has_to_mend_pauses(answer: httpx.Response, says: str) -> None:
+    receipt = answering(answer).send(many_events(2))
+    assert receipt.delivered == 0
+    assert says in (receipt.pause or "")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 504])
+def test_what_passes_is_tried_again(status: int) -> None:
+    receipt = answering(httpx.Response(status, text="max requests limit reached\n")).send(many_events(2))
+    assert (receipt.delivered, receipt.rejected, receipt.pause) == (0, (), None)
+
+
+def test_a_400_is_halved_down_to_the_event_at_fault() -> None:
+    batch = many_events(64)
+    batch[40] = msgspec.structs.replace(batch[40], time=-1, name="")  # a track without a name
+    fake = FakeRudderStack()
+    receipt = RudderStackBackend(ADDRESS, KEY, transport=fake.transport()).send(batch)
+    assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (63, [batch[40].id])
+    assert receipt.rejected[0].reason == "HTTP 400: event is not a valid rudder event"
+    assert [event.id for event in fake.events()] == [event.id for event in batch if event is not batch[40]]
+
+
+def test_words_that_are_not_known_are_not_repeated() -> None:
+    (rejection,) = answering(httpx.Response(400, text="no such user anna")).send(many_events(1)).rejected
+    assert "anna" not in rejection.reason
+
+
+def test_nobody_sees_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(401))
+    backend = RudderStackBackend(ADDRESS, "hunter2", transport=transport)
+    with caplog.at_level(logging.DEBUG):
+        receipt = backend.send(many_events(2))
+    assert receipt.pause is not None
+    assert "hunter2" not in f"{backend!r}{receipt}{backend.heard}{caplog.text}"
+
+
+# --- limits
+
+
+def test_a_call_has_100_events_at_most() -> None:
+    calls = list(RudderStackBackend(ADDRESS, KEY).encode(many_events(250)))
+    assert [len(call.events) for call in calls] == [100, 100, 50]
+
+
+def test_a_call_has_450_kb_at_most() -> None:
+    batch = [msgspec.structs.replace(event, attributes={"text": "x" * 20_000}) for event in many_events(60)]
+    calls = [call for call in RudderStackBackend(ADDRESS, KEY).encode(batch) if isinstance(call, HttpCall)]
+    assert [len(call.events) for call in calls] == [22, 22, 16]
+    assert all(len(call.body) <= LIMITS.bytes for call in calls)
+
+
+@pytest.mark.parametrize(("spare", "is_taken"), [pytest.param(0, True, id="32 KB"), pytest.param(-1, False, id="more")])
+def test_an_event_has_32_kb_at_most_and_holds_nobody_up(spare: int, is_taken: bool) -> None:
+    batch = many_events(3)
+    rest = len(json.dumps(messages(batch[1])[0], separators=(",", ":"))) + len(',"t":""')
+    batch[1] = msgspec.structs.replace(
+        batch[1], attributes={**batch[1].attributes, "t": "x" * (EVENT_BYTES - rest - spare)}
+    )
+    fake = FakeRudderStack()
+    receipt = RudderStackBackend(ADDRESS, KEY, transport=fake.transport()).send(batch)
+    assert receipt.delivered == (3 if is_taken else 2)
+    assert [event.id for event in fake.events()] == [event.id for event in batch if is_taken or event is not batch[1]]
+
+
+def test_whatever_sojourn_makes_is_small_enough() -> None:
+    attributes: dict[str, Scalar] = {f"event_properties.text_{n}": "\u00fc" * 1_000 for n in range(50)}
+    attributes |= {"url.path": "/" + "p" * 500, "url.query": "utm_source=" + "s" * 200, "user.id": "u" * 100}
+    assert len(msgspec.json.encode(attributes)) > MAX_EVENT_BYTES
+    event = msgspec.structs.replace(many_events(1)[0], attributes=fitted(attributes), user_id="u" * 100)
+    (call,) = RudderStackBackend(ADDRESS, KEY).encode([event])
+    assert isinstance(call, HttpCall)
+
+
+def test_an_event_of_nobody_is_a_dead_letter_and_holds_nobody_up() -> None:
+    batch = many_events(3)
+    batch[1] = msgspec.structs.replace(batch[1], visitor_id=" ", user_id=None)
+    fake = FakeRudderStack()
+    receipt = RudderStackBackend(ADDRESS, KEY, transport=fake.transport()).send(batch)
+    assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (2, [batch[1].id])
+    assert [request.status for request in fake.requests] == [200]
+
+
+def test_hostile_values_are_json() -> None:
+    assert len(messages(*hostile_events())) == len(hostile_events())
+
+
+# --- all of it together
+
+
+@given(batch=batches_of_any())
+def test_whatever_is_sent_is_taken(batch: list[Event]) -> None:
+    fake = FakeRudderStack()
+    sender = RudderStackBackend(ADDRESS, KEY, heartbeats=True, transport=fake.transport())
+    chosen = [event for event in batch if sender.accepts(event)]
+    assert deliver(sender, chosen).rejected == ()
+    assert len(fake.events()) == len(chosen)
+
+
+@given(seed=st.integers(0, 99), after_taking=st.booleans())
+def test_sessions_are_whole_though_a_fifth_fails_and_all_comes_twice(seed: int, after_taking: bool) -> None:
+    fake = FakeRudderStack()
+    fake.fail(0.2, seed=seed, after_taking=after_taking)
+    backend = RudderStackBackend(ADDRESS, KEY, heartbeats=True, transport=fake.transport())
+    for _ in range(2):
+        assert deliver(backend, sample_events()).delivered == len(sample_events())
+    (session,) = fake.sessions()
+    assert (session.session_id, session.visitor_id) == ("1769860800000", sample_events()[0].visitor_id)
+    assert (session.user_id, session.duration_ms, session.reason) == ("anna", 95_250, "idle_timeout")
+    assert (session.started_at, session.ended_at) == (1_769_860_800_000, 1_769_860_895_250)
+    assert [event.id for event in session.events] == [event.id for event in sample_events()]
+    assert fake.users() == {"anna": {"name": "Anna Ünal"}}
+    assert fake.duplicates >= len(sample_events())
+
+
+@pytest.mark.parametrize("after_taking", [False, True], ids=["refused", "answers lost"])
+def test_a_visit_through_a_real_app_ends_as_it_was(after_taking: bool) -> None:
+    fake = FakeRudderStack()
+    fake.fail(0.2, seed=11, after_taking=after_taking)
+    play([Twice(RudderStackBackend(ADDRESS, KEY, heartbeats=True, transport=fake.transport()))])
+    told = [(session.user_id, session.started_at, session.ended_at, session.reason) for session in fake.sessions()]
+    assert told == [(truth.user, truth.started_at, truth.ended_at, truth.reason) for truth in TRUTH]
+    assert [session.duration_ms for session in fake.sessions()] == [truth.duration_ms for truth in TRUTH]
+    assert [session.properties for session in fake.sessions()] == [truth.properties for truth in TRUTH]
+    assert fake.users().keys() == {"anna", "ben"}
+    assert len({session.visitor_id for session in fake.sessions()}) == 1
+    assert [session.names for session in fake.sessions()] == [
+        (
+            *("Session Started", "page", "page", "identify", "page", "Session Properties Set", "cart_add", "page"),
+            *("Exception", "Session Heartbeat", "page", "Session Ended"),
+        ),
+        ("Session Started", "page", "page", "Session Ended"),
+        ("Session Started", "identify", "page", "Opted Out", "Session Ended"),
+    ]

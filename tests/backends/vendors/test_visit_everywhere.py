@@ -1,0 +1,78 @@
+"""One visit into all vendors at once: each ends with exactly the sessions that are true, whatever fails on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from sojourn.backends import Backend, backend_from_url
+from sojourn.testing import vendors
+from sojourn.testing.vendors import FakeVendor
+from tests.backends.vendors.played_visit import TRUTH, Twice, play
+
+NAMES = sorted(vendors.FAKES)
+
+
+@dataclass
+class Played:
+    trouble: str
+    fakes: dict[str, FakeVendor]
+    states: dict[str, dict[str, int]]
+
+
+@pytest.fixture(
+    scope="module", params=["all is well", "a fifth fails", "a fifth of the answers is lost", "every batch comes twice"]
+)
+def played(request: pytest.FixtureRequest) -> Iterator[Played]:
+    with ExitStack() as stack:
+        fakes: dict[str, FakeVendor] = {name: getattr(vendors, vendors.FAKES[name])() for name in NAMES}
+        backends: list[Backend] = []
+        for number, (_, fake) in enumerate(fakes.items()):
+            url = stack.enter_context(fake.serve())
+            backend: Backend = backend_from_url(url)
+            backends.append(Twice(backend) if request.param == "every batch comes twice" else backend)
+            if "fifth" in request.param:
+                fake.fail(0.2, seed=number, after_taking="lost" in request.param)
+        states = play(backends)
+        yield Played(request.param, fakes, {name: dict(state) for name, state in states.items()})
+
+
+@pytest.mark.parametrize("vendor", NAMES)
+def test_its_sessions_are_the_true_ones(played: Played, vendor: str) -> None:
+    sessions = played.fakes[vendor].sessions()
+    assert [(session.user_id, session.started_at, session.ended_at, session.duration_ms) for session in sessions] == [
+        (truth.user, truth.started_at, truth.ended_at, truth.duration_ms) for truth in TRUTH
+    ]
+    assert len({session.session_id for session in sessions}) == len(TRUTH)
+    assert len({session.visitor_id for session in sessions}) == 1
+
+
+@pytest.mark.parametrize("vendor", NAMES)
+def test_its_sessions_have_their_reasons_and_properties(played: Played, vendor: str) -> None:
+    for session, truth in zip(played.fakes[vendor].sessions(), TRUTH, strict=True):
+        assert session.reason in (truth.reason, None)
+        assert list(session.properties.values()) == list(truth.properties.values())
+
+
+@pytest.mark.parametrize("vendor", NAMES)
+def test_nothing_is_left_and_nothing_is_dead(played: Played, vendor: str) -> None:
+    state = played.states[vendor]
+    assert (state["dead"], state["backlog"]) == (0, 0)
+    assert state["delivered"] > 0
+
+
+def test_there_was_the_trouble_that_was_meant(played: Played) -> None:
+    fakes = played.fakes.values()
+    has_failed = any(request.status >= 400 for fake in fakes for request in fake.requests)
+    assert has_failed is ("fifth" in played.trouble)
+    assert any(fake.duplicates for fake in fakes) is ("lost" in played.trouble or "twice" in played.trouble)
+
+
+def test_in_opentelemetry_a_session_starts_after_the_end_of_the_one_before(played: Played) -> None:
+    told = [event for event in played.fakes["otel"].events() if event.name in ("session.start", "session.end")]
+    assert [event.name for event in told] == ["session.start", "session.end"] * len(TRUTH)
+    for end, start in zip(told[1::2], told[2::2], strict=False):
+        assert start.attributes.get("session.previous_id") == end.session_id

@@ -1,0 +1,314 @@
+"""`sojourn erase` and `sojourn export`: what they delete and write, what they say, and when they refuse."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sojourn import cli
+from sojourn.core.events import Event
+from sojourn.stores import SQLiteStore
+from sojourn.stores.protocol import Batch, Settled
+from sojourn.stores.rows import SessionRow
+from sojourn.testing.store_steps import NOW, event, lease, row, save
+from sojourn.tracking.masking import pseudonym
+
+HASH_KEY = b"a key for user ids alone"
+PERSON = {"visitor": "browser-1", "user": "anna"}
+
+
+def session(key: str, *, visitor: str, user: str | None) -> SessionRow:
+    made = row(key)
+    made.visitor_id, made.user_id = visitor, user
+    return made
+
+
+def of(key: str, visitor: str, user: str) -> list[Event]:
+    return [event(f"{key}-{number}", key, visitor_id=visitor, user_id=user) for number in range(3)]
+
+
+def filled(path: Path, user: str = "anna") -> str:
+    """A database with Anna's session and Ben's, of which a backend has got the first two events; its URL."""
+    store = SQLiteStore(path)
+    store.register(["posthog"], now=NOW)
+    rows = [session("a", visitor="browser-1", user=user), session("b", visitor="browser-2", user="ben")]
+    save(store, Batch(rows=rows, events=[*of("a", "browser-1", user), *of("b", "browser-2", "ben")]))
+    held = lease(store)
+    claimed = store.claim("posthog", held, until=NOW, limit=2, now=NOW).events
+    store.settle("posthog", held, Settled(upto=claimed[-1].seq, delivered=2), now=NOW)
+    store.close()
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return filled(tmp_path / "sojourn.db")
+
+
+def visitors_in(url: str) -> set[str]:
+    store = SQLiteStore(Path(url.removeprefix("sqlite:///")))
+    try:
+        return {kept.visitor_id for kept in store.sessions(limit=10)} | {
+            kept.visitor_id for kept in store.events_after(0, limit=100)
+        }
+    finally:
+        store.close()
+
+
+# --- erase
+
+
+@pytest.mark.parametrize("kind", list(PERSON))
+def test_erase_takes_one_person_and_says_where_else_to_ask(
+    kind: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["erase", f"--{kind}", PERSON[kind], "--store", url, "--yes"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "deleted: 1 sessions, 3 events, 0 dead letters",
+        "already forwarded (at most); ask there to have it deleted:",
+        "  posthog: 2 events",
+    ]
+    assert err == f"store: {url}\n"
+    assert visitors_in(url) == {"browser-2"}
+
+
+def test_a_second_time_there_is_nothing_left(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["erase", "--user", "anna", "--store", url, "--yes"]
+    assert (cli.main(arguments), cli.main(arguments)) == (0, 0)
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "deleted: 0 sessions, 0 events, 0 dead letters",
+        "already forwarded: nothing",
+    ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "left"),
+    [
+        pytest.param("y\n", 0, {"browser-2"}, id="yes"),
+        pytest.param(" YES \n", 0, {"browser-2"}, id="yes in full"),
+        pytest.param("n\n", 1, {"browser-1", "browser-2"}, id="no"),
+        pytest.param("\n", 1, {"browser-1", "browser-2"}, id="just Enter"),
+        pytest.param("", 1, {"browser-1", "browser-2"}, id="the end of the input"),
+    ],
+)
+def test_at_a_terminal_it_asks_first(
+    *,
+    typed: str,
+    code: int,
+    left: set[str],
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    assert cli.main(["erase", "--user", "anna", "--store", url]) == code
+    err = capsys.readouterr().err
+    assert "Erase all about user anna? It cannot be brought back. [y/N]" in err
+    assert ("nothing was erased" in err) is (code == 1)
+    assert visitors_in(url) == left
+
+
+def test_elsewhere_it_wants_to_be_told(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert cli.main(["erase", "--user", "anna", "--store", url]) == 1
+    assert "--yes" in capsys.readouterr().err
+    assert visitors_in(url) == {"browser-1", "browser-2"}
+
+
+# --- export
+
+
+@pytest.mark.parametrize("kind", list(PERSON))
+def test_an_export_is_one_json_document_and_nothing_else(
+    kind: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["export", f"--{kind}", PERSON[kind], "--store", url]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["person"] == {f"{kind}.id": PERSON[kind]}
+    assert [len(kept["events"]) for kept in found["sessions"]] == [3]
+    assert "ben" not in out
+    assert err == f"store: {url}\n"
+
+
+def test_a_file_of_it_is_for_its_owner_alone(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "anna.json"
+    arguments = ["export", "--user", "anna", "--store", url, "--output", str(file)]
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out == ""
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text(encoding="utf-8"))["person"] == {"user.id": "anna"}
+
+    file.write_text("something of mine")
+    assert cli.main(arguments) == 1
+    assert "choose another file" in capsys.readouterr().err
+    assert file.read_text() == "something of mine"
+
+
+def test_a_file_that_could_not_be_finished_is_taken_away(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_arguments: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sojourn.data_subjects.export_json", breaks)
+    file = tmp_path / "anna.json"
+    assert cli.main(["export", "--user", "anna", "--store", url, "--output", str(file)]) == 130
+    assert not file.exists()
+
+
+def test_what_is_exported_is_utf_8_whatever_the_terminal_speaks(tmp_path: Path) -> None:
+    url = filled(tmp_path / "sojourn.db", user="Zoë")
+    done = run(tmp_path, "export", "--user", "Zoë", "--store", url, PYTHONIOENCODING="ascii")
+    assert json.loads(done.stdout.decode("utf-8"))["person"] == {"user.id": "Zoë"}
+
+
+# --- which store
+
+
+@pytest.mark.parametrize("command", ["erase", "export"])
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        pytest.param(None, "there is no database at", id="a file that is missing"),
+        pytest.param(b"", "there is no database at", id="an empty file"),
+        pytest.param(b"not a database at all" * 100, "is not a SQLite database", id="a file of another kind"),
+    ],
+)
+def test_a_store_that_is_not_there_is_not_made(
+    command: str, there: bytes | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sojourn.db"
+    if there is not None:
+        path.write_bytes(there)
+    yes = ["--yes"] if command == "erase" else []
+    assert cli.main([command, "--user", "anna", "--store", f"sqlite:///{path}", *yes]) == 1
+    assert said in capsys.readouterr().err
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == ([] if there is None else [there])
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        pytest.param("memory:", "belongs to one process", id="in memory"),
+        pytest.param("mysql://host/db", "no store is named by a URL", id="a URL of nothing we know"),
+    ],
+)
+def test_a_store_that_no_command_can_open_is_said(url: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", "--user", "anna", "--store", url]) == 1
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--user", "anna"], id="no store"),
+        pytest.param(["--store", "sqlite:///x.db"], id="nobody"),
+        pytest.param(["--user", "anna", "--visitor", "b", "--store", "sqlite:///x.db"], id="two people"),
+        pytest.param(["--user", "anna", "--store", "sqlite:///x.db", "--app", "a:b"], id="two stores"),
+        pytest.param(["--user", "", "--store", "sqlite:///x.db"], id="an empty id"),
+        pytest.param(["--user", "\udcff", "--store", "sqlite:///x.db"], id="an id that is no text"),
+    ],
+)
+@pytest.mark.parametrize("command", ["erase", "export"])
+def test_wrong_arguments_are_refused_before_anything_is_opened(command: str, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main([command, *arguments])
+    assert left.value.code == 2
+
+
+# --- the store of an app
+
+BEGIN = "from sojourn import Engine, Settings\nprint('loading')\n"
+SETTINGS = "Settings(secret_key='a key that only tests use', store='sqlite:///sojourn.db')"
+APPS = {
+    "starlette": f"{BEGIN}from sojourn.starlette import Sojourn\nfrom starlette.applications import Starlette\n"
+    f"app = Starlette()\nSojourn(app, {SETTINGS})\n",
+    "flask": f"{BEGIN}from sojourn.flask import Sojourn\nfrom flask import Flask\n"
+    f"app = Flask(__name__)\nSojourn(app, {SETTINGS})\n",
+    "wsgi": f"{BEGIN}from sojourn.wsgi import SojournMiddleware\n"
+    f"app = SojournMiddleware(lambda environ, start: [], {SETTINGS})\n",
+    "asgi": f"{BEGIN}from sojourn.asgi import SojournMiddleware\n"
+    f"async def inner(scope, receive, send): ...\napp = SojournMiddleware(inner, {SETTINGS})\n",
+    "in a class": f"{BEGIN}from sojourn.wsgi import SojournMiddleware\n"
+    f"class app:\n    wsgi = SojournMiddleware(lambda environ, start: [], {SETTINGS})\n",
+    "a store object": f"{BEGIN}from pathlib import Path\nfrom sojourn.stores import SQLiteStore\n"
+    "from sojourn.wsgi import SojournMiddleware\nkept = SQLiteStore(Path('sojourn.db').absolute())\n"
+    "app = SojournMiddleware(lambda environ, start: [], Settings(secret_key='a key that only tests use', store=kept))\n",
+}
+
+
+def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    code = "import sys; from sojourn.cli import main; sys.exit(main())"
+    own = {name: value for name, value in os.environ.items() if not name.startswith("SOJOURN_")}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        cwd=folder,
+        env={**own, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("kind", list(APPS))
+def test_an_app_leads_to_its_store(kind: str, tmp_path: Path) -> None:
+    filled(tmp_path / "sojourn.db")
+    (tmp_path / "shop.py").write_text(APPS[kind])
+    name = "shop:app.wsgi" if kind == "in a class" else "shop:app"
+    done = run(tmp_path, "export", "--user", "anna", "--app", name)
+    assert (done.returncode, done.stderr.decode()) == (0, f"loading\nstore: sqlite:///{tmp_path / 'sojourn.db'}\n")
+    assert len(json.loads(done.stdout)["sessions"]) == 1
+
+
+def test_an_app_that_hashes_user_ids_has_them_hashed_here_too(tmp_path: Path) -> None:
+    url = filled(tmp_path / "sojourn.db", user=pseudonym("anna", HASH_KEY))
+    hashing = SETTINGS.replace(")", f", hash_user_ids=True, user_hash_key={HASH_KEY!r})")
+    (tmp_path / "shop.py").write_text(APPS["wsgi"].replace(SETTINGS, hashing))
+    done = run(tmp_path, "erase", "--user", "anna", "--app", "shop:app", "--yes")
+    assert done.stdout.decode().startswith("deleted: 1 sessions, 3 events")
+    assert visitors_in(url) == {"browser-2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param("shop", "give module:app", id="no app named"),
+        pytest.param("nowhere:app", "ModuleNotFoundError", id="no such module"),
+        pytest.param("shop:application", "AttributeError", id="no such name"),
+        pytest.param("shop:plain", "has no Sojourn in front of it", id="an app without us"),
+        pytest.param("broken:app", "ZeroDivisionError", id="a module that fails"),
+        pytest.param("keyless:app", "SOJOURN_SECRET_KEY=", id="an app that lacks its key"),
+    ],
+)
+def test_an_app_that_leads_nowhere_is_said_in_a_line(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("plain = object()\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "keyless.py").write_text("from sojourn import Settings\napp = Settings.from_env()\n")
+    done = run(tmp_path, "export", "--user", "anna", "--app", name)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"sojourn: ")
+    assert said in done.stderr.decode()
+
+
+def test_nothing_but_the_store_is_needed(tmp_path: Path) -> None:
+    """No key, no settings: the one who answers such a request may be on another machine, with a copy."""
+    url = filled(tmp_path / "sojourn.db")
+    found: dict[str, Any] = json.loads(run(tmp_path, "export", "--visitor", "browser-1", "--store", url).stdout)
+    assert found["person"] == {"visitor.id": "browser-1"}

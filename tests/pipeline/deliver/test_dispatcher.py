@@ -1,0 +1,305 @@
+"""The courier: in order, from the cursor, at least once, and never past what a backend has settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from sojourn.backends.protocol import Receipt, Rejection
+from sojourn.core.events import Event
+from sojourn.pipeline.deliver.dispatcher import Courier, Delivery
+from sojourn.testing.backends import MemoryBackend
+from tests.pipeline.conftest import NOW, Bench, acquiring
+
+KEY = "018bcfe5-6800-7000-8000-000000000001"
+
+
+class Desk:
+    """A courier for one backend, with a clock that stands."""
+
+    def __init__(
+        self, bench: Bench, backend: MemoryBackend, holder: str = "me", *, outbox_max: int | None = None
+    ) -> None:
+        self.now = NOW
+        self.bench = bench
+        self.store = bench.store
+        self.store.register([backend.name], now=NOW)
+        self.courier = Courier(
+            backend,
+            bench.store,
+            now=lambda: self.now,
+            acquire=acquiring(bench.store, holder),
+            chance=lambda: 0.0,
+            outbox_max=outbox_max,
+        )
+
+    def adds_up(self, name: str) -> bool:
+        state = self.store.backend(name)
+        return state.recorded == state.delivered + state.dead + state.skipped + state.dropped + state.backlog
+
+
+def record(bench: Bench, pages: int) -> None:
+    bench.request(KEY, 0, is_start=True)
+    for number in range(1, pages):
+        bench.request(KEY, number)
+    bench.apply()
+
+
+def test_events_arrive_in_the_order_of_the_log(bench: Bench) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend)
+    record(bench, 3)
+    assert desk.courier.step().delivered == 4
+    assert desk.courier.step().is_idle
+    assert [event.name for event in backend.events] == bench.names
+    assert [event.seq for event in backend.events] == sorted(event.seq for event in backend.events)
+    assert desk.adds_up(backend.name)
+
+
+def test_a_backend_that_fails_gets_the_same_events_later_and_not_sooner(bench: Bench) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend)
+    record(bench, 2)
+    backend.fail(2, error=OSError("down"))
+    first = desk.courier.step()
+    assert (first.delivered, first.retry_at) == (0, NOW + 1_000)
+    assert desk.courier.step().retry_at == NOW + 1_000
+    desk.now += 1_000
+    assert desk.courier.step().retry_at == desk.now + 2_000  # twice as long
+    desk.now += 2_000
+    assert desk.courier.step().delivered == 3
+    state = bench.store.backend(backend.name)
+    assert (state.failures, state.backlog, state.retry_at) == (0, 0, None)
+    assert desk.adds_up(backend.name)
+
+
+@pytest.mark.parametrize(
+    ("receipt", "delivered", "dead", "backlog"),
+    [
+        pytest.param(lambda batch: Receipt(delivered=2), 2, 0, 2, id="a part was taken"),
+        pytest.param(
+            lambda batch: Receipt(delivered=1, rejected=(Rejection(event_id=batch[0].id, reason="bad", status=400),)),
+            1,
+            1,
+            2,
+            id="one refused for good, one taken",
+        ),
+        pytest.param(
+            lambda batch: Receipt(delivered=3, rejected=(Rejection(event_id=batch[2].id, reason="bad", status=400),)),
+            3,
+            1,
+            0,
+            id="one dead letter in the middle",
+        ),
+        pytest.param(lambda batch: Receipt(delivered=99), 4, 0, 0, id="a backend that counts too high"),
+    ],
+)
+def test_the_cursor_moves_past_what_is_settled(
+    bench: Bench, receipt: Callable[[list[Event]], Receipt], delivered: int, dead: int, backlog: int
+) -> None:
+    class Odd(MemoryBackend):
+        def send(self, batch: object) -> Receipt:
+            return receipt(list(batch))  # type: ignore[call-overload]
+
+    backend = Odd()
+    desk = Desk(bench, backend)
+    record(bench, 3)
+    desk.courier.step()
+    state = bench.store.backend(backend.name)
+    assert (state.delivered, state.dead, state.backlog) == (delivered, dead, backlog)
+    assert desk.adds_up(backend.name)
+
+
+def test_what_a_backend_does_not_want_is_skipped_and_counted(bench: Bench) -> None:
+    backend = MemoryBackend(accepts=lambda event: event.name == "session.start")
+    desk = Desk(bench, backend)
+    record(bench, 3)
+    desk.courier.step()
+    assert [event.name for event in backend.events] == ["session.start"]
+    assert bench.store.backend(backend.name).skipped == 3
+    assert desk.adds_up(backend.name)
+
+
+def test_a_pause_is_long_and_says_why(bench: Bench) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend)
+    record(bench, 1)
+    backend.pause("401: the key is wrong")
+    assert desk.courier.step().retry_at == NOW + 5 * 60_000
+    assert bench.store.backend(backend.name).problem == "401: the key is wrong"
+
+
+def test_another_process_waits_while_the_lease_is_held_and_goes_on_when_it_is_over(bench: Bench) -> None:
+    backend = MemoryBackend()
+    first, second = Desk(bench, backend), Desk(bench, backend, holder="other")
+    record(bench, 1)
+    assert first.courier.step().delivered == 2
+    bench.request(KEY, 9)
+    bench.apply()
+    assert second.courier.step().delivered == 0
+    second.now = NOW + 30_000
+    assert second.courier.step().delivered == 1
+    assert first.courier.step().is_idle
+
+
+def test_a_courier_that_overslept_counts_nothing_twice(bench: Bench) -> None:
+    """While it sends, its lease runs out and another courier delivers: its own settlement is refused."""
+    backend = MemoryBackend()
+    other = Desk(bench, MemoryBackend(), holder="other")
+    desks: list[Desk] = []
+
+    class Slow(MemoryBackend):
+        def send(self, batch: object) -> Receipt:
+            other.now = NOW + 30_000
+            other.courier.step()
+            return super().send(batch)  # type: ignore[arg-type]
+
+    slow = Slow()
+    desks.append(Desk(bench, slow))
+    record(bench, 2)
+    assert desks[0].courier.step().delivered == 0
+    state = bench.store.backend(backend.name)
+    assert (state.delivered, state.backlog) == (3, 0)
+    assert desks[0].adds_up(backend.name)
+
+
+def test_a_backend_added_later_starts_at_the_head(bench: Bench) -> None:
+    record(bench, 2)
+    backend = MemoryBackend()
+    desk = Desk(bench, backend)
+    assert desk.courier.step().is_idle
+    bench.request(KEY, 9)
+    bench.apply()
+    assert desk.courier.step().delivered == 1
+    assert desk.adds_up(backend.name)
+
+
+def test_a_queue_over_its_bound_does_without_page_views_and_counts_them(bench: Bench) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend, outbox_max=3)
+    record(bench, 4)
+    desk.courier.step()
+    assert [event.name for event in backend.events] == ["session.start"]
+    state = bench.store.backend(backend.name)
+    assert (state.delivered, state.dropped, state.skipped) == (1, 4, 0)
+    assert desk.adds_up(backend.name)
+    assert len(bench.store.events_after(0, limit=10)) == 5, "the log keeps what one backend does without"
+
+
+def test_what_was_shed_behind_a_failure_is_judged_again(bench: Bench) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend, outbox_max=3)
+    record(bench, 4)
+    backend.fail(1, error=OSError("down"))
+    desk.courier.step()
+    assert (bench.store.backend(backend.name).dropped, bench.store.backend(backend.name).backlog) == (0, 5)
+    desk.now += 60_000
+    desk.courier.step()
+    assert (bench.store.backend(backend.name).dropped, bench.store.backend(backend.name).delivered) == (4, 1)
+    assert desk.adds_up(backend.name)
+
+
+def test_a_backend_that_is_down_for_long_is_asked_with_few_events_until_it_takes_them(bench: Bench) -> None:
+    sizes: list[int] = []
+
+    class Counting(MemoryBackend):
+        def send(self, batch: Sequence[Event]) -> Receipt:
+            sizes.append(len(batch))
+            return super().send(batch)
+
+    backend = Counting()
+    desk = Desk(bench, backend)
+    record(bench, 40)
+    backend.fail(7, error=OSError("down"))
+    for _ in range(9):
+        desk.courier.step()
+        desk.now += 60_000
+    assert sizes == [41, 41, 41, 41, 41, 10, 10, 10, 31]
+    assert desk.adds_up(backend.name)
+
+
+# --- dead letters that were put back in the queue --------------------------------------------------------------------
+
+
+def refusing(names: set[str]) -> Callable[[Sequence[Event]], Receipt]:
+    """Answer as a backend that finds events of these names invalid."""
+
+    def answer(batch: Sequence[Event]) -> Receipt:
+        rejected = tuple(Rejection(event_id=e.id, reason="bad", status=400) for e in batch if e.name in names)
+        return Receipt(delivered=len(batch) - len(rejected), rejected=rejected)
+
+    return answer
+
+
+class Choosy(MemoryBackend):
+    """Refuses page views for good until it is told otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = {"page_view"}
+
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        receipt = refusing(self.refused)(batch)
+        if receipt.rejected:
+            return receipt
+        return super().send(batch)
+
+
+def test_a_requeued_letter_goes_before_what_waits_and_is_then_delivered(bench: Bench) -> None:
+    backend = Choosy()
+    desk = Desk(bench, backend)
+    record(bench, 2)
+    desk.courier.step()
+    assert bench.store.backend(backend.name).dead == 2
+    bench.request(KEY, 7)
+    bench.apply()
+
+    backend.refused = set()
+    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    assert [desk.courier.step().delivered, desk.courier.step().delivered] == [2, 1]
+    assert [event.time - NOW for event in backend.events] == [0, 1, 7]
+    state = bench.store.backend(backend.name)
+    assert (state.delivered, state.dead, state.backlog) == (4, 0, 0)
+    assert bench.store.dead_letters(backend.name, limit=9) == []
+    assert desk.adds_up(backend.name)
+
+
+def test_a_requeued_letter_that_is_refused_again_is_dead_again_and_not_asked_for_ever(bench: Bench) -> None:
+    backend = Choosy()
+    desk = Desk(bench, backend)
+    record(bench, 1)
+    desk.courier.step()
+    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    assert desk.courier.step() == Delivery(delivered=0, is_idle=False)
+    assert desk.courier.step().is_idle
+    assert bench.store.backend(backend.name).dead == 1
+    assert desk.adds_up(backend.name)
+
+
+def test_a_requeued_letter_waits_while_the_backend_is_down(bench: Bench) -> None:
+    backend = Choosy()
+    desk = Desk(bench, backend)
+    record(bench, 1)
+    desk.courier.step()
+    backend.refused = set()
+    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    backend.fail(1, error=OSError("down"))
+    assert desk.courier.step() == Delivery(delivered=0, is_idle=True, retry_at=NOW + 1_000)
+    assert bench.store.backend(backend.name).dead == 1
+    desk.now += 1_000
+    assert desk.courier.step().delivered == 1
+    assert desk.adds_up(backend.name)
+
+
+def test_a_requeued_letter_that_is_not_wanted_any_more_is_skipped(bench: Bench) -> None:
+    backend = Choosy()
+    desk = Desk(bench, backend)
+    record(bench, 1)
+    desk.courier.step()
+    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    backend.accepts = lambda event: event.name != "page_view"  # type: ignore[method-assign]
+    desk.courier.step()
+    state = bench.store.backend(backend.name)
+    assert (state.dead, state.skipped, backend.events) == (0, 1, [])
+    assert desk.adds_up(backend.name)

@@ -1,0 +1,331 @@
+"""What a batch of records comes to: rows, events, heartbeats and ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_HEARTBEAT, SESSION_START, Event, Scalar
+from sojourn.core.ids import event_id
+from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, STARTS, Entry, Origin, Record, Seal, about
+from sojourn.core.session import EndReason, begin, succeed
+from sojourn.pipeline.record import merge as joins
+from sojourn.pipeline.record import row_events as stamp
+from sojourn.pipeline.record.fold import Folded, Needed, Numbered, also_needed, close, fold, own_keys
+from tests.pipeline.record.story import BEAT, FIRST, ORIGIN, RULES, SEAL, SECOND, SERVICE, Story, user
+
+# --- a session of its own ------------------------------------------------------------------------------------------
+
+
+def test_the_first_record_makes_the_row_and_the_start() -> None:
+    story = Story().tell(FIRST, 0, flags=STARTS | ACTIVITY | REQUEST, origin=ORIGIN)
+
+    row = story.rows["k1"]
+    assert (row.started_at, row.last_seen_at, row.requests, row.is_open) == (0, 0, 1, True)
+    assert (row.entry_path, row.user_agent, row.client_address) == ("/in", "UA", "192.0.2.0")
+    assert story.last.changed == {"k1"}
+    assert story.last.counts == {"sessions.started": 1}
+    assert story.events == [
+        Event(
+            id=event_id("k1", "session.start"),
+            name=SESSION_START,
+            time=0,
+            session_id="k1",
+            session_key="k1",
+            session_started_at=0,
+            visitor_id="v",
+            attributes={
+                "session.id": "k1",
+                "visitor.id": "v",
+                "service.name": "shop",
+                "service.version": "2",
+                "deployment.environment.name": "prod",
+                "url.path": "/in",
+                "http.request.header.referer": "https://a.example/b",
+                "user_agent.original": "UA",
+                "client.address": "192.0.2.0",
+            },
+        )
+    ]
+
+
+def test_a_start_whose_first_record_never_came_says_so() -> None:
+    story = Story().tell(FIRST, 30)
+    assert story.events[0].attributes["session.start_inferred"] is True
+    assert story.events[0].attributes["service.name"] == "shop", "of the process that records"
+    assert "url.path" not in story.events[0].attributes
+    assert story.events[0].time == 0
+
+
+def test_events_are_stamped_once_and_counted() -> None:
+    story = Story()
+    page: dict[str, Scalar] = {"url.path": "/a", "http.response.status_code": 200}
+    story.tell(FIRST, 5, Entry(PAGE_VIEW, 5, page), Entry("bought", 6, {"n": 1}))
+    story.tell(FIRST, 7, Entry(PAGE_VIEW, 7, {**page, "http.response.status_code": 500}), Entry(PAGE_VIEW, 8))
+
+    row = story.rows["k1"]
+    assert (row.requests, row.events, row.page_views, row.errors) == (2, 4, 3, 1)
+    bought = story.named("bought")[0]
+    assert bought.id == event_id("j:0001", "1")
+    assert (bought.time, bought.attributes["n"]) == (6, 1)
+    assert len({event.id for event in story.events}) == 5
+
+
+def test_what_is_no_activity_moves_nothing() -> None:
+    story = Story().tell(FIRST, 0).tell(FIRST, 900, Entry("connection.end", 900), flags=0)
+    row = story.rows["k1"]
+    assert (row.last_seen_at, row.requests, row.events) == (0, 1, 1)
+    assert story.named(SESSION_HEARTBEAT) == []
+
+
+def test_one_record_that_may_not_be_forwarded_marks_the_session() -> None:
+    story = Story().tell(FIRST, 0).tell(FIRST, 1, flags=ACTIVITY | NO_FORWARD).tell(FIRST, 2)
+    assert story.rows["k1"].no_forward
+    assert Story().tell(FIRST, 0, flags=NO_FORWARD).rows["k1"].no_forward
+
+
+def test_a_given_id_is_what_the_world_sees_and_the_key_what_ids_hang_on() -> None:
+    state = begin(visitor_id="v", visitor_since=0, key="k1", now=0, session_id="1234567890", is_manual=True)
+    start = Story().tell(state, 0).events[0]
+    assert (start.session_id, start.session_key, start.is_manual) == ("1234567890", "k1", True)
+    assert start.attributes["session.id"] == "1234567890"
+    assert start.id == event_id("k1", "session.start")
+
+
+# --- heartbeats ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("times", "beats"),
+    [
+        pytest.param([0, 50, 99], [], id="none in the first slot"),
+        pytest.param([0, 100], [100], id="the second slot begins inclusively"),
+        pytest.param([0, 110, 150, 199], [110], id="one a slot"),
+        pytest.param([0, 110, 250, 310], [110, 250, 310], id="each slot with activity"),
+        pytest.param([0, 550, 560], [550], id="none for skipped slots"),
+        pytest.param([0, 550, 110], [550], id="none for a slot that was passed"),
+        pytest.param([550], [550], id="from the first record on"),
+    ],
+)
+def test_heartbeats(times: list[int], beats: list[int]) -> None:
+    story = Story()
+    for at in times:
+        story.tell(FIRST, at)
+    found = story.named(SESSION_HEARTBEAT)
+    assert [event.time for event in found] == beats
+    assert [event.id for event in found] == [event_id("k1", "session.heartbeat", str(at // BEAT)) for at in beats]
+    assert [event.attributes["session.duration_ms"] for event in found] == beats
+
+
+def test_heartbeats_can_be_turned_off() -> None:
+    story = Story(replace(RULES, heartbeat_interval=None)).tell(FIRST, 0).tell(FIRST, 950)
+    assert story.named(SESSION_HEARTBEAT) == []
+    assert story.rows["k1"].last_seen_at == 950
+
+
+def test_slots_count_from_where_the_row_was_made_even_if_an_earlier_start_turns_up() -> None:
+    racing = msgspec.structs.replace(FIRST, started_at=60, last_seen_at=60)
+    story = Story().tell(racing, 60).tell(FIRST, 0).tell(FIRST, 150).tell(FIRST, 160)
+    row = story.rows["k1"]
+    assert (row.started_at, row.anchor) == (0, 60)
+    assert [event.time for event in story.named(SESSION_HEARTBEAT)] == [160]
+
+
+# --- ends ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_successor_ends_the_session_before_in_the_same_batch() -> None:
+    story = Story().tell(FIRST, 0).tell(FIRST, 500)
+    story.tell(msgspec.structs.replace(SECOND, previous_seen_at=500), 2_000, Entry("bought", 2_000))
+
+    old = story.rows["k1"]
+    assert (old.end_reason, old.last_seen_at, old.sealed_at) == (EndReason.IDLE_TIMEOUT, 500, 2_000)
+    assert [(event.name, event.session_key) for event in story.last.events] == [
+        (SESSION_END, "k1"),
+        (SESSION_START, "k2"),
+        ("bought", "k2"),
+    ]
+    end = story.last.events[0]
+    assert (end.time, end.id) == (500, event_id("k1", "session.end", "0"))
+    assert end.attributes["session.end_reason"] == "idle_timeout"
+    assert end.attributes["session.duration_ms"] == 500
+    assert (end.attributes["session.requests"], end.attributes["session.page_views"]) == (2, 0)
+    assert story.last.counts == {"sessions.ended": 1, "sessions.started": 1}
+    assert story.last.changed == {"k1", "k2"}
+
+
+def test_a_call_ends_the_session_at_its_own_moment() -> None:
+    story = Story().tell(FIRST, 0).tell(FIRST, 50, SEAL)
+    row = story.rows["k1"]
+    assert (row.sealed_at, row.last_seen_at, row.end_reason, row.late) == (50, 50, EndReason.ENDED, 0)
+    assert story.names()[-1] == SESSION_END
+
+
+def test_what_comes_after_the_end_is_late_and_moves_nothing() -> None:
+    story = Story().tell(FIRST, 0).tell(FIRST, 50, SEAL)
+    story.tell(FIRST, 950, Entry("bought", 950))
+
+    row = story.rows["k1"]
+    assert (row.last_seen_at, row.late, row.requests) == (50, 1, 3)
+    assert story.last.counts == {"activity.late": 1}
+    assert [event.name for event in story.last.events] == ["bought"], "no heartbeat, no second end"
+    assert story.last.events[0].attributes["session.late"] is True
+
+
+def test_an_overtaken_record_from_before_the_seal_still_moves_the_row_but_makes_no_heartbeat() -> None:
+    story = Story().tell(FIRST, 0)
+    story.tell(SECOND, 2_000).tell(FIRST, 700, Entry("bought", 700))
+    row = story.rows["k1"]
+    assert (row.last_seen_at, row.late) == (700, 0)
+    assert [event.name for event in story.last.events] == ["bought"]
+    assert story.named(SESSION_END)[0].time == 0, "what went out is frozen"
+
+
+def test_activity_at_the_seal_does_not_count_but_the_sealing_requests_own() -> None:
+    story = Story().tell(FIRST, 0).tell(FIRST, 2_000).tell(SECOND, 2_000)
+    assert story.rows["k1"].last_seen_at == 0
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the other way"])
+def test_the_earliest_seal_holds_and_its_reason(order: tuple[int, int]) -> None:
+    seals = [
+        Entry(SESSION_END, 50, seal=Seal(EndReason.ENDED, 50)),
+        Entry(SESSION_END, 80, seal=Seal(EndReason.OPTED_OUT, 80)),
+    ]
+    story = Story().tell(FIRST, 0)
+    for which in order:
+        story.tell(FIRST, seals[which].at, seals[which])
+    row = story.rows["k1"]
+    assert (row.sealed_at, row.sealed_reason, row.last_seen_at) == (50, EndReason.ENDED, 50)
+    assert len(story.named(SESSION_END)) == 1
+
+
+def test_of_two_seals_at_one_moment_the_one_that_saw_more_holds() -> None:
+    row = joins.opened(about(FIRST, 0, 0), SERVICE)
+    joins.join_seal(row, 90, EndReason.ENDED, 90)
+    joins.join_seal(row, 90, EndReason.ENDED, 40)
+    assert (row.sealed_seen_at, row.last_seen_at) == (90, 90)
+
+
+def test_a_successor_that_overtook_seals_the_session_before_when_that_turns_up() -> None:
+    story = Story().tell(msgspec.structs.replace(SECOND, previous_seen_at=300), 2_000)
+    state = begin(visitor_id="v", visitor_since=0, key="k1", now=0, session_id="1234567890")
+    story.tell(state, 300, Entry("bought", 300))
+
+    assert [event.name for event in story.last.events] == [SESSION_START, SESSION_END, "bought"]
+    assert story.last.events[1].time == 300
+    assert story.rows["k2"].previous_id == "1234567890"
+    assert story.last.changed == {"k1", "k2"}
+
+
+def test_more_late_activity_than_a_row_remembers_ends_it_at_what_the_sealing_door_knew() -> None:
+    story = Story().tell(FIRST, 0).tell(FIRST, 600)
+    for at in range(2_000, 2_009):
+        story.tell(FIRST, at)
+    assert story.tell(msgspec.structs.replace(SECOND, previous_seen_at=500), 2_000).rows["k1"].last_seen_at == 500
+
+
+def test_requests_that_race_for_a_successor_share_the_earliest_start_and_the_latest_end_before() -> None:
+    story = Story().tell(FIRST, 0)
+    story.tell(msgspec.structs.replace(SECOND, started_at=2_010, previous_seen_at=100), 2_010)
+    story.tell(msgspec.structs.replace(SECOND, previous_seen_at=300), 2_000)
+
+    assert story.rows["k2"].started_at == 2_000
+    assert (story.rows["k1"].sealed_at, story.rows["k1"].last_seen_at) == (2_000, 300)
+    assert story.names("k2").count(SESSION_START) == 1
+
+
+def test_a_successor_of_an_unknown_session_names_it_all_the_same() -> None:
+    story = Story().tell(SECOND, 2_000)
+    assert story.events[0].previous_id == "k1"
+    assert story.events[0].attributes["session.previous_id"] == "k1"
+    assert len(story.events) == 1
+
+
+def test_a_session_without_activity_lasts_no_longer_for_an_earlier_start() -> None:
+    racing = msgspec.structs.replace(FIRST, started_at=60, last_seen_at=60)
+    row = Story().tell(racing, 60, Entry("bought", 60), flags=0).tell(FIRST, 0, Entry("bought", 0), flags=0).rows["k1"]
+    assert (row.started_at, row.last_seen_at) == (0, 0)
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_which_ends_link(reason: EndReason) -> None:
+    story = Story().tell(FIRST, 0).tell(succeed(FIRST, reason, key="k2", now=2_000), 2_000)
+    linked = reason not in {EndReason.ENDED, EndReason.OPTED_OUT}
+    start = story.events[-1]
+    assert (start.previous_id, "session.previous_id" in start.attributes) == (("k1", True) if linked else (None, False))
+
+
+def test_a_record_that_knows_the_key_but_no_reason_seals_nothing() -> None:
+    record = Record(at=2_000, key="k2", visitor_id="v", started_at=2_000, flags=ACTIVITY, previous_key="k1")
+    story = Story().tell(FIRST, 0).fold([Numbered("j:x", record)])
+    assert story.rows["k1"].is_open
+
+
+def test_an_open_session_has_no_end_to_tell() -> None:
+    with pytest.raises(ValueError, match="open session"):
+        stamp.end(Story().tell(FIRST, 0).rows["k1"])
+
+
+def test_closing_is_done_once() -> None:
+    out = Folded(Story().tell(FIRST, 0).rows)
+    close(out.rows["k1"], EndReason.ENDED, out)
+    close(out.rows["k1"], EndReason.IDLE_TIMEOUT, out)
+    assert [event.attributes["session.end_reason"] for event in out.events] == ["ended"]
+
+
+def test_a_revised_end_says_so_in_id_and_attributes() -> None:
+    row = Story().tell(FIRST, 0).rows["k1"]
+    row.end_reason, row.end_revision = EndReason.IDLE_TIMEOUT, 2
+    end = stamp.end(row)
+    assert end.attributes["session.end_revision"] == 2
+    assert end.id == event_id("k1", "session.end", "2")
+
+
+# --- origins and what to load --------------------------------------------------------------------------------------
+
+
+def test_the_earliest_first_request_tells_how_it_began() -> None:
+    story = Story().tell(FIRST, 9)
+    for at in (5, 3, 4):
+        story.tell(FIRST, at, flags=STARTS, origin=Origin(entry_path=f"/{at}", service_name="web"))
+    row = story.rows["k1"]
+    assert (row.entry_path, row.service_name, row.origin_at) == ("/3", "web", 3)
+
+
+def test_which_rows_a_batch_needs() -> None:
+    tagged = about(FIRST, 1, ACTIVITY, (user("ada", 1),))
+    records = [Numbered("1", tagged), Numbered("2", about(SECOND, 2_000, ACTIVITY))]
+    assert own_keys(records) == {"k1", "k2"}
+    assert also_needed(records, {}) == Needed(keys=frozenset({"k1"}), successors_of=frozenset({"k1", "k2"}))
+
+    rows = Story().fold(records).rows
+    more = [Numbered("3", about(FIRST, 5, ACTIVITY, (Entry("bought", 5),))), Numbered("4", about(SECOND, 2_001, 0))]
+    assert also_needed(more, rows) == Needed(keys=frozenset(), successors_of=frozenset()), "nothing on a usual request"
+    assert also_needed(records[:1], rows).successors_of == {"k1"}
+
+    del rows["k1"]
+    for racing in (
+        msgspec.structs.replace(SECOND, started_at=1_999),
+        msgspec.structs.replace(SECOND, previous_seen_at=7),
+    ):
+        assert also_needed([Numbered("5", about(racing, 2_005, 0))], rows).keys == {"k1"}
+
+
+def test_a_service_without_a_name_adds_nothing_to_events() -> None:
+    folded = fold([Numbered("1", about(FIRST, 0, ACTIVITY))], {}, RULES, defaults=Origin())
+    assert folded.events[0].attributes == {
+        "session.id": "k1",
+        "visitor.id": "v",
+        "session.start_inferred": True,
+    }
+
+
+def test_the_latest_moments_of_activity_are_kept_in_order() -> None:
+    row = joins.opened(about(FIRST, 0, 0), SERVICE)
+    for at in (5, 3, 9, 3, 9, 1, 2, 4, 6, 7, 8):
+        joins.join_activity(row, at)
+    assert row.activity == [9, 8, 7, 6, 5, 4, 3, 2]
+    assert row.last_seen_at == 9

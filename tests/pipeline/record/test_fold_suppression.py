@@ -1,0 +1,67 @@
+"""Records of people who left: what an opt-out still ends, and that nothing else of them counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from sojourn.core.records import ACTIVITY, OPT_OUT, STARTS, Entry, Origin, Record, Seal
+from sojourn.core.session import EndReason, Rules
+from sojourn.pipeline.record.fold import Folded, Numbered, fold
+from sojourn.pipeline.record.suppression import Departures
+from sojourn.stores.tombstones import VISITOR, Person, Tombstone
+
+NOW = 1_700_000_000_000
+FIRST = "018bcfe5-6800-7000-8000-000000000001"
+SECOND = "018bcfe5-6800-7000-8000-000000000002"
+
+
+def start(at: int, key: str = FIRST, *, previous: str | None = None) -> Record:
+    reason = None if previous is None else EndReason.IDLE_TIMEOUT
+    return Record(
+        NOW + at, key, "visitor", NOW + at, ACTIVITY | STARTS, None, previous, NOW, reason, (), Origin(entry_path="/")
+    )
+
+
+def opt_out(at: int) -> Record:
+    seal = Entry("session.end", NOW + at, seal=Seal(EndReason.OPTED_OUT, NOW + at))
+    return Record(NOW + at, FIRST, "visitor", NOW, OPT_OUT, entries=(Entry("opt_out", NOW + at), seal))
+
+
+def late_end(at: int) -> Record:
+    seal = Entry("session.end", NOW + at, seal=Seal(EndReason.ENDED, NOW + at))
+    return Record(NOW + at, FIRST, "visitor", NOW, ACTIVITY, entries=(Entry("bought", NOW + at), seal))
+
+
+def folded(*records: Record, departures: Departures | None = None) -> Folded:
+    numbered = [Numbered(f"journal:{number:04d}", record) for number, record in enumerate(records)]
+    return fold(numbered, {}, Rules(), defaults=Origin(), departures=departures)
+
+
+def test_an_opt_out_tells_itself_and_the_end_and_names_the_visitor() -> None:
+    out = folded(start(0), opt_out(5))
+    assert [event.name for event in out.events] == ["session.start", "opt_out", "session.end"]
+    assert out.opted_out == {"visitor": NOW + 5}
+
+
+@pytest.mark.parametrize(
+    ("later", "names"),
+    [
+        pytest.param(late_end(9), ["session.start", "session.end"], id="an end by a call"),
+        pytest.param(
+            start(9, SECOND, previous=FIRST), ["session.start", "session.end"], id="the end that a successor knows"
+        ),
+        pytest.param(start(9, SECOND), ["session.start"], id="a new session"),
+    ],
+)
+def test_after_an_opt_out_nothing_counts_but_the_end_of_what_had_started(later: Record, names: list[str]) -> None:
+    known = Departures({Person(VISITOR, "visitor"): Tombstone(at=NOW + 5, is_for_good=True)})
+    rows = folded(start(0)).rows
+    out = fold([Numbered("b:1", later)], rows, Rules(), defaults=Origin(), departures=known)
+    assert ["session.start", *(event.name for event in out.events)] == names
+    assert out.counts["records.opted_out"] == 1
+
+
+def test_a_record_from_before_an_erasure_does_not_count() -> None:
+    known = Departures({Person(VISITOR, "visitor"): Tombstone(at=NOW + 5, is_for_good=False)})
+    out = folded(start(0), departures=known)
+    assert (out.events, out.counts["records.erased"]) == ([], 1)

@@ -1,0 +1,121 @@
+"""Whose session it is: tags in any order, and users who are carried over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sojourn.core.events import USER_IDENTIFY
+from sojourn.core.ids import event_id
+from sojourn.core.records import Entry
+from sojourn.core.session import EndReason, succeed
+from tests.pipeline.record.story import FIRST, RULES, SECOND, THIRD, Story, user
+
+# --- users ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_tag_is_told_and_stamped_on_what_follows() -> None:
+    story = Story().tell(FIRST, 1, user("ada", 1, name="Ada", traits={"plan": "pro"}, before="b"), Entry("bought", 2))
+    told, bought = story.events[1:]
+    assert (told.name, told.user_id) == (USER_IDENTIFY, "ada")
+    assert told.id == event_id("k1", "user.identify", "ada", "b")
+    assert told.attributes["user.id"] == "ada"
+    assert (told.attributes["user.name"], told.attributes["user.traits.plan"]) == ("Ada", "pro")
+    assert (bought.user_id, bought.attributes["user.id"]) == ("ada", "ada")
+    row = story.rows["k1"]
+    assert (row.user_id, row.user_name, row.user_traits, row.is_tagged) == ("ada", "Ada", {"plan": "pro"}, True)
+
+
+def test_untagging_is_told_without_a_user_and_the_row_remembers_who_it_was() -> None:
+    story = Story().tell(FIRST, 1, user("ada", 1)).tell(FIRST, 2, user(None, 2), Entry("bought", 2))
+    told, bought = story.last.events
+    assert (told.user_id, "user.id" in told.attributes) == (None, False)
+    assert (bought.user_id, "user.id" in bought.attributes) == (None, False)
+    assert (story.rows["k1"].user_id, story.rows["k1"].is_tagged) == ("ada", False)
+
+
+def test_a_repetition_with_other_traits_is_kept_but_not_told() -> None:
+    story = Story().tell(FIRST, 1, user("ada", 1, traits={"plan": "free", "age": 3}))
+    story.tell(FIRST, 2, user("ada", 2, name="Ada", traits={"plan": "pro"}, is_told=False))
+    row = story.rows["k1"]
+    assert (row.user_name, row.user_traits, row.events) == ("Ada", {"plan": "pro", "age": 3}, 1)
+    assert story.last.events == []
+
+
+def test_the_later_word_on_a_user_counts_whichever_is_folded_first() -> None:
+    story = Story().tell(FIRST, 5, user("ada", 5, name="Ada", traits={"plan": "pro"}))
+    story.tell(FIRST, 2, user("ada", 2, name="ada?", traits={"plan": "free", "age": 3}))
+    story.tell(FIRST, 1, user("ada", 1))
+    row = story.rows["k1"]
+    assert (row.user_name, row.user_traits) == ("Ada", {"plan": "pro", "age": 3})
+    late_name = Story().tell(FIRST, 5, user("ada", 5)).tell(FIRST, 2, user("ada", 2, name="Ada")).rows["k1"]
+    assert (late_name.user_name, late_name.user_traits) == ("Ada", None)
+
+
+@pytest.mark.parametrize(
+    ("is_split", "tags", "holder", "conflicts"),
+    [
+        pytest.param(True, [("ada", 1, True), ("bo", 2, True)], "ada", 1, id="split: the first holds"),
+        pytest.param(True, [("bo", 2, True), ("ada", 1, True)], "ada", 1, id="split: however they come"),
+        pytest.param(False, [("ada", 1, True), ("bo", 2, True)], "bo", 0, id="keep: the latest"),
+        pytest.param(False, [("bo", 2, True), ("ada", 1, True)], "bo", 0, id="keep: however they come"),
+        pytest.param(True, [("42", 1, False), ("ada", 2, True)], "ada", 0, id="the app outranks the framework"),
+        pytest.param(True, [("ada", 2, True), ("42", 1, False)], "ada", 0, id="even if it spoke later"),
+        pytest.param(False, [("ada", 1, True), ("42", 2, False)], "ada", 0, id="keep: it outranks, too"),
+        pytest.param(True, [("ada", 1, True), ("ada", 2, True)], "ada", 0, id="the same user is no conflict"),
+    ],
+)
+def test_whose_session_it_is(is_split: bool, tags: list[tuple[str, int, bool]], holder: str, conflicts: int) -> None:
+    story = Story(replace(RULES, split_on_user_change=is_split))
+    for name, at, is_explicit in tags:
+        story.tell(FIRST, at, user(name, at, is_explicit=is_explicit))
+    row = story.rows["k1"]
+    assert (row.user_id, row.user_conflicts) == (holder, conflicts)
+
+
+def test_of_many_tags_in_one_request_the_last_holds() -> None:
+    entries = [user(None if number % 2 else "ada", 1) for number in range(12)]
+    assert not Story().tell(FIRST, 1, *entries).rows["k1"].is_tagged
+    assert Story().tell(FIRST, 1, *entries[:11]).rows["k1"].is_tagged
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_the_successor_is_re_tagged_where_the_rules_say_so(reason: EndReason) -> None:
+    story = Story().tell(FIRST, 1, user("ada", 1, name="Ada", traits={"plan": "pro"}))
+    story.tell(succeed(FIRST, reason, key="k2", now=2_000), 2_000)
+    row, start = story.rows["k2"], story.events[-1]
+    if reason in {EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION, EndReason.RESTARTED}:
+        assert (row.user_id, row.user_name, row.user_traits, row.is_tagged) == ("ada", "Ada", {"plan": "pro"}, True)
+        assert start.user_id == "ada"
+    else:
+        assert (row.user_id, row.is_tagged, start.user_id) == (None, False, None)
+
+
+def test_an_untagged_session_hands_nobody_on() -> None:
+    story = Story().tell(FIRST, 0, user("ada", 0), user(None, 0)).tell(SECOND, 2_000)
+    assert (story.rows["k2"].user_id, story.rows["k2"].is_tagged) == (None, False)
+
+
+def test_a_user_learned_late_reaches_all_who_were_carried_on() -> None:
+    story = Story().tell(FIRST, 0).tell(SECOND, 2_000).tell(THIRD, 4_000)
+    story.tell(FIRST, 10, user("ada", 10))
+    assert [story.rows[key].user_id for key in ("k1", "k2", "k3")] == ["ada"] * 3
+    assert story.last.changed == {"k1", "k2", "k3"}
+
+
+def test_a_user_is_carried_over_a_session_that_turns_up_last() -> None:
+    story = Story().tell(THIRD, 4_000).tell(FIRST, 0, user("ada", 0)).tell(SECOND, 2_000)
+    assert [story.rows[key].user_id for key in ("k1", "k2", "k3")] == ["ada"] * 3
+
+
+def test_a_session_with_a_user_of_its_own_takes_none_over() -> None:
+    story = Story().tell(FIRST, 0).tell(SECOND, 2_000, user("bo", 2_000)).tell(THIRD, 4_000)
+    story.tell(FIRST, 10, user("ada", 10))
+    assert [story.rows[key].user_id for key in ("k1", "k2", "k3")] == ["ada", "bo", "bo"]
+
+
+def test_a_session_that_was_untagged_itself_stays_so() -> None:
+    story = Story().tell(FIRST, 0).tell(SECOND, 2_000, user(None, 0, before="x"))
+    story.tell(FIRST, 10, user("ada", 10))
+    assert (story.rows["k2"].user_id, story.rows["k2"].is_tagged) == ("ada", False)

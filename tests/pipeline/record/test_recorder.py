@@ -1,0 +1,285 @@
+"""The recorder: exactly once, in order, and what it says when something is wrong with a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sojourn.core.records import ACTIVITY, Origin, Record
+from sojourn.core.session import Rules
+from sojourn.pipeline.journal import JournalDirectory, MemoryJournal
+from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
+from sojourn.stores.protocol import Recording, TryAgain
+from sojourn.stores.tombstones import VISITOR, Person
+from tests.pipeline.conftest import NOW, Bench
+
+KEY = "018bcfe5-6800-7000-8000-000000000001"
+OTHER = "018bcfe5-6800-7000-8000-000000000002"
+IDLE = 30 * 60_000
+
+
+def test_a_record_has_its_effect_once_however_often_the_recorder_steps(bench: Bench) -> None:
+    bench.request(KEY, 0, is_start=True)
+    assert [bench.apply(), bench.apply()] == [1, 0]
+    assert bench.names == ["session.start", "page_view"]
+
+
+def test_a_second_recorder_on_the_same_journal_adds_nothing(bench: Bench) -> None:
+    other = bench.another(bench.journal)
+    assert other.step(bench.now) == (0, False)  # it has read the positions
+    bench.request(KEY, 0, is_start=True)
+    bench.apply()
+    assert other.step(bench.now)[0] == 0  # its positions are old: rolled back
+    assert bench.names == ["session.start", "page_view"]
+
+
+def test_what_a_process_counted_reaches_the_store_as_a_difference(bench: Bench) -> None:
+    for total in (3, 3, 5):
+        bench.put(Record(NOW, "", "", NOW, 0, counters={"prefetch": total}))
+        bench.apply()
+    assert bench.counter("ignored.prefetch") == 5
+    assert bench.counter("records.accepted") == bench.counter("records.recorded") == 3
+
+
+def test_two_processes_counters_add_up(bench: Bench) -> None:
+    second = MemoryJournal()
+    bench.put(Record(NOW, "", "", NOW, 0, counters={"bot": 2}))
+    bench.put(Record(NOW, "", "", NOW, 0, counters={"bot": 7}), journal=second)
+    bench.apply()
+    bench.another(second).step(bench.now)
+    assert bench.counter("ignored.bot") == 9
+
+
+@pytest.mark.parametrize(
+    ("payload", "counter"),
+    [
+        pytest.param(b"\xff\xff", "records.undecodable", id="not MessagePack"),
+        pytest.param(msgspec.msgpack.encode({"at": 1}), "records.undecodable", id="another shape"),
+        pytest.param(
+            msgspec.msgpack.encode(Record(NOW, KEY, "v", NOW, ACTIVITY)), "records.too_old", id="older than the limit"
+        ),
+    ],
+)
+def test_a_record_that_cannot_count_is_counted_and_passed(bench: Bench, payload: bytes, counter: str) -> None:
+    age = 8 * 86_400_000 if counter == "records.too_old" else 0
+    bench.now = NOW + age
+    assert bench.journal.append(payload, kind="test", essential=True, wall=NOW)
+    assert bench.apply() == 1
+    assert bench.counter(counter) == 1
+    assert bench.names == []
+
+
+def test_a_record_from_a_clock_far_ahead_is_taken_to_be_now(bench: Bench) -> None:
+    far = 400 * 86_400_000
+    bench.request(KEY, far, is_start=True)
+    bench.apply()
+    assert bench.store.sessions(limit=1)[0].last_seen_at == NOW
+
+
+def test_more_than_a_batch_is_applied_in_several(bench: Bench) -> None:
+    bench.request(KEY, 0, is_start=True)
+    for number in range(1, 700):
+        bench.request(KEY, number)
+    assert bench.recorder.step(bench.now) == (500, True)
+    assert bench.recorder.step(bench.now) == (200, False)
+    assert bench.store.sessions(limit=1)[0].page_views == 700
+
+
+@pytest.mark.parametrize(
+    ("silent_ms", "ended"),
+    [pytest.param(IDLE - 1, 0, id="not over yet"), pytest.param(IDLE, 1, id="over, inclusive")],
+)
+def test_the_sweeper_ends_a_silent_session_once(bench: Bench, silent_ms: int, ended: int) -> None:
+    bench.request(KEY, 0, is_start=True)
+    bench.apply()
+    assert bench.recorder.sweep(NOW + silent_ms) == ended
+    assert bench.recorder.sweep(NOW + silent_ms) == 0
+    row = bench.store.sessions(limit=1)[0]
+    assert row.last_seen_at == NOW
+    assert row.is_open is not bool(ended)
+
+
+def test_the_grace_is_added_to_the_timeout(bench: Bench) -> None:
+    bench.request(KEY, 0, is_start=True)
+    bench.apply()
+    recorder = bench.another(bench.journal, sweep_grace=30_000)
+    assert recorder.sweep(NOW + IDLE + 29_999) == 0
+    assert recorder.sweep(NOW + IDLE + 30_000) == 1
+
+
+def test_many_manual_sessions_do_not_keep_an_automatic_one_from_being_swept(bench: Bench) -> None:
+    for number in range(600):
+        key = f"018bcfe5-6800-7000-8000-1000000{number:05d}"
+        bench.put(Record(NOW + number, key, f"visitor-{number}", NOW + number, ACTIVITY | 1))
+    bench.request(KEY, 1000, is_start=True)
+    while bench.recorder.step(bench.now)[1]:
+        pass
+    assert bench.recorder.sweep(NOW + 1000 + IDLE) == 1
+    assert bench.store.stats().open_sessions == 600
+
+
+def test_an_unread_sweep_is_withdrawn_by_late_activity(bench: Bench) -> None:
+    bench.request(KEY, 0, is_start=True)
+    bench.apply()
+    bench.recorder.sweep(NOW + IDLE)
+    bench.request(KEY, IDLE - 5)
+    bench.apply()
+    assert bench.names == ["session.start", "page_view", "session.heartbeat", "page_view"]
+    assert bench.counter("sessions.ended") == 0
+    assert bench.recorder.sweep(NOW + 2 * IDLE) == 1
+    assert bench.names.count("session.end") == 1
+
+
+def test_a_sweep_that_a_backend_has_begun_to_read_stands_and_late_activity_ends_it_again(bench: Bench) -> None:
+    store = bench.store
+    store.register(["reader"], now=NOW)
+    bench.request(KEY, 0, is_start=True)
+    bench.apply()
+    bench.recorder.sweep(NOW + IDLE)
+    lease = store.acquire("courier:reader", "me", now=NOW, until=NOW + 30_000)
+    assert lease is not None
+    assert len(store.claim("reader", lease, until=NOW + 30_000, limit=100, now=NOW).events) == 3
+    bench.request(KEY, IDLE - 5)
+    bench.apply()
+    assert bench.store.sessions(limit=1)[0].last_seen_at == NOW + IDLE - 5
+    assert bench.recorder.sweep(NOW + 2 * IDLE) == 1
+    ends = [event for event in bench.store.events_after(0, limit=100) if event.name == "session.end"]
+    assert [event.attributes.get("session.end_revision", 0) for event in ends] == [0, 1]
+    assert [event.attributes["session.duration_ms"] for event in ends] == [0, IDLE - 5]
+
+
+# --- several hosts: a record whose session another host started ------------------------------------------------------
+
+
+class Host:
+    """A journal and a recorder of one host; its monotonic clock is a number."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.tick = 10**12
+        self.journal = MemoryJournal(clock=lambda: self.tick)
+        self.recorder = Recorder(
+            bench.store,
+            self.journal,
+            rules=Rules(),
+            service=Origin(),
+            sweep_interval=15_000,
+            sweep_grace=0,
+            max_age=7 * 86_400_000,
+            monotonic_ns=lambda: self.tick,
+        )
+        self.recorder.patience_ns = PATIENCE_NS
+
+    def step(self, *, after_ms: int = 1) -> tuple[int, bool]:
+        self.tick += after_ms * 1_000_000
+        return self.recorder.step(NOW)
+
+
+def test_a_record_waits_for_the_one_that_started_its_session(bench: Bench) -> None:
+    first, second = Host(bench), Host(bench)
+    bench.request(KEY, 0, is_start=True, journal=first.journal)
+    bench.request(KEY, 5, journal=second.journal)
+    assert second.step() == (0, True)
+    assert bench.names == []
+    assert first.step() == (1, False)
+    assert second.step() == (1, False)
+    assert bench.names == ["session.start", "page_view", "page_view"]
+    assert "session.start_inferred" not in bench.store.events_after(0, limit=1)[0].attributes
+
+
+def test_a_start_that_never_comes_is_inferred_after_two_seconds(bench: Bench) -> None:
+    host = Host(bench)
+    bench.request(KEY, 5, journal=host.journal)
+    assert host.step(after_ms=1_999) == (0, True)
+    assert host.step(after_ms=1) == (1, False)
+    assert bench.store.events_after(0, limit=1)[0].attributes["session.start_inferred"] is True
+
+
+def test_what_was_made_before_a_record_that_waits_is_applied_and_what_came_after_waits_with_it(bench: Bench) -> None:
+    host = Host(bench)
+    for number, key in enumerate((KEY, OTHER, KEY)):
+        host.tick += 1_000_000
+        bench.request(key, number, is_start=key == KEY and number == 0, journal=host.journal)
+    assert host.step() == (1, True)
+    assert host.step() == (0, True)
+    assert bench.counter("records.recorded") == bench.counter("records.accepted") == 1
+    bench.request(KEY, 9, journal=host.journal)
+    assert host.step(after_ms=2_000) == (3, False)
+    assert bench.counter("records.recorded") == bench.counter("records.accepted") == 4
+    assert bench.counter("sessions.started") == 2
+
+
+def test_waits_do_not_add_up(bench: Bench) -> None:
+    """Two seconds is the age of a record, not the time since somebody looked: the second has grown old with the first."""
+    host = Host(bench)
+    bench.request(KEY, 0, journal=host.journal)
+    host.tick += 100_000_000
+    bench.request(OTHER, 1, journal=host.journal)
+    assert host.step(after_ms=1_850) == (0, True)
+    assert host.step(after_ms=50) == (1, True)
+    assert host.step(after_ms=100) == (1, False)
+
+
+def test_a_record_of_who_left_waits_for_nobody(bench: Bench) -> None:
+    bench.store.entomb(Person(VISITOR, "visitor"), at=NOW + 10)
+    host = Host(bench)
+    bench.request(KEY, 5, journal=host.journal)
+    assert host.step() == (1, False)
+    assert (bench.names, bench.counter("records.erased")) == ([], 1)
+
+
+def test_a_batch_that_the_database_takes_back_is_repeated(bench: Bench) -> None:
+    class Deadlocked:
+        def __init__(self) -> None:
+            self.times = 2
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(bench.store, name)
+
+        @contextmanager
+        def recording(self) -> Iterator[Recording]:
+            with bench.store.recording() as transaction:
+                yield transaction
+                self.times -= 1
+                if self.times >= 0:
+                    raise TryAgain
+
+    recorder = bench.another(bench.journal)
+    recorder._store = Deadlocked()  # type: ignore[assignment]
+    bench.request(KEY, 0, is_start=True)
+    assert [recorder.step(NOW), recorder.step(NOW), recorder.step(NOW)] == [(0, True), (0, True), (1, False)]
+    assert bench.names == ["session.start", "page_view"]
+
+
+def test_other_hosts_journals_are_left_alone(tmp_path: Path, bench: Bench) -> None:
+    """The store knows journals that have no file here: they are another host's, not gone."""
+    bench.request(KEY, 0, is_start=True)
+    bench.apply()
+    elsewhere = Recorder(
+        bench.store,
+        JournalDirectory(tmp_path),
+        rules=Rules(),
+        service=Origin(),
+        sweep_interval=15_000,
+        sweep_grace=0,
+        max_age=7 * 86_400_000,
+    )
+    elsewhere.sweep(NOW)
+    assert set(bench.store.marks()) == {bench.journal.id}
+
+
+def test_an_outage_longer_than_the_timeout_makes_no_false_end(bench: Bench) -> None:
+    """The sweeper goes by what is recorded: a journal that was heard of lately and not applied since holds it back."""
+    minute = Rules(idle_timeout=60_000)
+    bench.recorder = bench.another(bench.journal, rules=minute)
+    bench.request(KEY, 0, is_start=True)
+    bench.apply()
+    behind = MemoryJournal()
+    bench.put(Record(NOW, "", "", NOW, 0), journal=behind)
+    bench.another(behind).step(NOW)
+    assert bench.recorder.sweep(NOW + 60_000) == 0
+    assert bench.recorder.sweep(NOW + 120_000) == 0
+    assert bench.recorder.sweep(NOW + 120_001) == 1  # silent for longer than two minutes: it no longer counts

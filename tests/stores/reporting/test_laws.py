@@ -1,0 +1,120 @@
+"""Whatever is recorded, summed up, erased and forgotten: figures are those that counting one by one gives."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from sojourn.stores import SQLiteStore
+from sojourn.stores.protocol import Batch
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
+from sojourn.stores.rows import SessionRow
+from sojourn.stores.tombstones import USER, Person, Place
+from sojourn.testing._reporting_contract import figures
+from sojourn.testing._session_lists_contract import VALUES, pages
+from sojourn.testing.store_steps import NOW, ended, row, save
+
+LATER = NOW + 99 * DAY_MS
+HOURS = st.sampled_from([0, 1, 2, 11, 12, 13, 30, 36, 60])
+MINUTES = st.integers(0, 59)
+KEYS = st.integers(0, 9)
+SPANS = st.tuples(HOURS, st.integers(1, 50)).map(
+    lambda drawn: Span(NOW + drawn[0] * HOUR_MS, NOW + (drawn[0] + drawn[1]) * HOUR_MS)
+)
+
+
+class Reports(RuleBasedStateMachine):
+    """One store, and the rows that it should hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = SQLiteStore(None)
+        self.rows: dict[str, SessionRow] = {}
+
+    @rule(number=KEYS, hour=HOURS, minute=MINUTES, minutes=MINUTES, pages=st.integers(0, 3), is_named=st.booleans())
+    def record(self, number: int, hour: int, minute: int, minutes: int, pages: int, *, is_named: bool) -> None:
+        """A session begins, or it is known better: it may have begun in another hour."""
+        made = row(f"k{number}", NOW + hour * HOUR_MS + minute * 60_000)
+        made.last_seen_at = made.started_at + minutes * 60_000
+        made.visitor_id, made.user_id = f"v{number % 6}", f"u{number % 3}" if is_named else None
+        made.page_views = pages
+        with self.store.recording() as recording:
+            recording.load([made.key])
+            recording.save(Batch(rows=[made]))
+        self.rows[made.key] = made
+
+    @rule(data=st.data())
+    def go_on(self, data: st.DataObject) -> None:
+        """Mere activity, of which the store is told less than of a new row."""
+        key = data.draw(st.sampled_from([None, *sorted(self.rows)]))
+        if key is None:
+            return
+        with self.store.recording() as recording:
+            changed = recording.load([key]).rows[key]
+            changed.last_seen_at += 1000
+            changed.page_views += 1
+            recording.save(Batch(rows=[changed]))
+        self.rows[key] = changed
+
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from([None, *sorted(self.rows)]))
+        if key is not None:
+            save(self.store, Batch(rows=[ended(self.rows[key], f"end-{key}")]))
+
+    @rule(hours=HOURS, limit=st.integers(1, 9))
+    def summarise(self, hours: int, limit: int) -> None:
+        self.store.summarise(finished_before=NOW + hours * HOUR_MS, limit=limit)
+
+    @rule(number=st.integers(0, 2))
+    def erase(self, number: int) -> None:
+        person = Person(USER, f"u{number}")
+        upto = self.store.entomb(person, at=LATER)
+        place: Place | None = Place(0)
+        while place is not None:
+            place = self.store.erase(person, at=LATER, upto=upto, after=place, limit=3).after
+        self.rows = {key: each for key, each in self.rows.items() if each.user_id != person.id}
+
+    @invariant()
+    def all_of_it_adds_up(self) -> None:
+        told = self.store.overview(Span(NOW, NOW + 3 * DAY_MS), bucket=Bucket.DAY, online_since=0)
+        assert told.figures.sessions == len(self.rows)
+        assert told.figures.page_views == sum(each.page_views for each in self.rows.values())
+        assert sum(point.sessions for point in told.series) == len(self.rows)
+
+    @rule(span=SPANS)
+    def look_at(self, span: Span) -> None:
+        told = self.store.overview(span, bucket=Bucket.HOUR, online_since=0)
+        expected = figures(list(self.rows.values()), span)
+        assert (told.figures.sessions, told.figures.visitors, told.figures.users) == (
+            expected.sessions,
+            expected.visitors,
+            expected.users,
+        )
+        assert (told.figures.median_ms, told.figures.mean_ms) == (expected.median_ms, expected.mean_ms)
+        assert (told.figures.bounces, told.figures.page_views) == (expected.bounces, expected.page_views)
+
+    @rule(sort=st.sampled_from(Sort), is_ascending=st.booleans(), limit=st.integers(1, 9), span=st.none() | SPANS)
+    def list_them(self, sort: Sort, limit: int, span: Span | None, *, is_ascending: bool) -> None:
+        found = [
+            line.key
+            for page in pages(self.store, Filter(span=span), sort=sort, is_ascending=is_ascending, limit=limit)
+            for line in page.lines
+        ]
+        assert found == [
+            each.key
+            for each in sorted(
+                self.rows.values(),
+                key=lambda each: (VALUES[sort](each), each.started_at, each.key),
+                reverse=not is_ascending,
+            )
+            if span is None or span.since <= each.started_at < span.until
+        ]
+
+    def teardown(self) -> None:
+        self.store.close()
+
+
+TestReports = Reports.TestCase
+TestReports.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -1,0 +1,125 @@
+"""Summaries: what they keep of an hour, and how well a sample of them tells of all."""
+
+from __future__ import annotations
+
+import random
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sojourn.stores.reporting import rollup_figures as _summing
+from sojourn.stores.reporting.model import HOUR_MS, Bucket, Span
+from sojourn.stores.reporting.rollup_figures import (
+    Sample,
+    Told,
+    day_of,
+    figures_of,
+    packed,
+    series_of,
+    summary_of,
+    tops_of,
+    unpacked,
+)
+
+KEY = b"k" * 32
+
+
+def told(number: int, visitor: str, **others: object) -> Told:
+    values: dict[str, object] = {
+        "key": f"k{number}",
+        "visitor_id": visitor,
+        "user_id": None,
+        "is_first": False,
+        "duration_ms": 0,
+        "page_views": 1,
+        "errors": 0,
+        "entry_path": None,
+        "referrer": None,
+        "user_agent": None,
+    }
+    return Told(**{**values, **others})  # type: ignore[arg-type]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**32 - 1)))
+def test_numbers_come_back_as_they_were_packed(large: list[int], small: list[int]) -> None:
+    assert list(unpacked("Q", packed(array("Q", large)).hex())) == large
+    assert list(unpacked("I", packed(array("I", small)).hex().upper())) == small
+
+
+def test_hashes_tell_nothing_without_the_key() -> None:
+    one, two = (summary_of(0, [told(1, "anna", user_id="anna", is_first=True)], [], key) for key in (KEY, b"x" * 32))
+    assert set(one.visitors).isdisjoint(two.visitors)
+    assert set(one.visitors).isdisjoint(one.users), "a user and a visitor of one name are two"
+    assert one.visitors == one.firsts
+
+
+@pytest.mark.parametrize(
+    ("referrer", "host"),
+    [
+        ("https://Search.Example/a", "search.example"),
+        ("https://search.example:8443/", "search.example"),
+        ("http://[::1]/", "::1"),
+        ("nonsense", None),
+        ("http://[broken", None),
+        ("", None),
+    ],
+)
+def test_referrers_are_counted_by_host(referrer: str, host: str | None) -> None:
+    made = summary_of(0, [told(1, "a", referrer=referrer), told(2, "b")], [], KEY)
+    assert made.tops["referrers"] == ({} if host is None else {host: 1})
+
+
+def test_only_the_most_frequent_values_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_summing, "KEPT_VALUES", 2)
+    made = summary_of(0, [], [("/c", 1), ("/a", 3), (None, 9), ("/b", 1)], KEY)
+    assert made.tops["routes"] == {"/a": 3, "/b": 1}
+    day = day_of(0, [made.tops, {"routes": {"/d": 2}}])
+    assert day.tops["routes"] == {"/a": 3, "/d": 2}
+
+
+def test_tops_are_in_order_of_count_then_name() -> None:
+    tops = tops_of([{"routes": {"/b": 1, "/a": 1}}, {"routes": {"/c": 5, "/b": 0}}], 2)
+    assert [(top.value, top.count) for top in tops.routes] == [("/c", 5), ("/a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("sessions", "one_in"), [(0, 1), (100_000, 1), (100_001, 2), (200_000, 2), (1_000_000, 16), (10_000_000, 128)]
+)
+def test_a_sample_is_as_small_as_it_must_be(sessions: int, one_in: int) -> None:
+    assert Sample.for_sessions(sessions).one_in == one_in
+
+
+def test_a_sample_tells_of_all() -> None:
+    """Quiet hours and busy ones, short durations in the one and long ones in the other."""
+    chance = random.Random(5)
+    hours = []
+    number = 0
+    for hour in range(400):
+        sessions = []
+        for _ in range(5 if hour % 2 else 300):
+            number += 1
+            visitor = f"v{chance.randrange(40_000)}"
+            is_busy = hour % 2 == 0
+            duration = chance.randrange(60_000) if is_busy else chance.randrange(10**6, 2 * 10**6)
+            user = visitor if chance.random() < 0.4 else None
+            sessions.append(told(number, visitor, user_id=user, is_first=True, duration_ms=duration))
+        hours.append(summary_of(hour * HOUR_MS, sessions, [], KEY))
+    exact, sampled = figures_of(hours, Sample()), figures_of(hours, Sample(4))
+    assert exact.visitors != sampled.visitors, "a sample, not all"
+    assert (exact.sessions, exact.mean_ms) == (sampled.sessions, sampled.mean_ms) == (61_000, exact.mean_ms)
+    assert sampled.visitors == pytest.approx(exact.visitors, rel=0.03)
+    assert sampled.new_visitors == pytest.approx(exact.new_visitors, rel=0.03)
+    assert sampled.users == pytest.approx(exact.users, rel=0.05)
+    assert sampled.median_ms == pytest.approx(exact.median_ms, rel=0.03)
+    quiet = [Sample(4).durations(hour) for hour in hours if hour.sessions == 5]
+    assert sum(map(len, quiet)) == pytest.approx(200 * 5 / 4, rel=0.05), "quiet hours count as much as they are"
+    points = series_of(hours, Span(0, 400 * HOUR_MS), Bucket.DAY, 0, Sample(4))
+    assert sum(point.sessions for point in points) == 61_000
+    assert len(points) == 17
+
+
+def test_a_span_without_sessions_has_no_median() -> None:
+    figures = figures_of([], Sample())
+    assert (figures.median_ms, figures.mean_ms, figures.bounce_rate) == (None, None, None)

@@ -1,0 +1,42 @@
+"""The table of recent sessions: which of two cookies of one session is believed."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from sojourn.core.identity import tagged
+from sojourn.core.session import SessionState, begin, end, revised, seen
+from sojourn.tracking.session_cache import LiveSessions
+
+FIRST = begin(visitor_id="v", visitor_since=1, key="k", now=1_000)
+TAGGED = revised(tagged(FIRST, b"ada"))
+ENDED = revised(end(FIRST))
+LATER = seen(FIRST, 1_500)
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "believed"),
+    [
+        pytest.param(FIRST, LATER, LATER, id="seen later"),
+        pytest.param(LATER, FIRST, LATER, id="an older one"),
+        pytest.param(FIRST, ENDED, ENDED, id="ended in the same millisecond: a host whose clock is behind"),
+        pytest.param(FIRST, TAGGED, TAGGED, id="tagged in the same millisecond"),
+        pytest.param(ENDED, FIRST, ENDED, id="a straggler of the same millisecond does not undo an end"),
+        pytest.param(ENDED, LATER, ENDED, id="nor does one that saw later activity and knew of no end"),
+        pytest.param(TAGGED, revised(end(TAGGED)), revised(end(TAGGED)), id="one change after the other"),
+    ],
+)
+def test_the_newer_state_of_a_session_holds(known: SessionState, told: SessionState, believed: SessionState) -> None:
+    sessions = LiveSessions()
+    sessions.meet(known, 0)
+    live = sessions.meet(told, 0)
+    assert live.state == believed
+    assert live.last_seen_at == max(known.last_seen_at, told.last_seen_at)
+
+
+def test_what_no_cookie_has_told_yet_is_not_undone() -> None:
+    sessions = LiveSessions()
+    live = sessions.meet(FIRST, 0)
+    live.state, live.is_ahead = TAGGED, True
+    assert sessions.meet(msgspec.structs.replace(LATER, revision=9), 0).state == TAGGED
