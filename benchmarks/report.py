@@ -19,7 +19,7 @@ from pathlib import Path
 from sojourn.demo.generating import generate
 from sojourn.stores import Database, open_store
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
-from sojourn.stores.tombstones import USER, VISITOR, Person
+from sojourn.stores.tombstones import USER, VISITOR, DataSubject
 
 _PAGE, _NEXT, _TIMELINE = 250, 40, 15
 _DAYS = 90
@@ -35,7 +35,7 @@ def cases(store: Database) -> list[Case]:
     day, half = Span(latest - DAY_MS, until), Span(until - _DAYS // 2 * DAY_MS, until)
     line = store.session_page(Filter(), limit=1).lines[0]
     busiest = _busiest(store)
-    user, visitor = Person(USER, busiest), Person(VISITOR, line.visitor_id)
+    user, visitor = DataSubject(USER, busiest), DataSubject(VISITOR, line.visitor_id)
     longest = store.session_page(Filter(), sort=Sort.EVENTS, limit=1).lines[0]
     offset = 2 * HOUR_MS
 

@@ -1,7 +1,7 @@
 """What forwarding costs: events through a vendor's encoder and the HTTP layer to its fake, beside that vendor's own SDK.
 
 The fake runs in a process of its own, on the same machine, so the events a second are those of both together; the CPU is
-this process's alone. Batches are those of a courier. The SDKs are asked to send the same number of tracked events.
+this process's alone. Batches are those of a dispatcher. The SDKs are asked to send the same number of tracked events.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _event(number: int) -> Event:
 
 
 def deliver(backend: Backend, events: Sequence[Event], batch: int = BATCH) -> Figures:
-    """Send all, as a courier does while nothing fails."""
+    """Send all, as a dispatcher does while nothing fails."""
     backend.send(events[:1])  # opens the connection
     wanted = [event for event in events if backend.accepts(event)]
     began_at, cpu = time.perf_counter(), time.process_time()

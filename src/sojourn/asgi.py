@@ -274,7 +274,7 @@ class AsgiFacts:
 
 
 class AsgiAnswer:
-    """The facts of a response start (see `facts.AnswerFacts`)."""
+    """The facts of a response start (see `facts.ResponseFacts`)."""
 
     __slots__ = ("_headers", "status")
 

@@ -224,7 +224,7 @@ class WsgiFacts:
 
 
 class WsgiAnswer:
-    """The facts of a response start (see `facts.AnswerFacts`)."""
+    """The facts of a response start (see `facts.ResponseFacts`)."""
 
     __slots__ = ("_headers", "status")
 

@@ -292,7 +292,7 @@ def test_a_slow_receiver_with_a_small_limit_gets_everything(seconds: float) -> N
     assert set(receiver.taken) == set(ids(batch))
 
 
-def test_no_call_starts_late_and_idle_sends_leave_the_pace_to_the_courier() -> None:
+def test_no_call_starts_late_and_idle_sends_leave_the_pace_to_the_dispatcher() -> None:
     receiver = Receiver(lambda ids: 413 if len(ids) > 1 else 200, seconds=8.0)
     receipt = receiver.layer().send(many_events(8))
     assert receipt == Receipt(delivered=0)

@@ -18,7 +18,7 @@ from sojourn.core.events import Event
 from sojourn.core.records import Record
 from sojourn.engine import Engine
 from sojourn.stores import SQLiteStore
-from sojourn.stores.operating import courier_lease
+from sojourn.stores.operating import dispatcher_lease
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.testing.backends import MemoryBackend
 from sojourn.testing.store_steps import NOW, event, lease, row, save
@@ -92,7 +92,7 @@ def test_it_waits_for_a_backend_that_fails_for_now(shop: Shop) -> None:
 
 
 def test_it_sends_dead_letters_that_were_put_back(shop: Shop) -> None:
-    held = lease(shop.store, courier_lease("one"), now=NOW)
+    held = lease(shop.store, dispatcher_lease("one"), now=NOW)
     claimed = shop.store.claim("one", held, until=NOW, limit=2, now=NOW).events
     settled = Settled(upto=claimed[-1].seq, dead=[(each, "no", 422) for each in claimed])
     shop.store.settle("one", held, settled, now=NOW)
@@ -133,10 +133,10 @@ def test_it_gives_its_leases_back(shop: Shop) -> None:
     assert shop.store.leases() == ()
 
 
-def test_beside_another_courier_it_watches(shop: Shop) -> None:
+def test_beside_another_dispatcher_it_watches(shop: Shop) -> None:
     """The lease is somebody's who lives: it is theirs to deliver."""
     now = time.time_ns() // 1_000_000
-    assert shop.store.acquire(courier_lease("one"), "somewhere/else", now=now, until=now + 60_000) is not None
+    assert shop.store.acquire(dispatcher_lease("one"), "somewhere/else", now=now, until=now + 60_000) is not None
     assert shop.drain("--timeout", "500ms") == 1
     assert (ids(shop.one), ids(shop.two)) == ([], ALL)
 
@@ -182,7 +182,7 @@ def test_without_backends_it_says_where_to_name_them(shop: Shop, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param([], "events wait for two, which is not configured here", id="one has no courier"),
+        pytest.param([], "events wait for two, which is not configured here", id="one has no dispatcher"),
         pytest.param(["two"], "no backend 'two' is configured; configured are one", id="nor has this"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from sojourn import cli
 from sojourn.stores import SQLiteStore
-from sojourn.stores.operating import courier_lease
+from sojourn.stores.operating import dispatcher_lease
 from sojourn.stores.protocol import BackendState, Batch, Settled
 from sojourn.testing.store_steps import NOW, event, lease, row, save
 
@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> Iterator[SQLiteStore]:
     store = SQLiteStore(tmp_path / "sojourn.db")
     store.register(["posthog", "jsonl"], now=NOW)
     save(store, Batch(rows=[row("s")], events=[event(each) for each in EVENTS]))
-    held = lease(store, courier_lease("posthog"))
+    held = lease(store, dispatcher_lease("posthog"))
     claimed = store.claim("posthog", held, until=NOW, limit=3, now=NOW).events
     dead = [(claimed[1], "too \x1b[2J old", 422), (claimed[2], "no such project", None)]
     settled = Settled(

@@ -12,7 +12,7 @@ import pytest
 from sojourn import Settings, cli
 from sojourn.engine import Engine
 from sojourn.stores import SQLiteStore
-from sojourn.stores.operating import courier_lease
+from sojourn.stores.operating import dispatcher_lease
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.testing.store_steps import NOW, event, lease, row, save
 
@@ -31,7 +31,7 @@ def status(store: SQLiteStore, *arguments: str) -> int:
 
 
 def refuse_all(store: SQLiteStore, name: str) -> None:
-    held = lease(store, courier_lease(name))
+    held = lease(store, dispatcher_lease(name))
     claimed = store.claim(name, held, until=NOW, limit=9, now=NOW).events
     store.settle(name, held, Settled(upto=store.head(), dead=[(each, "no", 422) for each in claimed]), now=NOW)
 
@@ -50,7 +50,7 @@ def test_a_page_for_people(store: SQLiteStore, capsys: pytest.CaptureFixture[str
     assert rows["posthog"][1:7] == ["3", "0", "0", "0", "0", "3"]
     assert rows["jsonl"][1:8] == ["3", "0", "3", "0", "0", "0", "-"]
     assert rows["ignored.bot"] == ["ignored.bot", "1,234"]
-    assert rows["courier:jsonl"][-1] == "over"
+    assert rows["dispatcher:jsonl"][-1] == "over"
     assert "not well:" in lines
     assert any("jsonl: 3 dead letters" in line for line in lines)
 

@@ -65,7 +65,7 @@ class Span:
 
 
 @dataclass(slots=True)
-class Part:
+class SessionChanges:
     state: SessionState
     flags: int = 0
     entries: list[Entry] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Visitor:
         self.states: list[SessionState] = []
         self.spans: dict[str, Span] = {}
         self._chance = 0
-        self._parts: list[Part] = []
+        self._parts: list[SessionChanges] = []
         self._number = -1
         self._arrived = ""
 
@@ -111,7 +111,7 @@ class Visitor:
             if reason is not None:
                 state = self._succeed(state, reason, at)
             else:
-                self._parts.append(Part(state))
+                self._parts.append(SessionChanges(state))
         state = session.seen(self._act(state, step, at), at)
         self._tell(at, is_activity=step.action != "stream", is_request=step.action not in {"stream", "late"})
         self.states.append(state)
@@ -180,7 +180,7 @@ class Visitor:
         key = uuid7(at, self._chance.to_bytes(10, "big"))
         visitor_id = f"00000000-0000-4000-8000-{self._chance:012x}"
         state = session.begin(visitor_id=visitor_id, visitor_since=at, key=key, now=at)
-        self._parts.append(Part(state, STARTS))
+        self._parts.append(SessionChanges(state, STARTS))
         self._live(state)
         return state
 
@@ -191,7 +191,7 @@ class Visitor:
         chance = self.codec.derive(self._number, old.key, reason.value, str(steps), user or "", str(is_manual))
         key = uuid7(old.last_seen_at + steps * self.rules.idle_timeout, chance)
         state = session.succeed(old, reason, key=key, now=at, is_manual=is_manual)
-        self._parts.append(Part(state, STARTS))
+        self._parts.append(SessionChanges(state, STARTS))
         self._ended(old, reason, old.last_seen_at)
         self._live(state)
         return state

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from sojourn.core.threads import Lock, RLock, Signal, Worker, within
+from sojourn.core.threads import Lock, RLock, StopFlag, Worker, within
 
 
 def test_a_signal_wakes_everyone_who_waits_and_stays_set() -> None:
-    signal, woken = Signal(), Signal()
+    signal, woken = StopFlag(), StopFlag()
     waiting = [Worker(lambda: woken.set() if signal.wait(30) else None, name=f"waits-{n}") for n in range(3)]
     for worker in waiting:
         worker.start()
@@ -26,7 +26,7 @@ def test_a_signal_wakes_everyone_who_waits_and_stays_set() -> None:
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.01])
 def test_waiting_for_what_does_not_come_ends(seconds: float) -> None:
     began = time.monotonic()
-    assert not Signal().wait(seconds)
+    assert not StopFlag().wait(seconds)
     assert time.monotonic() - began < 5
 
 
@@ -36,7 +36,7 @@ def test_a_worker_has_ended_once_its_work_has_also_when_it_failed(monkeypatch: p
     def fail() -> None:
         raise ValueError
 
-    go = Signal()
+    go = StopFlag()
 
     def work() -> None:
         go.wait(30)
@@ -54,7 +54,7 @@ def test_within_gives_the_answer_the_error_or_up() -> None:
     def fail() -> int:
         raise ValueError("why")
 
-    go = Signal()
+    go = StopFlag()
     assert within(30, lambda: 7) == 7
     with pytest.raises(ValueError, match="why"):
         within(30, fail)

@@ -15,7 +15,7 @@ from sojourn.core.events import Event
 from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.stores.rows import PropertyValue, SessionRow
-from sojourn.stores.tombstones import Person, Place, Slice
+from sojourn.stores.tombstones import DataSubject, Place, Slice
 from sojourn.testing.store_steps import NOW, assert_adds_up, ended, event, lease, load, row, save
 
 
@@ -94,7 +94,7 @@ def test_an_erasure_that_was_stopped_is_finished_by_the_next(store: SQLiteStore)
     class Stopped(SQLiteStore):
         slices = 0
 
-        def erase(self, person: Person, *, at: int, upto: int, after: Place, limit: int) -> Slice:
+        def erase(self, person: DataSubject, *, at: int, upto: int, after: Place, limit: int) -> Slice:
             self.slices += 1
             if self.slices == 2:
                 raise KeyboardInterrupt

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.cli._output import Lines, Paint, printable, span, table
-from sojourn.health.checks import Backlog, Limits, Standing, document, problems, whose
+from sojourn.health.checks import Backlog, HealthSnapshot, Limits, document, problems, whose
 from sojourn.health.journals import Unapplied
 from sojourn.stores.operating import Outbox
 from sojourn.stores.protocol import BackendState, Lease, Mark, StoreStats
@@ -46,11 +46,11 @@ def here(*, records: int = 2, accepted: int = 2, age: int | None = 1_000) -> Una
     )
 
 
-def standing(*backlogs: Backlog, **changed: Any) -> Standing:
+def standing(*backlogs: Backlog, **changed: Any) -> HealthSnapshot:
     counters = {"records.accepted": 5, "records.recorded": 5, "records.refused": 2, "ignored.bot": 3, "ignored.none": 0}
     stats = StoreStats(counters=counters, sessions=4, open_sessions=1, events=10, backends=())
     marks = {"j1": Mark(journal="j1", position=9, recorded_until=NOW - 3_000, heard_at=NOW)}
-    plain = Standing(now=NOW, stats=stats, backlogs=backlogs, leases=(), marks=marks, here=here())
+    plain = HealthSnapshot(now=NOW, stats=stats, backlogs=backlogs, leases=(), marks=marks, here=here())
     return replace(plain, **changed)
 
 
@@ -118,7 +118,7 @@ def standing(*backlogs: Backlog, **changed: Any) -> Standing:
         ),
     ],
 )
-def test_what_is_not_well(seen: Standing, limits: Limits, wrong: list[str]) -> None:
+def test_what_is_not_well(seen: HealthSnapshot, limits: Limits, wrong: list[str]) -> None:
     assert problems(seen, limits) == wrong
     told = json.loads(json.dumps(document(seen, limits)))
     assert (told["problems"], told["is_healthy"]) == (wrong, not wrong)

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from sojourn.core.events import SESSION_END, SESSION_START, Event
 from sojourn.core.session import EndReason
-from sojourn.pipeline.deliver.dispatcher import Courier
+from sojourn.pipeline.deliver.dispatcher import Dispatcher
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.record.fold import Numbered
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
@@ -114,12 +114,12 @@ class Fleet(RuleBasedStateMachine):
         self.visitors[1]._chance = 1_000  # ids of its own
         self.backends = [MemoryBackend(name="steady"), MemoryBackend(name="flaky")]
         self.store.register([backend.name for backend in self.backends], now=self.now)
-        self.couriers = [
-            Courier(
+        self.dispatchers = [
+            Dispatcher(
                 backend,
                 self.store,
                 now=lambda: self.now,
-                acquire=acquiring(self.store, "courier"),
+                acquire=acquiring(self.store, "dispatcher"),
                 chance=lambda: 0.0,
             )
             for backend in self.backends
@@ -198,7 +198,7 @@ class Fleet(RuleBasedStateMachine):
         while self.hosts[host].recorder._swept(self.now + IDLE):
             pass
         if is_read:
-            self.couriers[0].step()
+            self.dispatchers[0].step()
 
     # --- backends
 
@@ -206,7 +206,7 @@ class Fleet(RuleBasedStateMachine):
     def deliver(self, number: int, fails: bool) -> None:
         if fails:
             self.backends[number].fail(1, error=OSError("down"))
-        self.couriers[number].step()
+        self.dispatchers[number].step()
         self.backends[number].fail(0)
         self.now += 1
 
@@ -227,8 +227,8 @@ class Fleet(RuleBasedStateMachine):
             while host.recorder.step(self.now, must_mark=True) != (0, False):
                 pass
         self.hosts[0].recorder.sweep(self.now)
-        for courier in self.couriers:
-            while courier.step().delivered:
+        for dispatcher in self.dispatchers:
+            while dispatcher.step().delivered:
                 pass
         self.model.sweep(self.now)
         try:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from sojourn.pipeline.journal import FileJournal, MemoryJournal, open_files
-from sojourn.pipeline.leadership import LEASE_MS, Candidate, reader_of
+from sojourn.pipeline.leadership import LEASE_MS, LeaseHolder, reader_of
 from sojourn.stores import SQLiteStore
 
 from .conftest import NOW
 
-LEASE = "courier:webhook"
+LEASE = "dispatcher:webhook"
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def store() -> Iterator[SQLiteStore]:
     store.close()
 
 
-def process(store: SQLiteStore, directory: Path) -> tuple[FileJournal, Candidate]:
+def process(store: SQLiteStore, directory: Path) -> tuple[FileJournal, LeaseHolder]:
     journal = open_files(directory, limit=1 << 20)
-    return journal, Candidate(store, journal, reader_of(journal, directory))
+    return journal, LeaseHolder(store, journal, reader_of(journal, directory))
 
 
 def test_a_lease_of_a_dead_process_of_this_directory_passes_at_once(store: SQLiteStore, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_directories_have_recorders_of_their_own_and_share_all_other_leases(stor
 
 def test_a_journal_in_memory_is_a_place_of_its_own(store: SQLiteStore) -> None:
     first, second = MemoryJournal(), MemoryJournal()
-    one, two = (Candidate(store, each, reader_of(each, None)) for each in (first, second))
+    one, two = (LeaseHolder(store, each, reader_of(each, None)) for each in (first, second))
     assert one.acquire(LEASE, NOW) is not None
     first.close()
     assert two.acquire(LEASE, NOW) is None

@@ -1,4 +1,4 @@
-"""Whatever an operator and couriers do beside each other, every event is somewhere, once; who overslept does no harm."""
+"""Whatever an operator and dispatchers do beside each other, every event is somewhere, once; who overslept does no harm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sojourn.stores import SQLiteStore
-from sojourn.stores.operating import Resettled, courier_lease
+from sojourn.stores.operating import Resettled, dispatcher_lease
 from sojourn.stores.protocol import Batch, Claim, Lease, LeaseLost, Settled
 from sojourn.testing.store_steps import NOW, event, row, save
 
@@ -19,7 +19,7 @@ HOLDERS = st.sampled_from(["one", "two"])
 
 
 class Outboxes(RuleBasedStateMachine):
-    """One backend, two couriers that may sleep with a batch in their hands, and an operator."""
+    """One backend, two dispatchers that may sleep with a batch in their hands, and an operator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Outboxes(RuleBasedStateMachine):
     def claim(self, holder: str, *, is_overslept: bool, limit: int) -> None:
         self.now += 30_000 if is_overslept else 1
         until = self.now + 30_000
-        lease = self.store.acquire(courier_lease("b"), holder, now=self.now, until=until)
+        lease = self.store.acquire(dispatcher_lease("b"), holder, now=self.now, until=until)
         if lease is None:
             return
         self.held[holder] = lease

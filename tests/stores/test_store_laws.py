@@ -28,7 +28,7 @@ class Backend:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Two recorders with views of their own, two couriers per backend, and a model of what must come out."""
+    """Two recorders with views of their own, two dispatchers per backend, and a model of what must come out."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class StoreMachine(RuleBasedStateMachine):
             backend.waiting.remove(last)
         save(self.store, Batch(withdrawn=[last]))
 
-    # --- couriers
+    # --- dispatchers
 
     @rule(name=backends)
     def register(self, name: str) -> None:

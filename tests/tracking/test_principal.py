@@ -12,7 +12,7 @@ from sojourn import UNKNOWN, User
 from sojourn.tracking.principal import of_environ, of_scope, understood, user_id
 
 
-class Person:
+class DataSubject:
     """As little as the interface asks."""
 
     def __init__(self, **parts: Any) -> None:
@@ -36,17 +36,19 @@ class Unfinished:
         pytest.param({}, UNKNOWN, id="nothing said"),
         pytest.param({"REMOTE_USER": "ada"}, User("ada"), id="REMOTE_USER"),
         pytest.param({"REMOTE_USER": ""}, UNKNOWN, id="an empty REMOTE_USER"),
-        pytest.param({"user": Person(is_authenticated=False)}, None, id="known to be nobody"),
+        pytest.param({"user": DataSubject(is_authenticated=False)}, None, id="known to be nobody"),
         pytest.param(
-            {"user": Person(is_authenticated=True, identity="7", display_name="Ada")}, User("7", "Ada"), id="both names"
+            {"user": DataSubject(is_authenticated=True, identity="7", display_name="Ada")},
+            User("7", "Ada"),
+            id="both names",
         ),
         pytest.param(
-            {"user": Person(is_authenticated=True, display_name="ada")}, User("ada", "ada"), id="a name alone"
+            {"user": DataSubject(is_authenticated=True, display_name="ada")}, User("ada", "ada"), id="a name alone"
         ),
         pytest.param({"user": Unfinished()}, User("ada", "ada"), id="no identity"),
-        pytest.param({"user": Person(is_authenticated=True)}, UNKNOWN, id="authenticated, but nobody says who"),
-        pytest.param({"user": Person(is_authenticated=True, identity="", display_name="")}, UNKNOWN, id="no name"),
-        pytest.param({"user": Person(is_authenticated=lambda: True)}, UNKNOWN, id="another framework's user"),
+        pytest.param({"user": DataSubject(is_authenticated=True)}, UNKNOWN, id="authenticated, but nobody says who"),
+        pytest.param({"user": DataSubject(is_authenticated=True, identity="", display_name="")}, UNKNOWN, id="no name"),
+        pytest.param({"user": DataSubject(is_authenticated=lambda: True)}, UNKNOWN, id="another framework's user"),
         pytest.param({"user": None}, UNKNOWN, id="no user object"),
         pytest.param({"state": {"user": "ada"}}, User("ada"), id="a dependency's text"),
         pytest.param({"state": {"user": 7}}, User("7"), id="a dependency's number"),

@@ -7,7 +7,7 @@ import pytest
 
 from sojourn.core.identity import tagged
 from sojourn.core.session import SessionState, begin, end, revised, seen
-from sojourn.tracking.session_cache import LiveSessions
+from sojourn.tracking.session_cache import SessionCache
 
 FIRST = begin(visitor_id="v", visitor_since=1, key="k", now=1_000)
 TAGGED = revised(tagged(FIRST, b"ada"))
@@ -28,15 +28,15 @@ LATER = seen(FIRST, 1_500)
     ],
 )
 def test_the_newer_state_of_a_session_holds(known: SessionState, told: SessionState, believed: SessionState) -> None:
-    sessions = LiveSessions()
-    sessions.meet(known, 0)
-    live = sessions.meet(told, 0)
+    sessions = SessionCache()
+    sessions.get_or_add(known, 0)
+    live = sessions.get_or_add(told, 0)
     assert live.state == believed
     assert live.last_seen_at == max(known.last_seen_at, told.last_seen_at)
 
 
 def test_what_no_cookie_has_told_yet_is_not_undone() -> None:
-    sessions = LiveSessions()
-    live = sessions.meet(FIRST, 0)
+    sessions = SessionCache()
+    live = sessions.get_or_add(FIRST, 0)
     live.state, live.is_ahead = TAGGED, True
-    assert sessions.meet(msgspec.structs.replace(LATER, revision=9), 0).state == TAGGED
+    assert sessions.get_or_add(msgspec.structs.replace(LATER, revision=9), 0).state == TAGGED

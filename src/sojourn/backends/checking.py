@@ -85,7 +85,7 @@ def check_session(now: int, chance: bytes, *, service: str | None = None) -> lis
 
 
 def checked(backend: Backend, session: Sequence[Event], *, monotonic: Callable[[], float] = time.monotonic) -> Checked:
-    """Send the session as a courier would, once, and say what became of it."""
+    """Send the session as a dispatcher would, once, and say what became of it."""
     wanted = [event for event in session if backend.accepts(event)]
     warnings: list[str] = []
     if not wanted:

@@ -204,7 +204,7 @@ class _Sending:
             else:
                 delivered += 1
         has_gap = delivered + len(rejected) < len(batch)
-        # To go on at once is right only for who got on: else the courier's own backoff decides.
+        # To go on at once is right only for who got on: else the dispatcher's own backoff decides.
         is_idle = self.retry_after == 0.0 and not delivered and not rejected
         return Receipt(
             delivered=delivered,

@@ -23,8 +23,8 @@ class Receipt:
     """What became of a batch.
 
     The first `delivered + len(rejected)` events of the batch are settled (the rejected are among them); the rest is
-    sent again after `retry_after` seconds (`None`: the courier's own backoff). `pause` says in words why sending more
-    is useless until somebody acts (a wrong key, an unknown address): the courier then waits long and says so.
+    sent again after `retry_after` seconds (`None`: the dispatcher's own backoff). `pause` says in words why sending more
+    is useless until somebody acts (a wrong key, an unknown address): the dispatcher then waits long and says so.
     """
 
     delivered: int

@@ -92,7 +92,7 @@ class Receiver:
 
 
 class _Answer:
-    """Our own answer, as the rules about cookies see it (see `facts.AnswerFacts`): nothing stands in their way."""
+    """Our own answer, as the rules about cookies see it (see `facts.ResponseFacts`): nothing stands in their way."""
 
     status = NO_CONTENT.status
 

@@ -1,4 +1,4 @@
-"""`sojourn outbox drain`: couriers in this process, until nothing waits. They deliver, and record nothing."""
+"""`sojourn outbox drain`: dispatchers in this process, until nothing waits. They deliver, and record nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sojourn.errors import SojournError, StoreError
 from ._output import Lines, cell, printable, span
 
 if TYPE_CHECKING:
-    from sojourn.pipeline.deliver.dispatcher import Courier
+    from sojourn.pipeline.deliver.dispatcher import Dispatcher
     from sojourn.settings import Settings
     from sojourn.stores.protocol import Store
 
@@ -56,8 +56,8 @@ def drain(settings: Settings, *, only: str | None, timeout: timedelta | None, is
         names = _names(store, [backend.name for backend in engine.backends], only)
         engine.start()
         engine.runtime.open()  # registers, so that leases are given back at the end
-        couriers = [courier for courier in engine.runtime.couriers if courier.backend.name in names]
-        with _delivering(couriers, lines):
+        dispatchers = [dispatcher for dispatcher in engine.runtime.dispatchers if dispatcher.backend.name in names]
+        with _delivering(dispatchers, lines):
             left = _watched(store, names, timeout, lines, is_json=is_json)
     finally:
         engine.close()
@@ -70,7 +70,7 @@ def drain(settings: Settings, *, only: str | None, timeout: timedelta | None, is
 
 
 def _names(store: Store, configured: Sequence[str], only: str | None) -> list[str]:
-    """The backends to drain. One that the store has events for, and nobody a courier, is an error: it never empties."""
+    """The backends to drain. One that the store has events for, and nobody a dispatcher, is an error: it never empties."""
     known = {outbox.name for outbox in store.outboxes()}
     if only is not None:
         if only not in configured:
@@ -88,20 +88,20 @@ def _names(store: Store, configured: Sequence[str], only: str | None) -> list[st
 
 
 @contextmanager
-def _delivering(couriers: Sequence[Courier], lines: Lines) -> Iterator[None]:
-    """A thread per courier, for the block; one dead backend delays no other."""
+def _delivering(dispatchers: Sequence[Dispatcher], lines: Lines) -> Iterator[None]:
+    """A thread per dispatcher, for the block; one dead backend delays no other."""
     stop = Signal()
 
-    def deliver(courier: Courier) -> None:
+    def deliver(dispatcher: Dispatcher) -> None:
         while not stop.is_set():
             try:
-                if courier.step().is_idle:
+                if dispatcher.step().is_idle:
                     stop.wait(_REST_S)
             except StoreError as error:
                 lines.say("away", str(error))
                 stop.wait(_AWAY_S)
 
-    threads = [Thread(target=deliver, args=(courier,), daemon=True) for courier in couriers]
+    threads = [Thread(target=deliver, args=(dispatcher,), daemon=True) for dispatcher in dispatchers]
     for thread in threads:
         thread.start()
     try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sojourn.stores.protocol import Store
 
 _AT_ONCE = 1_000
-"""Rows of one transaction: recorder and couriers are at work beside it."""
+"""Rows of one transaction: recorder and dispatchers are at work beside it."""
 
 
 def add_commands(commands: Any) -> None:
@@ -62,7 +62,7 @@ def add_commands(commands: Any) -> None:
         "skip",
         parents=[store, as_json],
         help="give up events: they are not sent, and counted as skipped",
-        description="Give up events for one backend: they stay in the store and go to the others. A courier that has "
+        description="Give up events for one backend: they stay in the store and go to the others. A dispatcher that has "
         "them in its hands right now may still deliver them.",
     )
     skip.add_argument("backend", metavar="BACKEND")

@@ -84,13 +84,13 @@ def span_of(arguments: argparse.Namespace, now: int) -> Span | None:
 def filter_of(arguments: argparse.Namespace, place: Place, now: int) -> Filter:
     """What the options come to. Raises `SojournError`."""
     from sojourn.stores.reporting.model import Filter
-    from sojourn.stores.tombstones import USER, VISITOR, Person
+    from sojourn.stores.tombstones import USER, VISITOR, DataSubject
 
     person = None
     if getattr(arguments, "visitor", None) is not None:
-        person = Person(VISITOR, arguments.visitor)
+        person = DataSubject(VISITOR, arguments.visitor)
     elif getattr(arguments, "user", None) is not None:
-        person = Person(USER, _people._user(arguments, place) or "")
+        person = DataSubject(USER, _people._user(arguments, place) or "")
     return Filter(
         span=span_of(arguments, now),
         is_open=True if arguments.active else None,

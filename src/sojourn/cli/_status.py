@@ -12,7 +12,7 @@ from . import _configured, _stores
 from ._output import Paint, cell, printable, span, table
 
 if TYPE_CHECKING:
-    from sojourn.health.checks import Backlog, Limits, Standing
+    from sojourn.health.checks import Backlog, HealthSnapshot, Limits
 
 
 def add_commands(commands: Any) -> None:
@@ -75,7 +75,7 @@ def _status(arguments: argparse.Namespace) -> int:
     return 1 if arguments.check and problems(standing, limits) else 0
 
 
-def _page(standing: Standing, limits: Limits, paint: Paint) -> list[str]:
+def _page(standing: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
     from sojourn.health.checks import problems
 
     stats = standing.stats
@@ -100,14 +100,14 @@ def _page(standing: Standing, limits: Limits, paint: Paint) -> list[str]:
     return lines
 
 
-def _records(standing: Standing, paint: Paint) -> str:
+def _records(standing: HealthSnapshot, paint: Paint) -> str:
     told = f"{standing.accepted:,} accepted = {standing.recorded:,} recorded + {standing.unapplied:,} unapplied"
     verdict = {True: paint("holds", "good"), False: paint("does not hold", "bad"), None: paint("moving", "odd")}
     refused = f"; {standing.refused:,} refused" if standing.refused else ""
     return f"{told}: {verdict[standing.holds]}{refused}"
 
 
-def _journals(standing: Standing) -> str:
+def _journals(standing: HealthSnapshot) -> str:
     until, here = standing.recorded_until, standing.here
     told = f"{len(standing.heard_of)} of {len(standing.marks)} processes heard of within 2 minutes"
     if until is not None:
@@ -121,7 +121,7 @@ def _journals(standing: Standing) -> str:
     return told
 
 
-def _backends(standing: Standing, paint: Paint) -> list[str]:
+def _backends(standing: HealthSnapshot, paint: Paint) -> list[str]:
     if not standing.backlogs:
         return []
     heads = ["backend", "recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retried", "  "]
@@ -149,7 +149,7 @@ def _told(each: Backlog, now: int, paint: Paint) -> str:
     return ", ".join(parts) or paint("ok", "good")
 
 
-def _leases(standing: Standing) -> list[str]:
+def _leases(standing: HealthSnapshot) -> list[str]:
     from sojourn.health.checks import whose
 
     rows = [

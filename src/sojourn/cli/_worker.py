@@ -1,4 +1,4 @@
-"""`sojourn worker`: recorder, sweeper and couriers in a process of its own, until it is asked to end."""
+"""`sojourn worker`: recorder, sweeper and dispatchers in a process of its own, until it is asked to end."""
 
 from __future__ import annotations
 

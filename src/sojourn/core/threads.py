@@ -35,7 +35,7 @@ def sleep(seconds: float) -> None:
     _original("time", "sleep", time.sleep)(seconds)
 
 
-class Signal:
+class StopFlag:
     """Set once, for good; any thread may wait for it (`threading.Event` is made of locks that gevent replaces)."""
 
     __slots__ = ("_closed", "_is_set", "_setting")
@@ -68,7 +68,7 @@ class Worker:
     def __init__(self, work: Callable[[], None], *, name: str) -> None:
         self._work = work
         self._name = name
-        self._done = Signal()
+        self._done = StopFlag()
 
     def start(self) -> None:
         """Start it; raises `RuntimeError` where no thread can be had."""

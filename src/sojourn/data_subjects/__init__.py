@@ -17,7 +17,7 @@ from sojourn.backends.cloudevents import encode, rfc3339
 from sojourn.core.events import Event, Scalar
 from sojourn.stores.queries import DeadLetter, PersonQueries, Queries
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import USER, VISITOR, Graves, Person, Place
+from sojourn.stores.tombstones import USER, VISITOR, DataSubject, Place, SuppressionList
 
 _ERASED_AT_ONCE: Final = 500
 _READ_AT_ONCE: Final = 500
@@ -29,7 +29,7 @@ _BOOKKEEPING: Final = frozenset(
     {
         "activity",
         "anchor",
-        "is_barred",
+        "is_suppressed",
         "late",
         "origin_at",
         "origin_rid",
@@ -60,15 +60,15 @@ class Reads(Queries, PersonQueries, Protocol):
     """What an export needs of a store."""
 
 
-def erase(store: Graves, *, visitor_id: str | None = None, user_id: str | None = None, now: int) -> Erased:
+def erase(store: SuppressionList, *, visitor_id: str | None = None, user_id: str | None = None, now: int) -> Erased:
     """Delete all about this visitor, or all sessions of this user, and keep late records from bringing it back.
 
     In short transactions. It may be stopped at any time and begun again. A visitor who comes later begins anew: to
     erase is not to opt out.
     """
     person = _person(visitor_id, user_id)
-    # The stone comes first: what is recorded from here on is dropped, and no courier sends what it has not sent.
-    upto = store.entomb(person, at=now)
+    # The tombstone comes first: what is recorded from here on is dropped, and no dispatcher sends what it has not sent.
+    upto = store.add_tombstone(person, at=now)
     sessions, events, letters = 0, 0, 0
     forwarded: Counter[str] = Counter()
     place: Place | None = Place(0)
@@ -100,16 +100,16 @@ def export_json(store: Reads, *, user_id: str | None = None, visitor_id: str | N
     out.writelines(export(store, user_id=user_id, visitor_id=visitor_id))
 
 
-def _person(visitor_id: str | None, user_id: str | None) -> Person:
+def _person(visitor_id: str | None, user_id: str | None) -> DataSubject:
     if visitor_id and not user_id:
-        return Person(VISITOR, visitor_id)
+        return DataSubject(VISITOR, visitor_id)
     if user_id and not visitor_id:
-        return Person(USER, user_id)
+        return DataSubject(USER, user_id)
     msg = "name one person: either visitor_id or user_id"
     raise ValueError(msg)
 
 
-def _sessions(store: Reads, person: Person) -> Iterator[str]:
+def _sessions(store: Reads, person: DataSubject) -> Iterator[str]:
     before, after = "", ""
     while rows := store.sessions_of(person, after=after, limit=_READ_AT_ONCE):
         for row in rows:
@@ -140,14 +140,14 @@ def _events_of(store: Reads, session_key: str) -> Iterator[str]:
         after = events[-1].seq
 
 
-def _events_naming(store: Reads, person: Person) -> Iterator[str]:
+def _events_naming(store: Reads, person: DataSubject) -> Iterator[str]:
     last: int | None = 0
     while last is not None:
         events, last = store.events_naming(person, after=last, limit=_LOOKED_THROUGH_AT_ONCE)
         yield from map(_event, events)
 
 
-def _letters_naming(store: Reads, person: Person) -> Iterator[str]:
+def _letters_naming(store: Reads, person: DataSubject) -> Iterator[str]:
     last: int | None = 0
     while last is not None:
         letters, last = store.letters_naming(person, after=last, limit=_LOOKED_THROUGH_AT_ONCE)

@@ -15,7 +15,7 @@ from .journals import Unapplied
 HEARD_OF_MS = 120_000
 """A process that the recorder has looked at within this time counts as heard of, as it does for the sweeper."""
 _RESTS_MS = 60_000
-"""Longer than any pause of the courier's own: the backend asked for it, or nothing can be sent until somebody acts."""
+"""Longer than any pause of the dispatcher's own: the backend asked for it, or nothing can be sent until somebody acts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class HealthSnapshot:
     """Figures of one moment. `here`: the journals of this machine, where they are known; `is_moving`: they were moved on
     while they were read, again and again, so they do not compare with the counters."""
 
@@ -99,7 +99,7 @@ class Standing:
         return self.stats.counters.get(name, 0)
 
 
-def problems(standing: Standing, limits: Limits) -> list[str]:
+def problems(standing: HealthSnapshot, limits: Limits) -> list[str]:
     """All that is not well, in words."""
     return [
         *_of_records(standing, limits),
@@ -112,7 +112,7 @@ def waits(state: BackendState, now: int) -> int | None:
     return None if state.retry_at is None or state.retry_at <= now else state.retry_at - now
 
 
-def whose(lease: Lease, standing: Standing) -> str:
+def whose(lease: Lease, standing: HealthSnapshot) -> str:
     """The holder of a lease, in words."""
     place, _, journal = lease.holder.rpartition("/")
     here = standing.here
@@ -121,7 +121,7 @@ def whose(lease: Lease, standing: Standing) -> str:
     return f"journal {journal[:8]}, this host, " + ("alive" if journal in here.living else "dead")
 
 
-def document(standing: Standing, limits: Limits) -> dict[str, object]:
+def document(standing: HealthSnapshot, limits: Limits) -> dict[str, object]:
     """The same for programs. Times as text, spans in milliseconds."""
     stats, here, now = standing.stats, standing.here, standing.now
     until, wrong = standing.recorded_until, problems(standing, limits)
@@ -190,7 +190,7 @@ def _heard_at(mark: Mark) -> int:
     return mark.recorded_until if mark.heard_at is None else mark.heard_at
 
 
-def _of_records(standing: Standing, limits: Limits) -> Iterator[str]:
+def _of_records(standing: HealthSnapshot, limits: Limits) -> Iterator[str]:
     if standing.holds is False:
         yield (
             f"records do not add up: {standing.accepted:,} accepted, but {standing.recorded:,} recorded and "
@@ -204,7 +204,7 @@ def _of_records(standing: Standing, limits: Limits) -> Iterator[str]:
         )
 
 
-def _of(each: Backlog, standing: Standing, limits: Limits) -> Iterator[str]:
+def _of(each: Backlog, standing: HealthSnapshot, limits: Limits) -> Iterator[str]:
     state, name = each.state, cell(each.state.name)
     if not each.holds:
         somewhere = state.delivered + state.dead + state.skipped + state.dropped + state.backlog

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sojourn.core.clock import SystemClock
 
-from .checks import Backlog, Standing
+from .checks import Backlog, HealthSnapshot
 from .journals import unapplied
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _LOOKS = 5
 
 
-def seen(store: Store, directory: Path | None, *, now: int | None = None) -> Standing:
+def seen(store: Store, directory: Path | None, *, now: int | None = None) -> HealthSnapshot:
     """How it stands at `now` (a store with a clock of its own: by that).
 
     A recorder may be at work meanwhile: then it is looked at again, a few times.
@@ -39,7 +39,7 @@ def seen(store: Store, directory: Path | None, *, now: int | None = None) -> Sta
         for state in sorted(stats.backends, key=lambda state: state.name)
         if (outbox := outboxes.get(state.name)) is not None
     )
-    return Standing(
+    return HealthSnapshot(
         now=now,
         stats=stats,
         backlogs=backlogs,

@@ -12,7 +12,7 @@ from .journal import FileJournal, JournalDirectory, JournalReader, MemoryJournal
 LEASE_MS: Final = 30_000
 
 
-class Candidate:
+class LeaseHolder:
     """Asks for leases. Those of a dead process of this journal directory pass at once; all others when they are over."""
 
     def __init__(self, store: Leases, journal: FileJournal | MemoryJournal, reader: JournalReader) -> None:

@@ -1,4 +1,4 @@
-"""The background of one process: its journal, the recorder if it is elected, a courier per backend, and their threads.
+"""The background of one process: its journal, the recorder if it is elected, a dispatcher per backend, and their threads.
 
 It belongs to the pid that made it; after a fork the engine makes another and never touches this one again. With a manual
 clock no thread runs, and `flush` and `sweep` do the same work inline.
@@ -17,12 +17,12 @@ from typing import Final
 
 from sojourn.backends.protocol import Backend
 from sojourn.core.clock import Clock
-from sojourn.core.threads import Signal, Worker, sleep, within
+from sojourn.core.threads import StopFlag, Worker, sleep, within
 from sojourn.stores.protocol import Lease, Store
 
-from .deliver.dispatcher import Courier
+from .deliver.dispatcher import Dispatcher
 from .journal import FileJournal, JournalDirectory, JournalReader, MemoryJournal, open_files, open_journal
-from .leadership import LEASE_MS, Candidate, reader_of
+from .leadership import LEASE_MS, LeaseHolder, reader_of
 from .record.recorder import PATIENCE_NS, Recorder
 from .store_time import StoreTime
 
@@ -97,11 +97,11 @@ class Runtime:
             plan.directory, limit=plan.journal_limit, fsync=plan.journal_fsync
         )
         self._reader = reader_of(self.journal, plan.directory)
-        self._candidate = Candidate(store, self.journal, self._reader)
+        self._candidate = LeaseHolder(store, self.journal, self._reader)
         self._time = StoreTime(store, clock)
         self.recorder = recorder(self._reader)
-        self.couriers = [
-            Courier(
+        self.dispatchers = [
+            Dispatcher(
                 backend,
                 store,
                 now=self._time.now,
@@ -111,7 +111,7 @@ class Runtime:
             )
             for backend in backends
         ]
-        self._stop = Signal()
+        self._stop = StopFlag()
         self._keeping: list[Worker] = []
         self._recording: list[Worker] = []
         self._delivering: list[Worker] = []
@@ -134,8 +134,8 @@ class Runtime:
         if self._plan.records:
             self._recording.append(self._thread("recorder", self._recorder_step, at_end=self._end))
             self._delivering += [
-                self._thread(f"courier-{courier.backend.name}", self._courier_work(courier))
-                for courier in self.couriers
+                self._thread(f"dispatcher-{dispatcher.backend.name}", self._dispatcher_work(dispatcher))
+                for dispatcher in self.dispatchers
             ]
         for thread in self._threads:
             thread.start()
@@ -152,8 +152,8 @@ class Runtime:
         if not self._recording:
             self._end()
         _join(self._threads, self._deadline)
-        for courier in self.couriers:
-            courier.backend.close()  # ends a call that still hangs
+        for dispatcher in self.dispatchers:
+            dispatcher.backend.close()  # ends a call that still hangs
         _join(self._delivering, time.monotonic() + _LAST_S)
         self.journal.close()
         if isinstance(self._reader, JournalDirectory) and _join(self._threads, 0.0):
@@ -230,7 +230,7 @@ class Runtime:
         refused = wiped.stats().refused_by_kind
         directory = plan.directory or Path()
         journal = open_files(directory, limit=plan.journal_limit, fsync=plan.journal_fsync, refused=refused)
-        before, self._candidate = self._candidate, Candidate(self._store, journal, self._reader)
+        before, self._candidate = self._candidate, LeaseHolder(self._store, journal, self._reader)
         self.journal, self.is_recorder = journal, False
         wiped.close()
         self._quietly(before.release)
@@ -262,10 +262,10 @@ class Runtime:
             self._expired_at = tick
             self._expire(now)
 
-    def _courier_work(self, courier: Courier) -> Callable[[], float]:
+    def _dispatcher_work(self, dispatcher: Dispatcher) -> Callable[[], float]:
         def deliver() -> float:
             self.open()
-            return _IDLE_S * 2 if courier.step().is_idle else 0.0
+            return _IDLE_S * 2 if dispatcher.step().is_idle else 0.0
 
         return deliver
 
@@ -277,7 +277,7 @@ class Runtime:
             self._store.open()
             if self._store.time() is not None and not self._clock.is_manual:
                 self.recorder.patience_ns = PATIENCE_NS
-            self._store.register([courier.backend.name for courier in self.couriers], now=self._time.now())
+            self._store.register([dispatcher.backend.name for dispatcher in self.dispatchers], now=self._time.now())
             self._is_ready = True
 
     def _elected(self, now: int) -> bool:
@@ -323,10 +323,10 @@ class Runtime:
     def _deliver_due(self, deadline: float) -> tuple[int, int, bool]:
         delivered, waiting, is_done = 0, 0, True
         head = self._store.head()
-        for courier in self.couriers:
-            name = courier.backend.name
+        for dispatcher in self.dispatchers:
+            name = dispatcher.backend.name
             while True:
-                step = courier.step()
+                step = dispatcher.step()
                 delivered += step.delivered
                 if not step.is_idle:
                     continue
@@ -370,8 +370,8 @@ class Runtime:
     def _give_back(self) -> None:
         self._candidate.release()
         self.is_recorder, self._elected_until = False, 0
-        for courier in self.couriers:
-            courier.release()
+        for dispatcher in self.dispatchers:
+            dispatcher.release()
 
     def _expire(self, now: int) -> None:
         while self._store.expire(older_than=now - self._plan.retention, limit=_EXPIRE_ROWS, now=now) >= _EXPIRE_ROWS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sojourn.errors import StoreError
-from sojourn.health.checks import Backlog, Limits, Standing, problems, waits, whose
+from sojourn.health.checks import Backlog, HealthSnapshot, Limits, problems, waits, whose
 from sojourn.health.snapshot import seen
 
 from ._view import View, refusal
@@ -16,7 +16,7 @@ from ._web import Response, document, redirect
 _LIMITS: Final = Limits(lag=10 * 60_000)
 _LETTERS: Final = 50
 _AT_ONCE: Final = 1_000
-"""Rows of one transaction: recorder and couriers are at work beside it."""
+"""Rows of one transaction: recorder and dispatchers are at work beside it."""
 _MOST_AT_ONCE: Final = 200
 """Transactions of one click."""
 DONE: Final = {
@@ -135,7 +135,7 @@ def _standing(view: View) -> dict[str, Any]:
     }
 
 
-def _lane(view: View, each: Backlog, standing: Standing) -> Lane:
+def _lane(view: View, each: Backlog, standing: HealthSnapshot) -> Lane:
     state = each.state
     rate = view.source.rates.seen(state.name, view.now, state.delivered, state.recorded)
     return Lane(

@@ -9,7 +9,7 @@ from typing import Final
 
 from sojourn.core.session import EndReason
 from sojourn.stores.reporting.model import Cursor, Filter, Sort
-from sojourn.stores.tombstones import USER, VISITOR, Person
+from sojourn.stores.tombstones import USER, VISITOR, DataSubject
 
 from . import _ranges
 from ._words import Moments
@@ -146,10 +146,10 @@ def _sort(name: str) -> Sort:
         return Sort.STARTED
 
 
-def _person(given: Mapping[str, str]) -> Person | None:
+def _person(given: Mapping[str, str]) -> DataSubject | None:
     if "user" in given:
-        return Person(USER, given["user"])
-    return Person(VISITOR, given["visitor"]) if "visitor" in given else None
+        return DataSubject(USER, given["user"])
+    return DataSubject(VISITOR, given["visitor"]) if "visitor" in given else None
 
 
 def _property(name: str) -> str:

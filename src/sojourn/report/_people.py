@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sojourn.stores.tombstones import USER, VISITOR, Person
+from sojourn.stores.tombstones import USER, VISITOR, DataSubject
 
 from . import _sessions
 from ._view import View, refusal
@@ -10,14 +10,14 @@ from ._web import Response
 
 
 def user(view: View) -> Response:
-    return _person(view, Person(USER, view.request.query.get("id", "")))
+    return _person(view, DataSubject(USER, view.request.query.get("id", "")))
 
 
 def visitor(view: View) -> Response:
-    return _person(view, Person(VISITOR, view.request.query.get("id", "")))
+    return _person(view, DataSubject(VISITOR, view.request.query.get("id", "")))
 
 
-def _person(view: View, person: Person) -> Response:
+def _person(view: View, person: DataSubject) -> Response:
     detail = view.store.person_detail(person) if person.id else None
     if detail is None:
         text = "Nobody of this id has a session here. It may have been erased, or its time is over (see `retention`)."

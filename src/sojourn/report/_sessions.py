@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from sojourn.stores.reporting.model import Cursor, SessionPage, Sort
-from sojourn.stores.tombstones import Person
+from sojourn.stores.tombstones import DataSubject
 
 from . import _filters, _ranges
 from ._filters import Wanted
@@ -50,7 +50,9 @@ def listed(view: View, wanted: Wanted, *, limit: int = ROWS) -> SessionPage:
     )
 
 
-def table(view: View, wanted: Wanted, found: SessionPage, path: str, *, of: Person | None = None) -> dict[str, Any]:
+def table(
+    view: View, wanted: Wanted, found: SessionPage, path: str, *, of: DataSubject | None = None
+) -> dict[str, Any]:
     """What the table's template needs. `of`: the page is about this person, and says so in its own way."""
 
     def here(given: Mapping[str, str], **more: str) -> str:
@@ -98,7 +100,7 @@ def changes(view: View) -> Response:
     )
 
 
-def of_person(view: View, person: Person) -> tuple[Wanted, SessionPage]:
+def of_person(view: View, person: DataSubject) -> tuple[Wanted, SessionPage]:
     """The sessions of a user or visitor, as their own page shows them."""
     wanted = _filters.wanted({**view.request.query, person.kind: person.id}, view.moments)
     # Not as the URL's filter cuts it: this is the whole id.

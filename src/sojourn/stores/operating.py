@@ -1,4 +1,4 @@
-"""What an operator does to the outbox, and what couriers then do with dead letters. Knows no SQL and no courier.
+"""What an operator does to the outbox, and what dispatchers then do with dead letters. Knows no SQL and no dispatcher.
 
 A dead letter that is put back in the queue stays counted as dead until it is delivered (or skipped); refused once more
 it is a dead letter as before, with the new reason. So at every moment recorded = delivered + dead + skipped + dropped +
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from .protocol import Claim, Lease
 
 
-def courier_lease(backend: str) -> str:
+def dispatcher_lease(backend: str) -> str:
     """The name of the lease under which a backend is delivered to."""
-    return f"courier:{backend}"
+    return f"dispatcher:{backend}"
 
 
 class Letter(msgspec.Struct, frozen=True, array_like=True):
@@ -66,7 +66,7 @@ class Resettled:
 
 
 class Requeues(Protocol):
-    """What couriers need to send dead letters once more. As with the log: nothing is open while the backend works."""
+    """What dispatchers need to send dead letters once more. As with the log: nothing is open while the backend works."""
 
     def has_requeued(self, name: str) -> bool:
         """Whether there is anything to claim; cheap."""
@@ -98,7 +98,7 @@ class Operating(Protocol):
     def skip_waiting(self, name: str, *, upto: int, limit: int) -> int:
         """Move the cursor past what waits, up to this `seq`, counted as skipped: how many.
 
-        Whoever holds the courier's lease is fenced off: what it has in its hands it cannot settle any more.
+        Whoever holds the dispatcher's lease is fenced off: what it has in its hands it cannot settle any more.
         """
         ...
 

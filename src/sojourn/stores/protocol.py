@@ -15,7 +15,7 @@ from sojourn.core.events import Event
 from .operating import Operating, OperatorQueries, Requeues
 from .reporting.model import Summaries
 from .rows import SessionRow
-from .tombstones import Graves, Person, Tombstone
+from .tombstones import DataSubject, SuppressionList, Tombstone
 
 
 class PositionMoved(Exception):
@@ -56,7 +56,7 @@ class Loaded:
 
     rows: dict[str, SessionRow]
     unread: frozenset[str]
-    tombstones: Mapping[Person, Tombstone] = field(default_factory=dict)
+    tombstones: Mapping[DataSubject, Tombstone] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class Recording(Protocol):
     """One writing transaction of the recorder or the sweeper. Each method is a constant number of statements."""
 
     def load(
-        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[Person] = ()
+        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
     ) -> Loaded:
         """Rows with these keys, and all rows that come after `successors_of`, however many sessions later.
 
@@ -114,7 +114,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Events a courier is about to send: it has said so in the store, so they can no longer be withdrawn."""
+    """Events a dispatcher is about to send: it has said so in the store, so they can no longer be withdrawn."""
 
     events: tuple[Event, ...]
     no_forward: frozenset[str]
@@ -194,7 +194,7 @@ class RecordStore(Protocol):
 
 
 class EventLog(Protocol):
-    """What couriers need. A backend's cursor is by its name."""
+    """What dispatchers need. A backend's cursor is by its name."""
 
     def register(self, backends: Collection[str], *, now: int) -> None:
         """Give each new backend a cursor at the head (it gets what comes from now on) and note that it is in use."""
@@ -227,7 +227,7 @@ class Leases(Protocol):
         ...
 
 
-class Store(RecordStore, EventLog, Leases, Requeues, Operating, OperatorQueries, Graves, Summaries, Protocol):
+class Store(RecordStore, EventLog, Leases, Requeues, Operating, OperatorQueries, SuppressionList, Summaries, Protocol):
     """All of it, and its life. Opened by whoever uses it first; one object serves several threads."""
 
     def open(self) -> None:

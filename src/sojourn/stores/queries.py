@@ -9,7 +9,7 @@ import msgspec
 from sojourn.core.events import Event
 
 from .rows import SessionRow
-from .tombstones import Person
+from .tombstones import DataSubject
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
@@ -49,14 +49,14 @@ class PersonQueries(Protocol):
     row is gone.
     """
 
-    def sessions_of(self, person: Person, *, after: str, limit: int) -> list[SessionRow]:
+    def sessions_of(self, person: DataSubject, *, after: str, limit: int) -> list[SessionRow]:
         """The sessions of a visitor or a user, by key, behind this one."""
         ...
 
-    def events_naming(self, person: Person, *, after: int, limit: int) -> tuple[list[Event], int | None]:
+    def events_naming(self, person: DataSubject, *, after: int, limit: int) -> tuple[list[Event], int | None]:
         """Of the next `limit` events of the log those that name the person but lie in no session of theirs."""
         ...
 
-    def letters_naming(self, person: Person, *, after: int, limit: int) -> tuple[list[DeadLetter], int | None]:
+    def letters_naming(self, person: DataSubject, *, after: int, limit: int) -> tuple[list[DeadLetter], int | None]:
         """Of the next `limit` dead letters those that name the person."""
         ...

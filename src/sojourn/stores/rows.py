@@ -82,7 +82,7 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     no_forward: bool = False
     properties: dict[str, PropertyValue] | None = None
     """By full name; replaced, never changed in place."""
-    is_barred: bool = False
+    is_suppressed: bool = False
     """Its visitor opted out, or it is about to be erased. The store sets this; a fold leaves it as it is."""
 
     @property

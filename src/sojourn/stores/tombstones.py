@@ -1,6 +1,6 @@
-"""Persons, and the stones for those who left: what keeps late records from bringing them back. Knows no SQL.
+"""Persons, and the tombstones for those who left: what keeps late records from bringing them back. Knows no SQL.
 
-A store keeps a stone under a keyed hash of its own, never under the id.
+A store keeps a tombstone under a keyed hash of its own, never under the id.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ USER: Final = "user"
 SESSION: Final = "session"
 
 
-class Person(NamedTuple):
-    """A visitor, or a user in all sessions tagged with it. A session has a stone where it was erased with its user."""
+class DataSubject(NamedTuple):
+    """A visitor, or a user in all sessions tagged with it. A session has a tombstone where it was erased with its user."""
 
     kind: Literal["visitor", "user", "session"]
     id: str
@@ -31,10 +31,10 @@ class Tombstone:
 
 @dataclass(slots=True)
 class StoreKey:
-    """The store's own key, and whether a stone was ever seen: until then nobody's id is hashed to look for one."""
+    """The store's own key, and whether a tombstone was ever seen: until then nobody's id is hashed to look for one."""
 
     value: bytes
-    has_stones: bool = False
+    has_tombstones: bool = False
 
 
 class Place(NamedTuple):
@@ -56,17 +56,17 @@ class Slice:
     after: Place | None = None
 
 
-class Graves(Protocol):
+class SuppressionList(Protocol):
     """What leaving needs of a store."""
 
-    def entomb(self, person: Person, *, at: int) -> int:
-        """Set the stone; from now on no courier sends what it has not sent yet. Returns the head of the log."""
+    def add_tombstone(self, person: DataSubject, *, at: int) -> int:
+        """Set the tombstone; from now on no dispatcher sends what it has not sent yet. Returns the head of the log."""
         ...
 
-    def erase(self, person: Person, *, at: int, upto: int, after: Place, limit: int) -> Slice:
+    def erase(self, person: DataSubject, *, at: int, upto: int, after: Place, limit: int) -> Slice:
         """Delete the next at most `limit` rows of this person, those of the log up to the `seq` `upto`.
 
         Dead letters too. Events that a backend had still to read are counted as skipped for it, so its figures add up.
-        An erased session of a user gets a stone of its own, because not every record names the user.
+        An erased session of a user gets a tombstone of its own, because not every record names the user.
         """
         ...

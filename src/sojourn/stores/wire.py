@@ -18,7 +18,7 @@ from sojourn.core.events import Event, Scalar
 from .protocol import BackendState, Mark
 from .queries import DeadLetter
 from .rows import SessionRow
-from .tombstones import Person
+from .tombstones import DataSubject
 
 # A database ends a text at its first NUL, without a word; a lone surrogate is no UTF-8.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
@@ -43,7 +43,7 @@ class _EventRow(msgspec.Struct, array_like=True):
 _rows = msgspec.json.Decoder(list[SessionRow], strict=False)
 _events = msgspec.json.Decoder(list[_EventRow], strict=False)
 _totals = msgspec.json.Decoder(dict[str, int])
-_stones = msgspec.json.Decoder(list[tuple[str, int, bool]], strict=False)
+_tombstones = msgspec.json.Decoder(list[tuple[str, int, bool]], strict=False)
 _starts = msgspec.json.Decoder(list[_EventRow | None], strict=False)
 _names = msgspec.json.Decoder(list[str])
 _marks = msgspec.json.Decoder(list[tuple[str, int, int, int, dict[str, int]]])
@@ -129,8 +129,8 @@ def decode_starts(text: str) -> dict[str, Event]:
     return {row.session_key: _to_event(row) for row in _starts.decode(text) if row is not None}
 
 
-def decode_stones(text: str) -> list[tuple[str, int, bool]]:
-    return _stones.decode(text)
+def decode_tombstones(text: str) -> list[tuple[str, int, bool]]:
+    return _tombstones.decode(text)
 
 
 def decode_marks(text: str) -> dict[str, Mark]:
@@ -189,7 +189,7 @@ def _finite(event: Event) -> Event:
     return msgspec.structs.replace(event, attributes=kept)
 
 
-def digest(store_key: bytes, person: Person) -> str:
+def digest(store_key: bytes, person: DataSubject) -> str:
     """What a tombstone calls a person: nothing that could be turned back into the id."""
     name = f"{person.kind}:{clean(person.id)}"
     return blake2b(name.encode(), key=store_key, digest_size=_DIGEST_BYTES).hexdigest()

@@ -1,4 +1,4 @@
-"""What every store must keep to for the couriers: the event log, their figures and their leases."""
+"""What every store must keep to for the dispatchers: the event log, their figures and their leases."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class DeliveryContract:
         (found,) = store.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
         assert found.attributes == {**event("odd").attributes, "big": 2**80}
 
-    def test_what_is_for_the_own_store_only_is_told_to_the_courier(self, store: Store) -> None:
+    def test_what_is_for_the_own_store_only_is_told_to_the_dispatcher(self, store: Store) -> None:
         hidden = row("hidden")
         hidden.no_forward = True
         store.register(["b"], now=NOW)
@@ -119,7 +119,7 @@ class DeliveryContract:
         assert found[0].seq > before, "a place in the log is never given twice"
         assert_adds_up(store)
 
-    # --- couriers
+    # --- dispatchers
 
     def test_figures_of_a_backend_add_up(self, store: Store) -> None:
         save(store, Batch(events=[event("before")]))
@@ -168,14 +168,14 @@ class DeliveryContract:
         save(store, Batch(events=[event("one")]))
         slept = lease(store)
         assert claim_ids(store, "b", slept) == ["one"]
-        assert store.acquire("courier", "two", now=NOW + 30_000, until=NOW + 60_000) is not None
+        assert store.acquire("dispatcher", "two", now=NOW + 30_000, until=NOW + 60_000) is not None
         before = store.stats()
         with pytest.raises(LeaseLost):
             store.settle("b", slept, Settled(upto=1, dead=[(event("one"), "no", None)]), now=NOW)
         with pytest.raises(LeaseLost):
             store.claim("b", slept, until=NOW + 90_000, limit=1, now=NOW)
         assert store.stats() == before
-        held = store.holder("courier")
+        held = store.holder("dispatcher")
         assert held is not None
         assert (held.holder, held.until) == ("two", NOW + 60_000)
 
@@ -183,7 +183,7 @@ class DeliveryContract:
         store.register(["b"], now=NOW)
         held = lease(store)
         store.claim("b", held, until=NOW + 99_000, limit=1, now=NOW)
-        assert store.acquire("courier", "two", now=NOW + 98_999, until=NOW + 200_000) is None
+        assert store.acquire("dispatcher", "two", now=NOW + 98_999, until=NOW + 200_000) is None
 
     def test_a_settlement_is_taken_once(self, store: Store) -> None:
         store.register(["b"], now=NOW)
@@ -199,26 +199,26 @@ class DeliveryContract:
 
     def test_a_lease_has_one_holder_at_a_time(self, store: Store) -> None:
         first = lease(store, now=NOW)
-        assert store.acquire("courier", "two", now=NOW + 29_999, until=NOW + 99_999) is None
-        assert store.holder("courier") == first
-        second = store.acquire("courier", "two", now=NOW + 30_000, until=NOW + 99_999)
+        assert store.acquire("dispatcher", "two", now=NOW + 29_999, until=NOW + 99_999) is None
+        assert store.holder("dispatcher") == first
+        second = store.acquire("dispatcher", "two", now=NOW + 30_000, until=NOW + 99_999)
         assert second is not None
         assert second.token > first.token
-        assert store.holder("courier") == second
+        assert store.holder("dispatcher") == second
         assert store.acquire("other", "one", now=NOW, until=NOW + 1) is not None
 
     def test_a_holder_renews_its_lease_and_keeps_the_token(self, store: Store) -> None:
         first = lease(store)
-        again = store.acquire("courier", "one", now=NOW + 5, until=NOW + 60_000)
-        assert again == Lease(name="courier", holder="one", token=first.token, until=NOW + 60_000)
-        late = store.acquire("courier", "one", now=NOW + 90_000, until=NOW + 120_000)
+        again = store.acquire("dispatcher", "one", now=NOW + 5, until=NOW + 60_000)
+        assert again == Lease(name="dispatcher", holder="one", token=first.token, until=NOW + 60_000)
+        late = store.acquire("dispatcher", "one", now=NOW + 90_000, until=NOW + 120_000)
         assert late is not None
         assert late.token == first.token, "nobody held it in between"
 
     def test_the_lease_of_a_dead_holder_passes_at_once(self, store: Store) -> None:
         first = lease(store)
-        assert store.acquire("courier", "two", now=NOW, until=NOW + 1, dead=["three"]) is None
-        second = store.acquire("courier", "two", now=NOW, until=NOW + 1, dead=["three", "one"])
+        assert store.acquire("dispatcher", "two", now=NOW, until=NOW + 1, dead=["three"]) is None
+        second = store.acquire("dispatcher", "two", now=NOW, until=NOW + 1, dead=["three", "one"])
         assert second is not None
         assert second.token > first.token
 
@@ -227,6 +227,6 @@ class DeliveryContract:
         lease(store, "recorder")
         kept = lease(store, "kept", "two")
         store.release("one")
-        assert (store.holder("courier"), store.holder("recorder"), store.holder("kept")) == (None, None, kept)
-        again = lease(store, "courier", "one")
+        assert (store.holder("dispatcher"), store.holder("recorder"), store.holder("kept")) == (None, None, kept)
+        again = lease(store, "dispatcher", "one")
         assert again.token > first.token

@@ -8,7 +8,7 @@ import pytest
 
 from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event
 from sojourn.errors import StoreError
-from sojourn.stores.operating import Resettled, courier_lease
+from sojourn.stores.operating import Resettled, dispatcher_lease
 from sojourn.stores.protocol import Batch, Lease, LeaseLost, Settled, Store
 
 from .store_steps import NOW, assert_adds_up, claim_ids, ended, event, lease, row, save
@@ -18,11 +18,11 @@ NAMES = ("one", "two", "three", "four")
 
 
 def held_by(store: Store, holder: str = "one", *, now: int = NOW) -> Lease:
-    return lease(store, courier_lease("b"), holder, now=now)
+    return lease(store, dispatcher_lease("b"), holder, now=now)
 
 
 def filled(store: Store, events: Sequence[Event] = tuple(map(event, NAMES))) -> Lease:
-    """A backend with these events in its queue; the lease of its courier."""
+    """A backend with these events in its queue; the lease of its dispatcher."""
     store.register(["b"], now=NOW)
     save(store, Batch(rows=[row("s")], events=events))
     return held_by(store)
@@ -127,7 +127,7 @@ class OperatingContract:
         store.settle_requeued("b", held, Resettled(), now=NOW)
         assert store.acquire(held.name, "two", now=NOW + 98_999, until=NOW + 200_000) is None
 
-    def test_of_who_left_meanwhile_and_of_the_own_store_only_the_courier_is_told(self, store: Store) -> None:
+    def test_of_who_left_meanwhile_and_of_the_own_store_only_the_dispatcher_is_told(self, store: Store) -> None:
         left, hidden = row("left"), row("hidden")
         left.visitor_id, hidden.no_forward = "leaver", True
         save(store, Batch(rows=[left, hidden]))
@@ -181,7 +181,9 @@ class OperatingContract:
         store.claim("b", held, until=LATER, limit=1, now=NOW)  # and nobody was fenced off for nothing
         assert figures(store) == (1, 0, 0, 3)
 
-    def test_a_courier_with_skipped_events_in_its_hands_settles_nothing_and_goes_on_after(self, store: Store) -> None:
+    def test_a_dispatcher_with_skipped_events_in_its_hands_settles_nothing_and_goes_on_after(
+        self, store: Store
+    ) -> None:
         held = filled(store)
         claimed = store.claim("b", held, until=LATER, limit=3, now=NOW).events
         assert store.skip_waiting("b", upto=claimed[1].seq, limit=100) == 2
@@ -219,7 +221,7 @@ class OperatingContract:
         assert (figures(store), letters_of(store)) == ((0, 0, 4, 0), [])
         assert_adds_up(store)
 
-    def test_a_courier_with_skipped_letters_in_its_hands_settles_nothing(self, store: Store) -> None:
+    def test_a_dispatcher_with_skipped_letters_in_its_hands_settles_nothing(self, store: Store) -> None:
         held = buried(store)
         store.requeue("b", event_ids=None, limit=100, now=NOW)
         assert requeued_ids(store, held) == list(NAMES)
@@ -259,7 +261,7 @@ class OperatingContract:
     def test_letters_are_told_page_by_page_of_one_backend_or_of_all(self, store: Store) -> None:
         store.register(["other"], now=NOW)
         buried(store)
-        held = lease(store, courier_lease("other"))
+        held = lease(store, dispatcher_lease("other"))
         claimed = store.claim("other", held, until=LATER, limit=1, now=NOW).events
         store.settle("other", held, Settled(upto=claimed[0].seq, dead=[(claimed[0], "no", None)]), now=LATER)
         first = store.letters(None, after=0, limit=3)
@@ -272,7 +274,7 @@ class OperatingContract:
 
     def test_held_leases_are_told(self, store: Store) -> None:
         second = lease(store, "sweeper", "two")
-        first = lease(store, "courier:b", "one")
-        lease(store, "courier:c", "gone")
+        first = lease(store, "dispatcher:b", "one")
+        lease(store, "dispatcher:c", "gone")
         store.release("gone")
         assert store.leases() == (first, second)

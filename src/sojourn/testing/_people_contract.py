@@ -6,17 +6,17 @@ import pytest
 
 from sojourn.core.events import SESSION_END, SESSION_START
 from sojourn.stores.protocol import Batch, PositionMoved, Settled, Store
-from sojourn.stores.tombstones import SESSION, USER, VISITOR, Person, Place, Slice, Tombstone
+from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject, Place, Slice, Tombstone
 
-from .store_steps import NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save, stones
+from .store_steps import NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save, tombstones
 
-ANNA = Person(VISITOR, "anna's browser")
-USER_7 = Person(USER, "7")
+ANNA = DataSubject(VISITOR, "anna's browser")
+USER_7 = DataSubject(USER, "7")
 
 
-def erase(store: Store, person: Person, *, at: int = NOW, limit: int = 100) -> list[Slice]:
+def erase(store: Store, person: DataSubject, *, at: int = NOW, limit: int = 100) -> list[Slice]:
     """Erase to the end, and return what the slices told."""
-    upto = store.entomb(person, at=at)
+    upto = store.add_tombstone(person, at=at)
     done = [store.erase(person, at=at, upto=upto, after=Place(0), limit=limit)]
     while (after := done[-1].after) is not None:
         done.append(store.erase(person, at=at, upto=upto, after=after, limit=limit))
@@ -43,32 +43,32 @@ class PeopleContract:
     # --- tombstones
 
     def test_a_tombstone_is_found_by_who_it_is_for(self, store: Store) -> None:
-        assert stones(store, ANNA) == {}
-        store.entomb(ANNA, at=NOW)
-        namesake = Person(USER, ANNA.id)
-        assert stones(store, ANNA, USER_7, namesake) == {ANNA: Tombstone(at=NOW)}
+        assert tombstones(store, ANNA) == {}
+        store.add_tombstone(ANNA, at=NOW)
+        namesake = DataSubject(USER, ANNA.id)
+        assert tombstones(store, ANNA, USER_7, namesake) == {ANNA: Tombstone(at=NOW)}
 
     def test_of_two_tombstones_the_later_holds_and_for_good_stays_for_good(self, store: Store) -> None:
-        store.entomb(ANNA, at=NOW)
-        store.entomb(ANNA, at=NOW - 5)
-        assert stones(store, ANNA) == {ANNA: Tombstone(at=NOW)}
+        store.add_tombstone(ANNA, at=NOW)
+        store.add_tombstone(ANNA, at=NOW - 5)
+        assert tombstones(store, ANNA) == {ANNA: Tombstone(at=NOW)}
         save(store, Batch(opted_out={ANNA.id: NOW - 9}))
-        assert stones(store, ANNA) == {ANNA: Tombstone(at=NOW, is_for_good=True)}
-        store.entomb(ANNA, at=NOW + 5)
-        assert stones(store, ANNA) == {ANNA: Tombstone(at=NOW + 5, is_for_good=True)}
+        assert tombstones(store, ANNA) == {ANNA: Tombstone(at=NOW, is_for_good=True)}
+        store.add_tombstone(ANNA, at=NOW + 5)
+        assert tombstones(store, ANNA) == {ANNA: Tombstone(at=NOW + 5, is_for_good=True)}
 
     def test_a_batch_that_is_rolled_back_leaves_no_tombstone(self, store: Store) -> None:
         with pytest.raises(PositionMoved):
             save(store, Batch(opted_out={ANNA.id: NOW}, marks=[(mark("j", 9), 5)]))
-        assert stones(store, ANNA) == {}
+        assert tombstones(store, ANNA) == {}
 
     def test_retention_keeps_an_opt_out_and_forgets_an_erasure(self, store: Store) -> None:
         save(store, Batch(opted_out={ANNA.id: NOW}))
-        store.entomb(USER_7, at=NOW)
+        store.add_tombstone(USER_7, at=NOW)
         store.expire(older_than=NOW, limit=10, now=NOW)
-        assert set(stones(store, ANNA, USER_7)) == {ANNA, USER_7}
+        assert set(tombstones(store, ANNA, USER_7)) == {ANNA, USER_7}
         store.expire(older_than=NOW + 1, limit=10, now=NOW)
-        assert set(stones(store, ANNA, USER_7)) == {ANNA}
+        assert set(tombstones(store, ANNA, USER_7)) == {ANNA}
 
     # --- what is barred
 
@@ -80,8 +80,8 @@ class PeopleContract:
         save(store, Batch(rows=hers.rows, events=hers.events, opted_out={ANNA.id: NOW}))
         save(store, Batch(events=[event("4", "earlier"), event("5", "other"), event("6", "unknown")]))
         assert store.claim("b", lease(store), until=NOW, limit=10, now=NOW).barred == {"1", "3", "4"}
-        assert {row.is_barred for row in load(store, "earlier", "now").rows.values()} == {True}
-        assert not load(store, "other").rows["other"].is_barred
+        assert {row.is_suppressed for row in load(store, "earlier", "now").rows.values()} == {True}
+        assert not load(store, "other").rows["other"].is_suppressed
 
     def test_a_barred_session_that_is_saved_again_stays_barred(self, store: Store) -> None:
         save(store, of_anna("k", "1"))
@@ -90,11 +90,11 @@ class PeopleContract:
             again = recording.load(["k"]).rows["k"]
             again.end_event_id = "end"
             recording.save(Batch(rows=[again]))
-        assert load(store, "k").rows["k"].is_barred
+        assert load(store, "k").rows["k"].is_suppressed
 
     def test_a_barred_end_comes_with_the_start_that_this_backend_was_given(self, store: Store) -> None:
         store.register(["b", "slow"], now=NOW)
-        held, slow = lease(store), lease(store, "slow courier")
+        held, slow = lease(store), lease(store, "slow dispatcher")
         first = of_anna("k", "view")
         save(store, Batch(rows=first.rows, events=[event("start", "k", name=SESSION_START), *first.events]))
         start = store.claim("b", held, until=NOW, limit=1, now=NOW).events[0]
@@ -144,7 +144,7 @@ class PeopleContract:
         held = lease(store)
         start, end = event("start", "k", name=SESSION_START), event("end", "k", name=SESSION_END)
         save(store, Batch(rows=of_anna("k").rows, events=[start]))
-        store.entomb(ANNA, at=NOW)
+        store.add_tombstone(ANNA, at=NOW)
         (claimed,) = store.claim("b", held, until=NOW, limit=10, now=NOW).events
         store.settle("b", held, Settled(upto=claimed.seq, skipped=1, withheld=["k"]), now=NOW)
         erase(store, ANNA)
@@ -176,8 +176,8 @@ class PeopleContract:
         save(store, Batch(rows=[row("before they logged in")]))
         erase(store, USER_7, at=NOW)
         assert set(load(store, "theirs", "before they logged in").rows) == {"before they logged in"}
-        theirs, other = Person(SESSION, "theirs"), Person(SESSION, "before they logged in")
-        assert stones(store, USER_7, theirs, other) == {USER_7: Tombstone(at=NOW), theirs: Tombstone(at=NOW)}
+        theirs, other = DataSubject(SESSION, "theirs"), DataSubject(SESSION, "before they logged in")
+        assert tombstones(store, USER_7, theirs, other) == {USER_7: Tombstone(at=NOW), theirs: Tombstone(at=NOW)}
 
     def test_events_that_name_a_person_go_though_the_session_is_another_s(self, store: Store) -> None:
         save(store, Batch(rows=[row("k")], events=[event("hers", "k"), event("theirs", "k", user_id="7")]))
@@ -189,7 +189,7 @@ class PeopleContract:
 
     def test_an_erasure_ends_where_the_log_ended_when_it_began(self, store: Store) -> None:
         save(store, Batch(events=[event("1", user_id="7")]))
-        upto = store.entomb(USER_7, at=NOW)
+        upto = store.add_tombstone(USER_7, at=NOW)
         save(store, Batch(events=[event("came back", user_id="7")]))
         place: Place | None = Place(0)
         while place is not None:
@@ -200,8 +200,8 @@ class PeopleContract:
         store.register(["b"], now=NOW)
         save(store, of_anna("k", "1"))
         save(store, of_user("u", "2"))
-        store.entomb(ANNA, at=NOW)
-        store.entomb(USER_7, at=NOW)
+        store.add_tombstone(ANNA, at=NOW)
+        store.add_tombstone(USER_7, at=NOW)
         assert store.claim("b", lease(store), until=NOW, limit=10, now=NOW).barred == {"1", "2"}
 
     def test_figures_add_up_after_an_erasure_and_it_tells_what_had_gone_out(self, store: Store) -> None:

@@ -11,7 +11,7 @@ from sojourn.stores import Database
 from sojourn.stores.protocol import Batch, Store
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, Overview, Span, Top
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import VISITOR, Person, Place
+from sojourn.stores.tombstones import VISITOR, DataSubject, Place
 
 from .store_steps import NOW, ended, event, row, save
 
@@ -186,8 +186,8 @@ class ReportingContract:
         rows = many()
         save(reports, Batch(rows=rows))
         summarise(reports)
-        person = Person(VISITOR, "v3")
-        upto = reports.entomb(person, at=NOW + 9 * DAY_MS)
+        person = DataSubject(VISITOR, "v3")
+        upto = reports.add_tombstone(person, at=NOW + 9 * DAY_MS)
         place: Place | None = Place(0)
         while place is not None:
             place = reports.erase(person, at=NOW + 9 * DAY_MS, upto=upto, after=place, limit=100).after

@@ -12,7 +12,7 @@ from sojourn.stores import Database
 from sojourn.stores.protocol import Batch
 from sojourn.stores.reporting.model import DAY_MS, Cursor, Filter, SessionPage, Sort, Span
 from sojourn.stores.rows import PropertyValue, SessionRow
-from sojourn.stores.tombstones import SESSION, USER, VISITOR, Person
+from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject
 
 from ._reporting_contract import DAY, IPHONE, many, overview, summarise
 from .store_steps import NOW, ended, event, load, row, save
@@ -107,10 +107,10 @@ class SessionListsContract:
             pytest.param(Filter(span=Span(NOW, NOW + 1)), {"a"}, id="span"),
             pytest.param(Filter(is_open=True), {"b", "c"}, id="open"),
             pytest.param(Filter(is_open=False), {"a"}, id="closed"),
-            pytest.param(Filter(person=Person(USER, "anna")), {"a", "b"}, id="user"),
-            pytest.param(Filter(person=Person(VISITOR, "v-c")), {"c"}, id="visitor"),
-            pytest.param(Filter(person=Person(SESSION, "a")), set(), id="a session is no person"),
-            pytest.param(Filter(person=Person(USER, "anna"), is_open=True), {"b"}, id="open sessions of a user"),
+            pytest.param(Filter(person=DataSubject(USER, "anna")), {"a", "b"}, id="user"),
+            pytest.param(Filter(person=DataSubject(VISITOR, "v-c")), {"c"}, id="visitor"),
+            pytest.param(Filter(person=DataSubject(SESSION, "a")), set(), id="a session is no person"),
+            pytest.param(Filter(person=DataSubject(USER, "anna"), is_open=True), {"b"}, id="open sessions of a user"),
             pytest.param(Filter(entry_path="/in"), {"a", "b"}, id="entry path"),
             pytest.param(Filter(entry_path="/i"), set(), id="a part of an entry path"),
             pytest.param(Filter(entry_path="/i*"), {"a", "b"}, id="beginning of an entry path"),
@@ -136,7 +136,7 @@ class SessionListsContract:
             pytest.param(Filter(text=HOSTILE), {"c"}, id="hostile text is found as it is"),
             pytest.param(Filter(entry_path="\x00\ud800"), set(), id="what no database keeps"),
             pytest.param(
-                Filter(span=DAY, person=Person(USER, "anna"), entry_path="/in", text="anna", is_open=False),
+                Filter(span=DAY, person=DataSubject(USER, "anna"), entry_path="/in", text="anna", is_open=False),
                 {"a"},
                 id="all of it has to hold",
             ),
@@ -239,7 +239,7 @@ class SessionListsContract:
         save(reports, Batch(rows=rows))
         mine = [each for each in rows if each.user_id == "u1"]
         named = [each for each in mine if each.user_name]
-        found = reports.person_detail(Person(USER, "u1"))
+        found = reports.person_detail(DataSubject(USER, "u1"))
         assert found is not None
         assert (found.name, found.traits) == (named[-1].user_name, named[-1].user_traits)
         assert (found.first_seen_at, found.last_seen_at) == (
@@ -252,10 +252,10 @@ class SessionListsContract:
         assert found.errors == sum(each.errors for each in mine)
         assert found.duration_ms == sum(each.last_seen_at - each.started_at for each in mine)
         assert found.others == tuple(dict.fromkeys(each.visitor_id for each in reversed(mine)))
-        visitor = reports.person_detail(Person(VISITOR, "v5"))
+        visitor = reports.person_detail(DataSubject(VISITOR, "v5"))
         assert visitor is not None
         assert set(visitor.others) == {each.user_id for each in rows if each.visitor_id == "v5" and each.user_id}
-        for nobody in (Person(USER, HOSTILE), Person(VISITOR, ""), Person(SESSION, mine[0].key)):
+        for nobody in (DataSubject(USER, HOSTILE), DataSubject(VISITOR, ""), DataSubject(SESSION, mine[0].key)):
             assert reports.person_detail(nobody) is None
 
     def test_what_the_report_reads_changes_nothing(self, reports: Database) -> None:

@@ -136,7 +136,7 @@ class Delivery:
 
 
 def deliver(backend: Backend, batch: Sequence[Event], *, sends: int = 50) -> Delivery:
-    """Send as a courier does, without its patience, and check every receipt on the way."""
+    """Send as a dispatcher does, without its patience, and check every receipt on the way."""
     delivered = 0
     rejected: list[str] = []
     rest = list(batch)

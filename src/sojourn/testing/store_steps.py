@@ -9,7 +9,7 @@ from sojourn.core.events import Event
 from sojourn.core.session import EndReason
 from sojourn.stores.protocol import Batch, Lease, Loaded, Mark, Store
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import Person, Tombstone
+from sojourn.stores.tombstones import DataSubject, Tombstone
 
 NOW = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 DAY = 24 * 3_600_000
@@ -90,7 +90,7 @@ def load(store: Store, *keys: str, successors_of: Sequence[str] = ()) -> Loaded:
         return recording.load(keys, successors_of=successors_of)
 
 
-def stones(store: Store, *people: Person) -> dict[Person, Tombstone]:
+def tombstones(store: Store, *people: DataSubject) -> dict[DataSubject, Tombstone]:
     """Return the tombstones of those of these people that left."""
     with store.recording() as recording:
         return dict(recording.load((), people=people).tombstones)
@@ -104,7 +104,7 @@ def silent(
     return list(found.rows)
 
 
-def lease(store: Store, name: str = "courier", holder: str = "one", *, now: int = NOW) -> Lease:
+def lease(store: Store, name: str = "dispatcher", holder: str = "one", *, now: int = NOW) -> Lease:
     acquired = store.acquire(name, holder, now=now, until=now + 30_000)
     assert acquired is not None
     return acquired

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sojourn.user_agents.kinds import Kind, kind_of
 
-from .facts import AnswerFacts, RequestFacts
+from .facts import RequestFacts, ResponseFacts
 
 NOBODY = frozenset(kind.value for kind in Kind if kind.is_bot or kind.is_program)
 """Refusals because of who asks: they hold for all of a request."""
@@ -77,7 +77,7 @@ def refusal_to_start(
     return None
 
 
-def may_carry_cookie(request: RequestFacts, answer: AnswerFacts) -> bool:
+def may_carry_cookie(request: RequestFacts, answer: ResponseFacts) -> bool:
     """Whether a `Set-Cookie` on this answer reaches this visitor, and no one else through a shared cache (RFC 9111)."""
     if answer.status == _NOT_MODIFIED or request.method in _NO_COOKIE_METHODS:
         return False
@@ -87,7 +87,7 @@ def may_carry_cookie(request: RequestFacts, answer: AnswerFacts) -> bool:
     return not any(_is_for_shared_caches(answer.header(name)) for name in _SHARED_CACHES)
 
 
-def is_page_view(request: RequestFacts, answer: AnswerFacts) -> bool:
+def is_page_view(request: RequestFacts, answer: ResponseFacts) -> bool:
     """A navigation answered with HTML; a redirect is only on the way to one."""
     return (
         "html" in answer.header("content-type").lower() and answer.status not in _REDIRECTS and is_navigation(request)

@@ -8,7 +8,7 @@ from typing import Any
 from sojourn.core.bounded import Bounded
 
 from .guard import Guard
-from .privacy_signals import Signals, Wish
+from .privacy_signals import PrivacyLevel, Signals
 from .visit import Visit
 
 _REMEMBERED = 10_000
@@ -33,12 +33,12 @@ class Permission:
     def ask(self, visit: Visit) -> None:
         """Refuse or restrict the visit, where that is wanted."""
         if self._signals is not None and (wish := self._signals.of(visit.facts)):
-            if wish is Wish.OFF:
+            if wish is PrivacyLevel.OFF:
                 visit.refused = "signal"
                 self._guard.count("signal")
                 return
-            visit.is_anonymous = wish is Wish.ANONYMOUS
-            visit.no_forward = wish is Wish.NO_FORWARD
+            visit.is_anonymous = wish is PrivacyLevel.ANONYMOUS
+            visit.no_forward = wish is PrivacyLevel.NO_FORWARD
         if self._is_consent_required and not self._has_consented(visit):
             visit.refused = "no_consent"
             self._guard.count("no_consent")

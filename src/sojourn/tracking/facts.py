@@ -43,7 +43,7 @@ class RequestFacts(Protocol):
         ...
 
 
-class AnswerFacts(Protocol):
+class ResponseFacts(Protocol):
     """The start of a response."""
 
     status: int

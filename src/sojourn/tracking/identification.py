@@ -41,7 +41,7 @@ def unname_user(visit: Visit, state: SessionState) -> None:
         _tell(visit, None)
 
 
-def meet(visit: Visit, own: Resolver | None, may_split: Callable[[], bool]) -> None:
+def apply_principal(visit: Visit, own: Resolver | None, may_split: Callable[[], bool]) -> None:
     """The framework's user for this request, or what the app's own callable says; in doubt nobody has said anything."""
     host = visit.host
     if visit.is_anonymous:

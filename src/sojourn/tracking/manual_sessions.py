@@ -7,7 +7,7 @@ from typing import Final
 
 from sojourn.core.session import EndReason
 
-from .visit import Part, Visit
+from .visit import SessionChanges, Visit
 
 _ID: Final = re.compile(r"[0-9]{10,100}|[A-Za-z0-9-]{8,100}")
 _SHORTEST_NUMBER: Final = 10
@@ -65,7 +65,7 @@ def restart(visit: Visit, session_id: str | None) -> None:
         visit.succeed(EndReason.RESTARTED, session_id=session_id, is_manual=True)
 
 
-def _fresh_part(visit: Visit) -> Part | None:
+def _fresh_part(visit: Visit) -> SessionChanges | None:
     if visit.draft is None or not visit.parts:
         return None
     last = visit.parts[-1]

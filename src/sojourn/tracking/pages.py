@@ -8,7 +8,7 @@ from sojourn.core.events import Scalar
 from sojourn.core.records import Origin
 
 from . import masking as privacy
-from .facts import AnswerFacts, RequestFacts
+from .facts import RequestFacts, ResponseFacts
 
 _SERVER_ERROR = 500
 _NOT_FOUND = 404
@@ -24,7 +24,7 @@ class Pages:
         self._mask_addresses = mask_addresses
         self._query_parameters = query_parameters
 
-    def view(self, request: RequestFacts, answer: AnswerFacts, path: str, took_s: float) -> dict[str, Scalar]:
+    def view(self, request: RequestFacts, answer: ResponseFacts, path: str, took_s: float) -> dict[str, Scalar]:
         """The attributes of a page view; `path` as it may be shown, `took_s` from arrival to the response start."""
         status = answer.status
         told: dict[str, Scalar] = {

@@ -8,7 +8,7 @@ from enum import IntEnum
 from .facts import RequestFacts
 
 
-class Wish(IntEnum):
+class PrivacyLevel(IntEnum):
     """How much of this visit the visitor grants us; the greater, the less."""
 
     NOTHING_ASKED = 0
@@ -20,7 +20,12 @@ class Wish(IntEnum):
     """No session, no cookie, no event."""
 
 
-_WISHES = {"ignore": Wish.NOTHING_ASKED, "no_forward": Wish.NO_FORWARD, "anonymous": Wish.ANONYMOUS, "off": Wish.OFF}
+_WISHES = {
+    "ignore": PrivacyLevel.NOTHING_ASKED,
+    "no_forward": PrivacyLevel.NO_FORWARD,
+    "anonymous": PrivacyLevel.ANONYMOUS,
+    "off": PrivacyLevel.OFF,
+}
 
 
 class Signals:
@@ -33,10 +38,10 @@ class Signals:
         self._dnt = _WISHES[dnt]
         self.is_heeded = bool(self._gpc or self._dnt)
 
-    def of(self, request: RequestFacts) -> Wish:
+    def of(self, request: RequestFacts) -> PrivacyLevel:
         """The stricter of what the two headers come to."""
-        gpc = self._gpc if self._gpc and request.header("sec-gpc") == "1" else Wish.NOTHING_ASKED
-        dnt = self._dnt if self._dnt and request.header("dnt") == "1" else Wish.NOTHING_ASKED
+        gpc = self._gpc if self._gpc and request.header("sec-gpc") == "1" else PrivacyLevel.NOTHING_ASKED
+        dnt = self._dnt if self._dnt and request.header("dnt") == "1" else PrivacyLevel.NOTHING_ASKED
         return max(gpc, dnt)
 
 

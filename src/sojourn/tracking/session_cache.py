@@ -1,6 +1,6 @@
 """The sessions that this process has seen lately: what it knows before the store or the browser does. Bounded; no I/O.
 
-One `Live` follows one browser through its sessions: when a session is succeeded, the same object becomes the
+One `CachedSession` follows one browser through its sessions: when a session is succeeded, the same object becomes the
 successor, so a parallel request, an open socket or a late helper call that still holds it sees the move.
 """
 
@@ -16,7 +16,7 @@ from sojourn.core.threads import Lock
 _REMEMBERED = 10_000
 
 
-class Live:
+class CachedSession:
     """A session as this process knows it: the newest state, and its last activity to the millisecond."""
 
     __slots__ = ("is_ahead", "is_gone", "key_number", "last_seen_at", "principal_id", "recorded_at", "state")
@@ -60,22 +60,22 @@ class Live:
         self.recorded_at = 0
 
 
-class LiveSessions:
+class SessionCache:
     """Live sessions by session key; a key that was succeeded still finds where its browser is now."""
 
     __slots__ = ("_by_key", "_meeting")
 
     def __init__(self) -> None:
-        self._by_key: Bounded[str, Live] = Bounded(_REMEMBERED)
+        self._by_key: Bounded[str, CachedSession] = Bounded(_REMEMBERED)
         self._meeting = Lock()
 
     def after_fork(self) -> None:
         self._meeting = Lock()
 
-    def find(self, key: str) -> Live | None:
+    def find(self, key: str) -> CachedSession | None:
         return self._by_key.get(key)
 
-    def meet(self, state: SessionState, key_number: int) -> Live:
+    def get_or_add(self, state: SessionState, key_number: int) -> CachedSession:
         """The live session of a cookie. The newer state holds: another worker may have written the cookie."""
         live = self._by_key.young.get(state.key) or self._by_key.get(state.key)
         if live is None:
@@ -90,10 +90,10 @@ class LiveSessions:
             live.see(state.last_seen_at)
         return live
 
-    def keep(self, live: Live) -> None:
+    def keep(self, live: CachedSession) -> None:
         self._by_key[live.state.key] = live
 
-    def forget(self, live: Live) -> None:
+    def forget(self, live: CachedSession) -> None:
         """Drop what is known of a browser, and tell whoever still holds it."""
         key = live.state.key
         live.is_gone = True
@@ -101,7 +101,7 @@ class LiveSessions:
         live.principal_id = None
         self._by_key.discard(key)
 
-    def _met_first(self, state: SessionState, key_number: int) -> Live:
+    def _met_first(self, state: SessionState, key_number: int) -> CachedSession:
         with self._meeting:
             live = self._by_key.get(state.key)
             if live is not None:  # a parallel request was quicker
@@ -112,6 +112,6 @@ class LiveSessions:
                 live.become(state)
                 live.is_ahead, live.key_number = False, key_number
             else:
-                live = Live(state, key_number)
+                live = CachedSession(state, key_number)
             self._by_key[state.key] = live
             return live

@@ -24,14 +24,14 @@ from . import masking as privacy
 from .connections import Connections, Sink
 from .consent import Consent, Permission
 from .cookie import OPTED_OUT, CookieCodec, CookiePolicy, OptedOut, Verified
-from .facts import NOTHING_KNOWN, AnswerFacts, RequestFacts
+from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
-from .identification import meet
+from .identification import apply_principal
 from .pages import Pages
 from .principal import Resolver, User
 from .privacy_signals import Signals
-from .session_cache import Live, LiveSessions
-from .visit import Choice, Part, Visit
+from .session_cache import CachedSession, SessionCache
+from .visit import Choice, SessionChanges, Visit
 
 _SLOW_RESPONSE_S = 5.0
 _BY_CALL = frozenset({EndReason.RESTARTED, EndReason.USER_CHANGED})
@@ -66,7 +66,7 @@ class Tracker(Guard):
         super().__init__(strict=strict)
         self.rules = rules
         self.codec = codec
-        self.sessions = LiveSessions()
+        self.sessions = SessionCache()
         self.starts_on_any_request = starts_on_any_request
         self.is_enabled = is_enabled
         self.refuses_programs = refuses_programs
@@ -142,7 +142,7 @@ class Tracker(Guard):
         visit.refused = "fault"
         return visit
 
-    def finish(self, visit: Visit, answer: AnswerFacts) -> str | None:
+    def finish(self, visit: Visit, answer: ResponseFacts) -> str | None:
         """The response starts: settle the session, append the record, return the `Set-Cookie` line if one is due."""
         if visit.responded:  # WSGI: an error's headers replace those that were not sent yet
             carries = visit.cookie_line is not None and admission.may_carry_cookie(visit.facts, answer)
@@ -195,7 +195,7 @@ class Tracker(Guard):
         traits = {name: value for name, value in (user.traits or {}).items() if str(value) != user.id}
         return User(privacy.pseudonym(user.id, self._user_hash_key), None, traits)
 
-    def forget(self, live: Live) -> None:
+    def forget(self, live: CachedSession) -> None:
         """The visitor opted out: drop what this process knows, but for what keeps it so."""
         self.permission.note_left(self.codec.hash_user(live.state.visitor_id))
         self.sessions.forget(live)
@@ -204,7 +204,7 @@ class Tracker(Guard):
         """Tell the opt-out, at once: the recorder enforces it wherever the next request goes."""
         parts, visit.parts = visit.parts, []
         for part in parts:
-            record = about(part.state, visit.at, OPTS_OUT, part.told())
+            record = about(part.state, visit.at, OPTS_OUT, part.entries_in_order())
             self._sink.append(record, kind=OPT_OUT, is_essential=True)
 
     def record_late(self, visit: Visit) -> None:
@@ -212,7 +212,7 @@ class Tracker(Guard):
         self._commit(visit)
         self._record(visit, is_request=False)
 
-    def refreshed(self, visit: Visit, answer: AnswerFacts) -> str | None:
+    def refreshed(self, visit: Visit, answer: ResponseFacts) -> str | None:
         """The `Set-Cookie` line that an answer of our own owes this visit, by the rule of all answers; it starts nothing."""
         return self._cookie_line(visit, answer) if visit.refused is None else self._parting_line(visit, answer)
 
@@ -229,14 +229,14 @@ class Tracker(Guard):
             visit.arrived, visit.refused = read, "opted_out"
             self.count("opted_out")
             return
-        live = self.sessions.meet(state, read.key_number)
+        live = self.sessions.get_or_add(state, read.key_number)
         visit.arrived, visit.live, visit.seen_key = read, live, live.state.key
         visit.at = max(now, live.last_seen_at)
         visit.succession = visit.over(visit.at)
         if visit.succession is None:
             visit.home = live.state
 
-    def _finish(self, visit: Visit, answer: AnswerFacts, *, has_met: bool) -> str | None:
+    def _finish(self, visit: Visit, answer: ResponseFacts, *, has_met: bool) -> str | None:
         visit.follow()
         if visit.refused is not None:
             return self._parting_line(visit, answer)
@@ -257,7 +257,7 @@ class Tracker(Guard):
         self._record(visit, is_request=True)
         return visit.cookie_line
 
-    def _parting_line(self, visit: Visit, answer: AnswerFacts) -> str | None:
+    def _parting_line(self, visit: Visit, answer: ResponseFacts) -> str | None:
         """The cookie of an answer without a session: the opt-out, or nothing in place of what consent no longer covers."""
         if visit.choice is Choice.OUT:
             self.record_opt_out(visit)
@@ -270,7 +270,7 @@ class Tracker(Guard):
             return self._cookies.opt_out_line(self.codec.dumps(OPTED_OUT), is_https=is_https)
         return self._cookies.removal(is_https=is_https)
 
-    def _continue(self, visit: Visit, live: Live, answer: AnswerFacts) -> str | None:
+    def _continue(self, visit: Visit, live: CachedSession, answer: ResponseFacts) -> str | None:
         """The everyday request: a running session goes on, and no helper was called. The same steps, without the detours."""
         entries: tuple[Entry, ...] = ()
         kind = "activity"
@@ -298,14 +298,14 @@ class Tracker(Guard):
         self._commit(visit)
         self._record(visit, is_request=True)
 
-    def _may_carry(self, visit: Visit, answer: AnswerFacts) -> bool:
+    def _may_carry(self, visit: Visit, answer: ResponseFacts) -> bool:
         if visit.can_carry is None:
             visit.can_carry = admission.may_carry_cookie(visit.facts, answer)
         return visit.can_carry
 
-    def _meet_principal(self, visit: Visit, answer: AnswerFacts) -> None:
+    def _meet_principal(self, visit: Visit, answer: ResponseFacts) -> None:
         if not visit.is_named or visit.is_anonymous:
-            meet(visit, self._principal, lambda: self._may_carry(visit, answer))
+            apply_principal(visit, self._principal, lambda: self._may_carry(visit, answer))
 
     def _drop_undeliverable(self, visit: Visit) -> None:
         """Nothing of a session whose cookie cannot be delivered may remain.
@@ -328,10 +328,10 @@ class Tracker(Guard):
             visit.succession = visit.over(visit.at)
             visit.changed = bool(parts)
 
-    def _page_view(self, visit: Visit, answer: AnswerFacts) -> dict[str, Scalar]:
+    def _page_view(self, visit: Visit, answer: ResponseFacts) -> dict[str, Scalar]:
         return self._pages.view(visit.facts, answer, visit.shown_path, self._clock.monotonic() - visit.mono)
 
-    def _note_page_view(self, visit: Visit, answer: AnswerFacts) -> None:
+    def _note_page_view(self, visit: Visit, answer: ResponseFacts) -> None:
         visit.page_view = told = self._page_view(visit, answer)
         is_ended = visit.live is not None and visit.live.state.is_ended and visit.draft is None
         visit.note(PAGE_VIEW, told, of=visit.home if is_ended else None)
@@ -346,7 +346,7 @@ class Tracker(Guard):
         with self.moves:
             known = self.sessions.find(draft.key)
             if live is None or (known is not None and known.state.key == draft.key):
-                live = known or Live(draft, -1)
+                live = known or CachedSession(draft, -1)
             if known is None:
                 live.become(draft)
             elif live.state.key == draft.key:  # a parallel request derived the same session, and was quicker
@@ -357,7 +357,7 @@ class Tracker(Guard):
             self.sessions.keep(live)
             visit.live, visit.draft, visit.seen_key = live, None, live.state.key
 
-    def _cookie_line(self, visit: Visit, answer: AnswerFacts) -> str | None:
+    def _cookie_line(self, visit: Visit, answer: ResponseFacts) -> str | None:
         live = visit.live
         if live is None:
             return None
@@ -381,7 +381,7 @@ class Tracker(Guard):
             flags = (STARTS if part.is_start else 0) | (NO_FORWARD if visit.no_forward else 0)
             if part is credited:
                 flags |= ACTIVITY | REQUEST if is_request else ACTIVITY
-            entries = part.told()
+            entries = part.entries_in_order()
             if not flags & ~NO_FORWARD and not entries:
                 continue
             origin = None
@@ -392,7 +392,7 @@ class Tracker(Guard):
             self._sink.append(about(part.state, visit.at, flags, entries, origin), kind=kind, is_essential=is_essential)
 
     @staticmethod
-    def _credited(visit: Visit, *, is_request: bool) -> Part:
+    def _credited(visit: Visit, *, is_request: bool) -> SessionChanges:
         """Whose activity this is: of the session that the request arrived with, unless it began another itself."""
         if is_request and visit.home is not None and not visit.begun_key:
             return visit.part(visit.home)

@@ -25,7 +25,7 @@ from . import admission
 from .cookie import CookieCodec, Verified
 from .facts import RequestFacts
 from .principal import User
-from .session_cache import Live, LiveSessions
+from .session_cache import CachedSession, SessionCache
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,7 +48,7 @@ class Host(Protocol):
 
     rules: Rules
     codec: CookieCodec
-    sessions: LiveSessions
+    sessions: SessionCache
     starts_on_any_request: bool
     refuses_programs: bool
     declared: Declared
@@ -72,7 +72,7 @@ class Host(Protocol):
 
     def record_opt_out(self, visit: Visit) -> None: ...
 
-    def forget(self, live: Live) -> None: ...
+    def forget(self, live: CachedSession) -> None: ...
 
     def warn_once(self, cause: str, text: str) -> None: ...
 
@@ -81,7 +81,7 @@ class Host(Protocol):
     def guarded(self, default: R, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
-class Part:
+class SessionChanges:
     """What this request has to tell about one session."""
 
     __slots__ = ("entries", "is_start", "reason", "seal", "state", "was")
@@ -97,7 +97,7 @@ class Part:
         self.entries: list[Entry] = []
         self.seal: Entry | None = None
 
-    def told(self) -> tuple[Entry, ...]:
+    def entries_in_order(self) -> tuple[Entry, ...]:
         """All of it, the seal last: what happened in a session comes before its end."""
         return tuple(self.entries) if self.seal is None else (*self.entries, self.seal)
 
@@ -111,7 +111,7 @@ class Visit:
     refused: str | None = None
     """Why this request has nothing to do with sessions at all (excluded, switched off, opted out)."""
     arrived: Verified | None = None
-    live: Live | None = None
+    live: CachedSession | None = None
     seen_key = ""
     """The session that this visit last knew its browser to be in."""
     home: SessionState | None = None
@@ -147,7 +147,7 @@ class Visit:
         self.now = now
         self.at = now
         """`now` as the session sees it: never before its last activity."""
-        self.parts: list[Part] = []
+        self.parts: list[SessionChanges] = []
 
     # --- which session -------------------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Visit:
 
     # --- what happened in it -------------------------------------------------------------------------------------
 
-    def part(self, of: SessionState | None = None) -> Part:
+    def part(self, of: SessionState | None = None) -> SessionChanges:
         """What there is to tell about this session, or the current one (an ended one included)."""
         state = of or self.draft or (self.live.state if self.live is not None else None)
         if state is None:
@@ -283,7 +283,7 @@ class Visit:
         for part in self.parts:
             if part.state.key == state.key:
                 return part
-        part = Part(state, is_start=False, was=None, reason=None)
+        part = SessionChanges(state, is_start=False, was=None, reason=None)
         self.parts.append(part)
         return part
 
@@ -381,5 +381,5 @@ class Visit:
         self.succession = None
         self.changed = True
         self.begun_key = self.draft.key
-        self.parts.append(Part(self.draft, is_start=True, was=was, reason=reason))
+        self.parts.append(SessionChanges(self.draft, is_start=True, was=was, reason=reason))
         return self.draft

@@ -1,4 +1,4 @@
-"""The courier: in order, from the cursor, at least once, and never past what a backend has settled."""
+"""The dispatcher: in order, from the cursor, at least once, and never past what a backend has settled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from sojourn.backends.protocol import Receipt, Rejection
 from sojourn.core.events import Event
-from sojourn.pipeline.deliver.dispatcher import Courier, Delivery
+from sojourn.pipeline.deliver.dispatcher import Delivery, Dispatcher
 from sojourn.testing.backends import MemoryBackend
 from tests.pipeline.conftest import NOW, Bench, acquiring
 
@@ -16,7 +16,7 @@ KEY = "018bcfe5-6800-7000-8000-000000000001"
 
 
 class Desk:
-    """A courier for one backend, with a clock that stands."""
+    """A dispatcher for one backend, with a clock that stands."""
 
     def __init__(
         self, bench: Bench, backend: MemoryBackend, holder: str = "me", *, outbox_max: int | None = None
@@ -25,7 +25,7 @@ class Desk:
         self.bench = bench
         self.store = bench.store
         self.store.register([backend.name], now=NOW)
-        self.courier = Courier(
+        self.dispatcher = Dispatcher(
             backend,
             bench.store,
             now=lambda: self.now,
@@ -50,8 +50,8 @@ def test_events_arrive_in_the_order_of_the_log(bench: Bench) -> None:
     backend = MemoryBackend()
     desk = Desk(bench, backend)
     record(bench, 3)
-    assert desk.courier.step().delivered == 4
-    assert desk.courier.step().is_idle
+    assert desk.dispatcher.step().delivered == 4
+    assert desk.dispatcher.step().is_idle
     assert [event.name for event in backend.events] == bench.names
     assert [event.seq for event in backend.events] == sorted(event.seq for event in backend.events)
     assert desk.adds_up(backend.name)
@@ -62,13 +62,13 @@ def test_a_backend_that_fails_gets_the_same_events_later_and_not_sooner(bench: B
     desk = Desk(bench, backend)
     record(bench, 2)
     backend.fail(2, error=OSError("down"))
-    first = desk.courier.step()
+    first = desk.dispatcher.step()
     assert (first.delivered, first.retry_at) == (0, NOW + 1_000)
-    assert desk.courier.step().retry_at == NOW + 1_000
+    assert desk.dispatcher.step().retry_at == NOW + 1_000
     desk.now += 1_000
-    assert desk.courier.step().retry_at == desk.now + 2_000  # twice as long
+    assert desk.dispatcher.step().retry_at == desk.now + 2_000  # twice as long
     desk.now += 2_000
-    assert desk.courier.step().delivered == 3
+    assert desk.dispatcher.step().delivered == 3
     state = bench.store.backend(backend.name)
     assert (state.failures, state.backlog, state.retry_at) == (0, 0, None)
     assert desk.adds_up(backend.name)
@@ -105,7 +105,7 @@ def test_the_cursor_moves_past_what_is_settled(
     backend = Odd()
     desk = Desk(bench, backend)
     record(bench, 3)
-    desk.courier.step()
+    desk.dispatcher.step()
     state = bench.store.backend(backend.name)
     assert (state.delivered, state.dead, state.backlog) == (delivered, dead, backlog)
     assert desk.adds_up(backend.name)
@@ -115,7 +115,7 @@ def test_what_a_backend_does_not_want_is_skipped_and_counted(bench: Bench) -> No
     backend = MemoryBackend(accepts=lambda event: event.name == "session.start")
     desk = Desk(bench, backend)
     record(bench, 3)
-    desk.courier.step()
+    desk.dispatcher.step()
     assert [event.name for event in backend.events] == ["session.start"]
     assert bench.store.backend(backend.name).skipped == 3
     assert desk.adds_up(backend.name)
@@ -126,7 +126,7 @@ def test_a_pause_is_long_and_says_why(bench: Bench) -> None:
     desk = Desk(bench, backend)
     record(bench, 1)
     backend.pause("401: the key is wrong")
-    assert desk.courier.step().retry_at == NOW + 5 * 60_000
+    assert desk.dispatcher.step().retry_at == NOW + 5 * 60_000
     assert bench.store.backend(backend.name).problem == "401: the key is wrong"
 
 
@@ -134,17 +134,17 @@ def test_another_process_waits_while_the_lease_is_held_and_goes_on_when_it_is_ov
     backend = MemoryBackend()
     first, second = Desk(bench, backend), Desk(bench, backend, holder="other")
     record(bench, 1)
-    assert first.courier.step().delivered == 2
+    assert first.dispatcher.step().delivered == 2
     bench.request(KEY, 9)
     bench.apply()
-    assert second.courier.step().delivered == 0
+    assert second.dispatcher.step().delivered == 0
     second.now = NOW + 30_000
-    assert second.courier.step().delivered == 1
-    assert first.courier.step().is_idle
+    assert second.dispatcher.step().delivered == 1
+    assert first.dispatcher.step().is_idle
 
 
-def test_a_courier_that_overslept_counts_nothing_twice(bench: Bench) -> None:
-    """While it sends, its lease runs out and another courier delivers: its own settlement is refused."""
+def test_a_dispatcher_that_overslept_counts_nothing_twice(bench: Bench) -> None:
+    """While it sends, its lease runs out and another dispatcher delivers: its own settlement is refused."""
     backend = MemoryBackend()
     other = Desk(bench, MemoryBackend(), holder="other")
     desks: list[Desk] = []
@@ -152,13 +152,13 @@ def test_a_courier_that_overslept_counts_nothing_twice(bench: Bench) -> None:
     class Slow(MemoryBackend):
         def send(self, batch: object) -> Receipt:
             other.now = NOW + 30_000
-            other.courier.step()
+            other.dispatcher.step()
             return super().send(batch)  # type: ignore[arg-type]
 
     slow = Slow()
     desks.append(Desk(bench, slow))
     record(bench, 2)
-    assert desks[0].courier.step().delivered == 0
+    assert desks[0].dispatcher.step().delivered == 0
     state = bench.store.backend(backend.name)
     assert (state.delivered, state.backlog) == (3, 0)
     assert desks[0].adds_up(backend.name)
@@ -168,10 +168,10 @@ def test_a_backend_added_later_starts_at_the_head(bench: Bench) -> None:
     record(bench, 2)
     backend = MemoryBackend()
     desk = Desk(bench, backend)
-    assert desk.courier.step().is_idle
+    assert desk.dispatcher.step().is_idle
     bench.request(KEY, 9)
     bench.apply()
-    assert desk.courier.step().delivered == 1
+    assert desk.dispatcher.step().delivered == 1
     assert desk.adds_up(backend.name)
 
 
@@ -179,7 +179,7 @@ def test_a_queue_over_its_bound_does_without_page_views_and_counts_them(bench: B
     backend = MemoryBackend()
     desk = Desk(bench, backend, outbox_max=3)
     record(bench, 4)
-    desk.courier.step()
+    desk.dispatcher.step()
     assert [event.name for event in backend.events] == ["session.start"]
     state = bench.store.backend(backend.name)
     assert (state.delivered, state.dropped, state.skipped) == (1, 4, 0)
@@ -192,10 +192,10 @@ def test_what_was_shed_behind_a_failure_is_judged_again(bench: Bench) -> None:
     desk = Desk(bench, backend, outbox_max=3)
     record(bench, 4)
     backend.fail(1, error=OSError("down"))
-    desk.courier.step()
+    desk.dispatcher.step()
     assert (bench.store.backend(backend.name).dropped, bench.store.backend(backend.name).backlog) == (0, 5)
     desk.now += 60_000
-    desk.courier.step()
+    desk.dispatcher.step()
     assert (bench.store.backend(backend.name).dropped, bench.store.backend(backend.name).delivered) == (4, 1)
     assert desk.adds_up(backend.name)
 
@@ -213,7 +213,7 @@ def test_a_backend_that_is_down_for_long_is_asked_with_few_events_until_it_takes
     record(bench, 40)
     backend.fail(7, error=OSError("down"))
     for _ in range(9):
-        desk.courier.step()
+        desk.dispatcher.step()
         desk.now += 60_000
     assert sizes == [41, 41, 41, 41, 41, 10, 10, 10, 31]
     assert desk.adds_up(backend.name)
@@ -250,14 +250,14 @@ def test_a_requeued_letter_goes_before_what_waits_and_is_then_delivered(bench: B
     backend = Choosy()
     desk = Desk(bench, backend)
     record(bench, 2)
-    desk.courier.step()
+    desk.dispatcher.step()
     assert bench.store.backend(backend.name).dead == 2
     bench.request(KEY, 7)
     bench.apply()
 
     backend.refused = set()
     bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
-    assert [desk.courier.step().delivered, desk.courier.step().delivered] == [2, 1]
+    assert [desk.dispatcher.step().delivered, desk.dispatcher.step().delivered] == [2, 1]
     assert [event.time - NOW for event in backend.events] == [0, 1, 7]
     state = bench.store.backend(backend.name)
     assert (state.delivered, state.dead, state.backlog) == (4, 0, 0)
@@ -269,10 +269,10 @@ def test_a_requeued_letter_that_is_refused_again_is_dead_again_and_not_asked_for
     backend = Choosy()
     desk = Desk(bench, backend)
     record(bench, 1)
-    desk.courier.step()
+    desk.dispatcher.step()
     bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
-    assert desk.courier.step() == Delivery(delivered=0, is_idle=False)
-    assert desk.courier.step().is_idle
+    assert desk.dispatcher.step() == Delivery(delivered=0, is_idle=False)
+    assert desk.dispatcher.step().is_idle
     assert bench.store.backend(backend.name).dead == 1
     assert desk.adds_up(backend.name)
 
@@ -281,14 +281,14 @@ def test_a_requeued_letter_waits_while_the_backend_is_down(bench: Bench) -> None
     backend = Choosy()
     desk = Desk(bench, backend)
     record(bench, 1)
-    desk.courier.step()
+    desk.dispatcher.step()
     backend.refused = set()
     bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
     backend.fail(1, error=OSError("down"))
-    assert desk.courier.step() == Delivery(delivered=0, is_idle=True, retry_at=NOW + 1_000)
+    assert desk.dispatcher.step() == Delivery(delivered=0, is_idle=True, retry_at=NOW + 1_000)
     assert bench.store.backend(backend.name).dead == 1
     desk.now += 1_000
-    assert desk.courier.step().delivered == 1
+    assert desk.dispatcher.step().delivered == 1
     assert desk.adds_up(backend.name)
 
 
@@ -296,10 +296,10 @@ def test_a_requeued_letter_that_is_not_wanted_any_more_is_skipped(bench: Bench) 
     backend = Choosy()
     desk = Desk(bench, backend)
     record(bench, 1)
-    desk.courier.step()
+    desk.dispatcher.step()
     bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
     backend.accepts = lambda event: event.name != "page_view"  # type: ignore[method-assign]
-    desk.courier.step()
+    desk.dispatcher.step()
     state = bench.store.backend(backend.name)
     assert (state.dead, state.skipped, backend.events) == (0, 1, [])
     assert desk.adds_up(backend.name)

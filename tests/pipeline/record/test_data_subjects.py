@@ -1,4 +1,4 @@
-"""Who left stays away: what the recorder drops and the couriers keep back, in whatever order it comes."""
+"""Who left stays away: what the recorder drops and the dispatchers keep back, in whatever order it comes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sojourn.core.events import OPT_OUT as OPT_OUT_EVENT
 from sojourn.core.events import Event
 from sojourn.core.records import ACTIVITY, FORMAT, OPT_OUT, STARTS, Entry, Origin, Record, Seal, Tag
 from sojourn.core.session import EndReason
-from sojourn.pipeline.deliver.dispatcher import Courier
+from sojourn.pipeline.deliver.dispatcher import Dispatcher
 from sojourn.pipeline.journal import MemoryJournal
-from sojourn.pipeline.record.suppression import Departures, Left
+from sojourn.pipeline.record.suppression import Suppressed, Suppression
 from sojourn.pipeline.record.suppression import people as people_of
-from sojourn.stores.tombstones import SESSION, USER, VISITOR, Person, Tombstone
+from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject, Tombstone
 from sojourn.testing.backends import MemoryBackend
 from sojourn.testing.store_steps import assert_adds_up
 from tests.pipeline.conftest import NOW, Bench, acquiring
@@ -42,7 +42,7 @@ def tag(user: str, at: int, key: str = KEY) -> Record:
 
 
 class Desk:
-    """A courier and its backend, beside a recorder."""
+    """A dispatcher and its backend, beside a recorder."""
 
     def __init__(self, bench: Bench, backend: MemoryBackend | None = None) -> None:
         self.bench = bench
@@ -51,16 +51,16 @@ class Desk:
         bench.store.register([self.backend.name], now=NOW)
 
     def deliver(self) -> list[str]:
-        """Deliver what is due, by a courier of a process just started, and tell what arrived."""
+        """Deliver what is due, by a dispatcher of a process just started, and tell what arrived."""
         before = len(self.backend.events)
-        courier = Courier(
+        dispatcher = Dispatcher(
             self.backend,
             self.bench.store,
             now=lambda: self.now,
             acquire=acquiring(self.bench.store, "me"),
             chance=lambda: 0.0,
         )
-        while not courier.step().is_idle:
+        while not dispatcher.step().is_idle:
             pass
         assert_adds_up(self.bench.store)
         return [event.name for event in self.backend.events[before:]]
@@ -74,12 +74,12 @@ def test_the_session_ends_and_the_visitor_is_remembered_as_gone(bench: Bench) ->
     bench.put(opt_out(5))
     bench.apply()
     row = bench.store.sessions(limit=1)[0]
-    assert (row.end_reason, row.sealed_at, row.is_barred) == (EndReason.OPTED_OUT, NOW + 5, True)
+    assert (row.end_reason, row.sealed_at, row.is_suppressed) == (EndReason.OPTED_OUT, NOW + 5, True)
     assert bench.names == ["session.start", "page_view", "opt_out", "session.end"]
     told = bench.store.events_of(KEY)[2]
     assert (told.visitor_id, told.session_id) == ("visitor", KEY)
     with bench.store.recording() as transaction:
-        visitor = Person(VISITOR, "visitor")
+        visitor = DataSubject(VISITOR, "visitor")
         assert transaction.load([], people=[visitor]).tombstones == {visitor: Tombstone(at=NOW + 5, is_for_good=True)}
 
 
@@ -261,7 +261,7 @@ def test_who_goes_on_begins_anew_and_tells_nothing_of_before(bench: Bench) -> No
     bench.apply()
     (row,) = bench.store.sessions(limit=9)
     assert (row.started_at, row.last_seen_at, row.previous_key, row.requests) == (NOW + 11, NOW + 20, None, 1)
-    assert not row.is_barred
+    assert not row.is_suppressed
     assert bench.names == ["session.start", "page_view"]
 
 
@@ -302,30 +302,34 @@ def test_a_record_speaks_of_its_visitor_its_session_and_the_users_it_names() -> 
     untag = Entry("user.identify", NOW, tag=Tag(None))
     named = Entry("user.identify", NOW, tag=Tag("anna"))
     record = Record(NOW, KEY, "visitor", NOW, ACTIVITY, entries=(untag, named, Entry("page_view", NOW)))
-    assert people_of([record, record]) == {Person(VISITOR, "visitor"), Person(SESSION, KEY), Person(USER, "anna")}
+    assert people_of([record, record]) == {
+        DataSubject(VISITOR, "visitor"),
+        DataSubject(SESSION, KEY),
+        DataSubject(USER, "anna"),
+    }
 
 
 @pytest.mark.parametrize(
-    ("who", "stone", "at", "judged"),
+    ("who", "tombstone", "at", "judged"),
     [
-        pytest.param(VISITOR, Tombstone(at=NOW), 0, Left.ERASED, id="visitor, at the same moment"),
+        pytest.param(VISITOR, Tombstone(at=NOW), 0, Suppressed.ERASED, id="visitor, at the same moment"),
         pytest.param(VISITOR, Tombstone(at=NOW), 1, None, id="visitor, later"),
-        pytest.param(VISITOR, Tombstone(at=NOW, is_for_good=True), 1, Left.OPTED_OUT, id="opted out, later"),
-        pytest.param(VISITOR, Tombstone(at=NOW, is_for_good=True), -1, Left.OPTED_OUT, id="opted out, before"),
-        pytest.param(SESSION, Tombstone(at=NOW), 0, Left.ERASED, id="session"),
-        pytest.param(USER, Tombstone(at=NOW), 0, Left.ERASED, id="user"),
+        pytest.param(VISITOR, Tombstone(at=NOW, is_for_good=True), 1, Suppressed.OPTED_OUT, id="opted out, later"),
+        pytest.param(VISITOR, Tombstone(at=NOW, is_for_good=True), -1, Suppressed.OPTED_OUT, id="opted out, before"),
+        pytest.param(SESSION, Tombstone(at=NOW), 0, Suppressed.ERASED, id="session"),
+        pytest.param(USER, Tombstone(at=NOW), 0, Suppressed.ERASED, id="user"),
         pytest.param(USER, Tombstone(at=NOW), 1, None, id="user, later"),
     ],
 )
 def test_a_record_is_judged_by_the_stones_of_those_it_speaks_of(
-    who: str, stone: Tombstone, at: int, judged: Left | None
+    who: str, tombstone: Tombstone, at: int, judged: Suppressed | None
 ) -> None:
     ids = {VISITOR: "visitor", SESSION: KEY, USER: "anna"}
     record = tag("anna", at)
-    departures = Departures({Person(who, ids[who]): stone})  # type: ignore[arg-type]
-    assert (departures.judge(record) if judged else type(departures.judge(record))) is (judged or Record)
+    suppression = Suppression({DataSubject(who, ids[who]): tombstone})  # type: ignore[arg-type]
+    assert (suppression.judge(record) if judged else type(suppression.judge(record))) is (judged or Record)
     stranger = Record(NOW, NEXT, "stranger", NOW, ACTIVITY)
-    assert departures.judge(stranger) is stranger
+    assert suppression.judge(stranger) is stranger
 
 
 def test_a_recorder_started_anew_knows_who_left(bench: Bench) -> None:

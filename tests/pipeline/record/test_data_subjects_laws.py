@@ -1,4 +1,4 @@
-"""Laws of leaving, under any order of records, recorders, couriers, failures and restarts."""
+"""Laws of leaving, under any order of records, recorders, dispatchers, failures and restarts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sojourn.core.events import OPT_OUT as OPT_OUT_EVENT
 from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, USER_IDENTIFY, Event
 from sojourn.core.records import ACTIVITY, OPT_OUT, REQUEST, STARTS, Entry, Origin, Record, Seal, Tag
 from sojourn.core.session import EndReason, Rules
-from sojourn.pipeline.deliver.dispatcher import Courier
+from sojourn.pipeline.deliver.dispatcher import Dispatcher
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.record.recorder import Recorder
 from sojourn.stores import open_store
@@ -56,7 +56,7 @@ class Leaving(RuleBasedStateMachine):
         self.store.register([backend.name for backend in self.backends], now=NOW)
         self.journal = MemoryJournal()
         self.recorder = self.new_recorder()
-        self.couriers = {backend.name: self.new_courier(backend) for backend in self.backends}
+        self.dispatchers = {backend.name: self.new_dispatcher(backend) for backend in self.backends}
         self.leaving: set[str] = set()
         self.gone: dict[str, dict[str, int]] = {}
         """Visitors whose opt-out is recorded, and how many events each backend had then."""
@@ -67,7 +67,7 @@ class Leaving(RuleBasedStateMachine):
         for backend in self.backends:
             backend.fail(0)
         self.now += 10**9
-        for name in self.couriers:
+        for name in self.dispatchers:
             self.deliver(name, restart=True, fails=False, after=0)
         self.nothing_of_them_arrives()
         assert all(state.backlog == 0 for state in self.store.stats().backends)
@@ -84,9 +84,9 @@ class Leaving(RuleBasedStateMachine):
             max_age=10**12,
         )
 
-    def new_courier(self, backend: MemoryBackend) -> Courier:
+    def new_dispatcher(self, backend: MemoryBackend) -> Dispatcher:
         now: Callable[[], int] = lambda: self.now  # noqa: E731 - the clock of this machine
-        return Courier(
+        return Dispatcher(
             backend,
             self.store,
             now=now,
@@ -163,8 +163,8 @@ class Leaving(RuleBasedStateMachine):
         if fails and name == "flaky":
             backend.fail(1, after=after, error=None if after else OSError("down"))
         if restart:
-            self.couriers[name] = self.new_courier(backend)
-        while not self.couriers[name].step().is_idle:
+            self.dispatchers[name] = self.new_dispatcher(backend)
+        while not self.dispatchers[name].step().is_idle:
             pass
         backend.fail(0)
 

@@ -7,8 +7,8 @@ import pytest
 from sojourn.core.records import ACTIVITY, OPT_OUT, STARTS, Entry, Origin, Record, Seal
 from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline.record.fold import Folded, Numbered, fold
-from sojourn.pipeline.record.suppression import Departures
-from sojourn.stores.tombstones import VISITOR, Person, Tombstone
+from sojourn.pipeline.record.suppression import Suppression
+from sojourn.stores.tombstones import VISITOR, DataSubject, Tombstone
 
 NOW = 1_700_000_000_000
 FIRST = "018bcfe5-6800-7000-8000-000000000001"
@@ -32,9 +32,9 @@ def late_end(at: int) -> Record:
     return Record(NOW + at, FIRST, "visitor", NOW, ACTIVITY, entries=(Entry("bought", NOW + at), seal))
 
 
-def folded(*records: Record, departures: Departures | None = None) -> Folded:
+def folded(*records: Record, suppression: Suppression | None = None) -> Folded:
     numbered = [Numbered(f"journal:{number:04d}", record) for number, record in enumerate(records)]
-    return fold(numbered, {}, Rules(), defaults=Origin(), departures=departures)
+    return fold(numbered, {}, Rules(), defaults=Origin(), suppression=suppression)
 
 
 def test_an_opt_out_tells_itself_and_the_end_and_names_the_visitor() -> None:
@@ -54,14 +54,14 @@ def test_an_opt_out_tells_itself_and_the_end_and_names_the_visitor() -> None:
     ],
 )
 def test_after_an_opt_out_nothing_counts_but_the_end_of_what_had_started(later: Record, names: list[str]) -> None:
-    known = Departures({Person(VISITOR, "visitor"): Tombstone(at=NOW + 5, is_for_good=True)})
+    known = Suppression({DataSubject(VISITOR, "visitor"): Tombstone(at=NOW + 5, is_for_good=True)})
     rows = folded(start(0)).rows
-    out = fold([Numbered("b:1", later)], rows, Rules(), defaults=Origin(), departures=known)
+    out = fold([Numbered("b:1", later)], rows, Rules(), defaults=Origin(), suppression=known)
     assert ["session.start", *(event.name for event in out.events)] == names
     assert out.counts["records.opted_out"] == 1
 
 
 def test_a_record_from_before_an_erasure_does_not_count() -> None:
-    known = Departures({Person(VISITOR, "visitor"): Tombstone(at=NOW + 5, is_for_good=False)})
-    out = folded(start(0), departures=known)
+    known = Suppression({DataSubject(VISITOR, "visitor"): Tombstone(at=NOW + 5, is_for_good=False)})
+    out = folded(start(0), suppression=known)
     assert (out.events, out.counts["records.erased"]) == ([], 1)

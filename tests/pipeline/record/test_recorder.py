@@ -14,7 +14,7 @@ from sojourn.core.session import Rules
 from sojourn.pipeline.journal import JournalDirectory, MemoryJournal
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
 from sojourn.stores.protocol import Recording, TryAgain
-from sojourn.stores.tombstones import VISITOR, Person
+from sojourn.stores.tombstones import VISITOR, DataSubject
 from tests.pipeline.conftest import NOW, Bench
 
 KEY = "018bcfe5-6800-7000-8000-000000000001"
@@ -140,7 +140,7 @@ def test_a_sweep_that_a_backend_has_begun_to_read_stands_and_late_activity_ends_
     bench.request(KEY, 0, is_start=True)
     bench.apply()
     bench.recorder.sweep(NOW + IDLE)
-    lease = store.acquire("courier:reader", "me", now=NOW, until=NOW + 30_000)
+    lease = store.acquire("dispatcher:reader", "me", now=NOW, until=NOW + 30_000)
     assert lease is not None
     assert len(store.claim("reader", lease, until=NOW + 30_000, limit=100, now=NOW).events) == 3
     bench.request(KEY, IDLE - 5)
@@ -224,7 +224,7 @@ def test_waits_do_not_add_up(bench: Bench) -> None:
 
 
 def test_a_record_of_who_left_waits_for_nobody(bench: Bench) -> None:
-    bench.store.entomb(Person(VISITOR, "visitor"), at=NOW + 10)
+    bench.store.add_tombstone(DataSubject(VISITOR, "visitor"), at=NOW + 10)
     host = Host(bench)
     bench.request(KEY, 5, journal=host.journal)
     assert host.step() == (1, False)

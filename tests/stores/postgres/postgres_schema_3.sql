@@ -117,7 +117,7 @@ CREATE TABLE sessions (
     origin_rid TEXT COLLATE "C" NOT NULL,
     no_forward BOOLEAN NOT NULL,
     properties TEXT COLLATE "C",
-    is_barred BOOLEAN NOT NULL,
+    is_suppressed BOOLEAN NOT NULL,
     PRIMARY KEY (key)
 );
 CREATE TABLE tombstones (

@@ -21,13 +21,13 @@ import pytest
 from sojourn.errors import StoreError
 from sojourn.stores import Database, open_store
 from sojourn.stores.protocol import Batch, PositionMoved, Settled, TryAgain
-from sojourn.stores.tombstones import VISITOR, Person
+from sojourn.stores.tombstones import VISITOR, DataSubject
 from sojourn.testing.store_steps import NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save
 from sojourn.testing.store_steps import silent as silent_keys
 from tests.postgres import Cluster
 
 PATIENCE_S = 20.0
-ANNA = Person(VISITOR, "anna's browser")
+ANNA = DataSubject(VISITOR, "anna's browser")
 
 
 @pytest.fixture
@@ -301,11 +301,11 @@ def test_who_left_since_the_batch_was_begun_is_looked_up_again(store: Database, 
         hers = row("late")
         hers.visitor_id = ANNA.id
         with store.recording() as recording:
-            stones = recording.load(["late"], people=[ANNA]).tombstones
-            if not stones:
-                beside.submit(store.entomb, ANNA, at=NOW).result(PATIENCE_S)
+            tombstones = recording.load(["late"], people=[ANNA]).tombstones
+            if not tombstones:
+                beside.submit(store.add_tombstone, ANNA, at=NOW).result(PATIENCE_S)
                 recording.save(Batch(rows=[hers], events=[event("late", "late")], counts={"n": 1}))
-        return "known" if stones else "unknown"
+        return "known" if tombstones else "unknown"
 
     with pytest.raises(TryAgain):
         record()
@@ -382,10 +382,10 @@ def test_two_sweepers_end_a_session_once(store: Database) -> None:
     assert sorted(swept) == sorted(f"s{n}" for n in range(40))
 
 
-# --- couriers beside recorders
+# --- dispatchers beside recorders
 
 
-def test_an_erasure_beside_couriers_and_recorders_still_adds_up(store: Database) -> None:
+def test_an_erasure_beside_dispatchers_and_recorders_still_adds_up(store: Database) -> None:
     store.register(["b"], now=NOW)
     held = lease(store)
     is_over = threading.Event()

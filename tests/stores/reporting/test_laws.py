@@ -10,7 +10,7 @@ from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Batch
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import USER, Person, Place
+from sojourn.stores.tombstones import USER, DataSubject, Place
 from sojourn.testing._reporting_contract import figures
 from sojourn.testing._session_lists_contract import VALUES, pages
 from sojourn.testing.store_steps import NOW, ended, row, save
@@ -69,8 +69,8 @@ class Reports(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 2))
     def erase(self, number: int) -> None:
-        person = Person(USER, f"u{number}")
-        upto = self.store.entomb(person, at=LATER)
+        person = DataSubject(USER, f"u{number}")
+        upto = self.store.add_tombstone(person, at=LATER)
         place: Place | None = Place(0)
         while place is not None:
             place = self.store.erase(person, at=LATER, upto=upto, after=place, limit=3).after

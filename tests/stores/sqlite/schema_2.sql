@@ -111,7 +111,7 @@ CREATE TABLE sessions (
     origin_rid TEXT NOT NULL,
     no_forward BOOLEAN NOT NULL,
     properties TEXT,
-    is_barred BOOLEAN NOT NULL,
+    is_suppressed BOOLEAN NOT NULL,
     PRIMARY KEY ("key")
 );
 CREATE TABLE tombstones (

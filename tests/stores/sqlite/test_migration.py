@@ -12,8 +12,8 @@ from sojourn.core.events import SESSION_END
 from sojourn.stores import SQLiteStore, open_store
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.stores.sqlite.opening import SCHEMA_VERSION, open_file
-from sojourn.stores.tombstones import VISITOR, Person
-from sojourn.testing.store_steps import NOW, assert_adds_up, claim_ids, event, lease, load, row, save, stones
+from sojourn.stores.tombstones import VISITOR, DataSubject
+from sojourn.testing.store_steps import NOW, assert_adds_up, claim_ids, event, lease, load, row, save, tombstones
 
 SCHEMAS = Path(__file__).parent
 KEY = b"k" * 32
@@ -94,8 +94,8 @@ def test_all_that_was_in_it_is_kept(migrated: SQLiteStore) -> None:
 def test_it_works_as_a_new_one_does(migrated: SQLiteStore) -> None:
     """What went out before the migration counts as gone out after it."""
     save(migrated, Batch(events=[event("end", "k", name=SESSION_END)], opted_out={"visitor": NOW}))
-    anna = Person(VISITOR, "visitor")
-    assert set(stones(migrated, anna)) == {anna}
+    anna = DataSubject(VISITOR, "visitor")
+    assert set(tombstones(migrated, anna)) == {anna}
     held = lease(migrated)
     claim = migrated.claim("b", held, until=NOW, limit=9, now=NOW)
     assert claim.barred == {"page_view", "end"}

@@ -1,7 +1,7 @@
-"""A courier: the event log from a backend's cursor, batch by batch, to the backend. One per backend, by lease.
+"""A dispatcher: the event log from a backend's cursor, batch by batch, to the backend. One per backend, by lease.
 
 It says in the store what it is about to send before it sends (from then on an end cannot be withdrawn), holds no
-transaction while the backend works, and moves the cursor by its lease's token: if it overslept, another courier has taken
+transaction while the backend works, and moves the cursor by its lease's token: if it overslept, another dispatcher has taken
 over, and what it did is repeated there, never lost.
 """
 
@@ -19,7 +19,7 @@ from sojourn.backends.protocol import Backend, Receipt
 from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event
 from sojourn.core.threads import RLock
 from sojourn.pipeline.leadership import LEASE_MS
-from sojourn.stores.operating import Requeues, Resettled, courier_lease
+from sojourn.stores.operating import Requeues, Resettled, dispatcher_lease
 from sojourn.stores.protocol import BackendState, Claim, EventLog, Lease, LeaseLost, Settled
 
 from . import retry, shedding
@@ -29,8 +29,8 @@ log = logging.getLogger("sojourn")
 _BATCH: Final = 500
 
 
-class CourierStore(EventLog, Requeues, Protocol):
-    """What a courier needs of the store."""
+class DispatcherStore(EventLog, Requeues, Protocol):
+    """What a dispatcher needs of the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class _Outcome:
         return Delivery(len(self.taken), self.retry_at is not None, self.retry_at)
 
 
-class Courier:
+class Dispatcher:
     """Delivers to one backend. Called by one thread at a time (a lock sees to it); blocks up to the backend's deadline."""
 
     def __init__(
         self,
         backend: Backend,
-        store: CourierStore,
+        store: DispatcherStore,
         *,
         now: Callable[[], int],
         acquire: Callable[[str, int], Lease | None],
@@ -83,7 +83,7 @@ class Courier:
 
     @property
     def lease_name(self) -> str:
-        return courier_lease(self.backend.name)
+        return dispatcher_lease(self.backend.name)
 
     def step(self) -> Delivery:
         """Send the next batch, if one is due and the lease is ours. What was put back in the queue goes first."""

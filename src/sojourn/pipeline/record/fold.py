@@ -22,7 +22,7 @@ from sojourn.stores.rows import SessionRow
 
 from . import merge as joins
 from . import row_events as stamp
-from .suppression import Departures, Left
+from .suppression import Suppressed, Suppression
 
 
 class Numbered(msgspec.Struct, frozen=True, gc=False):
@@ -91,18 +91,18 @@ def fold(
     *,
     defaults: Origin,
     unread: frozenset[str] | set[str] = frozenset(),
-    departures: Departures | None = None,
+    suppression: Suppression | None = None,
 ) -> Folded:
     """Fold a batch. `rows` holds what `own_keys` and `also_needed` named, and is changed in place.
 
     `unread` are ids of `session.end` events that no backend has begun to read: only these may be withdrawn.
-    `departures` are the people who left; it learns of those who do so here.
+    `suppression` are the people who left; it learns of those who do so here.
     """
-    left = Departures() if departures is None else departures
+    left = Suppression() if suppression is None else suppression
     folding = _Folding(Folded(rows, opted_out=left.opted_out), rules, defaults, unread)
     for numbered in records:
         judged = left.judge(numbered.record)
-        if judged is Left.OPTED_OUT or judged is Left.ERASED:
+        if judged is Suppressed.OPTED_OUT or judged is Suppressed.ERASED:
             folding.pass_over(numbered.record, judged)
         else:
             folding.take(numbered if judged is numbered.record else Numbered(numbered.rid, judged))
@@ -164,11 +164,11 @@ class _Folding:
             self._entry(row, entry, rid, index)
         self.out.changed.add(row.key)
 
-    def pass_over(self, record: Record, left: Left) -> None:
+    def pass_over(self, record: Record, left: Suppressed) -> None:
         """A record of somebody who left. After an opt-out it may still end a session whose start is in the log."""
         out = self.out
         out.counts[left.value] += 1
-        if left is Left.ERASED:
+        if left is Suppressed.ERASED:
             return
         row = out.rows.get(record.key)
         if row is not None:

@@ -24,7 +24,7 @@ from sojourn.stores.rows import SessionRow
 
 from .fold import Folded, Numbered, also_needed, fold, own_keys, sweep
 from .scrubbing import Scrub, Scrubber
-from .suppression import Departures, people
+from .suppression import Suppression, people
 
 log = logging.getLogger("sojourn")
 
@@ -161,8 +161,8 @@ class Recorder:
             if batch.records:
                 spoken_of = people(numbered.record for numbered in batch.records)
                 loaded = transaction.load(own_keys(batch.records), people=spoken_of)
-                departures = Departures(loaded.tombstones)
-                place = self._waiting(batch, loaded.rows, departures)
+                suppression = Suppression(loaded.tombstones)
+                place = self._waiting(batch, loaded.rows, suppression)
                 if place == 0:
                     return 0
                 if place is not None:
@@ -174,7 +174,7 @@ class Recorder:
                     more = transaction.load(needed.keys, successors_of=needed.successors_of)
                     rows = {**more.rows, **rows}
                     unread |= more.unread
-                out = self._folded(batch.records, rows, unread, departures)
+                out = self._folded(batch.records, rows, unread, suppression)
             out.counts.update(batch.counts)
             out.counts["records.recorded"] += len(frames)
             # With more to come only what moved is marked: the last batch tells of the others.
@@ -188,7 +188,7 @@ class Recorder:
         self._marked_at = now
         return len(frames)
 
-    def _waiting(self, batch: _Decoded, rows: Mapping[str, SessionRow], departures: Departures) -> int | None:
+    def _waiting(self, batch: _Decoded, rows: Mapping[str, SessionRow], suppression: Suppression) -> int | None:
         """The place of the first record whose session nobody has started yet, and that is young enough to wait for it."""
         if not self.patience_ns:
             return None
@@ -200,7 +200,7 @@ class Recorder:
                 continue
             if record.origin is not None:
                 known.add(record.key)
-            elif 0 <= now - batch.frames[place].mono < self.patience_ns and not departures.has_left(record):
+            elif 0 <= now - batch.frames[place].mono < self.patience_ns and not suppression.has_left(record):
                 return place
         return None
 
@@ -239,7 +239,7 @@ class Recorder:
         records: Sequence[Numbered],
         rows: dict[str, SessionRow],
         unread: frozenset[str],
-        departures: Departures,
+        suppression: Suppression,
     ) -> Folded:
         whole: Folded | None = None
         self._breathed_at = time.thread_time()  # the database has just let the others run
@@ -251,7 +251,7 @@ class Recorder:
                 self._rules,
                 defaults=self._service,
                 unread=unread,
-                departures=departures,
+                suppression=suppression,
             )
             if whole is None:
                 whole = part

@@ -1,4 +1,4 @@
-"""One person in a PostgreSQL store: what there is of them, the stone, and how they go. The statements: `_postgres_people_sql`.
+"""One person in a PostgreSQL store: what there is of them, the tombstone, and how they go.
 
 An erasure takes the lock of the log, so what it counts as skipped is counted once; where it needs sessions too, it has
 locked those before.
@@ -17,7 +17,7 @@ from sojourn.stores import wire
 from sojourn.stores.protocol import Batch
 from sojourn.stores.queries import DeadLetter
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import SESSION, USER, Person, Place, Slice
+from sojourn.stores.tombstones import SESSION, USER, DataSubject, Place, Slice
 
 from . import data_subjects_sql as sql
 from . import log_sql
@@ -33,7 +33,7 @@ _keys = msgspec.json.Decoder(list[tuple[str, bool]])
 
 
 class PostgreSQLPeople:
-    """`Graves` and `PersonQueries` over a store's connections."""
+    """`SuppressionList` and `PersonQueries` over a store's connections."""
 
     def __init__(self, connections: Connections, log_lock: int) -> None:
         self._connections = connections
@@ -42,29 +42,29 @@ class PostgreSQLPeople:
 
     # --- who leaves
 
-    def entomb(self, person: Person, *, at: int) -> int:
+    def add_tombstone(self, person: DataSubject, *, at: int) -> int:
         def attempt(work: Work) -> int:
             head: int = work.execute(
                 sql.LOCK_SESSIONS[person.kind],
                 self._lock_log,
-                _postgres_sql.SET_STONES,
+                _postgres_sql.SET_TOMBSTONES,
                 sql.BAR[person.kind],
                 log_sql.HEAD,
                 id=wire.clean(person.id),
-                stones=_stones(work, [person], at),
+                tombstones=_tombstones(work, [person], at),
             )[-1].row[0]
             return head
 
         return self._connections.write(attempt)
 
-    def erase(self, person: Person, *, at: int, upto: int, after: Place, limit: int) -> Slice:
+    def erase(self, person: DataSubject, *, at: int, upto: int, after: Place, limit: int) -> Slice:
         if after.part == _SESSIONS:
             return self._erase_sessions(person, at, limit)
         if after.part == _LOG:
             return self._erase_from_log(person, upto, after, limit)
         return self._erase_letters(person, after, limit)
 
-    def _erase_sessions(self, person: Person, at: int, limit: int) -> Slice:
+    def _erase_sessions(self, person: DataSubject, at: int, limit: int) -> Slice:
         """Events first, and a session when none of its own is left."""
         wanted = {"id": wire.clean(person.id), "limit": limit}
 
@@ -82,8 +82,8 @@ class PostgreSQLPeople:
             answers = work.execute(self._lock_log, sql.ERASE_SESSIONS, sql.ERASE_WITHHELD, keys=keys)
             gone = _keys.decode(answers[1].row[0])
             if person.kind == USER:
-                stones = _stones(work, [Person(SESSION, key) for key, _ in gone], at)
-                work.execute(_postgres_sql.SET_STONES, stones=stones)
+                tombstones = _tombstones(work, [DataSubject(SESSION, key) for key, _ in gone], at)
+                work.execute(_postgres_sql.SET_TOMBSTONES, tombstones=tombstones)
             is_open = sum(is_open for _, is_open in gone)
             self._count(work, {"sessions.erased": len(gone), "sessions.erased_open": is_open})
             return Slice(sessions=len(gone), after=Place(_SESSIONS))
@@ -93,7 +93,7 @@ class PostgreSQLPeople:
             return replace(erased, after=Place(_SESSIONS))
         return self._connections.write(empty_sessions)
 
-    def _erase_from_log(self, person: Person, upto: int, after: Place, limit: int) -> Slice:
+    def _erase_from_log(self, person: DataSubject, upto: int, after: Place, limit: int) -> Slice:
         wanted = {"id": wire.clean(person.id), "after": after.after, "upto": upto, "limit": limit}
         seqs, last = self._connections.read(sql.SEQS_NAMING[person.kind], **wanted)
         following = Place(_LETTERS) if last is None else Place(_LOG, last)
@@ -106,7 +106,7 @@ class PostgreSQLPeople:
 
         return self._connections.write(attempt)
 
-    def _erase_letters(self, person: Person, after: Place, limit: int) -> Slice:
+    def _erase_letters(self, person: DataSubject, after: Place, limit: int) -> Slice:
         wanted = {"id": wire.clean(person.id), "after": after.after, "limit": limit}
         numbers, last = self._connections.read(sql.NUMBERS_NAMING[person.kind], **wanted)
         following = None if last is None else Place(_LETTERS, last)
@@ -136,19 +136,19 @@ class PostgreSQLPeople:
 
     # --- what there is of them
 
-    def sessions_of(self, person: Person, *, after: str, limit: int) -> list[SessionRow]:
+    def sessions_of(self, person: DataSubject, *, after: str, limit: int) -> list[SessionRow]:
         wanted = {"id": wire.clean(person.id), "after": after, "limit": limit}
         return wire.decode_rows(self._value(sql.SESSIONS_OF[person.kind], **wanted))
 
-    def events_naming(self, person: Person, *, after: int, limit: int) -> tuple[list[Event], int | None]:
+    def events_naming(self, person: DataSubject, *, after: int, limit: int) -> tuple[list[Event], int | None]:
         text, last = self._part(sql.EVENTS_NAMING[person.kind], person, after, limit)
         return wire.decode_events(text)[0], last
 
-    def letters_naming(self, person: Person, *, after: int, limit: int) -> tuple[list[DeadLetter], int | None]:
+    def letters_naming(self, person: DataSubject, *, after: int, limit: int) -> tuple[list[DeadLetter], int | None]:
         text, last = self._part(sql.LETTERS_NAMING[person.kind], person, after, limit)
         return wire.decode_letters(text), last
 
-    def _part(self, statement: str, person: Person, after: int, limit: int) -> tuple[str, int | None]:
+    def _part(self, statement: str, person: DataSubject, after: int, limit: int) -> tuple[str, int | None]:
         text, last = self._connections.read(statement, id=wire.clean(person.id), after=after, limit=limit)
         return text, last
 
@@ -159,5 +159,5 @@ class PostgreSQLPeople:
         return value
 
 
-def _stones(work: Work, people: Iterable[Person], at: int) -> str:
+def _tombstones(work: Work, people: Iterable[DataSubject], at: int) -> str:
     return wire.encode([(wire.digest(work.key.value, person), at, False) for person in people])

@@ -39,7 +39,9 @@ LOCK_SESSIONS: Final = {
     for kind in KINDS
 }
 
-BAR: Final = {kind: f"UPDATE sessions SET is_barred = true WHERE {_of(kind)} AND NOT is_barred" for kind in KINDS}
+BAR: Final = {
+    kind: f"UPDATE sessions SET is_suppressed = true WHERE {_of(kind)} AND NOT is_suppressed" for kind in KINDS
+}
 
 # --- what there is
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's statements about the event log: couriers, leases, figures, retention. Made like those of `_postgres_sql`."""
+"""PostgreSQL's statements about the event log: dispatchers, leases, figures, retention. Made like those of `_postgres_sql`."""
 
 # ruff: noqa: S608 - every part is written here or comes from the tables; values are always parameters
 from __future__ import annotations
@@ -56,7 +56,7 @@ ON CONFLICT (name) DO UPDATE SET in_use_at = GREATEST(b.in_use_at, excluded.in_u
 
 _SETTLED: Final = "delivered + dead + skipped + dropped"
 _BACKLOG: Final = "(SELECT COUNT(*) FROM events WHERE seq > cursor)"
-# A courier asks before each batch: beyond so many rows it is told the difference, or a long backlog would be counted
+# A dispatcher asks before each batch: beyond so many rows it is told the difference, or a long backlog would be counted
 # again for each few hundred events.
 _BACKLOG_SOON: Final = f"""(
     SELECT CASE WHEN found < 10000 THEN found ELSE GREATEST(found, {_RECORDED} - recorded_before - ({_SETTLED})) END
@@ -98,11 +98,11 @@ LIMIT 1
 
 # Sessions are looked at only in a store that somebody has left.
 CLAIM: Final = f"""
-SELECT {array(EVENT_JSON)}, COALESCE(MAX(seq), 0), {array_where("id", "is_barred")},
-       {array_where(f"({_STARTED})", f"is_barred AND name = '{SESSION_END}'")}
+SELECT {array(EVENT_JSON)}, COALESCE(MAX(seq), 0), {array_where("id", "is_suppressed")},
+       {array_where(f"({_STARTED})", f"is_suppressed AND name = '{SESSION_END}'")}
 FROM (
     SELECT *, EXISTS (SELECT 1 FROM tombstones) AND EXISTS (
-        SELECT 1 FROM sessions AS s WHERE s.key = session_key AND s.is_barred) AS is_barred
+        SELECT 1 FROM sessions AS s WHERE s.key = session_key AND s.is_suppressed) AS is_suppressed
     FROM events WHERE seq > {_CURSOR} ORDER BY seq LIMIT %(limit)s) AS next
 """
 
@@ -162,7 +162,7 @@ EXPIRE_SESSIONS: Final = """
 DELETE FROM sessions WHERE key IN (
     SELECT key FROM sessions
     WHERE started_at < %(older_than)s AND last_seen_at < %(older_than)s AND end_reason IS NOT NULL
-      AND NOT (is_barred AND EXISTS (SELECT 1 FROM events WHERE session_key = key))
+      AND NOT (is_suppressed AND EXISTS (SELECT 1 FROM events WHERE session_key = key))
     ORDER BY started_at LIMIT %(limit)s FOR UPDATE OF sessions SKIP LOCKED)
 """
 
@@ -195,7 +195,7 @@ DELETE FROM dead_letters WHERE number IN (
 """
 
 # Records as old as that are not applied any more: nobody can come back.
-EXPIRE_STONES: Final = "DELETE FROM tombstones WHERE NOT is_for_good AND at < %(older_than)s"
+EXPIRE_TOMBSTONES: Final = "DELETE FROM tombstones WHERE NOT is_for_good AND at < %(older_than)s"
 
 EXPIRE_WITHHELD: Final = """
 DELETE FROM withheld WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.session_key = withheld.session_key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sojourn.stores import wire
-from sojourn.stores.operating import Letter, Outbox, Resettled, courier_lease
+from sojourn.stores.operating import Letter, Outbox, Resettled, dispatcher_lease
 from sojourn.stores.outbox_wire import (
     decode_leases,
     decode_letters,
@@ -100,7 +100,7 @@ class PostgreSQLOperating(PostgreSQLPeople):
     # --- what is not to be sent
 
     def skip_waiting(self, name: str, *, upto: int, limit: int) -> int:
-        wanted = {"name": name, "lease": courier_lease(name)}
+        wanted = {"name": name, "lease": dispatcher_lease(name)}
 
         def attempt(work: Work) -> int:
             count, last = work.execute(
@@ -113,7 +113,7 @@ class PostgreSQLOperating(PostgreSQLPeople):
         return self._connections.write(attempt)
 
     def skip_letters(self, name: str, *, event_ids: Collection[str] | None, limit: int) -> int:
-        wanted = {"name": name, "lease": courier_lease(name)}
+        wanted = {"name": name, "lease": dispatcher_lease(name)}
 
         def attempt(work: Work) -> int:
             skipped = work.execute(

@@ -59,10 +59,10 @@ SELECT EXISTS (SELECT 1 FROM dead_letters WHERE backend = %(name)s AND requeued_
 
 # Whether somebody left, and what is for the own store only, is looked up anew: it may have changed since.
 CLAIM_REQUEUED: Final = f"""
-SELECT {array("event::json")}, {array_where("event_id", "is_barred")}, {array_where("event_id", "is_hidden")}
+SELECT {array("event::json")}, {array_where("event_id", "is_suppressed")}, {array_where("event_id", "is_hidden")}
 FROM (
     SELECT event, event_id,
-           EXISTS (SELECT 1 FROM sessions AS s WHERE s.key = event::json->>'session_key' AND s.is_barred) AS is_barred,
+           EXISTS (SELECT 1 FROM sessions AS s WHERE s.key = event::json->>'session_key' AND s.is_suppressed) AS is_suppressed,
            EXISTS (SELECT 1 FROM events AS e WHERE e.id = event_id AND e.no_forward) AS is_hidden
     FROM dead_letters WHERE backend = %(name)s AND requeued_at IS NOT NULL ORDER BY number LIMIT %(limit)s) AS part
 """

@@ -13,7 +13,7 @@ from typing import Final
 from sojourn.stores import wire
 from sojourn.stores.protocol import Batch, Loaded, PositionMoved, TryAgain
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import VISITOR, Person, Tombstone
+from sojourn.stores.tombstones import VISITOR, DataSubject, Tombstone
 
 from . import statements as sql
 from .connections import Answer, Work
@@ -30,13 +30,13 @@ class PostgreSQLRecording:
         self._log_lock = sql.lock_log(log_lock)
         self._unfilled: set[str] = set()
         self._unread: set[str] = set()
-        self._named: dict[str, Person] = {}
-        self._stones: dict[str, Tombstone] = {}
+        self._named: dict[str, DataSubject] = {}
+        self._tombstones_read: dict[str, Tombstone] = {}
         self._has_unnamed = False
         self.has_saved = False
 
     def load(
-        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[Person] = ()
+        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
     ) -> Loaded:
         statements: list[str] = []
         if successors_of:
@@ -45,9 +45,9 @@ class PostgreSQLRecording:
             statements = [sql.LOCK, sql.LOAD]
         if keys:
             statements.insert(0, sql.HOLD_PLACES)
-        named = self._names_of(people) if self._work.key.has_stones else {}
+        named = self._names_of(people) if self._work.key.has_tombstones else {}
         if people:
-            statements.append(sql.STONES)
+            statements.append(sql.TOMBSTONES)
         if not statements:
             return Loaded(rows={}, unread=frozenset())
         answers = self._work.execute(
@@ -89,14 +89,14 @@ class PostgreSQLRecording:
                 sql.UPSERT_SESSIONS: rows,
                 self._log_lock: True,
                 # From here on nobody else leaves.
-                sql.STONES: not self.has_saved and (self._named or self._has_unnamed),
+                sql.TOMBSTONES: not self.has_saved and (self._named or self._has_unnamed),
                 sql.LOCK_BACKENDS: batch.withdrawn,
                 sql.READ_BY_NOW: batch.withdrawn,
                 # Before the events: an end that was taken back and made again in one batch has the same id.
                 sql.WITHDRAW: batch.withdrawn,
                 sql.INSERT_EVENTS: batch.events,
                 sql.ADD_COUNTS: batch.counts,
-                sql.SET_STONES: batch.opted_out,
+                sql.SET_TOMBSTONES: batch.opted_out,
                 sql.BAR: batch.opted_out,
                 sql.MOVE_MARKS: batch.marks,
             },
@@ -106,16 +106,16 @@ class PostgreSQLRecording:
             events=wire.encode_events_by_name(batch.events),
             counts=wire.encode(dict(batch.counts)),
             opted_out=wire.encode(list(batch.opted_out)),
-            stones=wire.encode(
+            tombstones=wire.encode(
                 [
-                    (wire.digest(self._work.key.value, Person(VISITOR, visitor)), at, True)
+                    (wire.digest(self._work.key.value, DataSubject(VISITOR, visitor)), at, True)
                     for visitor, at in batch.opted_out.items()
                 ]
             ),
             marks=wire.encode_marks(batch.marks),
         )
-        if sql.STONES in answers:
-            self._check_stones(answers[sql.STONES])
+        if sql.TOMBSTONES in answers:
+            self._check_tombstones(answers[sql.TOMBSTONES])
         if sql.READ_BY_NOW in answers and not self._unread.isdisjoint(
             wire.decode_names(answers[sql.READ_BY_NOW].row[0])
         ):
@@ -137,41 +137,42 @@ class PostgreSQLRecording:
         needed = [statement for statement, something in statements.items() if something]
         return dict(zip(needed, self._work.execute(*needed, **values), strict=True))
 
-    def _check_stones(self, answer: Answer) -> None:
+    def _check_tombstones(self, answer: Answer) -> None:
         key = self._work.key
         if answer.row[1] and self._has_unnamed:
-            key.has_stones = True
+            key.has_tombstones = True
             raise TryAgain("somebody left meanwhile, the first of all")
-        if _stones(answer) != self._stones:
+        if _tombstones(answer) != self._tombstones_read:
             raise TryAgain("somebody left meanwhile")
 
     def _tombstones(
-        self, answer: Answer, people: Collection[Person], named: dict[str, Person]
-    ) -> dict[Person, Tombstone]:
-        """The stones of these people. Nobody's id is hashed to look for one until a first was ever seen."""
+        self, answer: Answer, people: Collection[DataSubject], named: dict[str, DataSubject]
+    ) -> dict[DataSubject, Tombstone]:
+        """The tombstones of these people. Nobody's id is hashed to look for one until a first was ever seen."""
         key = self._work.key
-        if answer.row[1] and not key.has_stones:
-            key.has_stones = True
+        if answer.row[1] and not key.has_tombstones:
+            key.has_tombstones = True
             named = self._names_of(people)
-            (answer,) = self._work.execute(sql.STONES, people=wire.encode(list(named)))
-        self._has_unnamed = self._has_unnamed or not key.has_stones
-        found = _stones(answer)
+            (answer,) = self._work.execute(sql.TOMBSTONES, people=wire.encode(list(named)))
+        self._has_unnamed = self._has_unnamed or not key.has_tombstones
+        found = _tombstones(answer)
         self._named |= named
-        self._stones |= found
-        return {named[name]: stone for name, stone in found.items()}
+        self._tombstones_read |= found
+        return {named[name]: tombstone for name, tombstone in found.items()}
 
-    def _loaded(self, answer: Answer, tombstones: Mapping[Person, Tombstone]) -> Loaded:
+    def _loaded(self, answer: Answer, tombstones: Mapping[DataSubject, Tombstone]) -> Loaded:
         rows, unread = answer.row
         found: dict[str, SessionRow] = {row.key: row for row in wire.decode_rows(rows)}
         ids = frozenset(wire.decode_names(unread))
         self._unread |= ids
         return Loaded(rows=found, unread=ids, tombstones=tombstones)
 
-    def _names_of(self, people: Collection[Person]) -> dict[str, Person]:
+    def _names_of(self, people: Collection[DataSubject]) -> dict[str, DataSubject]:
         return {wire.digest(self._work.key.value, person): person for person in people}
 
 
-def _stones(answer: Answer) -> dict[str, Tombstone]:
+def _tombstones(answer: Answer) -> dict[str, Tombstone]:
     return {
-        name: Tombstone(at=at, is_for_good=is_for_good) for name, at, is_for_good in wire.decode_stones(answer.row[0])
+        name: Tombstone(at=at, is_for_good=is_for_good)
+        for name, at, is_for_good in wire.decode_tombstones(answer.row[0])
     }

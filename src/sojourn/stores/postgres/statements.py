@@ -141,7 +141,7 @@ SELECT {array("key")} FROM (
     ORDER BY key FOR UPDATE OF sessions SKIP LOCKED) AS locked
 """
 
-STONES: Final = f"""
+TOMBSTONES: Final = f"""
 SELECT {array("json_build_array(hash, at, is_for_good)")}, EXISTS (SELECT 1 FROM tombstones)
 FROM tombstones WHERE hash = ANY({texts("people")})
 """
@@ -194,16 +194,16 @@ SELECT key, value::bigint FROM json_each_text(%(counts)s::json) WHERE value <> '
 """
 
 # What is said twice is joined: the latest time, and for good stays for good.
-SET_STONES: Final = """
+SET_TOMBSTONES: Final = """
 INSERT INTO tombstones AS t (hash, at, is_for_good)
-SELECT value->>0, (value->>1)::bigint, (value->>2)::boolean FROM json_array_elements(%(stones)s::json)
+SELECT value->>0, (value->>1)::bigint, (value->>2)::boolean FROM json_array_elements(%(tombstones)s::json)
 ON CONFLICT (hash) DO UPDATE SET
     at = GREATEST(t.at, excluded.at), is_for_good = t.is_for_good OR excluded.is_for_good
 """
 
 # After the sessions of this batch: those that it made are barred too.
 BAR: Final = f"""
-UPDATE sessions SET is_barred = true WHERE visitor_id = ANY({texts("opted_out")}) AND NOT is_barred
+UPDATE sessions SET is_suppressed = true WHERE visitor_id = ANY({texts("opted_out")}) AND NOT is_suppressed
 """
 
 # Touches a row only where it stands at the position that this batch was read from; the count of rows tells.

@@ -186,7 +186,7 @@ class PostgreSQLStore(PostgreSQLReporting):
                 sql.DROP_UNREAD,
                 sql.DELETE_EVENTS,
                 sql.EXPIRE_JOURNALS,
-                sql.EXPIRE_STONES,
+                sql.EXPIRE_TOMBSTONES,
                 sql.EXPIRE_WITHHELD,
                 sql.EXPIRE_LETTERS,
                 older_than=older_than,

@@ -22,7 +22,7 @@ import msgspec
 from sojourn.core.events import Event, Scalar
 from sojourn.core.session import EndReason
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import Person
+from sojourn.stores.tombstones import DataSubject
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -169,7 +169,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     span: Span | None = None
     """Started in it."""
     is_open: bool | None = None
-    person: Person | None = None
+    person: DataSubject | None = None
     entry_path: str | None = None
     """Exactly this; with `*` at the end, whatever begins so."""
     seen_path: str | None = None
@@ -342,7 +342,7 @@ class SessionPages(Protocol):
 class PersonDetail(msgspec.Struct, frozen=True, kw_only=True):
     """A user or a visitor over all sessions. Those come page by page from `session_page` with `Filter(person=...)`."""
 
-    person: Person
+    person: DataSubject
     name: str | None
     """As of the latest session that had one; so the traits."""
     traits: dict[str, Scalar] | None
@@ -362,7 +362,7 @@ class PersonDetail(msgspec.Struct, frozen=True, kw_only=True):
 class PersonPages(Protocol):
     """All about one user or visitor."""
 
-    def person_detail(self, person: Person) -> PersonDetail | None:
+    def person_detail(self, person: DataSubject) -> PersonDetail | None:
         """`None`: there is no session of theirs."""
         ...
 

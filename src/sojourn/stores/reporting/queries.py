@@ -12,7 +12,7 @@ from sojourn.core.events import Event, Scalar
 from sojourn.core.session import EndReason
 from sojourn.stores import wire
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import SESSION, Person
+from sojourn.stores.tombstones import SESSION, DataSubject
 from sojourn.user_agents.families import client_of
 
 from .lists import Listing, Spot, listing
@@ -204,7 +204,7 @@ class ReportingQueries(Summarising, ABC):
 
     # --- one person
 
-    def person_detail(self, person: Person) -> PersonDetail | None:
+    def person_detail(self, person: DataSubject) -> PersonDetail | None:
         if person.kind == SESSION:
             return None
         found = self._one(self._statements.person(person.kind), id=wire.clean(person.id))

@@ -1,4 +1,4 @@
-"""One person in a SQLite store: what there is of them, the stone, and how they go. The statements are in `_people_sql`."""
+"""One person in a SQLite store: what there is of them, the tombstone, and how they go. The statements are in `_people_sql`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sojourn.stores import wire
 from sojourn.stores.protocol import Batch
 from sojourn.stores.queries import DeadLetter
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import SESSION, USER, Person, Place, Slice, StoreKey
+from sojourn.stores.tombstones import SESSION, USER, DataSubject, Place, Slice, StoreKey
 
 from . import data_subjects_sql as sql
 from . import statements as sqlite_sql
@@ -31,7 +31,7 @@ _keys = msgspec.json.Decoder(list[tuple[str, bool]], strict=False)
 
 
 class SQLitePeople:
-    """`Graves` and `PersonQueries` over a store's connections."""
+    """`SuppressionList` and `PersonQueries` over a store's connections."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -39,21 +39,21 @@ class SQLitePeople:
 
     # --- who leaves
 
-    def entomb(self, person: Person, *, at: int) -> int:
+    def add_tombstone(self, person: DataSubject, *, at: int) -> int:
         with self._connections.writing() as db:
-            self._set_stones(db, [person], at)
+            self._set_tombstones(db, [person], at)
             db.execute(sql.BAR[person.kind], {"id": wire.clean(person.id)})
             head: int = db.execute(sqlite_sql.HEAD).fetchone()[0]
         return head
 
-    def erase(self, person: Person, *, at: int, upto: int, after: Place, limit: int) -> Slice:
+    def erase(self, person: DataSubject, *, at: int, upto: int, after: Place, limit: int) -> Slice:
         if after.part == _SESSIONS:
             return self._erase_sessions(person, at, limit)
         if after.part == _LOG:
             return self._erase_from_log(person, upto, after, limit)
         return self._erase_letters(person, after, limit)
 
-    def _erase_sessions(self, person: Person, at: int, limit: int) -> Slice:
+    def _erase_sessions(self, person: DataSubject, at: int, limit: int) -> Slice:
         """Events first, and a session when none of its own is left."""
         wanted = {"id": wire.clean(person.id), "limit": limit}
         with self._erasing() as db:
@@ -66,12 +66,12 @@ class SQLitePeople:
             db.execute(sql.ERASE_SESSIONS, {"keys": keys})
             db.execute(sql.ERASE_WITHHELD, {"keys": keys})
             if person.kind == USER:
-                self._set_stones(db, [Person(SESSION, key) for key, _ in found], at)
+                self._set_tombstones(db, [DataSubject(SESSION, key) for key, _ in found], at)
             is_open = sum(is_open for _, is_open in found)
             self._count(db, {"sessions.erased": len(found), "sessions.erased_open": is_open})
         return Slice(sessions=len(found), after=Place(_SESSIONS if found else _LOG))
 
-    def _erase_from_log(self, person: Person, upto: int, after: Place, limit: int) -> Slice:
+    def _erase_from_log(self, person: DataSubject, upto: int, after: Place, limit: int) -> Slice:
         wanted = {"id": wire.clean(person.id), "after": after.after, "upto": upto, "limit": limit}
         with self._connections.reading() as db:
             seqs, last = db.execute(sql.SEQS_NAMING[person.kind], wanted).fetchone()
@@ -81,7 +81,7 @@ class SQLitePeople:
         with self._erasing() as db:
             return replace(self._erase_events(db, seqs), after=following)
 
-    def _erase_letters(self, person: Person, after: Place, limit: int) -> Slice:
+    def _erase_letters(self, person: DataSubject, after: Place, limit: int) -> Slice:
         wanted = {"id": wire.clean(person.id), "after": after.after, "limit": limit}
         with self._connections.reading() as db:
             numbers, last = db.execute(sql.NUMBERS_NAMING[person.kind], wanted).fetchone()
@@ -108,9 +108,11 @@ class SQLitePeople:
         self._count(db, {"events.erased": events, "dead_letters.erased": letters})
         return Slice(events=events, dead_letters=letters, forwarded=forwarded)
 
-    def _set_stones(self, db: sqlite3.Connection, people: Iterable[Person], at: int) -> None:
+    def _set_tombstones(self, db: sqlite3.Connection, people: Iterable[DataSubject], at: int) -> None:
         key = self._key(db).value
-        db.execute(sql.SET_STONE, {"stones": wire.encode([(wire.digest(key, person), at, 0) for person in people])})
+        db.execute(
+            sql.SET_TOMBSTONE, {"tombstones": wire.encode([(wire.digest(key, person), at, 0) for person in people])}
+        )
 
     def _count(self, db: sqlite3.Connection, counts: Mapping[str, int]) -> None:
         if any(counts.values()):
@@ -118,19 +120,19 @@ class SQLitePeople:
 
     # --- what there is of them
 
-    def sessions_of(self, person: Person, *, after: str, limit: int) -> list[SessionRow]:
+    def sessions_of(self, person: DataSubject, *, after: str, limit: int) -> list[SessionRow]:
         wanted = {"id": wire.clean(person.id), "after": after, "limit": limit}
         return wire.decode_rows(self._value(sql.SESSIONS_OF[person.kind], **wanted))
 
-    def events_naming(self, person: Person, *, after: int, limit: int) -> tuple[list[Event], int | None]:
+    def events_naming(self, person: DataSubject, *, after: int, limit: int) -> tuple[list[Event], int | None]:
         text, last = self._part(sql.EVENTS_NAMING[person.kind], person, after, limit)
         return wire.decode_events(text)[0], last
 
-    def letters_naming(self, person: Person, *, after: int, limit: int) -> tuple[list[DeadLetter], int | None]:
+    def letters_naming(self, person: DataSubject, *, after: int, limit: int) -> tuple[list[DeadLetter], int | None]:
         text, last = self._part(sql.LETTERS_NAMING[person.kind], person, after, limit)
         return wire.decode_letters(text), last
 
-    def _part(self, statement: str, person: Person, after: int, limit: int) -> tuple[str, int | None]:
+    def _part(self, statement: str, person: DataSubject, after: int, limit: int) -> tuple[str, int | None]:
         with self._connections.reading() as db:
             text, last = db.execute(statement, {"id": wire.clean(person.id), "after": after, "limit": limit}).fetchone()
         return text, last

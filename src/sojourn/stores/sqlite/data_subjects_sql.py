@@ -11,7 +11,7 @@ from typing import Final
 
 from sojourn.stores.tombstones import USER, VISITOR
 
-from .statements import EVENT_JSON, SESSION_JSON, SET_STONES
+from .statements import EVENT_JSON, SESSION_JSON, SET_TOMBSTONES
 
 _COLUMNS: Final = {VISITOR: "visitor_id", USER: "user_id"}
 _ATTRIBUTES: Final = {VISITOR: "visitor.id", USER: "user.id"}
@@ -31,9 +31,9 @@ def _letter_names(kind: str) -> str:
 
 KINDS: Final = (VISITOR, USER)
 
-SET_STONE: Final = SET_STONES.format(stones=":stones")
+SET_TOMBSTONE: Final = SET_TOMBSTONES.format(tombstones=":tombstones")
 
-BAR: Final = {kind: f"UPDATE sessions SET is_barred = 1 WHERE {_of(kind)}" for kind in KINDS}
+BAR: Final = {kind: f"UPDATE sessions SET is_suppressed = 1 WHERE {_of(kind)}" for kind in KINDS}
 
 # --- what there is
 

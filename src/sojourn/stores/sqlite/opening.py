@@ -191,7 +191,7 @@ def _create(connection: sqlite3.Connection) -> None:
 # The nth step leads from schema n to n + 1, and to what `_create` makes there. A released step never changes.
 _STEPS: Final = (
     (
-        "ALTER TABLE sessions ADD COLUMN is_barred BOOLEAN NOT NULL DEFAULT 0",
+        "ALTER TABLE sessions ADD COLUMN is_suppressed BOOLEAN NOT NULL DEFAULT 0",
         "ALTER TABLE backends ADD COLUMN first_seq INTEGER NOT NULL DEFAULT 0",
         "CREATE TABLE tombstones (hash TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL, is_for_good BOOLEAN NOT NULL)",
         "CREATE TABLE withheld (backend TEXT NOT NULL, session_key TEXT NOT NULL, PRIMARY KEY (backend, session_key))",

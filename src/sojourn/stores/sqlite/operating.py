@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sojourn.stores import wire
-from sojourn.stores.operating import Letter, Outbox, Resettled, courier_lease
+from sojourn.stores.operating import Letter, Outbox, Resettled, dispatcher_lease
 from sojourn.stores.outbox_wire import (
     decode_leases,
     decode_letters,
@@ -84,7 +84,7 @@ class SQLiteOperating(SQLitePeople):
             if count:
                 db.execute(sql.WITHHOLD_STARTS, {"name": name, "upto": last})
                 db.execute(sql.SKIP, {"name": name, "upto": last, "skipped": count})
-                db.execute(sql.FENCE_OFF, {"lease": courier_lease(name)})
+                db.execute(sql.FENCE_OFF, {"lease": dispatcher_lease(name)})
         return int(count)
 
     def skip_letters(self, name: str, *, event_ids: Collection[str] | None, limit: int) -> int:
@@ -92,5 +92,5 @@ class SQLiteOperating(SQLitePeople):
             skipped = db.execute(sql.SKIP_LETTERS, {"name": name, "ids": some_ids(event_ids), "limit": limit}).rowcount
             if skipped:
                 db.execute(sql.COUNT_SKIPPED_LETTERS, {"name": name, "skipped": skipped})
-                db.execute(sql.FENCE_OFF, {"lease": courier_lease(name)})
+                db.execute(sql.FENCE_OFF, {"lease": dispatcher_lease(name)})
         return skipped

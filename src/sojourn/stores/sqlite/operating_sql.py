@@ -39,7 +39,7 @@ FROM (SELECT * FROM dead_letters
 _IDS: Final = "(SELECT value FROM json_each(:ids))"
 _WANTED: Final = f"(:ids IS NULL OR event_id IN {_IDS})"
 
-# Not what was refused since: slices that run beside a courier would put the same letters back for ever.
+# Not what was refused since: slices that run beside a dispatcher would put the same letters back for ever.
 REQUEUE: Final = f"""
 UPDATE dead_letters SET requeued_at = :now WHERE number IN (
     SELECT number FROM dead_letters
@@ -55,12 +55,12 @@ SELECT EXISTS (SELECT 1 FROM dead_letters WHERE backend = :name AND requeued_at 
 # Whether somebody left, and what is for the own store only, is looked up anew: it may have changed since.
 CLAIM_REQUEUED: Final = """
 SELECT json_group_array(json(event)),
-       json_group_array(event_id) FILTER (WHERE is_barred),
+       json_group_array(event_id) FILTER (WHERE is_suppressed),
        json_group_array(event_id) FILTER (WHERE is_hidden)
 FROM (
     SELECT event, event_id,
            EXISTS (SELECT 1 FROM sessions AS s
-                   WHERE s.key = json_extract(event, '$.session_key') AND s.is_barred) AS is_barred,
+                   WHERE s.key = json_extract(event, '$.session_key') AND s.is_suppressed) AS is_suppressed,
            EXISTS (SELECT 1 FROM events AS e WHERE e.id = event_id AND e.no_forward) AS is_hidden
     FROM dead_letters WHERE backend = :name AND requeued_at IS NOT NULL ORDER BY number LIMIT :limit)
 """

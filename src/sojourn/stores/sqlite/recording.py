@@ -10,7 +10,7 @@ from sojourn.stores import wire
 from sojourn.stores.protocol import Batch, Loaded, PositionMoved
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.schema import LIVELY
-from sojourn.stores.tombstones import VISITOR, Person, StoreKey, Tombstone
+from sojourn.stores.tombstones import VISITOR, DataSubject, StoreKey, Tombstone
 
 from . import statements as sql
 
@@ -30,7 +30,7 @@ class SQLiteRecording:
         self._stored: dict[str, object] = {}
 
     def load(
-        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[Person] = ()
+        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
     ) -> Loaded:
         wanted = {"keys": wire.encode(list(keys)), "after": wire.encode(list(successors_of))}
         return self._loaded(sql.LOAD_WITH_SUCCESSORS if successors_of else sql.LOAD, wanted, people)
@@ -60,9 +60,9 @@ class SQLiteRecording:
             "events": wire.encode_events(batch.events),
             "counts": wire.encode(dict(batch.counts)),
             "marks": wire.encode_marks(batch.marks),
-            "stones": wire.encode(
+            "tombstones": wire.encode(
                 [
-                    (wire.digest(self._store_key.value, Person(VISITOR, visitor)), at, 1)
+                    (wire.digest(self._store_key.value, DataSubject(VISITOR, visitor)), at, 1)
                     for visitor, at in batch.opted_out.items()
                 ]
             ),
@@ -84,15 +84,15 @@ class SQLiteRecording:
             (touched if self._stored.get(row.key) == _seldom(row) else others).append(row)
         return touched, others
 
-    def _loaded(self, statement: str, wanted: Mapping[str, object], people: Collection[Person] = ()) -> Loaded:
+    def _loaded(self, statement: str, wanted: Mapping[str, object], people: Collection[DataSubject] = ()) -> Loaded:
         key = self._store_key
-        named = self._named(people) if key.has_stones else {}
+        named = self._named(people) if key.has_tombstones else {}
         parameters = {**wanted, "people": wire.encode(list(named))}
-        rows, unread, stones, has_stones = self._connection.execute(statement, parameters).fetchone()
-        if has_stones and not key.has_stones:  # the first ever: once, a statement more
-            key.has_stones = True
+        rows, unread, tombstones, has_tombstones = self._connection.execute(statement, parameters).fetchone()
+        if has_tombstones and not key.has_tombstones:  # the first ever: once, a statement more
+            key.has_tombstones = True
             named = self._named(people)
-            (stones,) = self._connection.execute(sql.STONES, {"people": wire.encode(list(named))}).fetchone()
+            (tombstones,) = self._connection.execute(sql.TOMBSTONES, {"people": wire.encode(list(named))}).fetchone()
         found = {row.key: row for row in wire.decode_rows(rows)}
         self._stored.update((key, _seldom(row)) for key, row in found.items())
         return Loaded(
@@ -100,11 +100,11 @@ class SQLiteRecording:
             unread=frozenset(wire.decode_names(unread)),
             tombstones={
                 named[name]: Tombstone(at=at, is_for_good=is_for_good)
-                for name, at, is_for_good in wire.decode_stones(stones)
+                for name, at, is_for_good in wire.decode_tombstones(tombstones)
             },
         )
 
-    def _named(self, people: Collection[Person]) -> dict[str, Person]:
+    def _named(self, people: Collection[DataSubject]) -> dict[str, DataSubject]:
         return {wire.digest(self._store_key.value, person): person for person in people}
 
 

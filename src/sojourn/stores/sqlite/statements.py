@@ -52,7 +52,7 @@ SESSION_JSON: Final = f"json_array({', '.join(_out(column, 's') for column in SE
 """A row of sessions AS s as one value."""
 _SESSION_SETS: Final = ", ".join(f"{c.name} = excluded.{c.name}" for c in SESSIONS.c if not c.primary_key)
 
-# With the rows, the ids of their ends that lie beyond what any backend has begun to read, and the stones of people.
+# With the rows, the ids of their ends that lie beyond what any backend has begun to read, and the tombstones of people.
 _LOADED: Final = f"""
 SELECT json_group_array({SESSION_JSON}),
        json_group_array(e.id) FILTER (WHERE e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM backends)),
@@ -95,7 +95,7 @@ SILENT: Final = f"""
 )
 """
 
-STONES: Final = """
+TOMBSTONES: Final = """
 SELECT json_group_array(json_array(hash, at, is_for_good)) FROM tombstones
 WHERE hash IN (SELECT value FROM json_each(:people))
 """
@@ -139,16 +139,16 @@ INSERT INTO counters (name, value) SELECT key, value FROM json_each(NEW.counts) 
 """
 
 # What is said twice is joined: the latest time, and for good stays for good.
-SET_STONES: Final = """
+SET_TOMBSTONES: Final = """
 INSERT INTO tombstones (hash, at, is_for_good)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
-FROM json_each({stones}) WHERE true
+FROM json_each({tombstones}) WHERE true
 ON CONFLICT (hash) DO UPDATE SET at = MAX(at, excluded.at), is_for_good = MAX(is_for_good, excluded.is_for_good)
 """
 
 # After the sessions of this batch: those that it made are barred too.
 _BAR: Final = """
-UPDATE sessions SET is_barred = 1 WHERE visitor_id IN (SELECT value FROM json_each(NEW.opted_out))
+UPDATE sessions SET is_suppressed = 1 WHERE visitor_id IN (SELECT value FROM json_each(NEW.opted_out))
 """
 
 # Touches a row only where it stands at the position that this batch was read from; the count of rows tells.
@@ -172,7 +172,7 @@ _STEPS: Final = (
     _INSERT_EVENTS,
     _COUNT_INSERTED,
     _ADD_COUNTS,
-    SET_STONES.format(stones="NEW.stones"),
+    SET_TOMBSTONES.format(tombstones="NEW.tombstones"),
     _BAR,
     _MOVE_MARKS,
     _REFUSE_MOVED,
@@ -182,13 +182,13 @@ _STEPS: Final = (
 # gives up the interpreter lock waits 5 ms for it, and these are eleven.
 PREPARE: Final = (
     """CREATE TEMP VIEW IF NOT EXISTS batch
-    (withdrawn, touched, sessions, events, counts, marks, stones, opted_out) AS
+    (withdrawn, touched, sessions, events, counts, marks, tombstones, opted_out) AS
     SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL""",
     f"CREATE TEMP TRIGGER IF NOT EXISTS save_batch INSTEAD OF INSERT ON batch BEGIN {';'.join(_STEPS)}; END",
 )
 
 SAVE: Final = (
-    "INSERT INTO batch VALUES (:withdrawn, :touched, :sessions, :events, :counts, :marks, :stones, :opted_out)"
+    "INSERT INTO batch VALUES (:withdrawn, :touched, :sessions, :events, :counts, :marks, :tombstones, :opted_out)"
 )
 
 # --- the event log
@@ -238,7 +238,7 @@ ON CONFLICT (name) DO UPDATE SET in_use_at = MAX(in_use_at, excluded.in_use_at)
 
 _SETTLED: Final = "delivered + dead + skipped + dropped"
 _BACKLOG: Final = "(SELECT COUNT(*) FROM events WHERE seq > cursor)"
-# A courier asks before each batch: beyond so many rows it is told the difference, or a long backlog would be counted
+# A dispatcher asks before each batch: beyond so many rows it is told the difference, or a long backlog would be counted
 # again for each few hundred events.
 _BACKLOG_SOON: Final = f"""(
     SELECT CASE WHEN found < 10000 THEN found ELSE MAX(found, {_RECORDED} - recorded_before - ({_SETTLED})) END
@@ -275,11 +275,11 @@ WHERE first.session_key = next.session_key AND first.name = '{SESSION_START}' AN
 # Sessions are looked at only in a store that somebody has left.
 CLAIM: Final = f"""
 SELECT json_group_array({EVENT_JSON}), MAX(seq),
-       json_group_array(id) FILTER (WHERE is_barred),
-       json_group_array(json(({_STARTED}))) FILTER (WHERE is_barred AND name = '{SESSION_END}')
+       json_group_array(id) FILTER (WHERE is_suppressed),
+       json_group_array(json(({_STARTED}))) FILTER (WHERE is_suppressed AND name = '{SESSION_END}')
 FROM (
     SELECT *, CASE WHEN EXISTS (SELECT 1 FROM tombstones) THEN EXISTS (
-        SELECT 1 FROM sessions AS s WHERE s.key = session_key AND s.is_barred) ELSE 0 END AS is_barred
+        SELECT 1 FROM sessions AS s WHERE s.key = session_key AND s.is_suppressed) ELSE 0 END AS is_suppressed
     FROM events WHERE seq > {_CURSOR} ORDER BY seq LIMIT :limit) AS next
 """
 
@@ -333,7 +333,7 @@ EXPIRE_SESSIONS: Final = """
 DELETE FROM sessions WHERE key IN (
     SELECT key FROM sessions
     WHERE started_at < :older_than AND last_seen_at < :older_than AND end_reason IS NOT NULL
-      AND NOT (is_barred AND EXISTS (SELECT 1 FROM events WHERE session_key = key))
+      AND NOT (is_suppressed AND EXISTS (SELECT 1 FROM events WHERE session_key = key))
     ORDER BY started_at LIMIT :limit)
 """
 
@@ -360,7 +360,7 @@ DELETE FROM dead_letters WHERE number IN (
 """
 
 # Records as old as that are not applied any more: nobody can come back.
-EXPIRE_STONES: Final = "DELETE FROM tombstones WHERE NOT is_for_good AND at < :older_than"
+EXPIRE_TOMBSTONES: Final = "DELETE FROM tombstones WHERE NOT is_for_good AND at < :older_than"
 
 EXPIRE_WITHHELD: Final = """
 DELETE FROM withheld WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.session_key = withheld.session_key)

@@ -190,7 +190,7 @@ class SQLiteStore(SQLiteReporting):
             bounds["limit"] = rest - events
             letters = db.execute(sql.EXPIRE_LETTERS, bounds).rowcount
             db.execute(sql.EXPIRE_JOURNALS, {"older_than": older_than})
-            db.execute(sql.EXPIRE_STONES, {"older_than": older_than})
+            db.execute(sql.EXPIRE_TOMBSTONES, {"older_than": older_than})
             db.execute(sql.EXPIRE_WITHHELD)
             counts = {"sessions.expired": sessions, "events.expired": events, "dead_letters.expired": letters}
             SQLiteRecording(db, self._key(db)).save(Batch(counts=counts))

@@ -19,7 +19,7 @@ ILLEGAL_IDS: Final = frozenset(
 
 
 @dataclass(slots=True)
-class Person:
+class DataSubject:
     """A profile. `user_id` is the id that it was identified by."""
 
     user_id: str | None = None
@@ -30,7 +30,7 @@ class People:
     """All profiles of a project, by distinct id."""
 
     def __init__(self) -> None:
-        self._by_id: dict[str, Person] = {}
+        self._by_id: dict[str, DataSubject] = {}
         self.warnings: list[str] = []
 
     def see(self, event: VendorEvent) -> None:
@@ -41,7 +41,7 @@ class People:
             self._identify(own_id, properties.get("$anon_distinct_id"))
         has_profile = properties.get("$process_person_profile") is not False
         if has_profile:
-            person = self._by_id.setdefault(own_id, Person())
+            person = self._by_id.setdefault(own_id, DataSubject())
             if own_id not in (properties.get("$device_id"), None):
                 person.user_id = person.user_id or own_id
             changes = properties.get("$set")
@@ -65,7 +65,7 @@ class People:
         if own_id.strip().lower() in ILLEGAL_IDS:
             self.warnings.append("cannot merge with an illegal distinct id")
             return
-        person = self._by_id.setdefault(own_id, Person())
+        person = self._by_id.setdefault(own_id, DataSubject())
         if isinstance(other_id, str) and other_id and other_id != own_id:
             other = self._by_id.get(other_id)
             if other_id.strip().lower() in ILLEGAL_IDS:
