@@ -22,7 +22,7 @@ KEY, OLD, OTHER = b"k" * 16, b"o" * 16, b"x" * 16
 NAME = b"sojourn"
 NOW = 1_700_000_000_000
 VISITOR = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
-SALT = b"sojourn.tracking.cookie.v1"
+SALT = b"sojourn.cookie.v1"
 
 
 def state(number: int = 1, *, session_id: str | None = None) -> SessionState:

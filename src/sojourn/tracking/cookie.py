@@ -22,7 +22,7 @@ from sojourn.core.bounded import Bounded
 from sojourn.core.session import EndReason, SessionState
 
 _VERSION: Final = 2
-_SALT: Final = b"sojourn.tracking.cookie.v1"
+_SALT: Final = b"sojourn.cookie.v1"
 _LONGEST_VALUE: Final = 600
 _REMEMBERED: Final = 4096
 _MOST_COPIES: Final = 8

@@ -30,7 +30,7 @@ from .session_cache import CachedSession, SessionCache
 P = ParamSpec("P")
 R = TypeVar("R")
 
-VISIT_KEY = "sojourn.tracking.visit"
+VISIT_KEY = "sojourn.visit"
 """Where doors put the Visit in a scope or an environ."""
 
 active_visit: ContextVar[Visit | None] = ContextVar("sojourn_visit", default=None)
