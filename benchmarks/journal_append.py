@@ -1,4 +1,7 @@
-"""How long an append to the journal takes: mapped, written, in memory. Run: python benchmarks/journal_append.py DIR"""
+"""How long an append to the journal takes: mapped, written, in memory.
+
+Run: python benchmarks/journal_append.py DIR
+"""
 
 from __future__ import annotations
 

@@ -191,6 +191,19 @@ def test_the_oldest_environment_has_exactly_the_floor(requirement: str) -> None:
     assert set(pins("oldest.txt")[name].removeprefix(floor)) <= {".", "0"}
 
 
+# --- the tools' settings say one thing, about files that exist
+
+
+def test_no_lint_rule_is_both_selected_and_ignored() -> None:
+    lint = PROJECT["tool"]["ruff"]["lint"]
+    assert set(lint["select"]) & set(lint["ignore"]) == set()
+
+
+@pytest.mark.parametrize("pattern", PROJECT["tool"]["ruff"]["lint"]["per-file-ignores"])
+def test_each_per_file_ignore_matches_a_file(pattern: str) -> None:
+    assert any(path.suffix == ".py" for path in ROOT.glob(f"{pattern}/*"))
+
+
 # --- the scripts on a machine that lacks something
 
 NEEDED = ("cat", "cksum", "cmp", "dirname", "head", "mkdir", "rm")

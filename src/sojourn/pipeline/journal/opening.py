@@ -1,4 +1,4 @@
-"""The one decision before a journal exists: can it be files here, and may they be mapped?"""
+"""Decide what a new journal is: files or memory, and whether the files may be mapped."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ LINE: Final = (
 
 
 def _is(width: int, beside: int) -> str:
-    """Whether a summary is of an hour, or of a day. (No `%`: a driver would take it for a parameter.)"""
+    """Whether a summary is of an hour, or of a day. Without `%`, which a driver would take for a parameter."""
     return f"id - id / {width} * {width} = {beside}"
 
 

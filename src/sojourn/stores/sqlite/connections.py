@@ -170,7 +170,7 @@ class Connections:
         return held
 
     def disown(self) -> None:
-        """In a child: close what it inherited, or put it out of reach. (Pids repeat: it must not be ours later.)"""
+        """In a child: close what it inherited, or put it out of reach. Pids repeat: it must not be ours later."""
         for pid in self._by_pid.keys() - {os.getpid()}:
             inherited = self._by_pid.pop(pid, None)
             if inherited is None:
