@@ -56,7 +56,7 @@ def test_a_visit_reads_well() -> None:
     ]
 
 
-@pytest.mark.parametrize("event", hostile_events(), ids=lambda event: next(iter(event.attributes.keys() - {"user.id"})))
+@pytest.mark.parametrize("event", hostile_events(), ids=lambda event: list(event.attributes)[-1])
 def test_hostile_values_stay_in_their_line(event: Event) -> None:
     text = printed(io.StringIO(), event)
     assert text.endswith("\n")

@@ -105,7 +105,7 @@ def test_user_ids(given: object, text: str) -> None:
     assert type(found) is str
 
 
-@pytest.mark.parametrize("given", [None, True, 1.5, b"ada", object(), ["ada"]], ids=repr)
+@pytest.mark.parametrize("given", [None, True, 1.5, b"ada", {"ada"}, ["ada"]], ids=repr)
 def test_what_can_be_no_user_id_is_a_type_error(given: object) -> None:
     with pytest.raises(TypeError, match="str, int or UUID"):
         user_id(given)
