@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 
 from sojourn.demo.figures import Figures
-from sojourn.demo.place import new_folder, state_directory
+from sojourn.demo.place import new_folder
 from sojourn.demo.summary import problems, summary
 from sojourn.demo.visitors import Played
 from sojourn.errors import SojournError
+from sojourn.settings._places import state_folder
 from sojourn.stores.protocol import BackendState, StoreStats
 
 ROOT = Path(__file__).parents[2]
@@ -147,8 +148,8 @@ def found(pattern: str, text: str) -> list[int]:
         pytest.param({}, str(Path.home() / ".local/state"), id="the default"),
     ],
 )
-def test_the_state_directory(environ: Mapping[str, str], directory: str) -> None:
-    assert state_directory(environ) == Path(directory)
+def test_state_folder_is_systemds_then_xdgs_then_the_home_folders(environ: Mapping[str, str], directory: str) -> None:
+    assert state_folder(environ) == Path(directory)
 
 
 def test_each_run_has_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 
 from sojourn.errors import SojournError
+from sojourn.settings._places import state_folder
 
 
 def new_folder(environ: Mapping[str, str]) -> Path:
     """Make `sojourn/demo-<time>` where the user's programs keep their state, for this user's eyes only."""
-    above = state_directory(environ) / "sojourn"
+    state = state_folder(environ)
+    if state is None:
+        raise SojournError("this user has no home folder; name another one: XDG_STATE_HOME=... sojourn demo")
+    above = state / "sojourn"
     name = f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     try:
         above.mkdir(parents=True, exist_ok=True)
@@ -28,15 +31,3 @@ def new_folder(environ: Mapping[str, str]) -> Path:
         msg = f"the folder {above} cannot be used ({error.strerror}); name another one: XDG_STATE_HOME=... sojourn demo"
         raise SojournError(msg) from error
     raise AssertionError("count() never ends")
-
-
-def state_directory(environ: Mapping[str, str]) -> Path:
-    """`$STATE_DIRECTORY` as systemd gives it (the first of several), else the XDG one."""
-    for value in (environ.get("STATE_DIRECTORY", "").partition(":")[0], environ.get("XDG_STATE_HOME", "")):
-        if os.path.isabs(value):  # the XDG specification has relative ones ignored
-            return Path(value)
-    try:
-        return Path.home() / ".local" / "state"
-    except RuntimeError as error:
-        msg = "this user has no home folder; name a place: XDG_STATE_HOME=... sojourn demo"
-        raise SojournError(msg) from error

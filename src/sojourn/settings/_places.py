@@ -73,7 +73,7 @@ def journal_place(store: object, environ: Mapping[str, str]) -> Path | None:
         return None
     named = sorted((name, value) for name, value in _options(store) if name in _NAMING)
     address = f"postgresql://{_server(store)}" + (f"?{urlencode(named)}" if named else "")
-    folder = _state_folder(environ)
+    folder = state_folder(environ)
     return None if folder is None else folder / "sojourn" / sha256(address.encode()).hexdigest()[:16]
 
 
@@ -88,12 +88,12 @@ def _options(url: str) -> list[tuple[str, str]]:
     return parse_qsl(url.partition("?")[2])
 
 
-def _state_folder(environ: Mapping[str, str]) -> Path | None:
-    """The folder for what outlives a process: the one that systemd made for a service, or else this user's."""
-    if given := environ.get("STATE_DIRECTORY", "").split(":")[0]:
-        return Path(given)
-    if (given := environ.get("XDG_STATE_HOME", "")) and os.path.isabs(given):  # any other is to be passed over
-        return Path(given)
+def state_folder(environ: Mapping[str, str]) -> Path | None:
+    """The folder for what outlives a process: systemd's for a service, else the user's own. `None`: there is no home."""
+    if service := environ.get("STATE_DIRECTORY", "").split(":")[0]:
+        return Path(service)
+    if os.path.isabs(user := environ.get("XDG_STATE_HOME", "")):  # the XDG specification ignores relative ones
+        return Path(user)
     try:
         return Path.home() / ".local" / "state"
     except RuntimeError:  # a user without a name, in a container
