@@ -6,7 +6,6 @@ Nothing is added to what the app sends but one `Set-Cookie` (and `Cache-Control:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from functools import partial
 from typing import Any
 
 from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint, Reply
@@ -14,6 +13,7 @@ from .core.events import Scalar
 from .engine import Engine
 from .settings import Settings
 from .tracking.capturing import capture
+from .tracking.doors import Wrapper, leave_visit
 from .tracking.forwarded import Proxies
 from .tracking.principal import Answer, of_scope
 from .tracking.visit import VISIT_KEY, Visit, active_visit
@@ -26,32 +26,14 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 RequestFactory = Callable[[Scope], Any]
 
 
-class _Call(partial[Awaitable[None]]):
-    """The bound `__call__`: servers see the coroutine function that it wraps, and take it for ASGI 3.
-
-    A WSGI server, though, is told at once and in words that it is at the wrong door.
-    """
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[None]:
-        if len(args) + len(kwargs) != 3:
-            msg = "this is Sojourn's ASGI door, called as a WSGI app: use `from sojourn.wsgi import SojournMiddleware`"
-            raise TypeError(msg)
-        return super().__call__(*args, **kwargs)
-
-
-class _Door:
-    """Gives `SojournMiddleware.__call__` per instance, made once."""
-
-    def __get__(self, door: SojournMiddleware | None, _owner: type | None = None) -> Any:
-        return self if door is None else door._call
-
-
-class SojournMiddleware:
-    """Sojourn in front of any ASGI app.
+class SojournMiddleware(Wrapper):
+    """Sojourn in front of any ASGI app; attributes that it lacks are the app's.
 
     `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another door. `request` makes
     what the app's own callables get from a scope (default: the scope itself).
     """
+
+    app: ASGIApp
 
     def __init__(
         self,
@@ -67,9 +49,25 @@ class SojournMiddleware:
         self._proxies = Proxies(self.engine.settings.trusted_proxies)
         self._adds_private = self.engine.settings.cache_private
         self._beacon = self.engine.beacon
-        self._call = _Call(self._asgi)
+        self._announce()
 
-    __call__ = _Door()
+    def __call__(self, scope: Scope, receive: Receive, send: Send | None = None, *more: Any) -> Awaitable[None]:
+        if send is None or more:
+            msg = "this is Sojourn's ASGI door, called as a WSGI app: use `from sojourn.wsgi import SojournMiddleware`"
+            raise TypeError(msg)
+        return self._asgi(scope, receive, send)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "__call__"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._announce()
+
+    def _announce(self) -> None:
+        # Servers take an app for ASGI 3 if `app.__call__` is a coroutine function. Ours is none: it has to refuse a WSGI
+        # server at once, not when something is awaited. Calls go through the class; only who looks gets this one.
+        self.__dict__["__call__"] = self._asgi
 
     async def _asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope.get("type")
@@ -112,7 +110,7 @@ class SojournMiddleware:
             tracker.guarded(None, capture, visit, error, is_handled=False)
             raise
         finally:
-            _reset(token)
+            leave_visit(token)
             # The visit knows the scope: a circle here would wait for the garbage collector, at every request.
             scope[VISIT_KEY] = visit.told_error = None
             if not visit.responded:
@@ -192,7 +190,7 @@ class SojournMiddleware:
             tracker.guarded(None, capture, visit, error, is_handled=False)
             raise
         finally:
-            _reset(token)
+            leave_visit(token)
             visit.told_error = None
             tracker.guarded(None, tracker.connections.close, visit, told)
 
@@ -314,10 +312,3 @@ def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         else:
             known[name] += (b"; " if name == b"cookie" else b", ") + value
     return known
-
-
-def _reset(token: Any) -> None:
-    try:
-        active_visit.reset(token)
-    except ValueError:  # another context than the one it was set in: that one is gone, and the variable with it
-        active_visit.set(None)

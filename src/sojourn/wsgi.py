@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from contextvars import Token
 from functools import cache
 from http import HTTPStatus
 from types import TracebackType
@@ -14,6 +13,7 @@ from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint
 from .engine import Engine
 from .settings import Settings
 from .tracking.capturing import capture
+from .tracking.doors import Wrapper, leave_visit
 from .tracking.forwarded import Proxies
 from .tracking.principal import UNKNOWN, Answer, of_environ
 from .tracking.visit import VISIT_KEY, Visit, active_visit
@@ -41,12 +41,14 @@ class Framework(Protocol):
         ...
 
 
-class SojournMiddleware:
-    """Sojourn in front of any WSGI app.
+class SojournMiddleware(Wrapper):
+    """Sojourn in front of any WSGI app; attributes that it lacks are the app's.
 
     `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another door. `framework` knows more
     of a request than its environ says (without one, the app's own callables get the environ).
     """
+
+    app: WSGIApp
 
     def __init__(
         self,
@@ -151,7 +153,7 @@ class TrackedBody:
             self._visit.told_error = None
             raise
         finally:
-            _reset(token)
+            leave_visit(token)
         visit = self._visit
         visit.chunks += 1
         if visit.chunks == 2:  # more than one: made while it is sent
@@ -167,7 +169,7 @@ class TrackedBody:
             if close is not None:
                 close()
         finally:
-            _reset(token)
+            leave_visit(token)
             if not visit.responded:
                 tracker.guarded(None, tracker.abandon, visit)
             elif visit.chunks:
@@ -270,10 +272,3 @@ def _is_file(body: object, environ: Environ) -> bool:
     """A file that the server sends by its own means, which it recognises by its type, or by having a descriptor."""
     wrapper = environ.get("wsgi.file_wrapper")
     return (isinstance(wrapper, type) and isinstance(body, wrapper)) or hasattr(body, "fileno")
-
-
-def _reset(token: Token[Visit | None]) -> None:
-    try:
-        active_visit.reset(token)
-    except ValueError:  # the server iterates in another context than it called us in
-        active_visit.set(None)

@@ -116,7 +116,7 @@ def test_unknown_scopes_pass_untouched(site: Site, kind: str | None) -> None:
     async def app(*args: Any) -> None:
         seen.extend(args)
 
-    given = ({"type": kind}, object(), object())
+    given: Any = ({"type": kind}, object(), object())
     run(door(site, app)(*given))
     assert all(one is other for one, other in zip(seen, given, strict=True))
     assert seen[0] == {"type": kind}
