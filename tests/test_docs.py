@@ -88,6 +88,30 @@ def told(engine: Engine) -> list[Event]:
         store.close()
 
 
+# --- the numbered rules
+
+SOURCES = DOCS.parent / "src" / "sojourn"
+CITED = re.compile(r"\b[SP][1-9][0-9]?\b")
+
+
+def test_the_numbers_of_rules_stand_once_and_in_order() -> None:
+    numbers = re.findall(r"^### ([SP])([0-9]+)\. ", (DOCS / "internals.md").read_text(), re.MULTILINE)
+    places = [(letter != "S", int(number)) for letter, number in numbers]
+    assert len(places) > 0
+    assert places == sorted(set(places))
+
+
+def test_every_cited_rule_is_on_the_page() -> None:
+    headings = re.findall(r"^### ([SP][0-9]+)\. ", (DOCS / "internals.md").read_text(), re.MULTILINE)
+    cited = {
+        (file.relative_to(SOURCES).as_posix(), number)
+        for file in SOURCES.rglob("*.py")
+        for number in CITED.findall(file.read_text())
+    }
+    assert len(cited) > 0
+    assert sorted((file, number) for file, number in cited if number not in headings) == []
+
+
 # --- who it is
 
 

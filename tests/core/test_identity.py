@@ -1,4 +1,4 @@
-"""What naming a user means: the whole table of who is tagged, bound and named next (rule 5)."""
+"""What naming a user means: the whole table of who is tagged, bound and named next (S5)."""
 
 from __future__ import annotations
 

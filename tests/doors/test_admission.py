@@ -1,4 +1,4 @@
-"""Rules 10 and 11 through both doors: what starts a session, what its cookie looks like, and when it is written."""
+"""S10 and S11 through both doors: what starts a session, what its cookie looks like, and when it is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rule 7 through both doors: the visitor's own switch, the browser's signals, and the app's consent."""
+"""S7 through both doors: the visitor's own switch, the browser's signals, and the app's consent."""
 
 from __future__ import annotations
 

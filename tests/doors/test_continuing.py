@@ -1,4 +1,4 @@
-"""Rules 1 to 4 through both doors: which requests are one session, when it ends, and who agrees on the next."""
+"""S1 to S4 through both doors: which requests are one session, when it ends, and who agrees on the next."""
 
 from __future__ import annotations
 

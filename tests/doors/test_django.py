@@ -1,4 +1,4 @@
-"""Rule 5 with the real Django, both protocols: a user that the app has loaded counts, and none is loaded for our sake."""
+"""S5 with the real Django, both protocols: a user that the app has loaded counts, and none is loaded for our sake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rule 5 with the real Flask-Login: what it knows without asking, and what only asking would tell."""
+"""S5 with the real Flask-Login: what it knows without asking, and what only asking would tell."""
 
 from __future__ import annotations
 

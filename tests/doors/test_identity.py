@@ -1,4 +1,4 @@
-"""Rules 5 and 6 through both doors: whose session it is, and sessions by hand."""
+"""S5 and S6 through both doors: whose session it is, and sessions by hand."""
 
 from __future__ import annotations
 

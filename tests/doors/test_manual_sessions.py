@@ -1,4 +1,4 @@
-"""Rule 6 in full, through both doors: sessions by hand, their ids, how they end, and processes that come and go."""
+"""S6 in full, through both doors: sessions by hand, their ids, how they end, and processes that come and go."""
 
 from __future__ import annotations
 

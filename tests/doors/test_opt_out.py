@@ -1,4 +1,4 @@
-"""Rule 7 where requests overlap: opting out beside parallel requests, open sockets and streams, and late calls."""
+"""S7 where requests overlap: opting out beside parallel requests, open sockets and streams, and late calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules 10, 12 and 13 through both doors: who starts no session, what the app may tell, and what is never told."""
+"""S10, S12 and S13 through both doors: who starts no session, what the app may tell, and what is never told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rule 5 as one table and its laws, through both doors: users, principals, manual sessions, parallel requests, hashes."""
+"""S5 as one table and its laws, through both doors: users, principals, manual sessions, parallel requests, hashes."""
 
 from __future__ import annotations
 

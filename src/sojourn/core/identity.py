@@ -1,4 +1,4 @@
-"""Who the session belongs to: what a newly named user means for it (rule 5). Pure; users appear as keyed hashes only.
+"""Who the session belongs to: what a newly named user means for it (S5). Pure; users appear as keyed hashes only.
 
 Two sources, each compared only with itself: the app's `identify()` (explicit) and the principal that the framework
 authenticated. The explicit one wins; the principal is the default.

@@ -1,4 +1,4 @@
-"""Which requests may start a session or are page views, which answers may carry a cookie (rules 10 and 11). Pure."""
+"""Which requests may start a session or are page views, which answers may carry a cookie (S10, S11). Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users, as a visit meets them: what `identify()` and the framework's principal do to its session (rule 5).
+"""Users, as a visit meets them: what `identify()` and the framework's principal do to its session (S5).
 
 The verdicts are the core's; this turns them into a tag, a new session or nothing, and into what is told of it.
 """

@@ -1,4 +1,4 @@
-"""Sessions by hand (rule 6): `start_session()` overrules the automatic rules until the session it started is ended."""
+"""Sessions by hand (S6): `start_session()` overrules the automatic rules until the session it started is ended."""
 
 from __future__ import annotations
 

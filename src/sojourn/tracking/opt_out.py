@@ -1,4 +1,4 @@
-"""The visitor's own switch (rule 7): `opt_out()` and `opt_in()`.
+"""The visitor's own switch (S7): `opt_out()` and `opt_in()`.
 
 Opting out ends the session, tells that, and forgets the visitor here; the cookie then says nothing but the opt-out. A
 call after the response has started is enforced by the recorder, and mended in the cookie by the next response.
