@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sojourn.demo.generating import generate
+from sojourn.demo.generator import generate
 from sojourn.stores import Database, open_store
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
 from sojourn.stores.tombstones import USER, VISITOR, DataSubject

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from sojourn import capture_exception, cli, identify, set_session_property, track
-from sojourn.cli import _tailing
+from sojourn.cli import _tail
 from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Batch
@@ -335,7 +335,7 @@ def test_it_follows_what_is_recorded_whatever_happens_to_the_store(
 
     monkeypatch.setattr(log, "events_after", events_after)
     with pytest.raises(Enough):
-        _tailing.tail(log, lines=1, follows=True, patterns=None, is_json=True, out=out, wait=wait)
+        _tail.tail(log, lines=1, follows=True, patterns=None, is_json=True, out=out, wait=wait)
     assert ids(out.getvalue()) == ["e1199", *(f"new{n}" for n in range(700))]
     assert waits == [0.5, 2.0, 0.5]
     assert capsys.readouterr().err == "sojourn sessions tail: gone\\x1b[2J; trying again\n"

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from sojourn.demo.figures import Figures
-from sojourn.demo.place import new_folder
+from sojourn.demo.folder import new_folder
 from sojourn.demo.summary import problems, summary
 from sojourn.demo.visitors import Played
 from sojourn.errors import SojournError

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.report.reading import PASSWORD, App, Protocol, Reader
+from tests.report.harness import PASSWORD, App, Protocol, Reader
 
 MakeApp = Callable[..., App]
 

@@ -12,7 +12,7 @@ from sojourn.engine import Engine
 from sojourn.errors import SettingsError
 from sojourn.report import report, report_wsgi
 from tests.report.conftest import MakeApp
-from tests.report.reading import NAVIGATE, PASSWORD, TOKEN, App, Protocol, Reader
+from tests.report.harness import NAVIGATE, PASSWORD, TOKEN, App, Protocol, Reader
 
 PAGES = ("/", "/sessions", "/sessions.csv", "/sessions.json", "/sessions/x", "/users?id=a", "/delivery", "/events/e")
 LIVE = ("/live/online", "/live/sessions", "/live/delivery", "/live/sessions/x")

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from sojourn import Settings, identify, set_session_properties, track
 from sojourn.starlette import Sojourn
 from sojourn.testing.vendors.serving import served
-from tests.report.reading import PASSWORD
+from tests.report.harness import PASSWORD
 
 CHROMIUM = shutil.which("chromium") or ""
 ARGUMENTS = [

@@ -11,7 +11,7 @@ from sojourn import Event
 from sojourn.backends.protocol import Receipt, Rejection
 from sojourn.stores.protocol import BackendState
 from tests.report.conftest import MakeApp
-from tests.report.reading import PASSWORD, App, Reader
+from tests.report.harness import PASSWORD, App, Reader
 
 
 class Moody:

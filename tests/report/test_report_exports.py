@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sojourn import identify
 from sojourn.report._export import COLUMNS, cell, fields
-from tests.report.reading import App, Reader
+from tests.report.harness import App, Reader
 
 
 def filled(app: App, names: list[str]) -> None:

@@ -22,7 +22,7 @@ from sojourn.errors import SettingsError
 from sojourn.flask import Sojourn as FlaskSojourn
 from sojourn.report import report
 from sojourn.starlette import Sojourn
-from tests.report.reading import NAVIGATE, PASSWORD
+from tests.report.harness import NAVIGATE, PASSWORD
 
 SETTINGS: dict[str, Any] = {"secret_key": "a key that only these tests use", "store": "memory:"}
 

@@ -12,7 +12,7 @@ import pytest
 from sojourn import capture_exception, end_session, identify, set_session_properties, track
 from sojourn.stores import Database
 from sojourn.stores.reporting.model import Filter, SessionLine
-from tests.report.reading import App, Reader
+from tests.report.harness import App, Reader
 
 HOSTILE = (
     "<script>alert(1)</script>",

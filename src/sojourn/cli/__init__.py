@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 
 from sojourn.errors import SojournError
 
-from . import _check, _export, _fake, _generate, _outbox, _report, _sessions, _status, _worker
-from . import _data_subjects as _people
+from . import _check, _data_subjects, _export, _fake, _generate, _outbox, _report, _sessions, _status, _worker
 
 _SHORTEST_DEMO_S = 5
 _INTERRUPTED = 130  # what shells make of Ctrl-C
@@ -75,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _outbox.add_commands(commands)
     _sessions.add_commands(commands)
     _export.add_commands(commands)
-    _people.add_commands(commands)
+    _data_subjects.add_commands(commands)
     _check.add_commands(commands)
     _fake.add_commands(commands)
     return parser

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 from sojourn.errors import SojournError
 
-from . import _data_subjects as _people
-from . import _session_filters as _wanted
-from . import _stores
+from . import _data_subjects, _session_filters, _stores
 from ._drain import Bar
 from ._sessions import now_of
 from ._timeline import harmless
@@ -44,7 +42,7 @@ def add_commands(commands: Any) -> None:
     """Add it to the subparsers of the command line."""
     export = commands.add_parser(
         "export",
-        parents=[_stores.options(), _wanted.options()],
+        parents=[_stores.options(), _session_filters.options()],
         help="write sessions or events as JSON lines or CSV, or all about one person as JSON",
         description="Write sessions (latest first), or events in the order of the log, a line each: JSON, or CSV whose "
         "cells no spreadsheet takes for formulas. Or all about a visitor or a user, as one JSON document.",
@@ -54,7 +52,7 @@ def add_commands(commands: Any) -> None:
     what.add_argument(
         "--events", action="store_true", help="events, as CloudEvents; --since and --until are about them"
     )
-    _people.add_person(what)
+    _data_subjects.add_person(what)
     export.add_argument("--format", choices=["jsonl", "csv"], help="JSON lines (without it), or CSV")
     export.add_argument("--output", type=Path, metavar="FILE", help="write a new file, not to standard output")
     export.set_defaults(command=_export)
@@ -64,15 +62,19 @@ def _export(arguments: argparse.Namespace) -> int:
     _check(arguments)
     place = _stores.place_of(arguments)
     if not (arguments.sessions or arguments.events):
-        _people.export_person(arguments, place)
+        _data_subjects.export_person(arguments, place)
         return 0
-    with place.opened() as store, _people._output(arguments.output) as out, _progress(arguments.output) as progress:
+    with (
+        place.opened() as store,
+        _data_subjects._output(arguments.output) as out,
+        _progress(arguments.output) as progress,
+    ):
         now = now_of(store)
         is_csv = arguments.format == "csv"
         if arguments.events:
-            done = _events(store, _wanted.span_of(arguments, now), out, progress, is_csv=is_csv)
+            done = _events(store, _session_filters.span_of(arguments, now), out, progress, is_csv=is_csv)
         else:
-            done = _sessions(store, _wanted.filter_of(arguments, place, now), out, progress, is_csv=is_csv)
+            done = _sessions(store, _session_filters.filter_of(arguments, place, now), out, progress, is_csv=is_csv)
     print(f"written: {done:,} {'events' if arguments.events else 'sessions'}", file=sys.stderr)
     return 0
 

@@ -44,7 +44,7 @@ def add_options(demo: argparse.ArgumentParser) -> None:
 
 def run(sessions: int, days: int, store: str | None) -> int:
     """Generate the store, and say where it is. Raises `SojournError`."""
-    from sojourn.demo.generating import generate
+    from sojourn.demo.generator import generate
 
     path = _path(store)
     bar = _Bar(sys.stderr)
@@ -64,7 +64,7 @@ def run(sessions: int, days: int, store: str | None) -> int:
 
 def _path(store: str | None) -> Path:
     if store is None:
-        from sojourn.demo.place import new_folder
+        from sojourn.demo.folder import new_folder
 
         return new_folder(os.environ) / "sojourn.db"
     if not store.startswith(_SQLITE) or store.endswith("/"):

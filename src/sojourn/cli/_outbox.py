@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
 
-from . import _configured, _drain, _stores
+from . import _drain, _settings, _stores
 from ._output import cell, span, table
 from ._status import count, duration
 
@@ -219,7 +219,7 @@ def _skip_first(store: Database, name: str, wanted: set[str]) -> int:
 
 def _drain_outbox(arguments: argparse.Namespace) -> int:
     place = _stores.place_of(arguments)
-    settings = place.settings or _configured.settings_of(arguments, store=arguments.store)
+    settings = place.settings or _settings.settings_of(arguments, store=arguments.store)
     return _drain.drain(settings, only=arguments.backend, timeout=arguments.timeout, is_json=arguments.json)
 
 

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from . import _configured, _stores
+from . import _settings, _stores
 
 if TYPE_CHECKING:
     from sojourn.report.serving import ReportServer
@@ -55,7 +55,7 @@ def _report(arguments: argparse.Namespace) -> int:
         source = Source(
             store=lambda: store,
             now=SystemClock.now,
-            journals=_configured.journals_of(place.settings, arguments.store),
+            journals=_settings.journals_of(place.settings, arguments.store),
             service=None if place.settings is None else place.settings.service_name,
         )
         with ReportServer(source, host=arguments.host, port=arguments.port, tell=_teller(arguments)) as server:

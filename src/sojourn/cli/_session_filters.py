@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sojourn.core.session import EndReason
 
-from . import _data_subjects as _people
+from . import _data_subjects
 from ._status import duration
 
 if TYPE_CHECKING:
@@ -47,8 +47,10 @@ def person_options() -> argparse.ArgumentParser:
     """A parent: whose sessions."""
     parent = argparse.ArgumentParser(add_help=False)
     who = parent.add_mutually_exclusive_group()
-    who.add_argument("--user", type=_people._id, metavar="ID", help="those of a user, by the id given to identify()")
-    who.add_argument("--visitor", type=_people._id, metavar="ID", help="those of a browser, by its visitor.id")
+    who.add_argument(
+        "--user", type=_data_subjects._id, metavar="ID", help="those of a user, by the id given to identify()"
+    )
+    who.add_argument("--visitor", type=_data_subjects._id, metavar="ID", help="those of a browser, by its visitor.id")
     return parent
 
 
@@ -90,7 +92,7 @@ def filter_of(arguments: argparse.Namespace, place: Place, now: int) -> Filter:
     if getattr(arguments, "visitor", None) is not None:
         person = DataSubject(VISITOR, arguments.visitor)
     elif getattr(arguments, "user", None) is not None:
-        person = DataSubject(USER, _people._user(arguments, place) or "")
+        person = DataSubject(USER, _data_subjects._user(arguments, place) or "")
     return Filter(
         span=span_of(arguments, now),
         is_open=True if arguments.active else None,

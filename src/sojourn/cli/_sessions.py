@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _session_filters as _wanted
-from . import _stores
+from . import _session_filters, _stores
 from ._output import Paint, cell, span, table
 from ._status import count
 
@@ -36,7 +35,7 @@ def add_commands(commands: Any) -> None:
 
     list_ = verbs.add_parser(
         "list",
-        parents=[store, _wanted.person_options(), _wanted.options()],
+        parents=[store, _session_filters.person_options(), _session_filters.options()],
         help="list sessions, latest first",
         description="List sessions, those that started last first. The exit code is 0, also when there is none.",
     )
@@ -110,7 +109,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _tail(arguments: argparse.Namespace) -> int:
-    from ._tailing import tail
+    from ._tail import tail
 
     place = _stores.place_of(arguments)
     tolerant()
@@ -135,7 +134,7 @@ def _list(arguments: argparse.Namespace) -> int:
     limit: int = arguments.limit
     with place.opened() as store:
         now = now_of(store)
-        wanted = _wanted.filter_of(arguments, place, now)
+        wanted = _session_filters.filter_of(arguments, place, now)
         found = list(islice(chain.from_iterable(store.session_export(wanted, limit=limit + 1)), limit + 1))
     shown, is_more = found[:limit], len(found) > limit
     if arguments.json:

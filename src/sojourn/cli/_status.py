@@ -8,7 +8,7 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import _configured, _stores
+from . import _settings, _stores
 from ._output import Paint, cell, printable, span, table
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
     place = _stores.place_of(arguments)
     with place.opened() as store:
-        standing = seen(store, _configured.journals_of(place.settings, arguments.store))
+        standing = seen(store, _settings.journals_of(place.settings, arguments.store))
     limits = Limits(
         lag=round(arguments.max_lag.total_seconds() * 1000), dead=arguments.max_dead, backlog=arguments.max_backlog
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError, StoreError
 
-from . import _configured
+from . import _settings
 from ._output import Lines, span
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def add_commands(commands: Any) -> None:
         "settings. Several may run: one records, the others stand by. The exit code is 0 after SIGTERM or SIGINT, and 2 "
         "for settings that cannot work.",
     )
-    _configured.app_option(worker)
+    _settings.app_option(worker)
     worker.add_argument("--json", action="store_true", help="print each line as a JSON document")
     worker.set_defaults(command=_worker)
 
@@ -52,7 +52,7 @@ def _worker(arguments: argparse.Namespace) -> int:
     from sojourn.engine import Engine
 
     try:
-        settings = _usable(_configured.settings_of(arguments))
+        settings = _usable(_settings.settings_of(arguments))
         engine = Engine(dataclasses.replace(settings, deliver="auto"))
     except SojournError as error:
         print(f"sojourn: {error}", file=sys.stderr)
@@ -72,7 +72,7 @@ def _usable(settings: Settings) -> Settings:
 
 def _run(engine: Engine, lines: Lines, asked: Signal) -> int:
     settings = engine.settings
-    directory = _configured.journals_of(settings, None)
+    directory = _settings.journals_of(settings, None)
     if not _store_is_there(engine, directory, lines, asked):
         lines.say("ended", "ended before there was a store")
         return 0
@@ -85,7 +85,7 @@ def _run(engine: Engine, lines: Lines, asked: Signal) -> int:
             print(f"sojourn: a worker needs {where}, and cannot use it; set journal_dir", file=sys.stderr)
             return 1
         names = [backend.name for backend in engine.backends]
-        store = _configured.shown_store(settings)
+        store = _settings.shown_store(settings)
         lines.say(
             "started",
             f"records from {directory} into {store} and delivers to {', '.join(names) or 'no backend'}",

@@ -25,7 +25,7 @@ def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
     from sojourn.report.serving import ReportServer
 
     from .figures import settled
-    from .place import new_folder
+    from .folder import new_folder
     from .summary import intro, problems, summary
 
     folder = new_folder(os.environ)

@@ -9,10 +9,10 @@ from typing import Final
 
 from sojourn.errors import StoreError
 
-from . import _assets, _delivery, _export, _login, _overview, _people, _session, _sessions
+from . import _assets, _delivery, _export, _login, _overview, _profile, _session, _sessions
 from ._access import Access, is_own_form
 from ._tickets import Ticket
-from ._view import Source, View, refusal
+from ._view import Source, View, error_page
 from ._web import MAX_BODY, Request, Response, redirect
 
 Page = Callable[[View], Response]
@@ -23,8 +23,8 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/sessions": _sessions.sessions,
     "/sessions.csv": _export.as_csv,
     "/sessions.json": _export.as_json,
-    "/users": _people.user,
-    "/visitors": _people.visitor,
+    "/users": _profile.user,
+    "/visitors": _profile.visitor,
     "/delivery": _delivery.delivery,
     "/live/online": _overview.online,
     "/live/sessions": _sessions.changes,
@@ -90,7 +90,7 @@ class Report:
     def _opened(self, view: View, held: Ticket | None, ticket: Ticket) -> Response:
         request, access = view.request, self.access
         if len(request.body) > MAX_BODY:
-            return refusal(view, 413, "Too much", "This form is larger than any of this report.")
+            return error_page(view, 413, "Too much", "This form is larger than any of this report.")
         bearer = access.bears_token(request)
         if bearer is False:
             return Response(status=401, headers=(("WWW-Authenticate", "Bearer"),), kind="text/plain; charset=utf-8")
@@ -101,7 +101,7 @@ class Report:
                 text = (
                     "This form did not come from a page of this report, or the page was old. Go back, reload, repeat."
                 )
-                return refusal(view, 403, "Not sent", text)
+                return error_page(view, 403, "Not sent", text)
             if request.method == "POST" and request.path == "/theme":
                 return _login.theme(view)
             if request.path == "/login" and access.has_form and not access.is_in(request, held):
@@ -113,12 +113,12 @@ class Report:
         try:
             return self._page(view)
         except StoreError as error:
-            return refusal(view, 503, "The store is away", str(error))
+            return error_page(view, 503, "The store is away", str(error))
 
     def _page(self, view: View) -> Response:
         request = view.request
         if not self.source.is_enabled:
-            return refusal(
+            return error_page(
                 view, 503, "Switched off", "Sojourn is switched off here (enabled is false): nothing is kept."
             )
         if request.method == "POST":
@@ -132,7 +132,7 @@ class Report:
         return self._missing(view)
 
     def _missing(self, view: View) -> Response:
-        return refusal(view, 404, "Nothing here", "There is no such page. It may have been about something erased.")
+        return error_page(view, 404, "Nothing here", "There is no such page. It may have been about something erased.")
 
     # --- coming and going ----------------------------------------------------------------------------------------
 
@@ -150,19 +150,19 @@ class Report:
         if request.path.startswith("/live/"):
             return Response(body=b"{}", status=401, kind="application/json")
         if access.has_form and request.method == "POST":
-            return refusal(view, 403, "Log in first", "You are not logged in any more. Log in, and send it again.")
+            return error_page(view, 403, "Log in first", "You are not logged in any more. Log in, and send it again.")
         if access.has_form:
             # A strict cookie does not come along from another site's link; from a page of ours it does.
             if request.header("sec-fetch-site") == "cross-site":
-                return view.html("onward.html", here=f"{request.base}{request.here}")
+                return view.html("redirect.html", here=f"{request.base}{request.here}")
             onward = None if request.path == "/" else request.here
             return redirect(request.url("/login", next=onward))
         if access.allow is not None:
-            return refusal(
+            return error_page(
                 view, 403, "Not for you", "Your app did not let you in. Log in there as somebody who may look."
             )
         text = "Open the address that the terminal shows. Each address opens the report once; then it shows a new one."
-        return refusal(view, 403, "Closed", text)
+        return error_page(view, 403, "Closed", text)
 
     def _leave(self, view: View, ticket: Ticket) -> Response:
         if view.request.method != "POST":

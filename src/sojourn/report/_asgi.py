@@ -16,7 +16,7 @@ from sojourn.tracking.visit import VISIT_KEY
 
 from ._access import is_async, verdict_of
 from ._app import Report, path_below
-from ._untracked import untrack
+from ._exclusion import untrack
 from ._web import MAX_BODY, Request, Response, base_of
 
 

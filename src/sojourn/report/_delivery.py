@@ -10,7 +10,7 @@ from sojourn.errors import StoreError
 from sojourn.health.checks import Backlog, HealthSnapshot, Limits, problems, waits, whose
 from sojourn.health.snapshot import seen
 
-from ._view import View, refusal
+from ._view import View, error_page
 from ._web import Response, document, redirect
 
 _LIMITS: Final = Limits(lag=10 * 60_000)
@@ -69,7 +69,7 @@ def delivery(view: View) -> Response:
 def now(view: View) -> Response:
     """The part above the dead letters, as it is now."""
     told = _standing(view)
-    return document({"now": view.now, "html": view.part("_standing.html", "standing", *told.values())})
+    return document({"now": view.now, "html": view.part("_health.html", "standing", *told.values())})
 
 
 def try_now(view: View) -> Response:
@@ -111,7 +111,7 @@ def _done(view: View, what: str, work: Callable[[], int]) -> Response:
     try:
         count = work()
     except StoreError:
-        return refusal(view, 404, "No such backend", "No backend of this name is known to the store.")
+        return error_page(view, 404, "No such backend", "No backend of this name is known to the store.")
     return redirect(view.request.url("/delivery", done=what, n=count))
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from ._filters import REASONS
 from ._timeline import step
-from ._view import View, refusal
+from ._view import View, error_page
 from ._web import Response, document, redirect
 
 _STEPS: Final = 200
@@ -16,7 +16,7 @@ _GONE: Final = "There is no such session. It may have been erased, or its time i
 def session(view: View, name: str) -> Response:
     detail = view.store.session_detail(name)
     if detail is None:
-        return refusal(view, 404, "No such session", _GONE)
+        return error_page(view, 404, "No such session", _GONE)
     after = _number(view.request.query.get("after", ""))
     timeline = view.store.timeline(detail.row.key, after=after, limit=_STEPS)
     last = timeline.events[-1].seq if timeline.events else after
@@ -42,7 +42,7 @@ def changes(view: View, name: str) -> Response:
     after = _number(view.request.query.get("after", ""))
     detail = view.store.session_detail(name)
     if detail is None:
-        return refusal(view, 404, "No such session", _GONE)
+        return error_page(view, 404, "No such session", _GONE)
     timeline = view.store.timeline(detail.row.key, after=after, limit=_STEPS)
     return document(
         {
@@ -59,7 +59,7 @@ def of_event(view: View, event_id: str) -> Response:
     """To the session of an event, with the event in sight."""
     found = view.store.session_of_event(event_id)
     if found is None:
-        return refusal(view, 404, "No such event", "It may have been erased, or its time is over (see `retention`).")
+        return error_page(view, 404, "No such event", "It may have been erased, or its time is over (see `retention`).")
     key, seq = found
     # A few steps before it are shown too, where the timeline's first part does not reach it.
     first = view.store.timeline(key, limit=_STEPS)

@@ -84,7 +84,9 @@ class View:
         return {"view": self, "url": self.request.url, "at": self.moments, "now": self.now}
 
 
-def refusal(view: View, status: int, title: str, text: str, *, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+def error_page(
+    view: View, status: int, title: str, text: str, *, headers: tuple[tuple[str, str], ...] = ()
+) -> Response:
     """A page that says what is wrong and what to do."""
-    body = _rendering.render("refusal.html", **view._own(), title=title, text=text)
+    body = _rendering.render("error.html", **view._own(), title=title, text=text)
     return Response(body=body.encode("utf-8", "replace"), status=status, headers=headers)

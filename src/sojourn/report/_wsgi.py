@@ -13,7 +13,7 @@ from sojourn.wsgi import Environ, Framework, StartResponse, WsgiFacts
 
 from ._access import is_async, verdict_of
 from ._app import Report
-from ._untracked import untrack
+from ._exclusion import untrack
 from ._web import MAX_BODY, Request, base_of
 
 

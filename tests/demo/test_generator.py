@@ -14,9 +14,9 @@ from sojourn import cli
 from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, Event
 from sojourn.core.records import Origin, Record
 from sojourn.core.session import Rules
-from sojourn.demo import generating
-from sojourn.demo.generating import DAY_MS, generate
-from sojourn.demo.imagined import Imagined
+from sojourn.demo import generator
+from sojourn.demo.generator import DAY_MS, generate
+from sojourn.demo.synthetic import SyntheticVisits
 from sojourn.errors import SojournError
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.record.recorder import Recorder
@@ -42,7 +42,7 @@ def contents(store: SQLiteStore) -> tuple[dict[str, SessionRow], dict[str, Event
 
 def recorded(store: SQLiteStore, sessions: int) -> None:
     """Record the same visits through a journal, with other batches and other moments to sweep."""
-    journal = MemoryJournal(journal=generating._JOURNAL)
+    journal = MemoryJournal(journal=generator._JOURNAL)
     recorder = Recorder(
         store,
         journal,
@@ -54,7 +54,7 @@ def recorded(store: SQLiteStore, sessions: int) -> None:
     )
     encoder = msgspec.msgpack.Encoder()
     swept = 0
-    for record in Imagined(sessions, since=NOW - DAYS * DAY_MS, until=NOW).records():
+    for record in SyntheticVisits(sessions, since=NOW - DAYS * DAY_MS, until=NOW).records():
         if record.at - swept >= 47_000:
             recorder.sweep(record.at)
             swept = record.at
@@ -66,7 +66,7 @@ def recorded(store: SQLiteStore, sessions: int) -> None:
 def test_it_is_what_the_recorder_makes_of_the_same_visits(
     sessions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generating, "_WRITTEN_AT_ONCE", 100)
+    monkeypatch.setattr(generator, "_WRITTEN_AT_ONCE", 100)
     made = generate(tmp_path / "made.db", sessions, now=NOW, days=DAYS, tell=silent)
     generated, real = SQLiteStore(tmp_path / "made.db"), SQLiteStore(tmp_path / "real.db")
     recorded(real, sessions)
@@ -118,7 +118,7 @@ def test_it_is_a_story_worth_looking_at(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sessions", [1, 7, 1000])
 def test_records_are_in_the_order_of_time_and_as_many_sessions_as_asked_for(sessions: int) -> None:
     since, until = NOW - 2 * DAY_MS - 1_234_567, NOW - 89_000
-    records = list(Imagined(sessions, since=since, until=until).records())
+    records = list(SyntheticVisits(sessions, since=since, until=until).records())
     assert [record.at for record in records] == sorted(record.at for record in records)
     assert len({record.key for record in records}) == sessions
     assert sum(record.origin is not None for record in records) == sessions
@@ -127,7 +127,7 @@ def test_records_are_in_the_order_of_time_and_as_many_sessions_as_asked_for(sess
 
 def test_who_comes_back_was_away_for_longer_than_the_idle_timeout() -> None:
     by_visitor: dict[str, list[Record]] = {}
-    for record in Imagined(2000, since=NOW - DAYS * DAY_MS, until=NOW).records():
+    for record in SyntheticVisits(2000, since=NOW - DAYS * DAY_MS, until=NOW).records():
         by_visitor.setdefault(record.visitor_id, []).append(record)
     returns = 0
     for records in by_visitor.values():
@@ -142,7 +142,7 @@ def test_who_comes_back_was_away_for_longer_than_the_idle_timeout() -> None:
 
 
 def test_the_same_seed_tells_the_same_story() -> None:
-    stories = [list(Imagined(50, since=0, until=DAY_MS, seed=seed).records()) for seed in (1, 1, 2)]
+    stories = [list(SyntheticVisits(50, since=0, until=DAY_MS, seed=seed).records()) for seed in (1, 1, 2)]
     assert stories[0] == stories[1] != stories[2]
 
 

@@ -123,7 +123,7 @@ class _Visit:
     """Latest first."""
 
 
-class Imagined:
+class SyntheticVisits:
     """`records()` yields all there is, once."""
 
     def __init__(self, sessions: int, *, since: int, until: int, seed: int = 1) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sojourn.stores.tombstones import USER, VISITOR, DataSubject
 
 from . import _sessions
-from ._view import View, refusal
+from ._view import View, error_page
 from ._web import Response
 
 
@@ -21,10 +21,10 @@ def _person(view: View, person: DataSubject) -> Response:
     detail = view.store.person_detail(person) if person.id else None
     if detail is None:
         text = "Nobody of this id has a session here. It may have been erased, or its time is over (see `retention`)."
-        return refusal(view, 404, f"No such {person.kind}", text)
+        return error_page(view, 404, f"No such {person.kind}", text)
     wanted, found = _sessions.of_person(view, person)
     return view.html(
-        "person.html",
+        "profile.html",
         detail=detail,
         person=person,
         **_sessions.table(view, wanted, found, f"/{person.kind}s", of=person),

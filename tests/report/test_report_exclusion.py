@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sojourn import identify
-from tests.report.reading import App, Reader
+from tests.report.harness import App, Reader
 
 
 @pytest.mark.parametrize("path", ["/", "/sessions", "/login", "/assets/x", "/nothing", "/live/online"])

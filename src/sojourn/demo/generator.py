@@ -25,7 +25,7 @@ from sojourn.pipeline.record.fold import Folded, Numbered, also_needed, fold, ow
 from sojourn.stores import SQLiteStore
 from sojourn.stores.rows import SessionRow
 
-from .imagined import Imagined
+from .synthetic import SyntheticVisits
 
 DAY_MS: Final = 86_400_000
 _SWEEP_MS: Final = 300_000
@@ -64,7 +64,7 @@ def generate(path: Path, sessions: int, *, now: int, days: int, tell: Tell, seed
         raise SojournError(msg)
     with closing(SQLiteStore(path)) as store:
         store.open()
-    visits = Imagined(sessions, since=now - days * DAY_MS, until=now, seed=seed)
+    visits = SyntheticVisits(sessions, since=now - days * DAY_MS, until=now, seed=seed)
     with closing(_Bulk(path)) as bulk:
         recording = Recording(Rules(), visits.may_return)
         for events, rows in recording.of(visits.records(), until=now):
