@@ -6,13 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .dynatrace import FakeDynatrace
-    from .exceptionless import FakeExceptionless
+    from sojourn.backends.vendors.dynatrace.fake import FakeDynatrace
+    from sojourn.backends.vendors.exceptionless.fake import FakeExceptionless
+    from sojourn.backends.vendors.mparticle.fake import FakeMParticle
+    from sojourn.backends.vendors.otel.fake import FakeOpenTelemetry
+    from sojourn.backends.vendors.posthog.fake import FakePostHog
+    from sojourn.backends.vendors.rudderstack.fake import FakeRudderStack
+
     from .fake import FakeVendor
-    from .mparticle import FakeMParticle
-    from .otel import FakeOpenTelemetry
-    from .posthog import FakePostHog
-    from .rudderstack import FakeRudderStack
     from .seen import Received, Reply, VendorEvent, VendorSession
 
 __all__ = [
@@ -31,12 +32,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FakeDynatrace": ".dynatrace",
-    "FakeExceptionless": ".exceptionless",
-    "FakeMParticle": ".mparticle",
-    "FakeOpenTelemetry": ".otel",
-    "FakePostHog": ".posthog",
-    "FakeRudderStack": ".rudderstack",
+    "FakeDynatrace": "sojourn.backends.vendors.dynatrace.fake",
+    "FakeExceptionless": "sojourn.backends.vendors.exceptionless.fake",
+    "FakeMParticle": "sojourn.backends.vendors.mparticle.fake",
+    "FakeOpenTelemetry": "sojourn.backends.vendors.otel.fake",
+    "FakePostHog": "sojourn.backends.vendors.posthog.fake",
+    "FakeRudderStack": "sojourn.backends.vendors.rudderstack.fake",
     "FakeVendor": ".fake",
     "Received": ".seen",
     "Reply": ".seen",

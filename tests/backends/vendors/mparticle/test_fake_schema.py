@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sojourn.testing.vendors import FakeMParticle
-from tests.testing.mparticle_calls import (
+from tests.backends.vendors.mparticle.calls import (
     CUSTOM,
     END,
     GOOD,

@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
-from .fake import FakeVendor
-from .mparticle_schema import Batch, Event, read_batch, session_id_of
-from .seen import Received, Reply, Value, VendorEvent, VendorSession
+from sojourn.testing.vendors.fake import FakeVendor
+from sojourn.testing.vendors.seen import Received, Reply, Value, VendorEvent, VendorSession
+
+from .schema import Batch, Event, read_batch, session_id_of
 
 ONE: Final = "/v2/events"
 MANY: Final = "/v2/bulkevents"

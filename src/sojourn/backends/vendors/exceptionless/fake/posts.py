@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .exceptionless_fold import Document, is_identifier
-from .instants import ms_of
-from .seen import Value, VendorEvent
+from sojourn.testing.vendors.instants import ms_of
+from sojourn.testing.vendors.seen import Value, VendorEvent
+
+from .fold import Document, is_identifier
 
 ROOT: Final = frozenset(
     {"type", "source", "date", "tags", "message", "geo", "value", "count", "data", "reference_id", "id"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sojourn.testing import ManualClock
 from sojourn.testing.vendors import FakeExceptionless
-from tests.testing.exceptionless_calls import DAY, NOON, SESSION, call, folded, post, rows, told
+from tests.backends.vendors.exceptionless.calls import DAY, NOON, SESSION, call, folded, post, rows, told
 
 # --- sessions by id
 

@@ -18,10 +18,11 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from .exceptionless_fold import DAY_MS, Document, Folding, is_identifier
-from .exceptionless_posts import ROOT, document_of, shown
-from .fake import FakeVendor
-from .seen import Received, Reply, VendorEvent, VendorSession
+from sojourn.testing.vendors.fake import FakeVendor
+from sojourn.testing.vendors.seen import Received, Reply, VendorEvent, VendorSession
+
+from .fold import DAY_MS, Document, Folding, is_identifier
+from .posts import ROOT, document_of, shown
 
 PROJECT_ID: Final = "537650f3b77efe23a47914f4"
 CONFIG_VERSION: Final = 1

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from sojourn.backends.vendors.exceptionless.fake.ingest import PROJECT_ID
 from sojourn.testing import ManualClock
 from sojourn.testing.vendors import FakeExceptionless
-from sojourn.testing.vendors.exceptionless import PROJECT_ID
-from tests.testing.exceptionless_calls import DAY, KEY, NOON, PATH, SESSION, at, call, folded, post, rows, told
+from tests.backends.vendors.exceptionless.calls import DAY, KEY, NOON, PATH, SESSION, at, call, folded, post, rows, told
 
 # --- calls
 

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from sojourn.backends.vendors.mparticle.fake.schema import session_id_of
 from sojourn.testing.vendors import FakeMParticle
-from sojourn.testing.vendors.mparticle_schema import session_id_of
-from tests.testing.mparticle_calls import (
+from tests.backends.vendors.mparticle.calls import (
     CUSTOM,
     END,
     GOOD,

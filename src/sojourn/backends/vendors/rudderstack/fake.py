@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from .fake import FakeVendor
-from .instants import ms_of
-from .seen import Received, Reply, Value, VendorEvent, VendorSession
+from sojourn.testing.vendors.fake import FakeVendor
+from sojourn.testing.vendors.instants import ms_of
+from sojourn.testing.vendors.seen import Received, Reply, Value, VendorEvent, VendorSession
 
 BATCH: Final = "/v1/batch"
 HEALTH: Final = "/health"

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from . import flat
-from .fake import FakeVendor
-from .instants import ms_of
-from .seen import Received, Reply, Value, VendorEvent, VendorSession
+from sojourn.testing.vendors import flat
+from sojourn.testing.vendors.fake import FakeVendor
+from sojourn.testing.vendors.instants import ms_of
+from sojourn.testing.vendors.seen import Received, Reply, Value, VendorEvent, VendorSession
 
 PATH: Final = "/v2/bizevents/ingest"
 """How both the path of an environment and that of the platform end."""

@@ -11,10 +11,11 @@ from uuid import UUID
 
 import msgspec
 
-from .fake import FakeVendor
-from .instants import ms_of
-from .posthog_people import People
-from .seen import Received, Reply, VendorEvent, VendorSession
+from sojourn.testing.vendors.fake import FakeVendor
+from sojourn.testing.vendors.instants import ms_of
+from sojourn.testing.vendors.seen import Received, Reply, VendorEvent, VendorSession
+
+from .people import People
 
 PATH: Final = "/batch/"
 LIMIT: Final = 20 * 1024 * 1024

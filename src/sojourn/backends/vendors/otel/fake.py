@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from . import flat
-from .fake import FakeVendor
-from .seen import Received, Reply, Value, VendorEvent, VendorSession
+from sojourn.testing.vendors import flat
+from sojourn.testing.vendors.fake import FakeVendor
+from sojourn.testing.vendors.seen import Received, Reply, Value, VendorEvent, VendorSession
 
 PATH: Final = "/v1/logs"
 
