@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from sojourn.backends import Backend, backend_from_url
 from sojourn.core.events import Event, Scalar
 from sojourn.core.ids import event_id, uuid7
+from sojourn.testing.backend_contract import many_events
+from sojourn.testing.vendors import FAKES, FakeVendor, make_fake
 
-VENDORS = ("dynatrace", "otel", "mparticle", "rudderstack", "exceptionless", "posthog")
+VENDORS = tuple(FAKES)
 EVENTS = 20_000
 BATCH = 500
 GOAL_RATE = 30_000
@@ -54,9 +57,9 @@ while True:
 """
 _FAKE = """
 import sys
-from sojourn.testing import vendors
+from sojourn.testing.vendors import make_fake
 from sojourn.testing.vendors.serving import serve_here
-fake = getattr(vendors, vendors.FAKES[sys.argv[1]])()
+fake = make_fake(sys.argv[1])
 serve_here(fake.app, 0, ready=lambda address: print(fake.url(address), flush=True))
 """
 
@@ -161,12 +164,17 @@ def against_fake(vendor: str, events: Sequence[Event]) -> Figures:
 
 def against_sink(vendor: str, events: Sequence[Event]) -> Figures:
     """Through the real wire to a receiver that only counts bytes."""
-    from sojourn.testing import vendors
-
-    status = "202 Accepted" if vendor in ("dynatrace", "mparticle", "exceptionless") else "200 OK"
-    fake = getattr(vendors, vendors.FAKES[vendor])()
-    with played(_SINK, status) as port:
+    fake = make_fake(vendor)
+    with played(_SINK, _success(fake)) as port:
         return _measured(fake.url(f"http://127.0.0.1:{port}"), events)
+
+
+def _success(fake: FakeVendor) -> str:
+    """The status with which this vendor takes events."""
+    with fake.serve() as url:
+        deliver(backend_from_url(url), many_events(1))
+    status = HTTPStatus(fake.requests[0].status)
+    return f"{status} {status.phrase}"
 
 
 def _measured(url: str, events: Sequence[Event]) -> Figures:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 from .protocol import Backend, Receipt, Rejection
 
-if TYPE_CHECKING:
-    from .console import ConsoleBackend
-    from .jsonlines import JSONLinesBackend
+if TYPE_CHECKING:  # at run time the registry knows the backends
+    from .plain.console import ConsoleBackend
+    from .plain.jsonl import JSONLinesBackend
+    from .plain.webhook import WebhookBackend
     from .signatures import verify_signature
     from .urls import backend_from_url
-    from .vendors.dynatrace.backend import DynatraceBackend
-    from .vendors.exceptionless.backend import ExceptionlessBackend
-    from .vendors.mparticle.backend import MParticleBackend
-    from .vendors.otel.backend import OpenTelemetryBackend
-    from .vendors.posthog.backend import PostHogBackend
-    from .vendors.rudderstack.backend import RudderStackBackend
-    from .webhook import WebhookBackend
+    from .vendors.dynatrace import DynatraceBackend
+    from .vendors.exceptionless import ExceptionlessBackend
+    from .vendors.mparticle import MParticleBackend
+    from .vendors.otel import OpenTelemetryBackend
+    from .vendors.posthog import PostHogBackend
+    from .vendors.rudderstack import RudderStackBackend
 
 __all__ = [
     "Backend",
@@ -38,27 +38,22 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "ConsoleBackend": ".console",
-    "DynatraceBackend": ".vendors.dynatrace.backend",
-    "ExceptionlessBackend": ".vendors.exceptionless.backend",
-    "JSONLinesBackend": ".jsonlines",
-    "MParticleBackend": ".vendors.mparticle.backend",
-    "OpenTelemetryBackend": ".vendors.otel.backend",
-    "PostHogBackend": ".vendors.posthog.backend",
-    "RudderStackBackend": ".vendors.rudderstack.backend",
-    "WebhookBackend": ".webhook",
     "backend_from_url": ".urls",
     "verify_signature": ".signatures",
 }
 
 
-if not TYPE_CHECKING:  # a type checker that saw it would believe in every misspelt name
+if not TYPE_CHECKING:  # a type checker that saw it would accept every misspelt name
 
     def __getattr__(name: str) -> object:
-        home = _HOMES.get(name)
-        if home is None:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(home, __name__), name)
+        if home := _HOMES.get(name):
+            value = getattr(import_module(home, __name__), name)
+        else:
+            from .registry import built_in_class
+
+            value = built_in_class(name)
         globals()[name] = value
         return value
 

@@ -5,41 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint
 from typing import Final
 
 from sojourn.errors import SettingsError, SojournError
 
 from .protocol import Backend
+from .registry import load, registered
 
-ENTRY_POINT_GROUP: Final = "sojourn.backends"
-
-# Ours are known without entry points too: a source tree on the path has none.
-_BUILT_IN: Final = {
-    name: EntryPoint(name, value, ENTRY_POINT_GROUP)
-    for name, value in {
-        "console": "sojourn.backends.console:ConsoleBackend",
-        "dynatrace": "sojourn.backends.vendors.dynatrace.backend:DynatraceBackend",
-        "exceptionless": "sojourn.backends.vendors.exceptionless.backend:ExceptionlessBackend",
-        "jsonl": "sojourn.backends.jsonlines:JSONLinesBackend",
-        "mparticle": "sojourn.backends.vendors.mparticle.backend:MParticleBackend",
-        "otel": "sojourn.backends.vendors.otel.backend:OpenTelemetryBackend",
-        "posthog": "sojourn.backends.vendors.posthog.backend:PostHogBackend",
-        "rudderstack": "sojourn.backends.vendors.rudderstack.backend:RudderStackBackend",
-        "webhook": "sojourn.backends.webhook:WebhookBackend",
-    }.items()
-}
-_FORMS: Final = {
-    "dynatrace": "dynatrace+https://<token>@<host>",
-    "exceptionless": "exceptionless+https://<key>@<host>",
-    "jsonl": "jsonl:<file>",
-    "mparticle": "mparticle+https://<key>:<secret>@<host>",
-    "otel": "otel+http://<host>:4318",
-    "posthog": "posthog+https://<key>@<host>",
-    "rudderstack": "rudderstack+https://<key>@<host>",
-    "webhook": "webhook+https://<host>/<path>",
-}
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9.-]{0,30})(\+[A-Za-z0-9.+-]{1,30})?:")
 
 
@@ -48,9 +22,9 @@ def backend_from_url(text: str) -> Backend:
     url = text.strip()
     match = _SCHEME.match(url)
     if match is None:
-        raise SettingsError(f"backends: a backend's URL begins with its scheme; known are {_known_text(_known())}")
+        raise SettingsError(f"backends: a backend's URL begins with its scheme; known are {_known_text(registered())}")
     scheme = match[1].lower()
-    known = _known()
+    known = registered()
     if scheme not in known:
         raise SettingsError(f"backends: the scheme {scheme!r} is unknown; {_hint(scheme, known)}")
     return _build(scheme, known[scheme], match[1].lower() + url[match.end(1) :])
@@ -69,7 +43,7 @@ def check_unique_names(backends: Iterable[Backend]) -> None:
 
 def _build(scheme: str, entry: EntryPoint, url: str) -> Backend:
     try:
-        cls = entry.load()
+        cls = load(entry)
     except SojournError:
         raise
     except (ImportError, AttributeError) as error:
@@ -91,11 +65,7 @@ def _build(scheme: str, entry: EntryPoint, url: str) -> Backend:
     return backend
 
 
-def _known() -> dict[str, EntryPoint]:
-    return {entry.name.lower(): entry for entry in entry_points(group=ENTRY_POINT_GROUP)} | _BUILT_IN
-
-
-def _hint(scheme: str, known: Iterable[str]) -> str:
+def _hint(scheme: str, known: Mapping[str, EntryPoint]) -> str:
     if scheme in ("http", "https"):
         return f"for a webhook write webhook+{scheme}://..."
     near = difflib.get_close_matches(scheme, list(known), n=1)
@@ -103,5 +73,12 @@ def _hint(scheme: str, known: Iterable[str]) -> str:
     return f"{nearest}known are {_known_text(known)}"
 
 
-def _known_text(known: Iterable[str]) -> str:
-    return ", ".join(_FORMS.get(name, f"{name}:") for name in sorted(known))
+def _known_text(known: Mapping[str, EntryPoint]) -> str:
+    return ", ".join(_form(scheme, known[scheme]) for scheme in sorted(known))
+
+
+def _form(scheme: str, entry: EntryPoint) -> str:
+    try:
+        return str(load(entry).url_form).format(scheme=scheme)
+    except Exception:  # noqa: BLE001 - a package of others that is broken must not hide what is wrong here
+        return f"{scheme}:"

@@ -42,6 +42,10 @@ class VendorBackend:
     """
 
     scheme: ClassVar[str]
+    url_form: ClassVar[str] = "{scheme}+https://<key>@<host>"
+    """How its URL looks, for error messages."""
+    fake: ClassVar[str | None] = None
+    """Where its fake is (`package.module:Class`), for `sojourn fake <scheme>` and for tests."""
     heartbeats_by_default: ClassVar[bool] = False
     takes_revised_ends: ClassVar[bool] = False
     own_options: ClassVar[tuple[str, ...]] = ()

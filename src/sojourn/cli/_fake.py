@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from sojourn.errors import SojournError
+from sojourn.backends import vendors
 
 if TYPE_CHECKING:
     from sojourn.testing.vendors import FakeVendor, VendorEvent
@@ -24,7 +25,7 @@ def add_commands(commands: Any) -> None:
         description="Take what a vendor takes, refuse what it refuses, and print each event. Prints first the URL to "
         "put into SOJOURN_BACKENDS, and at the end the sessions as that vendor would show them. Needs uvicorn.",
     )
-    fake.add_argument("vendor", help="dynatrace, exceptionless, mparticle, otel, posthog or rudderstack")
+    fake.add_argument("vendor", help=", ".join(folder.name for folder in iter_modules(vendors.__path__)))
     fake.add_argument("--port", type=int, default=0, metavar="N", help="listen there (without it: on a free port)")
     fake.add_argument(
         "--fail", type=_rate, default=0.0, metavar="RATE", help="fail that part of the calls, such as 0.2"
@@ -54,9 +55,10 @@ def _seconds(text: str) -> float:
 
 
 def _fake(arguments: argparse.Namespace) -> int:
+    from sojourn.testing.vendors import make_fake
     from sojourn.testing.vendors.serving import serve_here
 
-    fake = _built(arguments.vendor)
+    fake = make_fake(arguments.vendor)
     fake.on_event = _say
     fake.fail(arguments.fail)
     fake.delay(arguments.delay)
@@ -70,16 +72,6 @@ def _fake(arguments: argparse.Namespace) -> int:
     finally:
         print(_summary(fake), flush=True)
     return 0
-
-
-def _built(vendor: str) -> FakeVendor:
-    from sojourn.testing import vendors
-
-    name = vendors.FAKES.get(vendor)
-    if name is None:
-        raise SojournError(f"there is no fake {vendor!r}; there are {', '.join(sorted(vendors.FAKES))}")
-    fake: FakeVendor = getattr(vendors, name)()
-    return fake
 
 
 def _say(event: VendorEvent) -> None:

@@ -88,7 +88,7 @@ def _printed(
 
 def _line(*, is_json: bool, paint: Paint) -> Callable[[Event], str]:
     from sojourn.backends import cloudevents
-    from sojourn.backends.console import readable_line
+    from sojourn.backends.plain.console import readable_line
 
     if is_json:
         return lambda event: harmless(cloudevents.encode(event).decode())

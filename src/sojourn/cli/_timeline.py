@@ -101,7 +101,7 @@ def _pairs(values: dict[str, str | int | float | bool]) -> str:
 
 def _lines(event: Event, started_at: int, paint: Paint) -> Iterator[str]:
     """An event as the console backend shows it, but by the time since the start, and an exception with its place."""
-    from sojourn.backends.console import _COLOURS, _NAME_COLUMN, _interesting
+    from sojourn.backends.plain.console import _COLOURS, _NAME_COLUMN, _interesting
 
     gone = max(0, event.time - started_at)
     at = f"+{gone / 1000:.1f} s" if gone < _MINUTE_MS else f"+{span(gone)}"

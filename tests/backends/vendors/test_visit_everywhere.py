@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from sojourn.backends import Backend, backend_from_url
-from sojourn.testing import vendors
-from sojourn.testing.vendors import FakeVendor
+from sojourn.testing.vendors import FAKES, FakeVendor, make_fake
 from tests.backends.vendors.played_visit import TRUTH, Twice, play
 
-NAMES = sorted(vendors.FAKES)
+NAMES = sorted(FAKES)
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Played:
 )
 def played(request: pytest.FixtureRequest) -> Iterator[Played]:
     with ExitStack() as stack:
-        fakes: dict[str, FakeVendor] = {name: getattr(vendors, vendors.FAKES[name])() for name in NAMES}
+        fakes: dict[str, FakeVendor] = {name: make_fake(name) for name in NAMES}
         backends: list[Backend] = []
         for number, (_, fake) in enumerate(fakes.items()):
             url = stack.enter_context(fake.serve())

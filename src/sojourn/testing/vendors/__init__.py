@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # at run time the registry of backends knows the fakes
     from sojourn.backends.vendors.dynatrace.fake import FakeDynatrace
     from sojourn.backends.vendors.exceptionless.fake import FakeExceptionless
     from sojourn.backends.vendors.mparticle.fake import FakeMParticle
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from sojourn.backends.vendors.posthog.fake import FakePostHog
     from sojourn.backends.vendors.rudderstack.fake import FakeRudderStack
 
+    from ._fakes import make_fake
     from .fake import FakeVendor
     from .seen import Received, Reply, VendorEvent, VendorSession
+
+    FAKES: dict[str, str]
+    """The class names of the fakes, by the scheme of their backend."""
 
 __all__ = [
     "FAKES",
@@ -29,36 +34,29 @@ __all__ = [
     "Reply",
     "VendorEvent",
     "VendorSession",
+    "make_fake",
 ]
 
 _HOMES = {
-    "FakeDynatrace": "sojourn.backends.vendors.dynatrace.fake",
-    "FakeExceptionless": "sojourn.backends.vendors.exceptionless.fake",
-    "FakeMParticle": "sojourn.backends.vendors.mparticle.fake",
-    "FakeOpenTelemetry": "sojourn.backends.vendors.otel.fake",
-    "FakePostHog": "sojourn.backends.vendors.posthog.fake",
-    "FakeRudderStack": "sojourn.backends.vendors.rudderstack.fake",
     "FakeVendor": ".fake",
     "Received": ".seen",
     "Reply": ".seen",
     "VendorEvent": ".seen",
     "VendorSession": ".seen",
+    "make_fake": "._fakes",
 }
-
-FAKES = {
-    "dynatrace": "FakeDynatrace",
-    "exceptionless": "FakeExceptionless",
-    "mparticle": "FakeMParticle",
-    "otel": "FakeOpenTelemetry",
-    "posthog": "FakePostHog",
-    "rudderstack": "FakeRudderStack",
-}
-"""The fakes by the scheme of their backend."""
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        msg = f"module 'sojourn.testing.vendors' has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(home, __name__), name)
+    if home := _HOMES.get(name):
+        return getattr(import_module(home, __name__), name)
+    if name == "FAKES" or name.startswith("Fake"):
+        from ._fakes import places
+
+        classes = {place.rpartition(":")[2]: place for place in places().values()}
+        if name == "FAKES":
+            return {scheme: place.rpartition(":")[2] for scheme, place in places().items()}
+        if name in classes:
+            return resolve_name(classes[name])
+    msg = f"module 'sojourn.testing.vendors' has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,1 +1,5 @@
 """Dynatrace: business events."""
+
+from .backend import DynatraceBackend
+
+__all__ = ["DynatraceBackend"]

@@ -47,6 +47,8 @@ class DynatraceBackend(VendorBackend):
     """
 
     scheme = "dynatrace"
+    url_form = "{scheme}+https://<token>@<host>"
+    fake = "sojourn.backends.vendors.dynatrace.fake:FakeDynatrace"
     heartbeats_by_default = True
     takes_revised_ends = True
     own_options: ClassVar[tuple[str, ...]] = ("gzip",)

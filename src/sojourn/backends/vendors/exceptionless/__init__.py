@@ -1,1 +1,5 @@
 """Exceptionless: sessions and errors."""
+
+from .backend import ExceptionlessBackend
+
+__all__ = ["ExceptionlessBackend"]

@@ -46,6 +46,7 @@ class ExceptionlessBackend(VendorBackend):
     """
 
     scheme = "exceptionless"
+    fake = "sojourn.backends.vendors.exceptionless.fake:FakeExceptionless"
     heartbeats_by_default = True
     # What came after an end has begun a second row; the later end closes it.
     takes_revised_ends = True

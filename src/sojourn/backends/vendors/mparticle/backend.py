@@ -43,6 +43,8 @@ class MParticleBackend(VendorBackend):
     """
 
     scheme = "mparticle"
+    url_form = "{scheme}+https://<key>:<secret>@<host>"
+    fake = "sojourn.backends.vendors.mparticle.fake:FakeMParticle"
     own_options: ClassVar[tuple[str, ...]] = ("environment",)
 
     def __init__(

@@ -43,6 +43,8 @@ class OpenTelemetryBackend(VendorBackend):
     """
 
     scheme = "otel"
+    url_form = "{scheme}+http://<host>:4318"
+    fake = "sojourn.backends.vendors.otel.fake:FakeOpenTelemetry"
     heartbeats_by_default = True
     takes_revised_ends = True
     own_options: ClassVar[tuple[str, ...]] = ("header",)

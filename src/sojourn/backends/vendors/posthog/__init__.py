@@ -1,1 +1,5 @@
 """PostHog: events to its capture API."""
+
+from .backend import PostHogBackend
+
+__all__ = ["PostHogBackend"]

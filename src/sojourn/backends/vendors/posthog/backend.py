@@ -39,6 +39,7 @@ class PostHogBackend(VendorBackend):
     """
 
     scheme = "posthog"
+    fake = "sojourn.backends.vendors.posthog.fake:FakePostHog"
     # A session is what its events span, so a later end only makes it as long as it was.
     takes_revised_ends = True
     own_options: ClassVar[tuple[str, ...]] = ("site",)

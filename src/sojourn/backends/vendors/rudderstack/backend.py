@@ -49,6 +49,7 @@ class RudderStackBackend(VendorBackend):
     """
 
     scheme = "rudderstack"
+    fake = "sojourn.backends.vendors.rudderstack.fake:FakeRudderStack"
     own_options: ClassVar[tuple[str, ...]] = ("gzip",)
 
     def __init__(self, address: str, key: str, *, gzip: bool = True, **common: Unpack[Common]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.backends import ConsoleBackend, Receipt
-from sojourn.backends.console import readable_line
+from sojourn.backends.plain.console import readable_line
 from sojourn.core.events import Event, Scalar
 from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import hostile_events, sample_events

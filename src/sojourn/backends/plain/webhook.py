@@ -6,20 +6,21 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from sojourn.backends import cloudevents
+from sojourn.backends.choosing import Choice, Patterns
+from sojourn.backends.http import DEADLINE_S, Clock, Heard, HttpCall, HttpLayer
+from sojourn.backends.options import Options, url_errors, user_info
+from sojourn.backends.protocol import Receipt
+from sojourn.backends.signatures import SIGNATURE_HEADER, Secret, as_secrets, sign
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
-from . import cloudevents
-from .choosing import Choice, Patterns
-from .http import DEADLINE_S, Clock, Heard, HttpCall, HttpLayer
-from .options import Options, url_errors, user_info
-from .protocol import Receipt
-from .signatures import SIGNATURE_HEADER, Secret, as_secrets, sign
+__all__ = ["WebhookBackend"]
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, field-name
 _FIELD: Final = re.compile(r"[\t\x20-\x7e]*")
@@ -30,6 +31,8 @@ class WebhookBackend:
 
     User and password in the URL become an `Authorization` header; `headers` go with every call.
     """
+
+    url_form: ClassVar[str] = "webhook+https://<host>/<path>"
 
     def __init__(
         self,

@@ -10,21 +10,24 @@ import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
+from sojourn.backends import cloudevents
+from sojourn.backends.choosing import Choice, Patterns
+from sojourn.backends.options import split_place
+from sojourn.backends.protocol import Receipt
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
-from . import cloudevents
-from .choosing import Choice, Patterns
-from .options import split_place
-from .protocol import Receipt
+__all__ = ["JSONLinesBackend"]
 
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 class JSONLinesBackend:
     """Appends every event to a file that only its owner may read; a rotated file is opened anew."""
+
+    url_form: ClassVar[str] = "jsonl:<file>"
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ from sojourn.backends import Receipt, WebhookBackend, verify_signature
 from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import hostile_events, many_events, sample_events
 
-GOLDEN = Path(__file__).with_name("golden") / "cloudevents.json"
+GOLDEN = Path(__file__).parent.parent / "golden" / "cloudevents.json"
 SECRET = "a secret of the test"
 NOW = 1_769_860_800.9
 

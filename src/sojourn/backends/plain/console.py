@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, Self, TextIO
+from typing import ClassVar, Final, Literal, Self, TextIO
 
+from sojourn.backends import cloudevents
+from sojourn.backends.choosing import Choice, Patterns
+from sojourn.backends.options import split_place
+from sojourn.backends.protocol import Receipt
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
 from sojourn.errors import SettingsError
 
-from . import cloudevents
-from .choosing import Choice, Patterns
-from .options import split_place
-from .protocol import Receipt
+__all__ = ["ConsoleBackend"]
 
 _WIDTH: Final = 80  # characters of one value
 _SHOWN: Final = 8  # values of one event
@@ -49,6 +50,8 @@ _COLOURS: Final = {
 
 class ConsoleBackend:
     """Prints every event: readable (`format="text"`) or as one CloudEvent a line (`format="json"`)."""
+
+    url_form: ClassVar[str] = "console:"
 
     def __init__(
         self,

@@ -1,0 +1,32 @@
+"""The fakes of all registered backends. Each backend class says where its own is, so there is no list here."""
+
+from __future__ import annotations
+
+from pkgutil import resolve_name
+
+from sojourn.backends.registry import load, registered
+from sojourn.errors import SojournError
+
+from .fake import FakeVendor
+
+
+def places() -> dict[str, str]:
+    """Return where the fakes are (`package.module:Class`), by the scheme of their backend."""
+    found: dict[str, str] = {}
+    for scheme, entry in sorted(registered().items()):
+        try:
+            place = getattr(load(entry), "fake", None)
+        except Exception:  # noqa: BLE001 - another distribution's backend, which lacks what it needs
+            place = None
+        if place is not None:
+            found[scheme] = place
+    return found
+
+
+def make_fake(scheme: str) -> FakeVendor:
+    """Return a new fake of the vendor whose backend has this scheme, with its default credentials."""
+    found = places()
+    if scheme not in found:
+        raise SojournError(f"there is no fake {scheme!r}; there are {', '.join(found)}")
+    fake: FakeVendor = resolve_name(found[scheme])()
+    return fake
