@@ -18,6 +18,8 @@ settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, max_examples=200, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+pytest.register_assert_rewrite("tests.stores.contract")
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:

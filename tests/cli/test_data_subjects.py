@@ -18,8 +18,8 @@ from sojourn.core.events import Event
 from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.stores.rows import SessionRow
-from sojourn.testing.store_steps import NOW, event, lease, row, save
 from sojourn.tracking.masking import pseudonym
+from tests.stores.contract.steps import NOW, event, lease, row, save
 
 HASH_KEY = b"a key for user ids alone"
 PERSON = {"visitor": "browser-1", "user": "anna"}

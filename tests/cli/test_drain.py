@@ -21,7 +21,7 @@ from sojourn.stores import SQLiteStore
 from sojourn.stores.operating import dispatcher_lease
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.testing.backends import MemoryBackend
-from sojourn.testing.store_steps import NOW, event, lease, row, save
+from tests.stores.contract.steps import NOW, event, lease, row, save
 
 MODULE = "an_app_whose_outbox_is_drained"
 KEY = "a key that only tests use"

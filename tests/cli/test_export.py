@@ -17,8 +17,8 @@ from sojourn.cli._export import Progress
 from sojourn.core.session import EndReason
 from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Batch
-from sojourn.testing.store_steps import NOW, event, row, save
 from tests.postgres import Cluster
+from tests.stores.contract.steps import NOW, event, row, save
 
 HOUR = 3_600_000
 FORMULA = "=HYPERLINK(1)"

@@ -13,7 +13,7 @@ from sojourn import cli
 from sojourn.stores import SQLiteStore
 from sojourn.stores.operating import dispatcher_lease
 from sojourn.stores.protocol import BackendState, Batch, Settled
-from sojourn.testing.store_steps import NOW, event, lease, row, save
+from tests.stores.contract.steps import NOW, event, lease, row, save
 
 EVENTS = ("e1", "e2", "e3", "e4", "e5", "e6")
 

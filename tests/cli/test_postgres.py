@@ -9,8 +9,8 @@ import pytest
 from sojourn.cli import main
 from sojourn.stores import open_store
 from sojourn.stores.protocol import Batch
-from sojourn.testing.store_steps import event, load, row, save
 from tests.postgres import Cluster
+from tests.stores.contract.steps import event, load, row, save
 
 
 @pytest.fixture

@@ -24,10 +24,10 @@ from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Batch
 from sojourn.stores.rows import PropertyValue
-from sojourn.testing.store_steps import NOW, event, row, save
 from sojourn.tracking.masking import pseudonym
 from tests.doors.browser import Answer, Browser, Site, view_of
 from tests.postgres import Cluster
+from tests.stores.contract.steps import NOW, event, row, save
 
 HASH_KEY = b"a key for user ids alone"
 HOSTILE = "/\x1b[2J\u202e\r\n" + "x" * 300

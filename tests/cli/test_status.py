@@ -14,7 +14,7 @@ from sojourn.engine import Engine
 from sojourn.stores import SQLiteStore
 from sojourn.stores.operating import dispatcher_lease
 from sojourn.stores.protocol import Batch, Settled
-from sojourn.testing.store_steps import NOW, event, lease, row, save
+from tests.stores.contract.steps import NOW, event, lease, row, save
 
 
 @pytest.fixture

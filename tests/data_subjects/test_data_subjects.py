@@ -16,7 +16,7 @@ from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.stores.rows import PropertyValue, SessionRow
 from sojourn.stores.tombstones import DataSubject, Place, Slice
-from sojourn.testing.store_steps import NOW, assert_adds_up, ended, event, lease, load, row, save
+from tests.stores.contract.steps import NOW, assert_adds_up, ended, event, lease, load, row, save
 
 
 @pytest.fixture

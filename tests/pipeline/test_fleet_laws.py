@@ -27,9 +27,9 @@ from sojourn.stores import Database, SQLiteStore, open_store
 from sojourn.stores.protocol import Recording, TryAgain
 from sojourn.stores.rows import SessionRow
 from sojourn.testing.backends import MemoryBackend
-from sojourn.testing.store_steps import assert_adds_up
 from tests.core.player import ACTIONS, EPOCH, IDLE, LONG, RULES, SERVICE, Step, Visitor
 from tests.postgres import Cluster
+from tests.stores.contract.steps import assert_adds_up
 
 from .conftest import acquiring
 from .shelf import Shelf, joined, told

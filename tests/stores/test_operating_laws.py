@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sojourn.stores import SQLiteStore
 from sojourn.stores.operating import Resettled, dispatcher_lease
 from sojourn.stores.protocol import Batch, Claim, Lease, LeaseLost, Settled
-from sojourn.testing.store_steps import NOW, event, row, save
+from tests.stores.contract.steps import NOW, event, row, save
 
 FATES = ("delivered", "dead", "skipped")
 HOLDERS = st.sampled_from(["one", "two"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sojourn.stores import open_store
 from sojourn.stores.protocol import Store
-from sojourn.testing.store_contract import StoreContract
+from tests.stores.contract.store import StoreContract
 
 
 class TestFileStore(StoreContract):

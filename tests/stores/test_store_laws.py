@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from sojourn.stores import Database, open_store
 from sojourn.stores.protocol import Batch, Lease, LeaseLost, Mark, PositionMoved, Settled
-from sojourn.testing.store_steps import NOW, assert_adds_up, event, mark, save
+from tests.stores.contract.steps import NOW, assert_adds_up, event, mark, save
 
 HOLDERS = ("one", "two")
 BACKENDS = ("b", "c")

@@ -9,7 +9,7 @@ import pytest
 from sojourn.stores import SQLiteStore, open_store
 from sojourn.stores.protocol import Batch
 from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject, Tombstone
-from sojourn.testing.store_steps import NOW, event, mark, row, save, tombstones
+from tests.stores.contract.steps import NOW, event, mark, row, save, tombstones
 
 ANNA = DataSubject(VISITOR, "anna's browser")
 

@@ -1,4 +1,4 @@
-"""What a test of an app behind Sojourn needs: a clock you move, an in-memory backend, fixtures, contracts.
+"""What a test of an app behind Sojourn needs: a clock you move, an in-memory backend, fixtures, a contract.
 
 `Engine(settings, clock=ManualClock())` runs no thread: `engine.flush()` and `engine.sweep()` do the work when called.
 """
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from .backend_contract import BackendContract
     from .backends import MemoryBackend
     from .clock import ManualClock
-    from .store_contract import StoreContract
     from .visits import FakeVisits, RecordedEvents, fake_visit
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "ManualClock",
     "MemoryBackend",
     "RecordedEvents",
-    "StoreContract",
     "fake_visit",
 ]
 
@@ -31,7 +29,6 @@ _HOMES = {
     "ManualClock": ".clock",
     "MemoryBackend": ".backends",
     "RecordedEvents": ".visits",
-    "StoreContract": ".store_contract",
     "fake_visit": ".visits",
 }
 

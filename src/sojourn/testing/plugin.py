@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from .visits import RecordedEvents
 
-pytest.register_assert_rewrite("sojourn.testing.backend_contract", "sojourn.testing.store_contract")
+pytest.register_assert_rewrite("sojourn.testing.backend_contract")
 
 
 @pytest.fixture

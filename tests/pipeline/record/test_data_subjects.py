@@ -18,8 +18,8 @@ from sojourn.pipeline.record.suppression import Suppressed, Suppression
 from sojourn.pipeline.record.suppression import people as people_of
 from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject, Tombstone
 from sojourn.testing.backends import MemoryBackend
-from sojourn.testing.store_steps import assert_adds_up
 from tests.pipeline.conftest import NOW, Bench, acquiring
+from tests.stores.contract.steps import assert_adds_up
 
 KEY = "018bcfe5-6800-7000-8000-000000000001"
 NEXT = "018bcfe5-6800-7000-8000-000000000002"

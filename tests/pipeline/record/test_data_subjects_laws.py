@@ -20,8 +20,8 @@ from sojourn.pipeline.record.recorder import Recorder
 from sojourn.stores import open_store
 from sojourn.stores.rows import SessionRow
 from sojourn.testing.backends import MemoryBackend
-from sojourn.testing.store_steps import NOW, assert_adds_up
 from tests.pipeline.conftest import acquiring
+from tests.stores.contract.steps import NOW, assert_adds_up
 
 VISITORS = ("v", "w")
 USERS = ("anna", "berta")

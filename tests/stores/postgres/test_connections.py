@@ -21,8 +21,9 @@ from sojourn.stores import Database, PostgreSQLStore, open_store
 from sojourn.stores.postgres import connections as connections_module
 from sojourn.stores.postgres.opening import begin
 from sojourn.stores.protocol import Batch
-from sojourn.testing.store_steps import event, lease, load, mark, row, save
+from tests.child_process import with_tests
 from tests.postgres import Cluster
+from tests.stores.contract.steps import event, lease, load, mark, row, save
 
 PATIENCE_S = 20.0
 
@@ -85,7 +86,7 @@ def test_a_child_neither_uses_nor_closes_its_parents_connections(url: str) -> No
 import os, sys
 from sojourn.errors import StoreError
 from sojourn.stores import open_store
-from sojourn.testing.store_steps import Batch, event, row, save, load
+from tests.stores.contract.steps import Batch, event, row, save, load
 store = open_store({url!r})
 with store.recording() as recording:
     recording.save(Batch(rows=[row("parent")], events=[event("1")]))
@@ -111,7 +112,11 @@ print(*sorted(store_row.key for store_row in store.sessions(limit=9)), sep=",")
 store.close()
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-X", "dev", "-c", code],
+        env=with_tests(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "after the child,again,child,parent\n")
 
@@ -120,7 +125,7 @@ def test_a_child_that_ends_in_the_middle_of_its_parents_transaction_harms_nothin
     code = f"""
 import os, sys
 from sojourn.stores import open_store
-from sojourn.testing.store_steps import Batch, row, load
+from tests.stores.contract.steps import Batch, row, load
 store = open_store({url!r})
 with store.recording() as recording:
     recording.save(Batch(rows=[row("parent")]))
@@ -131,7 +136,11 @@ print(*load(store, "parent").rows)
 store.close()
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-X", "dev", "-c", code],
+        env=with_tests(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "parent\n")
 

@@ -8,8 +8,8 @@ import pytest
 
 from sojourn.stores import open_store
 from sojourn.stores.protocol import Store
-from sojourn.testing.store_contract import StoreContract
 from tests.postgres import Cluster
+from tests.stores.contract.store import StoreContract
 
 
 class TestPostgreSQLStore(StoreContract):

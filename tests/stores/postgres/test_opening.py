@@ -19,8 +19,8 @@ from sojourn.stores import PostgreSQLStore, open_store
 from sojourn.stores.postgres import opening
 from sojourn.stores.protocol import Batch
 from sojourn.stores.schema import METADATA, SCHEMA_VERSION, STORE_KEY_BYTES
-from sojourn.testing.store_steps import event, load, row, save
 from tests.postgres import Cluster
+from tests.stores.contract.steps import event, load, row, save
 
 PROCESSES = 10
 ROUNDS = 5

@@ -22,9 +22,10 @@ from sojourn.errors import StoreError
 from sojourn.stores import Database, open_store
 from sojourn.stores.protocol import Batch, PositionMoved, Settled, TryAgain
 from sojourn.stores.tombstones import VISITOR, DataSubject
-from sojourn.testing.store_steps import NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save
-from sojourn.testing.store_steps import silent as silent_keys
+from tests.child_process import with_tests
 from tests.postgres import Cluster
+from tests.stores.contract.steps import NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save
+from tests.stores.contract.steps import silent as silent_keys
 
 PATIENCE_S = 20.0
 ANNA = DataSubject(VISITOR, "anna's browser")
@@ -434,11 +435,12 @@ def again(attempt: Callable[[], None]) -> None:
 
 FROZEN = """
 import sys
-from sojourn.stores import _postgres_opening, open_store
-_postgres_opening._FROZEN_FOR_S = 1
+from sojourn.stores import open_store
+from sojourn.stores.postgres import opening
+opening._FROZEN_FOR_S = 1
 from sojourn.errors import StoreError
 from sojourn.stores.protocol import Batch
-from sojourn.testing.store_steps import event, row
+from tests.stores.contract.steps import event, row
 store = open_store(sys.argv[1])
 try:
     with store.recording() as recording:
@@ -458,7 +460,11 @@ def test_a_recorder_that_is_stopped_in_mid_transaction_holds_up_nobody_and_write
     store: Database, url: str
 ) -> None:
     frozen = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", FROZEN, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-W", "error", "-c", FROZEN, url],
+        env=with_tests(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert frozen.stdin is not None
     assert frozen.stdout is not None

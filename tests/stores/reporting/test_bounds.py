@@ -13,9 +13,9 @@ from sojourn.stores.reporting import lists as _reporting_lists
 from sojourn.stores.reporting import queries as _reporting
 from sojourn.stores.reporting import rollups as _summarising
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
-from sojourn.testing._reporting_contract import many
-from sojourn.testing._session_lists_contract import VALUES, pages
-from sojourn.testing.store_steps import NOW, event, row, save
+from tests.stores.contract.reporting import many
+from tests.stores.contract.session_lists import VALUES, pages
+from tests.stores.contract.steps import NOW, event, row, save
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from sojourn.stores.protocol import Batch
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.tombstones import USER, DataSubject, Place
-from sojourn.testing._reporting_contract import figures
-from sojourn.testing._session_lists_contract import VALUES, pages
-from sojourn.testing.store_steps import NOW, ended, row, save
+from tests.stores.contract.reporting import figures
+from tests.stores.contract.session_lists import VALUES, pages
+from tests.stores.contract.steps import NOW, ended, row, save
 
 LATER = NOW + 99 * DAY_MS
 HOURS = st.sampled_from([0, 1, 2, 11, 12, 13, 30, 36, 60])

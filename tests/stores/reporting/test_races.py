@@ -12,8 +12,8 @@ import pytest
 from sojourn.stores import PostgreSQLStore, SQLiteStore
 from sojourn.stores.protocol import Batch
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Span, Top
-from sojourn.testing.store_steps import NOW, row, save
 from tests.postgres import Cluster
+from tests.stores.contract.steps import NOW, row, save
 
 Report = SQLiteStore | PostgreSQLStore
 SPAN = Span(NOW, NOW + DAY_MS)

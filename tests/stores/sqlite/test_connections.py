@@ -21,7 +21,8 @@ from sojourn.stores import SQLiteStore, open_store
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.stores.queries import DeadLetter
 from sojourn.stores.sqlite import opening as opening_module
-from sojourn.testing.store_steps import NOW, assert_adds_up, ended, event, lease, load, mark, row, save
+from tests.child_process import with_tests
+from tests.stores.contract.steps import NOW, assert_adds_up, ended, event, lease, load, mark, row, save
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_a_child_neither_uses_nor_closes_its_parents_connections(tmp_path: Path,
 import os, sys
 from sojourn.errors import StoreError
 from sojourn.stores import open_store
-from sojourn.testing.store_steps import Batch, event, row, save, load
+from tests.stores.contract.steps import Batch, event, row, save, load
 store = open_store({url!r})
 with store.recording() as recording:
     recording.save(Batch(rows=[row("parent")], events=[event("1")]))
@@ -113,6 +114,7 @@ store.close()
     done = subprocess.run(
         [sys.executable, "-W", "error", "-X", "dev", "-c", code],
         cwd=tmp_path,
+        env=with_tests(),
         capture_output=True,
         text=True,
         check=False,

@@ -13,7 +13,7 @@ from sojourn.stores import SQLiteStore, open_store
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.stores.sqlite.opening import SCHEMA_VERSION, open_file
 from sojourn.stores.tombstones import VISITOR, DataSubject
-from sojourn.testing.store_steps import NOW, assert_adds_up, claim_ids, event, lease, load, row, save, tombstones
+from tests.stores.contract.steps import NOW, assert_adds_up, claim_ids, event, lease, load, row, save, tombstones
 
 SCHEMAS = Path(__file__).parent
 KEY = b"k" * 32

@@ -18,7 +18,7 @@ from sojourn.stores import open_store
 from sojourn.stores.protocol import Batch, PositionMoved
 from sojourn.stores.schema import METADATA, SESSIONS
 from sojourn.stores.sqlite.opening import SCHEMA_VERSION, STORE_KEY_BYTES, open_file, open_memory
-from sojourn.testing.store_steps import NOW, event, load, mark, row, save
+from tests.stores.contract.steps import NOW, event, load, mark, row, save
 
 ROUNDS = 25
 PROCESSES = 4

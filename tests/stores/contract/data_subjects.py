@@ -8,7 +8,7 @@ from sojourn.core.events import SESSION_END, SESSION_START
 from sojourn.stores.protocol import Batch, PositionMoved, Settled, Store
 from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject, Place, Slice, Tombstone
 
-from .store_steps import NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save, tombstones
+from .steps import NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save, tombstones
 
 ANNA = DataSubject(VISITOR, "anna's browser")
 USER_7 = DataSubject(USER, "7")

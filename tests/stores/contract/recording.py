@@ -8,7 +8,7 @@ from sojourn.core.session import EndReason
 from sojourn.stores.protocol import Batch, PositionMoved, Store
 from sojourn.stores.rows import PropertyValue, SessionRow
 
-from .store_steps import NOW, ended, event, load, mark, row, save, silent
+from .steps import NOW, ended, event, load, mark, row, save, silent
 
 
 class RecordingContract:

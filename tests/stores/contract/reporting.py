@@ -13,7 +13,7 @@ from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, Ove
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.tombstones import VISITOR, DataSubject, Place
 
-from .store_steps import NOW, ended, event, row, save
+from .steps import NOW, ended, event, row, save
 
 DAY = Span(NOW, NOW + DAY_MS)
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

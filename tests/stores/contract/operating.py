@@ -11,7 +11,7 @@ from sojourn.errors import StoreError
 from sojourn.stores.operating import Resettled, dispatcher_lease
 from sojourn.stores.protocol import Batch, Lease, LeaseLost, Settled, Store
 
-from .store_steps import NOW, assert_adds_up, claim_ids, ended, event, lease, row, save
+from .steps import NOW, assert_adds_up, claim_ids, ended, event, lease, row, save
 
 LATER = NOW + 60_000
 NAMES = ("one", "two", "three", "four")

@@ -14,8 +14,8 @@ from sojourn.stores.reporting.model import DAY_MS, Cursor, Filter, SessionPage, 
 from sojourn.stores.rows import PropertyValue, SessionRow
 from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject
 
-from ._reporting_contract import DAY, IPHONE, many, overview, summarise
-from .store_steps import NOW, ended, event, load, row, save
+from .reporting import DAY, IPHONE, many, overview, summarise
+from .steps import NOW, ended, event, load, row, save
 
 HOSTILE = "<b>%_\\'\"';--\u202e\x1b[2J" + "x" * 5000
 

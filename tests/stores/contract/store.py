@@ -1,4 +1,4 @@
-"""What every store must keep to, as tests to inherit. Knows only the `Store` protocol.
+"""What every store must keep to, as tests to inherit.
 
 class TestMyStore(StoreContract):
     def make_store(self, tmp_path: Path) -> Store:
@@ -15,13 +15,13 @@ import pytest
 
 from sojourn.stores.protocol import Batch, PositionMoved, Settled, Store
 
-from ._delivery_contract import DeliveryContract
-from ._operating_contract import OperatingContract
-from ._people_contract import PeopleContract
-from ._recording_contract import RecordingContract
-from ._reporting_contract import ReportingContract
-from ._session_lists_contract import SessionListsContract
-from .store_steps import DAY, NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save
+from .data_subjects import PeopleContract
+from .delivery import DeliveryContract
+from .operating import OperatingContract
+from .recording import RecordingContract
+from .reporting import ReportingContract
+from .session_lists import SessionListsContract
+from .steps import DAY, NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save
 
 
 class StoreContract(

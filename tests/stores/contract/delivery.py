@@ -7,7 +7,7 @@ import pytest
 from sojourn.core.events import Event
 from sojourn.stores.protocol import Batch, Lease, LeaseLost, Settled, Store
 
-from .store_steps import NOW, assert_adds_up, claim_ids, ended, event, fields, lease, load, row, save
+from .steps import NOW, assert_adds_up, claim_ids, ended, event, fields, lease, load, row, save
 
 
 class DeliveryContract:
