@@ -14,11 +14,12 @@ from markupsafe import escape
 
 from sojourn.core.events import Event
 from sojourn.core.session import EndReason
-from sojourn.report import _charts, _filters, _ranges, _timeline, _words
+from sojourn.health import formatting
+from sojourn.report import _charts, _filters, _formatting, _ranges, _timeline
 from sojourn.report._attempts import Attempts
+from sojourn.report._moments import Moments
 from sojourn.report._rates import Rates
 from sojourn.report._web import base_of
-from sojourn.report._words import Moments
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Cursor, Point, Sort, Span
 
 NOW = 1_763_700_123_456  # 21 Nov 2025, 04:42:03 UTC
@@ -30,25 +31,25 @@ DELHI = Moments(NOW, 330 * 60_000)
 
 @given(st.text())
 def test_what_is_shown_can_be_seen(told: str) -> None:
-    shown = _words.visible(told)
+    shown = _formatting.visible(told)
     hidden = {char for char in shown if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
     assert hidden <= {"\u200c", "\u200d"}
 
 
 @given(st.text(), st.integers(2, 80))
 def test_text_is_isolated_cut_and_never_markup(told: str, longest: int) -> None:
-    markup = str(_words.text(told, longest))
+    markup = str(_formatting.short(told, longest))
     assert re.fullmatch(r'(<bdi( title="[^"<>]*")?>[^<>]*</bdi>)|<span class="none">—</span>', markup, re.DOTALL)
     if told:
         inner = html.unescape(re.sub(r"^<[^>]*>|</bdi>$", "", markup))
-        assert inner == _words.visible(told) or inner.endswith("…")
+        assert inner == _formatting.visible(told) or inner.endswith("…")
 
 
 @given(st.text())
 def test_the_whole_of_a_text_is_there(told: str) -> None:
-    markup = str(_words.whole(told))
+    markup = str(_formatting.full(told))
     assert not re.findall(r"<(?!/?(details|summary|bdi|small|pre)\b)", markup)
-    assert any(str(escape(_words.visible(told, keeps_lines=kept))) in markup for kept in (False, True))
+    assert any(str(escape(_formatting.visible(told, keeps_lines=kept))) in markup for kept in (False, True))
 
 
 @pytest.mark.parametrize(
@@ -59,21 +60,21 @@ def test_the_whole_of_a_text_is_there(told: str) -> None:
     ],
 )  # fmt: skip
 def test_spans(milliseconds: int | None, shown: str) -> None:
-    assert _words.span(milliseconds) == shown
+    assert _formatting.span(milliseconds) == shown
 
 
 @pytest.mark.parametrize(
     ("milliseconds", "shown"), [(0, "0:00"), (65_000, "1:05"), (3_725_000, "1:02:05"), (-1, "0:00")]
 )
 def test_clocks(milliseconds: int, shown: str) -> None:
-    assert _words.clock(milliseconds) == shown
+    assert _formatting.clock(milliseconds) == shown
 
 
 @pytest.mark.parametrize(
     ("milliseconds", "shown"), [(0, "now"), (4_999, "now"), (5_000, "5 s ago"), (3_600_000, "1 h ago"), (-9, "now")]
 )
 def test_ages(milliseconds: int, shown: str) -> None:
-    assert _words.ago(milliseconds) == shown
+    assert formatting.ago(milliseconds) == shown
 
 
 @pytest.mark.parametrize(

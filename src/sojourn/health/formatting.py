@@ -1,13 +1,17 @@
-"""Text for people: printable whatever it holds, and spans in words. Pure."""
+"""Numbers, spans and text as people read them: shared by the report, the command line and the health checks. Pure."""
 
 from __future__ import annotations
 
-_LONGEST = 200
-_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+from typing import Final
+
+_LONGEST_CELL: Final = 200
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+_PRECISE_MS: Final = 10_000
+_NOW_S: Final = 5
 
 
 def printable(text: str, longest: int = 2_000) -> str:
-    """Text with nothing in it that could move a terminal's cursor: some of it came from a browser or a vendor."""
+    """Escape everything that could move a terminal's cursor: some of the text came from a browser or a vendor."""
     cut = text if len(text) <= longest else text[: longest - 1] + "…"
     if cut.isprintable():
         return cut
@@ -16,12 +20,15 @@ def printable(text: str, longest: int = 2_000) -> str:
 
 def cell(text: str) -> str:
     """Text for a column of a table."""
-    return printable(text, _LONGEST)
+    return printable(text, _LONGEST_CELL)
 
 
-def span(milliseconds: int) -> str:
-    """A span in its two largest units: `4 s`, `3 h 5 m`."""
-    rest = max(0, milliseconds) // 1000
+def span(milliseconds: int, *, is_precise: bool = False) -> str:
+    """A span in its two largest units: `4 s`, `3 h 5 m`. `is_precise`: `250 ms` and `1.5 s` where it is that short."""
+    milliseconds = max(0, milliseconds)
+    if is_precise and milliseconds < _PRECISE_MS and milliseconds % 1000:
+        return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+    rest = milliseconds // 1000
     parts: list[str] = []
     for unit, seconds in _UNITS:
         count, rest = divmod(rest, seconds)
@@ -30,3 +37,19 @@ def span(milliseconds: int) -> str:
         elif parts:
             break
     return " ".join(parts[:2])
+
+
+def clock(milliseconds: int) -> str:
+    """A span as a running clock shows it: `0:07`, `1:02:03`."""
+    seconds = max(0, milliseconds) // 1000
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+
+
+def ago(milliseconds: int) -> str:
+    """An age in its largest unit: `3 m ago`; `now` below five seconds."""
+    seconds = max(0, milliseconds) // 1000
+    for unit, size in _UNITS[:-1]:
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago" if seconds >= _NOW_S else "now"

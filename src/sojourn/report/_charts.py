@@ -8,7 +8,7 @@ from typing import Final
 
 from sojourn.stores.reporting.model import HOUR_MS, Bucket, Point, Span
 
-from ._words import Moments
+from ._moments import Moments
 
 HEIGHT: Final = 176
 _LABELS: Final = 8

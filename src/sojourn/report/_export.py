@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
+from sojourn.backends.cloudevents import rfc3339
 from sojourn.stores.reporting.model import SessionLine
 
-from . import _filters, _words
+from . import _filters, _formatting
 from ._view import View
 from ._web import Response
 
@@ -39,8 +40,8 @@ def fields(line: SessionLine) -> dict[str, Field]:
         "visitor_id": line.visitor_id,
         "user_id": line.user_id,
         "user_name": line.user_name,
-        "started_at": _iso(line.started_at),
-        "last_seen_at": _iso(line.last_seen_at),
+        "started_at": rfc3339(line.started_at),
+        "last_seen_at": rfc3339(line.last_seen_at),
         "duration_ms": line.duration_ms,
         "is_open": line.is_open,
         "end_reason": None if line.end_reason is None else line.end_reason.value,
@@ -66,7 +67,7 @@ def cell(value: Field, /) -> str | int:
         return "true" if value else "false"
     if isinstance(value, int):
         return value
-    shown = _words.visible(value)
+    shown = _formatting.visible(value)
     return f"'{shown}" if _FORMULA.match(value) or _FORMULA.match(shown) else shown
 
 
@@ -103,11 +104,6 @@ def _json(view: View) -> Iterator[bytes]:
 def _attached(view: View, body: Iterator[bytes], kind: str, ending: str) -> Response:
     name = f"sessions-{datetime.fromtimestamp(view.now / 1000, UTC):%Y%m%d-%H%M%S}.{ending}"
     return Response(body=body, kind=kind, headers=(("Content-Disposition", f'attachment; filename="{name}"'),))
-
-
-def _iso(at: int) -> str:
-    when = datetime.fromtimestamp(max(0, min(at, 253_000_000_000_000)) / 1000, UTC)
-    return f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03}Z"
 
 
 COLUMNS: Final = (

@@ -12,7 +12,7 @@ from sojourn.stores.reporting.model import Cursor, Filter, Sort
 from sojourn.stores.tombstones import USER, VISITOR, DataSubject
 
 from . import _ranges
-from ._words import Moments
+from ._moments import Moments
 
 _LONGEST: Final = 5_000
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -8,7 +8,7 @@ from typing import Final
 
 from sojourn.stores.reporting.model import Figures, Overview, Top
 
-from . import _charts, _ranges, _words
+from . import _charts, _formatting, _ranges
 from ._view import View
 from ._web import Response, document
 
@@ -113,16 +113,16 @@ def cards(found: Overview) -> list[Card]:
     about = "about " if found.is_sampled else ""
     split = f"{about}{now.new_visitors:,} new, {now.returning_visitors:,} returning"
     return [
-        card("Sessions", lambda each: each.sessions, _words.number, f"{now.page_views:,} page views", good=1),
-        card("Visitors", lambda each: each.visitors, _words.number, split, good=1),
-        card("Users", lambda each: each.users, _words.number, f"{about}known by name", good=1),
-        card("Median duration", lambda each: each.median_ms, _words.span, f"mean {_words.span(now.mean_ms)}"),
-        card("Bounce rate", lambda each: each.bounce_rate, _words.percent, "left after one page", good=-1),
+        card("Sessions", lambda each: each.sessions, _formatting.number, f"{now.page_views:,} page views", good=1),
+        card("Visitors", lambda each: each.visitors, _formatting.number, split, good=1),
+        card("Users", lambda each: each.users, _formatting.number, f"{about}known by name", good=1),
+        card("Median duration", lambda each: each.median_ms, _formatting.span, f"mean {_formatting.span(now.mean_ms)}"),
+        card("Bounce rate", lambda each: each.bounce_rate, _formatting.percent, "left after one page", good=-1),
         card(
             "With errors",
             lambda each: each.error_sessions,
-            _words.number,
-            f"{_words.percent(now.error_sessions / now.sessions if now.sessions else None)} of sessions",
+            _formatting.number,
+            f"{_formatting.percent(now.error_sessions / now.sessions if now.sessions else None)} of sessions",
             good=-1,
         ),
     ]

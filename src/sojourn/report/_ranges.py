@@ -9,7 +9,7 @@ from typing import Final
 
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Span
 
-from ._words import Moments
+from ._moments import Moments
 
 PRESETS: Final = {
     "today": "Today",

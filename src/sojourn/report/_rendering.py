@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import _assets, _words
+from . import _assets, _formatting
 
 _FOLDER: Final = Path(__file__).parent / "templates"
 
@@ -24,15 +24,15 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        told=_words.text,
-        whole=_words.whole,
-        visible=_words.visible,
-        number=_words.number,
-        percent=_words.percent,
-        span=_words.span,
-        clock=_words.clock,
+        short=_formatting.short,
+        full=_formatting.full,
+        visible=_formatting.visible,
+        number=_formatting.number,
+        percent=_formatting.percent,
+        span=_formatting.span,
+        clock=_formatting.clock,
     )
-    environment.globals.update(NOTHING=_words.NOTHING, asset=_assets.path_of)
+    environment.globals.update(EMPTY=_formatting.EMPTY, asset=_assets.path_of)
     return environment
 
 

@@ -11,7 +11,7 @@ from sojourn.core.events import Event, Scalar
 from sojourn.core.properties import EVENT_PREFIX
 from sojourn.core.session import EndReason
 
-from . import _words
+from . import _formatting
 from ._filters import REASONS
 
 _SESSION_PREFIX: Final = "session_properties."
@@ -73,7 +73,7 @@ def step(event: Event) -> Step:
     is_bad = is_error or (code is not None and code >= _REFUSED)
     return Step(
         event=event,
-        since=_words.clock(event.time - event.session_started_at),
+        since=_formatting.clock(event.time - event.session_started_at),
         glyph="✕" if is_bad else _GLYPHS.get(event.name, "★"),
         label=_label(event),
         subject=_subject(event),
@@ -128,7 +128,7 @@ def _took(told: Mapping[str, Scalar], name: str) -> str | None:
     value = told.get("session.duration_ms" if name == events.SESSION_END else f"{name}.duration_ms")
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FOREVER_MS:
         return None
-    return f"{value:.1f} ms" if 0 < value < _PRECISE_MS else _words.span(round(value))
+    return f"{value:.1f} ms" if 0 < value < _PRECISE_MS else _formatting.span(round(value))
 
 
 def _properties(event: Event) -> dict[str, Scalar]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sojourn.stores.reporting.model import SessionLine
 
 from . import _rendering
+from ._moments import Moments
 from ._rates import Rates
 from ._web import Request, Response, page
-from ._words import Moments
 
 if TYPE_CHECKING:
     from sojourn.stores import Database

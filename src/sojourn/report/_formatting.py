@@ -1,0 +1,86 @@
+"""How values are written on a page: what is missing as a dash, and hostile text harmless to read. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+from markupsafe import Markup
+
+from sojourn.health import formatting
+from sojourn.health.formatting import clock
+
+__all__ = ["EMPTY", "LONGEST_TOOLTIP", "clock", "full", "number", "percent", "short", "span", "visible"]
+
+EMPTY: Final = "—"
+LONGEST_TOOLTIP: Final = 400
+"""Characters: a table has hundreds of tooltips."""
+
+_KEPT: Final = frozenset("\n\t")
+_HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_JOINERS: Final = frozenset("\u200c\u200d")
+
+
+def visible(text: str, *, keeps_lines: bool = False) -> str:
+    """Write out everything that cannot be seen: control characters, bidi overrides, zero-width characters."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char
+        if (keeps_lines and char in _KEPT) or not _is_hidden(char, before)
+        else chr(0x2400 + ord(char))
+        if ord(char) < 0x20
+        else f"⟨U+{ord(char):04X}⟩"
+        for before, char in zip(("", *text), text, strict=False)
+    )
+
+
+def _is_hidden(char: str, before: str) -> bool:
+    # Joiners between letters of other scripts, and in emoji, are part of how those look.
+    if char in _JOINERS and before and not before.isascii():
+        return False
+    return unicodedata.category(char) in _HIDDEN_CATEGORIES
+
+
+def short(value: str | None, longest: int = 60, *, has_tooltip: bool = True) -> Markup:
+    """Untrusted text for a table cell: isolated (`<bdi>`), visible and cut, with more of it in a tooltip."""
+    if value is None or value == "":
+        return Markup('<span class="none">{}</span>').format(EMPTY)
+    shown = visible(value[: longest + 1])
+    if len(value) <= longest:
+        return Markup("<bdi>{}</bdi>").format(shown)
+    cut = visible(value[: longest - 1]) + "…"
+    if not has_tooltip:
+        return Markup("<bdi>{}</bdi>").format(cut)
+    return Markup('<bdi title="{}">{}</bdi>').format(visible(value[:LONGEST_TOOLTIP]), cut)
+
+
+def full(value: object, longest: int = 160) -> Markup:
+    """Untrusted text in full: the beginning, and the rest behind a click."""
+    text = _as_text(value)
+    if len(text) <= longest and "\n" not in text:
+        return Markup("<bdi>{}</bdi>").format(visible(text))
+    first = visible(text.partition("\n")[0][:longest])
+    return Markup(
+        '<details class="long"><summary><bdi>{}…</bdi> <small>{} characters</small></summary>'
+        '<pre dir="auto">{}</pre></details>'
+    ).format(first, f"{len(text):,}", visible(text, keeps_lines=True))
+
+
+def _as_text(value: object) -> str:
+    """A scalar as JSON would write it, without the quotes."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def number(value: int | None) -> str:
+    return EMPTY if value is None else f"{value:,}"
+
+
+def percent(share: float | None) -> str:
+    return EMPTY if share is None else f"{share * 100:.1f} %" if share < 0.0995 else f"{share * 100:.0f} %"
+
+
+def span(milliseconds: int | None) -> str:
+    return EMPTY if milliseconds is None else formatting.span(milliseconds, is_precise=True)
