@@ -1,9 +1,8 @@
-"""What kind of client sent this `User-Agent`: a person's browser, a program, or a bot that says so.
+"""Which kind of client sent a `User-Agent`: a person's browser, a program, or a bot.
 
-Only what declares itself is told apart; who lies counts as a person. A library (`is-crawler`: string searches, no
-regular expression that a hostile text could blow up) says whether a text declares a bot at all. It does not say of which
-kind, takes every HTTP library for a bot, and lets pass a monitor that drives a real browser: what it lacks is in the
-tables here, which are read first. They hold names; the library knows the rest of the world. Pure, but for its memory.
+Only self-declared bots are detected; a bot that sends a browser's user agent counts as a person. A text is judged in this
+order: the tables below, then the HTTP libraries and bots that `is-crawler` recognises, then what remains. The tables hold
+only what that library misses. Pure, apart from the cache of results.
 """
 
 from __future__ import annotations
@@ -13,15 +12,23 @@ from typing import Final
 
 from sojourn.core.bounded import Bounded
 
-_LONGEST: Final = 512
-"""Characters that are looked at. Browsers send 80 to 400; in-app browsers are the longest."""
-_REMEMBERED: Final = 1024
-_MOST_FETCHES: Final = 3
-"""The library reads on from each "fetch": a text of nothing else would take it milliseconds. No browser says it twice."""
+from .tags import Tag, leading_tag, load_index, tags_in
+
+_MAX_LENGTH: Final = 512
+"""Characters that are read. Browsers send 80 to 400; browsers inside apps send the most."""
+_CACHE_SIZE: Final = 1024
+_MAX_REPEATS: Final = {
+    "fetch": 1,
+    "@": 2,
+    ";": 100,
+    **dict.fromkeys(("bot", "scan", "wget", "nmap", "opera", "by ", "google"), 8),
+}
+"""The library spends time on each of these; a text full of them could take milliseconds. No browser repeats them so often,
+so a text above the limit is a crawler."""
 
 
 class Kind(StrEnum):
-    """Who is behind a request. The values are what is counted and shown."""
+    """The kind of client behind a request. The values appear in counters and on the report."""
 
     PERSON = "person"
     HTTP_CLIENT = "http_client"
@@ -33,26 +40,25 @@ class Kind(StrEnum):
 
     @property
     def is_bot(self) -> bool:
-        """It declares that nobody is looking: it starts no session, whatever the settings."""
+        """Whether no person is looking. A bot never starts a session, whatever the settings."""
         return self in _BOTS
 
     @property
     def is_program(self) -> bool:
-        """A tool that may act for a person, or be a test: it starts sessions unless `ignore_http_clients` is set."""
+        """Whether it is a tool that may act for a person or a test. It starts sessions unless `ignore_http_clients`."""
         return self in _PROGRAMS
 
 
 _BOTS: Final = frozenset({Kind.CRAWLER, Kind.MONITOR, Kind.LINK_PREVIEW, Kind.PROBE})
 _PROGRAMS: Final = frozenset({Kind.HTTP_CLIENT, Kind.HEADLESS})
 
-# All names are in lower case, and anywhere in the text unless said otherwise. The order of the kinds decides: iMessage
-# calls itself Safari, Facebook and Twitter at once; LinkedIn names its HTTP library; monitors drive headless browsers.
 _NAMES: Final[tuple[tuple[Kind, tuple[str, ...]], ...]] = (
     (
+        # The library tags some of them as monitors; the others it does not list.
         Kind.PROBE,
         (
             "kube-probe",
-            "healthcheck",  # ELB-HealthChecker, Cloudflare-Healthchecks and many a home-made one
+            "healthcheck",  # ELB-HealthChecker, Cloudflare-Healthchecks and many in-house ones
             "health-check",  # Amazon-Route53-Health-Check-Service
             "health check",  # Consul Health Check
             "health probe",  # Azure Front Door
@@ -68,67 +74,38 @@ _NAMES: Final[tuple[tuple[Kind, tuple[str, ...]], ...]] = (
         ),
     ),
     (
+        # The first three cover most of the market. The others drive real browsers, and the library takes them for people.
         Kind.MONITOR,
         (
-            "monitor",  # Dotcom-Monitor, Google Stackdriver, LogicMonitor, monitoring-plugins (Nagios, Icinga)
-            "uptime",  # UptimeRobot, Better Uptime, Uptime-Kuma, Uptime.com, SentryUptimeBot
+            "monitor",
+            "uptime",
             "synthetic",  # Datadog, New Relic, CloudWatch, Dynatrace, Grafana
             "pingdom",
             "statuscake",
             "site24x7",
-            "better stack",
-            "betterstack",
-            "newrelicpinger",
             "checkly",
-            "hetrixtools",
-            "updown.io",
-            "nodeping",
-            "freshping",
             "gatus/",
             "catchpoint",
             "thousandeyes",
             "appinsights",
-            "nagios",
-            "zabbix",
             "ptst/",  # WebPageTest
             "gtmetrix",
             "dareboost",
-            "chrome-lighthouse",
         ),
     ),
     (
+        # Sent together with a browser's user agent.
         Kind.LINK_PREVIEW,
         (
             "facebookexternalhit",
-            "facebot",
-            "twitterbot",
-            "slackbot",
-            "slack-imgproxy",
-            "discordbot",
-            "telegrambot",
-            "linkedinbot",
-            "skypeuripreview",
-            "snap url preview",
-            "pinterestbot",
-            "redditbot",
-            "embedly",
-            "iframely",
-            "cardyb",  # Bluesky
-            "mastodon/",
-            "kakaotalk-scrap",
-            "vkshare",
             "googleimageproxy",  # pictures in Gmail
         ),
     ),
     (
-        # Those that the library takes for browsers, or that declare nothing but their name.
+        # Crawlers that the library takes for browsers.
         Kind.CRAWLER,
         (
-            "meta-external",
-            "facebookcatalog",
             "googleother",
-            "anthropic-ai",
-            "cohere-ai",
             "mediapartners-google",
             "google-physicalweb",
             "playstore-google",
@@ -142,9 +119,7 @@ _NAMES: Final[tuple[tuple[Kind, tuple[str, ...]], ...]] = (
         ),
     ),
 )
-
-_PREVIEWS_BY_PRODUCT: Final = frozenset({"whatsapp", "viber"})
-"""First product only: the apps' own browsers may carry the name later in the text, and are people."""
+"""In lower case, anywhere in the text. The order of the kinds decides: monitors drive headless browsers, for example."""
 
 _HEADLESS: Final = (
     "headless",
@@ -158,78 +133,39 @@ _HEADLESS: Final = (
     "jsdom/",
     "splash version/",
 )
+"""Anywhere in the text. The library calls some of them bots and others browsers; both may be the developer's own tests."""
+
+_CLIENTS: Final = ("cfnetwork/", "powershell/", "okhttp/", "httpclient")
+"""HTTP stacks anywhere in the text, also behind the name of a phone app."""
 
 _CLIENTS_BY_PRODUCT: Final = frozenset(
     {
-        # Python, and the test clients of its frameworks
-        "python",
-        "python-requests",
-        "python-httpx",
-        "python-httpx2",
-        "python-urllib",
-        "python-urllib3",
-        "aiohttp",
-        "niquests",
-        "testclient",
-        "werkzeug",
-        "sojourn.testing",
-        # command lines, and tools of developers
-        "curl",
-        "libcurl",
-        "wget",
-        "wget2",
-        "httpie",
-        "xh",
-        "postmanruntime",
-        "insomnia",
-        "bruno-runtime",
-        "apachebench",
-        "k6",
-        # other languages
-        "axios",
-        "node",
-        "node-fetch",
-        "node-superagent",
-        "undici",
-        "got",
-        "bun",
-        "deno",
-        "okhttp",
-        "java",
-        "java-http-client",
-        "apache-httpclient",
-        "apache-httpasyncclient",
-        "go-http-client",
+        "apachebench",  # tagged as a monitor
+        "dalvik",
         "go-resty",
-        "fasthttp",
-        "guzzlehttp",
-        "symfony",
-        "faraday",
-        "http.rb",
+        "got",
+        "k6",
+        "node-fetch",
+        "python",
         "rest-client",
         "typhoeus",
-        "ruby",
-        "libwww-perl",
-        "lwp",
-        "reqwest",
-        "hyper",
-        "ureq",
-        "restsharp",
-        "dart",
-        # what apps on phones fetch with
-        "dalvik",
+        "wget",
     }
 )
-_CLIENTS: Final = ("cfnetwork/", "powershell/", "okhttp/", "httpclient")
+"""First products of HTTP libraries and test tools that the library takes for a bot or a browser.
+
+Others need no entry: an unknown program is an HTTP client anyway, unless it gives a URL.
+"""
 
 _LOOKALIKES: Final = ("cubot",)
-"""Words of people's browsers that end like a bot's: Cubot makes phones."""
+"""Words in people's browsers that end like a bot's: Cubot makes phones."""
 
 _PEOPLE: Final = (
-    "amazon cloudfront",  # replaces everybody's user agent unless told to forward it
+    "amazon cloudfront",  # replaces every visitor's user agent unless configured to forward it
     "midp",
     "blackberry",
     "nokia",
+    "docomo/",
     "wap browser",
     "wap-browser",
     "up.browser",
@@ -242,61 +178,94 @@ _PEOPLE: Final = (
     "roku/",
     "browser/",
 )
-"""Browsers with none of the words that the library knows browsers by. It would call them bots."""
+"""Browsers without any word by which the library recognises browsers."""
 
-_kinds: Bounded[str, Kind] = Bounded(_REMEMBERED)
+_KINDS: Final = {
+    Tag.HTTP_LIBRARY: Kind.HTTP_CLIENT,
+    Tag.BROWSER_AUTOMATION: Kind.HEADLESS,
+    Tag.MONITORING: Kind.MONITOR,
+    Tag.SOCIAL_PREVIEW: Kind.LINK_PREVIEW,
+    Tag.CRAWLER: Kind.CRAWLER,
+}
+
+_kinds: Bounded[str, Kind] = Bounded(_CACHE_SIZE)
 
 
 def kind_of(user_agent: str) -> Kind:
-    """The kind of client, as it declares itself. Remembered; never raises; looks at 512 characters at most."""
-    looked_at = user_agent[:_LONGEST]
-    kind = _kinds.get(looked_at)
+    """Return the kind of client that `user_agent` declares. Cached; reads at most 512 characters; never raises."""
+    head = user_agent[:_MAX_LENGTH]
+    kind = _kinds.get(head)
     if kind is None:
-        kind = _kinds[looked_at] = _first_sight(looked_at.strip().lower())
+        kind = _kinds[head] = _classify(head.strip().lower()[:_MAX_LENGTH])  # some letters grow
     return kind
 
 
-def _first_sight(low: str) -> Kind:
-    if not low:
-        return Kind.HTTP_CLIENT  # it declares nothing; test clients and scripts ask without one
+def _classify(text: str) -> Kind:
+    if not text:
+        return Kind.HTTP_CLIENT  # test clients and scripts send no user agent
     for kind, names in _NAMES:
         for name in names:
-            if name in low:
+            if name in text:
                 return kind
-    product = low.partition("/")[0].partition(" ")[0]
-    if product in _PREVIEWS_BY_PRODUCT:
-        return Kind.LINK_PREVIEW
-    if product in _CLIENTS_BY_PRODUCT and "bot" not in low:
+    product = text.partition("/")[0].partition(" ")[0]
+    if product in _CLIENTS_BY_PRODUCT and "bot" not in text:
         return Kind.HTTP_CLIENT
-    if low.count("fetch") > _MOST_FETCHES:
+    if any(text.count(part) > limit for part, limit in _MAX_REPEATS.items()):
         return Kind.CRAWLER
-    return _by_library(low)
+    return _classify_by_library(text)
 
 
-def _by_library(low: str) -> Kind:
-    # Here and not above: the first look loads it, `import sojourn` does not.
-    from is_crawler import crawler_contact, crawler_signals, crawler_url, is_crawler
-
-    if is_crawler.cache_info().currsize >= _REMEMBERED:
-        # Its own caches hold 32,768 texts each: tens of megabytes for a client that never repeats itself.
-        for cached in (is_crawler, crawler_signals, crawler_url, crawler_contact):
-            cached.cache_clear()
-    undressed = low
+def _classify_by_library(text: str) -> Kind:
+    plain = text
     for name in _LOOKALIKES:
-        undressed = undressed.replace(name, "")
+        plain = plain.replace(name, "")
     is_headless = False
     for name in _HEADLESS:
-        if name in undressed:
-            # The name alone would make it a bot: does it declare anything else?
-            undressed, is_headless = undressed.replace(name, ""), True
-    has_browser_words = not is_crawler(undressed)
-    if not has_browser_words and any(signal != "no_browser_signature" for signal in crawler_signals(undressed)):
-        return Kind.CRAWLER
-    if is_headless:
-        return Kind.HEADLESS
-    if any(name in low for name in _CLIENTS):
+        if name in plain:
+            # The name alone would make it a bot. Is there any other sign?
+            plain, is_headless = plain.replace(name, ""), True
+    signals = _signals(plain)
+    is_browser = "no_browser_signature" not in signals
+    if len(signals) > (0 if is_browser else 1):
+        return _kind_of_bot(text)
+    return Kind.HEADLESS if is_headless else _kind_without_signals(text, is_browser=is_browser)
+
+
+def _signals(text: str) -> list[str]:
+    """Return why the library takes a text for a bot: an empty list for a browser."""
+    # Not above: the first call loads the library, `import sojourn` does not.
+    from is_crawler import crawler_contact, crawler_signals, crawler_url
+
+    load_index()
+    if crawler_signals.cache_info().currsize >= _CACHE_SIZE:
+        # The library's caches hold 32,768 texts each: tens of megabytes if every request sends another text.
+        for cached in (crawler_signals, crawler_url, crawler_contact):
+            cached.cache_clear()
+    return crawler_signals(text)
+
+
+def _kind_of_bot(text: str) -> Kind:
+    tags = tags_in(text)
+    if Tag.MONITORING in tags:
+        return Kind.MONITOR
+    if Tag.SOCIAL_PREVIEW in tags:
+        return Kind.LINK_PREVIEW
+    return Kind.CRAWLER
+
+
+def _kind_without_signals(text: str, *, is_browser: bool) -> Kind:
+    tag = leading_tag(text)
+    if tag is Tag.SOCIAL_PREVIEW and not is_browser:
+        return Kind.LINK_PREVIEW  # before the HTTP stacks: WhatsApp on an iPhone names its own
+    if any(name in text for name in _CLIENTS):
         return Kind.HTTP_CLIENT
-    if has_browser_words or any(name in low for name in _PEOPLE):
+    if any(name in text for name in _PEOPLE):
         return Kind.PERSON
-    # A program, and no library that anybody knows. An address to read about it is what crawlers give.
-    return Kind.CRAWLER if "://" in low else Kind.HTTP_CLIENT
+    if tag is Tag.HTTP_LIBRARY:
+        return Kind.HTTP_CLIENT  # before the browsers: "(Linux" looks like one
+    if is_browser:
+        return Kind.PERSON
+    if tag is not None:
+        return _KINDS[tag]
+    # An unknown program. Crawlers give a URL to read about them.
+    return Kind.CRAWLER if "://" in text else Kind.HTTP_CLIENT
