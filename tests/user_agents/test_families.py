@@ -1,4 +1,4 @@
-"""Families of browsers, systems and devices, read from what clients say of themselves."""
+"""Families of browsers, systems and devices."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def test_families(user_agent: str, browser: str, system: str, device: str) -> No
     assert client_of(user_agent.upper()) == (browser, system, device)
 
 
-@pytest.mark.parametrize("nothing", [None, "", "  "])
-def test_without_a_user_agent_nothing_is_known(nothing: str | None) -> None:
-    assert client_of(nothing) == UNKNOWN_CLIENT
+@pytest.mark.parametrize("user_agent", [None, "", "  "])
+def test_missing_user_agent_has_no_families(user_agent: str | None) -> None:
+    assert client_of(user_agent) == UNKNOWN_CLIENT
 
 
 @given(st.text(max_size=2000))
@@ -75,5 +75,5 @@ def test_any_text_has_families(user_agent: str) -> None:
     assert client == UNKNOWN_CLIENT or all(client)
 
 
-def test_only_the_beginning_is_looked_at() -> None:
+def test_only_the_first_512_characters_are_read() -> None:
     assert client_of("Mozilla/5.0 " + "x" * 600 + " Firefox/140.0").browser == "Other"

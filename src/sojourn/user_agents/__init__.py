@@ -1,1 +1,1 @@
-"""What a `User-Agent` says: which kind of client sent it, and its browser, system and device families."""
+"""What a `User-Agent` declares: the kind of client (`kinds`), and its browser, system and device (`families`)."""

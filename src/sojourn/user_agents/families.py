@@ -1,7 +1,8 @@
-"""What a `User-Agent` says of browser, system and device, in families: enough for a table and a chart.
+"""The families of a `User-Agent`: its browser, system and device, as shown in tables and charts of the report.
 
-Browsers name their ancestors, so the order decides: Edge calls itself Chrome, and Chrome Safari. A text that names
-nothing that stands here is `Other`. Whether somebody is a bot is not decided here. Pure, but for its memory.
+Browsers also name their predecessors (Edge names Chrome, Chrome names Safari), so the order of the tables decides. A text
+without any name from the tables is `Other`. Which clients count as bots is decided in `kinds`, not here. Pure, apart from
+the cache of results; imports nothing but the core, because the stores use it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from typing import Final, NamedTuple
 
 from sojourn.core.bounded import Bounded
 
-_LONGEST: Final = 512
-_REMEMBERED: Final = 4096
+_MAX_LENGTH: Final = 512
+"""Characters that are read."""
+_CACHE_SIZE: Final = 4096
 
 OTHER: Final = "Other"
 
@@ -24,7 +26,7 @@ PROGRAM: Final = "program"
 
 
 class Client(NamedTuple):
-    """The families; `None` where there was no user agent to read."""
+    """The three families. All are `None` if the client sent no user agent."""
 
     browser: str | None
     system: str | None
@@ -33,7 +35,7 @@ class Client(NamedTuple):
 
 UNKNOWN_CLIENT: Final = Client(None, None, None)
 
-# In lower case, anywhere in the text; the first that is found counts.
+# In lower case, anywhere in the text. The first match wins.
 _BROWSERS: Final = (
     ("edg/", "Edge"),
     ("edga/", "Edge"),
@@ -107,41 +109,41 @@ _SYSTEMS: Final = (
 _TVS: Final = ("smart-tv", "smarttv", "googletv", "appletv", "hbbtv", "netcast", "web0s", "roku", "; aft", "bravia")
 _TABLETS: Final = ("ipad", "tablet", "kindle", "silk/", "playbook")
 
-_clients: Bounded[str, Client] = Bounded(_REMEMBERED)
+_clients: Bounded[str, Client] = Bounded(_CACHE_SIZE)
 
 
 def client_of(user_agent: str | None) -> Client:
-    """The families of this user agent. Remembered; never raises; looks at 512 characters at most."""
+    """Return the families of `user_agent`. Cached; reads at most 512 characters; never raises."""
     if not user_agent or user_agent.isspace():
         return UNKNOWN_CLIENT
-    looked_at = user_agent[:_LONGEST]
-    client = _clients.get(looked_at)
+    head = user_agent[:_MAX_LENGTH]
+    client = _clients.get(head)
     if client is None:
-        client = _clients[looked_at] = _first_sight(looked_at.lower())
+        client = _clients[head] = _parse(head.lower())
     return client
 
 
-def _first_sight(low: str) -> Client:
-    system = _named(low, _SYSTEMS)
-    browser = _named(low, _BROWSERS)
-    if any(name in low for name in _BOTS):
+def _parse(text: str) -> Client:
+    system = _first_match(text, _SYSTEMS)
+    browser = _first_match(text, _BROWSERS)
+    if any(name in text for name in _BOTS):
         return Client(browser or OTHER, system or OTHER, BOT)
     if browser is None:
-        program = _named(low, _PROGRAMS)
-        if program is not None or not low.startswith("mozilla/"):
+        program = _first_match(text, _PROGRAMS)
+        if program is not None or not text.startswith("mozilla/"):
             return Client(program or OTHER, system or OTHER, PROGRAM)
-    return Client(browser or OTHER, system or OTHER, _device(low, system))
+    return Client(browser or OTHER, system or OTHER, _device(text, system))
 
 
-def _device(low: str, system: str | None) -> str:
-    if any(name in low for name in _TVS):
+def _device(text: str, system: str | None) -> str:
+    if any(name in text for name in _TVS):
         return TV
-    if any(name in low for name in _TABLETS):
+    if any(name in text for name in _TABLETS):
         return TABLET
-    if system == "Android":  # a tablet's browser leaves the word out
-        return PHONE if "mobile" in low else TABLET
-    return PHONE if system in {"iOS", "Windows Phone"} or "mobi" in low else DESKTOP
+    if system == "Android":  # tablets leave "Mobile" out
+        return PHONE if "mobile" in text else TABLET
+    return PHONE if system in {"iOS", "Windows Phone"} or "mobi" in text else DESKTOP
 
 
-def _named(low: str, table: tuple[tuple[str, str], ...]) -> str | None:
-    return next((family for name, family in table if name in low), None)
+def _first_match(text: str, table: tuple[tuple[str, str], ...]) -> str | None:
+    return next((family for name, family in table if name in text), None)
