@@ -9,26 +9,24 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
-
-import msgspec
 
 from .backends.protocol import Backend
 from .beacon import Beacon, Receiver, Script, interval_ms
 from .core.clock import Clock, SystemClock
 from .core.properties import Declared
-from .core.records import Origin, Record
+from .core.records import Origin
 from .core.session import Rules
-from .core.threads import AnyLock, Lock
-from .pipeline.journal import MAX_PAYLOAD, JournalReader, JournalStats
+from .pipeline.intake import Intake
+from .pipeline.journal import JournalReader, JournalStats
 from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import FlushReport, Plan, Runtime
 from .settings import Settings
 from .stores.protocol import Store, StoreStats
 from .tracking.cookie import CookieCodec, CookiePolicy
 from .tracking.exceptions import MESSAGE
+from .tracking.guard import Counters
 from .tracking.masking import Paths
 from .tracking.pages import Pages
 from .tracking.privacy_signals import Signals
@@ -66,17 +64,15 @@ class Engine:
         self._backends = _backends(settings)
         # Opened by whoever needs it, but made here: its library takes a fifth of a second to load, which must be no request's.
         self._store: Store | None = _store(settings) if settings.enabled else None
-        self._runtime: Runtime | None = None
-        self._inherited: list[object] = []
-        self._encoder = msgspec.msgpack.Encoder()
-        self._openings: dict[int, AnyLock] = {}  # by process: a child may be forked while its parent's is held
-        self._pid = os.getpid()
+        counters = Counters()
+        self.intake = Intake(self._make_runtime, counters, after_fork=self._after_fork)
         self.tracker = Tracker(
             rules=self._rules,
             codec=CookieCodec(settings.secret_key or (os.urandom(32),)),
             cookies=_policy(settings),
             clock=self._clock,
-            sink=self,
+            sink=self.intake,
+            counters=counters,
             paths=Paths(settings.exclude),
             pages=Pages(
                 service=self._service,
@@ -105,7 +101,7 @@ class Engine:
         """Open what the process needs (a journal file, the threads). Idempotent; never raises: what fails is tried again."""
         if self.settings.enabled:
             kind_of("a look that loads the library of user agents here, not in a visitor's first request")
-            self.tracker.guarded(None, self._running)
+            self.tracker.guarded(None, self.intake.running)
 
     def flush(self, timeout: float = 5.0) -> FlushReport:
         """Apply this process's records and deliver what is due, within `timeout` seconds.
@@ -114,18 +110,18 @@ class Engine:
         """
         if not self.settings.enabled:
             return FlushReport(recorded=0, delivered=0, waiting=0, done=True)
-        return self._running().flush(timeout)
+        return self.intake.running().flush(timeout)
 
     def sweep(self) -> int:
         """Apply the journal, end the sessions that are over, and return how many. Raises `StoreError`."""
-        return self._running().sweep() if self.settings.enabled else 0
+        return self.intake.running().sweep() if self.settings.enabled else 0
 
     def stats(self) -> EngineStats:
         """Counters of this process and of the store. Raises `StoreError` when the store cannot be opened."""
         if not self.settings.enabled:
             nothing = StoreStats(counters={}, sessions=0, open_sessions=0, events=0, backends=())
             return EngineStats(journal=None, ignored={}, is_recorder=False, store=nothing)
-        runtime = self._runtime
+        runtime = self.intake.runtime
         store = self.store
         store.open()
         return EngineStats(
@@ -141,10 +137,10 @@ class Engine:
         A journal on disk stays there for the recorder of the next process; one in memory is applied and delivered first.
         """
         _open_engines.discard(self)
-        with self._opening():
-            if self._pid != os.getpid():
+        with self.intake.lock():
+            if self.intake.is_inherited:
                 return  # a child that has not used it: all there is belongs to its parent
-            runtime, self._runtime = self._runtime, None
+            runtime = self.intake.detach()
             store, self._store = self._store, None
         if runtime is not None:
             runtime.close(self.settings.shutdown_timeout.total_seconds())
@@ -176,46 +172,12 @@ class Engine:
     @property
     def runtime(self) -> Runtime:
         """The background of this process, started if it was not: for who runs or watches it, such as a worker."""
-        return self._running()
+        return self.intake.running()
 
-    def append(self, record: Record, *, kind: str, is_essential: bool) -> bool:
-        """Append a record to this process's journal (the tracker's `Sink`)."""
-        runtime = self._runtime
-        if runtime is None or runtime.pid != os.getpid():
-            runtime = self._running()
-        if self.tracker._counted and (told := self.tracker.untold_counters()) is not None:
-            record = msgspec.structs.replace(record, counters=told)
-        payload = self._encoder.encode(record)
-        if len(payload) > MAX_PAYLOAD and len(record.entries) > 1:
-            return self._append_halves(record, kind=kind, is_essential=is_essential)
-        return runtime.journal.append(payload, kind=kind, essential=is_essential, wall=record.at)
-
-    def _append_halves(self, record: Record, *, kind: str, is_essential: bool) -> bool:
-        middle = len(record.entries) // 2
-        first = msgspec.structs.replace(record, entries=record.entries[:middle])
-        rest = msgspec.structs.replace(record, entries=record.entries[middle:], flags=0, counters=None)
-        is_first = self.append(first, kind=kind, is_essential=is_essential)
-        return self.append(rest, kind=kind, is_essential=is_essential) and is_first
-
-    def _running(self) -> Runtime:
-        """The runtime of this process; made anew after a fork, without touching what was inherited."""
-        with self._opening():
-            if self._pid != os.getpid():
-                self._inherited.append(self._runtime)
-                self._runtime, self._pid = None, os.getpid()
-                self.tracker.after_fork()
-            if self._runtime is None:
-                self._runtime = self._made()
-                _open_engines.add(self)
-                self._runtime.start()
-            return self._runtime
-
-    def _opening(self) -> AnyLock:
-        return self._openings.setdefault(os.getpid(), Lock())
-
-    def _made(self) -> Runtime:
+    def _make_runtime(self) -> Runtime:
         settings = self.settings
-        directory = None if self._clock.is_manual else _journal_directory(settings)
+        directory = None if self._clock.is_manual else settings.journal_folder
+        _open_engines.add(self)
         return Runtime(
             Plan(
                 directory=directory,
@@ -259,13 +221,12 @@ class Engine:
         return 0 if self._clock.is_manual else _ms(self.settings.sweep_grace)
 
     def _keep(self, runtime: Runtime) -> None:
-        """Tell counters that no record carried, and activity of connections that are merely open."""
+        """Record what no request does: activity of connections that are merely open, and counters."""
         self.tracker.touch_open()
-        told = self.tracker.untold_counters()
-        if told is not None:
-            now = self._clock.now()
-            record = Record(now, "", "", now, 0, counters=told)
-            runtime.journal.append(self._encoder.encode(record), kind="counters", essential=True, wall=now)
+        self.intake.append_counters(runtime, self._clock.now())
+
+    def _after_fork(self) -> None:
+        self.tracker.after_fork()
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -309,11 +270,6 @@ def _store(settings: Settings) -> Store:
     from .stores import open_store  # loads SQLAlchemy, which an import of sojourn must not
 
     return open_store(settings.store) if isinstance(settings.store, str) else cast("Store", settings.store)
-
-
-def _journal_directory(settings: Settings) -> Path | None:
-    """A journal belongs to its store by its place."""
-    return settings.journal_folder
 
 
 def _ms(span: timedelta) -> int:

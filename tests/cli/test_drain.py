@@ -144,7 +144,7 @@ def test_beside_another_dispatcher_it_watches(shop: Shop) -> None:
 def test_it_records_nothing_and_ends_nobodys_session(shop: Shop) -> None:
     settings = Settings(secret_key=KEY, store=shop.url, backends=[shop.one, shop.two], deliver="worker")
     with Engine(settings) as web:
-        assert web.append(Record(NOW, "", "", NOW, 0), kind="request", is_essential=True)
+        assert web.intake.append(Record(NOW, "", "", NOW, 0), kind="request", is_essential=True)
     assert shop.drain() == 0
     stats = shop.store.stats()
     assert (stats.open_sessions, stats.counters.get("records.recorded", 0)) == (1, 0)

@@ -96,7 +96,7 @@ def test_records_that_nobody_has_applied_are_found_in_the_journals(
     with Engine(settings) as engine:
         engine.store.open()
         for number in range(3):
-            assert engine.append(_record(number), kind="request", is_essential=True)
+            assert engine.intake.append(_record(number), kind="request", is_essential=True)
         told = _told(url, capsys)
         assert told["records"] == {"accepted": 3, "recorded": 0, "unapplied": 3, "refused": 0, "holds": True}
         assert told["journals"]["here"]["living"] == 1

@@ -221,7 +221,7 @@ def test_lifespan_passes_through_and_ends_with_a_flush(site: Site) -> None:
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
-        states.append(site.engine._runtime)
+        states.append(site.engine.intake.runtime)
         Browser(site).navigate()
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -229,7 +229,7 @@ def test_lifespan_passes_through_and_ends_with_a_flush(site: Site) -> None:
     sent = lifespan(site, app)
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert states[0] is not None
-    assert site.engine._runtime is None
+    assert site.engine.intake.runtime is None
     assert [event.name for event in site.backend.events] == ["session.start", "page_view"]
 
 
@@ -246,7 +246,7 @@ def test_a_start_that_fails_does_not_keep_the_app_down(site: Site, monkeypatch: 
     def broken(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(site.engine, "_running", broken)
+    monkeypatch.setattr(site.engine.intake, "running", broken)
     monkeypatch.setattr(site.engine, "close", broken)
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:

@@ -103,7 +103,7 @@ def test_the_record_of_an_opt_out_says_so_to_the_recorder(site: Site, out: Brows
         records.append(record)
         return True
 
-    site.engine.append = append  # type: ignore[method-assign]
+    site.engine.intake.append = append  # type: ignore[method-assign]
     out.navigate("/out")
     (record,) = records
     assert record.flags & OPT_OUT

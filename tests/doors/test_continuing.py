@@ -271,7 +271,7 @@ def test_a_successors_record_tells_when_the_old_session_was_last_seen(
         records.append(record)
         return True
 
-    site.engine.append = append  # type: ignore[method-assign]
+    site.engine.intake.append = append  # type: ignore[method-assign]
     browser.navigate()
     if reason == "ended":
         browser.navigate("/same")

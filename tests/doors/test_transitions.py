@@ -242,14 +242,14 @@ def test_with_hashes_no_id_is_in_clear_in_records_cookies_and_events(
     """Nor as the framework's name for the user, nor as a trait; the app itself sees whom it named."""
     site = make_site(hash_user_ids=True, user_hash_key="a key that is never rotated")
     written: list[Record] = []
-    append = site.engine.append
+    append = site.engine.intake.append
     seen: list[Any] = []
 
     def watched(record: Record, **more: Any) -> bool:
         written.append(record)
         return append(record, **more)
 
-    site.engine.append = watched  # type: ignore[method-assign]
+    site.engine.intake.append = watched  # type: ignore[method-assign]
     browser = Browser(site)
     for name in ("ada@a.example", "bob@b.example"):
         if source == "principal":

@@ -75,7 +75,7 @@ def _visit(app: Callable[..., Any], first: int) -> bool:
 
 
 def _wait_for_room(engine: Engine) -> None:
-    runtime = engine._runtime
+    runtime = engine.intake.runtime
     while runtime is not None and (stats := runtime.journal.stats()).bytes_used > stats.limit * _FULL:
         time.sleep(0.05)
 

@@ -15,20 +15,50 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class Counters:
+    """Running totals of what was refused or went wrong, by reason. Every method may be called by any thread."""
+
+    __slots__ = ("_lock", "_totals", "is_changed")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._totals: dict[str, int] = {}
+        self.is_changed = False
+        """Read without the lock, at every record: a change that is missed now goes with the next one."""
+
+    def add(self, reason: str, times: int = 1) -> None:
+        with self._lock:
+            self._totals[reason] = self._totals.get(reason, 0) + times
+            self.is_changed = True
+
+    def totals(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._totals)
+
+    def take_changed(self) -> dict[str, int] | None:
+        """The totals, if they changed since they were last taken."""
+        if not self.is_changed:
+            return None
+        with self._lock:
+            self.is_changed = False
+            return dict(self._totals)
+
+    def after_fork(self) -> None:
+        """A thread that this process lacks may hold the lock; and what was counted, the parent reports."""
+        self._lock = Lock()
+        self._totals, self.is_changed = {}, False
+
+
 class Guard:
     """Counts, warns once per cause, and lets no fault of ours out. Every method may be called by any thread."""
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, counters: Counters, *, strict: bool = False) -> None:
         self.strict = strict
-        self._counting = Lock()
-        self._counters: dict[str, int] = {}
-        self._counted = False
+        self._counters = counters
         self._said: set[str] = set()
 
     def after_fork(self) -> None:
-        """A lock may have been held by a thread that this process lacks; and what was counted, its parent tells."""
-        self._counting = Lock()
-        self._counters, self._counted = {}, False
+        self._counters.after_fork()
 
     def guarded(self, default: R, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do our work for a request; whatever fails in it, the app's response is unharmed."""
@@ -39,23 +69,13 @@ class Guard:
             return default
 
     def count(self, reason: str, times: int = 1) -> None:
-        """Something was refused or went wrong: counted, and told with the next record."""
-        with self._counting:
-            self._counters[reason] = self._counters.get(reason, 0) + times
-            self._counted = True
+        """Count what was refused or went wrong; the totals go with the next record."""
+        self._counters.add(reason, times)
         log.debug("not recorded: %s", reason)
 
     def counters(self) -> dict[str, int]:
-        with self._counting:
-            return dict(self._counters)
-
-    def untold_counters(self) -> dict[str, int] | None:
-        """The running counters, if they changed since they were last told."""
-        if not self._counted:  # asked with every record; a change that is missed now is told with the next one
-            return None
-        with self._counting:
-            self._counted = False
-            return dict(self._counters)
+        """The totals of this process."""
+        return self._counters.totals()
 
     def warn_once(self, cause: str, text: str) -> None:
         if cause not in self._said:

@@ -25,7 +25,7 @@ from .connections import Connections, Sink
 from .consent import Consent, Permission
 from .cookie import OPTED_OUT, CookieCodec, CookiePolicy, OptedOut, Verified
 from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
-from .guard import Guard
+from .guard import Counters, Guard
 from .identification import apply_principal
 from .pages import Pages
 from .principal import Resolver, User
@@ -48,6 +48,7 @@ class Tracker(Guard):
         cookies: CookiePolicy,
         clock: Clock,
         sink: Sink,
+        counters: Counters,
         paths: privacy.Paths,
         pages: Pages,
         principal: Resolver | None = None,
@@ -63,7 +64,7 @@ class Tracker(Guard):
         declared: Declared | None = None,
         user_hash_key: bytes | None = None,
     ) -> None:
-        super().__init__(strict=strict)
+        super().__init__(counters, strict=strict)
         self.rules = rules
         self.codec = codec
         self.sessions = SessionCache()
