@@ -1,0 +1,277 @@
+"""What the processes of one host know of sessions before the store does: a bounded table in shared memory.
+
+One file beside the journal, mapped by every process of the host and read on the request path without a lock. It holds
+hints, never the truth: the cookie and the store's row stay the authorities, and a lost entry costs no more than what a
+worker knew without it. It survives restarts.
+
+Writers race, so nothing spans two words. A slot is a key of two words and values of one word each; a value carries 16
+bits of its key, so one that a racing writer left behind for another session is not believed. Storing an aligned word
+through a map is one instruction, as it is for the journal's frames. Two racing writers of one value may lose one of
+them: a count of a network or an activity some milliseconds younger. An end is never lost: nothing takes it back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from sojourn.core.session import EndReason
+
+FILE_NAME: Final = "sessions.table"
+SESSIONS: Final = 32_768
+NETWORKS: Final = 8_192
+
+_MAGIC: Final = b"sojourn-table-1\n"
+_HEADER: Final = struct.Struct("<16sQQ")
+_HEADER_SIZE: Final = 4096
+_ZEROS: Final = bytes(256 * 1024)
+
+_WAYS: Final = 8
+"""Slots in which a key may lie: of eight, the one idle for longest gives way."""
+_SLOT: Final = 16
+_ACTIVITY, _REVISION, _END, _TARGETS, _AFTER_TARGETS = 2, 3, 4, 5, 13
+_COUNT_SLOT: Final = 2
+
+_CHECK_BITS: Final = 48
+_VALUE: Final = (1 << _CHECK_BITS) - 1
+_WORD: Final = (1 << 64) - 1
+_TARGET_BITS: Final = 24
+_TARGET: Final = (1 << _TARGET_BITS) - 1
+_AT_BITS: Final = 45
+_AT: Final = (1 << _AT_BITS) - 1
+_REASONS: Final = tuple(EndReason)
+
+
+def key_of(session_key: str) -> int:
+    """The table's key of a session: its UUID as a number."""
+    return int(session_key.replace("-", ""), 16)
+
+
+def digest_of(kind: str, name: str) -> int:
+    """The table's key of anything else, such as a visitor. `kind` keeps names of different things apart."""
+    return int.from_bytes(blake2b(f"{kind}:{name}".encode("utf-8", "surrogatepass"), digest_size=16).digest())
+
+
+class SharedSession:
+    """One session in the table. Safe to keep: when another session has taken its slot, it finds or makes a new one."""
+
+    __slots__ = ("_check", "_high", "_low", "_offset", "_table")
+
+    def __init__(self, table: SharedTable, key: int) -> None:
+        self._table = table
+        self._high = key >> 64 & _WORD or 1  # zero is a free slot
+        self._low = key & _WORD
+        self._check = self._low >> _CHECK_BITS << _CHECK_BITS or 1 << _CHECK_BITS
+        self._offset = table.find(self._high, self._low)
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the table has this session."""
+        words, offset = self._table.words, self._offset
+        if offset >= 0 and words[offset] == self._high and words[offset + 1] == self._low:
+            return True
+        self._offset = self._table.find(self._high, self._low)
+        return self._offset >= 0
+
+    @property
+    def last_seen_at(self) -> int:
+        """The last activity that any process saw, in milliseconds since the epoch; 0: none is known."""
+        return self._read(_ACTIVITY)
+
+    def see(self, at: int) -> None:
+        """Note activity. Time never runs back."""
+        if at > self._read(_ACTIVITY):
+            self._write(_ACTIVITY, at, at)
+
+    @property
+    def revision(self) -> tuple[int, int]:
+        """The highest revision and logout counter that any process made; zeros: none is known."""
+        value = self._read(_REVISION)
+        return value >> 16 & 0xFFFF, value & 0xFFFF
+
+    def revise(self, revision: int, logouts: int, at: int) -> None:
+        """Note a change of the session's user or flags. Neither number ever falls."""
+        known, known_logouts = self.revision
+        merged = (max(revision, known) << 16) | max(logouts, known_logouts)
+        if merged != (known << 16) | known_logouts:
+            self._write(_REVISION, merged, at)
+
+    @property
+    def end(self) -> tuple[EndReason, int] | None:
+        """Why and when (milliseconds since the epoch) a call ended this session; `None`: none did."""
+        value = self._read(_END)
+        number = value >> _AT_BITS
+        return (_REASONS[number - 1], value & _AT) if 0 < number <= len(_REASONS) else None
+
+    def seal(self, reason: EndReason, at: int) -> None:
+        """Note the end of the session. The first one holds."""
+        if not self._read(_END):
+            self._write(_END, (_REASONS.index(reason) + 1) << _AT_BITS | (at & _AT), at)
+
+    def add_target(self, target: int, at: int) -> bool:
+        """Remember the hash of a fetch's target; `True` if it was not among the latest sixteen."""
+        target = target & _TARGET or 1
+        known = self.targets()
+        if target in known:
+            return False
+        kept = [target, *known][: 2 * (_AFTER_TARGETS - _TARGETS)]
+        for number, word in enumerate(range(_TARGETS, _AFTER_TARGETS)):
+            pair = kept[2 * number : 2 * number + 2]
+            if not pair:
+                break
+            self._write(word, pair[0] << _TARGET_BITS | (pair[1] if len(pair) > 1 else 0), at)
+        return True
+
+    def targets(self) -> list[int]:
+        """The remembered targets, the latest first."""
+        pairs = [self._read(word) for word in range(_TARGETS, _AFTER_TARGETS)]
+        return [target for pair in pairs for target in (pair >> _TARGET_BITS, pair & _TARGET) if target]
+
+    def forget_targets(self) -> None:
+        """A new page: every target is new again."""
+        if self.is_present:
+            for word in range(_TARGETS, _AFTER_TARGETS):
+                self._table.words[self._offset + word] = 0
+
+    def _read(self, word: int) -> int:
+        if not self.is_present:
+            return 0
+        value = self._table.words[self._offset + word]
+        return value & _VALUE if value & ~_VALUE == self._check else 0
+
+    def _write(self, word: int, value: int, at: int) -> None:
+        if not self.is_present:
+            self._offset = self._table.take(self._high, self._low)
+            if word != _ACTIVITY:  # what gives way first is decided by activity
+                self._table.words[self._offset + _ACTIVITY] = self._check | at & _VALUE
+        self._table.words[self._offset + word] = self._check | value & _VALUE
+
+
+class SharedTable:
+    """The table. In a file where it may be mapped, else in this process's memory, known to this process alone."""
+
+    def __init__(self, words: memoryview, *, sessions: int, networks: int, resource: mmap.mmap | None = None) -> None:
+        self.words = words
+        self.is_shared = resource is not None
+        self._buckets = sessions // _WAYS
+        self._counts = sessions * _SLOT
+        self._networks = networks // _WAYS
+        self._resource = resource
+
+    def session(self, key: int) -> SharedSession:
+        """The entry of this key. None is made until something is noted."""
+        return SharedSession(self, key)
+
+    def count(self, network: int, window: int) -> int:
+        """Count one more for a network in this window of time (a number that only grows); return how many there are.
+
+        About right: two processes that count at the same instant may count one.
+        """
+        tag = network & _WORD or 1
+        words, first = self.words, self._counts + network % self._networks * _WAYS * _COUNT_SLOT
+        window &= 0xFFFFFFFF
+        oldest, oldest_window = first, 1 << 32
+        for offset in range(first, first + _WAYS * _COUNT_SLOT, _COUNT_SLOT):
+            value = words[offset + 1]
+            if words[offset] == tag:
+                number = (value & 0xFFFFFFFF) + 1 if value >> 32 == window else 1
+                words[offset + 1] = window << 32 | min(number, 0xFFFFFFFF)
+                return number
+            if value >> 32 < oldest_window:
+                oldest, oldest_window = offset, value >> 32
+        words[oldest] = tag
+        words[oldest + 1] = window << 32 | 1
+        return 1
+
+    def find(self, high: int, low: int) -> int:
+        """The place of a key, or -1."""
+        words, first = self.words, low % self._buckets * _WAYS * _SLOT
+        for offset in range(first, first + _WAYS * _SLOT, _SLOT):
+            if words[offset] == high and words[offset + 1] == low:
+                return offset
+        return -1
+
+    def take(self, high: int, low: int) -> int:
+        """Make room for a key: a free slot of its bucket, else that of the session idle for longest."""
+        words, first = self.words, low % self._buckets * _WAYS * _SLOT
+        offsets = range(first, first + _WAYS * _SLOT, _SLOT)
+        taken = min(offsets, key=lambda offset: words[offset] and (words[offset + _ACTIVITY] & _VALUE) + 1)
+        words[taken] = 0
+        for word in range(_ACTIVITY, _SLOT):
+            words[taken + word] = 0
+        words[taken + 1] = low
+        words[taken] = high  # last: until now nobody finds it
+        return taken
+
+    def close(self) -> None:
+        """Give the map back. Entries taken from the table are unusable from then on."""
+        self.words.release()
+        if self._resource is not None:
+            self._resource.close()
+
+
+def in_memory(*, sessions: int = SESSIONS, networks: int = NETWORKS) -> SharedTable:
+    """A table of this process alone."""
+    words = memoryview(bytearray(_size(sessions, networks) - _HEADER_SIZE)).cast("Q")
+    return SharedTable(words, sessions=sessions, networks=networks)
+
+
+def open_file(directory: Path, *, sessions: int = SESSIONS, networks: int = NETWORKS) -> SharedTable:
+    """The table in this directory, made if there is none. Raises `OSError`.
+
+    Several processes may open it at once: one of them makes it. A file of another size or form is replaced; processes
+    that have mapped it keep theirs until they end.
+    """
+    path = directory / FILE_NAME
+    header = _HEADER.pack(_MAGIC, sessions, networks)
+    size = _size(sessions, networks)
+    for _ in range(3):
+        mapped = _map(path, header, size)
+        if mapped is not None:
+            words = memoryview(mapped).cast("Q")[_HEADER_SIZE >> 3 :]
+            return SharedTable(words, sessions=sessions, networks=networks, resource=mapped)
+        _make(path, header, size)
+    raise OSError(f"{path} cannot be made: other processes keep replacing it")
+
+
+def _map(path: Path, header: bytes, size: int) -> mmap.mmap | None:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        if os.fstat(fd).st_size == size and os.pread(fd, len(header), 0) == header:
+            return mmap.mmap(fd, size)
+    finally:
+        os.close(fd)
+    os.unlink(path)
+    return None
+
+
+def _make(path: Path, header: bytes, size: int) -> None:
+    """Make the file whole under a name of its own, then give it its name if no other process was quicker.
+
+    Filled with real zeros: storing into a hole of a full disk would kill the process.
+    """
+    draft = path.with_name(f"{path.name}.{uuid4().hex}")
+    fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        left = size
+        while left:
+            left -= os.write(fd, _ZEROS[:left])
+        os.pwrite(fd, header, 0)
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.close(fd)
+        os.unlink(draft)
+
+
+def _size(sessions: int, networks: int) -> int:
+    return _HEADER_SIZE + 8 * (sessions * _SLOT + networks * _COUNT_SLOT)
