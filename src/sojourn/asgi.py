@@ -12,6 +12,7 @@ from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint, Reply
 from .core.events import Scalar
 from .engine import Engine
 from .settings import Settings
+from .tracking.caching import with_private
 from .tracking.capturing import capture
 from .tracking.doors import Wrapper, leave_visit
 from .tracking.forwarded import Proxies
@@ -156,8 +157,9 @@ class SojournMiddleware(Wrapper):
         if line is None:
             return message
         added = [*headers, (b"set-cookie", line.encode("latin-1"))]
-        if self._adds_private and not answer.header("cache-control"):
-            added.append((b"cache-control", b"private"))
+        if self._adds_private and (private := with_private(answer)) is not None:
+            added = [pair for pair in added if pair[0].lower() != b"cache-control"]
+            added.append((b"cache-control", private.encode("latin-1")))
         return {**message, "headers": added}
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -287,6 +289,9 @@ class AsgiAnswer:
             if key == wanted or key.lower() == wanted:
                 found = value if found is None else found + b", " + value
         return "" if found is None else found.decode("latin-1")
+
+    def names(self) -> Iterable[str]:
+        return [key.lower().decode("latin-1") for key, _ in self._headers]
 
 
 async def _body(facts: AsgiFacts, receive: Receive) -> bytes:

@@ -81,6 +81,7 @@ class Engine:
             ),
             principal=settings.principal,
             page_views=settings.page_views,
+            adds_private=settings.cache_private,
             starts_on_any_request=settings.session_starts == "any",
             presence_open=settings.presence == "open",
             strict=settings.strict,

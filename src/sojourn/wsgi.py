@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint
 from .engine import Engine
 from .settings import Settings
+from .tracking.caching import with_private
 from .tracking.capturing import capture
 from .tracking.doors import Wrapper, leave_visit
 from .tracking.forwarded import Proxies
@@ -119,8 +120,9 @@ class SojournMiddleware(Wrapper):
         if line is None:
             return headers
         added = [*headers, ("Set-Cookie", line)]
-        if self._adds_private and not answer.header("cache-control"):
-            added.append(("Cache-Control", "private"))
+        if self._adds_private and (private := with_private(answer)) is not None:
+            added = [pair for pair in added if pair[0].lower() != "cache-control"]
+            added.append(("Cache-Control", private))
         return added
 
 
@@ -237,6 +239,9 @@ class WsgiAnswer:
 
     def header(self, name: str) -> str:
         return ", ".join(value for key, value in self._headers if key.lower() == name)
+
+    def names(self) -> Iterable[str]:
+        return [key.lower() for key, _ in self._headers]
 
 
 @cache

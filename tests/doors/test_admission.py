@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -190,7 +191,15 @@ def test_a_slow_response_writes_no_mere_refresh_but_a_change(site: Site, browser
     ("given", "sent"),
     [
         pytest.param([], ["private"], id="added where there is none"),
-        pytest.param([("Cache-Control", "no-cache")], ["no-cache"], id="the app's own stays"),
+        pytest.param([("Cache-Control", "no-cache")], ["no-cache, private"], id="added to what the app said"),
+        pytest.param([("Cache-Control", "max-age=600")], ["max-age=600, private"], id="added to a lifetime"),
+        pytest.param([("Cache-Control", 'private="x-foo"')], ['private="x-foo", private'], id="added to a field's"),
+        pytest.param(
+            [("Cache-Control", "max-age=1"), ("cache-control", "must-revalidate")],
+            ["max-age=1, must-revalidate, private"],
+            id="added to several",
+        ),
+        pytest.param([("Cache-Control", "no-store")], ["no-store"], id="the app's own is enough"),
     ],
 )
 def test_what_carries_the_cookie_is_private(
@@ -205,7 +214,30 @@ def test_what_carries_the_cookie_is_private(
 
 
 def test_private_can_be_left_out(make_site: MakeSite) -> None:
-    assert Browser(make_site(cache_private=False)).navigate().header("cache-control") == []
+    reply = Browser(make_site(cache_private=False)).navigate()
+    assert (reply.header("cache-control"), len(reply.cookies)) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers"),
+    [
+        pytest.param({"cache_private": False}, [("cache-control", "max-age=600")], id="private may not be added"),
+        pytest.param({}, [("Vercel-CDN-Cache-Control", "max-age=60")], id="a CDN is told to store"),
+        pytest.param({}, [("X-Accel-Expires", "60")], id="nginx is told to store"),
+        pytest.param({}, [("Edge-Control", "cache-maxage=60s")], id="Akamai is told to store"),
+    ],
+)
+def test_what_a_shared_cache_may_store_carries_no_cookie(
+    make_site: MakeSite, settings: dict[str, Any], headers: list[tuple[str, str]]
+) -> None:
+    site = make_site(**settings)
+    site.views["/"] = view_of(answer=Answer(headers=(HTML, *headers)))
+    reply = Browser(site).navigate()
+    assert reply.cookies == []
+    assert [pair for pair in reply.headers if pair[0] == "cache-control"] == [
+        p for p in headers if p[0] == "cache-control"
+    ]
+    assert site.sessions == []
 
 
 def test_on_http_the_cookie_is_plain(site: Site, browser: Browser) -> None:

@@ -99,6 +99,9 @@ class _Answer:
     def header(self, name: str) -> str:
         return ""
 
+    def names(self) -> tuple[str, ...]:
+        return ()
+
 
 def is_same_origin(request: RequestFacts) -> bool:
     """Whether a page of this very site sent it, as far as a browser says so; what says nothing is no browser.

@@ -148,3 +148,6 @@ class _Answer:
 
     def header(self, name: str) -> str:
         return ""
+
+    def names(self) -> tuple[str, ...]:
+        return ()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from sojourn.user_agents.kinds import Kind, kind_of
 
+from . import caching
 from .facts import RequestFacts, ResponseFacts
 
 NOBODY = frozenset(kind.value for kind in Kind if kind.is_bot or kind.is_program)
 """Refusals because of who asks: they hold for all of a request."""
 _PERSON_METHODS = frozenset({"GET", "POST"})
 _NO_COOKIE_METHODS = frozenset({"HEAD", "OPTIONS"})
-_PUBLIC = frozenset({"public", "s-maxage", "immutable"})
-_NOT_SHARED = frozenset({"private", "no-store"})
-_SHARED_CACHES = ("cdn-cache-control", "surrogate-control")
 _PREFETCHING = ("prefetch", "prerender", "preview")
 _NOT_MODIFIED = 304
 _REDIRECTS = range(300, 400)
@@ -77,14 +75,11 @@ def refusal_to_start(
     return None
 
 
-def may_carry_cookie(request: RequestFacts, answer: ResponseFacts) -> bool:
-    """Whether a `Set-Cookie` on this answer reaches this visitor, and no one else through a shared cache (RFC 9111)."""
+def may_carry_cookie(request: RequestFacts, answer: ResponseFacts, *, adds_private: bool = True) -> bool:
+    """Whether a `Set-Cookie` on this response reaches this visitor, and no one else through a shared cache."""
     if answer.status == _NOT_MODIFIED or request.method in _NO_COOKIE_METHODS:
         return False
-    value = answer.header("cache-control")
-    if value and not _PUBLIC.isdisjoint(_directives(value)):
-        return False
-    return not any(_is_for_shared_caches(answer.header(name)) for name in _SHARED_CACHES)
+    return caching.may_carry(answer, adds_private=adds_private)
 
 
 def is_page_view(request: RequestFacts, answer: ResponseFacts) -> bool:
@@ -92,18 +87,3 @@ def is_page_view(request: RequestFacts, answer: ResponseFacts) -> bool:
     return (
         "html" in answer.header("content-type").lower() and answer.status not in _REDIRECTS and is_navigation(request)
     )
-
-
-def _is_for_shared_caches(value: str) -> bool:
-    """Whether a header for shared caches alone (RFC 9213) lets them keep the answer: a lifetime is enough."""
-    if not value:
-        return False
-    directives = _directives(value)
-    if not _PUBLIC.isdisjoint(directives):
-        return True
-    return directives.get("max-age", "0") != "0" and _NOT_SHARED.isdisjoint(directives)
-
-
-def _directives(value: str) -> dict[str, str]:
-    pairs = (part.partition("=") for part in value.lower().split(","))
-    return {name.strip(): argument.strip() for name, _, argument in pairs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from .principal import UNKNOWN, Answer
@@ -50,6 +51,10 @@ class ResponseFacts(Protocol):
 
     def header(self, name: str) -> str:
         """A response header by its lower-case name; several are joined with `, `; empty when absent."""
+        ...
+
+    def names(self) -> Iterable[str]:
+        """The names of the headers in lower case; read only when a cookie is due."""
         ...
 
 

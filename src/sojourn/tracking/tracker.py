@@ -53,6 +53,7 @@ class Tracker(Guard):
         pages: Pages,
         principal: Resolver | None = None,
         page_views: bool = True,
+        adds_private: bool = True,
         starts_on_any_request: bool = False,
         presence_open: bool = False,
         strict: bool = False,
@@ -83,6 +84,7 @@ class Tracker(Guard):
         self._pages = pages
         self._principal = principal
         self._page_views = page_views
+        self._adds_private = adds_private
         self._refresh = rules.refresh
         self.connections = Connections(
             rules=rules,
@@ -146,8 +148,7 @@ class Tracker(Guard):
     def finish(self, visit: Visit, answer: ResponseFacts) -> str | None:
         """The response starts: settle the session, append the record, return the `Set-Cookie` line if one is due."""
         if visit.responded:  # WSGI: an error's headers replace those that were not sent yet
-            carries = visit.cookie_line is not None and admission.may_carry_cookie(visit.facts, answer)
-            return visit.cookie_line if carries else None
+            return visit.cookie_line if visit.cookie_line is not None and self._carries(visit, answer) else None
         try:
             if visit.refused is not None:
                 return self._parting_line(visit, answer)
@@ -301,8 +302,11 @@ class Tracker(Guard):
 
     def _may_carry(self, visit: Visit, answer: ResponseFacts) -> bool:
         if visit.can_carry is None:
-            visit.can_carry = admission.may_carry_cookie(visit.facts, answer)
+            visit.can_carry = self._carries(visit, answer)
         return visit.can_carry
+
+    def _carries(self, visit: Visit, answer: ResponseFacts) -> bool:
+        return admission.may_carry_cookie(visit.facts, answer, adds_private=self._adds_private)
 
     def _meet_principal(self, visit: Visit, answer: ResponseFacts) -> None:
         if not visit.is_named or visit.is_anonymous:
