@@ -35,7 +35,7 @@ _VISIT = 10
 # Takes everything without looking, as fast as it reads: what is measured then is the sender.
 _SINK = """
 import socket, sys, threading
-answer = b"HTTP/1.1 " + sys.argv[1].encode() + b"\\r\\ncontent-length: 2\\r\\n\\r\\n{}"
+response = b"HTTP/1.1 " + sys.argv[1].encode() + b"\\r\\ncontent-length: 2\\r\\n\\r\\n{}"
 def serve(conn):
     buffer = b""
     while True:
@@ -49,7 +49,7 @@ def serve(conn):
         while left > 0:
             left -= len(conn.recv(262144))
         buffer = b""
-        conn.sendall(answer)
+        conn.sendall(response)
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 while True:

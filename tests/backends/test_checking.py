@@ -1,4 +1,4 @@
-"""The test session of `sojourn check`: what it looks like, and what is said of each answer."""
+"""The test session of `sojourn check`: what it looks like, and what is said of each response."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import httpx
 import pytest
 
 from sojourn.backends import Receipt, Rejection, WebhookBackend
-from sojourn.backends.checking import MARK, Checked, check_session, checked
-from sojourn.backends.http import Heard
+from sojourn.backends.checking import MARK, CheckResult, check_events, checked
+from sojourn.backends.http import LastCall
 from sojourn.core.events import Event
 from sojourn.testing.backends import MemoryBackend
 
 NOW = 1_769_860_800_000
 CHANCE = bytes(range(16))
-SESSION = check_session(NOW, CHANCE, service="shop")
+SESSION = check_events(NOW, CHANCE, service="shop")
 ORIGIN = "https://vendor.example"
 
 
 class Told:
-    """A backend that answers one receipt, and has heard what it is told to."""
+    """A backend that responses one receipt, and has last_call what it is told to."""
 
     name = "told"
     third_party = True
 
-    def __init__(self, receipt: Receipt | Exception, heard: Heard | None = None) -> None:
+    def __init__(self, receipt: Receipt | Exception, last_call: LastCall | None = None) -> None:
         self.receipt = receipt
-        self.heard = heard
+        self.last_call = last_call
 
     def accepts(self, event: Event) -> bool:
         return True
@@ -40,11 +40,11 @@ class Told:
     def close(self) -> None: ...
 
 
-def heard(status: int | None = 202, date: str | None = None, problem: str = "", at: float = NOW / 1000) -> Heard:
-    return Heard(origin=ORIGIN, at=at, status=status, date=date, problem=problem)
+def last_call(status: int | None = 202, date: str | None = None, problem: str = "", at: float = NOW / 1000) -> LastCall:
+    return LastCall(origin=ORIGIN, at=at, status=status, date=date, problem=problem)
 
 
-def of(backend: Told | MemoryBackend | WebhookBackend) -> Checked:
+def of(backend: Told | MemoryBackend | WebhookBackend) -> CheckResult:
     return checked(backend, SESSION, monotonic=lambda: 0.0)
 
 
@@ -56,7 +56,7 @@ def test_the_session_is_whole_marked_and_new_each_time() -> None:
     assert start.time == start.session_started_at < end.time < NOW
     assert end.attributes["session.duration_ms"] == end.time - start.time
     assert len({event.id for event in SESSION}) == 3
-    other = check_session(NOW, bytes(16))
+    other = check_events(NOW, bytes(16))
     assert {event.id for event in other}.isdisjoint(event.id for event in SESSION)
     assert other[0].session_id != start.session_id
     assert other[0].visitor_id != start.visitor_id
@@ -65,7 +65,7 @@ def test_the_session_is_whole_marked_and_new_each_time() -> None:
 def test_what_was_taken_is_well() -> None:
     backend = MemoryBackend()
     outcome = of(backend)
-    assert outcome == Checked(
+    assert outcome == CheckResult(
         name="memory", kind="MemoryBackend", address=None, sent=3, taken=3, took_ms=0, problem="", warnings=()
     )
     assert outcome.is_well
@@ -75,25 +75,25 @@ def test_what_was_taken_is_well() -> None:
 @pytest.mark.parametrize(
     ("receipt", "known", "says"),
     [
-        pytest.param(Receipt(delivered=0, pause="the key is wrong"), heard(401), "the key is wrong", id="paused"),
+        pytest.param(Receipt(delivered=0, pause="the key is wrong"), last_call(401), "the key is wrong", id="paused"),
         pytest.param(
             Receipt(delivered=2, rejected=(Rejection(event_id="x", reason="too large"),)),
-            heard(),
+            last_call(),
             "1 of 3 events were refused: too large",
             id="rejected",
         ),
         pytest.param(
             Receipt(delivered=0),
-            heard(None, problem="nothing listens there"),
-            "no answer from https://vendor.example: nothing listens there",
-            id="no answer",
+            last_call(None, problem="nothing listens there"),
+            "no response from https://vendor.example: nothing listens there",
+            id="no response",
         ),
-        pytest.param(Receipt(delivered=0), heard(503), "HTTP 503 from https://vendor.example: it asks", id="down"),
+        pytest.param(Receipt(delivered=0), last_call(503), "HTTP 503 from https://vendor.example: it asks", id="down"),
         pytest.param(Receipt(delivered=1), None, "it took 1 of 3 events", id="another one's backend"),
         pytest.param(RuntimeError("hunter2"), None, "send() raised RuntimeError", id="raises"),
     ],
 )
-def test_what_to_mend(receipt: Receipt | Exception, known: Heard | None, says: str) -> None:
+def test_what_to_mend(receipt: Receipt | Exception, known: LastCall | None, says: str) -> None:
     outcome = of(Told(receipt, known))
     assert not outcome.is_well
     assert says in outcome.problem
@@ -112,7 +112,7 @@ def test_what_to_mend(receipt: Receipt | Exception, known: Heard | None, says: s
     ],
 )
 def test_clocks_that_differ_are_warned_of(date: str | None, says: str | None) -> None:
-    outcome = of(Told(Receipt(delivered=3), heard(date=date)))
+    outcome = of(Told(Receipt(delivered=3), last_call(date=date)))
     assert outcome.is_well
     assert len(outcome.warnings) == (says is not None)
     assert says is None or says in outcome.warnings[0]

@@ -1,4 +1,4 @@
-"""The HTTP layer: what becomes of a batch, whatever the answers are. The time is moved by hand."""
+"""The HTTP layer: what becomes of a batch, whatever the responses are. The time is moved by hand."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from sojourn.backends import Receipt
 from sojourn.backends.http import GZIP_FROM, HttpCall, HttpLayer
+from sojourn.backends.outcomes import Delivered, Outcome, Response
 from sojourn.backends.protocol import Rejection
-from sojourn.backends.verdicts import Answer, Taken, Verdict
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import check_receipt, deliver, many_events
@@ -35,7 +35,7 @@ class Plain:
 
 @dataclass
 class Receiver:
-    """Answers as its rule says, which sees the ids that came; remembers what it took. Each answer takes `seconds`."""
+    """Responses as its rule says, which sees the ids that came; remembers what it took. Each response takes `seconds`."""
 
     rule: Callable[[list[str]], httpx.Response | int] = lambda ids: 200
     seconds: float = 0.0
@@ -48,8 +48,8 @@ class Receiver:
         ids = json.loads(gzip.decompress(request.content) if is_packed else request.content)
         self.calls.append(ids)
         self.now += self.seconds
-        answer = self.rule(ids)
-        response = httpx.Response(answer) if isinstance(answer, int) else answer
+        response = self.rule(ids)
+        response = httpx.Response(response) if isinstance(response, int) else response
         if response.status_code == 200:
             self.taken += ids
         return response
@@ -79,10 +79,10 @@ class Apart:
 class Judged:
     """A vendor that takes what it can and names the rest."""
 
-    judge: Callable[[Answer], Verdict | None]
+    interpret: Callable[[Response], Outcome | None]
 
     def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall]:
-        yield HttpCall("POST", URL, tuple(batch), json=[event.id for event in batch], judge=self.judge)
+        yield HttpCall("POST", URL, tuple(batch), json=[event.id for event in batch], interpret=self.interpret)
 
 
 ENCODERS: st.SearchStrategy[Plain | Apart] = st.sampled_from([Plain(), Apart()])
@@ -101,7 +101,7 @@ def poisoned(poison: set[str], status: int = 400) -> Callable[[list[str]], int]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "receipt"),
+    ("response", "receipt"),
     [
         pytest.param(httpx.Response(204), Receipt(delivered=2), id="taken"),
         pytest.param(httpx.Response(503), Receipt(delivered=0), id="down"),
@@ -144,8 +144,8 @@ def poisoned(poison: set[str], status: int = 400) -> Callable[[list[str]], int]:
         ),
     ],
 )
-def test_one_answer(answer: httpx.Response, receipt: Receipt) -> None:
-    receiver = Receiver(lambda ids: answer)
+def test_one_answer(response: httpx.Response, receipt: Receipt) -> None:
+    receiver = Receiver(lambda ids: response)
     assert receiver.layer().send(many_events(2)) == receipt
     assert len(receiver.calls) == 1
 
@@ -195,11 +195,11 @@ def test_exactly_the_poisonous_are_rejected_and_all_others_taken_once(size: int,
 
 @given(size=st.integers(1, 30), data=st.data())
 def test_whatever_the_answers_nothing_is_settled_that_was_not_answered(size: int, data: st.DataObject) -> None:
-    """Any answers, in any order: what the receipt calls delivered was taken, and sending on settles each event."""
+    """Any responses, in any order: what the receipt calls delivered was taken, and sending on settles each event."""
     batch = many_events(size)
     statuses = data.draw(st.lists(st.sampled_from([200, 200, 400, 413, 429, 503, 401, 409]), max_size=30))
-    answers = iter(statuses)
-    receiver = Receiver(lambda ids: next(answers, 200), seconds=data.draw(st.sampled_from([0.0, 2.0, 8.0])))
+    responses = iter(statuses)
+    receiver = Receiver(lambda ids: next(responses, 200), seconds=data.draw(st.sampled_from([0.0, 2.0, 8.0])))
     layer = receiver.layer(data.draw(ENCODERS))
     rest: list[Event] = batch
     rejected: set[str] = set()
@@ -254,16 +254,18 @@ def test_a_vendor_may_name_the_rejected_in_its_answer() -> None:
     """As one does whose 400 has taken all valid events."""
     batch = many_events(3)
 
-    def judge(answer: Answer) -> Verdict | None:
-        if answer.status != 400:
+    def interpret(response: Response) -> Outcome | None:
+        if response.status != 400:
             return None
-        return Taken(rejected=(Rejection(event_id=json.loads(answer.body)["bad"], reason="no such field", status=400),))
+        return Delivered(
+            rejected=(Rejection(event_id=json.loads(response.body)["bad"], reason="no such field", status=400),)
+        )
 
     receiver = Receiver(lambda ids: httpx.Response(400, json={"bad": batch[1].id}))
-    receipt = receiver.layer(Judged(judge)).send(batch)
+    receipt = receiver.layer(Judged(interpret)).send(batch)
     assert (receipt.delivered, ids_of(receipt)) == (2, [batch[1].id])
     assert len(receiver.calls) == 1
-    assert Receiver(lambda ids: 503).layer(Judged(judge)).send(batch) == Receipt(delivered=0)
+    assert Receiver(lambda ids: 503).layer(Judged(interpret)).send(batch) == Receipt(delivered=0)
 
 
 def ids_of(receipt: Receipt) -> list[str]:
@@ -351,12 +353,12 @@ def test_an_endless_answer_is_read_only_so_far() -> None:
     flood = Flood()
     seen: list[int] = []
 
-    def judge(answer: Answer) -> Verdict | None:
-        seen.append(len(answer.body))
+    def interpret(response: Response) -> Outcome | None:
+        seen.append(len(response.body))
         return None
 
     receiver = Receiver(lambda ids: httpx.Response(200, stream=flood))
-    assert receiver.layer(Judged(judge)).send(many_events(2)) == Receipt(delivered=2)
+    assert receiver.layer(Judged(interpret)).send(many_events(2)) == Receipt(delivered=2)
     assert seen == [65_536]
     assert flood.sent == 4
 

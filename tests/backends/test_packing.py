@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.backends.http import Refusal
+from sojourn.backends.http import Unsendable
 from sojourn.backends.packing import Limits, Pack, Piece, packed
 from sojourn.core.events import Event
 from sojourn.testing.backend_contract import many_events
@@ -66,7 +66,7 @@ def test_a_piece_too_large_alone_is_refused_and_holds_nobody_up(
 ) -> None:
     made = pieces(sizes, counts)
     out = list(packed(made, limits))
-    refused = [item for item in out if isinstance(item, Refusal)]
+    refused = [item for item in out if isinstance(item, Unsendable)]
     assert [(ids(item.events), "takes" in item.reason) for item in refused] == [(ids(made[1].events), True)]
     sent = [event for item in out if isinstance(item, Pack) for event in item.events]
     assert ids(sent) == ids([*made[0].events, *made[2].events])

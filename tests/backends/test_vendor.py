@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from sojourn.backends.http import HttpCall
-from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import VendorURL, address_of, checked_key, parsed
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
@@ -33,13 +33,15 @@ class Acme(VendorBackend):
     scheme = "acme"
     own_options: ClassVar[tuple[str, ...]] = ("region", "quick")
 
-    def __init__(self, address: str, key: str, *, region: str = "eu", quick: bool = False, **common: Unpack[Common]):
+    def __init__(
+        self, address: str, key: str, *, region: str = "eu", quick: bool = False, **common: Unpack[VendorOptions]
+    ):
         self.region = region
         self.quick = quick
         super().__init__(Encoder(address_of(address, "acme") + "/in", checked_key(key, "acme", "key")), **common)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
         quick = given.flag("quick", default=False)
         return cls(given.address, given.key or "", region=given.text("region") or "eu", quick=quick, **common)
 
@@ -151,5 +153,5 @@ def test_nobody_sees_the_key(caplog: pytest.LogCaptureFixture) -> None:
         receipt = backend.send(many_events(2))
     assert receipt.pause is not None
     calls = list(backend.encode(many_events(2)))
-    assert "hunter2" not in f"{backend!r}{receipt}{backend.heard}{calls}{caplog.text}"
+    assert "hunter2" not in f"{backend!r}{receipt}{backend.last_call}{calls}{caplog.text}"
     assert "hunter2" not in repr(parsed("acme+https://hunter2:hunter2@acme.example", "acme"))

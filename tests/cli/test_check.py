@@ -1,4 +1,4 @@
-"""`sojourn check`: every configured backend is tried, each with its verdict, and no key is shown."""
+"""`sojourn check`: every configured backend is tried, each with its outcome, and no key is shown."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class FakeAcme(FakeVendor):
     vendor = "acme"
     transient = (503,)
 
-    def answer(self, request: Received) -> Reply:
+    def respond(self, request: Received) -> Reply:
         for event_id in json.loads(request.body):
             self.take(VendorEvent(id=event_id, name="x", at=1, session_id="s"))
         return Reply(status=200)
@@ -60,8 +60,8 @@ def test_each_event_is_told_when_it_is_first_taken() -> None:
 def test_the_next_calls_fail_and_take_nothing() -> None:
     fake = FakeAcme()
     fake.fail_next(429, times=2, headers={"retry-after": "3"})
-    answers = [fake.handle(Received(method="POST", path="/", body=b'["a"]')) for _ in range(3)]
-    assert [(answer.status, answer.headers.get("retry-after")) for answer in answers] == [
+    responses = [fake.handle(Received(method="POST", path="/", body=b'["a"]')) for _ in range(3)]
+    assert [(response.status, response.headers.get("retry-after")) for response in responses] == [
         (429, "3"),
         (429, "3"),
         (200, None),

@@ -1,4 +1,4 @@
-"""One HTTP exchange within a deadline on the wall, answer included. Knows httpx; knows no event and no verdict.
+"""One HTTP exchange within a deadline on the wall, response included. Knows httpx; knows no event and no outcome.
 
 An HTTP client's timeouts bound each wait for a byte, so a server that sends one now and then holds the caller for
 as long as it likes. Here the clock is checked at every chunk of the body, and a timer shuts the socket down at the
@@ -20,7 +20,7 @@ from typing import Final
 import httpx
 
 from ._watch import Watch
-from .verdicts import Answer
+from .outcomes import Response
 
 CONNECT_TIMEOUT_S: Final = 4.0  # per address of the host, and it may have several
 BODY_LIMIT: Final = 64 * 1024
@@ -34,14 +34,14 @@ _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (httpx.ProxyError, "the proxy does not let us through; check HTTP_PROXY and HTTPS_PROXY"),
     (httpx.ConnectTimeout, "it cannot be reached; check the address, and the firewall between"),
     (httpx.ConnectError, "it cannot be reached; check the address, and the firewall between"),
-    (httpx.TimeoutException, "it does not answer in time"),
+    (httpx.TimeoutException, "it does not respond in time"),
     (httpx.NetworkError, "it hung up; check that the URL names a server of HTTP"),
     (httpx.RemoteProtocolError, "it hung up, or does not speak HTTP; check scheme and port of the URL"),
 )
 
 
 class OutOfTimeError(Exception):
-    """The deadline passed before the answer was complete."""
+    """The deadline passed before the response was complete."""
 
 
 class _QuietURL(httpx.URL):
@@ -71,8 +71,8 @@ class Exchange:
         *,
         deadline: float,
         limit: int = BODY_LIMIT,
-    ) -> Answer:
-        """Return the answer; raise `OutOfTimeError` or an `httpx.TransportError`."""
+    ) -> Response:
+        """Return the response; raise `OutOfTimeError` or an `httpx.TransportError`."""
         left = deadline - self._clock()
         if left <= 0:
             raise OutOfTimeError
@@ -106,9 +106,9 @@ class Exchange:
             self._watch.stop()
             client.close()
 
-    def _read(self, response: httpx.Response, deadline: float, limit: int) -> Answer:
+    def _read(self, response: httpx.Response, deadline: float, limit: int) -> Response:
         body = bytearray()
-        # Raw: a compressed answer could be a thousand times larger than what came over the wire.
+        # Raw: a compressed response could be a thousand times larger than what came over the wire.
         # (A transport that was passed may hand over a body that is already whole.)
         for chunk in (response.content,) if response.is_stream_consumed else response.iter_raw():
             body += chunk
@@ -118,7 +118,7 @@ class Exchange:
                 break
         if self._clock() >= deadline:
             raise OutOfTimeError
-        return Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body[:limit]))
+        return Response(status=response.status_code, headers=dict(response.headers), body=bytes(body[:limit]))
 
     def _opened(self) -> httpx.Client:
         if self._client is not None and self._pid != os.getpid():
@@ -148,7 +148,7 @@ def _origin(url: httpx.URL) -> str:
 
 
 def in_words(error: BaseException) -> str:
-    """Return why no answer came, in words that repeat nothing of the call."""
+    """Return why no response came, in words that repeat nothing of the call."""
     causes: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and len(causes) < _CAUSES:

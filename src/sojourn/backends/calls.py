@@ -9,7 +9,7 @@ from typing import Protocol
 from sojourn.core.events import Event
 
 from ._exchange import BODY_LIMIT
-from .verdicts import Answer, Verdict
+from .outcomes import Outcome, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class HttpCall:
     """Whether the receiver takes `Content-Encoding: gzip`."""
     sign: Callable[[bytes], Mapping[str, str]] | None = None
     """More headers, made of the body as it goes on the wire."""
-    judge: Callable[[Answer], Verdict | None] | None = None
-    """What this vendor means by an answer; `None`, or none: what its status means everywhere."""
-    answer_limit: int = BODY_LIMIT
-    """How much of the answer's body is read; more only for a vendor that lists each event there."""
+    interpret: Callable[[Response], Outcome | None] | None = None
+    """What this vendor means by a response; `None`, or none: what its status means everywhere."""
+    response_limit: int = BODY_LIMIT
+    """How much of the response's body is read; more only for a vendor that lists each event there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Unsendable:
     """Events that no call can carry (larger than the vendor takes), and why: they become dead letters unsent."""
 
     events: Sequence[Event]
@@ -44,7 +44,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class LastCall:
     """What the last call came to, without its address, key or body."""
 
     origin: str
@@ -54,10 +54,10 @@ class Heard:
     date: str | None = None
     """The receiver's clock, as its `Date` header tells it."""
     problem: str = ""
-    """Why there was no answer."""
+    """Why there was no response."""
 
 
 class Encoder(Protocol):
     """Turns events into calls. An event may be in no call or in several; any subset of a batch must do."""
 
-    def encode(self, batch: Sequence[Event]) -> Iterable[HttpCall | Refusal]: ...
+    def encode(self, batch: Sequence[Event]) -> Iterable[HttpCall | Unsendable]: ...

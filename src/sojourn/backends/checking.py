@@ -11,7 +11,7 @@ from typing import Final
 from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, Event, Scalar
 from sojourn.core.ids import event_id, uuid7
 
-from .http import Heard
+from .http import LastCall
 from .protocol import Backend, Receipt
 
 MARK: Final = "sojourn.check"
@@ -23,7 +23,7 @@ _LASTED_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class CheckResult:
     """What became of the test session at one backend. `problem` is empty where all of it was taken."""
 
     name: str
@@ -40,7 +40,7 @@ class Checked:
         return not self.problem
 
 
-def check_session(now: int, chance: bytes, *, service: str | None = None) -> list[Event]:
+def check_events(now: int, chance: bytes, *, service: str | None = None) -> list[Event]:
     """Return a start, a page view and an end, marked as a test; `chance` is 16 random bytes, so that each is a new one."""
     key = uuid7(now, chance)
     started_at = now - _AGO_MS
@@ -84,7 +84,9 @@ def check_session(now: int, chance: bytes, *, service: str | None = None) -> lis
     ]
 
 
-def checked(backend: Backend, session: Sequence[Event], *, monotonic: Callable[[], float] = time.monotonic) -> Checked:
+def checked(
+    backend: Backend, session: Sequence[Event], *, monotonic: Callable[[], float] = time.monotonic
+) -> CheckResult:
     """Send the session as a dispatcher would, once, and say what became of it."""
     wanted = [event for event in session if backend.accepts(event)]
     warnings: list[str] = []
@@ -98,22 +100,22 @@ def checked(backend: Backend, session: Sequence[Event], *, monotonic: Callable[[
     except Exception as error:  # noqa: BLE001 - a backend may raise what it likes, and it may quote what it sent
         receipt, failure = Receipt(delivered=0), f"send() raised {type(error).__name__}; see its docs"
     took_ms = round((monotonic() - began_at) * 1000)
-    heard: Heard | None = getattr(backend, "heard", None)
-    if heard is not None and (skew := _skew(heard)) is not None:
+    last_call: LastCall | None = getattr(backend, "last_call", None)
+    if last_call is not None and (skew := _skew(last_call)) is not None:
         warnings.append(skew)
-    return Checked(
+    return CheckResult(
         name=backend.name,
         kind=type(backend).__name__,
-        address=None if heard is None else heard.origin,
+        address=None if last_call is None else last_call.origin,
         sent=len(wanted),
         taken=receipt.delivered,
         took_ms=took_ms,
-        problem=failure or _problem(receipt, len(wanted), heard),
+        problem=failure or _problem(receipt, len(wanted), last_call),
         warnings=tuple(warnings),
     )
 
 
-def _problem(receipt: Receipt, sent: int, heard: Heard | None) -> str:
+def _problem(receipt: Receipt, sent: int, last_call: LastCall | None) -> str:
     if receipt.pause is not None:
         return receipt.pause
     if receipt.rejected:
@@ -121,24 +123,26 @@ def _problem(receipt: Receipt, sent: int, heard: Heard | None) -> str:
         return f"{len(receipt.rejected)} of {sent} events were refused: {'; '.join(reasons)}"
     if receipt.delivered >= sent:
         return ""
-    if heard is not None and heard.problem:
-        return f"no answer from {heard.origin}: {heard.problem}"
-    if heard is not None and heard.status is not None:
-        return f"HTTP {heard.status} from {heard.origin}: it asks to be tried again later; look at its status page"
+    if last_call is not None and last_call.problem:
+        return f"no response from {last_call.origin}: {last_call.problem}"
+    if last_call is not None and last_call.status is not None:
+        return (
+            f"HTTP {last_call.status} from {last_call.origin}: it asks to be tried again later; look at its status page"
+        )
     return f"it took {receipt.delivered} of {sent} events, and asks for the rest later"
 
 
-def _skew(heard: Heard) -> str | None:
+def _skew(last_call: LastCall) -> str | None:
     """Say so when the receiver's clock and ours are further apart than the way there and `Date`'s seconds explain."""
-    if heard.date is None:
+    if last_call.date is None:
         return None
     try:
-        apart = heard.at - parsedate_to_datetime(heard.date).timestamp()
+        apart = last_call.at - parsedate_to_datetime(last_call.date).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
     if abs(apart) <= _TOLERANCE_S:
         return None
     return (
-        f"this machine's clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} that of {heard.origin}; "
+        f"this machine's clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} that of {last_call.origin}; "
         "set it by NTP: times of sessions are wrong, and vendors drop what seems to come from the future"
     )

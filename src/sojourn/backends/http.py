@@ -21,11 +21,11 @@ from sojourn.errors import SettingsError
 
 from ._exchange import Exchange, OutOfTimeError, in_words, origin
 from ._json import to_json
-from .calls import Encoder, Heard, HttpCall, Refusal
+from .calls import Encoder, HttpCall, LastCall, Unsendable
+from .outcomes import Delivered, Outcome, Pause, Reject, RetryLater, Split, outcome_of_status
 from .protocol import Receipt, Rejection
-from .verdicts import Divide, Halt, Refused, Taken, TryLater, Verdict, judge_status
 
-__all__ = ["DEADLINE_S", "GZIP_FROM", "Clock", "Encoder", "Heard", "HttpCall", "HttpLayer", "Refusal"]
+__all__ = ["DEADLINE_S", "GZIP_FROM", "Clock", "Encoder", "HttpCall", "HttpLayer", "LastCall", "Unsendable"]
 
 log = logging.getLogger("sojourn")
 
@@ -62,7 +62,7 @@ class HttpLayer:
         self._exchange = Exchange(transport, monotonic)
         self._limit = _NO_LIMIT
         self._trouble = ""
-        self.heard: Heard | None = None
+        self.last_call: LastCall | None = None
 
     def send(self, batch: Sequence[Event]) -> Receipt:
         sending = _Sending(began_at=self._monotonic())
@@ -82,65 +82,69 @@ class HttpLayer:
                 sending.leave(events)
                 continue
             for call in self._encoder.encode(events):
-                if isinstance(call, Refusal):
+                if isinstance(call, Unsendable):
                     sending.reject(call.events, call.reason, None)
                 else:
                     self._settle(call, sending)
 
     def _settle(self, call: HttpCall, sending: _Sending) -> None:
         if not sending.has_stopped and self._is_late(sending):
-            # What is left of the time would cut the call short; the receiver answers, so go on at once.
+            # What is left of the time would cut the call short; the receiver responds, so go on at once.
             sending.stop("out of time", is_late=True, retry_after=0.0)
         if sending.has_stopped:
             sending.leave(call.events)
             return
         sending.calls += 1
-        status, verdict = self._run(call, sending)
-        match verdict:
-            case Taken(rejected=rejected):
+        status, outcome = self._run(call, sending)
+        match outcome:
+            case Delivered(rejected=rejected):
                 sending.rejected.update({rejection.event_id: rejection for rejection in rejected})
                 sending.largest_taken = max(sending.largest_taken, len(call.events))
-            case Divide(reason=reason) if len(call.events) > 1:
+            case Split(reason=reason) if len(call.events) > 1:
                 half = len(call.events) // 2
                 sending.divided(half, is_too_large=status == 413)
                 self._work([call.events[:half], call.events[half:]], sending)
-            case Divide(reason=reason) | Refused(reason=reason):
+            case Split(reason=reason) | Reject(reason=reason):
                 sending.reject(call.events, reason, status)
-            case TryLater(after=after):
-                sending.stop(f"HTTP {status}" if status else "no answer", retry_after=after)
+            case RetryLater(after=after):
+                sending.stop(f"HTTP {status}" if status else "no response", retry_after=after)
                 sending.leave(call.events)
-            case Halt(reason=reason):
+            case Pause(reason=reason):
                 sending.stop(reason, pause=f"{self._name} ({origin(call.url)}): {reason}")
                 sending.leave(call.events)
             case _:
-                assert_never(verdict)
+                assert_never(outcome)
 
-    def _run(self, call: HttpCall, sending: _Sending) -> tuple[int | None, Verdict]:
+    def _run(self, call: HttpCall, sending: _Sending) -> tuple[int | None, Outcome]:
         headers, body = _on_the_wire(call)
         try:
             deadline = sending.began_at + self._timeout
-            answer = self._exchange.run(
-                call.method, call.url, headers, body, deadline=deadline, limit=call.answer_limit
+            response = self._exchange.run(
+                call.method, call.url, headers, body, deadline=deadline, limit=call.response_limit
             )
         except OutOfTimeError:
-            self._hear(call, problem="it does not answer in time")
+            self._note_call(call, problem="it does not respond in time")
             sending.divided(max(1, len(call.events) // 2), is_too_large=False)
             sending.is_late = True
-            return None, TryLater()
+            return None, RetryLater()
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
             # Nothing went out, and nothing ever will: the URL or a header is not what HTTP allows.
-            self._hear(call, problem=type(error).__name__)
-            return None, Halt(reason=f"the call cannot be made ({type(error).__name__}); check the URL and the headers")
+            self._note_call(call, problem=type(error).__name__)
+            return None, Pause(
+                reason=f"the call cannot be made ({type(error).__name__}); check the URL and the headers"
+            )
         except httpx.TransportError as error:
             log.debug("backend %s: %s", self._name, type(error).__name__)
-            self._hear(call, problem=in_words(error))
-            return None, TryLater()
-        self._hear(call, status=answer.status, date=answer.headers.get("date"))
-        verdict = call.judge(answer) if call.judge else None
-        return answer.status, verdict or judge_status(answer, now=self._wall())
+            self._note_call(call, problem=in_words(error))
+            return None, RetryLater()
+        self._note_call(call, status=response.status, date=response.headers.get("date"))
+        outcome = call.interpret(response) if call.interpret else None
+        return response.status, outcome or outcome_of_status(response, now=self._wall())
 
-    def _hear(self, call: HttpCall, *, status: int | None = None, date: str | None = None, problem: str = "") -> None:
-        self.heard = Heard(origin=origin(call.url), at=self._wall(), status=status, date=date, problem=problem)
+    def _note_call(
+        self, call: HttpCall, *, status: int | None = None, date: str | None = None, problem: str = ""
+    ) -> None:
+        self.last_call = LastCall(origin=origin(call.url), at=self._wall(), status=status, date=date, problem=problem)
 
     def _is_late(self, sending: _Sending) -> bool:
         return sending.calls > 0 and self._monotonic() - sending.began_at >= self._timeout / 2

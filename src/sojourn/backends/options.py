@@ -37,7 +37,7 @@ class Options:
         value = self.text(key)
         return default if value is None else as_flag(self._scheme, key, value)
 
-    def maybe_flag(self, key: str) -> bool | None:
+    def optional_flag(self, key: str) -> bool | None:
         """Take a flag whose default is the backend's own."""
         values = self.texts(key)
         self._pairs += [(key, value) for value in values]

@@ -12,7 +12,7 @@ from typing import Final
 
 from sojourn.core.events import Event
 
-from .calls import Refusal
+from .calls import Unsendable
 
 _COMMA: Final = 1
 
@@ -48,14 +48,14 @@ class Pack:
         return head + b",".join(self.bodies) + tail
 
 
-def packed(pieces: Iterable[Piece], limits: Limits) -> Iterator[Pack | Refusal]:
+def packed(pieces: Iterable[Piece], limits: Limits) -> Iterator[Pack | Unsendable]:
     """Fill packs in order, each as full as the limits allow."""
     pack = Pack()
     room = limits.bytes - limits.frame
     for piece in pieces:
         size = len(piece.body)
         if size > room or len(piece.events) > limits.events:
-            yield Refusal(piece.events, f"encoded it is {size} bytes, and the receiver takes {room} at most")
+            yield Unsendable(piece.events, f"encoded it is {size} bytes, and the receiver takes {room} at most")
             continue
         is_full = (
             pack.size + _COMMA + size > room

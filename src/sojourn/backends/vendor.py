@@ -14,13 +14,13 @@ import httpx
 
 from sojourn.core.events import Event
 
-from .choosing import Choice, Patterns
-from .http import DEADLINE_S, Clock, Encoder, Heard, HttpCall, HttpLayer, Refusal
+from .filters import EventFilter, Patterns
+from .http import DEADLINE_S, Clock, Encoder, HttpCall, HttpLayer, LastCall, Unsendable
 from .protocol import Receipt
 from .vendor_url import VendorURL, parsed
 
 
-class Common(TypedDict, total=False):
+class VendorOptions(TypedDict, total=False):
     """Keyword arguments of every vendor backend, and options of its URL."""
 
     name: str | None
@@ -51,11 +51,11 @@ class VendorBackend:
     own_options: ClassVar[tuple[str, ...]] = ()
     """Options of this vendor's URL beside the common ones."""
 
-    def __init__(self, encoder: Encoder, **common: Unpack[Common]) -> None:
+    def __init__(self, encoder: Encoder, **common: Unpack[VendorOptions]) -> None:
         name = common.get("name")
         self.name = self.scheme if name is None else name
         self.third_party = common.get("third_party", True)
-        self._choice = Choice(
+        self._choice = EventFilter(
             common.get("events"),
             has_heartbeats=_first(common.get("heartbeats"), self.heartbeats_by_default),
             has_ends_once=not _first(common.get("resend_ends"), self.takes_revised_ends),
@@ -78,21 +78,21 @@ class VendorBackend:
         return cls._from_parts(given, common)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
         raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
 
     @property
-    def heard(self) -> Heard | None:
+    def last_call(self) -> LastCall | None:
         """What the last call came to; `sojourn check` tells it."""
-        return self._layer.heard
+        return self._layer.last_call
 
     def accepts(self, event: Event) -> bool:
         return self._choice.accepts(event)
 
-    def encode(self, batch: Sequence[Event]) -> Iterable[HttpCall | Refusal]:
+    def encode(self, batch: Sequence[Event]) -> Iterable[HttpCall | Unsendable]:
         """Return the calls that a batch makes, without making them."""
         return self._encoder.encode(batch)
 

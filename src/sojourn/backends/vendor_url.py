@@ -58,7 +58,7 @@ def parsed(url: str, scheme: str, own: Iterable[str] = ()) -> VendorURL:
         if common["events"]:
             common["events"] = ",".join(common["events"])
         for name in ("heartbeats", "resend_ends"):
-            common[name] = options.maybe_flag(name)
+            common[name] = options.optional_flag(name)
         taken = {name: options.texts(name) for name in own}
         options.finish([*COMMON_OPTIONS, *own])
         key, secret = user_info(url)

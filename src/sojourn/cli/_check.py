@@ -15,7 +15,7 @@ from . import _stores
 
 if TYPE_CHECKING:
     from sojourn.backends import Backend
-    from sojourn.backends.checking import Checked
+    from sojourn.backends.checking import CheckResult
     from sojourn.settings import Settings
 
 
@@ -38,7 +38,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from sojourn.backends.checking import MARK, Checked, check_session, checked
+    from sojourn.backends.checking import MARK, CheckResult, check_events, checked
     from sojourn.core.clock import SystemClock
 
     logging.getLogger("sojourn").addHandler(logging.NullHandler())  # what it would say, the table says
@@ -49,12 +49,12 @@ def _check(arguments: argparse.Namespace) -> int:
             "no backend is configured; name one with --backend URL, in SOJOURN_BACKENDS, or in the app's settings"
         )
     service = None if settings is None else settings.service_name
-    session = check_session(SystemClock.now(), os.urandom(16), service=service)
-    outcomes: list[Checked] = []
+    session = check_events(SystemClock.now(), os.urandom(16), service=service)
+    outcomes: list[CheckResult] = []
     if not arguments.json:
         print(f"session {session[0].session_id}, visitor {session[0].visitor_id}, marked {MARK}", flush=True)
     for backend in _built(given):
-        if isinstance(backend, Checked):
+        if isinstance(backend, CheckResult):
             outcome = backend
         else:
             try:
@@ -79,26 +79,28 @@ def _settings(app: str | None) -> Settings:
     return Settings.from_env({**os.environ, "SOJOURN_ENABLED": "0"})
 
 
-def _built(given: list[Any]) -> list[Backend | Checked]:
-    """Each as a backend, or as what is wrong with its URL: one that is misspelt does not hide the others' verdicts."""
-    from sojourn.backends.checking import Checked
+def _built(given: list[Any]) -> list[Backend | CheckResult]:
+    """Each as a backend, or as what is wrong with its URL: one that is misspelt does not hide the others' results."""
+    from sojourn.backends.checking import CheckResult
     from sojourn.backends.urls import backend_from_url, check_unique_names
 
-    built: list[Backend | Checked] = []
+    built: list[Backend | CheckResult] = []
     for number, item in enumerate(given, 1):
         try:
             built.append(backend_from_url(item) if isinstance(item, str) else item)
         except SojournError as error:
             problem = str(error)
-            built.append(Checked(name=f"#{number}", kind="", address=None, sent=0, taken=0, took_ms=0, problem=problem))
-    check_unique_names(backend for backend in built if not isinstance(backend, Checked))
+            built.append(
+                CheckResult(name=f"#{number}", kind="", address=None, sent=0, taken=0, took_ms=0, problem=problem)
+            )
+    check_unique_names(backend for backend in built if not isinstance(backend, CheckResult))
     return built
 
 
-def _told(outcome: Checked) -> str:
-    verdict = "ok" if outcome.is_well else "failed"
+def _told(outcome: CheckResult) -> str:
+    status = "ok" if outcome.is_well else "failed"
     where = f" by {outcome.address}" if outcome.address else ""
     what = outcome.problem or f"{outcome.taken} of {outcome.sent} events taken in {outcome.took_ms} ms{where}"
-    lines = [f"{outcome.name:<14} {verdict:<8} {what}"]
+    lines = [f"{outcome.name:<14} {status:<8} {what}"]
     lines += [f"{'':<14} {'warning':<8} {warning}" for warning in outcome.warnings]
     return "\n".join(lines)

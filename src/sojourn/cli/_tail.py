@@ -33,9 +33,9 @@ def tail(
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
     """Print the latest `lines` events that the patterns name, then (`follows`) all that come. Ends by Ctrl-C."""
-    from sojourn.backends.choosing import Choice
+    from sojourn.backends.filters import EventFilter
 
-    choice = Choice(patterns)
+    choice = EventFilter(patterns)
     line = _line(is_json=is_json, paint=Paint.on(out))
     head = store.head()
     out.writelines(line(event) + "\n" for event in _latest(store, head, lines, choice.accepts))

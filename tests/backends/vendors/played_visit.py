@@ -107,7 +107,7 @@ def shop() -> Starlette:
 
 
 class Twice:
-    """A backend that sends every batch twice, as after a crash between the answer and the note of it."""
+    """A backend that sends every batch twice, as after a crash between the response and the note of it."""
 
     def __init__(self, inner: Backend) -> None:
         self.inner = inner
@@ -126,7 +126,7 @@ class Twice:
 
 
 class Awaited:
-    """An app whose calls can be waited for: an answer may be there before what an error in it leads to."""
+    """An app whose calls can be waited for: a response may be there before what an error in it leads to."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

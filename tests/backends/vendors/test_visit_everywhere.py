@@ -23,7 +23,8 @@ class Played:
 
 
 @pytest.fixture(
-    scope="module", params=["all is well", "a fifth fails", "a fifth of the answers is lost", "every batch comes twice"]
+    scope="module",
+    params=["all is well", "a fifth fails", "a fifth of the responses is lost", "every batch comes twice"],
 )
 def played(request: pytest.FixtureRequest) -> Iterator[Played]:
     with ExitStack() as stack:

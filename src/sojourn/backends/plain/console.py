@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, Literal, Self, TextIO
 
 from sojourn.backends import cloudevents
-from sojourn.backends.choosing import Choice, Patterns
+from sojourn.backends.filters import EventFilter, Patterns
 from sojourn.backends.options import split_place
 from sojourn.backends.protocol import Receipt
 from sojourn.core import events as names
@@ -67,7 +67,7 @@ class ConsoleBackend:
             raise SettingsError('format of the console must be "text" or "json"')
         self.name = name
         self.third_party = third_party
-        self._choice = Choice(events, has_heartbeats=heartbeats)
+        self._choice = EventFilter(events, has_heartbeats=heartbeats)
         self._stream = stream
         self._format = format
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from sojourn.backends import cloudevents
-from sojourn.backends.choosing import Choice, Patterns
+from sojourn.backends.filters import EventFilter, Patterns
 from sojourn.backends.options import split_place
 from sojourn.backends.protocol import Receipt
 from sojourn.core.events import Event
@@ -44,7 +44,7 @@ class JSONLinesBackend:
             raise SettingsError("path of the JSON lines file names no file; write a file's name, as in events.jsonl")
         self.name = name
         self.third_party = third_party
-        self._choice = Choice(events, has_heartbeats=heartbeats)
+        self._choice = EventFilter(events, has_heartbeats=heartbeats)
         self._fd: int | None = None
         self._pid = 0
 

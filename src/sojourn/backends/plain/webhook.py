@@ -12,8 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from sojourn.backends import cloudevents
-from sojourn.backends.choosing import Choice, Patterns
-from sojourn.backends.http import DEADLINE_S, Clock, Heard, HttpCall, HttpLayer
+from sojourn.backends.filters import EventFilter, Patterns
+from sojourn.backends.http import DEADLINE_S, Clock, HttpCall, HttpLayer, LastCall
 from sojourn.backends.options import Options, url_errors, user_info
 from sojourn.backends.protocol import Receipt
 from sojourn.backends.signatures import SIGNATURE_HEADER, Secret, as_secrets, sign
@@ -51,7 +51,7 @@ class WebhookBackend:
     ) -> None:
         self.name = "webhook" if name is None else name
         self.third_party = third_party
-        self._choice = Choice(events, has_heartbeats=heartbeats)
+        self._choice = EventFilter(events, has_heartbeats=heartbeats)
         with url_errors("webhook"):
             address, authorization = _address(url)
         encoder = _WebhookEncoder(
@@ -91,9 +91,9 @@ class WebhookBackend:
         return f"WebhookBackend(name={self.name!r})"
 
     @property
-    def heard(self) -> Heard | None:
+    def last_call(self) -> LastCall | None:
         """What the last call came to; `sojourn check` tells it."""
-        return self._layer.heard
+        return self._layer.last_call
 
     def accepts(self, event: Event) -> bool:
         return self._choice.accepts(event)

@@ -1,4 +1,4 @@
-"""What all fake vendors share: calls in, the vendor's answers out, what was taken, and failing when told to.
+"""What all fake vendors share: calls in, the vendor's responses out, what was taken, and failing when told to.
 
 A fake is synchronous and has no clock of its own: tests call it through `transport()`, without a socket; `serve()` puts it
 on a loopback port, and `sojourn fake <vendor>` does so for a user. Knows no vendor.
@@ -25,12 +25,12 @@ _UNPACKED_LIMIT = 64 * 1024 * 1024
 
 
 class FakeVendor:
-    """To inherit from: `answer()` says what a call is answered and takes its events, `sessions()` what they come to."""
+    """The base class of fakes. `respond()` checks a call and takes its events; `sessions()` returns what it would show."""
 
     vendor: ClassVar[str]
     """As in `sojourn fake <vendor>`, and the scheme of its backend's URL."""
     transient: ClassVar[tuple[int, ...]] = (429, 500, 503)
-    """What this vendor answers when it wants the same call again later."""
+    """The statuses with which this vendor responds when it wants the same call again later."""
     url_options: ClassVar[str] = ""
     """A query that its backend's URL needs to talk to the fake."""
 
@@ -50,7 +50,7 @@ class FakeVendor:
 
     # --- for a vendor to write ---------------------------------------------------------------------------------------
 
-    def answer(self, request: Received) -> Reply:
+    def respond(self, request: Received) -> Reply:
         """Check and take a call, whose body is unpacked already."""
         raise NotImplementedError
 
@@ -59,11 +59,11 @@ class FakeVendor:
         raise NotImplementedError
 
     def failure(self, status: int) -> Reply:
-        """Return this vendor's answer of a failing status."""
+        """Return this vendor's response of a failing status."""
         return Reply(status=status)
 
     def bad_packing(self) -> Reply:
-        """Return the answer to a body that does not unpack."""
+        """Return the response to a body that does not unpack."""
         return self.failure(400)
 
     def take(self, event: VendorEvent) -> bool:
@@ -86,7 +86,7 @@ class FakeVendor:
     def fail(
         self, rate: float, statuses: Sequence[int] | None = None, *, seed: int = 0, after_taking: bool = False
     ) -> None:
-        """Fail this part of the calls at random from now on; `after_taking`: take them, and lose only the answer."""
+        """Fail this part of the calls at random from now on; `after_taking`: take them, and lose only the response."""
         with self._lock:
             self._trouble.at_random(
                 rate, self.transient if statuses is None else statuses, seed, has_taken=after_taking
@@ -100,7 +100,7 @@ class FakeVendor:
             self._trouble.next_times(Failure(status=status, headers=headers or {}, has_taken=after_taking), times)
 
     def delay(self, seconds: float) -> None:
-        """Let each answer wait, where the fake is served."""
+        """Let each response wait, where the fake is served."""
         self._trouble.seconds = seconds
 
     def heal(self) -> None:
@@ -165,13 +165,13 @@ class FakeVendor:
         return self._trouble.seconds
 
     def handle(self, request: Received) -> Reply:
-        """Answer one call, as told to fail or as the vendor would."""
+        """Respond to one call, as told to fail or as the vendor would."""
         with self._lock:
             failure = self._trouble.pick()
             if failure is not None and not failure.has_taken:
                 reply = self._failing(failure)
             else:
-                reply = self._answered(request)
+                reply = self._respond(request)
                 if failure is not None:
                     reply = self._failing(failure)
             self.requests.append(replace(request, status=reply.status))
@@ -181,17 +181,17 @@ class FakeVendor:
         reply = self.failure(failure.status)
         return replace(reply, headers={**reply.headers, **failure.headers})
 
-    def _answered(self, request: Received) -> Reply:
+    def _respond(self, request: Received) -> Reply:
         packing = request.headers.get("content-encoding", "").lower()
         if packing in ("", "identity"):
-            return self.answer(request)
+            return self.respond(request)
         if packing != "gzip":
             return self.bad_packing()
         try:
             body = unpacked(request.body)
         except (OSError, EOFError, ValueError, zlib.error):
             return self.bad_packing()
-        return self.answer(replace(request, body=body))
+        return self.respond(replace(request, body=body))
 
 
 def unpacked(body: bytes, limit: int = _UNPACKED_LIMIT) -> bytes:

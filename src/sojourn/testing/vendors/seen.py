@@ -11,7 +11,7 @@ Value = Scalar | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One request as it came, and what it was answered. Header names are in lower case."""
+    """One request as it came, and the status of its response. Header names are in lower case."""
 
     method: str
     path: str
@@ -23,7 +23,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer."""
+    """A response."""
 
     status: int
     body: bytes = b""

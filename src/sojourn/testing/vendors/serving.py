@@ -46,7 +46,7 @@ def serve_here(app: Any, port: int, *, ready: Callable[[str], None]) -> None:
 
 @contextmanager
 def _listening(port: int) -> Iterator[tuple[socket.socket, str]]:
-    # Named as TCP: asyncio then sends at once, where else each answer would wait 40 ms for the client's acknowledgement.
+    # Named as TCP: asyncio then sends at once, where else each response would wait 40 ms for the client's acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -12,7 +12,7 @@ from sojourn.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One answer that is a failure. `has_taken`: what was sent is taken all the same, and only the answer is lost."""
+    """One response that is a failure. `has_taken`: what was sent is taken all the same, and only the response is lost."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.backends import Backend, DynatraceBackend, backend_from_url
-from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.core.events import Event, Scalar
 from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import BackendContract, deliver, hostile_events, many_events, sample_events
@@ -34,9 +34,9 @@ class TestDynatrace(BackendContract):
 
 
 def backend_of(
-    answer: Callable[[httpx.Request], httpx.Response] | httpx.Response, token: str | Callable[[], str] = TOKEN
+    response: Callable[[httpx.Request], httpx.Response] | httpx.Response, token: str | Callable[[], str] = TOKEN
 ) -> DynatraceBackend:
-    handler = answer if callable(answer) else lambda request: answer
+    handler = response if callable(response) else lambda request: response
     return DynatraceBackend(ADDRESS, token, transport=httpx.MockTransport(handler))
 
 
@@ -125,7 +125,7 @@ def test_heartbeats_and_revised_ends_go_by_default() -> None:
     assert all(backend.accepts(event) for event in [*sample_events(), end])
 
 
-# --- answers
+# --- responses
 
 
 def test_of_a_400_the_bad_are_counted_and_the_good_never_sent_again() -> None:
@@ -179,7 +179,7 @@ def test_a_400_that_was_cut_short_still_settles_the_call() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param(httpx.Response(400, json={"error": {"code": 400, "message": "Could not map JSON"}}), id="whole"),
         pytest.param(httpx.Response(400, text="<html>"), id="not Dynatrace's"),
@@ -187,11 +187,11 @@ def test_a_400_that_was_cut_short_still_settles_the_call() -> None:
         pytest.param(httpx.Response(400, json=[]), id="a list"),
     ],
 )
-def test_a_400_about_the_call_is_halved_down_to_the_event(answer: httpx.Response) -> None:
+def test_a_400_about_the_call_is_halved_down_to_the_event(response: httpx.Response) -> None:
     batch = many_events(4)
 
     def take(request: httpx.Request) -> httpx.Response:
-        return answer if batch[1].id.encode() in request.content else httpx.Response(202)
+        return response if batch[1].id.encode() in request.content else httpx.Response(202)
 
     receipt = backend_of(take).send(batch)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (3, [batch[1].id])
@@ -239,7 +239,7 @@ def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> Non
     fake = FakeDynatrace()
     receipt = DynatraceBackend(ADDRESS, TOKEN, transport=fake.transport()).send(batch)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (2, [batch[1].id])
-    assert isinstance(next(iter(DynatraceBackend(ADDRESS, TOKEN).encode([batch[1]]))), Refusal)
+    assert isinstance(next(iter(DynatraceBackend(ADDRESS, TOKEN).encode([batch[1]]))), Unsendable)
 
 
 def test_hostile_values_are_json() -> None:

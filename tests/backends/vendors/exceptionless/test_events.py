@@ -196,12 +196,12 @@ def test_a_server_without_that_call_loses_only_the_name_on_the_row(
 ) -> None:
     fake = FakeExceptionless()
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("user-description"):
             return httpx.Response(status)
         return fake.transport().handle_request(request)
 
-    backend = ExceptionlessBackend(ADDRESS, KEY, transport=httpx.MockTransport(answer))
+    backend = ExceptionlessBackend(ADDRESS, KEY, transport=httpx.MockTransport(response))
     with caplog.at_level(logging.WARNING, "sojourn"):
         for _ in range(2):
             assert deliver(backend, sample_events()).delivered == len(sample_events())
@@ -219,7 +219,7 @@ def test_the_call_for_the_row_is_made_again_when_it_has_to_wait(status: int) -> 
     batch = sample_events()[:3]
     seen = 0
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         nonlocal seen
         if request.url.path.endswith("user-description"):
             seen += 1
@@ -227,7 +227,7 @@ def test_the_call_for_the_row_is_made_again_when_it_has_to_wait(status: int) -> 
                 return httpx.Response(status)
         return fake.transport().handle_request(request)
 
-    backend = ExceptionlessBackend(ADDRESS, KEY, transport=httpx.MockTransport(answer))
+    backend = ExceptionlessBackend(ADDRESS, KEY, transport=httpx.MockTransport(response))
     assert backend.send(batch).delivered == 2
     assert backend.send(batch[2:]).delivered == 1
     assert rows(fake) == [("anna", None)]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.backends import Backend, ExceptionlessBackend, backend_from_url
-from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import BackendContract, deliver, hostile_events, many_events, sample_events
 from sojourn.testing.vendors import FakeExceptionless
@@ -46,7 +46,7 @@ def test_what_a_visit_sends() -> None:
     check_golden("exceptionless", ExceptionlessBackend(ADDRESS, KEY, environment=SERVER))
 
 
-# --- answers
+# --- responses
 
 
 @pytest.mark.parametrize(
@@ -65,32 +65,32 @@ def test_what_somebody_has_to_mend_pauses(status: int, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "after"),
+    ("response", "after"),
     [
         pytest.param(httpx.Response(429), 60.0, id="throttled"),
         pytest.param(httpx.Response(429, headers={"retry-after": "7"}), 7.0, id="throttled by a proxy that says when"),
         pytest.param(httpx.Response(503), None, id="submission is disabled"),
     ],
 )
-def test_what_passes_is_waited_for(answer: httpx.Response, after: float | None) -> None:
-    receipt = backend_that_hears(answer).send(many_events(2))
+def test_what_passes_is_waited_for(response: httpx.Response, after: float | None) -> None:
+    receipt = backend_that_hears(response).send(many_events(2))
     assert (receipt.delivered, receipt.rejected, receipt.pause, receipt.retry_after) == (0, (), None, after)
 
 
 def test_a_413_halves() -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         return httpx.Response(413 if len(json.loads(request.content)) > 10 else 202)
 
-    backend = ExceptionlessBackend(ADDRESS, KEY, transport=httpx.MockTransport(_plain(answer)))
+    backend = ExceptionlessBackend(ADDRESS, KEY, transport=httpx.MockTransport(_plain(response)))
     assert deliver(backend, many_events(40)).delivered == 40
 
 
-def _plain(answer: Callable[[httpx.Request], httpx.Response]) -> Callable[[httpx.Request], httpx.Response]:
+def _plain(response: Callable[[httpx.Request], httpx.Response]) -> Callable[[httpx.Request], httpx.Response]:
     def unpack(request: httpx.Request) -> httpx.Response:
         body = request.content
         if request.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
-        return answer(httpx.Request("POST", request.url, content=body))
+        return response(httpx.Request("POST", request.url, content=body))
 
     return unpack
 
@@ -116,7 +116,7 @@ def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> Non
     fake = FakeExceptionless()
     receipt = backend_for(fake).send(batch)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (2, [batch[1].id])
-    assert isinstance(next(iter(ExceptionlessBackend(ADDRESS, KEY).encode([batch[1]]))), Refusal)
+    assert isinstance(next(iter(ExceptionlessBackend(ADDRESS, KEY).encode([batch[1]]))), Unsendable)
 
 
 def test_hostile_values_are_read_by_the_server() -> None:

@@ -1,4 +1,4 @@
-"""mParticle: keys, answers, limits, and whole visits; what is sent is shown in golden/mparticle.json."""
+"""mParticle: keys, responses, limits, and whole visits; what is sent is shown in golden/mparticle.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.backends import Backend, MParticleBackend, backend_from_url
-from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
 from sojourn.errors import SettingsError
@@ -133,18 +133,18 @@ def test_heartbeats_and_revised_ends_go_when_asked_for() -> None:
     assert wanted(optional, heartbeats=True, resend_ends=True) == optional
 
 
-# --- answers
+# --- responses
 
 
-def answering(answer: httpx.Response) -> MParticleBackend:
-    return MParticleBackend(ADDRESS, KEY, SECRET, transport=httpx.MockTransport(lambda request: answer))
+def answering(response: httpx.Response) -> MParticleBackend:
+    return MParticleBackend(ADDRESS, KEY, SECRET, transport=httpx.MockTransport(lambda request: response))
 
 
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        pytest.param(200, "mParticle answers 202", id="somebody else"),
-        pytest.param(204, "mParticle answers 202", id="nobody"),
+        pytest.param(200, "mParticle responds with 202", id="somebody else"),
+        pytest.param(204, "mParticle responds with 202", id="nobody"),
         pytest.param(401, "key and secret", id="no credentials"),
         pytest.param(403, "not of one input", id="wrong pair"),
         pytest.param(404, "check the URL", id="address"),
@@ -190,7 +190,7 @@ def test_nobody_sees_the_keys(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         receipt = hiding.send(many_events(2))
     assert receipt.pause is not None
-    assert "hunter2" not in f"{hiding!r}{receipt}{hiding.heard}{caplog.text}"
+    assert "hunter2" not in f"{hiding!r}{receipt}{hiding.last_call}{caplog.text}"
 
 
 # --- limits
@@ -254,7 +254,7 @@ def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> Non
     fake = FakeMParticle()
     receipt = backend(fake).send(batch)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (3, [batch[1].id])
-    assert isinstance(next(iter(backend().encode([batch[1]]))), Refusal)
+    assert isinstance(next(iter(backend().encode([batch[1]]))), Unsendable)
     assert fake.users() == {"anna": {"name": "Anna"}}
 
 
@@ -293,7 +293,7 @@ def test_sessions_are_whole_though_a_fifth_fails_and_all_comes_twice(
     assert fake.duplicates >= len(told)
 
 
-@pytest.mark.parametrize("after_taking", [False, True], ids=["refused", "answers lost"])
+@pytest.mark.parametrize("after_taking", [False, True], ids=["refused", "responses lost"])
 def test_a_visit_through_a_real_app_ends_as_it_was(after_taking: bool) -> None:
     fake = FakeMParticle(wall=lambda: NOW)
     fake.fail(0.2, seed=11, after_taking=after_taking)

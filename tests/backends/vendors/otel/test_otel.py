@@ -67,8 +67,8 @@ def made(name: str = "purchase", own: Mapping[str, Scalar] | None = None, time: 
     return msgspec.structs.replace(many_events(1)[0], name=name, time=time, attributes=own or {})
 
 
-def backend_of(answer: Callable[[httpx.Request], httpx.Response] | httpx.Response) -> OpenTelemetryBackend:
-    handler = answer if callable(answer) else lambda request: answer
+def backend_of(response: Callable[[httpx.Request], httpx.Response] | httpx.Response) -> OpenTelemetryBackend:
+    handler = response if callable(response) else lambda request: response
     return OpenTelemetryBackend(ADDRESS, transport=httpx.MockTransport(handler))
 
 
@@ -257,7 +257,7 @@ def test_heartbeats_and_revised_ends_go_by_default() -> None:
     assert all(backend.accepts(event) for event in [*sample_events(), made("session.end", {"session.end_revision": 1})])
 
 
-# --- answers
+# --- responses
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])

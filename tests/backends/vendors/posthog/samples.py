@@ -1,4 +1,4 @@
-"""A backend of PostHog, with a fake or an answer behind it, and sample events to change."""
+"""A backend of PostHog, with a fake or a response behind it, and sample events to change."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def backend_for(fake: FakePostHog, **options: Any) -> PostHogBackend:
     return PostHogBackend(ADDRESS, KEY, transport=fake.transport(), **options)
 
 
-def backend_that_hears(answer: httpx.Response) -> PostHogBackend:
-    return PostHogBackend(ADDRESS, KEY, transport=httpx.MockTransport(lambda request: answer))
+def backend_that_hears(response: httpx.Response) -> PostHogBackend:
+    return PostHogBackend(ADDRESS, KEY, transport=httpx.MockTransport(lambda request: response))
 
 
 def sample(name: str) -> Event:

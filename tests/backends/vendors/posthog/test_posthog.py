@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.backends import Backend, PostHogBackend, backend_from_url
-from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import BackendContract, deliver, hostile_events, many_events, sample_events
 from sojourn.testing.vendors import FakePostHog
@@ -42,11 +42,11 @@ def test_what_a_visit_sends(fixed_python: None) -> None:
     check_golden("posthog", PostHogBackend(ADDRESS, KEY, wall=lambda: SENT_AT), visit)
 
 
-# --- answers
+# --- responses
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("response", "says"),
     [
         pytest.param(httpx.Response(401, text="API key is not valid"), "begins with phc_", id="unknown key"),
         pytest.param(httpx.Response(404), "check the URL", id="address"),
@@ -55,8 +55,8 @@ def test_what_a_visit_sends(fixed_python: None) -> None:
         ),
     ],
 )
-def test_what_somebody_has_to_mend_pauses(answer: httpx.Response, says: str) -> None:
-    receipt = backend_that_hears(answer).send(many_events(2))
+def test_what_somebody_has_to_mend_pauses(response: httpx.Response, says: str) -> None:
+    receipt = backend_that_hears(response).send(many_events(2))
     assert receipt.delivered == 0
     assert says in (receipt.pause or "")
     assert KEY not in (receipt.pause or "")
@@ -93,7 +93,7 @@ def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> Non
     fake = FakePostHog()
     receipt = backend_for(fake).send(batch)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (2, [batch[1].id])
-    assert isinstance(next(iter(PostHogBackend(ADDRESS, KEY).encode([batch[1]]))), Refusal)
+    assert isinstance(next(iter(PostHogBackend(ADDRESS, KEY).encode([batch[1]]))), Unsendable)
 
 
 def test_a_call_has_5_mb_at_most() -> None:

@@ -1,4 +1,4 @@
-"""RudderStack: keys, answers, limits, and whole visits; what is sent is shown in golden/rudderstack.json."""
+"""RudderStack: keys, responses, limits, and whole visits; what is sent is shown in golden/rudderstack.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.backends import Backend, RudderStackBackend, backend_from_url
-from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.backends.vendors.rudderstack.backend import EVENT_BYTES, LIMITS
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
@@ -41,22 +41,22 @@ class TestRudderStack(BackendContract):
 class Shown(RudderStackBackend):
     """Without the version in its events, so that a release changes no golden file."""
 
-    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         for call in super().encode(batch):
             assert isinstance(call, HttpCall)
             version = json.loads(call.body)["batch"][0]["context"]["library"]["version"]
             yield dataclasses.replace(call, body=call.body.replace(f'"{version}"'.encode(), b'"(version)"'))
 
 
-def answering(answer: httpx.Response) -> RudderStackBackend:
-    return RudderStackBackend(ADDRESS, KEY, transport=httpx.MockTransport(lambda request: answer))
+def answering(response: httpx.Response) -> RudderStackBackend:
+    return RudderStackBackend(ADDRESS, KEY, transport=httpx.MockTransport(lambda request: response))
 
 
 def test_what_a_visit_sends() -> None:
     check_golden("rudderstack", Shown(ADDRESS, KEY, heartbeats=True, wall=lambda: NOW))
 
 
-# --- choosing
+# --- filters
 
 
 def test_heartbeats_and_revised_ends_go_when_asked_for() -> None:
@@ -115,11 +115,11 @@ def test_wrong_urls_say_what_to_write(url: str, says: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-# --- answers
+# --- responses
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("response", "says"),
     [
         pytest.param(httpx.Response(401, text="invalid write key\n"), "does not know the write key", id="unknown key"),
         pytest.param(httpx.Response(404, text="source is disabled\n"), "the source is disabled", id="switched off"),
@@ -127,8 +127,8 @@ def test_wrong_urls_say_what_to_write(url: str, says: str) -> None:
         pytest.param(httpx.Response(200, text="\n<!doctype html>"), "address of the data plane", id="a web page"),
     ],
 )
-def test_what_somebody_has_to_mend_pauses(answer: httpx.Response, says: str) -> None:
-    receipt = answering(answer).send(many_events(2))
+def test_what_somebody_has_to_mend_pauses(response: httpx.Response, says: str) -> None:
+    receipt = answering(response).send(many_events(2))
     assert receipt.delivered == 0
     assert says in (receipt.pause or "")
 
@@ -160,7 +160,7 @@ def test_nobody_sees_the_key(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         receipt = backend.send(many_events(2))
     assert receipt.pause is not None
-    assert "hunter2" not in f"{backend!r}{receipt}{backend.heard}{caplog.text}"
+    assert "hunter2" not in f"{backend!r}{receipt}{backend.last_call}{caplog.text}"
 
 
 # --- limits
@@ -241,7 +241,7 @@ def test_sessions_are_whole_though_a_fifth_fails_and_all_comes_twice(seed: int, 
     assert fake.duplicates >= len(sample_events())
 
 
-@pytest.mark.parametrize("after_taking", [False, True], ids=["refused", "answers lost"])
+@pytest.mark.parametrize("after_taking", [False, True], ids=["refused", "responses lost"])
 def test_a_visit_through_a_real_app_ends_as_it_was(after_taking: bool) -> None:
     fake = FakeRudderStack()
     fake.fail(0.2, seed=11, after_taking=after_taking)

@@ -15,12 +15,12 @@ import msgspec
 
 from sojourn.backends._json import to_json
 from sojourn.backends.cloudevents import rfc3339, source_of
-from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.http import HttpCall, Unsendable
+from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response
 from sojourn.backends.packing import Limits, Pack, Piece, packed
 from sojourn.backends.protocol import Rejection
-from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
-from sojourn.backends.verdicts import Answer, Halt, Taken, Verdict
 from sojourn.core.events import Event, Scalar
 from sojourn.errors import SettingsError
 
@@ -53,14 +53,14 @@ class DynatraceBackend(VendorBackend):
     takes_revised_ends = True
     own_options: ClassVar[tuple[str, ...]] = ("gzip",)
 
-    def __init__(self, address: str, token: Token, *, gzip: bool = False, **common: Unpack[Common]) -> None:
+    def __init__(self, address: str, token: Token, *, gzip: bool = False, **common: Unpack[VendorOptions]) -> None:
         url = _url(address_of(address, self.scheme))
         if not callable(token):
             token = checked_key(token, self.scheme, "token")
         super().__init__(_Encoder(url, token, has_gzip=gzip), **common)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
         if given.secret is not None:
             raise SettingsError("dynatrace: there is one token before the host: dynatrace+https://TOKEN@host")
         return cls(given.address, given.key or "", gzip=given.flag("gzip", default=False), **common)
@@ -87,7 +87,7 @@ class _Encoder:
         self._token = token
         self._has_gzip = has_gzip
 
-    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         for pack in packed((Piece(_encoded(event), (event,)) for event in batch), LIMITS):
             yield self._call(pack) if isinstance(pack, Pack) else pack
 
@@ -99,8 +99,8 @@ class _Encoder:
             body=pack.joined(),
             headers={"content-type": "application/cloudevent-batch+json", "authorization": self._authorization()},
             has_gzip=self._has_gzip,
-            judge=partial(_judge, pack.events),
-            answer_limit=_ANSWER_LIMIT,
+            interpret=partial(_outcome, pack.events),
+            response_limit=_ANSWER_LIMIT,
         )
 
     def _authorization(self) -> str:
@@ -120,24 +120,24 @@ def _encoded(event: Event) -> bytes:
     )
 
 
-def _judge(events: Sequence[Event], answer: Answer) -> Verdict | None:
-    match answer.status:
+def _outcome(events: Sequence[Event], response: Response) -> Outcome | None:
+    match response.status:
         case 400:
-            return _partly_taken(events, answer.body)
+            return _partly_taken(events, response.body)
         case 401:
-            return Halt(reason="HTTP 401: it does not know the token, or it has expired; make a new one")
+            return Pause(reason="HTTP 401: it does not know the token, or it has expired; make a new one")
         case 403:
-            return Halt(reason="HTTP 403: the token lacks the scope bizevents.ingest (OAuth: storage:events:write)")
+            return Pause(reason="HTTP 403: the token lacks the scope bizevents.ingest (OAuth: storage:events:write)")
         case _:
             return None
 
 
-def _partly_taken(events: Sequence[Event], body: bytes) -> Verdict | None:
+def _partly_taken(events: Sequence[Event], body: bytes) -> Outcome | None:
     """Read which events a 400 is about: all others were taken. `None`: it is about the call as a whole."""
     text = body.decode("utf-8", "replace")
     try:
-        answer = json.loads(text)
-        errors = answer.get("errors") if isinstance(answer, dict) else None
+        document = json.loads(text)
+        errors = document.get("errors") if isinstance(document, dict) else None
         if not isinstance(errors, list) or not errors:
             return None
         reasons = _reasons(events, errors)
@@ -147,7 +147,7 @@ def _partly_taken(events: Sequence[Event], body: bytes) -> Verdict | None:
         reasons = {events[index].id: "" for index in indices if index < len(events)}
         if not reasons:
             return None
-    return Taken(
+    return Delivered(
         rejected=tuple(
             Rejection(event_id=event_id, reason=f"HTTP 400: it is invalid{reason}", status=400)
             for event_id, reason in reasons.items()

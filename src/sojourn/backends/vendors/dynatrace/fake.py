@@ -50,7 +50,7 @@ class FakeDynatrace(FakeVendor):
         self._token = token
         self._powerless = powerless
 
-    def answer(self, request: Received) -> Reply:
+    def respond(self, request: Received) -> Reply:
         if not request.path.endswith(PATH):
             return self.failure(404)
         if request.method != "POST":

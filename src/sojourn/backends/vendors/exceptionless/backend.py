@@ -16,11 +16,11 @@ from typing import ClassVar, Final, Self, Unpack
 import msgspec
 
 from sojourn.backends._json import to_json
-from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.http import HttpCall, Unsendable
+from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response, RetryLater
 from sojourn.backends.packing import Limits, Pack, Piece, packed
-from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
-from sojourn.backends.verdicts import Answer, Halt, Taken, TryLater, Verdict
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
@@ -59,7 +59,7 @@ class ExceptionlessBackend(VendorBackend):
         *,
         rows: bool = True,
         environment: Mapping[str, str | int] | None = None,
-        **common: Unpack[Common],
+        **common: Unpack[VendorOptions],
     ) -> None:
         url = address_of(address, self.scheme)
         key = checked_key(key, self.scheme, "key")
@@ -67,7 +67,7 @@ class ExceptionlessBackend(VendorBackend):
         super().__init__(_Encoder(url.removesuffix(PATH) + PATH, key, server, has_rows=rows), **common)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
         if given.secret is not None:
             raise SettingsError("exceptionless: there is one key before the host: exceptionless+https://KEY@host")
         return cls(given.address, given.key or "", rows=given.flag("rows", default=True), **common)
@@ -101,7 +101,7 @@ class _Encoder:
         self._has_rows = has_rows
         self._has_told = False
 
-    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         namings = Namings.of(batch)
         pieces = (Piece(encoded(event, self._server, namings), (event,)) for event in batch)
         for pack in packed(pieces, LIMITS):
@@ -111,7 +111,7 @@ class _Encoder:
                 yield self._row(event)
 
     def _call(self, pack: Pack) -> HttpCall:
-        return HttpCall("POST", self._url, pack.events, body=pack.joined(), headers=self._headers, judge=_judge)
+        return HttpCall("POST", self._url, pack.events, body=pack.joined(), headers=self._headers, interpret=_outcome)
 
     def _row(self, event: Event) -> HttpCall:
         """Put the user on the row of a session that began without one.
@@ -125,31 +125,31 @@ class _Encoder:
             (event,),
             body=to_json(description),
             headers=self._headers,
-            judge=self._judge_row,
+            interpret=self._outcome_of_row,
         )
 
-    def _judge_row(self, answer: Answer) -> Verdict | None:
-        if answer.status not in _NO_SUCH_CALL:
-            return _judge(answer)
+    def _outcome_of_row(self, response: Response) -> Outcome | None:
+        if response.status not in _NO_SUCH_CALL:
+            return _outcome(response)
         if not self._has_told:
             self._has_told = True
             log.warning(
-                "exceptionless answers HTTP %s to the call that shows users on session rows; rows=False saves it",
-                answer.status,
+                "exceptionless responds HTTP %s to the call that shows users on session rows; rows=False saves it",
+                response.status,
             )
-        return Taken()
+        return Delivered()
 
 
-def _judge(answer: Answer) -> Verdict | None:
-    match answer.status:
+def _outcome(response: Response) -> Outcome | None:
+    match response.status:
         case 401 | 403:
-            return Halt(reason=f"HTTP {answer.status}: it does not know the key, or it is disabled; copy it again")
+            return Pause(reason=f"HTTP {response.status}: it does not know the key, or it is disabled; copy it again")
         case 402:
-            return Halt(reason="HTTP 402: the plan's events of this month are used up; look at its billing page")
+            return Pause(reason="HTTP 402: the plan's events of this month are used up; look at its billing page")
         case 404:
-            return Halt(reason="HTTP 404: no Exceptionless at this address; give scheme and host only")
-        case 429 if "retry-after" not in answer.headers:
-            # 3,500 calls a quarter of an hour, and the answer does not say when the next one begins.
-            return TryLater(after=_THROTTLED_S)
+            return Pause(reason="HTTP 404: no Exceptionless at this address; give scheme and host only")
+        case 429 if "retry-after" not in response.headers:
+            # 3,500 calls a quarter of an hour, and the response does not say when the next one begins.
+            return RetryLater(after=_THROTTLED_S)
         case _:
             return None

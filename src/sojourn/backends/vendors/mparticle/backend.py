@@ -11,11 +11,11 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final, Literal, Self, Unpack
 
-from sojourn.backends.http import Clock, HttpCall, Refusal
+from sojourn.backends.http import Clock, HttpCall, Unsendable
+from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response, Split
 from sojourn.backends.packing import Limits, Pack, Piece, packed
-from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
-from sojourn.backends.verdicts import Answer, Divide, Halt, Taken, Verdict
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
@@ -54,7 +54,7 @@ class MParticleBackend(VendorBackend):
         secret: str,
         *,
         environment: Environment = "production",
-        **common: Unpack[Common],
+        **common: Unpack[VendorOptions],
     ) -> None:
         url = address_of(address, self.scheme).removesuffix(VERSION) + VERSION
         pair = f"{checked_key(key, self.scheme, 'key')}:{checked_key(secret, self.scheme, 'secret')}"
@@ -62,7 +62,7 @@ class MParticleBackend(VendorBackend):
         super().__init__(encoder, **common)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
         environment = _checked(given.text("environment") or "production")
         return cls(given.address, given.key or "", given.secret or "", environment=environment, **common)
 
@@ -88,12 +88,12 @@ class _Encoder:
         self._environment = environment
         self._wall = wall
 
-    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         old: list[Piece] = []
         recent: list[Piece] = []
         for group in grouped(batch, old_before=int(self._wall() * 1000) - OLD_AFTER_MS):
             for made in pieces_of(group, self._environment):
-                if isinstance(made, Refusal):
+                if isinstance(made, Unsendable):
                     yield made
                 else:
                     (old if group.is_old else recent).append(made)
@@ -110,22 +110,22 @@ class _Encoder:
             body=pack.bodies[0] if is_alone else pack.joined(),
             headers=self._headers,
             has_gzip=False,  # nothing says that it takes compressed bodies
-            judge=_judge,
+            interpret=_outcome,
         )
 
 
-def _judge(answer: Answer) -> Verdict | None:
-    match answer.status:
+def _outcome(response: Response) -> Outcome | None:
+    match response.status:
         case 202:
-            return Taken()
+            return Delivered()
         case status if 200 <= status < 300:
-            return Halt(reason=f"HTTP {status}, where mParticle answers 202: check the URL")
+            return Pause(reason=f"HTTP {status}, where mParticle responds with 202: check the URL")
         case 400:
-            return Divide(reason=f"HTTP 400: it is invalid{_message(answer.body)}")
+            return Split(reason=f"HTTP 400: it is invalid{_message(response.body)}")
         case 401:
-            return Halt(reason="HTTP 401: it wants key and secret; check both, and that no proxy drops the header")
+            return Pause(reason="HTTP 401: it wants key and secret; check both, and that no proxy drops the header")
         case 403:
-            return Halt(reason="HTTP 403: key and secret are not of one input, or not of this pod; copy them again")
+            return Pause(reason="HTTP 403: key and secret are not of one input, or not of this pod; copy them again")
         case _:
             return None
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sojourn.backends._json import to_json
-from sojourn.backends.http import Refusal
+from sojourn.backends.http import Unsendable
 from sojourn.backends.packing import Limits, Pack, Piece, packed
 from sojourn.core.events import USER_IDENTIFY, Event, Scalar
 from sojourn.core.ids import event_id
@@ -101,7 +101,7 @@ def grouped(batch: Sequence[Event], *, old_before: int) -> list[Group]:
     return groups
 
 
-def pieces_of(group: Group, environment: str) -> Iterator[Piece | Refusal]:
+def pieces_of(group: Group, environment: str) -> Iterator[Piece | Unsendable]:
     """Return a group as one batch, or as several if it is too large for one."""
     head = to_json(_head(group, environment))[1:-1] + _EVENTS
     named = tuple(group.named)

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Final, Self, Unpack
 
-from sojourn.backends.http import HttpCall, Refusal
+from sojourn.backends.http import HttpCall, Unsendable
+from sojourn.backends.outcomes import Delivered, Outcome, Reject, Response
 from sojourn.backends.packing import Limits, Pack, Piece, packed
 from sojourn.backends.protocol import Rejection
-from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
-from sojourn.backends.verdicts import Answer, Refused, Taken, Verdict
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
@@ -55,7 +55,7 @@ class OpenTelemetryBackend(VendorBackend):
         key: str | None = None,
         *,
         headers: Mapping[str, str] | None = None,
-        **common: Unpack[Common],
+        **common: Unpack[VendorOptions],
     ) -> None:
         url = address_of(address, self.scheme)
         if not url.endswith(PATH):
@@ -65,7 +65,7 @@ class OpenTelemetryBackend(VendorBackend):
         super().__init__(_Encoder(name, url, own | _checked(headers or {})), **common)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
         headers: dict[str, str] = {}
         for text in given.own["header"]:
             match = _HEADER.fullmatch(text)
@@ -85,7 +85,7 @@ class _Encoder:
         self._url = url
         self._headers = {**headers, "content-type": "application/json"}
 
-    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         for start, end in _runs(batch):
             events = batch[start:end]
             head, tail = frame(resource(events[0]))
@@ -99,7 +99,7 @@ class _Encoder:
             pack.events,
             body=pack.joined(head, tail),
             headers=self._headers,
-            judge=partial(_judge, self._name, pack.events),
+            interpret=partial(_outcome, self._name, pack.events),
         )
 
 
@@ -113,18 +113,18 @@ def _runs(batch: Sequence[Event]) -> Iterator[tuple[int, int]]:
             start = index
 
 
-def _judge(name: str, events: Sequence[Event], answer: Answer) -> Verdict | None:
+def _outcome(name: str, events: Sequence[Event], response: Response) -> Outcome | None:
     """OTLP/HTTP has its own classes: four statuses are to be tried again, and a success may say how many were refused."""
-    status = answer.status
+    status = response.status
     if 200 <= status < 300:
-        return _partly_taken(name, events, answer.body)
+        return _partly_taken(name, events, response.body)
     if status in _RETRIED_ELSEWHERE or (status >= 500 and status not in _RETRIED):
-        return Refused(reason=f"HTTP {status}: OTLP calls this final; look at the receiver's log")
+        return Reject(reason=f"HTTP {status}: OTLP calls this final; look at the receiver's log")
     return None
 
 
-def _partly_taken(name: str, events: Sequence[Event], body: bytes) -> Verdict | None:
-    """The answer says how many were refused and never which; to send any of them again is forbidden."""
+def _partly_taken(name: str, events: Sequence[Event], body: bytes) -> Outcome | None:
+    """The response says how many were refused and never which; to send any of them again is forbidden."""
     try:
         partial_success = json.loads(body)["partialSuccess"]
         count = int(partial_success.get("rejectedLogRecords", 0))
@@ -132,7 +132,7 @@ def _partly_taken(name: str, events: Sequence[Event], body: bytes) -> Verdict | 
         return None
     if count >= len(events):
         reason = "the receiver took the call and refused each of its events; look at its log"
-        return Taken(rejected=tuple(Rejection(event_id=event.id, reason=reason) for event in events))
+        return Delivered(rejected=tuple(Rejection(event_id=event.id, reason=reason) for event in events))
     if count > 0:
         log.warning(
             "backend %s: the receiver refused %s of %s events, and does not say which", name, count, len(events)

@@ -108,7 +108,7 @@ _decoder = msgspec.json.Decoder(ExportLogs)
 class FakeOpenTelemetry(FakeVendor):
     """Takes `POST /v1/logs` in JSON; with a `key`, only with `Authorization: Bearer <key>`.
 
-    `reject` names events to refuse for good, as a collector's own limits do: the answer is a partial success, which says
+    `reject` names events to refuse for good, as a collector's own limits do: the response is a partial success, which says
     how many. By default it fails (`fail()`) with what OTLP allows to be tried again.
     """
 
@@ -122,7 +122,7 @@ class FakeOpenTelemetry(FakeVendor):
         self.resources: list[Mapping[str, Value]] = []
         """The resource of each group of records, in the order of arrival."""
 
-    def answer(self, request: Received) -> Reply:
+    def respond(self, request: Received) -> Reply:
         if request.path != PATH:
             return self.failure(404)
         if request.method != "POST":
@@ -152,7 +152,7 @@ class FakeOpenTelemetry(FakeVendor):
         return flat.sessions_of(self.events())
 
     def failure(self, status: int) -> Reply:
-        return _json(status, {"code": _CODES.get(status, _UNKNOWN), "message": f"told to answer {status}"})
+        return _json(status, {"code": _CODES.get(status, _UNKNOWN), "message": f"told to respond with {status}"})
 
     def clear(self) -> None:
         super().clear()

@@ -1,4 +1,4 @@
-"""Events as OTLP log records in JSON, under the names of the semantic conventions. Pure; knows no address and no answer.
+"""Events as OTLP log records in JSON, under the names of the semantic conventions. Pure; knows no address and no response.
 
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """

@@ -12,11 +12,11 @@ from typing import ClassVar, Final, Self, Unpack
 
 from sojourn.backends._json import to_json
 from sojourn.backends.cloudevents import rfc3339
-from sojourn.backends.http import Clock, HttpCall, Refusal
+from sojourn.backends.http import Clock, HttpCall, Unsendable
+from sojourn.backends.outcomes import Outcome, Pause, Response
 from sojourn.backends.packing import Limits, Pack, Piece, packed
-from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
-from sojourn.backends.verdicts import Answer, Halt, Verdict
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
@@ -44,7 +44,7 @@ class PostHogBackend(VendorBackend):
     takes_revised_ends = True
     own_options: ClassVar[tuple[str, ...]] = ("site",)
 
-    def __init__(self, address: str, key: str, *, site: str | None = None, **common: Unpack[Common]) -> None:
+    def __init__(self, address: str, key: str, *, site: str | None = None, **common: Unpack[VendorOptions]) -> None:
         url = address_of(address, self.scheme).removesuffix(PATH.rstrip("/")) + PATH
         key = checked_key(key, self.scheme, "key")
         if key.startswith(_PERSONAL):
@@ -56,7 +56,7 @@ class PostHogBackend(VendorBackend):
         super().__init__(_Encoder(url, key, shape, common.get("wall", time.time)), **common)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
         if given.secret is not None:
             raise SettingsError("posthog: there is one key before the host: posthog+https://KEY@host")
         return cls(given.address, given.key or "", site=given.text("site"), **common)
@@ -69,12 +69,12 @@ class _Encoder:
         self._shape = shape
         self._wall = wall
 
-    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         refused: list[Event] = []
         for pack in packed(self._pieces(batch, refused), LIMITS):
             yield self._call(pack) if isinstance(pack, Pack) else pack
         if refused:
-            yield Refusal(
+            yield Unsendable(
                 refused, f"encoded it has more than the {MAX_EVENT_BYTES} bytes that PostHog takes of one event"
             )
 
@@ -96,22 +96,22 @@ class _Encoder:
             pack.events,
             body=pack.joined(head, b"]}"),
             headers={"content-type": "application/json"},
-            judge=_judge,
+            interpret=_outcome,
         )
 
 
-def _judge(answer: Answer) -> Verdict | None:
-    match answer.status:
+def _outcome(response: Response) -> Outcome | None:
+    match response.status:
         case 200:
-            return _quota(answer.body)
+            return _quota(response.body)
         case 401:
-            return Halt(reason="HTTP 401: it does not know the key; take the project's, which begins with phc_")
+            return Pause(reason="HTTP 401: it does not know the key; take the project's, which begins with phc_")
         case _:
             return None
 
 
-def _quota(body: bytes) -> Verdict | None:
-    """Beyond the plan's quota PostHog answers 200 and throws the events away: keep them until somebody acts."""
+def _quota(body: bytes) -> Outcome | None:
+    """Beyond the plan's quota PostHog responds with 200 and throws the events away: keep them until somebody acts."""
     if b"quota_limited" not in body:
         return None
     try:
@@ -119,5 +119,5 @@ def _quota(body: bytes) -> Verdict | None:
     except (ValueError, AttributeError):
         return None
     if isinstance(limited, list) and "events" in limited:
-        return Halt(reason="HTTP 200: the plan's events are used up, and none was taken; look at its billing page")
+        return Pause(reason="HTTP 200: the plan's events are used up, and none was taken; look at its billing page")
     return None

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final, Self, Unpack
 
 from sojourn.backends.cloudevents import rfc3339
-from sojourn.backends.http import Clock, HttpCall, Refusal
+from sojourn.backends.http import Clock, HttpCall, Unsendable
+from sojourn.backends.outcomes import Outcome, Pause, Response, Split
 from sojourn.backends.packing import Limits, Pack, Piece, packed
-from sojourn.backends.vendor import Common, VendorBackend
+from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
-from sojourn.backends.verdicts import Answer, Divide, Halt, Verdict
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
@@ -29,7 +29,7 @@ _TAIL: Final = b"]}"
 LIMITS: Final = Limits(bytes=450_000, events=100, frame=len(_HEAD) + len(_TAIL))
 """Of one call before it is compressed, as RudderStack's own libraries keep to; its server takes 4 MB."""
 
-# Its answers are plain text; only what is known to hold nothing of an event is repeated.
+# Its responses are plain text; only what is known to hold nothing of an event is repeated.
 _SAYINGS: Final = frozenset(
     {
         "invalid json",
@@ -52,7 +52,7 @@ class RudderStackBackend(VendorBackend):
     fake = "sojourn.backends.vendors.rudderstack.fake:FakeRudderStack"
     own_options: ClassVar[tuple[str, ...]] = ("gzip",)
 
-    def __init__(self, address: str, key: str, *, gzip: bool = True, **common: Unpack[Common]) -> None:
+    def __init__(self, address: str, key: str, *, gzip: bool = True, **common: Unpack[VendorOptions]) -> None:
         url = address_of(address, self.scheme)
         encoder = _Encoder(
             url if url.endswith(PATH) else url + PATH,
@@ -63,7 +63,7 @@ class RudderStackBackend(VendorBackend):
         super().__init__(encoder, **common)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: Common) -> Self:
+    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
         if given.secret:
             raise SettingsError("rudderstack: there is one key before the host: rudderstack+https://WRITEKEY@host")
         return cls(given.address, given.key or "", gzip=given.flag("gzip", default=True), **common)
@@ -82,7 +82,7 @@ class _Encoder:
         self._has_gzip = has_gzip
         self._wall = wall
 
-    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         sent_at = rfc3339(int(self._wall() * 1000))
         pieces: list[Piece] = []
         for event in batch:
@@ -90,7 +90,7 @@ class _Encoder:
                 continue
             body = encoded(event, sent_at)
             if reason := _unfit(event, body):
-                yield Refusal((event,), reason)
+                yield Unsendable((event,), reason)
             else:
                 pieces.append(Piece(body, (event,)))
         for pack in packed(pieces, LIMITS):
@@ -104,7 +104,7 @@ class _Encoder:
             body=pack.joined(_HEAD, _TAIL),
             headers=self._headers,
             has_gzip=self._has_gzip,
-            judge=_judge,
+            interpret=_outcome,
         )
 
 
@@ -117,16 +117,16 @@ def _unfit(event: Event, body: bytes) -> str | None:
     return None
 
 
-def _judge(answer: Answer) -> Verdict | None:
-    said = answer.body[:100].decode("utf-8", "replace").strip()
-    match answer.status:
+def _outcome(response: Response) -> Outcome | None:
+    said = response.body[:100].decode("utf-8", "replace").strip()
+    match response.status:
         case 200 if said.startswith("<"):
-            return Halt(reason="HTTP 200 with a web page: give the address of the data plane, not that of the app")
+            return Pause(reason="HTTP 200 with a web page: give the address of the data plane, not that of the app")
         case 400 if said in _SAYINGS:
-            return Divide(reason=f"HTTP 400: {said}")
+            return Split(reason=f"HTTP 400: {said}")
         case 401:
-            return Halt(reason="HTTP 401: it does not know the write key; copy it from the source's setup page")
+            return Pause(reason="HTTP 401: it does not know the write key; copy it from the source's setup page")
         case 404 if said == "source is disabled":
-            return Halt(reason="HTTP 404: the source is disabled; enable it in RudderStack")
+            return Pause(reason="HTTP 404: the source is disabled; enable it in RudderStack")
         case _:
             return None

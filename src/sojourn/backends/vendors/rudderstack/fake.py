@@ -1,4 +1,4 @@
-"""RudderStack's gateway, as its server's source tells: plain-text answers, all of a batch or none, sessions by context."""
+"""RudderStack's gateway, as its server's source tells: plain-text responses, all of a batch or none, sessions by context."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class FakeRudderStack(FakeVendor):
         self._disabled = disabled
         self._is_strict = is_strict
 
-    def answer(self, request: Received) -> Reply:
+    def respond(self, request: Received) -> Reply:
         if request.path == HEALTH:
             return Reply(status=200, body=b'{"appType":"GATEWAY","server":"UP"}')
         kind = _SINGLE.get(request.path)

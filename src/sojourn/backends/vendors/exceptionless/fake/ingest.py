@@ -1,6 +1,6 @@
 """Exceptionless's API as far as a client sees it: keys, posting in its three forms, heartbeats, users' words, session rows.
 
-As the real one it answers 202 to whatever it can put into its queue, reads it later, and throws away what it does not
+As the real one it responds with 202 to whatever it can put into its queue, reads it later, and throws away what it does not
 like: `malformed` and `discarded` tell what. Its queue is worked off when somebody looks.
 """
 
@@ -63,7 +63,7 @@ class FakeExceptionless(FakeVendor):
         self._latest = 0
         self.remaining = _CALLS
 
-    def answer(self, request: Received) -> Reply:
+    def respond(self, request: Received) -> Reply:
         if not self._is_known(request):
             return self.failure(401)
         if request.path == "/api/v2/events/session/heartbeat" and request.method == "GET":

@@ -70,8 +70,8 @@ class FakeMParticle(FakeVendor):
 
     `is_strict`: want also what its OpenAPI document wants (`environment`, and `session_id` on a start), and that a
     `session_id` is that of its UUID. What the documentation leaves open is chosen here: `takes_part`: whether the good
-    batches of a refused call are taken; `too_large`: how a call beyond the limits is answered; `batches_per_second`: beyond it
-    calls are answered with 429, by the clock `monotonic`. With `wall`, what is older than 30 days is taken at its own
+    batches of a refused call are taken; `too_large`: the status for a call beyond the limits; `batches_per_second`: beyond it
+    calls get a 429, by the clock `monotonic`. With `wall`, what is older than 30 days is taken at its own
     address only.
     """
 
@@ -107,9 +107,9 @@ class FakeMParticle(FakeVendor):
         self.opted_out: dict[str, bool] = {}
         """By `mp_deviceid`: whether the last thing that was told is that it opted out."""
         self.dropped = 0
-        """Events under a name beyond the first thousand: answered with 202, and gone."""
+        """Events under a name beyond the first thousand: accepted with a 202, and dropped."""
 
-    def answer(self, request: Received) -> Reply:
+    def respond(self, request: Received) -> Reply:
         if request.path not in (ONE, MANY, OLD):
             return self.failure(404)
         if request.method != "POST":

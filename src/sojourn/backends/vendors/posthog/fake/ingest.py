@@ -58,8 +58,8 @@ _events: Final = msgspec.json.Decoder(_Raw)
 class FakePostHog(FakeVendor):
     """Takes batches with the project's key; merges people as `$identify` says, folds sessions by `$session_id`.
 
-    One thing is stricter than PostHog, which answers 200 to a key that it does not know, and throws the events away.
-    `quota_limited`: answer as beyond the plan's quota, which is a 200 too. `warnings` are what its ingestion would warn of.
+    One thing is stricter than PostHog, which responds with 200 to a key that it does not know, and throws the events away.
+    `quota_limited`: respond as beyond the plan's quota, which is a 200 too. `warnings` are what its ingestion would warn of.
     """
 
     vendor = "posthog"
@@ -76,7 +76,7 @@ class FakePostHog(FakeVendor):
         """Return what PostHog's page of ingestion warnings would show."""
         return self.people.warnings
 
-    def answer(self, request: Received) -> Reply:
+    def respond(self, request: Received) -> Reply:
         if request.path.rstrip("/") != PATH.rstrip("/"):
             return Reply(status=404)
         if request.method != "POST":

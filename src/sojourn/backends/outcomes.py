@@ -1,7 +1,7 @@
-"""What the answer to an HTTP call means for the events it carried: one table for all vendors. Pure.
+"""What the response to an HTTP call means for its events: one table of statuses for all receivers. Pure.
 
-A vendor that says more than its status does (some events taken, some not) gives its calls a `judge` that returns one
-of these verdicts instead.
+A vendor whose responses say more than their status (which events of a batch were accepted) gives its calls an `interpret`
+function that returns one of these outcomes instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _RETRIED: Final = frozenset({408, 425, 429})
 _BISECTED: Final = frozenset({400, 422})
 
-# These speak of the address, the key or the account and of no event: rejecting events for them would bury good ones.
+# These concern the address, the key or the account, not an event: rejecting events for them would lose good ones.
 _PAUSED: Final[Mapping[int, str]] = {
     401: "it does not know the credentials; check the key or secret",
     402: "the account's plan or quota is used up; look at its billing page",
@@ -36,8 +36,8 @@ _PAUSED: Final[Mapping[int, str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back: header names are in lower case, and the body is cut at the layer's limit."""
+class Response:
+    """An HTTP response. Header names are in lower case; the body is cut at the call's `response_limit`."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -45,66 +45,66 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """All events of the call are settled: taken, but for those named here."""
+class Delivered:
+    """The call is done: its events are delivered, except those listed in `rejected`."""
 
     rejected: tuple[Rejection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TryLater:
-    """None was taken; the same call may succeed later."""
+class RetryLater:
+    """No event was accepted; the same call may succeed later, in `after` seconds if the receiver says so."""
 
     after: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """None was taken, and none will be until somebody acts."""
+class Pause:
+    """No event was accepted, and none will be until the operator acts: a wrong key, a wrong address."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Divide:
-    """None was taken, and smaller calls may be: halve it, down to the events at fault."""
+class Split:
+    """No event was accepted. Smaller calls may be, so the call is halved until the events at fault stand alone."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """None will ever be taken."""
+class Reject:
+    """The receiver will never accept these events: they become dead letters."""
 
     reason: str
 
 
-Verdict = Taken | TryLater | Halt | Divide | Refused
+Outcome = Delivered | RetryLater | Pause | Split | Reject
 
 
-def judge_status(answer: Answer, *, now: float) -> Verdict:
-    """Return what a status means; `now` is in seconds since the epoch, for a `Retry-After` that is a date."""
-    status = answer.status
+def outcome_of_status(response: Response, *, now: float) -> Outcome:
+    """Return what a status means. `now`: seconds since the epoch, for a `Retry-After` that is a date."""
+    status = response.status
     if 200 <= status < 300:
-        return Taken()
+        return Delivered()
     if status in _RETRIED or status >= 500:
-        return TryLater(after=retry_after(answer.headers.get("retry-after"), now=now))
+        return RetryLater(after=retry_after(response.headers.get("retry-after"), now=now))
     if 300 <= status < 400:
-        # Not followed: the credentials would go wherever the answer points.
-        return Halt(reason=f"HTTP {status}: it redirects elsewhere; set the URL to the final address")
+        # Not followed: the credentials would go wherever the response points.
+        return Pause(reason=f"HTTP {status}: it redirects elsewhere; set the URL to the final address")
     if hint := _PAUSED.get(status):
-        return Halt(reason=f"HTTP {status}: {hint}")
+        return Pause(reason=f"HTTP {status}: {hint}")
     if status == 413:
-        return Divide(reason="HTTP 413: the event is larger than the receiver takes")
+        return Split(reason="HTTP 413: the event is larger than the receiver takes")
     if status in _BISECTED:
-        return Divide(reason=f"HTTP {status}: the receiver finds the event invalid")
-    return Refused(reason=f"HTTP {status}: the receiver refuses it")
+        return Split(reason=f"HTTP {status}: the receiver finds the event invalid")
+    return Reject(reason=f"HTTP {status}: the receiver refuses it")
 
 
 def retry_after(value: str | None, *, now: float) -> float | None:
-    """Return the seconds that `Retry-After` asks for, at most an hour; `None` when it asks for none or makes no sense.
+    """Return the seconds of a `Retry-After` header, at most an hour; `None` if it is absent, malformed, zero or past.
 
-    Zero and the past are none as well, so that the caller's own backoff is the floor and no loop runs hot.
+    Without a positive value the caller's own backoff applies, so no loop runs hot.
     """
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):

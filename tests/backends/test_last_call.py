@@ -1,4 +1,4 @@
-"""What the HTTP layer remembers of the last call, what it never sends, and how much of an answer it reads."""
+"""What the HTTP layer remembers of the last call, what it never sends, and how much of a response it reads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from sojourn.backends import Receipt
 from sojourn.backends._exchange import in_words
-from sojourn.backends.http import Heard, HttpCall, HttpLayer, Refusal
-from sojourn.backends.verdicts import Answer
+from sojourn.backends.http import HttpCall, HttpLayer, LastCall, Unsendable
+from sojourn.backends.outcomes import Response
 from sojourn.core.events import Event
 from sojourn.testing.backend_contract import many_events
 
@@ -24,28 +24,28 @@ NOW = 1_769_860_800.0
 class OneCall:
     """A call for a batch; with `refused`, without the events of these places."""
 
-    def __init__(self, refused: Sequence[int] = (), *, answer_limit: int | None = None) -> None:
+    def __init__(self, refused: Sequence[int] = (), *, response_limit: int | None = None) -> None:
         self.refused = refused
-        self.limit = answer_limit
+        self.limit = response_limit
         self.seen: list[int] = []
 
-    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Refusal]:
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         for place in self.refused:
-            yield Refusal((batch[place],), "encoded it is too large")
+            yield Unsendable((batch[place],), "encoded it is too large")
         events = [event for place, event in enumerate(batch) if place not in self.refused]
         if events:
-            call = HttpCall("POST", URL, events, json=[event.id for event in events], judge=self.judge)
-            yield call if self.limit is None else replace(call, answer_limit=self.limit)
+            call = HttpCall("POST", URL, events, json=[event.id for event in events], interpret=self.interpret)
+            yield call if self.limit is None else replace(call, response_limit=self.limit)
 
-    def judge(self, answer: Answer) -> None:
-        self.seen.append(len(answer.body))
+    def interpret(self, response: Response) -> None:
+        self.seen.append(len(response.body))
 
 
-def layer(answer: httpx.Response | Exception, encoder: OneCall | None = None) -> HttpLayer:
+def layer(response: httpx.Response | Exception, encoder: OneCall | None = None) -> HttpLayer:
     def take(request: httpx.Request) -> httpx.Response:
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        if isinstance(response, Exception):
+            raise response
+        return response
 
     return HttpLayer(
         encoder or OneCall(),
@@ -57,7 +57,7 @@ def layer(answer: httpx.Response | Exception, encoder: OneCall | None = None) ->
 
 
 @pytest.mark.parametrize(
-    ("answer", "heard"),
+    ("response", "last_call"),
     [
         pytest.param(
             httpx.Response(202, headers={"date": "Sat, 31 Jan 2026 12:00:00 GMT"}),
@@ -68,19 +68,19 @@ def layer(answer: httpx.Response | Exception, encoder: OneCall | None = None) ->
         pytest.param(
             httpx.ConnectError("secret-token"),
             {"problem": "it cannot be reached; check the address, and the firewall between"},
-            id="no answer",
+            id="no response",
         ),
         pytest.param(httpx.LocalProtocolError("secret-token"), {"problem": "LocalProtocolError"}, id="no call"),
     ],
 )
 def test_the_last_call_is_remembered_without_its_secrets(
-    answer: httpx.Response | Exception, heard: dict[str, object]
+    response: httpx.Response | Exception, last_call: dict[str, object]
 ) -> None:
-    sender = layer(answer)
-    assert sender.heard is None
+    sender = layer(response)
+    assert sender.last_call is None
     sender.send(many_events(1))
-    assert sender.heard == Heard(**({"origin": "https://vendor.example:8443", "at": NOW} | heard))  # type: ignore[arg-type]
-    assert "secret" not in repr(sender.heard)
+    assert sender.last_call == LastCall(**({"origin": "https://vendor.example:8443", "at": NOW} | last_call))  # type: ignore[arg-type]
+    assert "secret" not in repr(sender.last_call)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_cannot_be_sent_is_rejected_and_the_rest_goes_out() -> None:
 def test_a_batch_of_which_nothing_can_be_sent_is_settled_without_a_call() -> None:
     sender = layer(httpx.Response(500), OneCall([0, 1]))
     assert len(sender.send(many_events(2)).rejected) == 2
-    assert sender.heard is None
+    assert sender.last_call is None
 
 
 def test_what_cannot_be_sent_behind_a_failure_waits_its_turn() -> None:
@@ -123,6 +123,6 @@ def test_what_cannot_be_sent_behind_a_failure_waits_its_turn() -> None:
 
 @pytest.mark.parametrize(("limit", "read"), [(None, 65_536), (100_000, 100_000)])
 def test_a_call_may_want_more_of_its_answer(limit: int | None, read: int) -> None:
-    encoder = OneCall(answer_limit=limit)
+    encoder = OneCall(response_limit=limit)
     layer(httpx.Response(200, content=b"x" * 200_000), encoder).send(many_events(1))
     assert encoder.seen == [read]

@@ -15,7 +15,7 @@ _LONGEST: Final = 100
 Patterns = str | Sequence[str]
 
 
-class Choice:
+class EventFilter:
     """What a backend wants: `events` are names or patterns (`session.*`), and `!page_view` takes one out again.
 
     Only the first end of a session counts where `ends_once`: of one whose end was taken back, the later ends carry a

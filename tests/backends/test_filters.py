@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.backends.choosing import Choice, Patterns, checked
+from sojourn.backends.filters import EventFilter, Patterns, checked
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import many_events
@@ -33,12 +33,12 @@ NAMES = ("session.start", "session.heartbeat", "session.end", "page_view", "purc
     ],
 )
 def test_names_and_patterns(events: Patterns | None, accepted: tuple[str, ...]) -> None:
-    choice = Choice(events)
+    choice = EventFilter(events)
     assert tuple(name for name in NAMES if choice.accepts(named(name))) == accepted
 
 
 def test_heartbeats_can_be_left_out_whatever_the_patterns() -> None:
-    choice = Choice("session.*", has_heartbeats=False)
+    choice = EventFilter("session.*", has_heartbeats=False)
     assert [name for name in NAMES if choice.accepts(named(name))] == ["session.start", "session.end"]
 
 
@@ -47,13 +47,13 @@ def test_heartbeats_can_be_left_out_whatever_the_patterns() -> None:
     [pytest.param(True, [0], id="first only"), pytest.param(False, [0, 1, 2], id="all")],
 )
 def test_an_end_that_was_revised(has_ends_once: bool, revisions: list[int]) -> None:
-    choice = Choice(has_ends_once=has_ends_once)
+    choice = EventFilter(has_ends_once=has_ends_once)
     ends = [named("session.end", **({"session.end_revision": n} if n else {})) for n in range(3)]
     assert [n for n, end in enumerate(ends) if choice.accepts(end)] == revisions
 
 
 def test_a_revision_is_about_ends_and_nothing_else() -> None:
-    assert Choice(has_ends_once=True).accepts(named("purchase", **{"session.end_revision": 1}))
+    assert EventFilter(has_ends_once=True).accepts(named("purchase", **{"session.end_revision": 1}))
 
 
 @pytest.mark.parametrize("events", ["", " , ", [], [""], ["!"], ["a\nb"], ["x" * 101], [7]])
@@ -65,4 +65,4 @@ def test_patterns_that_name_nothing_are_refused(events: Patterns) -> None:
 @given(st.lists(st.text(st.characters(categories=["Lu", "Ll"], include_characters="_."), min_size=1, max_size=20)))
 def test_a_name_alone_chooses_exactly_itself(names: list[str]) -> None:
     for name in names:
-        assert [other for other in {*names, "else"} if Choice([name]).accepts(named(other))] == [name]
+        assert [other for other in {*names, "else"} if EventFilter([name]).accepts(named(other))] == [name]

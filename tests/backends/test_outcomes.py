@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.backends.verdicts import Answer, Divide, Halt, Refused, Taken, TryLater, judge_status, retry_after
+from sojourn.backends.outcomes import (
+    Delivered,
+    Pause,
+    Reject,
+    Response,
+    RetryLater,
+    Split,
+    outcome_of_status,
+    retry_after,
+)
 
 MOMENT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 NOW = MOMENT.timestamp()
@@ -22,24 +31,24 @@ def http_date(**ahead: float) -> str:
 @pytest.mark.parametrize(
     ("kind", "statuses"),
     [
-        pytest.param(Taken, [200, 201, 202, 204, 299], id="taken"),
-        pytest.param(TryLater, [408, 425, 429, 500, 502, 503, 504, 507, 599], id="later"),
-        pytest.param(Halt, [300, 301, 302, 304, 307, 308], id="redirects"),
-        pytest.param(Halt, [401, 402, 403, 404, 405, 407, 410, 415], id="needs somebody"),
-        pytest.param(Divide, [400, 413, 422], id="smaller, perhaps"),
-        pytest.param(Refused, [406, 409, 411, 418, 431, 451], id="never"),
+        pytest.param(Delivered, [200, 201, 202, 204, 299], id="taken"),
+        pytest.param(RetryLater, [408, 425, 429, 500, 502, 503, 504, 507, 599], id="later"),
+        pytest.param(Pause, [300, 301, 302, 304, 307, 308], id="redirects"),
+        pytest.param(Pause, [401, 402, 403, 404, 405, 407, 410, 415], id="needs somebody"),
+        pytest.param(Split, [400, 413, 422], id="smaller, perhaps"),
+        pytest.param(Reject, [406, 409, 411, 418, 431, 451], id="never"),
     ],
 )
 def test_status_classes(kind: type, statuses: list[int]) -> None:
-    assert [type(judge_status(Answer(status=status), now=NOW)) for status in statuses] == [kind] * len(statuses)
+    assert [type(outcome_of_status(Response(status=status), now=NOW)) for status in statuses] == [kind] * len(statuses)
 
 
 @given(st.integers(200, 599))
 def test_every_status_has_a_meaning_and_every_halt_says_what_to_do(status: int) -> None:
-    verdict = judge_status(Answer(status=status), now=NOW)
-    if isinstance(verdict, Halt):
-        assert verdict.reason.startswith(f"HTTP {status}: ")
-        assert ";" in verdict.reason
+    outcome = outcome_of_status(Response(status=status), now=NOW)
+    if isinstance(outcome, Pause):
+        assert outcome.reason.startswith(f"HTTP {status}: ")
+        assert ";" in outcome.reason
 
 
 @pytest.mark.parametrize(
