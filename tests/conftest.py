@@ -1,4 +1,4 @@
-"""What every test runs under: the Hypothesis profiles, and a PostgreSQL server for those who ask for one.
+"""What every test runs under: the Hypothesis profiles, a PostgreSQL server on request, and what runs alone.
 
 Other fixtures live beside the tests that use them.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,16 @@ settings.register_profile("ci", deadline=None, print_blob=True, max_examples=200
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 pytest.register_assert_rewrite("tests.stores.contract")
+
+ALONE = tuple(Path(__file__).parent / name for name in ("examples", "faults", "processes"))
+"""Folders whose tests start servers and workers and hold them to a time. Beside other tests they would time those."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in ALONE):
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(scope="session")

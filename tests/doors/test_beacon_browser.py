@@ -41,6 +41,7 @@ SHOP = """document.querySelector("#cart").onclick = event => {
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
 ]
 

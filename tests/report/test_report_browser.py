@@ -38,6 +38,7 @@ HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)>\u
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
 ]
 
