@@ -9,7 +9,6 @@ import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -24,7 +23,6 @@ from tests.stores.contract.steps import event, load, row, save
 
 PROCESSES = 10
 ROUNDS = 5
-FIRST_SCHEMA = Path(__file__).with_name("postgres_schema_3.sql")
 
 spawning = multiprocessing.get_context("spawn")
 
@@ -138,11 +136,6 @@ def columns(postgres: Cluster, url: str) -> list[tuple[object, ...]]:
     )
 
 
-def indexes(postgres: Cluster, url: str) -> list[tuple[object, ...]]:
-    look = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'sojourn' ORDER BY indexname"
-    return postgres.run(look, database=url)
-
-
 def test_the_tables_are_those_of_the_schema(url: str, postgres: Cluster) -> None:
     store = open_store(url)
     store.open()
@@ -154,24 +147,8 @@ def test_the_tables_are_those_of_the_schema(url: str, postgres: Cluster) -> None
     assert {name for (name,) in postgres.run(look, database=url)} == named
 
 
-def test_a_store_of_the_first_schema_becomes_what_is_made_now(url: str, postgres: Cluster) -> None:
-    """The file is the first schema that there was here, as it was: with a new version `STEPS` gets the way there."""
-    postgres.run(FIRST_SCHEMA.read_text(), database=url)
-    store = open_store(url)
-    store.open()
-    store.close()
-    fresh = postgres.fresh_database()
-    other = open_store(fresh)
-    other.open()
-    other.close()
-    assert columns(postgres, url) == columns(postgres, fresh)
-    assert indexes(postgres, url) == indexes(postgres, fresh)
-    version = postgres.run("SELECT value FROM sojourn.meta WHERE name = 'schema_version'", database=url)
-    assert version == [(str(SCHEMA_VERSION).encode(),)]
-
-
 def test_each_version_has_the_step_that_leads_there() -> None:
-    assert set(opening.STEPS) == set(range(opening.FIRST_VERSION, SCHEMA_VERSION))
+    assert set(opening.STEPS) == set(range(1, SCHEMA_VERSION))
 
 
 def test_a_migration_runs_once_and_keeps_what_is_there(

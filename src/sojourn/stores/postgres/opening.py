@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from sojourn.errors import StoreError
-from sojourn.stores.reporting.rollup_triggers import POSTGRES_TRIGGERS, REORDER_SESSIONS
+from sojourn.stores.reporting.rollup_triggers import POSTGRES_TRIGGERS
 from sojourn.stores.schema import METADATA, SCHEMA_VERSION, STORE_KEY_BYTES
 
 from .address import Address
@@ -215,18 +215,5 @@ def _ddl() -> tuple[str, ...]:
 
 CREATE: Final = _ddl()
 
-# What leads from schema n to n + 1, and to what `_create` makes there. A released step never changes. The first schema
-# that PostgreSQL had is 3.
-FIRST_VERSION: Final = 3
-STEPS: Final[Mapping[int, tuple[str, ...]]] = {
-    3: (
-        (
-            'CREATE TABLE summaries (id BIGINT NOT NULL PRIMARY KEY, token TEXT COLLATE "C" NOT NULL, sessions BIGINT,'
-            " bounces BIGINT, error_sessions BIGINT, page_views BIGINT, duration_ms BIGINT, users BYTEA, firsts BYTEA,"
-            ' durations BYTEA, visitors BYTEA, tops TEXT COLLATE "C")'
-        ),
-        "CREATE INDEX ix_summaries_sessions ON summaries (id, sessions)",
-        *POSTGRES_TRIGGERS,
-        *REORDER_SESSIONS,
-    ),
-}
+STEPS: Final[Mapping[int, tuple[str, ...]]] = {}
+"""By version n, the statements that lead from there to n + 1. A released step never changes."""

@@ -1,7 +1,7 @@
 """How a summary is forgotten when a session of its hour or day changes, whoever changes it: by triggers on sessions.
 
-So no writer has to think of it: the recorder, an erasure, the retention. Part of schema 4, and of the step that leads
-to it: what stands here was released and never changes.
+So no writer has to think of it: the recorder, an erasure, the retention. Part of the schema: what was released never
+changes but by a new version.
 """
 
 # ruff: noqa: S608 - every part is written here
@@ -55,22 +55,3 @@ POSTGRES_TRIGGERS: Final = (
         " FOR EACH STATEMENT EXECUTE FUNCTION forget_summaries_of_gone()"
     ),
 )
-
-REORDER_SESSIONS: Final = (
-    "DROP INDEX ix_sessions_visitor",
-    "CREATE INDEX ix_sessions_visitor ON sessions (visitor_id, started_at)",
-    "DROP INDEX ix_sessions_user",
-    "CREATE INDEX ix_sessions_user ON sessions (user_id, started_at) WHERE user_id IS NOT NULL",
-    "CREATE INDEX ix_sessions_public ON sessions (session_id) WHERE session_id <> key",
-    *(
-        f"CREATE INDEX ix_sessions_closed_{name} ON sessions ({value}, started_at) WHERE end_reason > ''"
-        for name, value in (
-            ("seen", "last_seen_at"),
-            ("duration", "(last_seen_at - started_at)"),
-            ("pages", "page_views"),
-            ("events", "events"),
-            ("errors", "errors"),
-        )
-    ),
-)
-"""The indices of schema 4 over the sessions of schema 3."""

@@ -13,7 +13,7 @@ import random
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Final, TypeVar
@@ -22,7 +22,7 @@ from urllib.parse import quote
 from sojourn.core.threads import AnyLock, Lock, sleep
 from sojourn.errors import StoreError
 from sojourn.stores import schema
-from sojourn.stores.reporting.rollup_triggers import REORDER_SESSIONS, SQLITE_TRIGGERS
+from sojourn.stores.reporting.rollup_triggers import SQLITE_TRIGGERS
 
 from .statements import CREATE, PREPARE
 
@@ -161,7 +161,7 @@ def _migrate(connection: sqlite3.Connection, name: str) -> None:
         if version == 0:
             _create(connection)
         else:
-            for statement in chain.from_iterable(_STEPS[version - 1 :]):
+            for statement in chain.from_iterable(STEPS[step] for step in range(version, SCHEMA_VERSION)):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
@@ -188,30 +188,8 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO meta (name, value) VALUES ('store_key', ?)", (key,))
 
 
-# The nth step leads from schema n to n + 1, and to what `_create` makes there. A released step never changes.
-_STEPS: Final = (
-    (
-        "ALTER TABLE sessions ADD COLUMN is_suppressed BOOLEAN NOT NULL DEFAULT 0",
-        "ALTER TABLE backends ADD COLUMN first_seq INTEGER NOT NULL DEFAULT 0",
-        "CREATE TABLE tombstones (hash TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL, is_for_good BOOLEAN NOT NULL)",
-        "CREATE TABLE withheld (backend TEXT NOT NULL, session_key TEXT NOT NULL, PRIMARY KEY (backend, session_key))",
-        "CREATE INDEX ix_dead_letters_event ON dead_letters (event_id)",
-    ),
-    (
-        "ALTER TABLE dead_letters ADD COLUMN requeued_at INTEGER",
-        "CREATE INDEX ix_dead_letters_requeued ON dead_letters (backend) WHERE requeued_at IS NOT NULL",
-    ),
-    (
-        (
-            "CREATE TABLE summaries (id INTEGER NOT NULL PRIMARY KEY, token TEXT NOT NULL, sessions INTEGER,"
-            " bounces INTEGER, error_sessions INTEGER, page_views INTEGER, duration_ms INTEGER, users BLOB, firsts BLOB,"
-            " durations BLOB, visitors BLOB, tops TEXT)"
-        ),
-        "CREATE INDEX ix_summaries_sessions ON summaries (id, sessions)",
-        *SQLITE_TRIGGERS,
-        *REORDER_SESSIONS,
-    ),
-)
+STEPS: Final[Mapping[int, tuple[str, ...]]] = {}
+"""By version n, the statements that lead from there to n + 1. A released step never changes."""
 
 
 def _explained(path: Path, error: OSError | sqlite3.Error) -> StoreError:
