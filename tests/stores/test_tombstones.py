@@ -16,7 +16,7 @@ ANNA = DataSubject(VISITOR, "anna's browser")
 
 def hashes(store: SQLiteStore) -> list[str]:
     with store._connections.reading() as db:
-        return [line[0] for line in db.execute("SELECT hash FROM tombstones ORDER BY hash")]
+        return [line[0] for line in db.execute("SELECT hash FROM sojourn_tombstones ORDER BY hash")]
 
 
 def test_two_stores_call_one_person_by_different_names(tmp_path: Path) -> None:

@@ -183,12 +183,14 @@ class _Bulk:
         for _, kind, name in self._later:
             self._db.execute(f"DROP {kind} {name}")
         fields = SessionRow.__struct_fields__
-        self._insert_session = f"INSERT INTO sessions ({', '.join(fields)}) VALUES ({', '.join('?' * len(fields))})"  # noqa: S608 - our own names
+        self._insert_session = (
+            f"INSERT INTO sojourn_sessions ({', '.join(fields)}) VALUES ({', '.join('?' * len(fields))})"  # noqa: S608 - our own names
+        )
 
     def write(self, events: Iterable[Event], rows: Iterable[SessionRow]) -> None:
         self._db.execute("BEGIN")
         self._db.executemany(
-            "INSERT INTO events (id, name, time, session_key, session_started_at, is_manual, no_forward, data)"
+            "INSERT INTO sojourn_events (id, name, time, session_key, session_started_at, is_manual, no_forward, data)"
             " VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
             map(_event, events),
         )
@@ -196,7 +198,7 @@ class _Bulk:
         self._db.execute("COMMIT")
 
     def finish(self, counts: Counter[str]) -> None:
-        self._db.executemany("INSERT INTO counters (name, value) VALUES (?, ?)", counts.items())
+        self._db.executemany("INSERT INTO sojourn_counters (name, value) VALUES (?, ?)", counts.items())
         for statement, _, _ in self._later:
             self._db.execute(statement)
 

@@ -58,7 +58,7 @@ def _session_column(field: msgspec.structs.FieldInfo) -> Column[object]:
     return Column(field.name, type_, primary_key=field.name == "key", nullable=is_nullable)
 
 
-SESSIONS: Final = Table("sessions", METADATA, *map(_session_column, msgspec.structs.fields(SessionRow)))
+SESSIONS: Final = Table("sojourn_sessions", METADATA, *map(_session_column, msgspec.structs.fields(SessionRow)))
 
 JSON_COLUMNS: Final = frozenset(SESSIONS.c[name] for name in _JSON_FIELDS)
 """Columns of text that is JSON."""
@@ -67,7 +67,7 @@ LIVELY: Final = ("last_seen_at", "activity", "slot", "requests", "page_views", "
 """What activity changes; the rest of a row changes seldom, and of open sessions all indices but one are over the rest."""
 
 EVENTS: Final = Table(
-    "events",
+    "sojourn_events",
     METADATA,
     Column("seq", _SERIAL, primary_key=True, autoincrement=True),
     Column("id", _TEXT, nullable=False, unique=True),
@@ -83,7 +83,7 @@ EVENTS: Final = Table(
 )
 
 JOURNALS: Final = Table(
-    "journals",
+    "sojourn_journals",
     METADATA,
     Column("id", _TEXT, primary_key=True),
     Column("position", _INT, nullable=False),
@@ -97,7 +97,7 @@ JOURNALS: Final = Table(
 )
 
 LEASES: Final = Table(
-    "leases",
+    "sojourn_leases",
     METADATA,
     Column("name", _TEXT, primary_key=True),
     Column("holder", _TEXT),
@@ -106,7 +106,7 @@ LEASES: Final = Table(
 )
 
 BACKENDS: Final = Table(
-    "backends",
+    "sojourn_backends",
     METADATA,
     Column("name", _TEXT, primary_key=True),
     Column("cursor", _INT, nullable=False),
@@ -127,7 +127,7 @@ BACKENDS: Final = Table(
 )
 
 DEAD_LETTERS: Final = Table(
-    "dead_letters",
+    "sojourn_dead_letters",
     METADATA,
     Column("number", _SERIAL, primary_key=True, autoincrement=True),
     Column("backend", _TEXT, nullable=False),
@@ -141,14 +141,14 @@ DEAD_LETTERS: Final = Table(
 )
 
 COUNTERS: Final = Table(
-    "counters",
+    "sojourn_counters",
     METADATA,
     Column("name", _TEXT, primary_key=True),
     Column("value", _INT, nullable=False),
 )
 
 TOMBSTONES: Final = Table(
-    "tombstones",
+    "sojourn_tombstones",
     METADATA,
     # Of the person, keyed by the store's own key: no id in clear.
     Column("hash", _TEXT, primary_key=True),
@@ -158,15 +158,15 @@ TOMBSTONES: Final = Table(
 
 # Sessions whose start was barred before this backend was given it: then it is not given the end either.
 WITHHELD: Final = Table(
-    "withheld",
+    "sojourn_withheld",
     METADATA,
     Column("backend", _TEXT, primary_key=True),
     Column("session_key", _TEXT, primary_key=True),
 )
 
 # What the report adds up: an hour or a day of sessions (see `_summing`). Any change of a session deletes those it is in.
-SUMMARIES: Final = Table(
-    "summaries",
+ROLLUPS: Final = Table(
+    "sojourn_rollups",
     METADATA,
     # When the hour began; of a day, when it began and 1 ms more.
     Column("id", _INT, primary_key=True, autoincrement=False),
@@ -186,7 +186,7 @@ SUMMARIES: Final = Table(
 )
 
 META: Final = Table(
-    "meta",
+    "sojourn_meta",
     METADATA,
     Column("name", _TEXT, primary_key=True),
     Column("value", LargeBinary, nullable=False),
@@ -202,18 +202,26 @@ _is_renamed = text("session_id <> key")
 
 # The sweeper asks for open sessions by silence and by age, the fold for successors, people for a visitor's or a user's.
 Index(
-    "ix_sessions_open_seen",
+    "sojourn_ix_sessions_open_seen",
     SESSIONS.c.is_manual,
     SESSIONS.c.last_seen_at,
     sqlite_where=_open,
     postgresql_where=_open,
 )
-Index("ix_sessions_open_started", SESSIONS.c.started_at, sqlite_where=_open, postgresql_where=_open)
-Index("ix_sessions_previous", SESSIONS.c.previous_key, sqlite_where=_has_previous, postgresql_where=_has_previous)
-Index("ix_sessions_visitor", SESSIONS.c.visitor_id, SESSIONS.c.started_at)
-Index("ix_sessions_user", SESSIONS.c.user_id, SESSIONS.c.started_at, sqlite_where=_has_user, postgresql_where=_has_user)
-Index("ix_sessions_started", SESSIONS.c.started_at)
-Index("ix_sessions_public", SESSIONS.c.session_id, sqlite_where=_is_renamed, postgresql_where=_is_renamed)
+Index("sojourn_ix_sessions_open_started", SESSIONS.c.started_at, sqlite_where=_open, postgresql_where=_open)
+Index(
+    "sojourn_ix_sessions_previous", SESSIONS.c.previous_key, sqlite_where=_has_previous, postgresql_where=_has_previous
+)
+Index("sojourn_ix_sessions_visitor", SESSIONS.c.visitor_id, SESSIONS.c.started_at)
+Index(
+    "sojourn_ix_sessions_user",
+    SESSIONS.c.user_id,
+    SESSIONS.c.started_at,
+    sqlite_where=_has_user,
+    postgresql_where=_has_user,
+)
+Index("sojourn_ix_sessions_started", SESSIONS.c.started_at)
+Index("sojourn_ix_sessions_public", SESSIONS.c.session_id, sqlite_where=_is_renamed, postgresql_where=_is_renamed)
 # Orders that the report offers. Only of closed sessions, so each is written once and activity touches none of them: of
 # open sessions there are few enough to be sorted when somebody asks.
 for _name, _value in (
@@ -224,18 +232,18 @@ for _name, _value in (
     ("errors", SESSIONS.c.errors),
 ):
     Index(
-        f"ix_sessions_closed_{_name}",
+        f"sojourn_ix_sessions_closed_{_name}",
         _value,
         SESSIONS.c.started_at,
         sqlite_where=_closed,
         postgresql_where=_closed,
         _table=SESSIONS,
     )
-Index("ix_summaries_sessions", SUMMARIES.c.id, SUMMARIES.c.sessions)
-Index("ix_events_session", EVENTS.c.session_key)
-Index("ix_dead_letters_event", DEAD_LETTERS.c.event_id)
+Index("sojourn_ix_rollups_sessions", ROLLUPS.c.id, ROLLUPS.c.sessions)
+Index("sojourn_ix_events_session", EVENTS.c.session_key)
+Index("sojourn_ix_dead_letters_event", DEAD_LETTERS.c.event_id)
 Index(
-    "ix_dead_letters_requeued",
+    "sojourn_ix_dead_letters_requeued",
     DEAD_LETTERS.c.backend,
     sqlite_where=_is_requeued,
     postgresql_where=_is_requeued,

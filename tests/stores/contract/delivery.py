@@ -40,7 +40,7 @@ class DeliveryContract:
             pytest.param("half \ud83d of a character", id="lone surrogate"),
             pytest.param("\x1b[2J\x07\x7f\x85\u2028", id="control characters"),
             pytest.param('"\\u0000"', id="what looks escaped"),
-            pytest.param("'); DROP TABLE events; --", id="SQL"),
+            pytest.param("'); DROP TABLE sojourn_events; --", id="SQL"),
             pytest.param("x" * 100_000, id="long"),
         ],
     )

@@ -238,13 +238,13 @@ def test_a_failing_statement_is_a_store_error_and_the_store_recovers(
     store: Database, url: str, postgres: Cluster
 ) -> None:
     save(store, Batch(rows=[row("k")]))
-    postgres.run("ALTER TABLE sojourn.sessions RENAME TO away", database=url)
+    postgres.run("ALTER TABLE sojourn.sojourn_sessions RENAME TO away", database=url)
     for _ in range(2):
         with pytest.raises(StoreError, match="lost tables of ours"):
             load(store, "k")
         with pytest.raises(StoreError, match="lost tables of ours"):
             store.stats()
-    postgres.run("ALTER TABLE sojourn.away RENAME TO sessions", database=url)
+    postgres.run("ALTER TABLE sojourn.away RENAME TO sojourn_sessions", database=url)
     assert set(load(store, "k").rows) == {"k"}
 
 
@@ -255,7 +255,7 @@ def test_a_lock_that_lasts_is_a_store_error(
     monkeypatch.setattr(connections_module, "begin", partial(begin, lock_patience_s=1))
     hasty = open_store(url)
     with psycopg.connect(url) as other:
-        other.execute("SELECT 1 FROM sojourn.sessions FOR UPDATE")
+        other.execute("SELECT 1 FROM sojourn.sojourn_sessions FOR UPDATE")
         with pytest.raises(StoreError, match="locked by another process"):
             load(hasty, "k")
     assert set(load(hasty, "k").rows) == {"k"}

@@ -97,7 +97,7 @@ def test_it_lies_in_a_schema_of_its_own_beside_the_apps_tables(url: str, postgre
     assert postgres.run("SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM events)", database=url) == [
         (0, 0)
     ]
-    assert postgres.run("SELECT key FROM sojourn.sessions", database=url) == [("k",)]
+    assert postgres.run("SELECT key FROM sojourn.sojourn_sessions", database=url) == [("k",)]
 
 
 def test_two_schemas_of_one_database_are_two_stores(url: str) -> None:
@@ -143,7 +143,7 @@ def test_the_tables_are_those_of_the_schema(url: str, postgres: Cluster) -> None
     found = {(table, column) for table, column, *_ in columns(postgres, url)}
     assert found == {(table.name, column.name) for table in METADATA.sorted_tables for column in table.c}
     named = {index.name for table in METADATA.sorted_tables for index in table.indexes}
-    look = "SELECT indexname FROM pg_indexes WHERE schemaname = 'sojourn' AND indexname LIKE 'ix_%'"
+    look = "SELECT indexname FROM pg_indexes WHERE schemaname = 'sojourn' AND indexname LIKE 'sojourn_ix_%'"
     assert {name for (name,) in postgres.run(look, database=url)} == named
 
 
@@ -202,22 +202,22 @@ def test_a_migration_that_fails_leaves_all_as_it_was(
     ("statements", "says"),
     [
         pytest.param(
-            ["UPDATE sojourn.meta SET value = '99' WHERE name = 'schema_version'"],
+            ["UPDATE sojourn.sojourn_meta SET value = '99' WHERE name = 'schema_version'"],
             r"newer Sojourn \(schema 99, this one knows \d+\); upgrade this installation",
             id="written by a newer Sojourn",
         ),
         pytest.param(
-            ["DROP SCHEMA sojourn CASCADE", "CREATE SCHEMA sojourn", "CREATE TABLE sojourn.events (x int)"],
+            ["DROP SCHEMA sojourn CASCADE", "CREATE SCHEMA sojourn", "CREATE TABLE sojourn.sojourn_events (x int)"],
             r"tables of another application; choose another with \?schema=name",
             id="another application's tables",
         ),
         pytest.param(
-            ["DROP SCHEMA sojourn CASCADE", "CREATE SCHEMA sojourn", "CREATE TABLE sojourn.meta (x int)"],
+            ["DROP SCHEMA sojourn CASCADE", "CREATE SCHEMA sojourn", "CREATE TABLE sojourn.sojourn_meta (x int)"],
             "tables of another application",
             id="another application's table of that name",
         ),
         pytest.param(
-            ["DELETE FROM sojourn.meta WHERE name = 'schema_version'"],
+            ["DELETE FROM sojourn.sojourn_meta WHERE name = 'schema_version'"],
             "tables of another application",
             id="nobody knows the version",
         ),
@@ -251,7 +251,7 @@ def test_a_role_that_may_make_no_schema_says_what_to_run_and_then_works(url: str
     postgres.run("CREATE SCHEMA sojourn AUTHORIZATION modest", database=url)
     save(store, Batch(rows=[row("k")]))
     store.close()
-    postgres.run("ALTER TABLE sojourn.sessions OWNER TO postgres", database=url)
+    postgres.run("ALTER TABLE sojourn.sojourn_sessions OWNER TO postgres", database=url)
     with pytest.raises(StoreError, match="does not let this role do its work"):
         load(store, "k")
     store.close()
@@ -297,7 +297,7 @@ def test_a_wrong_password_is_not_shown(url: str, postgres: Cluster) -> None:
 def test_no_error_quotes_what_was_to_be_stored(url: str, postgres: Cluster) -> None:
     store = open_store(url)
     store.open()
-    postgres.run("ALTER TABLE sojourn.sessions ADD CONSTRAINT c CHECK (user_agent <> 'hunter2')", database=url)
+    postgres.run("ALTER TABLE sojourn.sojourn_sessions ADD CONSTRAINT c CHECK (user_agent <> 'hunter2')", database=url)
     hers = row("k")
     hers.user_agent = "hunter2"
     with pytest.raises(StoreError, match="CheckViolation") as caught:
@@ -353,12 +353,12 @@ def test_plans_of_what_is_asked_often_use_an_index(url: str, postgres: Cluster) 
     store.open()
     store.close()
     asked = {
-        "ix_sessions_open_seen": "SELECT key FROM sojourn.sessions WHERE end_reason IS NULL AND NOT is_manual"
+        "sojourn_ix_sessions_open_seen": "SELECT key FROM sojourn.sojourn_sessions WHERE end_reason IS NULL AND NOT is_manual"
         " AND last_seen_at <= 9 ORDER BY last_seen_at LIMIT 5",
-        "ix_sessions_open_started": "SELECT key FROM sojourn.sessions WHERE end_reason IS NULL AND started_at <= 9"
-        " ORDER BY last_seen_at + 0 LIMIT 5",
-        "ix_sessions_previous": "SELECT key FROM sojourn.sessions WHERE previous_key = 'a'",
-        "ix_events_session": "SELECT seq FROM sojourn.events WHERE session_key = 'a'",
+        "sojourn_ix_sessions_open_started": "SELECT key FROM sojourn.sojourn_sessions WHERE end_reason IS NULL"
+        " AND started_at <= 9 ORDER BY last_seen_at + 0 LIMIT 5",
+        "sojourn_ix_sessions_previous": "SELECT key FROM sojourn.sojourn_sessions WHERE previous_key = 'a'",
+        "sojourn_ix_events_session": "SELECT seq FROM sojourn.sojourn_events WHERE session_key = 'a'",
     }
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET enable_seqscan = off")

@@ -180,13 +180,13 @@ def test_a_place_that_was_held_and_not_filled_is_gone(store: Database, url: str,
         assert recording.load(["b", "d"]).rows == {}
         recording.save(Batch(rows=[row("a")], counts={"n": 1}))
         assert set(recording.load(["a", "b", "e"]).rows) == {"a"}
-    assert postgres.run("SELECT key FROM sojourn.sessions", database=url) == [("a",)]
+    assert postgres.run("SELECT key FROM sojourn.sojourn_sessions", database=url) == [("a",)]
     assert store.stats().counters == {"n": 1}
 
 
 def test_who_saves_nothing_leaves_nothing(store: Database, url: str, postgres: Cluster) -> None:
     assert load(store, "a", "b", successors_of=["c"]).rows == {}
-    assert postgres.run("SELECT count(*) FROM sojourn.sessions", database=url) == [(0,)]
+    assert postgres.run("SELECT count(*) FROM sojourn.sojourn_sessions", database=url) == [(0,)]
 
 
 def test_nobody_sees_a_place_that_is_held(store: Database, beside: ThreadPoolExecutor) -> None:

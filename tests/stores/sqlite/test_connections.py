@@ -132,12 +132,12 @@ def test_importing_the_package_loads_no_database_library() -> None:
 def test_a_failing_database_is_a_store_error_and_may_recover(store: SQLiteStore, path: Path) -> None:
     save(store, Batch(rows=[row("k")]))
     other = sqlite3.connect(path)
-    other.execute("ALTER TABLE sessions RENAME TO away")
+    other.execute("ALTER TABLE sojourn_sessions RENAME TO away")
     with pytest.raises(StoreError, match="failed"):
         load(store, "k")
     with pytest.raises(StoreError, match="failed"):
         store.stats()
-    other.execute("ALTER TABLE away RENAME TO sessions")
+    other.execute("ALTER TABLE away RENAME TO sojourn_sessions")
     other.close()
     assert set(load(store, "k").rows) == {"k"}
 
@@ -168,7 +168,7 @@ def test_checkpoint_cuts_the_log_unless_somebody_reads(store: SQLiteStore, path:
     assert wal.stat().st_size > 0
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
-    reader.execute("SELECT COUNT(*) FROM sessions").fetchone()
+    reader.execute("SELECT COUNT(*) FROM sojourn_sessions").fetchone()
     save(store, Batch(rows=[row("late")]))
     assert store.checkpoint() is False
     reader.execute("COMMIT")
@@ -253,7 +253,7 @@ def test_journals_that_are_gone_are_forgotten_with_the_retention(store: SQLiteSt
     for older_than, left in ((NOW, ["gone", "lives"]), (NOW + 1, ["lives"])):
         store.expire(older_than=older_than, limit=9, now=NOW)
         other = sqlite3.connect(path)
-        assert [line[0] for line in other.execute("SELECT id FROM journals ORDER BY id")] == left
+        assert [line[0] for line in other.execute("SELECT id FROM sojourn_journals ORDER BY id")] == left
         other.close()
 
 

@@ -123,7 +123,7 @@ def test_threads_that_open_a_fresh_path_at_once_all_come_up(tmp_path: Path) -> N
     def opened(turn: int) -> bytes:
         barrier.wait(60)
         connection = open_file(tmp_path / f"{turn}.db")
-        key: bytes = connection.execute("SELECT value FROM meta").fetchone()[0]
+        key: bytes = connection.execute("SELECT value FROM sojourn_meta").fetchone()[0]
         connection.close()
         return key
 
@@ -136,7 +136,7 @@ def test_threads_that_open_a_fresh_path_at_once_all_come_up(tmp_path: Path) -> N
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     connection = open_file(tmp_path / "store.db")
-    connection.execute("DELETE FROM counters")
+    connection.execute("DELETE FROM sojourn_counters")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     connection.close()
     assert modes == {"store.db": 0o600, "store.db-wal": 0o600, "store.db-shm": 0o600}
@@ -180,7 +180,7 @@ def test_the_tables_are_those_of_the_schema() -> None:
     for table in METADATA.sorted_tables:
         columns = [line[1] for line in connection.execute(f"PRAGMA table_info({table.name})")]
         assert columns == [column.name for column in table.c]
-    found = {line[0] for line in connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'ix_%'")}
+    found = {line[0] for line in connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'sojourn_ix_%'")}
     connection.close()
     assert found == {index.name for table in METADATA.sorted_tables for index in table.indexes}
     assert SESSIONS.c.keys()[0] == "key"
@@ -190,19 +190,25 @@ def test_the_tables_are_those_of_the_schema() -> None:
     ("query", "index"),
     [
         pytest.param(
-            "SELECT key FROM sessions WHERE end_reason IS NULL AND is_manual = 0 AND last_seen_at <= 9"
+            "SELECT key FROM sojourn_sessions WHERE end_reason IS NULL AND is_manual = 0 AND last_seen_at <= 9"
             " ORDER BY last_seen_at LIMIT 5",
-            "ix_sessions_open_seen",
+            "sojourn_ix_sessions_open_seen",
             id="open sessions by silence",
         ),
         pytest.param(
-            "SELECT key FROM sessions WHERE end_reason IS NULL AND is_manual <= 1 AND started_at <= 9"
+            "SELECT key FROM sojourn_sessions WHERE end_reason IS NULL AND is_manual <= 1 AND started_at <= 9"
             " ORDER BY +last_seen_at LIMIT 5",
-            "ix_sessions_open_started",
+            "sojourn_ix_sessions_open_started",
             id="open sessions by age",
         ),
-        pytest.param("SELECT key FROM sessions WHERE previous_key = 'a'", "ix_sessions_previous", id="successors"),
-        pytest.param("SELECT seq FROM events WHERE session_key = 'a'", "ix_events_session", id="events of a session"),
+        pytest.param(
+            "SELECT key FROM sojourn_sessions WHERE previous_key = 'a'", "sojourn_ix_sessions_previous", id="successors"
+        ),
+        pytest.param(
+            "SELECT seq FROM sojourn_events WHERE session_key = 'a'",
+            "sojourn_ix_events_session",
+            id="events of a session",
+        ),
     ],
 )
 def test_a_query_uses_its_index(query: str, index: str) -> None:

@@ -20,7 +20,7 @@ _ATTRIBUTES: Final = {VISITOR: "visitor.id", USER: "user.id"}
 KINDS: Final = (VISITOR, USER)
 
 
-def _of(kind: str, table: str = "sessions") -> str:
+def _of(kind: str, table: str = "sojourn_sessions") -> str:
     return f"{table}.{_COLUMNS[kind]} = %(id)s"
 
 
@@ -35,12 +35,12 @@ def _letter_names(kind: str) -> str:
 # --- who leaves
 
 LOCK_SESSIONS: Final = {
-    kind: f"SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE {_of(kind)} ORDER BY key FOR UPDATE) AS locked"
+    kind: f"SELECT COUNT(*) FROM (SELECT 1 FROM sojourn_sessions WHERE {_of(kind)} ORDER BY key FOR UPDATE) AS locked"
     for kind in KINDS
 }
 
 BAR: Final = {
-    kind: f"UPDATE sessions SET is_suppressed = true WHERE {_of(kind)} AND NOT is_suppressed" for kind in KINDS
+    kind: f"UPDATE sojourn_sessions SET is_suppressed = true WHERE {_of(kind)} AND NOT is_suppressed" for kind in KINDS
 }
 
 # --- what there is
@@ -48,7 +48,7 @@ BAR: Final = {
 SESSIONS_OF: Final = {
     kind: f"""
 SELECT {array(SESSION_JSON)} FROM (
-    SELECT * FROM sessions WHERE {_of(kind)} AND key > %(after)s ORDER BY key LIMIT %(limit)s) AS s
+    SELECT * FROM sojourn_sessions WHERE {_of(kind)} AND key > %(after)s ORDER BY key LIMIT %(limit)s) AS s
 """
     for kind in KINDS
 }
@@ -59,10 +59,10 @@ SELECT {
         array_where(
             EVENT_JSON,
             f"{_names(kind)} AND NOT EXISTS ("
-            f"SELECT 1 FROM sessions AS s WHERE s.key = session_key AND {_of(kind, 's')})",
+            f"SELECT 1 FROM sojourn_sessions AS s WHERE s.key = session_key AND {_of(kind, 's')})",
         )
     }, MAX(seq)
-FROM (SELECT * FROM events WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s) AS part
+FROM (SELECT * FROM sojourn_events WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s) AS part
 """
     for kind in KINDS
 }
@@ -70,7 +70,7 @@ FROM (SELECT * FROM events WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s) A
 LETTERS_NAMING: Final = {
     kind: f"""
 SELECT {array_where(LETTER_JSON, _letter_names(kind))}, MAX(number)
-FROM (SELECT * FROM dead_letters WHERE number > %(after)s ORDER BY number LIMIT %(limit)s) AS part
+FROM (SELECT * FROM sojourn_dead_letters WHERE number > %(after)s ORDER BY number LIMIT %(limit)s) AS part
 """
     for kind in KINDS
 }
@@ -80,7 +80,8 @@ FROM (SELECT * FROM dead_letters WHERE number > %(after)s ORDER BY number LIMIT 
 EVENTS_IN_SESSIONS: Final = {
     kind: f"""
 SELECT COALESCE(array_agg(seq), '{{}}') FROM (
-    SELECT e.seq FROM sessions AS s JOIN events AS e ON e.session_key = s.key WHERE {_of(kind, "s")} LIMIT %(limit)s
+    SELECT e.seq FROM sojourn_sessions AS s JOIN sojourn_events AS e ON e.session_key = s.key
+    WHERE {_of(kind, "s")} LIMIT %(limit)s
 ) AS part
 """
     for kind in KINDS
@@ -89,9 +90,9 @@ SELECT COALESCE(array_agg(seq), '{{}}') FROM (
 LOCK_EMPTY_SESSIONS: Final = {
     kind: f"""
 SELECT {array("key")} FROM (
-    SELECT key FROM sessions
-    WHERE {_of(kind)} AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.session_key = sessions.key)
-    ORDER BY key LIMIT %(limit)s FOR UPDATE OF sessions) AS locked
+    SELECT key FROM sojourn_sessions
+    WHERE {_of(kind)} AND NOT EXISTS (SELECT 1 FROM sojourn_events AS e WHERE e.session_key = sojourn_sessions.key)
+    ORDER BY key LIMIT %(limit)s FOR UPDATE OF sojourn_sessions) AS locked
 """
     for kind in KINDS
 }
@@ -99,7 +100,7 @@ SELECT {array("key")} FROM (
 SEQS_NAMING: Final = {
     kind: f"""
 SELECT COALESCE(array_agg(seq) FILTER (WHERE {_names(kind)}), '{{}}'), MAX(seq)
-FROM (SELECT seq, data FROM events WHERE seq > %(after)s AND seq <= %(upto)s ORDER BY seq LIMIT %(limit)s) AS part
+FROM (SELECT seq, data FROM sojourn_events WHERE seq > %(after)s AND seq <= %(upto)s ORDER BY seq LIMIT %(limit)s) AS part
 """
     for kind in KINDS
 }
@@ -107,38 +108,39 @@ FROM (SELECT seq, data FROM events WHERE seq > %(after)s AND seq <= %(upto)s ORD
 NUMBERS_NAMING: Final = {
     kind: f"""
 SELECT COALESCE(array_agg(number) FILTER (WHERE {_letter_names(kind)}), '{{}}'), MAX(number)
-FROM (SELECT number, event FROM dead_letters WHERE number > %(after)s ORDER BY number LIMIT %(limit)s) AS part
+FROM (SELECT number, event FROM sojourn_dead_letters WHERE number > %(after)s ORDER BY number LIMIT %(limit)s) AS part
 """
     for kind in KINDS
 }
 
 # --- how it goes
 
-STILL_THERE: Final = "SELECT COALESCE(array_agg(seq), '{}') FROM events WHERE seq = ANY(%(seqs)s::bigint[])"
+STILL_THERE: Final = "SELECT COALESCE(array_agg(seq), '{}') FROM sojourn_events WHERE seq = ANY(%(seqs)s::bigint[])"
 
 # A backend was given what lies before where it has begun to read, but for what it refused for good.
 FORWARDED: Final = """
 SELECT COALESCE(json_object_agg(name,
     (SELECT COUNT(*) FROM unnest(%(seqs)s::bigint[]) AS s(seq) WHERE seq > first_seq AND seq <= read_seq)
-    - (SELECT COUNT(*) FROM events AS e JOIN dead_letters AS d ON d.event_id = e.id
-       WHERE e.seq = ANY(%(seqs)s::bigint[]) AND d.backend = backends.name)), '{}')::text
-FROM backends
+    - (SELECT COUNT(*) FROM sojourn_events AS e JOIN sojourn_dead_letters AS d ON d.event_id = e.id
+       WHERE e.seq = ANY(%(seqs)s::bigint[]) AND d.backend = sojourn_backends.name)), '{}')::text
+FROM sojourn_backends
 """
 
 ERASE_LETTERS_OF_EVENTS: Final = """
-DELETE FROM dead_letters WHERE event_id IN (SELECT id FROM events WHERE seq = ANY(%(seqs)s::bigint[]))
+DELETE FROM sojourn_dead_letters WHERE event_id IN (SELECT id FROM sojourn_events WHERE seq = ANY(%(seqs)s::bigint[]))
 """
 
 # Those that took an event while their lock was waited for stay for the next slice.
 ERASE_SESSIONS: Final = f"""
 WITH gone AS (
-    DELETE FROM sessions
-    WHERE key = ANY({texts("keys")}) AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.session_key = sessions.key)
+    DELETE FROM sojourn_sessions
+    WHERE key = ANY({texts("keys")})
+      AND NOT EXISTS (SELECT 1 FROM sojourn_events AS e WHERE e.session_key = sojourn_sessions.key)
     RETURNING key, end_reason IS NULL AS is_open
 )
 SELECT {array("json_build_array(key, is_open)")} FROM gone
 """
 
-ERASE_WITHHELD: Final = f"DELETE FROM withheld WHERE session_key = ANY({texts('keys')})"
+ERASE_WITHHELD: Final = f"DELETE FROM sojourn_withheld WHERE session_key = ANY({texts('keys')})"
 
-ERASE_LETTERS: Final = "DELETE FROM dead_letters WHERE number = ANY(%(numbers)s::bigint[])"
+ERASE_LETTERS: Final = "DELETE FROM sojourn_dead_letters WHERE number = ANY(%(numbers)s::bigint[])"

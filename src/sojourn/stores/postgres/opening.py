@@ -123,7 +123,9 @@ def _found(connection: Connection, address: Address) -> bytes | None:
             "upgrade this installation: pip install --upgrade sojourn"
         )
         raise StoreError(msg)
-    found = connection.execute(f"SELECT value FROM \"{address.schema}\".meta WHERE name = 'store_key'").fetchone()
+    found = connection.execute(
+        f"SELECT value FROM \"{address.schema}\".sojourn_meta WHERE name = 'store_key'"
+    ).fetchone()
     if found is None or not isinstance(found[0], bytes):
         raise _foreign(address)
     return found[0]
@@ -146,10 +148,10 @@ SELECT current_setting('server_version_num')::int, current_setting('server_encod
         raise StoreError(msg)
     if not tables:
         return None
-    if "meta" not in tables:
+    if "sojourn_meta" not in tables:
         raise _foreign(address)
     try:
-        told = connection.execute(f"SELECT value FROM \"{address.schema}\".meta WHERE name = 'schema_version'")
+        told = connection.execute(f"SELECT value FROM \"{address.schema}\".sojourn_meta WHERE name = 'schema_version'")
         found = told.fetchone()
     except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):
         raise _foreign(address) from None
@@ -177,7 +179,7 @@ def _made(connection: Connection, address: Address) -> bytes:
             for statement in chain.from_iterable(STEPS[step] for step in range(version, SCHEMA_VERSION)):
                 connection.execute(statement.encode())
         connection.execute(
-            "UPDATE meta SET value = %(version)s WHERE name = 'schema_version'",
+            "UPDATE sojourn_meta SET value = %(version)s WHERE name = 'schema_version'",
             {"version": str(SCHEMA_VERSION).encode()},
         )
         connection.execute("COMMIT")
@@ -198,7 +200,7 @@ def _create(connection: Connection, address: Address) -> None:
     for statement in chain(CREATE, POSTGRES_TRIGGERS):
         connection.execute(statement.encode())
     connection.execute(
-        "INSERT INTO meta (name, value) VALUES ('schema_version', '0'), ('store_key', %(key)s)",
+        "INSERT INTO sojourn_meta (name, value) VALUES ('schema_version', '0'), ('store_key', %(key)s)",
         {"key": secrets.token_bytes(STORE_KEY_BYTES)},
     )
 

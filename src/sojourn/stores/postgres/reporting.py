@@ -34,13 +34,14 @@ POSTGRESQL: Final = Dialect(
 )
 
 _ROWS: Final = f"""
-SELECT {_postgres_sql.array(_postgres_sql.SESSION_JSON)} FROM sessions AS s WHERE s.key = ANY({_postgres_sql.texts("keys")})
+SELECT {_postgres_sql.array(_postgres_sql.SESSION_JSON)} FROM sojourn_sessions AS s
+WHERE s.key = ANY({_postgres_sql.texts("keys")})
 """  # noqa: S608 - written here
 
 # A transaction that has changed a session may not know of a claim that came after: so the claim comes when there is none
 # under way. It does not wait for long: whoever wants to change a session waits behind it.
 _SOON: Final = "SET LOCAL lock_timeout = '1s'"
-_WHEN_NONE_WRITES: Final = "LOCK TABLE sessions IN SHARE MODE"
+_WHEN_NONE_WRITES: Final = "LOCK TABLE sojourn_sessions IN SHARE MODE"
 
 
 class PostgreSQLReporting(ReportingQueries, PostgreSQLOperating):

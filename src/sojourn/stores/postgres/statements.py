@@ -75,41 +75,41 @@ _HELD: Final = [column for column in SESSIONS.c if not column.nullable or column
 
 # Two transactions that fold the same new session meet here: the second waits, and then finds what the first has made.
 HOLD_PLACES: Final = f"""
-INSERT INTO sessions ({", ".join(column.name for column in _HELD)})
+INSERT INTO sojourn_sessions ({", ".join(column.name for column in _HELD)})
 SELECT {", ".join(map(_blank, _HELD))} FROM unnest({texts("keys")}) AS wanted(key)
-WHERE NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.key = wanted.key)
+WHERE NOT EXISTS (SELECT 1 FROM sojourn_sessions AS s WHERE s.key = wanted.key)
 ORDER BY wanted.key COLLATE "C"
 ON CONFLICT (key) DO NOTHING
 """
 
-DROP_PLACES: Final = f"DELETE FROM sessions WHERE {_PLACEHOLDER} AND key = ANY({texts('unfilled')})"
+DROP_PLACES: Final = f"DELETE FROM sojourn_sessions WHERE {_PLACEHOLDER} AND key = ANY({texts('unfilled')})"
 
 LOCK: Final = f"""
 SELECT {array("key")} FROM (
-    SELECT key FROM sessions WHERE key = ANY({texts("keys")}) ORDER BY key FOR UPDATE) AS locked
+    SELECT key FROM sojourn_sessions WHERE key = ANY({texts("keys")}) ORDER BY key FOR UPDATE) AS locked
 """
 
 # By index, session by session: guessing how many there may be, the planner would read the whole table twice.
 _AFTER: Final = f"""
 WITH RECURSIVE after(key) AS (
     SELECT s.key FROM unnest({texts("after")}) AS named(key),
-        LATERAL (SELECT key FROM sessions WHERE previous_key = named.key OFFSET 0) AS s
+        LATERAL (SELECT key FROM sojourn_sessions WHERE previous_key = named.key OFFSET 0) AS s
     UNION
-    SELECT s.key FROM after, LATERAL (SELECT key FROM sessions WHERE previous_key = after.key OFFSET 0) AS s
+    SELECT s.key FROM after, LATERAL (SELECT key FROM sojourn_sessions WHERE previous_key = after.key OFFSET 0) AS s
 )
 """
 _KEYS_AND_AFTER: Final = f"ANY(ARRAY(SELECT unnest({texts('keys')}) UNION SELECT key FROM after))"
 
 LOCK_WITH_SUCCESSORS: Final = f"""
 {_AFTER} SELECT {array("key")} FROM (
-    SELECT key FROM sessions WHERE key = {_KEYS_AND_AFTER} ORDER BY key FOR UPDATE OF sessions) AS locked
+    SELECT key FROM sojourn_sessions WHERE key = {_KEYS_AND_AFTER} ORDER BY key FOR UPDATE OF sojourn_sessions) AS locked
 """
 
 # With the rows, the ids of their ends that lie beyond what any backend has begun to read.
 _LOADED: Final = f"""
 SELECT {array(SESSION_JSON)},
-       {array_where("e.id", "e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM backends)")}
-FROM sessions AS s LEFT JOIN events AS e ON e.id = s.end_event_id
+       {array_where("e.id", "e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends)")}
+FROM sojourn_sessions AS s LEFT JOIN sojourn_events AS e ON e.id = s.end_event_id
 WHERE s.end_reason IS DISTINCT FROM ''
 """
 
@@ -121,29 +121,29 @@ LOAD_WITH_SUCCESSORS: Final = f"{_AFTER} {_LOADED} AND s.key = {_KEYS_AND_AFTER}
 # by somebody else; what it changed meanwhile is looked at again.
 LOCK_SILENT: Final = f"""
 SELECT {array("key")} FROM (
-    SELECT key FROM sessions WHERE key IN (
+    SELECT key FROM sojourn_sessions WHERE key IN (
         SELECT key FROM (
-            (SELECT key, last_seen_at FROM sessions
+            (SELECT key, last_seen_at FROM sojourn_sessions
              WHERE end_reason IS NULL AND NOT is_manual AND last_seen_at <= %(seen_before)s
              ORDER BY last_seen_at LIMIT %(limit)s)
             UNION
-            (SELECT key, last_seen_at FROM sessions
+            (SELECT key, last_seen_at FROM sojourn_sessions
              WHERE end_reason IS NULL AND is_manual AND last_seen_at <= %(manual_seen_before)s
              ORDER BY last_seen_at LIMIT %(limit)s)
             UNION
-            (SELECT key, last_seen_at FROM sessions
+            (SELECT key, last_seen_at FROM sojourn_sessions
              WHERE end_reason IS NULL AND (NOT is_manual OR %(manual_too)s) AND started_at <= %(started_before)s
              ORDER BY last_seen_at + 0 LIMIT %(limit)s)
         ) AS found ORDER BY last_seen_at LIMIT %(limit)s)
     AND end_reason IS NULL AND (
         last_seen_at <= CASE WHEN is_manual THEN %(manual_seen_before)s ELSE %(seen_before)s END
         OR started_at <= %(started_before)s AND (NOT is_manual OR %(manual_too)s))
-    ORDER BY key FOR UPDATE OF sessions SKIP LOCKED) AS locked
+    ORDER BY key FOR UPDATE OF sojourn_sessions SKIP LOCKED) AS locked
 """
 
 TOMBSTONES: Final = f"""
-SELECT {array("json_build_array(hash, at, is_for_good)")}, EXISTS (SELECT 1 FROM tombstones)
-FROM tombstones WHERE hash = ANY({texts("people")})
+SELECT {array("json_build_array(hash, at, is_for_good)")}, EXISTS (SELECT 1 FROM sojourn_tombstones)
+FROM sojourn_tombstones WHERE hash = ANY({texts("people")})
 """
 
 # --- what a batch writes
@@ -152,50 +152,50 @@ COUNTED: Final = "ON CONFLICT (name) DO UPDATE SET value = c.value + excluded.va
 
 LOCK_OPTED_OUT: Final = f"""
 SELECT COUNT(*) FROM (
-    SELECT 1 FROM sessions WHERE visitor_id = ANY({texts("opted_out")}) ORDER BY key FOR UPDATE) AS locked
+    SELECT 1 FROM sojourn_sessions WHERE visitor_id = ANY({texts("opted_out")}) ORDER BY key FOR UPDATE) AS locked
 """
 
 UPSERT_SESSIONS: Final = f"""
-INSERT INTO sessions ({names_of(SESSIONS)})
-SELECT {names_of(SESSIONS)} FROM json_populate_recordset(NULL::sessions, %(sessions)s::json)
+INSERT INTO sojourn_sessions ({names_of(SESSIONS)})
+SELECT {names_of(SESSIONS)} FROM json_populate_recordset(NULL::sojourn_sessions, %(sessions)s::json)
 ON CONFLICT (key) DO UPDATE SET {", ".join(f"{c.name} = excluded.{c.name}" for c in SESSIONS.c if not c.primary_key)}
 """
 
 LOCK_BACKENDS: Final = """
-SELECT COUNT(*) FROM (SELECT 1 FROM backends ORDER BY name FOR UPDATE) AS locked
+SELECT COUNT(*) FROM (SELECT 1 FROM sojourn_backends ORDER BY name FOR UPDATE) AS locked
 """
 
 READ_BY_NOW: Final = f"""
-SELECT {array("id")} FROM events
-WHERE id = ANY({texts("withdrawn")}) AND seq <= (SELECT COALESCE(MAX(read_seq), 0) FROM backends)
+SELECT {array("id")} FROM sojourn_events
+WHERE id = ANY({texts("withdrawn")}) AND seq <= (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends)
 """
 
 WITHDRAW: Final = f"""
-WITH gone AS (DELETE FROM events WHERE id = ANY({texts("withdrawn")}) RETURNING 1)
-INSERT INTO counters AS c (name, value) SELECT '{RECORDED}', -COUNT(*) FROM gone HAVING COUNT(*) > 0 {COUNTED}
+WITH gone AS (DELETE FROM sojourn_events WHERE id = ANY({texts("withdrawn")}) RETURNING 1)
+INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', -COUNT(*) FROM gone HAVING COUNT(*) > 0 {COUNTED}
 """
 
 # What is for the own store only is so by its session, which was written before.
 INSERT_EVENTS: Final = f"""
 WITH taken AS (
-    INSERT INTO events (id, name, time, session_key, session_started_at, is_manual, data, no_forward)
-    SELECT each.*, COALESCE((SELECT s.no_forward FROM sessions AS s WHERE s.key = each.session_key), false)
+    INSERT INTO sojourn_events (id, name, time, session_key, session_started_at, is_manual, data, no_forward)
+    SELECT each.*, COALESCE((SELECT s.no_forward FROM sojourn_sessions AS s WHERE s.key = each.session_key), false)
     FROM json_to_recordset(%(events)s::json) AS each(
         id text, name text, time bigint, session_key text, session_started_at bigint, is_manual boolean, data text)
     ON CONFLICT (id) DO NOTHING
     RETURNING 1
 )
-INSERT INTO counters AS c (name, value) SELECT '{RECORDED}', COUNT(*) FROM taken HAVING COUNT(*) > 0 {COUNTED}
+INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', COUNT(*) FROM taken HAVING COUNT(*) > 0 {COUNTED}
 """
 
 ADD_COUNTS: Final = f"""
-INSERT INTO counters AS c (name, value)
+INSERT INTO sojourn_counters AS c (name, value)
 SELECT key, value::bigint FROM json_each_text(%(counts)s::json) WHERE value <> '0' ORDER BY key COLLATE "C" {COUNTED}
 """
 
 # What is said twice is joined: the latest time, and for good stays for good.
 SET_TOMBSTONES: Final = """
-INSERT INTO tombstones AS t (hash, at, is_for_good)
+INSERT INTO sojourn_tombstones AS t (hash, at, is_for_good)
 SELECT value->>0, (value->>1)::bigint, (value->>2)::boolean FROM json_array_elements(%(tombstones)s::json)
 ON CONFLICT (hash) DO UPDATE SET
     at = GREATEST(t.at, excluded.at), is_for_good = t.is_for_good OR excluded.is_for_good
@@ -203,15 +203,15 @@ ON CONFLICT (hash) DO UPDATE SET
 
 # After the sessions of this batch: those that it made are barred too.
 BAR: Final = f"""
-UPDATE sessions SET is_suppressed = true WHERE visitor_id = ANY({texts("opted_out")}) AND NOT is_suppressed
+UPDATE sojourn_sessions SET is_suppressed = true WHERE visitor_id = ANY({texts("opted_out")}) AND NOT is_suppressed
 """
 
 # Touches a row only where it stands at the position that this batch was read from; the count of rows tells.
 MOVE_MARKS: Final = """
-INSERT INTO journals AS j (id, position, position_before, recorded_until, heard_at, totals, is_gone)
+INSERT INTO sojourn_journals AS j (id, position, position_before, recorded_until, heard_at, totals, is_gone)
 SELECT value->>0, (value->>1)::bigint, (value->>2)::bigint, (value->>3)::bigint, (value->>4)::bigint, value->>5, false
 FROM json_array_elements(%(marks)s::json)
-WHERE (value->>2)::bigint = 0 OR EXISTS (SELECT 1 FROM journals WHERE id = value->>0)
+WHERE (value->>2)::bigint = 0 OR EXISTS (SELECT 1 FROM sojourn_journals WHERE id = value->>0)
 ON CONFLICT (id) DO UPDATE SET
     position = excluded.position, position_before = excluded.position_before,
     recorded_until = excluded.recorded_until, heard_at = excluded.heard_at, totals = excluded.totals

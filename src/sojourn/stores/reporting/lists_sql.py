@@ -89,7 +89,7 @@ def _ordered(d: Dialect, stream: Stream, columns: str, limit: str) -> str:
         order = f"{value} {way}, started_at {way}, key {way}"
     where = f"WHERE {' AND '.join(within)}" if within else ""
     index = d.indexed if stream.by_start else ""
-    return f"SELECT {columns}, {value} AS v FROM sessions {index} {where} ORDER BY {order} {limit}"
+    return f"SELECT {columns}, {value} AS v FROM sojourn_sessions {index} {where} ORDER BY {order} {limit}"
 
 
 # --- conditions: s is the session
@@ -105,7 +105,7 @@ def entry_path(d: Dialect, *, is_prefix: bool) -> str:
 
 def seen_path(d: Dialect, *, is_prefix: bool) -> str:
     path = d.field.format("e.data", "url.path")
-    return f"""EXISTS (SELECT 1 FROM events AS e WHERE e.session_key = s.key AND e.name = '{PAGE_VIEW}'
+    return f"""EXISTS (SELECT 1 FROM sojourn_events AS e WHERE e.session_key = s.key AND e.name = '{PAGE_VIEW}'
     AND {_matches(d, path, "seen_path", is_prefix=is_prefix)})"""
 
 

@@ -19,39 +19,42 @@ def _ids(at: str) -> str:
 
 
 def _forget(at: str) -> str:
-    return f"BEGIN DELETE FROM summaries WHERE id IN ({_ids(at)}); END"
+    return f"BEGIN DELETE FROM sojourn_rollups WHERE id IN ({_ids(at)}); END"
 
 
 SQLITE_TRIGGERS: Final = (
-    f"CREATE TRIGGER summaries_of_new AFTER INSERT ON sessions {_forget('NEW.started_at')}",
-    f"CREATE TRIGGER summaries_of_changed AFTER UPDATE ON sessions {_forget('NEW.started_at')}",
-    "CREATE TRIGGER summaries_of_moved AFTER UPDATE OF started_at ON sessions WHEN OLD.started_at <> NEW.started_at "
-    + _forget("OLD.started_at"),
-    f"CREATE TRIGGER summaries_of_gone AFTER DELETE ON sessions {_forget('OLD.started_at')}",
+    f"CREATE TRIGGER sojourn_rollups_of_new AFTER INSERT ON sojourn_sessions {_forget('NEW.started_at')}",
+    f"CREATE TRIGGER sojourn_rollups_of_changed AFTER UPDATE ON sojourn_sessions {_forget('NEW.started_at')}",
+    (
+        "CREATE TRIGGER sojourn_rollups_of_moved AFTER UPDATE OF started_at ON sojourn_sessions"
+        f" WHEN OLD.started_at <> NEW.started_at {_forget('OLD.started_at')}"
+    ),
+    f"CREATE TRIGGER sojourn_rollups_of_gone AFTER DELETE ON sojourn_sessions {_forget('OLD.started_at')}",
 )
 
 
 def _function(name: str, *tables: str) -> str:
     ids = " UNION ".join(f"SELECT unnest(ARRAY[{_ids('started_at')}]) FROM {table}" for table in tables)
     return f"""CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN DELETE FROM summaries WHERE id IN ({ids}); RETURN NULL; END $$"""
+BEGIN DELETE FROM sojourn_rollups WHERE id IN ({ids}); RETURN NULL; END $$"""
 
 
 # Once for each statement, not for each row.
 POSTGRES_TRIGGERS: Final = (
-    _function("forget_summaries_of_new", "arrived"),
-    _function("forget_summaries_of_changed", "arrived", "gone"),
-    _function("forget_summaries_of_gone", "gone"),
+    _function("sojourn_forget_rollups_of_new", "arrived"),
+    _function("sojourn_forget_rollups_of_changed", "arrived", "gone"),
+    _function("sojourn_forget_rollups_of_gone", "gone"),
     (
-        "CREATE TRIGGER summaries_of_new AFTER INSERT ON sessions REFERENCING NEW TABLE AS arrived"
-        " FOR EACH STATEMENT EXECUTE FUNCTION forget_summaries_of_new()"
+        "CREATE TRIGGER sojourn_rollups_of_new AFTER INSERT ON sojourn_sessions REFERENCING NEW TABLE AS arrived"
+        " FOR EACH STATEMENT EXECUTE FUNCTION sojourn_forget_rollups_of_new()"
     ),
     (
-        "CREATE TRIGGER summaries_of_changed AFTER UPDATE ON sessions REFERENCING NEW TABLE AS arrived OLD TABLE AS gone"
-        " FOR EACH STATEMENT EXECUTE FUNCTION forget_summaries_of_changed()"
+        "CREATE TRIGGER sojourn_rollups_of_changed AFTER UPDATE ON sojourn_sessions"
+        " REFERENCING NEW TABLE AS arrived OLD TABLE AS gone"
+        " FOR EACH STATEMENT EXECUTE FUNCTION sojourn_forget_rollups_of_changed()"
     ),
     (
-        "CREATE TRIGGER summaries_of_gone AFTER DELETE ON sessions REFERENCING OLD TABLE AS gone"
-        " FOR EACH STATEMENT EXECUTE FUNCTION forget_summaries_of_gone()"
+        "CREATE TRIGGER sojourn_rollups_of_gone AFTER DELETE ON sojourn_sessions REFERENCING OLD TABLE AS gone"
+        " FOR EACH STATEMENT EXECUTE FUNCTION sojourn_forget_rollups_of_gone()"
     ),
 )

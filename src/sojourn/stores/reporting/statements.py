@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from sojourn.core.events import PAGE_VIEW
-from sojourn.stores.schema import SUMMARIES
+from sojourn.stores.schema import ROLLUPS
 from sojourn.stores.tombstones import USER, VISITOR
 
 from .model import DAY_MS, HOUR_MS
@@ -101,7 +101,7 @@ class Statements:
         d = self.d
         return f"""(
     SELECT {d.field.format("last.data", "url.path")} FROM (
-        SELECT name, data FROM events WHERE session_key = s.key ORDER BY {d.by_session} DESC LIMIT 50) AS last
+        SELECT name, data FROM sojourn_events WHERE session_key = s.key ORDER BY {d.by_session} DESC LIMIT 50) AS last
     WHERE last.name = '{PAGE_VIEW}' LIMIT 1)"""
 
     # --- figures
@@ -109,8 +109,8 @@ class Statements:
     @cached_property
     def online(self) -> str:
         return f"""
-SELECT (SELECT COUNT(*) FROM sessions WHERE end_reason IS NULL AND NOT is_manual AND last_seen_at >= {self.d["since"]})
-     + (SELECT COUNT(*) FROM sessions WHERE end_reason IS NULL AND is_manual AND last_seen_at >= {self.d["since"]})
+SELECT (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND NOT is_manual AND last_seen_at >= {self.d["since"]})
+     + (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND is_manual AND last_seen_at >= {self.d["since"]})
 """
 
     def _unsummed(self, width: int, beside: int) -> str:
@@ -118,14 +118,14 @@ SELECT (SELECT COUNT(*) FROM sessions WHERE end_reason IS NULL AND NOT is_manual
         d = self.d
         return f"""
 WITH RECURSIVE found(at) AS (
-    SELECT (SELECT MIN(started_at) FROM sessions WHERE started_at >= {d["since"]}) / {width} * {width}
+    SELECT (SELECT MIN(started_at) FROM sojourn_sessions WHERE started_at >= {d["since"]}) / {width} * {width}
     UNION ALL
-    SELECT (SELECT MIN(started_at) FROM sessions WHERE started_at >= found.at + {width}) / {width} * {width}
+    SELECT (SELECT MIN(started_at) FROM sojourn_sessions WHERE started_at >= found.at + {width}) / {width} * {width}
     FROM found WHERE found.at < {d["until"]}
 )
 SELECT {d.rows.format("at")} FROM (
     SELECT at FROM found WHERE at < {d["until"]}
-    AND NOT EXISTS (SELECT 1 FROM summaries WHERE id = at + {beside} AND sessions IS NOT NULL)
+    AND NOT EXISTS (SELECT 1 FROM sojourn_rollups WHERE id = at + {beside} AND sessions IS NOT NULL)
     LIMIT {d["limit"]}) AS unsummed
 """
 
@@ -143,7 +143,7 @@ SELECT {d.rows.format("at")} FROM (
         d = self.d
         return f"""
 SELECT COUNT(*) FROM (
-    SELECT 1 FROM sessions WHERE started_at >= {d["since"]} AND started_at < {d["until"]} LIMIT {d["limit"]}) AS started
+    SELECT 1 FROM sojourn_sessions WHERE started_at >= {d["since"]} AND started_at < {d["until"]} LIMIT {d["limit"]}) AS started
 """
 
     @cached_property
@@ -151,7 +151,8 @@ SELECT COUNT(*) FROM (
         """What a summary needs of each session of a span."""
         d = self.d
         first = (
-            "NOT EXISTS (SELECT 1 FROM sessions AS p WHERE p.visitor_id = s.visitor_id AND p.started_at < s.started_at)"
+            "NOT EXISTS (SELECT 1 FROM sojourn_sessions AS p"
+            " WHERE p.visitor_id = s.visitor_id AND p.started_at < s.started_at)"
         )
         row = d.array(
             "s.key",
@@ -166,7 +167,7 @@ SELECT COUNT(*) FROM (
             "s.user_agent",
         )
         return f"""
-SELECT {d.rows.format(row)} FROM sessions AS s WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]}
+SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]}
 """
 
     @cached_property
@@ -176,7 +177,7 @@ SELECT {d.rows.format(row)} FROM sessions AS s WHERE s.started_at >= {d["since"]
         return f"""
 SELECT {d.rows.format(d.array("route", "n"))} FROM (
     SELECT {d.field.format("e.data", "http.route")} AS route, COUNT(*) AS n
-    FROM sessions AS s {d.join} events AS e ON e.session_key = s.key
+    FROM sojourn_sessions AS s {d.join} sojourn_events AS e ON e.session_key = s.key
     WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]} AND e.name = '{PAGE_VIEW}'
     GROUP BY 1) AS routes
 """
@@ -185,7 +186,7 @@ SELECT {d.rows.format(d.array("route", "n"))} FROM (
     def summed_sessions(self) -> str:
         d = self.d
         return f"""
-SELECT COALESCE(SUM(sessions), 0) FROM summaries WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(HOUR_MS, 0)}
+SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(HOUR_MS, 0)}
 """
 
     @cached_property
@@ -214,14 +215,14 @@ SELECT COALESCE(SUM(sessions), 0) FROM summaries WHERE id >= {d["since"]} AND id
         )
         return f"""
 SELECT {d.rows.format(row)} FROM (
-    SELECT * FROM summaries
+    SELECT * FROM sojourn_rollups
     WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(HOUR_MS, 0)} AND sessions IS NOT NULL ORDER BY id) AS hours
 """
 
     def _tops(self, width: int, beside: int) -> str:
         d = self.d
         return f"""
-SELECT {d.rows.format(d.array(f"id - {beside}", d.json.format("tops")))} FROM summaries
+SELECT {d.rows.format(d.array(f"id - {beside}", d.json.format("tops")))} FROM sojourn_rollups
 WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(width, beside)} AND sessions IS NOT NULL
 """
 
@@ -238,17 +239,17 @@ WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(width, beside)} AND sess
         """Say that a summary is being made. Whoever changes a session of it deletes this again."""
         d = self.d
         return f"""
-INSERT INTO summaries (id, token) VALUES ({d["id"]}, {d["token"]})
+INSERT INTO sojourn_rollups (id, token) VALUES ({d["id"]}, {d["token"]})
 ON CONFLICT (id) DO UPDATE SET token = excluded.token, sessions = NULL
 """
 
     @cached_property
     def finish(self) -> str:
         """Keep a summary, unless a session of it was changed since it was claimed."""
-        names = [column.name for column in SUMMARIES.c if column.name not in {"id", "token"}]
+        names = [column.name for column in ROLLUPS.c if column.name not in {"id", "token"}]
         d = self.d
         return f"""
-UPDATE summaries SET {", ".join(f"{name} = {d[name]}" for name in names)}
+UPDATE sojourn_rollups SET {", ".join(f"{name} = {d[name]}" for name in names)}
 WHERE id = {d["id"]} AND token = {d["token"]} AND sessions IS NULL
 """
 
@@ -257,7 +258,9 @@ WHERE id = {d["id"]} AND token = {d["token"]} AND sessions IS NULL
     @cached_property
     def lines(self) -> str:
         d = self.d
-        return f"SELECT {d.rows.format(self._line)} FROM sessions AS s WHERE s.key IN {d.keys.format(d['keys'])}"
+        return (
+            f"SELECT {d.rows.format(self._line)} FROM sojourn_sessions AS s WHERE s.key IN {d.keys.format(d['keys'])}"
+        )
 
     @cached_property
     def named(self) -> str:
@@ -266,9 +269,9 @@ WHERE id = {d["id"]} AND token = {d["token"]} AND sessions IS NULL
         return f"""
 SELECT {d.rows.format("key")} FROM (
     SELECT key, started_at FROM (
-        SELECT key, started_at FROM sessions WHERE key = {d["name"]}
+        SELECT key, started_at FROM sojourn_sessions WHERE key = {d["name"]}
         UNION
-        SELECT key, started_at FROM sessions WHERE session_id = {d["name"]} AND session_id <> key) AS named
+        SELECT key, started_at FROM sojourn_sessions WHERE session_id = {d["name"]} AND session_id <> key) AS named
     ORDER BY started_at DESC, key DESC LIMIT 1000) AS ordered
 """
 
@@ -278,27 +281,29 @@ SELECT {d.rows.format("key")} FROM (
         d = self.d
 
         def nearest(sign: str, order: str) -> str:
-            return f"""(SELECT n.key FROM sessions AS n
+            return f"""(SELECT n.key FROM sojourn_sessions AS n
     WHERE n.visitor_id = s.visitor_id AND n.started_at {sign}= s.started_at
       AND (n.started_at, n.key) {sign} (s.started_at, s.key)
     ORDER BY n.started_at {order}, n.key {order} LIMIT 1)"""
 
-        return f"SELECT {nearest('<', 'DESC')}, {nearest('>', 'ASC')} FROM sessions AS s WHERE s.key = {d['key']}"
+        return (
+            f"SELECT {nearest('<', 'DESC')}, {nearest('>', 'ASC')} FROM sojourn_sessions AS s WHERE s.key = {d['key']}"
+        )
 
     @cached_property
     def events_total(self) -> str:
-        return f"SELECT COUNT(*) FROM events WHERE session_key = {self.d['key']}"
+        return f"SELECT COUNT(*) FROM sojourn_events WHERE session_key = {self.d['key']}"
 
     @cached_property
     def session_of_event(self) -> str:
-        return f"SELECT session_key, seq FROM events WHERE id = {self.d['id']}"
+        return f"SELECT session_key, seq FROM sojourn_events WHERE id = {self.d['id']}"
 
     # --- one person
 
     def person(self, kind: str) -> str:
         """Totals of a visitor's or a user's sessions."""
         d = self.d
-        mine = f"FROM sessions WHERE {PERSONS[kind]} = {d['id']}"
+        mine = f"FROM sojourn_sessions WHERE {PERSONS[kind]} = {d['id']}"
         latest = "ORDER BY started_at DESC, key DESC LIMIT 1"
         other = PERSONS[USER if kind == VISITOR else VISITOR]
         return f"""

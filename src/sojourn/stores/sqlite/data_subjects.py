@@ -148,7 +148,7 @@ class SQLitePeople:
         """The store's own key, read once by each process: it never changes."""
         known, pid = self._known_key, os.getpid()
         if known is None or known[0] != pid:
-            found = db.execute("SELECT value FROM meta WHERE name = 'store_key'").fetchone()[0]
+            found = db.execute("SELECT value FROM sojourn_meta WHERE name = 'store_key'").fetchone()[0]
             self._known_key = known = (pid, StoreKey(found))
         return known[1]
 

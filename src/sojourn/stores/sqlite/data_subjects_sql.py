@@ -17,7 +17,7 @@ _COLUMNS: Final = {VISITOR: "visitor_id", USER: "user_id"}
 _ATTRIBUTES: Final = {VISITOR: "visitor.id", USER: "user.id"}
 
 
-def _of(kind: str, table: str = "sessions") -> str:
+def _of(kind: str, table: str = "sojourn_sessions") -> str:
     return f"{table}.{_COLUMNS[kind]} = :id"
 
 
@@ -33,14 +33,14 @@ KINDS: Final = (VISITOR, USER)
 
 SET_TOMBSTONE: Final = SET_TOMBSTONES.format(tombstones=":tombstones")
 
-BAR: Final = {kind: f"UPDATE sessions SET is_suppressed = 1 WHERE {_of(kind)}" for kind in KINDS}
+BAR: Final = {kind: f"UPDATE sojourn_sessions SET is_suppressed = 1 WHERE {_of(kind)}" for kind in KINDS}
 
 # --- what there is
 
 SESSIONS_OF: Final = {
     kind: f"""
 SELECT json_group_array({SESSION_JSON}) FROM (
-    SELECT * FROM sessions WHERE {_of(kind)} AND key > :after ORDER BY key LIMIT :limit) AS s
+    SELECT * FROM sojourn_sessions WHERE {_of(kind)} AND key > :after ORDER BY key LIMIT :limit) AS s
 """
     for kind in KINDS
 }
@@ -48,9 +48,9 @@ SELECT json_group_array({SESSION_JSON}) FROM (
 EVENTS_NAMING: Final = {
     kind: f"""
 SELECT json_group_array({EVENT_JSON}) FILTER (WHERE {_names(kind)} AND NOT EXISTS (
-           SELECT 1 FROM sessions AS s WHERE s.key = session_key AND {_of(kind, "s")})),
+           SELECT 1 FROM sojourn_sessions AS s WHERE s.key = session_key AND {_of(kind, "s")})),
        MAX(seq)
-FROM (SELECT * FROM events WHERE seq > :after ORDER BY seq LIMIT :limit)
+FROM (SELECT * FROM sojourn_events WHERE seq > :after ORDER BY seq LIMIT :limit)
 """
     for kind in KINDS
 }
@@ -59,7 +59,7 @@ LETTERS_NAMING: Final = {
     kind: f"""
 SELECT json_group_array(json_array(backend, reason, status, at, json(event))) FILTER (WHERE {_letter_names(kind)}),
        MAX(number)
-FROM (SELECT * FROM dead_letters WHERE number > :after ORDER BY number LIMIT :limit)
+FROM (SELECT * FROM sojourn_dead_letters WHERE number > :after ORDER BY number LIMIT :limit)
 """
     for kind in KINDS
 }
@@ -69,7 +69,8 @@ FROM (SELECT * FROM dead_letters WHERE number > :after ORDER BY number LIMIT :li
 EVENTS_IN_SESSIONS: Final = {
     kind: f"""
 SELECT json_group_array(seq) FROM (
-    SELECT e.seq FROM sessions AS s JOIN events AS e ON e.session_key = s.key WHERE {_of(kind, "s")} LIMIT :limit)
+    SELECT e.seq FROM sojourn_sessions AS s JOIN sojourn_events AS e ON e.session_key = s.key
+    WHERE {_of(kind, "s")} LIMIT :limit)
 """
     for kind in KINDS
 }
@@ -77,8 +78,9 @@ SELECT json_group_array(seq) FROM (
 EMPTY_SESSIONS: Final = {
     kind: f"""
 SELECT json_group_array(json_array(key, end_reason IS NULL)) FROM (
-    SELECT key, end_reason FROM sessions
-    WHERE {_of(kind)} AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.session_key = sessions.key) LIMIT :limit)
+    SELECT key, end_reason FROM sojourn_sessions
+    WHERE {_of(kind)} AND NOT EXISTS (SELECT 1 FROM sojourn_events AS e WHERE e.session_key = sojourn_sessions.key)
+    LIMIT :limit)
 """
     for kind in KINDS
 }
@@ -86,7 +88,7 @@ SELECT json_group_array(json_array(key, end_reason IS NULL)) FROM (
 SEQS_NAMING: Final = {
     kind: f"""
 SELECT json_group_array(seq) FILTER (WHERE {_names(kind)}), MAX(seq)
-FROM (SELECT seq, data FROM events WHERE seq > :after AND seq <= :upto ORDER BY seq LIMIT :limit)
+FROM (SELECT seq, data FROM sojourn_events WHERE seq > :after AND seq <= :upto ORDER BY seq LIMIT :limit)
 """
     for kind in KINDS
 }
@@ -94,7 +96,7 @@ FROM (SELECT seq, data FROM events WHERE seq > :after AND seq <= :upto ORDER BY 
 NUMBERS_NAMING: Final = {
     kind: f"""
 SELECT json_group_array(number) FILTER (WHERE {_letter_names(kind)}), MAX(number)
-FROM (SELECT number, event FROM dead_letters WHERE number > :after ORDER BY number LIMIT :limit)
+FROM (SELECT number, event FROM sojourn_dead_letters WHERE number > :after ORDER BY number LIMIT :limit)
 """
     for kind in KINDS
 }
@@ -107,24 +109,24 @@ _SEQS: Final = "(SELECT value FROM json_each(:seqs))"
 FORWARDED: Final = f"""
 SELECT json_group_object(name,
     (SELECT COUNT(*) FROM json_each(:seqs) WHERE value > first_seq AND value <= read_seq)
-    - (SELECT COUNT(*) FROM events AS e JOIN dead_letters AS d ON d.event_id = e.id
-       WHERE e.seq IN {_SEQS} AND d.backend = backends.name))
-FROM backends
+    - (SELECT COUNT(*) FROM sojourn_events AS e JOIN sojourn_dead_letters AS d ON d.event_id = e.id
+       WHERE e.seq IN {_SEQS} AND d.backend = sojourn_backends.name))
+FROM sojourn_backends
 """
 
 SKIP_UNREAD: Final = """
-UPDATE backends SET skipped = skipped + (SELECT COUNT(*) FROM json_each(:seqs) WHERE value > cursor)
+UPDATE sojourn_backends SET skipped = skipped + (SELECT COUNT(*) FROM json_each(:seqs) WHERE value > cursor)
 WHERE cursor < (SELECT MAX(value) FROM json_each(:seqs))
 """
 
 ERASE_LETTERS_OF_EVENTS: Final = f"""
-DELETE FROM dead_letters WHERE event_id IN (SELECT id FROM events WHERE seq IN {_SEQS})
+DELETE FROM sojourn_dead_letters WHERE event_id IN (SELECT id FROM sojourn_events WHERE seq IN {_SEQS})
 """
 
-ERASE_EVENTS: Final = f"DELETE FROM events WHERE seq IN {_SEQS}"
+ERASE_EVENTS: Final = f"DELETE FROM sojourn_events WHERE seq IN {_SEQS}"
 
-ERASE_SESSIONS: Final = "DELETE FROM sessions WHERE key IN (SELECT value FROM json_each(:keys))"
+ERASE_SESSIONS: Final = "DELETE FROM sojourn_sessions WHERE key IN (SELECT value FROM json_each(:keys))"
 
-ERASE_WITHHELD: Final = "DELETE FROM withheld WHERE session_key IN (SELECT value FROM json_each(:keys))"
+ERASE_WITHHELD: Final = "DELETE FROM sojourn_withheld WHERE session_key IN (SELECT value FROM json_each(:keys))"
 
-ERASE_LETTERS: Final = "DELETE FROM dead_letters WHERE number IN (SELECT value FROM json_each(:numbers))"
+ERASE_LETTERS: Final = "DELETE FROM sojourn_dead_letters WHERE number IN (SELECT value FROM json_each(:numbers))"

@@ -185,7 +185,7 @@ def _create(connection: sqlite3.Connection) -> None:
     for statement in chain(CREATE, SQLITE_TRIGGERS):
         connection.execute(statement)
     key = secrets.token_bytes(STORE_KEY_BYTES)
-    connection.execute("INSERT INTO meta (name, value) VALUES ('store_key', ?)", (key,))
+    connection.execute("INSERT INTO sojourn_meta (name, value) VALUES ('store_key', ?)", (key,))
 
 
 STEPS: Final[Mapping[int, tuple[str, ...]]] = {}

@@ -30,8 +30,8 @@ SQLITE: Final = Dialect(
     join="CROSS JOIN",
     # By its number in the table: what is looked at is thousands of sessions, what is sorted only their numbers.
     inner="rowid AS number",
-    outer="({}) AS c CROSS JOIN sessions AS s ON s.rowid = c.number",
-    indexed="INDEXED BY ix_sessions_started",
+    outer="({}) AS c CROSS JOIN sojourn_sessions AS s ON s.rowid = c.number",
+    indexed="INDEXED BY sojourn_ix_sessions_started",
 )
 
 
@@ -59,5 +59,6 @@ class SQLiteReporting(ReportingQueries, SQLiteOperating):
 
 
 _ROWS: Final = f"""
-SELECT json_group_array({sqlite_sql.SESSION_JSON}) FROM sessions AS s WHERE s.key IN (SELECT value FROM json_each(:keys))
+SELECT json_group_array({sqlite_sql.SESSION_JSON}) FROM sojourn_sessions AS s
+WHERE s.key IN (SELECT value FROM json_each(:keys))
 """  # noqa: S608 - written here
