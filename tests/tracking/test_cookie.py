@@ -204,7 +204,7 @@ def test_a_user_is_a_keyed_hash() -> None:
         pytest.param(b'sojourn="%s"', id="quoted"),
         pytest.param(b"b[]=2; sojourn=%s", id="a name that http.cookies stops at"),
         pytest.param(b'a="unterminated; sojourn=%s', id="an unterminated quote"),
-        pytest.param(b"a=1, b=2, sojourn=%s, c=3", id="joined with commas"),
+        pytest.param(b"a=1 2\t3, 4;sojourn=%s ; c=3", id="blanks, tabs and commas in a neighbour's value"),
         pytest.param(b"a=\x00\x01; sojourn=%s", id="a NUL in a neighbour"),
         pytest.param(b"\xff\xfe=\xf0; sojourn=%s", id="a neighbour that is no text"),
         pytest.param(b"; ;;=; sojourn=%s;;", id="empty ones"),
@@ -236,6 +236,13 @@ def test_a_broken_neighbour_never_hides_our_cookie(template: bytes) -> None:
         pytest.param(b"; ".join([b"sojourn=" + VALUE, b"sojourn=" + VALUE_2] * 2), id="two that verify, twice"),
         pytest.param(b"sojourn=x.y; " * 200_000 + b"sojourn=" + VALUE, id="hidden behind megabytes of forgeries"),
         pytest.param(b"sojourn=" + VALUE[:-2] + b"\xe4\xb8", id="mangled"),
+        pytest.param(b"t=1,sojourn=" + VALUE, id="after a comma in a neighbour's value"),
+        pytest.param(b"t=1, sojourn=" + VALUE + b", u=2", id="joined with commas"),
+        pytest.param(b"t=1 sojourn=" + VALUE, id="after a blank in a neighbour's value"),
+        pytest.param(b"t=1\tsojourn=" + VALUE, id="after a tab in a neighbour's value"),
+        pytest.param(b"sojourn=" + VALUE + b",x", id="with something behind a comma"),
+        pytest.param(b"t=sojourn=" + VALUE, id="as a neighbour's value"),
+        pytest.param(b't="; t2="a=\xc2\xa0sojourn=' + VALUE, id="after a no-break space"),
     ],
 )
 def test_no_cookie(header: bytes) -> None:
@@ -243,6 +250,24 @@ def test_no_cookie(header: bytes) -> None:
 
 
 @pytest.mark.parametrize("copies", [[OUT, VALUE], [VALUE, OUT], [VALUE, VALUE_2, OUT]], ids=["first", "last", "third"])
+def test_an_opt_out_inside_a_neighbours_value_is_none_of_ours() -> None:
+    assert read(b"t=1,sojourn=" + OUT) is None
+    assert read(b"t=1 sojourn=" + OUT + b"; sojourn=" + VALUE) == state()
+
+
+def test_junk_inside_a_neighbours_value_is_not_counted() -> None:
+    junk = b", ".join([b"sojourn=x.y"] * 100)
+    assert read(b"t=" + junk + b"; sojourn=" + VALUE) == state()
+
+
+def test_junk_hides_a_cookie_only_until_it_was_seen() -> None:
+    codec = CookieCodec([KEY])
+    header = b"sojourn=x.y; " * 10 + b"sojourn=" + VALUE
+    assert read(header, codec) is None
+    assert read(b"sojourn=" + VALUE, codec) == state()
+    assert read(header, codec) == state()
+
+
 def test_who_opted_out_in_one_copy_has_opted_out(copies: list[bytes]) -> None:
     assert read(b"; ".join(b"sojourn=" + copy for copy in copies)) is OPTED_OUT
 

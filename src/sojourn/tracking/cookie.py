@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import Final
@@ -21,12 +21,15 @@ from itsdangerous import BadSignature, Signer
 from sojourn.core.bounded import Bounded
 from sojourn.core.session import EndReason, SessionState
 
+from . import cookie_header
+from .cookie_header import begins_pair
+
 _VERSION: Final = 2
 _SALT: Final = b"sojourn.cookie.v1"
 _LONGEST_VALUE: Final = 600
 _REMEMBERED: Final = 4096
-_MOST_COPIES: Final = 8
-"""How many cookies of our name are looked at: each costs a signature, and a sender may send thousands."""
+_MOST_TRIES: Final = 8
+"""How many unknown cookies of our name are verified in one header: each costs a signature."""
 
 _MANUAL, _TAGGED, _EXPLICIT, _ENDED, _OPTED_OUT, _PREVIOUS, _OWNER, _PRINCIPAL, _GIVEN = (1 << bit for bit in range(9))
 _HEAD = struct.Struct(">BH")
@@ -88,17 +91,27 @@ class CookieCodec:
         if header.find(name, start + 1) < 0:  # the usual: one copy, seen before
             stop = header.find(b";", start)
             known = self._verified.young.get(header[start + len(name) + 1 : len(header) if stop < 0 else stop])
-            if known is not None and _begins(header, start):
+            if known is not None and begins_pair(header, start):
                 return known
         found: Verified | None = None
         is_disputed = False
-        for value in _values(header, name, start):
-            read = self.loads(value)
+        for read in self._verified_among(cookie_header.values(header, name)):
             if isinstance(read, OptedOut):
                 return read
-            if read is not None and read != found:
+            if read != found:
                 found, is_disputed = read, found is not None
         return None if is_disputed else found
+
+    def _verified_among(self, values: Sequence[bytes]) -> Iterator[Verified | OptedOut]:
+        """The copies that verify. Of those not seen before a few are tried; junk before ours hides it only at first."""
+        tries = _MOST_TRIES
+        for value in values:
+            read = self._verified.get(value)
+            if read is None and tries:
+                tries -= 1
+                read = self.loads(value)
+            if read is not None:
+                yield read
 
     def hash_user(self, user_id: str, *, key_number: int = -1) -> bytes:
         """The keyed hash of a user id that may be in the cookie."""
@@ -153,29 +166,6 @@ def set_cookie(
     if is_secure:
         parts.append("Secure")
     return "; ".join(parts)
-
-
-def _values(header: bytes, name: bytes, start: int) -> list[bytes]:
-    """The values of `name=` in the header. Looks for the name alone, so that a broken neighbour hides nothing.
-
-    Cookies end at `;`, and at the `,` of senders that join headers the wrong way; our values have neither.
-    """
-    values: list[bytes] = []
-    wanted = name + b"="
-    while start >= 0 and len(values) < _MOST_COPIES:
-        if _begins(header, start) and header.startswith(wanted, start):
-            stop = header.find(b";", start)
-            raw = header[start + len(wanted) : len(header) if stop < 0 else stop]
-            if b"," in raw:
-                raw = raw[: raw.index(b",")]
-            values.append(raw.strip(b' \t"'))
-        start = header.find(name, start + 1)
-    return values
-
-
-def _begins(header: bytes, start: int) -> bool:
-    """Whether a cookie may begin here, and not in the middle of another's name or value."""
-    return start == 0 or header[start - 1] in b"; \t,"
 
 
 def _pack(state: SessionState | OptedOut) -> bytes:
