@@ -71,7 +71,7 @@ def test_nothing_is_changed_without_a_log_in(app: App, path: str) -> None:
 def test_a_wrong_password_does_not_open_it_and_a_right_one_does(app: App) -> None:
     reader = Reader(app)
     wrong = reader.log_in("another password")
-    assert (wrong.status, "That was not it" in wrong.words) == (403, True)
+    assert (wrong.status, "Wrong password or token" in wrong.words) == (403, True)
     assert reader.get("/").status == 303
     assert reader.log_in().status == 303
     assert reader.get("/").status == 200
@@ -149,7 +149,7 @@ def test_who_guesses_has_to_wait_and_is_told_for_how_long(app: App) -> None:
     assert answers == [403] * 5 + [429]
     refused = reader.log_in()  # now the right one would be a guess too
     assert (refused.status, refused.header("retry-after").isdecimal()) == (429, True)
-    assert "Too many tries" in refused.words
+    assert "Too many attempts" in refused.words
     assert Reader(app, client="192.0.2.99").log_in().status == 303  # somebody else need not wait
 
 
@@ -193,7 +193,7 @@ def test_the_apps_own_check_sees_the_frameworks_request(make_app: MakeApp, proto
         pytest.skip("a WSGI app cannot await")
     app = make_app(allow=allow_later if is_async else allow)
     refused = app.request("GET", "/_sojourn/", NAVIGATE)
-    assert (refused.status, "Your app did not let you in" in refused.words) == (403, True)
+    assert (refused.status, "Your app denied access" in refused.words) == (403, True)
     assert app.request("GET", "/_sojourn/", {**NAVIGATE, "x-admin": "yes"}).status == 200
     assert len(seen) == 2
     if protocol == "asgi":
@@ -344,4 +344,4 @@ def test_a_switched_off_sojourn_says_so(make_app: MakeApp) -> None:
     reader = Reader(app)
     reader.log_in()
     reply = reader.get("/")
-    assert (reply.status, "switched off" in reply.words) == (503, True)
+    assert (reply.status, "Sojourn is disabled" in reply.words) == (503, True)

@@ -62,7 +62,7 @@ def test_it_tells_what_each_backend_got_and_refused(app: App, reader: Reader) ->
     assert "second" in words
     assert words.count("Retry all 1") == 2
     assert words.count("<b>schema</b>: ⟨U+202E⟩ distinct_id is missing 400") == 2
-    assert "Not all is well" in words
+    assert "Needs attention" in words
     assert "moody: 1 dead letters" in words
 
 
@@ -81,7 +81,7 @@ def test_a_letter_is_sent_once_more(app: App, reader: Reader, moody: Moody) -> N
     app.engine.flush()
     assert moody.got.count("page_view") == 1
     assert (state(app).dead, state(app, "second").dead) == (1, 2)
-    assert "1 dead letters are back in the queue." in reader.get("/delivery", done="retried", n="1").words
+    assert "1 dead letters were requeued." in reader.get("/delivery", done="retried", n="1").words
 
 
 def test_all_letters_of_a_backend_are_sent_once_more(app: App, reader: Reader, moody: Moody) -> None:
@@ -115,7 +115,7 @@ def test_a_backend_that_rests_is_tried_at_once(app: App, reader: Reader, moody: 
     app.visit("/one")
     assert state(app).retry_at is not None
     moody.rests, moody.refuses = None, False
-    assert "Try now" in reader.get("/delivery").words
+    assert "Retry now" in reader.get("/delivery").words
     reader.post("/delivery/try", backend="moody")
     app.engine.flush()
     assert (state(app).retry_at, state(app).backlog) == (None, 0)
@@ -138,5 +138,5 @@ def test_the_part_that_is_live_is_that_of_the_page(app: App, reader: Reader, moo
     moody.rests = 3600
     app.visit("/one")
     live = reader.get("/live/delivery").text
-    for told in ("Not all is well", "rests for 1 h", "Try now", "csrf"):
+    for told in ("Needs attention", "rests for 1 h", "Retry now", "csrf"):
         assert told in live

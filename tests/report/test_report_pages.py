@@ -59,7 +59,7 @@ def test_the_overview_counts_what_happened(app: App, reader: Reader) -> None:
     for told in (
         "Sessions 3",
         "Visitors 3",
-        "Users 1",
+        "Identified users 1",
         "Bounce rate 100 %",
         "With errors 1",
         "garden.example 1",
@@ -165,10 +165,10 @@ def test_a_session_tells_its_story(app: App, reader: Reader) -> None:
         "Event purchase",
         "seed tomato",
         "cart 12.5",
-        "Exception, handled ValueError",
+        "Handled exception ValueError",
         "nothing on the shelf",
-        "Stack",
-        "Page /seeds/tomato",
+        "Stack trace",
+        "Page view /seeds/tomato",
         "200",
         "plan garden",
     ):
@@ -289,7 +289,7 @@ def test_the_readers_clock_and_colours_are_theirs(app: App, reader: Reader) -> N
     assert ('data-theme="dark"' in text, "UTC+5:30" in text) == (True, True)
     reader.cookies |= {"sojourn_report_zone": "99999", "sojourn_report_theme": '"><b>'}
     text = reader.get("/sessions").text
-    assert ('data-theme="auto"' in text, "Times are UTC." in text) == (True, True)
+    assert ('data-theme="auto"' in text, "Times in UTC" in text) == (True, True)
 
 
 @pytest.mark.parametrize("path", ["/", "/sessions", "/delivery"])

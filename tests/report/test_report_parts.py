@@ -118,15 +118,15 @@ def test_a_preset_reaches_to_now_in_whole_hours(name: str, now: int, minutes: in
     ],
 )
 def test_a_free_range(query: dict[str, str], span: tuple[int, int] | None) -> None:
-    chosen = _ranges.chosen(query, UTC)
+    chosen = _ranges.from_query(query, UTC)
     assert (None if chosen is None else (chosen.span.since, chosen.span.until)) == span
 
 
 @given(st.integers(0, 1_000_000), st.integers(1, 5_000))
 def test_a_range_is_the_same_after_a_trip_through_the_url(since: int, hours: int) -> None:
     span = Span(since * HOUR_MS, (since + hours) * HOUR_MS)
-    there = _ranges.free(span, DELHI)
-    back = _ranges.chosen(there.query, DELHI)
+    there = _ranges.custom(span, DELHI)
+    back = _ranges.from_query(there.query, DELHI)
     assert back is not None
     assert back.span == span
 
@@ -148,25 +148,25 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), 
     )
 )  # fmt: skip
 def test_what_counts_of_a_url_finds_the_same_again(query: dict[str, str]) -> None:
-    first = _filters.wanted(query, UTC)
-    again = _filters.wanted(dict(first.given), UTC)
-    assert (again.filter, again.sort, again.is_ascending, again.given) == (
-        first.filter, first.sort, first.is_ascending, first.given,
+    first = _filters.parse_query(query, UTC)
+    again = _filters.parse_query(dict(first.params), UTC)
+    assert (again.filter, again.sort, again.is_ascending, again.params) == (
+        first.filter, first.sort, first.is_ascending, first.params,
     )  # fmt: skip
     for chip in first.chips:
-        fewer = _filters.wanted(dict(chip.without), UTC)
+        fewer = _filters.parse_query(dict(chip.without), UTC)
         assert len(fewer.chips) < len(first.chips)
-    urlencode(dict(first.given))
+    urlencode(dict(first.params))
 
 
 @given(st.dictionaries(st.sampled_from([*_filters.FIELDS, "at", "since", "until", "range", "value"]), st.text()))
 def test_no_url_is_an_error(query: dict[str, str]) -> None:
-    _filters.wanted(query, UTC)
+    _filters.parse_query(query, UTC)
 
 
 def test_a_cursor_comes_back() -> None:
     cursor = Cursor(7, 8, "key")
-    assert _filters.wanted({"at": cursor.text()}, UTC).cursor == cursor
+    assert _filters.parse_query({"at": cursor.text()}, UTC).cursor == cursor
 
 
 # --- charts
@@ -201,11 +201,11 @@ def test_what_is_not_whole_is_marked_and_no_line_falls_to_it() -> None:
 
 def test_a_rate_is_what_a_counter_grew_by_in_a_minute() -> None:
     rates = Rates()
-    assert rates.seen("a", 0, 100, 100) is None
-    assert rates.seen("a", 30_000, 160, 220) == (120.0, 240.0)
-    assert rates.seen("b", 30_000, 1, 1) is None
+    assert rates.sample("a", 0, 100, 100) is None
+    assert rates.sample("a", 30_000, 160, 220) == (120.0, 240.0)
+    assert rates.sample("b", 30_000, 1, 1) is None
     for at in range(60_000, 700_000, 5_000):
-        last = rates.seen("a", at, 160, 220)
+        last = rates.sample("a", at, 160, 220)
     assert last == (0.0, 0.0)  # what was five minutes ago counts no more
 
 

@@ -133,7 +133,7 @@ def test_the_command_serves_a_store_until_it_is_stopped(database: Path, client: 
             address = json.loads(process.stdout.readline())["address"]
             assert client.get(address).status_code == 303
             page = client.get(address.partition("?")[0])
-            assert "No session in this range yet" in page.text
+            assert "No sessions in this range" in page.text
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(PATIENCE_S)

@@ -28,7 +28,7 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/delivery": _delivery.delivery,
     "/live/online": _overview.online,
     "/live/sessions": _sessions.changes,
-    "/live/delivery": _delivery.now,
+    "/live/delivery": _delivery.live,
 }
 _NAMED: Final[tuple[tuple[re.Pattern[str], NamedPage], ...]] = (
     (re.compile(r"/sessions/([A-Za-z0-9-]{1,100})"), _session.session),
@@ -66,7 +66,9 @@ class Report:
     def _handled(self, request: Request) -> Response:
         now, access = self.source.now(), self.access
         if not access.may_be_asked_by(request.header("host")):
-            return Response(body=b"This report is not at this address.\n", status=421, kind="text/plain; charset=utf-8")
+            return Response(
+                body=b"This report is not served at this host name.\n", status=421, kind="text/plain; charset=utf-8"
+            )
         if request.method not in _METHODS:
             return Response(status=405, headers=(("Allow", ", ".join(_METHODS)),), kind="text/plain; charset=utf-8")
         if request.path.startswith("/assets/"):
@@ -90,7 +92,7 @@ class Report:
     def _opened(self, view: View, held: Ticket | None, ticket: Ticket) -> Response:
         request, access = view.request, self.access
         if len(request.body) > MAX_BODY:
-            return error_page(view, 413, "Too much", "This form is larger than any of this report.")
+            return error_page(view, 413, "Form too large", "This form is larger than any form of the report.")
         bearer = access.bears_token(request)
         if bearer is False:
             return Response(status=401, headers=(("WWW-Authenticate", "Bearer"),), kind="text/plain; charset=utf-8")
@@ -99,9 +101,10 @@ class Report:
                 return redirect(request.url(access.landing), cookies=(self._fresh(request, view.now),))
             if request.method == "POST" and not is_own_form(request, access.tickets, held):
                 text = (
-                    "This form did not come from a page of this report, or the page was old. Go back, reload, repeat."
+                    "The form did not come from a page of this report, or the page was too old. Go back, reload the page and "
+                    "send the form again."
                 )
-                return error_page(view, 403, "Not sent", text)
+                return error_page(view, 403, "Form rejected", text)
             if request.method == "POST" and request.path == "/theme":
                 return _login.theme(view)
             if request.path == "/login" and access.has_form and not access.is_in(request, held):
@@ -113,13 +116,13 @@ class Report:
         try:
             return self._page(view)
         except StoreError as error:
-            return error_page(view, 503, "The store is away", str(error))
+            return error_page(view, 503, "Store unavailable", str(error))
 
     def _page(self, view: View) -> Response:
         request = view.request
         if not self.source.is_enabled:
             return error_page(
-                view, 503, "Switched off", "Sojourn is switched off here (enabled is false): nothing is kept."
+                view, 503, "Sojourn is disabled", "Sojourn is disabled here (enabled=False): nothing is recorded."
             )
         if request.method == "POST":
             form = _FORMS.get(request.path)
@@ -132,7 +135,9 @@ class Report:
         return self._missing(view)
 
     def _missing(self, view: View) -> Response:
-        return error_page(view, 404, "Nothing here", "There is no such page. It may have been about something erased.")
+        return error_page(
+            view, 404, "Page not found", "There is no such page. If it existed, its data may have been erased."
+        )
 
     # --- coming and going ----------------------------------------------------------------------------------------
 
@@ -150,7 +155,7 @@ class Report:
         if request.path.startswith("/live/"):
             return Response(body=b"{}", status=401, kind="application/json")
         if access.has_form and request.method == "POST":
-            return error_page(view, 403, "Log in first", "You are not logged in any more. Log in, and send it again.")
+            return error_page(view, 403, "Log in first", "Your log-in has expired. Log in, then send the form again.")
         if access.has_form:
             # A strict cookie does not come along from another site's link; from a page of ours it does.
             if request.header("sec-fetch-site") == "cross-site":
@@ -159,9 +164,11 @@ class Report:
             return redirect(request.url("/login", next=onward))
         if access.allow is not None:
             return error_page(
-                view, 403, "Not for you", "Your app did not let you in. Log in there as somebody who may look."
+                view, 403, "Access denied", "Your app denied access. Log in to it as a user who may see the report."
             )
-        text = "Open the address that the terminal shows. Each address opens the report once; then it shows a new one."
+        text = (
+            "Open the link that the terminal shows. Each link works once. When it has been used, a new one is printed."
+        )
         return error_page(view, 403, "Closed", text)
 
     def _leave(self, view: View, ticket: Ticket) -> Response:

@@ -1,4 +1,4 @@
-"""The chart of the overview as plain geometry: bars of sessions, lines of visitors and users. Pure; draws nothing."""
+"""The geometry of the overview's chart: bars of sessions, lines of visitors and users. Pure; draws nothing."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class Bar:
     until: int
     label: str
     is_partial: bool
-    """The range has only a part of it, or it is not over: it compares with no other."""
+    """The range covers only a part of the bucket, or the bucket is not over: not comparable with the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """A line across, or a word below."""
+    """A grid line, or a label below the chart."""
 
     at: float
     label: str
     is_minor: bool = False
-    """Left out where there is little room."""
+    """Hidden where there is little room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """All of it. Lines are in a square of 100 by 100, to be stretched."""
+    """The whole chart. The lines lie in a square of 100 by 100 that the page stretches."""
 
     bars: Sequence[Bar]
     visitors: str
@@ -53,7 +53,7 @@ class Chart:
 
 
 def chart(points: Sequence[Point], span: Span, bucket: Bucket, moments: Moments) -> Chart:
-    """Lay it out."""
+    """Lay out a chart of these points."""
     top = _ceiling(max((max(point.sessions, point.visitors, point.users) for point in points), default=0))
     each = 100 / max(1, len(points))
     bars = [
@@ -65,7 +65,7 @@ def chart(points: Sequence[Point], span: Span, bucket: Bucket, moments: Moments)
             point=point,
             since=max(point.at, span.since),
             until=max(point.at + 1, min(point.at + int(bucket), span.until)),
-            label=_named(point.at, bucket, moments),
+            label=_long_label(point.at, bucket, moments),
             is_partial=point.at < span.since or point.at + bucket > min(span.until, moments.now),
         )
         for place, point in enumerate(points)
@@ -78,12 +78,12 @@ def chart(points: Sequence[Point], span: Span, bucket: Bucket, moments: Moments)
             Tick(at=round(HEIGHT - HEIGHT * part / 2, 1), label=f"{top * part // 2:,}")
             for part in ((1, 2) if top > 1 else (2,))
         ],
-        below=_words(points, bucket, each, moments),
+        below=_labels(points, bucket, each, moments),
     )
 
 
 def _ceiling(greatest: int) -> int:
-    """A round number at or above it, and even where it can be."""
+    """The smallest round number at or above `greatest`; even, where possible, so that half of it is whole."""
     size = 1
     while True:
         for step in (1, 2, 4, 6, 8):
@@ -93,32 +93,32 @@ def _ceiling(greatest: int) -> int:
 
 
 def _line(values: Sequence[int], top: int, bars: Sequence[Bar]) -> str:
-    """Through what is whole: the fall to a day that has just begun is no news."""
+    """A line through the complete buckets only: a drop to a day that has just begun would mislead."""
     each = 100 / max(1, len(values))
-    whole = [place for place, bar in enumerate(bars) if not bar.is_partial] or range(len(values))
-    return " ".join(f"{(place + 0.5) * each:.2f},{100 - 100 * values[place] / top:.2f}" for place in whole)
+    complete = [place for place, bar in enumerate(bars) if not bar.is_partial] or range(len(values))
+    return " ".join(f"{(place + 0.5) * each:.2f},{100 - 100 * values[place] / top:.2f}" for place in complete)
 
 
-def _words(points: Sequence[Point], bucket: Bucket, each: float, moments: Moments) -> list[Tick]:
+def _labels(points: Sequence[Point], bucket: Bucket, each: float, moments: Moments) -> list[Tick]:
     every = max(1, -(-len(points) // _LABELS))
     return [
         Tick(
             at=round((place + 0.5) * each, 2),
-            label=_short(points[place].at, bucket, len(points), moments),
+            label=_short_label(points[place].at, bucket, len(points), moments),
             is_minor=bool(number % 2),
         )
         for number, place in enumerate(range(0, len(points), every))
     ]
 
 
-def _short(at: int, bucket: Bucket, count: int, moments: Moments) -> str:
+def _short_label(at: int, bucket: Bucket, count: int, moments: Moments) -> str:
     if bucket is not Bucket.HOUR:
         return moments.day(at)
     when = moments.local(at)
     return f"{when:%H:%M}" if count <= 25 else f"{moments.day(at)} {when:%H}h"
 
 
-def _named(at: int, bucket: Bucket, moments: Moments) -> str:
+def _long_label(at: int, bucket: Bucket, moments: Moments) -> str:
     match bucket:
         case Bucket.HOUR:
             return f"{moments.weekday(at)}, {moments.local(at):%H:%M} to {moments.local(at + HOUR_MS):%H:%M}"

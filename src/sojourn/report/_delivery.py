@@ -1,4 +1,4 @@
-"""Delivery: what each backend was given and what waits, what it refused and why, and how journals and store stand."""
+"""The delivery page: each backend's state and queue, its dead letters, and the health of journals and store."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ from ._web import Response, document, redirect
 _LIMITS: Final = Limits(lag=10 * 60_000)
 _LETTERS: Final = 50
 _AT_ONCE: Final = 1_000
-"""Rows of one transaction: recorder and dispatchers are at work beside it."""
+"""Rows per transaction: the recorder and the dispatchers write to the same store."""
 _MOST_AT_ONCE: Final = 200
-"""Transactions of one click."""
-DONE: Final = {
-    "tried": "The backend is tried now.",
-    "retried": "{} dead letters are back in the queue.",
-    "skipped": "{} events were given up.",
+"""Transactions per click."""
+_MESSAGES: Final = {
+    "tried": "Retrying the backend now.",
+    "retried": "{} dead letters were requeued.",
+    "skipped": "{} events were skipped.",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """One backend, as the page shows it."""
+    """A row of the backends' table. `retry_in_ms`: how long the dispatcher pauses before it tries again."""
 
     backlog: Backlog
-    rest_ms: int | None
-    """For how long it is not tried."""
+    retry_in_ms: int | None
     delivered_a_minute: float | None
     recorded_a_minute: float | None
 
     @property
     def state(self) -> str:
         state = self.backlog.state
-        if self.rest_ms is not None:
+        if self.retry_in_ms is not None:
             return "resting"
         if state.failures:
             return "failing"
@@ -53,69 +52,74 @@ def delivery(view: View) -> Response:
     letters = view.store.letters(
         name, after=int(after) if after.isdecimal() and len(after) < 16 else 0, limit=_LETTERS + 1
     )
-    done, count = query.get("done", ""), query.get("n", "")
     return view.html(
         "delivery.html",
-        **_standing(view),
+        **_health(view),
         letters=letters[:_LETTERS],
         backend=name,
         more=None
         if len(letters) <= _LETTERS
         else view.request.url("/delivery", backend=name, after=letters[_LETTERS - 1].number),
-        done=DONE[done].format(count) if done in DONE and count.isdecimal() and len(count) < 10 else None,
+        message=_message(query.get("done", ""), query.get("n", "")),
     )
 
 
-def now(view: View) -> Response:
-    """The part above the dead letters, as it is now."""
-    told = _standing(view)
-    return document({"now": view.now, "html": view.part("_health.html", "standing", *told.values())})
+def _message(action: str, count: str) -> str | None:
+    """The outcome of the last form. Anyone can write the URL, so only our own sentences and short numbers count."""
+    is_count = count.isdecimal() and len(count) < 10
+    return _MESSAGES[action].format(count) if action in _MESSAGES and is_count else None
+
+
+def live(view: View) -> Response:
+    """The current state of everything above the dead letters."""
+    context = _health(view)
+    return document({"now": view.now, "html": view.part("_health.html", "health", *context.values())})
 
 
 def try_now(view: View) -> Response:
-    """Try a backend, whatever it rests for."""
+    """Retry a backend at once, even if it is pausing."""
     name = view.request.form.get("backend", "")
-    return _done(view, "tried", lambda: view.store.requeue(name, event_ids=(), limit=1, now=_time(view)))
+    return _act(view, "tried", lambda: view.store.requeue(name, event_ids=(), limit=1, now=_time(view)))
 
 
 def retry(view: View) -> Response:
-    """Put dead letters back in the queue: those that are ticked, or all."""
-    name, ids = view.request.form.get("backend", ""), _chosen(view)
-    return _done(
+    """Requeue dead letters: the selected ones, or all."""
+    name, ids = view.request.form.get("backend", ""), _selected(view)
+    return _act(
         view,
         "retried",
-        lambda: _repeated(
+        lambda: _in_batches(
             lambda: view.store.requeue(name, event_ids=ids, limit=_AT_ONCE, now=_time(view)), is_once=ids is not None
         ),
     )
 
 
 def skip(view: View) -> Response:
-    """Give dead letters up: those that are ticked, or all."""
-    name, ids = view.request.form.get("backend", ""), _chosen(view)
-    return _done(
+    """Skip dead letters: the selected ones, or all."""
+    name, ids = view.request.form.get("backend", ""), _selected(view)
+    return _act(
         view,
         "skipped",
-        lambda: _repeated(
+        lambda: _in_batches(
             lambda: view.store.skip_letters(name, event_ids=ids, limit=_AT_ONCE), is_once=ids is not None
         ),
     )
 
 
-def _chosen(view: View) -> list[str] | None:
-    """Which letters; `None`: all. A form that names neither means none."""
-    return None if view.request.form.get("all") == "1" else view.request.ticked
+def _selected(view: View) -> list[str] | None:
+    """The event ids of the form; `None`: all of them. A form that names neither selects nothing."""
+    return None if view.request.form.get("all") == "1" else view.request.event_ids
 
 
-def _done(view: View, what: str, work: Callable[[], int]) -> Response:
+def _act(view: View, action: str, work: Callable[[], int]) -> Response:
     try:
         count = work()
     except StoreError:
-        return error_page(view, 404, "No such backend", "No backend of this name is known to the store.")
-    return redirect(view.request.url("/delivery", done=what, n=count))
+        return error_page(view, 404, "No such backend", "The store has no backend of this name.")
+    return redirect(view.request.url("/delivery", done=action, n=count))
 
 
-def _repeated(work: Callable[[], int], *, is_once: bool) -> int:
+def _in_batches(work: Callable[[], int], *, is_once: bool) -> int:
     total = 0
     for _ in range(1 if is_once else _MOST_AT_ONCE):
         count = work()
@@ -125,22 +129,22 @@ def _repeated(work: Callable[[], int], *, is_once: bool) -> int:
     return total
 
 
-def _standing(view: View) -> dict[str, Any]:
-    standing = seen(view.store, view.source.journals, now=view.now)
+def _health(view: View) -> dict[str, Any]:
+    snapshot = seen(view.store, view.source.journals, now=view.now)
     return {
-        "standing": standing,
-        "wrong": [line.partition("; see `")[0] for line in problems(standing, _LIMITS)],
-        "lanes": [_lane(view, each, standing) for each in standing.backlogs],
-        "leases": [(lease, whose(lease, standing)) for lease in standing.leases],
+        "snapshot": snapshot,
+        "problems": [line.partition("; see `")[0] for line in problems(snapshot, _LIMITS)],
+        "lanes": [_lane(view, backlog, snapshot) for backlog in snapshot.backlogs],
+        "leases": [(lease, whose(lease, snapshot)) for lease in snapshot.leases],
     }
 
 
-def _lane(view: View, each: Backlog, standing: HealthSnapshot) -> Lane:
-    state = each.state
-    rate = view.source.rates.seen(state.name, view.now, state.delivered, state.recorded)
+def _lane(view: View, backlog: Backlog, snapshot: HealthSnapshot) -> Lane:
+    state = backlog.state
+    rate = view.source.rates.sample(state.name, view.now, state.delivered, state.recorded)
     return Lane(
-        backlog=each,
-        rest_ms=waits(state, standing.now),
+        backlog=backlog,
+        retry_in_ms=waits(state, snapshot.now),
         delivered_a_minute=None if rate is None else rate[0],
         recorded_a_minute=None if rate is None else rate[1],
     )
@@ -148,5 +152,5 @@ def _lane(view: View, each: Backlog, standing: HealthSnapshot) -> Lane:
 
 def _time(view: View) -> int:
     """The clock that retry times follow: the store's own where it has one."""
-    told = view.store.time()
-    return view.now if told is None else told
+    store_time = view.store.time()
+    return view.now if store_time is None else store_time

@@ -1,4 +1,4 @@
-"""The sessions of a filter as CSV or JSON, sent while they are read: as many as there are, in bounded memory."""
+"""Streaming export of a filter's sessions as CSV or JSON, in bounded memory however many there are."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from ._web import Response
 Field = str | int | bool | None
 
 _FORMULA: Final = re.compile(r"^[\s\x00-\x20]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20|%]")
-"""What a spreadsheet may run: it ignores blanks before, and takes full-width signs for the others."""
+"""Text that a spreadsheet may run as a formula. It skips leading blanks and accepts full-width signs."""
 
 
 def as_csv(view: View) -> Response:
-    return _attached(view, _csv(view), "text/csv; charset=utf-8", "csv")
+    return _attachment(view, _csv(view), "text/csv; charset=utf-8", "csv")
 
 
 def as_json(view: View) -> Response:
-    return _attached(view, _json(view), "application/json", "json")
+    return _attachment(view, _json(view), "application/json", "json")
 
 
 def fields(line: SessionLine) -> dict[str, Field]:
-    """A session as an export names it: the words of the docs, times as text in UTC."""
+    """A session by the names of the docs, times as text in UTC."""
     return {
         "session_key": line.key,
         "session_id": line.session_id,
@@ -60,7 +60,7 @@ def fields(line: SessionLine) -> dict[str, Field]:
 
 
 def cell(value: Field, /) -> str | int:
-    """A cell that is text to every spreadsheet, whatever a visitor told."""
+    """A cell that every spreadsheet takes as text, whatever a visitor sent."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -72,8 +72,8 @@ def cell(value: Field, /) -> str | int:
 
 
 def _lines(view: View) -> Iterator[list[SessionLine]]:
-    wanted = _filters.wanted(view.request.query, view.moments)
-    for part in view.store.session_export(wanted.filter):
+    query = _filters.parse_query(view.request.query, view.moments)
+    for part in view.store.session_export(query.filter):
         yield list(part)
 
 
@@ -93,16 +93,16 @@ def _csv(view: View) -> Iterator[bytes]:
 
 def _json(view: View) -> Iterator[bytes]:
     encoder = msgspec.json.Encoder()
-    before = b"[\n"
+    separator = b"[\n"
     for lines in _lines(view):
         for line in lines:
-            yield before + encoder.encode(fields(line))
-            before = b",\n"
-    yield b"[]\n" if before == b"[\n" else b"\n]\n"
+            yield separator + encoder.encode(fields(line))
+            separator = b",\n"
+    yield b"[]\n" if separator == b"[\n" else b"\n]\n"
 
 
-def _attached(view: View, body: Iterator[bytes], kind: str, ending: str) -> Response:
-    name = f"sessions-{datetime.fromtimestamp(view.now / 1000, UTC):%Y%m%d-%H%M%S}.{ending}"
+def _attachment(view: View, body: Iterator[bytes], kind: str, suffix: str) -> Response:
+    name = f"sessions-{datetime.fromtimestamp(view.now / 1000, UTC):%Y%m%d-%H%M%S}.{suffix}"
     return Response(body=body, kind=kind, headers=(("Content-Disposition", f'attachment; filename="{name}"'),))
 
 

@@ -1,4 +1,4 @@
-"""Which sessions a URL asks for, and the URLs of what is next to it: another sort, one filter less. Pure."""
+"""The list that a URL asks for, and the URLs next to it: another sort, one filter less. Pure."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from ._moments import Moments
 _LONGEST: Final = 5_000
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 REASONS: Final = {
-    EndReason.IDLE_TIMEOUT: "fell silent",
-    EndReason.MAX_DURATION: "got too long",
-    EndReason.ENDED: "ended by the app",
-    EndReason.RESTARTED: "restarted",
-    EndReason.USER_CHANGED: "another user came",
-    EndReason.OPTED_OUT: "opted out",
+    EndReason.IDLE_TIMEOUT: "Idle timeout",
+    EndReason.MAX_DURATION: "Maximum duration",
+    EndReason.ENDED: "Ended by the app",
+    EndReason.RESTARTED: "Restarted",
+    EndReason.USER_CHANGED: "User changed",
+    EndReason.OPTED_OUT: "Opted out",
 }
 _LABELS: Final = {
-    "q": "Contains",
+    "q": "Search",
     "state": "State",
     "user": "User",
     "visitor": "Visitor",
-    "entry": "Entered at",
-    "path": "Saw",
+    "entry": "Entry page",
+    "path": "Viewed page",
     "prop": "Property",
-    "errors": "Only with",
-    "reason": "Ended because",
+    "errors": "With",
+    "reason": "End reason",
 }
 FIELDS: Final = tuple(_LABELS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """A filter that is on: what it says, and the query without it."""
+    """An active filter: its label and value, and the URL parameters without it."""
 
     label: str
     value: str
@@ -48,94 +48,92 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The list that a URL asks for. `given` is what of the URL counts, without the place in the list."""
+class SessionQuery:
+    """A parsed URL of the session list. `params`: its valid parameters, except for the cursor."""
 
     filter: Filter
     sort: Sort
     is_ascending: bool
     cursor: Cursor | None
     range: _ranges.Range | None
-    given: Mapping[str, str]
+    params: Mapping[str, str]
 
     @property
     def chips(self) -> list[Chip]:
         chips = []
         for name, label in _LABELS.items():
-            if name not in self.given:
+            if name not in self.params:
                 continue
-            without = {key: value for key, value in self.given.items() if key != name}
-            value = self.given[name]
+            without = {key: value for key, value in self.params.items() if key != name}
+            value = self.params[name]
             match name:
-                case "state":
-                    value = "online or open"
                 case "errors":
                     value = "errors"
                 case "reason":
                     value = REASONS[EndReason(value)]
                 case "prop":
-                    value = f"{value} = {self.given.get('value', '')}"
+                    value = f"{value} = {self.params.get('value', '')}"
                     without.pop("value", None)
             chips.append(Chip(label=label, value=value, without=without))
         if self.range is not None:
-            without = {key: value for key, value in self.given.items() if key not in self.range.query}
+            without = {key: value for key, value in self.params.items() if key not in self.range.query}
             chips.append(Chip(label="Started", value=self.range.label, without=without))
         return chips
 
     def sorted_by(self, sort: Sort) -> Mapping[str, str]:
-        """The query of this list sorted so; a second time, the other way round."""
-        kept = {name: value for name, value in self.given.items() if name not in {"sort", "dir"}}
+        """The parameters of this list sorted by a column; by the current one, in the other direction."""
+        params = {name: value for name, value in self.params.items() if name not in {"sort", "dir"}}
         if sort is not Sort.STARTED:
-            kept["sort"] = sort.value
+            params["sort"] = sort.value
         if sort is self.sort and not self.is_ascending:
-            kept["dir"] = "up"
-        return kept
+            params["dir"] = "up"
+        return params
 
 
-def wanted(query: Mapping[str, str], moments: Moments) -> Wanted:
-    """Read it; what makes no sense counts as not given."""
-    given = {name: value for name in FIELDS if (value := _typed(query, name).strip())}
-    found = _ranges.chosen(query, moments)
-    if given.get("state") != "open":
-        given.pop("state", None)
-    if given.get("errors") != "1":
-        given.pop("errors", None)
-    if given.get("reason") not in set(EndReason):
-        given.pop("reason", None)
-    # A property's name alone finds nothing; its value may be empty text.
-    value = _typed(query, "value")
-    if "prop" in given:
-        given["value"] = value
-    if found is not None:
-        given.update(found.query)
+def parse_query(query: Mapping[str, str], moments: Moments) -> SessionQuery:
+    """Parse a URL's parameters; invalid ones are ignored."""
+    params = {name: value for name in FIELDS if (value := _clean(query, name).strip())}
+    range_ = _ranges.from_query(query, moments)
+    if params.get("state") != "open":
+        params.pop("state", None)
+    if params.get("errors") != "1":
+        params.pop("errors", None)
+    if params.get("reason") not in set(EndReason):
+        params.pop("reason", None)
+    # A property without a value filters by the empty text.
+    value = _clean(query, "value")
+    if "prop" in params:
+        params["value"] = value
+    if range_ is not None:
+        params.update(range_.query)
     sort = _sort(query.get("sort", ""))
     is_ascending = query.get("dir") == "up"
     if sort is not Sort.STARTED:
-        given["sort"] = sort.value
+        params["sort"] = sort.value
     if is_ascending:
-        given["dir"] = "up"
-    return Wanted(
+        params["dir"] = "up"
+    return SessionQuery(
         filter=Filter(
-            span=found.span if found is not None else None,
-            is_open=True if "state" in given else None,
-            person=_person(given),
-            entry_path=given.get("entry"),
-            seen_path=given.get("path"),
-            property=(_property(given["prop"]), value) if "prop" in given else None,
-            has_errors="errors" in given,
-            reason=EndReason(given["reason"]) if "reason" in given else None,
-            text=given.get("q"),
+            span=range_.span if range_ is not None else None,
+            is_open=True if "state" in params else None,
+            person=_data_subject(params),
+            entry_path=params.get("entry"),
+            seen_path=params.get("path"),
+            property=(_property_name(params["prop"]), value) if "prop" in params else None,
+            has_errors="errors" in params,
+            reason=EndReason(params["reason"]) if "reason" in params else None,
+            text=params.get("q"),
         ),
         sort=sort,
         is_ascending=is_ascending,
         cursor=Cursor.from_text(query.get("at", "")),
-        range=found,
-        given=given,
+        range=range_,
+        params=params,
     )
 
 
-def _typed(query: Mapping[str, str], name: str) -> str:
-    """What somebody typed: no control characters, for the store has none either."""
+def _clean(query: Mapping[str, str], name: str) -> str:
+    """A parameter without control characters: stored text has none either."""
     return _CONTROL.sub("", query.get(name, "")[:_LONGEST])
 
 
@@ -146,12 +144,12 @@ def _sort(name: str) -> Sort:
         return Sort.STARTED
 
 
-def _person(given: Mapping[str, str]) -> DataSubject | None:
-    if "user" in given:
-        return DataSubject(USER, given["user"])
-    return DataSubject(VISITOR, given["visitor"]) if "visitor" in given else None
+def _data_subject(params: Mapping[str, str]) -> DataSubject | None:
+    if "user" in params:
+        return DataSubject(USER, params["user"])
+    return DataSubject(VISITOR, params["visitor"]) if "visitor" in params else None
 
 
-def _property(name: str) -> str:
+def _property_name(name: str) -> str:
     prefix = "session_properties."
     return name if name.startswith(prefix) else prefix + name

@@ -15,11 +15,11 @@ _YEAR_S = 365 * 86_400
 def form(view: View, *, problem: bool | float | None = None) -> Response:
     """`problem`: False, it was wrong; a number, for how many seconds nobody may try."""
     request = view.request
-    onward = (request.form if request.method == "POST" else request.query).get("next", "")
+    next_path = (request.form if request.method == "POST" else request.query).get("next", "")
     wait = problem if isinstance(problem, float) else None
     response = view.html(
         "login.html",
-        onward=onward,
+        next_path=next_path,
         is_wrong=problem is False,
         wait=None if wait is None else max(1, round(wait)),
     )

@@ -1,4 +1,4 @@
-"""The first page: how a range went, against the one before it."""
+"""The overview: the figures of a range, compared with the period before it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _YOUNG: Final = "24h"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Against the period before: `up`, `down` or `same`, and in words."""
+    """The change since the previous period: `up`, `down` or `same`, and in words."""
 
-    way: str
+    direction: str
     text: str
     before: str
     is_good: bool | None
-    """`None`: that is for the reader to say."""
+    """`None`: neither direction is better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One figure."""
+    """One figure with its change."""
 
     label: str
     value: str
@@ -41,7 +41,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The most frequent of something. `field`: the filter of the sessions' page that finds them."""
+    """The most frequent values of a dimension. `field`: the session filter that a value links to."""
 
     title: str
     unit: str
@@ -54,27 +54,28 @@ class Listing:
 
 
 def overview(view: View) -> Response:
-    named = _ranges.chosen(view.request.query, view.moments)
-    chosen = named or _ranges.preset(_DEFAULT, view.moments)
-    found = _looked(view, chosen)
-    if named is None and found.figures.sessions and not any(point.sessions for point in found.series[:-2]):
-        chosen = _ranges.preset(_YOUNG, view.moments)  # all of it is of today: a week would be one bar
-        found = _looked(view, chosen)
-    tops = found.tops
+    range_ = _ranges.from_query(view.request.query, view.moments)
+    has_range = range_ is not None
+    range_ = range_ or _ranges.preset(_DEFAULT, view.moments)
+    data = _load(view, range_)
+    if not has_range and data.figures.sessions and not any(point.sessions for point in data.series[:-2]):
+        range_ = _ranges.preset(_YOUNG, view.moments)  # a store that is a day old: a week would be one bar
+        data = _load(view, range_)
+    tops = data.tops
     return view.html(
         "overview.html",
-        chosen=chosen,
+        range=range_,
         presets=_ranges.PRESETS,
-        since=_ranges.field(chosen.span.since, view.moments),
-        until=_ranges.field(chosen.span.until, view.moments),
-        told=_ranges.told,
-        found=found,
-        cards=cards(found),
-        chart=_charts.chart(found.series, chosen.span, chosen.bucket, view.moments),
+        since=_ranges.field(range_.span.since, view.moments),
+        until=_ranges.field(range_.span.until, view.moments),
+        url_time=_ranges.url_time,
+        data=data,
+        cards=cards(data),
+        chart=_charts.chart(data.series, range_.span, range_.bucket, view.moments),
         chart_height=_charts.HEIGHT,
         listings=[
             Listing(title="Entry pages", unit="sessions", field="entry", tops=tops.entry_paths),
-            Listing(title="Routes", unit="views", field=None, tops=tops.routes),
+            Listing(title="Routes", unit="page views", field=None, tops=tops.routes),
             Listing(title="Referrers", unit="sessions", field="q", tops=tops.referrers),
             Listing(title="Browsers", unit="sessions", field=None, tops=tops.browsers),
             Listing(title="Devices", unit="sessions", field=None, tops=tops.devices),
@@ -82,10 +83,10 @@ def overview(view: View) -> Response:
     )
 
 
-def _looked(view: View, chosen: _ranges.Range) -> Overview:
+def _load(view: View, range_: _ranges.Range) -> Overview:
     return view.store.overview(
-        chosen.span,
-        bucket=chosen.bucket,
+        range_.span,
+        bucket=range_.bucket,
         offset=view.moments.offset,
         online_since=view.online_since,
         tops=_TOPS,
@@ -93,34 +94,41 @@ def _looked(view: View, chosen: _ranges.Range) -> Overview:
 
 
 def online(view: View) -> Response:
-    """For the dot in the head of every page."""
+    """How many sessions are online, for the live figure in a page's head."""
     return document({"online": view.store.online(since=view.online_since)})
 
 
-def cards(found: Overview) -> list[Card]:
-    """The figures of the range, each against the period before."""
-    now, before = found.figures, found.before
+def cards(data: Overview) -> list[Card]:
+    """The figures of the range, each compared with the previous period."""
+    now, before = data.figures, data.before
     if before is not None and not before.sessions:
-        before = None  # nothing to compare with: a store is younger than that
+        before = None  # the store is younger than the range
 
     def card(
-        label: str, of: Callable[[Figures], float | None], shown: Callable[..., str], note: str = "", good: int = 0
+        label: str, of: Callable[[Figures], float | None], formatted: Callable[..., str], note: str = "", good: int = 0
     ) -> Card:
         value = of(now)
-        change = None if before is None else _change(value, of(before), shown, good)
-        return Card(label=label, value=shown(value), note=note, change=change)
+        change = None if before is None else _change(value, of(before), formatted, good)
+        return Card(label=label, value=formatted(value), note=note, change=change)
 
-    about = "about " if found.is_sampled else ""
+    about = "about " if data.is_sampled else ""
     split = f"{about}{now.new_visitors:,} new, {now.returning_visitors:,} returning"
     return [
-        card("Sessions", lambda each: each.sessions, _formatting.number, f"{now.page_views:,} page views", good=1),
-        card("Visitors", lambda each: each.visitors, _formatting.number, split, good=1),
-        card("Users", lambda each: each.users, _formatting.number, f"{about}known by name", good=1),
-        card("Median duration", lambda each: each.median_ms, _formatting.span, f"mean {_formatting.span(now.mean_ms)}"),
-        card("Bounce rate", lambda each: each.bounce_rate, _formatting.percent, "left after one page", good=-1),
+        card(
+            "Sessions", lambda figures: figures.sessions, _formatting.number, f"{now.page_views:,} page views", good=1
+        ),
+        card("Visitors", lambda figures: figures.visitors, _formatting.number, split, good=1),
+        card("Identified users", lambda figures: figures.users, _formatting.number, "identified by your app", good=1),
+        card(
+            "Median duration",
+            lambda figures: figures.median_ms,
+            _formatting.span,
+            f"mean {_formatting.span(now.mean_ms)}",
+        ),
+        card("Bounce rate", lambda figures: figures.bounce_rate, _formatting.percent, "left after one page", good=-1),
         card(
             "With errors",
-            lambda each: each.error_sessions,
+            lambda figures: figures.error_sessions,
             _formatting.number,
             f"{_formatting.percent(now.error_sessions / now.sessions if now.sessions else None)} of sessions",
             good=-1,
@@ -128,17 +136,23 @@ def cards(found: Overview) -> list[Card]:
     ]
 
 
-def _change(value: float | None, before: float | None, shown: Callable[..., str], good: int) -> Change | None:
+def _change(value: float | None, before: float | None, formatted: Callable[..., str], good: int) -> Change | None:
     if value is None or before is None:
         return None
     if not before:
-        return None if not value else Change(way="up", text="new", before=shown(before), is_good=_is_good(1, good))
+        return (
+            None
+            if not value
+            else Change(direction="up", text="new", before=formatted(before), is_good=_is_good(1, good))
+        )
     share = value / before - 1
     if abs(share) < _STEADY:
-        return Change(way="same", text="as before", before=shown(before), is_good=None)
+        return Change(direction="same", text="no change", before=formatted(before), is_good=None)
     sign = 1 if share > 0 else -1
     text = f"{abs(share) * 100:,.0f} %" if abs(share) < 9.995 else f"{value / before:,.0f} times"
-    return Change(way="up" if sign > 0 else "down", text=text, before=shown(before), is_good=_is_good(sign, good))
+    return Change(
+        direction="up" if sign > 0 else "down", text=text, before=formatted(before), is_good=_is_good(sign, good)
+    )
 
 
 def _is_good(sign: int, good: int) -> bool | None:

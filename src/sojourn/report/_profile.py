@@ -1,4 +1,4 @@
-"""A user over all devices, or a visitor: one browser."""
+"""The page of a user (over all devices) or of a visitor (one browser)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ._web import Response
 
 
 def user(view: View) -> Response:
-    return _person(view, DataSubject(USER, view.request.query.get("id", "")))
+    return _profile(view, DataSubject(USER, view.request.query.get("id", "")))
 
 
 def visitor(view: View) -> Response:
-    return _person(view, DataSubject(VISITOR, view.request.query.get("id", "")))
+    return _profile(view, DataSubject(VISITOR, view.request.query.get("id", "")))
 
 
-def _person(view: View, person: DataSubject) -> Response:
-    detail = view.store.person_detail(person) if person.id else None
+def _profile(view: View, subject: DataSubject) -> Response:
+    detail = view.store.person_detail(subject) if subject.id else None
     if detail is None:
-        text = "Nobody of this id has a session here. It may have been erased, or its time is over (see `retention`)."
-        return error_page(view, 404, f"No such {person.kind}", text)
-    wanted, found = _sessions.of_person(view, person)
+        text = f"This {subject.kind} has no sessions. They may have been erased, or deleted after their `retention`."
+        return error_page(view, 404, f"No such {subject.kind}", text)
+    query, page = _sessions.of_subject(view, subject)
     return view.html(
         "profile.html",
         detail=detail,
-        person=person,
-        **_sessions.table(view, wanted, found, f"/{person.kind}s", of=person),
-        all_sessions=view.request.url("/sessions", **{person.kind: person.id}),
+        subject=subject,
+        **_sessions.table(view, query, page, f"/{subject.kind}s", subject=subject),
+        all_sessions=view.request.url("/sessions", **{subject.kind: subject.id}),
     )

@@ -1,4 +1,4 @@
-"""Ranges of time as a URL names them, presets and free ones, in whole hours. Pure: now and the reader's clock are given."""
+"""Time ranges of a URL: presets and custom ones, in whole hours. Pure: now and the reader's clock are arguments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_MS: Final = 20 * 365 * DAY_MS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """A range, its name in words, and how a URL says it."""
+    """A range, its label, and its URL parameters."""
 
     span: Span
     label: str
@@ -35,57 +35,57 @@ class Range:
 
     @property
     def bucket(self) -> Bucket:
-        """How wide a bar of its chart is: some dozens of them."""
+        """The width of a bar in the chart, chosen so that there are a few dozen bars."""
         length = self.span.until - self.span.since
         return Bucket.HOUR if length <= _FINEST_MS else Bucket.DAY if length <= _FINE_MS else Bucket.WEEK
 
 
-def chosen(query: Mapping[str, str], moments: Moments) -> Range | None:
-    """The range of a URL; `None`: it names none that makes sense."""
+def from_query(query: Mapping[str, str], moments: Moments) -> Range | None:
+    """The range of a URL; `None` if it has no valid one."""
     name = query.get("range", "")
     if name in PRESETS:
         return preset(name, moments)
     since, until = _moment(query.get("since", ""), moments), _moment(query.get("until", ""), moments)
     if since is None and until is None:
         return None
-    end = _up(moments.now) if until is None else _up(until)
-    begin = max(0, end - 7 * DAY_MS) if since is None else _down(since)
+    end = _ceil(moments.now) if until is None else _ceil(until)
+    begin = max(0, end - 7 * DAY_MS) if since is None else _floor(since)
     if not 0 <= begin < end or end - begin > _LONGEST_MS:
         return None
-    return free(Span(begin, end), moments)
+    return custom(Span(begin, end), moments)
 
 
 def preset(name: str, moments: Moments) -> Range:
-    until = _up(moments.now + 1)
+    until = _ceil(moments.now + 1)
     if name == "today":
         local = moments.local(moments.now)
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-        since = _down(round(midnight.timestamp() * 1000))
+        since = _floor(round(midnight.timestamp() * 1000))
     else:
         since = until - _LENGTHS[name]
     return Range(span=Span(max(0, since), until), label=PRESETS[name], query={"range": name})
 
 
-def free(span: Span, moments: Moments) -> Range:
+def custom(span: Span, moments: Moments) -> Range:
     label = f"{moments.day(span.since)} to {moments.day(span.until - 1)}"
     if span.until - span.since <= _FINEST_MS:
         first, last = moments.local(span.since), moments.local(span.until)
         label = f"{moments.day(span.since)} {first:%H:%M} to {moments.day(span.until)} {last:%H:%M}"
-    return Range(span=span, label=label, query={"since": told(span.since), "until": told(span.until)})
+    return Range(span=span, label=label, query={"since": url_time(span.since), "until": url_time(span.until)})
 
 
-def told(at: int) -> str:
-    """A moment as our URLs say it."""
+def url_time(at: int) -> str:
+    """A moment as the report's URLs write it."""
     return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def field(at: int, moments: Moments) -> str:
-    """A moment as an input field of a form wants it."""
+    """A moment as a `datetime-local` input takes it."""
     return f"{moments.local(at):%Y-%m-%dT%H:%M}"
 
 
 def _moment(text: str, moments: Moments) -> int | None:
-    """What a URL or a form says; without a zone it is the reader's."""
+    """Parse a moment; without a time zone it is in the reader's."""
     try:
         parsed = datetime.fromisoformat(text[:40])
         if parsed.tzinfo is None:
@@ -95,9 +95,9 @@ def _moment(text: str, moments: Moments) -> int | None:
         return None
 
 
-def _down(at: int) -> int:
+def _floor(at: int) -> int:
     return at // HOUR_MS * HOUR_MS
 
 
-def _up(at: int) -> int:
+def _ceil(at: int) -> int:
     return -(-at // HOUR_MS) * HOUR_MS

@@ -1,4 +1,4 @@
-"""How fast a backend is delivered to: what its counters grew by between looks. Kept in memory, for some minutes."""
+"""Delivery rates per backend: how much its counters grew between samples. Kept in memory for some minutes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Final
 
 WINDOW_MS: Final = 5 * 60_000
 _SHORTEST_MS: Final = 2_000
-_LOOKS: Final = 200
+_SAMPLES: Final = 200
 
 
 @dataclass(slots=True)
 class Rates:
-    """Looks of this process at (delivered, recorded) by backend. Several threads may ask."""
+    """Samples of (delivered, recorded) by backend, taken by this process. Thread-safe."""
 
-    _looks: dict[str, deque[tuple[int, int, int]]] = field(default_factory=dict)
+    _samples: dict[str, deque[tuple[int, int, int]]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
-    def seen(self, name: str, now: int, delivered: int, recorded: int) -> tuple[float, float] | None:
-        """Note a look; (delivered, recorded) a minute since the oldest one; `None`: too early to tell."""
+    def sample(self, name: str, now: int, delivered: int, recorded: int) -> tuple[float, float] | None:
+        """Add a sample; return (delivered, recorded) per minute since the oldest one, `None` if that is too recent."""
         with self._lock:
-            looks = self._looks.setdefault(name, deque(maxlen=_LOOKS))
-            while looks and now - looks[0][0] > WINDOW_MS:
-                looks.popleft()
-            if not looks or now - looks[-1][0] >= _SHORTEST_MS:
-                looks.append((now, delivered, recorded))
-            at, then_delivered, then_recorded = looks[0]
+            samples = self._samples.setdefault(name, deque(maxlen=_SAMPLES))
+            while samples and now - samples[0][0] > WINDOW_MS:
+                samples.popleft()
+            if not samples or now - samples[-1][0] >= _SHORTEST_MS:
+                samples.append((now, delivered, recorded))
+            at, then_delivered, then_recorded = samples[0]
             if now - at < _SHORTEST_MS:
                 return None
             minutes = (now - at) / 60_000

@@ -1,4 +1,4 @@
-"""One session: who, from where, and what happened, step by step."""
+"""The page of one session: its visitor, its referrer, and its events step by step."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ._view import View, error_page
 from ._web import Response, document, redirect
 
 _STEPS: Final = 200
-_GONE: Final = "There is no such session. It may have been erased, or its time is over (see `retention`)."
+_NO_SESSION: Final = "There is no such session. It may have been erased, or deleted after its `retention`."
+_NO_EVENT: Final = "There is no such event. It may have been erased, or deleted after its `retention`."
 
 
 def session(view: View, name: str) -> Response:
     detail = view.store.session_detail(name)
     if detail is None:
-        return error_page(view, 404, "No such session", _GONE)
+        return error_page(view, 404, "No such session", _NO_SESSION)
     after = _number(view.request.query.get("after", ""))
     timeline = view.store.timeline(detail.row.key, after=after, limit=_STEPS)
     last = timeline.events[-1].seq if timeline.events else after
@@ -38,33 +39,33 @@ def session(view: View, name: str) -> Response:
 
 
 def changes(view: View, name: str) -> Response:
-    """The steps since the last one that is shown, and how the session stands now."""
+    """The steps after the last one on the page, and the session's current state."""
     after = _number(view.request.query.get("after", ""))
     detail = view.store.session_detail(name)
     if detail is None:
-        return error_page(view, 404, "No such session", _GONE)
+        return error_page(view, 404, "No such session", _NO_SESSION)
     timeline = view.store.timeline(detail.row.key, after=after, limit=_STEPS)
     return document(
         {
             "now": view.now,
             "steps": [view.part("_steps.html", "item", step(event)) for event in timeline.events],
             "last": timeline.events[-1].seq if timeline.events else after,
-            "standing": view.part("_steps.html", "standing", detail.line, REASONS),
+            "state": view.part("_steps.html", "state", detail.line, REASONS),
             "is_open": detail.line.is_open,
         }
     )
 
 
 def of_event(view: View, event_id: str) -> Response:
-    """To the session of an event, with the event in sight."""
-    found = view.store.session_of_event(event_id)
-    if found is None:
-        return error_page(view, 404, "No such event", "It may have been erased, or its time is over (see `retention`).")
-    key, seq = found
-    # A few steps before it are shown too, where the timeline's first part does not reach it.
+    """Redirect to the session of an event, scrolled to the event."""
+    place = view.store.session_of_event(event_id)
+    if place is None:
+        return error_page(view, 404, "No such event", _NO_EVENT)
+    key, seq = place
+    # The page starts at the session's first step, unless the event lies beyond the first part of the timeline.
     first = view.store.timeline(key, limit=_STEPS)
-    is_near = first.following is None or any(event.seq == seq for event in first.events)
-    after = None if is_near else max(0, seq - 1)
+    is_in_first = first.following is None or any(event.seq == seq for event in first.events)
+    after = None if is_in_first else max(0, seq - 1)
     return redirect(f"{view.request.url(f'/sessions/{key}', after=after)}#e{seq}")
 
 

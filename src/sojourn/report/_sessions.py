@@ -1,4 +1,4 @@
-"""The table of sessions: filtered, sorted, page by page, and what became of it while it is looked at."""
+"""The session list: filtered, sorted, in pages, and kept up to date while it is shown."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sojourn.stores.reporting.model import Cursor, SessionPage, Sort
 from sojourn.stores.tombstones import DataSubject
 
 from . import _filters, _ranges
-from ._filters import Wanted
+from ._filters import SessionQuery
 from ._view import View
 from ._web import Response, document
 
 ROWS: Final = 50
-_MOST_SHOWN: Final = 200
+_LIVE_ROWS: Final = 200
 _NEVER: Final = 2**53
 
 
@@ -32,84 +32,85 @@ class Head:
 
 
 def sessions(view: View) -> Response:
-    wanted = _filters.wanted(view.request.query, view.moments)
-    found = listed(view, wanted)
+    query = _filters.parse_query(view.request.query, view.moments)
     return view.html(
         "sessions.html",
-        wanted=wanted,
+        query=query,
         reasons=_filters.REASONS,
         presets=_ranges.PRESETS,
         online=view.store.online(since=view.online_since),
-        **table(view, wanted, found, "/sessions"),
+        **table(view, query, load_page(view, query), "/sessions"),
     )
 
 
-def listed(view: View, wanted: Wanted, *, limit: int = ROWS) -> SessionPage:
+def load_page(view: View, query: SessionQuery, *, limit: int = ROWS) -> SessionPage:
     return view.store.session_page(
-        wanted.filter, sort=wanted.sort, is_ascending=wanted.is_ascending, cursor=wanted.cursor, limit=limit
+        query.filter, sort=query.sort, is_ascending=query.is_ascending, cursor=query.cursor, limit=limit
     )
 
 
 def table(
-    view: View, wanted: Wanted, found: SessionPage, path: str, *, of: DataSubject | None = None
+    view: View, query: SessionQuery, page: SessionPage, path: str, *, subject: DataSubject | None = None
 ) -> dict[str, Any]:
-    """What the table's template needs. `of`: the page is about this person, and says so in its own way."""
+    """The context of the table's template. `subject`: whose page it is; its URLs carry `id` instead of a filter."""
 
-    def here(given: Mapping[str, str], **more: str) -> str:
-        kept = {name: value for name, value in given.items() if of is None or name != of.kind}
-        return view.request.url(path, **kept, **({} if of is None else {"id": of.id}), **more)
+    def list_url(params: Mapping[str, str], **more: str) -> str:
+        own = {name: value for name, value in params.items() if subject is None or name != subject.kind}
+        return view.request.url(path, **own, **({} if subject is None else {"id": subject.id}), **more)
 
-    def at(cursor: Cursor | None) -> str | None:
-        return None if cursor is None else here(wanted.given, at=cursor.text())
+    def page_url(cursor: Cursor | None) -> str | None:
+        return None if cursor is None else list_url(query.params, at=cursor.text())
 
-    given = wanted.given if of is None else {**wanted.given, of.kind: of.id}
-    is_first = wanted.cursor is None
+    params = query.params if subject is None else {**query.params, subject.kind: subject.id}
+    is_first = query.cursor is None
+    is_by_start = query.sort is Sort.STARTED and not query.is_ascending
     return {
-        "lines": found.lines,
-        "heads": [_head(wanted, head, here) for head in _HEADS],
-        "is_cut": found.is_cut,
-        "older": at(found.following),
-        "newer": at(found.preceding),
-        "first": here(wanted.given),
+        "lines": page.lines,
+        "heads": [_head(query, column, list_url) for column in _COLUMNS],
+        "is_cut": page.is_cut,
+        "searched_to": page.following.started_at if is_by_start and page.is_cut and page.following else None,
+        "older": page_url(page.following),
+        "newer": page_url(page.preceding),
+        "first": list_url(query.params),
         "is_first": is_first,
-        # Only where new ones would stand on top is it told that there are some.
         "live": view.request.url(
             "/live/sessions",
-            **{**given, "after": max((line.started_at for line in found.lines), default=view.now)},
+            **{**params, "after": max((line.started_at for line in page.lines), default=view.now)},
         ),
-        "tells_newer": is_first and wanted.sort is Sort.STARTED and not wanted.is_ascending,
-        "csv": view.request.url("/sessions.csv", **given),
-        "json": view.request.url("/sessions.json", **given),
+        # New sessions are announced only where they would appear at the top.
+        "counts_new": is_first and is_by_start,
+        "csv": view.request.url("/sessions.csv", **params),
+        "json": view.request.url("/sessions.json", **params),
     }
 
 
 def changes(view: View) -> Response:
-    """What became of the rows that are shown (`keys`), and how many began since (`after`)."""
-    query = view.request.query
-    wanted = _filters.wanted(query, view.moments)
-    shown = [key for key in query.get("keys", "").split(",") if key][:_MOST_SHOWN]
-    after = query.get("after", "")
+    """The current state of the rows on the page (`keys`), and how many sessions started since (`after`)."""
+    params = view.request.query
+    query = _filters.parse_query(params, view.moments)
+    keys = [key for key in params.get("keys", "").split(",") if key][:_LIVE_ROWS]
+    after = params.get("after", "")
     is_number = after.isdecimal() and after.isascii() and len(after) < 16
-    found = view.store.session_changes(wanted.filter, shown=shown, started_after=int(after) if is_number else _NEVER)
+    news = view.store.session_changes(query.filter, shown=keys, started_after=int(after) if is_number else _NEVER)
     return document(
         {
             "now": view.now,
-            "rows": {line.key: view.part("_table.html", "row", line) for line in found.lines},
-            "newer": found.newer,
+            "rows": {line.key: view.part("_table.html", "row", line) for line in news.lines},
+            "newer": news.newer,
         }
     )
 
 
-def of_person(view: View, person: DataSubject) -> tuple[Wanted, SessionPage]:
-    """The sessions of a user or visitor, as their own page shows them."""
-    wanted = _filters.wanted({**view.request.query, person.kind: person.id}, view.moments)
-    # Not as the URL's filter cuts it: this is the whole id.
-    wanted = replace(wanted, filter=msgspec.structs.replace(wanted.filter, person=person))
-    return wanted, listed(view, wanted)
+def of_subject(view: View, subject: DataSubject) -> tuple[SessionQuery, SessionPage]:
+    """The sessions of a user or visitor, for the page about them."""
+    query = _filters.parse_query({**view.request.query, subject.kind: subject.id}, view.moments)
+    # The parsed parameter may be cut or stripped; the subject has the exact id.
+    query = replace(query, filter=msgspec.structs.replace(query.filter, person=subject))
+    return query, load_page(view, query)
 
 
-_HEADS: Final = (
-    (None, "Who"),
+_COLUMNS: Final = (
+    (None, "Visitor"),
     (None, "Entry → exit"),
     (Sort.DURATION, "Duration"),
     (Sort.PAGES, "Pages"),
@@ -122,14 +123,14 @@ _HEADS: Final = (
 _NUMBERS: Final = frozenset({Sort.DURATION, Sort.PAGES, Sort.EVENTS, Sort.ERRORS})
 
 
-def _head(wanted: Wanted, head: tuple[Sort | None, str], here: Callable[[Mapping[str, str]], str]) -> Head:
-    sort, label = head
+def _head(query: SessionQuery, column: tuple[Sort | None, str], list_url: Callable[[Mapping[str, str]], str]) -> Head:
+    sort, label = column
     if sort is None:
         return Head(label=label)
-    is_sorted = sort is wanted.sort
+    is_sorted = sort is query.sort
     return Head(
         label=label,
-        url=here(wanted.sorted_by(sort)),
-        sorted=("ascending" if wanted.is_ascending else "descending") if is_sorted else None,
+        url=list_url(query.sorted_by(sort)),
+        sorted=("ascending" if query.is_ascending else "descending") if is_sorted else None,
         is_number=sort in _NUMBERS,
     )

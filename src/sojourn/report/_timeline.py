@@ -16,7 +16,7 @@ from ._filters import REASONS
 
 _SESSION_PREFIX: Final = "session_properties."
 _TRAITS: Final = "user.traits."
-_REFUSED: Final = 400
+_ERROR_STATUS: Final = 400
 _PRECISE_MS: Final = 10
 _FOREVER_MS: Final = 2**53
 _GLYPHS: Final = {
@@ -33,11 +33,11 @@ _GLYPHS: Final = {
 }
 _LABELS: Final = {
     events.SESSION_START: "Session started",
-    events.SESSION_HEARTBEAT: "Still there",
+    events.SESSION_HEARTBEAT: "Heartbeat",
     events.SESSION_END: "Session ended",
     events.SESSION_PROPERTIES: "Session properties",
     events.USER_IDENTIFY: "Identified",
-    events.PAGE_VIEW: "Page",
+    events.PAGE_VIEW: "Page view",
     events.CONNECTION_END: "Connection closed",
     events.EXCEPTION: "Exception",
     events.LOG: "Log",
@@ -47,7 +47,7 @@ _LABELS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One event. What visitors told is in `subject`, `message`, `stack` and the properties; it is shown as text only."""
+    """One event. `subject`, `message`, `stack` and the properties hold untrusted text, which is only shown as text."""
 
     event: Event
     since: str
@@ -66,25 +66,25 @@ class Step:
 
 
 def step(event: Event) -> Step:
-    told = event.attributes
-    status = told.get("http.response.status_code")
+    attributes = event.attributes
+    status = attributes.get("http.response.status_code")
     code = status if isinstance(status, int) else None
-    is_error = event.name == events.EXCEPTION or told.get("log.severity") in {"ERROR", "CRITICAL"}
-    is_bad = is_error or (code is not None and code >= _REFUSED)
+    is_error = event.name == events.EXCEPTION or attributes.get("log.severity") in {"ERROR", "CRITICAL"}
+    is_bad = is_error or (code is not None and code >= _ERROR_STATUS)
     return Step(
         event=event,
         since=_formatting.clock(event.time - event.session_started_at),
         glyph="✕" if is_bad else _GLYPHS.get(event.name, "★"),
         label=_label(event),
         subject=_subject(event),
-        message=_text(told.get("exception.message")),
+        message=_text(attributes.get("exception.message")),
         status=code,
-        took=_took(told, event.name),
+        took=_took(attributes, event.name),
         properties=_properties(event),
-        stack=_text(told.get("exception.stacktrace")),
+        stack=_text(attributes.get("exception.stacktrace")),
         is_bad=is_bad,
         is_quiet=event.name == events.SESSION_HEARTBEAT,
-        is_late=told.get("session.late") is True,
+        is_late=attributes.get("session.late") is True,
     )
 
 
@@ -92,11 +92,11 @@ def _label(event: Event) -> str:
     match event.name:
         case events.PAGE_VIEW:
             method = _text(event.attributes.get("http.request.method")) or "GET"
-            return "Page" if method == "GET" else f"Page, {method[:10]}"
+            return "Page view" if method == "GET" else f"Page view, {method[:10]}"
         case events.USER_IDENTIFY if event.user_id is None:
-            return "Nobody any more"
+            return "User removed"
         case events.EXCEPTION if event.attributes.get("exception.escaped") is False:
-            return "Exception, handled"
+            return "Handled exception"
         case events.LOG:
             return f"Log, {(_text(event.attributes.get('log.severity')) or '').lower()[:10]}"
         case _:
@@ -104,19 +104,19 @@ def _label(event: Event) -> str:
 
 
 def _subject(event: Event) -> str | None:
-    told = event.attributes
+    attributes = event.attributes
     match event.name:
         case events.PAGE_VIEW | events.SESSION_START:
-            path, query = _text(told.get("url.path")), _text(told.get("url.query"))
+            path, query = _text(attributes.get("url.path")), _text(attributes.get("url.query"))
             return f"{path}?{query}" if path and query else path
         case events.USER_IDENTIFY:
-            return _text(told.get("user.name")) or event.user_id
+            return _text(attributes.get("user.name")) or event.user_id
         case events.EXCEPTION:
-            return _text(told.get("exception.type"))
+            return _text(attributes.get("exception.type"))
         case events.LOG:
-            return _text(told.get("log.body"))
+            return _text(attributes.get("log.body"))
         case events.SESSION_END:
-            reason = told.get("session.end_reason")
+            reason = attributes.get("session.end_reason")
             return REASONS[EndReason(str(reason))] if reason in set(EndReason) else None
         case events.SESSION_HEARTBEAT | events.CONNECTION_END | events.OPT_OUT | events.SESSION_PROPERTIES:
             return None
@@ -124,27 +124,30 @@ def _subject(event: Event) -> str | None:
             return event.name
 
 
-def _took(told: Mapping[str, Scalar], name: str) -> str | None:
-    value = told.get("session.duration_ms" if name == events.SESSION_END else f"{name}.duration_ms")
+def _took(attributes: Mapping[str, Scalar], name: str) -> str | None:
+    value = attributes.get("session.duration_ms" if name == events.SESSION_END else f"{name}.duration_ms")
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FOREVER_MS:
         return None
     return f"{value:.1f} ms" if 0 < value < _PRECISE_MS else _formatting.span(round(value))
 
 
 def _properties(event: Event) -> dict[str, Scalar]:
-    """The event's own, by their short names. Session properties stand on every later event: only where they are news."""
-    kept = {
+    """The event's own properties, by their short names; session properties only on the event that set them.
+
+    Every later event of the session repeats those.
+    """
+    properties = {
         name.removeprefix(EVENT_PREFIX).removeprefix(_TRAITS): value
         for name, value in event.attributes.items()
         if name.startswith((EVENT_PREFIX, _TRAITS))
     }
     if event.name == events.SESSION_PROPERTIES:
-        kept |= {
+        properties |= {
             name.removeprefix(_SESSION_PREFIX): value
             for name, value in event.attributes.items()
             if name.startswith(_SESSION_PREFIX)
         }
-    return kept
+    return properties
 
 
 def _text(value: Scalar | None) -> str | None:

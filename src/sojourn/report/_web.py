@@ -67,7 +67,7 @@ class Request:
         return _first(self.body.decode("utf-8", "replace"))
 
     @cached_property
-    def ticked(self) -> list[str]:
+    def event_ids(self) -> list[str]:
         """All values of the form's `event` fields."""
         pairs = parse_qsl(self.body.decode("utf-8", "replace"), max_num_fields=500)
         return [value for name, value in pairs if name == "event"]

@@ -25,7 +25,7 @@ export function tellZone() {
 
 /** Colours change at once; the server hears of them with the next page. */
 export function followTheme() {
-  const form = document.querySelector("[data-themes]");
+  const form = document.querySelector("[data-theme-form]");
   if (!form) return;
   const order = ["auto", "light", "dark"];
   form.addEventListener("submit", (event) => {
@@ -34,7 +34,7 @@ export function followTheme() {
     root.dataset.theme = next;
     keep("sojourn_report_theme", next);
     const button = form.querySelector("button");
-    button.title = `Colours: ${next}`;
-    button.querySelector(".hidden").textContent = `Colours: ${next}. Change to ${order[(order.indexOf(next) + 1) % 3]}`;
+    button.title = `Theme: ${next}`;
+    button.querySelector(".hidden").textContent = `Theme: ${next}. Switch to ${order[(order.indexOf(next) + 1) % 3]}`;
   });
 }

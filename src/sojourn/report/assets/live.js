@@ -100,7 +100,7 @@ export function followOnline() {
 export function followListing() {
   const listing = () => document.querySelector("[data-listing]");
   if (!listing()) return;
-  const said = document.querySelector("[data-said]");
+  const said = document.querySelector("[data-announce]");
   const isBusy = (place) =>
     place.matches(":hover") || place.contains(document.activeElement) || scrollY > place.offsetTop || String(getSelection()) !== "";
 
@@ -129,17 +129,17 @@ export function followListing() {
       const next = parsed(html).querySelector("tr");
       if (signature(next) !== signature(row) && !row.contains(document.activeElement)) row.replaceWith(document.adoptNode(next));
     }
-    if (!found.newer || !("tellsNewer" in place.dataset)) return;
+    if (!found.newer || !("countsNew" in place.dataset)) return;
     const count = found.newer >= 100 ? "100+" : String(found.newer);
     const word = found.newer === 1 ? "new session" : "new sessions";
     if (!isBusy(place)) {
       await renew(place);
-      said.textContent = `${count} ${word} on top`;
+      said.textContent = `${count} ${word} added at the top`;
       return;
     }
-    const notice = place.querySelector("[data-fresh]");
+    const notice = place.querySelector("[data-new-rows]");
     notice.querySelector("[data-count]").textContent = count;
-    notice.querySelector("[data-word]").textContent = word;
+    notice.querySelector("[data-unit]").textContent = word;
     if (notice.hidden) said.textContent = `${count} ${word}`;
     notice.hidden = false;
   });
@@ -156,15 +156,15 @@ function signature(row) {
 export function followSteps() {
   const list = document.querySelector("[data-live-steps]");
   if (!list) return;
-  const said = document.querySelector("[data-said]");
+  const said = document.querySelector("[data-announce]");
   every(3, async () => {
     const found = await ask(`${list.dataset.liveSteps}?after=${list.dataset.last}`);
     for (const html of found.steps) list.append(document.adoptNode(parsed(`<tr><td>${html}</td></tr>`).querySelector("li")));
     if (found.steps.length) said.textContent = `${found.steps.length} more events`;
     list.dataset.last = found.last;
-    const standing = document.querySelector("[data-standing]");
-    const fresh = parsed(`<tr><td>${found.standing}</td></tr>`).querySelector("td");
-    standing.replaceChildren(...[...fresh.childNodes].map((node) => document.adoptNode(node)));
+    const state = document.querySelector("[data-state]");
+    const fresh = parsed(`<tr><td>${changes.state}</td></tr>`).querySelector("td");
+    state.replaceChildren(...[...fresh.childNodes].map((node) => document.adoptNode(node)));
     return found.is_open;
   });
 }
