@@ -186,8 +186,8 @@ def test_what_is_exported_is_utf_8_whatever_the_terminal_speaks(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("there", "said"),
     [
-        pytest.param(None, "there is no database at", id="a file that is missing"),
-        pytest.param(b"", "there is no database at", id="an empty file"),
+        pytest.param(None, "there is no store at", id="a file that is missing"),
+        pytest.param(b"", "there is no store at", id="an empty file"),
         pytest.param(b"not a database at all" * 100, "is not a SQLite database", id="a file of another kind"),
     ],
 )

@@ -203,18 +203,24 @@ def test_a_migration_that_fails_leaves_all_as_it_was(
     [
         pytest.param(
             ["UPDATE sojourn.sojourn_meta SET value = '99' WHERE name = 'schema_version'"],
-            r"newer Sojourn \(schema 99, this one knows \d+\); upgrade this installation",
+            r"newer Sojourn \(schema 99, this one reads \d+\); upgrade this installation",
             id="written by a newer Sojourn",
         ),
         pytest.param(
             ["DROP SCHEMA sojourn CASCADE", "CREATE SCHEMA sojourn", "CREATE TABLE sojourn.sojourn_events (x int)"],
-            r"tables of another application; choose another with \?schema=name",
+            r"tables of another application that are called sojourn_\*; choose another with \?schema=name",
             id="another application's tables",
         ),
         pytest.param(
             ["DROP SCHEMA sojourn CASCADE", "CREATE SCHEMA sojourn", "CREATE TABLE sojourn.sojourn_meta (x int)"],
             "tables of another application",
             id="another application's table of that name",
+        ),
+        pytest.param(
+            ["DROP SCHEMA sojourn CASCADE", "CREATE SCHEMA sojourn"]
+            + [f"CREATE TABLE sojourn.{name} (x int)" for name in ("dead_letters", "meta", "sessions", "withheld")],
+            "before its first release.*DROP SCHEMA sojourn CASCADE",
+            id="written before the first release",
         ),
         pytest.param(
             ["DELETE FROM sojourn.sojourn_meta WHERE name = 'schema_version'"],

@@ -20,7 +20,7 @@ from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore, open_store
 from sojourn.stores.protocol import Batch, Settled
 from sojourn.stores.queries import DeadLetter
-from sojourn.stores.sqlite import opening as opening_module
+from sojourn.stores.sqlite import waiting
 from tests.child_process import with_tests
 from tests.stores.contract.steps import NOW, assert_adds_up, ended, event, lease, load, mark, row, save
 
@@ -143,7 +143,7 @@ def test_a_failing_database_is_a_store_error_and_may_recover(store: SQLiteStore,
 
 
 def test_a_lock_that_lasts_is_a_store_error(store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening_module, "_PATIENCE", 0.0)
+    monkeypatch.setattr(waiting, "PATIENCE_S", 0.0)
     store.open()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -13,8 +13,8 @@ import pytest
 from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Batch
-from sojourn.stores.sqlite import opening
-from sojourn.stores.sqlite.opening import SCHEMA_VERSION
+from sojourn.stores.schema import SCHEMA_VERSION
+from sojourn.stores.sqlite import migration as opening
 from tests.stores.contract.steps import load, row, save
 
 

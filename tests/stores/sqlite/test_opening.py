@@ -7,7 +7,9 @@ import os
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -16,8 +18,8 @@ import pytest
 from sojourn.errors import StoreError
 from sojourn.stores import open_store
 from sojourn.stores.protocol import Batch, PositionMoved
-from sojourn.stores.schema import METADATA, SESSIONS
-from sojourn.stores.sqlite.opening import SCHEMA_VERSION, STORE_KEY_BYTES, open_file, open_memory
+from sojourn.stores.schema import METADATA, SCHEMA_VERSION, SESSIONS, STORE_KEY_BYTES
+from sojourn.stores.sqlite.opening import exists, open_file, open_memory
 from tests.stores.contract.steps import NOW, event, load, mark, row, save
 
 ROUNDS = 25
@@ -123,7 +125,7 @@ def test_threads_that_open_a_fresh_path_at_once_all_come_up(tmp_path: Path) -> N
     def opened(turn: int) -> bytes:
         barrier.wait(60)
         connection = open_file(tmp_path / f"{turn}.db")
-        key: bytes = connection.execute("SELECT value FROM sojourn_meta").fetchone()[0]
+        key: bytes = connection.execute("SELECT value FROM sojourn_meta WHERE name = 'store_key'").fetchone()[0]
         connection.close()
         return key
 
@@ -163,7 +165,7 @@ def test_the_key_outlives_the_process(tmp_path: Path) -> None:
 
 def test_settings_of_a_connection(tmp_path: Path) -> None:
     connection = open_file(tmp_path / "store.db")
-    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "user_version")
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
     values = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
     connection.close()
     assert values == {
@@ -171,7 +173,6 @@ def test_settings_of_a_connection(tmp_path: Path) -> None:
         "synchronous": 1,
         "foreign_keys": 0,
         "busy_timeout": 5000,
-        "user_version": SCHEMA_VERSION,
     }
 
 
@@ -221,17 +222,27 @@ def test_a_query_uses_its_index(query: str, index: str) -> None:
 # --- what cannot be opened
 
 
-def foreign_database(path: Path) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE users (id INTEGER)")
-    connection.commit()
-    connection.close()
-
-
 def newer_database(path: Path) -> None:
-    connection = open_file(path)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    connection.close()
+    with closing(open_file(path)) as connection:
+        connection.execute(
+            "UPDATE sojourn_meta SET value = ? WHERE name = 'schema_version'", (str(SCHEMA_VERSION + 1).encode(),)
+        )
+
+
+def unreleased_database(path: Path) -> None:
+    """As Sojourn made it before its first release."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "PRAGMA application_id = 1399810670; PRAGMA user_version = 4; CREATE TABLE meta (name, value);"
+        )
+
+
+def database_of(*statements: str) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(";".join(statements))
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -239,8 +250,15 @@ def newer_database(path: Path) -> None:
     [
         pytest.param(lambda path: path.write_text("no database, but long enough " * 9), "is not a SQLite", id="text"),
         pytest.param(lambda path: path.mkdir(), "is a folder; add a file name", id="a folder"),
-        pytest.param(foreign_database, "of another application; choose another file", id="another application's"),
         pytest.param(newer_database, "upgrade this installation", id="written by a newer Sojourn"),
+        pytest.param(unreleased_database, "before its first release.*delete it", id="written before the first release"),
+        pytest.param(
+            database_of("CREATE TABLE sojourn_events (x)"), "of another application", id="another's table of that name"
+        ),
+        pytest.param(
+            database_of("CREATE TABLE sojourn_meta (x)"), "of another application", id="another's table of the version"
+        ),
+        pytest.param(database_of("CREATE TABLE sojourn_meta (name, value)"), "of another application", id="no version"),
         pytest.param(lambda path: path.symlink_to(path.parent / "away" / "x.db"), "cannot be", id="a link to nowhere"),
     ],
 )
@@ -255,6 +273,47 @@ def test_what_is_no_store_says_the_fix(tmp_path: Path, prepare: object, says: st
     assert str(path) in str(caught.value)
     assert (path.read_bytes() if path.is_file() else b"") == before, "it was left as it is"
     store.close()
+
+
+APPLICATION = (
+    "PRAGMA application_id = 7",
+    "PRAGMA user_version = 42",
+    "CREATE TABLE sessions (id)",
+    "CREATE TABLE Events (id)",
+    "INSERT INTO sessions VALUES ('theirs')",
+)
+
+
+def test_a_store_lives_in_the_database_of_an_application(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    database_of(*APPLICATION)(path)
+    store = open_store(f"sqlite:///{path}")
+    save(store, Batch(rows=[row("k")], events=[event("e")]))
+    assert set(load(store, "k").rows) == {"k"}
+    store.close()
+    with closing(sqlite3.connect(path)) as theirs:
+        assert theirs.execute("PRAGMA application_id").fetchone() == (7,)
+        assert theirs.execute("PRAGMA user_version").fetchone() == (42,)
+        assert theirs.execute("SELECT * FROM sessions").fetchall() == [("theirs",)]
+        assert theirs.execute("SELECT * FROM events").fetchall() == []
+
+
+def test_a_file_of_our_own_says_so(tmp_path: Path) -> None:
+    open_file(tmp_path / "store.db").close()
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        assert connection.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"SJRN"),)
+
+
+def test_exists_creates_no_store(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    assert not exists(path)
+    assert not path.exists()
+    database_of(*APPLICATION)(path)
+    before = path.read_bytes()
+    assert not exists(path)
+    assert path.read_bytes() == before
+    open_file(path).close()
+    assert exists(path)
 
 
 def test_a_missing_folder_says_the_fix(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ _OLDEST_SERVER: Final = 13
 _FROZEN_FOR_S: Final = 15
 """How long a process may stand still in a transaction, with what it has locked, until the server takes it back."""
 _MAKING_PATIENCE_S: Final = 60
+_UNRELEASED_TABLES: Final = frozenset({"dead_letters", "meta", "withheld"})
+"""Some of the tables from before the first release. No release reads them."""
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -119,7 +121,7 @@ def _found(connection: Connection, address: Address) -> bytes | None:
         return None
     if version > SCHEMA_VERSION:
         msg = (
-            f"{address.name} was written by a newer Sojourn (schema {version}, this one knows {SCHEMA_VERSION}); "
+            f"{address.name} was written by a newer Sojourn (schema {version}, this one reads {SCHEMA_VERSION}); "
             "upgrade this installation: pip install --upgrade sojourn"
         )
         raise StoreError(msg)
@@ -133,7 +135,7 @@ def _found(connection: Connection, address: Address) -> bytes | None:
 
 def _version(connection: Connection, address: Address) -> int | None:
     """The version of the schema that is there. Raises `StoreError` for tables that are not ours."""
-    names = [table.name for table in METADATA.sorted_tables]
+    names = [*(table.name for table in METADATA.sorted_tables), *_UNRELEASED_TABLES]
     look = """
 SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), ARRAY(
     SELECT relname::text FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -146,10 +148,12 @@ SELECT current_setting('server_version_num')::int, current_setting('server_encod
     if encoding != "UTF8":
         msg = f"{address.name} keeps its texts as {encoding}; make a database with ENCODING 'UTF8' for the store"
         raise StoreError(msg)
-    if not tables:
-        return None
     if "sojourn_meta" not in tables:
-        raise _foreign(address)
+        if _UNRELEASED_TABLES.issubset(tables):
+            raise _unreleased(address)
+        if not _UNRELEASED_TABLES.issuperset(tables):
+            raise _foreign(address)
+        return None
     try:
         told = connection.execute(f"SELECT value FROM \"{address.schema}\".sojourn_meta WHERE name = 'schema_version'")
         found = told.fetchone()
@@ -160,9 +164,16 @@ SELECT current_setting('server_version_num')::int, current_setting('server_encod
     return int(found[0])
 
 
+def _unreleased(address: Address) -> StoreError:
+    return StoreError(
+        f"the schema {address.schema} of {address.name} was written by a Sojourn from before its first release, and "
+        f"cannot be read by any other; run DROP SCHEMA {address.schema} CASCADE, or choose another with ?schema=name"
+    )
+
+
 def _foreign(address: Address) -> StoreError:
     return StoreError(
-        f"the schema {address.schema} of {address.name} has tables of another application; "
+        f"the schema {address.schema} of {address.name} has tables of another application that are called sojourn_*; "
         "choose another with ?schema=name in the store's URL, or another database"
     )
 

@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 from sojourn.core.threads import AnyLock, AnyRLock, Lock, RLock
 from sojourn.errors import StoreError
 
-from .opening import begin
+from .waiting import begin
 
 Held: TypeAlias = "AnyLock | AnyRLock"
 

@@ -22,7 +22,7 @@ from sojourn.stores.rows import SessionRow
 
 from . import statements as sql
 from .connections import Connections
-from .opening import open_file, open_memory
+from .opening import exists, open_file, open_memory
 from .recording import SQLiteRecording
 from .reporting import SQLiteReporting
 
@@ -60,6 +60,10 @@ class SQLiteStore(SQLiteReporting):
     def close(self) -> None:
         self._connections.close()
         self._forget_key()
+
+    def exists(self) -> bool:
+        """Whether it has been made; unlike every other use this makes none. False for a database in memory."""
+        return self.path is not None and exists(self.path)
 
     def checkpoint(self) -> bool:
         """Move the WAL into the database and cut it. False: somebody reads it still; nothing waits."""

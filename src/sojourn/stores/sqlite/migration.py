@@ -1,0 +1,119 @@
+"""Find out what a SQLite database holds; create the tables of a store in it, or migrate them to today's schema.
+
+The database may be an application's own: our tables are `sojourn_*`, and the version of the schema is in `sojourn_meta`.
+`application_id` and `user_version` belong to the application. Only a file that Sojourn created gets an `application_id`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Mapping
+from itertools import chain
+from typing import Final, NamedTuple
+
+from sojourn.errors import StoreError
+from sojourn.stores.reporting.rollup_triggers import SQLITE_TRIGGERS
+from sojourn.stores.schema import METADATA, SCHEMA_VERSION, STORE_KEY_BYTES
+
+from .statements import CREATE
+from .waiting import begin, patiently
+
+APPLICATION_ID: Final = 0x534A524E
+"""\"SJRN\": names the kind of file to tools such as `file`."""
+
+_UNRELEASED_ID: Final = 0x536F6A6E
+"""Of files from before the first release. Their tables had other names, and no release reads them."""
+
+_TABLES: Final = frozenset(table.name for table in METADATA.sorted_tables)
+
+STEPS: Final[Mapping[int, tuple[str, ...]]] = {}
+"""By version n, the statements that lead from there to n + 1. A released step never changes."""
+
+
+class Contents(NamedTuple):
+    """What a database holds. `version` is that of our tables; `None`: there are none yet."""
+
+    version: int | None
+    is_empty: bool
+    """Nothing at all is in it, so the whole file will be ours."""
+
+
+def inspect(connection: sqlite3.Connection, name: str) -> Contents:
+    """Look, and change nothing. Raises `StoreError` for a database in which a store cannot be opened."""
+    # One statement, one moment: another process may be creating the tables.
+    look = (
+        "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),"
+        " (SELECT group_concat(lower(name), char(10)) FROM sqlite_master)"
+    )
+    application_id, user_version, names = patiently(lambda: connection.execute(look).fetchone())
+    tables = _TABLES.intersection((names or "").split("\n"))
+    if "sojourn_meta" in tables:
+        version = _version(connection, name)
+        if version > SCHEMA_VERSION:
+            msg = (
+                f"{name} was written by a newer Sojourn (schema {version}, this one reads {SCHEMA_VERSION}); "
+                "upgrade this installation: pip install --upgrade sojourn"
+            )
+            raise StoreError(msg)
+        return Contents(version, is_empty=False)
+    if application_id == _UNRELEASED_ID:
+        msg = (
+            f"{name} was written by a Sojourn from before its first release, and cannot be read by any other; "
+            "delete it with its -wal, -shm and .d companions, or choose another file for the store"
+        )
+        raise StoreError(msg)
+    if tables:
+        raise _foreign(name)
+    return Contents(None, is_empty=not (application_id or user_version or names))
+
+
+def migrate(connection: sqlite3.Connection, name: str) -> None:
+    """Create the tables, or lead them to today's schema. Of several processes one does it, the others wait."""
+    if inspect(connection, name).version == SCHEMA_VERSION:
+        return
+    begin(connection)
+    try:
+        contents = inspect(connection, name)
+        if contents.version is None:
+            _create(connection, is_ours=contents.is_empty)
+        else:
+            for statement in chain.from_iterable(STEPS[step] for step in range(contents.version, SCHEMA_VERSION)):
+                connection.execute(statement)
+        connection.execute(
+            "UPDATE sojourn_meta SET value = ? WHERE name = 'schema_version'", (str(SCHEMA_VERSION).encode(),)
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection, name: str) -> int:
+    look = "SELECT value FROM sojourn_meta WHERE name = 'schema_version'"
+    try:
+        row = patiently(lambda: connection.execute(look).fetchone())
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        raise _foreign(name) from None
+    if row is None or not isinstance(row[0], bytes) or not row[0].isdigit():
+        raise _foreign(name)
+    return int(row[0])
+
+
+def _foreign(name: str) -> StoreError:
+    return StoreError(
+        f"{name} has tables of another application that are called sojourn_*; choose another file for the store"
+    )
+
+
+def _create(connection: sqlite3.Connection, *, is_ours: bool) -> None:
+    if is_ours:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    for statement in chain(CREATE, SQLITE_TRIGGERS):
+        connection.execute(statement)
+    connection.executemany(
+        "INSERT INTO sojourn_meta (name, value) VALUES (?, ?)",
+        [("schema_version", b"0"), ("store_key", secrets.token_bytes(STORE_KEY_BYTES))],
+    )
