@@ -66,7 +66,9 @@ def _found(store: object) -> tuple[str, Callable[[], Database]]:
         if path is None:
             raise SojournError("a store in memory: belongs to one process; no other one can look into it")
         if not store.exists():
-            msg = f"there is no store at {path}; name the one that the app uses, and open a page of the app if it is new"
+            msg = (
+                f"there is no store at {path}; name the one that the app uses, and open a page of the app if it is new"
+            )
             raise SojournError(msg)
         return f"sqlite:///{path}", lambda: SQLiteStore(path)
     # Not by its class: to name that would ask for the driver, which may not be installed.

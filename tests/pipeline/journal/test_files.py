@@ -6,6 +6,7 @@ import errno
 import gc
 import logging
 import os
+import re
 import shutil
 import stat
 import threading
@@ -343,20 +344,34 @@ def test_what_an_owner_appends_just_before_it_is_found_dead_is_not_passed_over(
     assert len(sent) == 12
 
 
-def test_another_format_version_is_left_alone(
-    make: Make, tmp_path: Path, directory: JournalDirectory, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        pytest.param(b"SJRNJRNL\x09", "another version of Sojourn is left alone", id="another format version"),
+        pytest.param(b"SOJOURNJ\x01", "before its first release.*then delete it", id="before the first release"),
+    ],
+)
+def test_a_journal_of_another_format_is_left_alone(
+    make: Make,
+    tmp_path: Path,
+    directory: JournalDirectory,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    header: bytes,
+    says: str,
 ) -> None:
     journal = make()
     put(journal, b"from the future")
     journal.close()
     (path,) = segments(tmp_path)
-    path.write_bytes(b"SOJOURNJ\x09" + path.read_bytes()[9:])
+    path.write_bytes(header + path.read_bytes()[9:])
     for _ in range(3):
         assert directory.journals() == frozenset()
         assert payloads(directory) == []
         assert directory.discard({journal.id: FOREVER}) == frozenset()
     assert path.exists()
     assert len(caplog.records) == 1
+    assert re.search(says, caplog.records[0].getMessage())
 
 
 def test_a_full_disk_is_counted_and_tried_again_after_a_pause(

@@ -53,6 +53,9 @@ def with_byte(data: bytes, at: int, value: int) -> bytes:
         pytest.param(encode_header(HEADER)[:-1], HeaderFault.TORN, id="cut"),
         pytest.param(with_byte(encode_header(HEADER), 20, 255), HeaderFault.TORN, id="damaged"),
         pytest.param(with_byte(encode_header(HEADER), 8, VERSION + 1), HeaderFault.UNKNOWN_VERSION, id="newer version"),
+        pytest.param(
+            b"SOJOURNJ" + encode_header(HEADER)[8:], HeaderFault.UNRELEASED, id="from before the first release"
+        ),
     ],
 )
 def test_a_header_that_cannot_be_used(data: bytes, fault: HeaderFault) -> None:

@@ -32,7 +32,9 @@ FRAME_HEADER: Final = 40
 MAX_FRAME: Final = FRAME_HEADER + MAX_PAYLOAD
 END_WORD: Final = 2**64 - 1
 
-_MAGIC: Final = b"SOJOURNJ"
+_MAGIC: Final = b"SJRNJRNL"
+_UNRELEASED_MAGIC: Final = b"SOJOURNJ"
+"""Of segments from before the first release. No release reads them."""
 _HEADER: Final = struct.Struct("=8sIIQ16s16s")
 _CHECK: Final = struct.Struct("=I")
 _WORD: Final = struct.Struct("=Q")
@@ -55,6 +57,7 @@ class SegmentHeader:
 class HeaderFault(enum.Enum):
     TORN = "torn"
     UNKNOWN_VERSION = "unknown version"
+    UNRELEASED = "from before the first release"
 
 
 class Gap(enum.Enum):
@@ -77,6 +80,8 @@ def decode_header(data: bytes) -> SegmentHeader | HeaderFault:
     if len(data) < SEGMENT_HEADER:
         return HeaderFault.TORN
     magic, version, size, created, journal, boot = _HEADER.unpack_from(data)
+    if magic == _UNRELEASED_MAGIC:
+        return HeaderFault.UNRELEASED
     if magic != _MAGIC:
         return HeaderFault.TORN
     if version != VERSION:  # before the checksum: another version may keep it elsewhere

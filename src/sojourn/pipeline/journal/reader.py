@@ -150,15 +150,25 @@ class JournalDirectory:
                     case SegmentHeader() as header:
                         self._headers[journal] = header
                         return
-                    case HeaderFault.UNKNOWN_VERSION:
+                    case HeaderFault.UNKNOWN_VERSION | HeaderFault.UNRELEASED as fault:
                         if journal not in self._foreign:
                             self._foreign.add(journal)
-                            log.warning("A journal of another version of Sojourn is left alone in %s", self.path)
+                            self._report_foreign(fault)
                         return
                     case HeaderFault.TORN:  # not ready yet, or never to be
                         continue
         except OSError as error:
             self._note_fault(journal, error)
+
+    def _report_foreign(self, fault: HeaderFault) -> None:
+        if fault is HeaderFault.UNKNOWN_VERSION:
+            log.warning("A journal of another version of Sojourn is left alone in %s", self.path)
+        else:
+            log.error(
+                "A journal in %s was written by a Sojourn from before its first release, and cannot be read by any other;"
+                " stop the processes that use the folder, then delete it",
+                self.path,
+            )
 
     def _header(self, journal: str, number: int) -> SegmentHeader | HeaderFault:
         header = decode_header(self._pread(journal, number, SEGMENT_HEADER, 0))
