@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.backends.http import Unsendable
-from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.packing import CallLimits, Pack, Piece, packed
 from sojourn.core.events import Event
 from sojourn.testing.backend_contract import many_events
 
@@ -36,33 +36,33 @@ def ids(events: Sequence[Event]) -> list[str]:
 @pytest.mark.parametrize(
     ("sizes", "limits", "packs"),
     [
-        pytest.param([10, 10, 10], Limits(bytes=100), [3], id="one call"),
-        pytest.param([10, 10, 10], Limits(bytes=23), [2, 1], id="bytes, brackets and comma counted"),
-        pytest.param([10, 10, 10], Limits(bytes=22), [1, 1, 1], id="one byte less"),
-        pytest.param([10, 10, 10], Limits(bytes=41, frame=20), [2, 1], id="a wide frame"),
-        pytest.param([10] * 5, Limits(bytes=1000, events=2), [2, 2, 1], id="events"),
-        pytest.param([10] * 5, Limits(bytes=1000, pieces=3), [3, 2], id="pieces"),
-        pytest.param([], Limits(bytes=100), [], id="nothing"),
+        pytest.param([10, 10, 10], CallLimits(bytes=100), [3], id="one call"),
+        pytest.param([10, 10, 10], CallLimits(bytes=23), [2, 1], id="bytes, brackets and comma counted"),
+        pytest.param([10, 10, 10], CallLimits(bytes=22), [1, 1, 1], id="one byte less"),
+        pytest.param([10, 10, 10], CallLimits(bytes=41, frame=20), [2, 1], id="a wide frame"),
+        pytest.param([10] * 5, CallLimits(bytes=1000, events=2), [2, 2, 1], id="events"),
+        pytest.param([10] * 5, CallLimits(bytes=1000, pieces=3), [3, 2], id="pieces"),
+        pytest.param([], CallLimits(bytes=100), [], id="nothing"),
     ],
 )
-def test_a_call_is_as_full_as_the_limits_allow(sizes: list[int], limits: Limits, packs: list[int]) -> None:
+def test_a_call_is_as_full_as_the_limits_allow(sizes: list[int], limits: CallLimits, packs: list[int]) -> None:
     assert [len(pack.events) for pack in packed(pieces(sizes), limits)] == packs
 
 
 def test_events_of_groups_are_counted_by_event() -> None:
-    (first, second) = packed(pieces([10, 10, 10], [3, 2, 4]), Limits(bytes=1000, events=5))
+    (first, second) = packed(pieces([10, 10, 10], [3, 2, 4]), CallLimits(bytes=1000, events=5))
     assert (ids(first.events), ids(second.events)) == (ids(EVENTS[:5]), ids(EVENTS[5:9]))
 
 
 @pytest.mark.parametrize(
     ("sizes", "counts", "limits"),
     [
-        pytest.param([10, 50, 10], [1, 1, 1], Limits(bytes=40), id="bytes"),
-        pytest.param([10, 10, 10], [1, 9, 1], Limits(bytes=100, events=8), id="events of a group"),
+        pytest.param([10, 50, 10], [1, 1, 1], CallLimits(bytes=40), id="bytes"),
+        pytest.param([10, 10, 10], [1, 9, 1], CallLimits(bytes=100, events=8), id="events of a group"),
     ],
 )
 def test_a_piece_too_large_alone_is_refused_and_holds_nobody_up(
-    sizes: list[int], counts: list[int], limits: Limits
+    sizes: list[int], counts: list[int], limits: CallLimits
 ) -> None:
     made = pieces(sizes, counts)
     out = list(packed(made, limits))
@@ -79,7 +79,7 @@ def test_a_piece_too_large_alone_is_refused_and_holds_nobody_up(
 )
 def test_laws(sizes: list[int], most: int, most_pieces: int) -> None:
     """Whatever the sizes: order kept, each event in one place, no call above a limit, and none that the next could join."""
-    limits = Limits(bytes=most, pieces=most_pieces)
+    limits = CallLimits(bytes=most, pieces=most_pieces)
     out = list(packed(pieces(sizes), limits))
     bodies = [pack.joined() for pack in out if isinstance(pack, Pack)]
     assert all(len(body) <= most and 1 <= len(json.loads(body)) <= most_pieces for body in bodies)

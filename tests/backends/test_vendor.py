@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import ClassVar, Self, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Unpack
 
 import httpx
 import msgspec
@@ -12,7 +12,7 @@ import pytest
 
 from sojourn.backends.http import HttpCall
 from sojourn.backends.vendor import VendorBackend, VendorOptions
-from sojourn.backends.vendor_url import VendorURL, address_of, checked_key, parsed
+from sojourn.backends.vendor_url import VendorURL, checked_address, checked_key
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import many_events
@@ -31,19 +31,14 @@ class Acme(VendorBackend):
     """A vendor that bills for heartbeats and cannot take an end twice."""
 
     scheme = "acme"
-    own_options: ClassVar[tuple[str, ...]] = ("region", "quick")
+    own_options: ClassVar[Mapping[str, type]] = {"region": str, "quick": bool}
 
     def __init__(
-        self, address: str, key: str, *, region: str = "eu", quick: bool = False, **common: Unpack[VendorOptions]
+        self, address: str, key: str, *, region: str = "eu", quick: bool = False, **options: Unpack[VendorOptions]
     ):
         self.region = region
         self.quick = quick
-        super().__init__(Encoder(address_of(address, "acme") + "/in", checked_key(key, "acme", "key")), **common)
-
-    @classmethod
-    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
-        quick = given.flag("quick", default=False)
-        return cls(given.address, given.key or "", region=given.text("region") or "eu", quick=quick, **common)
+        super().__init__(Encoder(checked_address(address, "acme") + "/in", checked_key(key, "acme")), **options)
 
 
 class Grand(Acme):
@@ -154,4 +149,4 @@ def test_nobody_sees_the_key(caplog: pytest.LogCaptureFixture) -> None:
     assert receipt.pause is not None
     calls = list(backend.encode(many_events(2)))
     assert "hunter2" not in f"{backend!r}{receipt}{backend.last_call}{calls}{caplog.text}"
-    assert "hunter2" not in repr(parsed("acme+https://hunter2:hunter2@acme.example", "acme"))
+    assert "hunter2" not in repr(VendorURL.parse("acme+https://hunter2:hunter2@acme.example", "acme"))

@@ -1,4 +1,4 @@
-"""What an encoder makes of events, and what is remembered of a call. Plain data; knows no vendor and no client."""
+"""What an encoder makes of events, and the result of the last call. Plain data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .outcomes import Outcome, Response
 
 @dataclass(frozen=True, slots=True)
 class HttpCall:
-    """One call and the events it carries, in the order of the batch. Give a `body`, or `json` to be encoded.
+    """One HTTP call and the events it carries, in the order of the batch. Pass a `body`, or `json` to be encoded.
 
-    Its `repr` shows neither address, headers nor body: keys are in all three.
+    Its `repr` shows neither address, headers nor body: all three hold keys.
     """
 
     method: str
@@ -26,18 +26,18 @@ class HttpCall:
     json: object = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     has_gzip: bool = True
-    """Whether the receiver takes `Content-Encoding: gzip`."""
+    """Whether the receiver accepts `Content-Encoding: gzip`."""
     sign: Callable[[bytes], Mapping[str, str]] | None = None
-    """More headers, made of the body as it goes on the wire."""
+    """Returns further headers for the body as it goes on the wire."""
     interpret: Callable[[Response], Outcome | None] | None = None
-    """What this vendor means by a response; `None`, or none: what its status means everywhere."""
+    """Returns what a response of this vendor means, or `None` for the meaning of its status."""
     response_limit: int = BODY_LIMIT
-    """How much of the response's body is read; more only for a vendor that lists each event there."""
+    """How many bytes of the response's body are read. Raise it for a vendor that lists each event there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsendable:
-    """Events that no call can carry (larger than the vendor takes), and why: they become dead letters unsent."""
+    """Events that no call can carry (say, larger than the vendor accepts). They become dead letters without being sent."""
 
     events: Sequence[Event]
     reason: str
@@ -45,19 +45,19 @@ class Unsendable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastCall:
-    """What the last call came to, without its address, key or body."""
+    """The result of the last call, without its path, key or body."""
 
     origin: str
     at: float
-    """Seconds since the epoch, by our clock."""
+    """When it ended, in seconds since the epoch, by this machine's clock."""
     status: int | None = None
     date: str | None = None
-    """The receiver's clock, as its `Date` header tells it."""
+    """The `Date` header of the response: the receiver's clock."""
     problem: str = ""
     """Why there was no response."""
 
 
 class Encoder(Protocol):
-    """Turns events into calls. An event may be in no call or in several; any subset of a batch must do."""
+    """Turns events into calls. The HTTP layer may pass any part of a batch; an event may be in no call or in several."""
 
     def encode(self, batch: Sequence[Event]) -> Iterable[HttpCall | Unsendable]: ...

@@ -1,79 +1,79 @@
-"""Options in a backend's URL: `scheme:place?option=value`. Knows no backend; never repeats a value in an error."""
+"""Options in a backend's URL: `scheme:place?option=value`. No error repeats a value, which may be a credential."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from sojourn.errors import SettingsError
+
+COMMON_OPTIONS: Final[Mapping[str, type]] = {"name": str, "third_party": bool, "events": list, "heartbeats": bool}
+"""The options of every backend, as keyword arguments of its class."""
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
 class Options:
-    """The query parameters of one backend URL, taken out one by one."""
+    """The query parameters of one backend URL. Take those that the backend has, then `finish()` refuses the others."""
 
     def __init__(self, scheme: str, query: str) -> None:
         self._scheme = scheme
         self._pairs = parse_qsl(query, keep_blank_values=True)
+        self._names: set[str] = set()
 
-    def texts(self, key: str) -> list[str]:
-        """Take all values of an option that may be repeated."""
-        values = [value for name, value in self._pairs if name == key]
-        self._pairs = [(name, value) for name, value in self._pairs if name != key]
-        return values
-
-    def text(self, key: str) -> str | None:
-        values = self.texts(key)
-        if len(values) > 1:
-            raise SettingsError(f"{self._scheme}: the option {key} is given {len(values)} times; give it once")
-        return values[0] if values else None
-
-    def flag(self, key: str, *, default: bool) -> bool:
-        value = self.text(key)
-        return default if value is None else as_flag(self._scheme, key, value)
-
-    def optional_flag(self, key: str) -> bool | None:
-        """Take a flag whose default is the backend's own."""
-        values = self.texts(key)
-        self._pairs += [(key, value) for value in values]
-        return self.flag(key, default=False) if values else None
-
-    def seconds(self, key: str, *, default: float) -> float:
-        value = self.text(key)
-        try:
-            return default if value is None else float(value)
-        except ValueError:
-            raise SettingsError(f"{self._scheme}: the option {key} is not a number of seconds") from None
+    def take(self, types: Mapping[str, type]) -> dict[str, Any]:
+        """Take the options that are set. `list`: may be repeated; `float`: seconds."""
+        taken: dict[str, Any] = {}
+        for name, kind in types.items():
+            self._names.add(name)
+            values = [value for key, value in self._pairs if key == name]
+            self._pairs = [(key, value) for key, value in self._pairs if key != name]
+            if name == "events" and values:
+                taken[name] = ",".join(values) or None  # one value may hold several patterns, with commas between
+            elif kind is list and values:
+                taken[name] = values
+            elif values:
+                taken[name] = self._single(name, kind, values)
+        return taken
 
     def rest(self) -> str:
-        """Return what nobody took, as a query string again."""
+        """Return the parameters that were not taken, as a query string again."""
         return urlencode(self._pairs)
 
-    def finish(self, known: Iterable[str]) -> None:
-        """Refuse what nobody took."""
-        options = sorted(known)
+    def finish(self) -> None:
+        """Raise `SettingsError` for a parameter that was not taken."""
+        options = sorted(self._names)
         for name, _ in self._pairs:
             near = difflib.get_close_matches(name, options, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(options)}"
+            hint = f"did you mean {near[0]}?" if near else f"the options are {', '.join(options)}"
             # A long name may be a pasted credential that lost its `key=`.
             shown = f"option {name!r}" if len(name) <= 24 else "option"
             raise SettingsError(f"{self._scheme}: there is no such {shown}; {hint}")
 
-
-def as_flag(scheme: str, key: str, value: str) -> bool:
-    """Return what an option says that is true or false."""
-    if value.lower() not in _TRUE | _FALSE:
-        raise SettingsError(f"{scheme}: the option {key} is neither true nor false; write {key}=1 or {key}=0")
-    return value.lower() in _TRUE
+    def _single(self, name: str, kind: type, values: list[str]) -> str | bool | float:
+        if len(values) > 1:
+            raise SettingsError(f"{self._scheme}: the option {name} is given {len(values)} times; give it once")
+        (value,) = values
+        if kind is bool:
+            if value.lower() not in _TRUE | _FALSE:
+                raise SettingsError(
+                    f"{self._scheme}: the option {name} is neither true nor false; write {name}=1 or {name}=0"
+                )
+            return value.lower() in _TRUE
+        if kind is float:
+            try:
+                return float(value)
+            except ValueError:
+                raise SettingsError(f"{self._scheme}: the option {name} is not a number of seconds") from None
+        return value
 
 
 def split_place(url: str) -> tuple[str, Options]:
-    """Split `scheme:place?options` for backends that call no server; the place is percent-decoded."""
+    """Split `scheme:place?options`, for backends that call no server; the place is percent-decoded."""
     scheme, _, rest = url.partition(":")
     place, _, query = rest.partition("?")
     if place.startswith("//"):
@@ -86,7 +86,7 @@ def split_place(url: str) -> tuple[str, Options]:
 
 @contextmanager
 def url_errors(scheme: str) -> Iterator[None]:
-    """Turn whatever a URL parser says into an error that does not repeat the URL, which may hold credentials."""
+    """Replace the errors of URL parsers, which quote the URL, by one that does not: it may hold credentials."""
     try:
         yield
     except SettingsError:

@@ -1,33 +1,33 @@
-"""Encoded events into calls that keep to a vendor's limits: bytes, events, groups. Pure; knows no vendor.
+"""Pack encoded events into calls that keep to a vendor's limits. Pure.
 
-What goes into a call as one is a `Piece`: one event, or a group of them (a vendor's batch of one user), made by
-packing a first time. A piece that is too large by itself never goes out: it would be refused for ever.
+A `Piece` goes out whole: one event, or a group of events that the vendor wants together (its batch of one user), made by a
+first packing. A piece larger than a call can be is never sent, because the receiver would refuse it every time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from sojourn.core.events import Event
 
-from .calls import Unsendable
+from .calls import HttpCall, Unsendable
 
 _COMMA: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Encoded as one, and the events in it."""
+    """Encoded events that are sent together."""
 
     body: bytes
     events: tuple[Event, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Of one call. `frame` is what stands around the pieces, in bytes; the commas between are counted."""
+class CallLimits:
+    """The limits of one call. `bytes` counts the body before compression, `frame` what surrounds the pieces in it."""
 
     bytes: int
     events: int = 1 << 30
@@ -44,11 +44,19 @@ class Pack:
     size: int = 0
 
     def joined(self, head: bytes = b"[", tail: bytes = b"]") -> bytes:
-        """Return the pieces with commas between, in what stands around them."""
+        """Return the body: the pieces separated by commas, between `head` and `tail`."""
         return head + b",".join(self.bodies) + tail
 
 
-def packed(pieces: Iterable[Piece], limits: Limits) -> Iterator[Pack | Unsendable]:
+def packed_calls(
+    pieces: Iterable[Piece], limits: CallLimits, call: Callable[[Pack], HttpCall]
+) -> Iterator[HttpCall | Unsendable]:
+    """Pack the pieces and make a call of each pack."""
+    for pack in packed(pieces, limits):
+        yield call(pack) if isinstance(pack, Pack) else pack
+
+
+def packed(pieces: Iterable[Piece], limits: CallLimits) -> Iterator[Pack | Unsendable]:
     """Fill packs in order, each as full as the limits allow."""
     pack = Pack()
     room = limits.bytes - limits.frame

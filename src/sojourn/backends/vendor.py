@@ -1,107 +1,130 @@
-"""What our vendor backends share: their options, what they are given, and the HTTP layer under their encoder.
+"""The base class of vendor backends: their options, their URL, their filter, and the HTTP layer under their encoder.
 
-A vendor file has an encoder (events in, calls out: pure) and a subclass that builds it from an address and keys.
-Knows no vendor.
+A vendor is an encoder (events in, HTTP calls out; pure) and a subclass of `VendorBackend` that builds it from an address and
+a key. docs/backends.md shows a whole one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
 import httpx
 
 from sojourn.core.events import Event
+from sojourn.errors import SettingsError
 
 from .filters import EventFilter, Patterns
 from .http import DEADLINE_S, Clock, Encoder, HttpCall, HttpLayer, LastCall, Unsendable
 from .protocol import Receipt
-from .vendor_url import VendorURL, parsed
+from .vendor_url import VendorURL
 
 
 class VendorOptions(TypedDict, total=False):
-    """Keyword arguments of every vendor backend, and options of its URL."""
+    """Keyword arguments of every vendor backend. All but the last three can also be set in its URL."""
 
     name: str | None
+    """Its place in the event log. Default: the scheme."""
     third_party: bool
+    """Whether the data leaves the team's hands, so that `Sec-GPC` and consent hold events back. Default: true."""
     events: Patterns | None
+    """Names of the events to send, or patterns; `!page_view` leaves one out. Default: all."""
     heartbeats: bool | None
+    """Whether to send `session.heartbeat`. Default: `heartbeats_by_default`."""
     resend_ends: bool | None
+    """Whether to send the later end of a session that ended anew. Default: `takes_revised_ends`."""
     timeout: float
+    """Seconds for a whole send, at most 15."""
     transport: httpx.BaseTransport | None
+    """The HTTP transport; tests pass `fake.transport()`."""
     monotonic: Clock
     wall: Clock
 
 
 class VendorBackend:
-    """An encoder over the HTTP layer, as a backend. To inherit from; what stands before the host of its URL is its key.
+    """A backend for one vendor: an encoder on top of the HTTP layer.
 
-    `heartbeats_by_default`: whether they are of use to this vendor. `takes_revised_ends`: whether it can be told that a
-    session ended later than said before; else it gets the first end only. `heartbeats=` and `resend_ends=` overrule.
+    To subclass: set `scheme`, and in `__init__` take `address`, `key`, the vendor's own options and `**options`, then call
+    `super().__init__(encoder, **options)`. Wrong values raise `SettingsError`, in which no key appears.
     """
 
     scheme: ClassVar[str]
+    """What its URL begins with (`scheme+https://...`), and its default `name`."""
+    key_name: ClassVar[str] = "key"
+    """What the vendor calls the key before the host, for error messages."""
     url_form: ClassVar[str] = "{scheme}+https://<key>@<host>"
     """How its URL looks, for error messages."""
-    fake: ClassVar[str | None] = None
-    """Where its fake is (`package.module:Class`), for `sojourn fake <scheme>` and for tests."""
     heartbeats_by_default: ClassVar[bool] = False
+    """Whether the vendor gets `session.heartbeat` unless `heartbeats=` says otherwise."""
     takes_revised_ends: ClassVar[bool] = False
-    own_options: ClassVar[tuple[str, ...]] = ()
-    """Options of this vendor's URL beside the common ones."""
+    """Whether the vendor can correct the end of a session. If not, it gets the first end only."""
+    own_options: ClassVar[Mapping[str, type]] = {}
+    """The vendor's own keyword arguments that its URL can set: `str`, `bool`, or `list` for one that may be repeated."""
+    fake: ClassVar[str | None] = None
+    """Its `sojourn.testing.vendors.FakeVendor`, as `package.module:Class`: what `sojourn fake <scheme>` runs."""
 
-    def __init__(self, encoder: Encoder, **common: Unpack[VendorOptions]) -> None:
-        name = common.get("name")
+    def __init__(self, encoder: Encoder, **options: Unpack[VendorOptions]) -> None:
+        name = options.get("name")
         self.name = self.scheme if name is None else name
-        self.third_party = common.get("third_party", True)
-        self._choice = EventFilter(
-            common.get("events"),
-            has_heartbeats=_first(common.get("heartbeats"), self.heartbeats_by_default),
-            has_ends_once=not _first(common.get("resend_ends"), self.takes_revised_ends),
+        self.third_party = options.get("third_party", True)
+        self._filter = EventFilter(
+            options.get("events"),
+            has_heartbeats=_or_default(options.get("heartbeats"), self.heartbeats_by_default),
+            has_ends_once=not _or_default(options.get("resend_ends"), self.takes_revised_ends),
         )
         self._encoder: Final = encoder
         self._layer: Final = HttpLayer(
             encoder,
             name=self.name,
-            timeout=common.get("timeout", DEADLINE_S),
-            transport=common.get("transport"),
-            monotonic=common.get("monotonic", time.monotonic),
-            wall=common.get("wall", time.time),
+            timeout=options.get("timeout", DEADLINE_S),
+            transport=options.get("transport"),
+            monotonic=options.get("monotonic", time.monotonic),
+            wall=options.get("wall", time.time),
         )
 
     @classmethod
-    def from_url(cls, url: str) -> Self:
-        """Build from `<scheme>+https://KEY@host?option=value`."""
-        given = parsed(url, cls.scheme, cls.own_options)
-        common: Any = given.common
-        return cls._from_parts(given, common)
+    def from_url(cls, url: str, **options: Unpack[VendorOptions]) -> Self:
+        """Build the backend from `<scheme>+https://KEY@host?option=value`. Arguments override the URL's options."""
+        parsed = VendorURL.parse(url, cls.scheme, cls.own_options)
+        merged: Any = {**parsed.options, **options}
+        return cls.build(parsed, **merged)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
-        raise NotImplementedError
+    def build(cls, url: VendorURL, **options: Unpack[VendorOptions]) -> Self:
+        """Build the backend from its parsed URL. Override it if the constructor takes more than an address and one key."""
+        if url.secret:
+            name = cls.key_name
+            raise SettingsError(
+                f"{cls.scheme}: there is one {name} before the host: {cls.scheme}+https://{name.upper()}@host"
+            )
+        construct: Callable[..., Self] = cls
+        return construct(url.address, url.key or "", **url.own, **options)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
 
     @property
     def last_call(self) -> LastCall | None:
-        """What the last call came to; `sojourn check` tells it."""
+        """The result of the last HTTP call, for `sojourn check`."""
         return self._layer.last_call
 
     def accepts(self, event: Event) -> bool:
-        return self._choice.accepts(event)
+        """Return whether the event passes the filter."""
+        return self._filter.accepts(event)
 
     def encode(self, batch: Sequence[Event]) -> Iterable[HttpCall | Unsendable]:
-        """Return the calls that a batch makes, without making them."""
+        """Return the calls that `send(batch)` would make."""
         return self._encoder.encode(batch)
 
     def send(self, batch: Sequence[Event]) -> Receipt:
+        """Send a batch, within `timeout` seconds."""
         return self._layer.send(batch)
 
     def close(self) -> None:
+        """Close the connection."""
         self._layer.close()
 
 
-def _first(given: bool | None, default: bool) -> bool:  # noqa: FBT001 - a fallback, not an option
-    return default if given is None else given
+def _or_default(value: bool | None, default: bool) -> bool:  # noqa: FBT001 - a fallback, not an option
+    return default if value is None else value

@@ -135,5 +135,5 @@ def test_it_never_closes_a_stream_that_it_did_not_open() -> None:
 
 
 def test_an_unknown_format_is_refused_at_once() -> None:
-    with pytest.raises(SettingsError, match='"text" or "json"'):
+    with pytest.raises(SettingsError, match="text or json"):
         ConsoleBackend(format="xml")  # type: ignore[arg-type]

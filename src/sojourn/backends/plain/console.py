@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Literal, Self, TextIO
 
 from sojourn.backends import cloudevents
 from sojourn.backends.filters import EventFilter, Patterns
-from sojourn.backends.options import split_place
+from sojourn.backends.options import COMMON_OPTIONS, split_place
 from sojourn.backends.protocol import Receipt
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
@@ -64,7 +64,7 @@ class ConsoleBackend:
         heartbeats: bool = True,
     ) -> None:
         if format not in ("text", "json"):
-            raise SettingsError('format of the console must be "text" or "json"')
+            raise SettingsError("console: the option format is text or json")
         self.name = name
         self.third_party = third_party
         self._choice = EventFilter(events, has_heartbeats=heartbeats)
@@ -77,23 +77,9 @@ class ConsoleBackend:
         place, options = split_place(url)
         if place not in ("", "stdout", "stderr"):
             raise SettingsError("console: write console:, console:stdout or console:stderr")
-        text = options.text("format")
-        name = options.text("name") or "console"
-        third_party = options.flag("third_party", default=False)
-        events = ",".join(options.texts("events")) or None
-        heartbeats = options.flag("heartbeats", default=True)
-        options.finish(["events", "format", "heartbeats", "name", "third_party"])
-        if text not in (None, "text", "json"):
-            raise SettingsError("console: the option format is text or json")
-        stream = sys.stderr if place == "stderr" else None
-        return cls(
-            stream,
-            format="json" if text == "json" else "text",
-            name=name,
-            third_party=third_party,
-            events=events,
-            heartbeats=heartbeats,
-        )
+        arguments = options.take({**COMMON_OPTIONS, "format": str})
+        options.finish()
+        return cls(sys.stderr if place == "stderr" else None, **arguments)
 
     def __repr__(self) -> str:
         return f"ConsoleBackend(format={self._format!r}, name={self.name!r})"

@@ -14,7 +14,7 @@ from typing import ClassVar, Final, Self
 
 from sojourn.backends import cloudevents
 from sojourn.backends.filters import EventFilter, Patterns
-from sojourn.backends.options import split_place
+from sojourn.backends.options import COMMON_OPTIONS, split_place
 from sojourn.backends.protocol import Receipt
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
@@ -54,12 +54,9 @@ class JSONLinesBackend:
         place, options = split_place(url)
         if not place:
             raise SettingsError("jsonl: a file's name is missing; write jsonl:events.jsonl")
-        name = options.text("name") or "jsonl"
-        third_party = options.flag("third_party", default=False)
-        events = ",".join(options.texts("events")) or None
-        heartbeats = options.flag("heartbeats", default=True)
-        options.finish(["events", "heartbeats", "name", "third_party"])
-        return cls(place, name=name, third_party=third_party, events=events, heartbeats=heartbeats)
+        arguments = options.take(COMMON_OPTIONS)
+        options.finish()
+        return cls(place, **arguments)
 
     def __repr__(self) -> str:
         return f"JSONLinesBackend({str(self.path)!r}, name={self.name!r})"

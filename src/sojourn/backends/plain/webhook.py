@@ -14,7 +14,7 @@ import httpx
 from sojourn.backends import cloudevents
 from sojourn.backends.filters import EventFilter, Patterns
 from sojourn.backends.http import DEADLINE_S, Clock, HttpCall, HttpLayer, LastCall
-from sojourn.backends.options import Options, url_errors, user_info
+from sojourn.backends.options import COMMON_OPTIONS, Options, url_errors, user_info
 from sojourn.backends.protocol import Receipt
 from sojourn.backends.signatures import SIGNATURE_HEADER, Secret, as_secrets, sign
 from sojourn.core.events import Event
@@ -70,22 +70,16 @@ class WebhookBackend:
         with url_errors("webhook"):
             parts = urlsplit(url.removeprefix("webhook+"))
             options = Options("webhook", parts.query)
-            secrets = options.texts("secret")
+            arguments = options.take({**COMMON_OPTIONS, "timeout": float})
+            secrets = options.take({"secret": list}).get("secret", [])
             user, password = user_info(url)
             netloc = parts.netloc
             if user and password is None:
                 # As in the URLs of vendors: what stands alone before the host is the key.
                 secrets.append(user)
                 netloc = netloc.rpartition("@")[2]
-            return cls(
-                name=options.text("name"),
-                third_party=options.flag("third_party", default=True),
-                events=",".join(options.texts("events")) or None,
-                heartbeats=options.flag("heartbeats", default=True),
-                timeout=options.seconds("timeout", default=DEADLINE_S),
-                secret=secrets or None,
-                url=urlunsplit((parts.scheme, netloc, parts.path, options.rest(), "")),
-            )
+            address = urlunsplit((parts.scheme, netloc, parts.path, options.rest(), ""))
+            return cls(address, secrets or None, **arguments)
 
     def __repr__(self) -> str:
         return f"WebhookBackend(name={self.name!r})"

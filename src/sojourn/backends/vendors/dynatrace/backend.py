@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import ClassVar, Final, Self, Unpack
+from typing import ClassVar, Final, Unpack
 
 import msgspec
 
@@ -17,18 +17,17 @@ from sojourn.backends._json import to_json
 from sojourn.backends.cloudevents import rfc3339, source_of
 from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response
-from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
 from sojourn.backends.protocol import Rejection
 from sojourn.backends.vendor import VendorBackend, VendorOptions
-from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
+from sojourn.backends.vendor_url import checked_address, checked_key
 from sojourn.core.events import Event, Scalar
-from sojourn.errors import SettingsError
 
 PATH: Final = "/api/v2/bizevents/ingest"
 _PLATFORM_PATH: Final = "/platform/classic/environment-api/v2/bizevents/ingest"
 _PLATFORM_HOST: Final = ".apps.dynatrace.com"
 # As Dynatrace's own tools cut their calls; the endpoint itself says 5 MB.
-LIMITS: Final = Limits(bytes=5_000_000, events=400)
+LIMITS: Final = CallLimits(bytes=5_000_000, events=400)
 
 _ANSWER_LIMIT: Final = 1024 * 1024  # a 400 lists every event that was not taken
 _INDEX: Final = re.compile(r'"index"\s*:\s*(\d+)')
@@ -47,23 +46,18 @@ class DynatraceBackend(VendorBackend):
     """
 
     scheme = "dynatrace"
+    key_name = "token"
     url_form = "{scheme}+https://<token>@<host>"
     fake = "sojourn.backends.vendors.dynatrace.fake:FakeDynatrace"
     heartbeats_by_default = True
     takes_revised_ends = True
-    own_options: ClassVar[tuple[str, ...]] = ("gzip",)
+    own_options: ClassVar[Mapping[str, type]] = {"gzip": bool}
 
-    def __init__(self, address: str, token: Token, *, gzip: bool = False, **common: Unpack[VendorOptions]) -> None:
-        url = _url(address_of(address, self.scheme))
+    def __init__(self, address: str, token: Token, *, gzip: bool = False, **options: Unpack[VendorOptions]) -> None:
+        url = _url(checked_address(address, self.scheme))
         if not callable(token):
             token = checked_key(token, self.scheme, "token")
-        super().__init__(_Encoder(url, token, has_gzip=gzip), **common)
-
-    @classmethod
-    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
-        if given.secret is not None:
-            raise SettingsError("dynatrace: there is one token before the host: dynatrace+https://TOKEN@host")
-        return cls(given.address, given.key or "", gzip=given.flag("gzip", default=False), **common)
+        super().__init__(_Encoder(url, token, has_gzip=gzip), **options)
 
 
 def _url(address: str) -> str:
@@ -88,8 +82,7 @@ class _Encoder:
         self._has_gzip = has_gzip
 
     def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
-        for pack in packed((Piece(_encoded(event), (event,)) for event in batch), LIMITS):
-            yield self._call(pack) if isinstance(pack, Pack) else pack
+        return packed_calls((Piece(_encoded(event), (event,)) for event in batch), LIMITS, self._call)
 
     def _call(self, pack: Pack) -> HttpCall:
         return HttpCall(

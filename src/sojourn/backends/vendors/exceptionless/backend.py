@@ -11,18 +11,17 @@ import logging
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Final, Self, Unpack
+from typing import ClassVar, Final, Unpack
 
 import msgspec
 
 from sojourn.backends._json import to_json
 from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response, RetryLater
-from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
 from sojourn.backends.vendor import VendorBackend, VendorOptions
-from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
+from sojourn.backends.vendor_url import checked_address, checked_key
 from sojourn.core.events import Event
-from sojourn.errors import SettingsError
 
 from .events import Namings, encoded, naming, reference
 
@@ -31,7 +30,7 @@ log = logging.getLogger("sojourn")
 PATH: Final = "/api/v2/events"
 ADDRESS: Final = "https://collector.exceptionless.io"
 # What the server takes as sent; unpacked it may be ten times as much, and what is more it drops without a word.
-LIMITS: Final = Limits(bytes=200_000, events=50)
+LIMITS: Final = CallLimits(bytes=200_000, events=50)
 
 _THROTTLED_S: Final = 60.0
 # These say that the server has no such call, or did not like it; the event itself was taken before.
@@ -50,7 +49,7 @@ class ExceptionlessBackend(VendorBackend):
     heartbeats_by_default = True
     # What came after an end has begun a second row; the later end closes it.
     takes_revised_ends = True
-    own_options: ClassVar[tuple[str, ...]] = ("rows",)
+    own_options: ClassVar[Mapping[str, type]] = {"rows": bool}
 
     def __init__(
         self,
@@ -59,18 +58,12 @@ class ExceptionlessBackend(VendorBackend):
         *,
         rows: bool = True,
         environment: Mapping[str, str | int] | None = None,
-        **common: Unpack[VendorOptions],
+        **options: Unpack[VendorOptions],
     ) -> None:
-        url = address_of(address, self.scheme)
-        key = checked_key(key, self.scheme, "key")
+        url = checked_address(address, self.scheme)
+        key = checked_key(key, self.scheme)
         server = machine() if environment is None else dict(environment)
-        super().__init__(_Encoder(url.removesuffix(PATH) + PATH, key, server, has_rows=rows), **common)
-
-    @classmethod
-    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
-        if given.secret is not None:
-            raise SettingsError("exceptionless: there is one key before the host: exceptionless+https://KEY@host")
-        return cls(given.address, given.key or "", rows=given.flag("rows", default=True), **common)
+        super().__init__(_Encoder(url.removesuffix(PATH) + PATH, key, server, has_rows=rows), **options)
 
 
 def machine() -> dict[str, str | int]:
@@ -104,8 +97,7 @@ class _Encoder:
     def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         namings = Namings.of(batch)
         pieces = (Piece(encoded(event, self._server, namings), (event,)) for event in batch)
-        for pack in packed(pieces, LIMITS):
-            yield self._call(pack) if isinstance(pack, Pack) else pack
+        yield from packed_calls(pieces, LIMITS, self._call)
         if self._has_rows:
             for event in namings.later:
                 yield self._row(event)

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Final, Literal, Self, Unpack
 
 from sojourn.backends.http import Clock, HttpCall, Unsendable
 from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response, Split
-from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
 from sojourn.backends.vendor import VendorBackend, VendorOptions
-from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
+from sojourn.backends.vendor_url import VendorURL, checked_address, checked_key
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
@@ -26,7 +27,7 @@ VERSION: Final = "/v2"
 ONE: Final = "/events"
 MANY: Final = "/bulkevents"
 OLD: Final = "/bulkevents/historical"
-LIMITS: Final = Limits(bytes=256_000, pieces=100)
+LIMITS: Final = CallLimits(bytes=256_000, pieces=100)
 OLD_AFTER_MS: Final = 30 * 24 * 3600 * 1000
 """What is older than this is taken at an address of its own."""
 
@@ -45,7 +46,7 @@ class MParticleBackend(VendorBackend):
     scheme = "mparticle"
     url_form = "{scheme}+https://<key>:<secret>@<host>"
     fake = "sojourn.backends.vendors.mparticle.fake:FakeMParticle"
-    own_options: ClassVar[tuple[str, ...]] = ("environment",)
+    own_options: ClassVar[Mapping[str, type]] = {"environment": str}
 
     def __init__(
         self,
@@ -54,17 +55,17 @@ class MParticleBackend(VendorBackend):
         secret: str,
         *,
         environment: Environment = "production",
-        **common: Unpack[VendorOptions],
+        **options: Unpack[VendorOptions],
     ) -> None:
-        url = address_of(address, self.scheme).removesuffix(VERSION) + VERSION
-        pair = f"{checked_key(key, self.scheme, 'key')}:{checked_key(secret, self.scheme, 'secret')}"
-        encoder = _Encoder(url, pair, _checked(environment), common.get("wall", time.time))
-        super().__init__(encoder, **common)
+        url = checked_address(address, self.scheme).removesuffix(VERSION) + VERSION
+        pair = f"{checked_key(key, self.scheme)}:{checked_key(secret, self.scheme, 'secret')}"
+        encoder = _Encoder(url, pair, _checked(environment), options.get("wall", time.time))
+        super().__init__(encoder, **options)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
-        environment = _checked(given.text("environment") or "production")
-        return cls(given.address, given.key or "", given.secret or "", environment=environment, **common)
+    def build(cls, url: VendorURL, **options: Unpack[VendorOptions]) -> Self:
+        """Build the backend from a URL with key and secret before the host."""
+        return cls(url.address, url.key or "", url.secret or "", **url.own, **options)
 
     def accepts(self, event: Event) -> bool:
         return not is_silent(event) and super().accepts(event)
@@ -98,10 +99,9 @@ class _Encoder:
                 else:
                     (old if group.is_old else recent).append(made)
         for pieces, address in ((old, OLD), (recent, MANY)):
-            for pack in packed(pieces, LIMITS):
-                yield self._call(pack, address) if isinstance(pack, Pack) else pack
+            yield from packed_calls(pieces, LIMITS, partial(self._call, address))
 
-    def _call(self, pack: Pack, address: str) -> HttpCall:
+    def _call(self, address: str, pack: Pack) -> HttpCall:
         is_alone = address == MANY and len(pack.bodies) == 1
         return HttpCall(
             "POST",

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from sojourn.backends._json import to_json
 from sojourn.backends.http import Unsendable
-from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.packing import CallLimits, Pack, Piece, packed
 from sojourn.core.events import USER_IDENTIFY, Event, Scalar
 from sojourn.core.ids import event_id
 
@@ -105,7 +105,7 @@ def pieces_of(group: Group, environment: str) -> Iterator[Piece | Unsendable]:
     """Return a group as one batch, or as several if it is too large for one."""
     head = to_json(_head(group, environment))[1:-1] + _EVENTS
     named = tuple(group.named)
-    for pack in packed(group.pieces, Limits(bytes=BATCH_BYTES, frame=_ID_BYTES + len(head) + len(_TAIL))):
+    for pack in packed(group.pieces, CallLimits(bytes=BATCH_BYTES, frame=_ID_BYTES + len(head) + len(_TAIL))):
         if isinstance(pack, Pack):
             yield Piece(pack.joined(_opening(pack.events) + head, _TAIL), (*named, *pack.events))
             named = ()

@@ -16,10 +16,10 @@ from typing import ClassVar, Final, Self, Unpack
 
 from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.backends.outcomes import Delivered, Outcome, Reject, Response
-from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
 from sojourn.backends.protocol import Rejection
 from sojourn.backends.vendor import VendorBackend, VendorOptions
-from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
+from sojourn.backends.vendor_url import VendorURL, checked_address, checked_key
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
@@ -29,7 +29,7 @@ log = logging.getLogger("sojourn")
 
 PATH: Final = "/v1/logs"
 # The specification names none; collectors take 20 MiB, and gRPC behind them 4 MiB.
-LIMITS: Final = Limits(bytes=4_000_000, events=1_000, frame=4_096)
+LIMITS: Final = CallLimits(bytes=4_000_000, events=1_000, frame=4_096)
 
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_ELSEWHERE: Final = frozenset({408, 425})
@@ -47,7 +47,7 @@ class OpenTelemetryBackend(VendorBackend):
     fake = "sojourn.backends.vendors.otel.fake:FakeOpenTelemetry"
     heartbeats_by_default = True
     takes_revised_ends = True
-    own_options: ClassVar[tuple[str, ...]] = ("header",)
+    own_options: ClassVar[Mapping[str, type]] = {"header": list}
 
     def __init__(
         self,
@@ -55,28 +55,29 @@ class OpenTelemetryBackend(VendorBackend):
         key: str | None = None,
         *,
         headers: Mapping[str, str] | None = None,
-        **common: Unpack[VendorOptions],
+        **options: Unpack[VendorOptions],
     ) -> None:
-        url = address_of(address, self.scheme)
+        url = checked_address(address, self.scheme)
         if not url.endswith(PATH):
             url += PATH
-        own = {} if key is None else {"authorization": f"Bearer {checked_key(key, self.scheme, 'key')}"}
-        name = common.get("name") or self.scheme
-        super().__init__(_Encoder(name, url, own | _checked(headers or {})), **common)
+        own = {} if key is None else {"authorization": f"Bearer {checked_key(key, self.scheme)}"}
+        name = options.get("name") or self.scheme
+        super().__init__(_Encoder(name, url, own | _checked(headers or {})), **options)
 
     @classmethod
-    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
+    def build(cls, url: VendorURL, **options: Unpack[VendorOptions]) -> Self:
+        """Build the backend from a URL with nothing, a key, or user and password before the host."""
         headers: dict[str, str] = {}
-        for text in given.own["header"]:
+        for text in url.own.get("header", ()):
             match = _HEADER.fullmatch(text)
             if match is None:
                 raise SettingsError("otel: the option header reads header=name:value")
             headers[match[1]] = match[2]
-        key: str | None = given.key
-        if given.key is not None and given.secret is not None:
-            pair = f"{given.key}:{given.secret}".encode()
+        key = url.key
+        if url.key is not None and url.secret is not None:
+            pair = f"{url.key}:{url.secret}".encode()
             key, headers["authorization"] = None, f"Basic {b64encode(pair).decode()}"
-        return cls(given.address, key, headers=headers, **common)
+        return cls(url.address, key, headers=headers, **options)
 
 
 class _Encoder:
@@ -89,10 +90,10 @@ class _Encoder:
         for start, end in _runs(batch):
             events = batch[start:end]
             head, tail = frame(resource(events[0]))
-            for pack in packed((Piece(encoded(event), (event,)) for event in events), LIMITS):
-                yield self._call(pack, head, tail) if isinstance(pack, Pack) else pack
+            pieces = (Piece(encoded(event), (event,)) for event in events)
+            yield from packed_calls(pieces, LIMITS, partial(self._call, head, tail))
 
-    def _call(self, pack: Pack, head: bytes, tail: bytes) -> HttpCall:
+    def _call(self, head: bytes, tail: bytes, pack: Pack) -> HttpCall:
         return HttpCall(
             "POST",
             self._url,

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final, Self, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Final, Unpack
 
 from sojourn.backends._json import to_json
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.backends.http import Clock, HttpCall, Unsendable
 from sojourn.backends.outcomes import Outcome, Pause, Response
-from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
 from sojourn.backends.vendor import VendorBackend, VendorOptions
-from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
+from sojourn.backends.vendor_url import checked_address, checked_key
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
@@ -25,7 +25,7 @@ from .events import Shape, encoded, named_at_start
 PATH: Final = "/batch/"
 ADDRESS: Final = "https://us.i.posthog.com"
 # As its own libraries cut their calls; the endpoint takes 20 MiB.
-LIMITS: Final = Limits(bytes=5 * 1024 * 1024, events=1_000, frame=512)
+LIMITS: Final = CallLimits(bytes=5 * 1024 * 1024, events=1_000, frame=512)
 MAX_EVENT_BYTES: Final = 900 * 1024
 
 _PERSONAL: Final = "phx_"
@@ -42,24 +42,18 @@ class PostHogBackend(VendorBackend):
     fake = "sojourn.backends.vendors.posthog.fake:FakePostHog"
     # A session is what its events span, so a later end only makes it as long as it was.
     takes_revised_ends = True
-    own_options: ClassVar[tuple[str, ...]] = ("site",)
+    own_options: ClassVar[Mapping[str, type]] = {"site": str}
 
-    def __init__(self, address: str, key: str, *, site: str | None = None, **common: Unpack[VendorOptions]) -> None:
-        url = address_of(address, self.scheme).removesuffix(PATH.rstrip("/")) + PATH
-        key = checked_key(key, self.scheme, "key")
+    def __init__(self, address: str, key: str, *, site: str | None = None, **options: Unpack[VendorOptions]) -> None:
+        url = checked_address(address, self.scheme).removesuffix(PATH.rstrip("/")) + PATH
+        key = checked_key(key, self.scheme)
         if key.startswith(_PERSONAL):
             raise SettingsError(
                 f"posthog: key begins with {_PERSONAL}, so it is a personal one; "
                 "take the project's, from its settings (it begins with phc_)"
             )
-        shape = Shape.of(None if site is None else address_of(site, f"{self.scheme}: site"))
-        super().__init__(_Encoder(url, key, shape, common.get("wall", time.time)), **common)
-
-    @classmethod
-    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
-        if given.secret is not None:
-            raise SettingsError("posthog: there is one key before the host: posthog+https://KEY@host")
-        return cls(given.address, given.key or "", site=given.text("site"), **common)
+        shape = Shape.of(None if site is None else checked_address(site, f"{self.scheme}: site"))
+        super().__init__(_Encoder(url, key, shape, options.get("wall", time.time)), **options)
 
 
 class _Encoder:
@@ -71,8 +65,7 @@ class _Encoder:
 
     def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         refused: list[Event] = []
-        for pack in packed(self._pieces(batch, refused), LIMITS):
-            yield self._call(pack) if isinstance(pack, Pack) else pack
+        yield from packed_calls(self._pieces(batch, refused), LIMITS, self._call)
         if refused:
             yield Unsendable(
                 refused, f"encoded it has more than the {MAX_EVENT_BYTES} bytes that PostHog takes of one event"

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final, Self, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Final, Unpack
 
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.backends.http import Clock, HttpCall, Unsendable
 from sojourn.backends.outcomes import Outcome, Pause, Response, Split
-from sojourn.backends.packing import Limits, Pack, Piece, packed
+from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
 from sojourn.backends.vendor import VendorBackend, VendorOptions
-from sojourn.backends.vendor_url import VendorURL, address_of, checked_key
+from sojourn.backends.vendor_url import checked_address, checked_key
 from sojourn.core.events import Event
-from sojourn.errors import SettingsError
 
 from .events import encoded, is_untagging
 
@@ -26,7 +25,7 @@ EVENT_BYTES: Final = 32 * 1024
 
 _HEAD: Final = b'{"batch":['
 _TAIL: Final = b"]}"
-LIMITS: Final = Limits(bytes=450_000, events=100, frame=len(_HEAD) + len(_TAIL))
+LIMITS: Final = CallLimits(bytes=450_000, events=100, frame=len(_HEAD) + len(_TAIL))
 """Of one call before it is compressed, as RudderStack's own libraries keep to; its server takes 4 MB."""
 
 # Its responses are plain text; only what is known to hold nothing of an event is repeated.
@@ -50,23 +49,17 @@ class RudderStackBackend(VendorBackend):
 
     scheme = "rudderstack"
     fake = "sojourn.backends.vendors.rudderstack.fake:FakeRudderStack"
-    own_options: ClassVar[tuple[str, ...]] = ("gzip",)
+    own_options: ClassVar[Mapping[str, type]] = {"gzip": bool}
 
-    def __init__(self, address: str, key: str, *, gzip: bool = True, **common: Unpack[VendorOptions]) -> None:
-        url = address_of(address, self.scheme)
+    def __init__(self, address: str, key: str, *, gzip: bool = True, **options: Unpack[VendorOptions]) -> None:
+        url = checked_address(address, self.scheme)
         encoder = _Encoder(
             url if url.endswith(PATH) else url + PATH,
-            checked_key(key, self.scheme, "key"),
+            checked_key(key, self.scheme),
             has_gzip=gzip,
-            wall=common.get("wall", time.time),
+            wall=options.get("wall", time.time),
         )
-        super().__init__(encoder, **common)
-
-    @classmethod
-    def _from_parts(cls, given: VendorURL, common: VendorOptions) -> Self:
-        if given.secret:
-            raise SettingsError("rudderstack: there is one key before the host: rudderstack+https://WRITEKEY@host")
-        return cls(given.address, given.key or "", gzip=given.flag("gzip", default=True), **common)
+        super().__init__(encoder, **options)
 
     def accepts(self, event: Event) -> bool:
         return not is_untagging(event) and super().accepts(event)
@@ -93,8 +86,7 @@ class _Encoder:
                 yield Unsendable((event,), reason)
             else:
                 pieces.append(Piece(body, (event,)))
-        for pack in packed(pieces, LIMITS):
-            yield self._call(pack) if isinstance(pack, Pack) else pack
+        yield from packed_calls(pieces, LIMITS, self._call)
 
     def _call(self, pack: Pack) -> HttpCall:
         return HttpCall(
