@@ -6,17 +6,17 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Final, Self
+from typing import Any, Final, Self, Unpack
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from sojourn.backends import cloudevents
-from sojourn.backends.filters import EventFilter, Patterns
-from sojourn.backends.http import DEADLINE_S, Clock, HttpCall, HttpLayer, LastCall
-from sojourn.backends.options import COMMON_OPTIONS, Options, url_errors, user_info
-from sojourn.backends.protocol import Receipt
+from sojourn.backends.http import Clock, HttpCall
+from sojourn.backends.options import Options, url_errors, user_info
 from sojourn.backends.signatures import SIGNATURE_HEADER, Secret, as_secrets, sign
+from sojourn.backends.vendor import VendorBackend, VendorOptions
+from sojourn.backends.vendor_url import VENDOR_OPTIONS
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
@@ -26,77 +26,52 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, field-na
 _FIELD: Final = re.compile(r"[\t\x20-\x7e]*")
 
 
-class WebhookBackend:
-    """POSTs batches to `url`; with a `secret` (or several, while one is replaced) each call carries a signature.
+class WebhookBackend(VendorBackend):
+    """POSTs batches to `url`. With a `secret` (or several, while one is replaced) each call carries a signature.
 
-    User and password in the URL become an `Authorization` header; `headers` go with every call.
+    User and password in the URL become an `Authorization` header; `headers` go with every call. Further options are those of
+    `VendorOptions`.
     """
 
-    url_form: ClassVar[str] = "webhook+https://<host>/<path>"
+    scheme = "webhook"
+    url_form = "{scheme}+https://<host>/<path>"
+    heartbeats_by_default = True
+    takes_revised_ends = True
 
     def __init__(
         self,
         url: str,
         secret: Secret | Sequence[Secret] | None = None,
         *,
-        name: str | None = None,
-        third_party: bool = True,
-        events: Patterns | None = None,
-        heartbeats: bool = True,
         headers: Mapping[str, str] | None = None,
-        timeout: float = DEADLINE_S,
-        transport: httpx.BaseTransport | None = None,
-        monotonic: Clock = time.monotonic,
-        wall: Clock = time.time,
+        **options: Unpack[VendorOptions],
     ) -> None:
-        self.name = "webhook" if name is None else name
-        self.third_party = third_party
-        self._choice = EventFilter(events, has_heartbeats=heartbeats)
         with url_errors("webhook"):
             address, authorization = _address(url)
         encoder = _WebhookEncoder(
             address,
             as_secrets(secret) if secret is not None else (),
             {**authorization, **_checked(headers or {})},
-            wall,
+            options.get("wall", time.time),
         )
-        self._layer = HttpLayer(
-            encoder, name=self.name, timeout=timeout, transport=transport, monotonic=monotonic, wall=wall
-        )
+        super().__init__(encoder, **options)
 
     @classmethod
-    def from_url(cls, url: str) -> Self:
+    def from_url(cls, url: str, **options: Unpack[VendorOptions]) -> Self:
         """Build from `webhook+https://host/path?secret=...`; parameters that are no option stay in the URL called."""
         with url_errors("webhook"):
             parts = urlsplit(url.removeprefix("webhook+"))
-            options = Options("webhook", parts.query)
-            arguments = options.take({**COMMON_OPTIONS, "timeout": float})
-            secrets = options.take({"secret": list}).get("secret", [])
+            parameters = Options("webhook", parts.query)
+            merged: Any = {**parameters.take(VENDOR_OPTIONS), **options}
+            secrets = parameters.take({"secret": list}).get("secret", [])
             user, password = user_info(url)
             netloc = parts.netloc
             if user and password is None:
                 # As in the URLs of vendors: what stands alone before the host is the key.
                 secrets.append(user)
                 netloc = netloc.rpartition("@")[2]
-            address = urlunsplit((parts.scheme, netloc, parts.path, options.rest(), ""))
-            return cls(address, secrets or None, **arguments)
-
-    def __repr__(self) -> str:
-        return f"WebhookBackend(name={self.name!r})"
-
-    @property
-    def last_call(self) -> LastCall | None:
-        """What the last call came to; `sojourn check` tells it."""
-        return self._layer.last_call
-
-    def accepts(self, event: Event) -> bool:
-        return self._choice.accepts(event)
-
-    def send(self, batch: Sequence[Event]) -> Receipt:
-        return self._layer.send(batch)
-
-    def close(self) -> None:
-        self._layer.close()
+            address = urlunsplit((parts.scheme, netloc, parts.path, parameters.rest(), ""))
+            return cls(address, secrets or None, **merged)
 
 
 class _WebhookEncoder:
