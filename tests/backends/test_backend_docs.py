@@ -15,6 +15,7 @@ from sojourn.testing.vendors import FAKES
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGES = sorted((DOCS / "backends").glob("*.md"))
 NAMES = [page.stem for page in PAGES]
+INDEX = DOCS / "backends.md"
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -26,7 +27,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", [INDEX, *PAGES], ids=["index", *NAMES])
 def test_every_block_runs(page: Path) -> None:
     names: dict[str, Any] = {"__name__": "shown"}
     for block in blocks(page, "python"):
@@ -57,14 +58,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_every_vendor_has_a_page_that_the_index_links() -> None:
-    index = (DOCS / "backends.md").read_text()
+    index = INDEX.read_text()
     assert set(re.findall(r"\]\(backends/([\w-]+)\.md", index)) == set(NAMES) == {*FAKES, "fakes"}
 
 
 def test_the_index_shows_a_url_for_every_backend() -> None:
-    assert set(re.findall(r"\| `([a-z]+)(?::|\+https?://)", (DOCS / "backends.md").read_text())) == {
-        entry.name for entry in built_in()
-    }
+    assert set(re.findall(r"\| `([a-z]+)(?::|\+https?://)", INDEX.read_text())) == {entry.name for entry in built_in()}
 
 
 def test_the_page_of_fakes_names_them_all() -> None:

@@ -1,4 +1,4 @@
-"""Where events are forwarded to. What needs an HTTP client is imported on first use, not with this package."""
+"""Backends: where events are forwarded to. Everything that needs an HTTP client is imported on first use."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Final
 from .protocol import Backend, Receipt, Rejection
 
 if TYPE_CHECKING:  # at run time the registry knows the backends
+    from .calls import Encoder, HttpCall, LastCall, Unsendable
+    from .filters import EventFilter
+    from .outcomes import Delivered, Outcome, Pause, Reject, Response, RetryLater, Split
+    from .packing import CallLimits, Pack, Piece, packed_calls
     from .plain.console import ConsoleBackend
     from .plain.jsonl import JSONLinesBackend
     from .plain.webhook import WebhookBackend
     from .signatures import verify_signature
     from .urls import backend_from_url
+    from .vendor import VendorBackend, VendorOptions
+    from .vendor_url import VendorURL, checked_address, checked_key
     from .vendors.dynatrace import DynatraceBackend
     from .vendors.exceptionless import ExceptionlessBackend
     from .vendors.mparticle import MParticleBackend
@@ -22,24 +28,55 @@ if TYPE_CHECKING:  # at run time the registry knows the backends
 
 __all__ = [
     "Backend",
+    "CallLimits",
     "ConsoleBackend",
+    "Delivered",
     "DynatraceBackend",
+    "Encoder",
+    "EventFilter",
     "ExceptionlessBackend",
+    "HttpCall",
     "JSONLinesBackend",
+    "LastCall",
     "MParticleBackend",
     "OpenTelemetryBackend",
+    "Outcome",
+    "Pack",
+    "Pause",
+    "Piece",
     "PostHogBackend",
     "Receipt",
+    "Reject",
     "Rejection",
+    "Response",
+    "RetryLater",
     "RudderStackBackend",
+    "Split",
+    "Unsendable",
+    "VendorBackend",
+    "VendorOptions",
+    "VendorURL",
     "WebhookBackend",
     "backend_from_url",
+    "checked_address",
+    "checked_key",
+    "packed_calls",
     "verify_signature",
 ]
 
 _HOMES: Final = {
-    "backend_from_url": ".urls",
-    "verify_signature": ".signatures",
+    name: home
+    for home, names in {
+        ".calls": ("Encoder", "HttpCall", "LastCall", "Unsendable"),
+        ".filters": ("EventFilter",),
+        ".outcomes": ("Delivered", "Outcome", "Pause", "Reject", "Response", "RetryLater", "Split"),
+        ".packing": ("CallLimits", "Pack", "Piece", "packed_calls"),
+        ".signatures": ("verify_signature",),
+        ".urls": ("backend_from_url",),
+        ".vendor": ("VendorBackend", "VendorOptions"),
+        ".vendor_url": ("VendorURL", "checked_address", "checked_key"),
+    }.items()
+    for name in names
 }
 
 
