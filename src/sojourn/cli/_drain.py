@@ -57,7 +57,7 @@ def drain(settings: Settings, *, only: str | None, timeout: timedelta | None, is
         engine.start()
         engine.runtime.open()  # registers, so that leases are given back at the end
         dispatchers = [dispatcher for dispatcher in engine.runtime.dispatchers if dispatcher.backend.name in names]
-        with _delivering(dispatchers, lines):
+        with _delivering(dispatchers, lines, patience=settings.shutdown_timeout):
             left = _watched(store, names, timeout, lines, is_json=is_json)
     finally:
         engine.close()
@@ -88,8 +88,11 @@ def _names(store: Store, configured: Sequence[str], only: str | None) -> list[st
 
 
 @contextmanager
-def _delivering(dispatchers: Sequence[Dispatcher], lines: Lines) -> Iterator[None]:
-    """A thread per dispatcher, for the block; one dead backend delays no other."""
+def _delivering(dispatchers: Sequence[Dispatcher], lines: Lines, *, patience: timedelta) -> Iterator[None]:
+    """A thread per dispatcher, for the block; one dead backend delays no other.
+
+    At its end they are waited for: one that works on would open the store again after it was closed.
+    """
     stop = Signal()
 
     def deliver(dispatcher: Dispatcher) -> None:
@@ -108,6 +111,9 @@ def _delivering(dispatchers: Sequence[Dispatcher], lines: Lines) -> Iterator[Non
         yield
     finally:
         stop.set()
+        deadline = time.monotonic() + patience.total_seconds()
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _watched(
