@@ -1,4 +1,4 @@
-"""What every test runs under: the Hypothesis profiles, a PostgreSQL server on request, and what runs alone.
+"""What every test runs under: Hypothesis profiles, a check for leaks, a PostgreSQL server on request, and what runs alone.
 
 Other fixtures live beside the tests that use them.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.leaks import OpenResources
 from tests.postgres import Cluster
 
 # A deadline measures the machine, not the code. On failure the blob reproduces the example anywhere.
@@ -30,6 +31,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in ALONE):
             item.add_marker(pytest.mark.alone)
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_open() -> Iterator[None]:
+    """Fail a test that leaves a store, an engine, a connection, a file or a thread open."""
+    before = OpenResources()
+    yield
+    leaks = before.leaks()
+    assert not leaks, f"the test leaves open: {', '.join(leaks)}"
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ from sojourn.flask import Sojourn as FlaskSojourn
 from sojourn.starlette import Sojourn as StarletteSojourn
 from sojourn.testing import ManualClock, MemoryBackend
 from sojourn.wsgi import SojournMiddleware as WsgiDoor
+from tests.doors.asgi_calls import call
 
 KEY = "a key that only these tests use"
 
@@ -168,6 +169,7 @@ def test_the_middleware_takes_settings_by_keyword() -> None:
     app = starlette_app()
     app.add_middleware(AsgiDoor, settings=Settings(secret_key=KEY, store="memory:"))
     (answer,) = open_pages(app, "/async")
+    call(app, {"type": "lifespan"}, [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])  # closes its engine
     assert "sojourn" in answer.cookies
 
 

@@ -83,6 +83,8 @@ def test_reading_and_discarding_while_it_is_written(
         journals = [FileJournal(folder, limit=LIMIT, may_map=each, segment_size=SEGMENT) for each in media]
         directory = JournalDirectory(folder)
         stack.callback(directory.close)
+        for each in journals:
+            stack.callback(each.close)
         sent: dict[str, list[bytes]] = {journal.id: [] for journal in journals}
         found: dict[str, list[bytes]] = {journal.id: [] for journal in journals}
         positions: dict[str, int] = {}

@@ -22,6 +22,7 @@ from sojourn.stores.protocol import Batch, Settled
 from sojourn.stores.queries import DeadLetter
 from sojourn.stores.sqlite import waiting
 from tests.child_process import with_tests
+from tests.leaks import is_open
 from tests.stores.contract.steps import NOW, assert_adds_up, ended, event, lease, load, mark, row, save
 
 
@@ -38,7 +39,7 @@ def store(path: Path) -> Iterator[SQLiteStore]:
 
 
 def connections() -> int:
-    return sum(isinstance(each, sqlite3.Connection) for each in gc.get_objects())
+    return sum(isinstance(each, sqlite3.Connection) and is_open(each) for each in gc.get_objects())
 
 
 def test_each_thread_has_one_connection_and_close_closes_all(store: SQLiteStore) -> None:

@@ -26,6 +26,7 @@ def library() -> Iterator[tuple[FakePostHog, posthog.Posthog]]:
         client = posthog.Posthog(KEY, host=fake.address, sync_mode=True, gzip=True)
         yield fake, client
         client.shutdown()
+        posthog.request.reset_sessions()  # closes its connections, which outlive a client
 
 
 # What it knows of the machine that it runs on: a visitor's system would be ours.
