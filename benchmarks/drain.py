@@ -7,11 +7,10 @@ import threading
 import time
 from pathlib import Path
 
-import msgspec
-
 from sojourn.core.ids import uuid7
 from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, Record
 from sojourn.core.session import Rules
+from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import JournalDirectory, open_journal
 from sojourn.pipeline.record.recorder import Recorder
 from sojourn.stores import open_store
@@ -42,11 +41,10 @@ def drain(records: int, *, is_busy: bool) -> float:
             sweep_grace=0,
             max_age=7 * 86_400_000,
         )
-        encoder = msgspec.msgpack.Encoder()
         for number in range(records):
             journal.prepare()
             record = _page_view(number)
-            journal.append(encoder.encode(record), kind="page_view", essential=True, wall=record.at)
+            journal.append(payloads.encode(record), kind="page_view", essential=True, wall=record.at)
         stop = threading.Event()
         busy = threading.Thread(target=_spin, args=(stop,), daemon=True)
         if is_busy:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sojourn import Settings, cli
+from sojourn.core.clock import SystemClock
 from sojourn.engine import Engine
 from sojourn.stores import SQLiteStore
 from sojourn.stores.operating import dispatcher_lease
@@ -112,6 +113,21 @@ def test_records_that_nobody_has_applied_are_found_in_the_journals(
             pass
         told = _told(url, capsys)
     assert told["records"] == {"accepted": 3, "recorded": 3, "unapplied": 0, "refused": 0, "holds": True}
+
+
+def test_records_of_a_kind_that_only_a_later_version_reads_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'sojourn.db'}"
+    with Engine(Settings(secret_key="a key that only tests use", store=url)) as engine:
+        assert engine.runtime.journal.append(
+            b"\x02a hit of an agent", kind="agent", essential=True, wall=SystemClock.now()
+        )
+        assert engine.flush(10).done
+        assert cli.main(["status", "--store", url]) == 0
+    out = capsys.readouterr().out
+    assert "1 accepted = 1 recorded + 0 unapplied" in out
+    assert "records.unknown_kind  1" in out
 
 
 def _told(url: str, capsys: pytest.CaptureFixture[str]) -> Any:

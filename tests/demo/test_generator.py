@@ -18,6 +18,7 @@ from sojourn.demo import generator
 from sojourn.demo.generator import DAY_MS, generate
 from sojourn.demo.synthetic import SyntheticVisits
 from sojourn.errors import SojournError
+from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.record.recorder import Recorder
 from sojourn.stores import SQLiteStore
@@ -52,13 +53,12 @@ def recorded(store: SQLiteStore, sessions: int) -> None:
         sweep_grace=0,
         max_age=9 * DAY_MS,
     )
-    encoder = msgspec.msgpack.Encoder()
     swept = 0
     for record in SyntheticVisits(sessions, since=NOW - DAYS * DAY_MS, until=NOW).records():
         if record.at - swept >= 47_000:
             recorder.sweep(record.at)
             swept = record.at
-        assert journal.append(encoder.encode(record), kind="test", essential=True, wall=record.at)
+        assert journal.append(payloads.encode(record), kind="test", essential=True, wall=record.at)
     recorder.sweep(NOW)
 
 

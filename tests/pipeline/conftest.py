@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, Record, Seal
 from sojourn.core.session import EndReason, Rules
+from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.leadership import LEASE_MS
 from sojourn.pipeline.record.recorder import Recorder
@@ -17,7 +17,6 @@ from sojourn.stores import SQLiteStore
 from sojourn.stores.protocol import Lease, Leases
 
 NOW = 1_700_000_000_000
-ENCODER = msgspec.msgpack.Encoder()
 
 
 def acquiring(store: Leases, holder: str) -> Callable[[str, int], Lease | None]:
@@ -47,7 +46,7 @@ class Bench:
 
     def put(self, record: Record, *, journal: MemoryJournal | None = None) -> None:
         target = journal or self.journal
-        assert target.append(ENCODER.encode(record), kind="test", essential=True, wall=record.at)
+        assert target.append(payloads.encode(record), kind="test", essential=True, wall=record.at)
 
     def request(
         self, key: str, at: int, *, is_start: bool = False, journal: MemoryJournal | None = None, **more: object

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from sojourn.core.events import SESSION_END, SESSION_START, Event
 from sojourn.core.session import EndReason
+from sojourn.pipeline import payloads
 from sojourn.pipeline.deliver.dispatcher import Dispatcher
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.record.fold import Numbered
@@ -36,7 +36,6 @@ from .shelf import Shelf, joined, told
 
 MS: Final = 1_000_000
 SKEWS: Final = (0, 300, -5 * IDLE)
-ENCODER: Final = msgspec.msgpack.Encoder()
 
 hosts = st.sampled_from(range(len(SKEWS)))
 visitors = st.sampled_from((0, 1))
@@ -148,7 +147,7 @@ class Fleet(RuleBasedStateMachine):
         for numbered in player.records[known:]:
             host.appended_at = max(host.appended_at + 1, self.now * MS)
             record = numbered.record
-            assert host.journal.append(ENCODER.encode(record), kind="test", essential=True, wall=record.at)
+            assert host.journal.append(payloads.encode(record), kind="test", essential=True, wall=record.at)
             self.model.apply([Numbered(f"{host.journal.id}:{host.journal.stats().accepted:016x}", record)])
 
     @rule(ms=st.sampled_from([1, 50, 100, IDLE - 1, IDLE, 3 * IDLE]))

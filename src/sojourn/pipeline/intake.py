@@ -15,6 +15,7 @@ import msgspec
 from sojourn.core.records import Record
 from sojourn.core.threads import AnyLock, Lock
 
+from . import payloads
 from .journal import MAX_PAYLOAD
 from .runtime import Runtime
 
@@ -36,7 +37,6 @@ class Intake:
         self._make = make
         self._counters = counters
         self._after_fork = after_fork
-        self._encoder = msgspec.msgpack.Encoder()
         self._pid = os.getpid()
         self._runtime: Runtime | None = None
         self._inherited: list[object] = []
@@ -49,7 +49,7 @@ class Intake:
             runtime = self.running()
         if self._counters.is_changed and (totals := self._counters.take_changed()) is not None:
             record = msgspec.structs.replace(record, counters=totals)
-        payload = self._encoder.encode(record)
+        payload = payloads.encode(record)
         if len(payload) > MAX_PAYLOAD and len(record.entries) > 1:
             return self._append_halves(record, kind=kind, is_essential=is_essential)
         return runtime.journal.append(payload, kind=kind, essential=is_essential, wall=record.at)
@@ -58,7 +58,7 @@ class Intake:
         """Append the counters that no record has carried."""
         totals = self._counters.take_changed()
         if totals is not None:
-            payload = self._encoder.encode(Record(now, "", "", now, 0, counters=totals))
+            payload = payloads.encode(Record(now, "", "", now, 0, counters=totals))
             runtime.journal.append(payload, kind="counters", essential=True, wall=now)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -14,6 +13,7 @@ from sojourn.core.events import OPT_OUT as OPT_OUT_EVENT
 from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, USER_IDENTIFY, Event
 from sojourn.core.records import ACTIVITY, OPT_OUT, REQUEST, STARTS, Entry, Origin, Record, Seal, Tag
 from sojourn.core.session import EndReason, Rules
+from sojourn.pipeline import payloads
 from sojourn.pipeline.deliver.dispatcher import Dispatcher
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.record.recorder import Recorder
@@ -27,7 +27,6 @@ VISITORS = ("v", "w")
 USERS = ("anna", "berta")
 IDLE = 1_000
 RULES = Rules(idle_timeout=IDLE, heartbeat_interval=100)
-ENCODER = msgspec.msgpack.Encoder()
 
 visitors = st.sampled_from(VISITORS)
 users = st.sampled_from(USERS)
@@ -110,7 +109,7 @@ class Leaving(RuleBasedStateMachine):
             entries=entries,
             origin=origin,
         )
-        assert self.journal.append(ENCODER.encode(record), kind="test", essential=True, wall=self.now)
+        assert self.journal.append(payloads.encode(record), kind="test", essential=True, wall=self.now)
 
     # --- what visitors do
 

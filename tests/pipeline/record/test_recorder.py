@@ -11,6 +11,7 @@ import pytest
 
 from sojourn.core.records import ACTIVITY, Origin, Record
 from sojourn.core.session import Rules
+from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import JournalDirectory, MemoryJournal
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
 from sojourn.stores.protocol import Recording, TryAgain
@@ -20,6 +21,7 @@ from tests.pipeline.conftest import NOW, Bench
 KEY = "018bcfe5-6800-7000-8000-000000000001"
 OTHER = "018bcfe5-6800-7000-8000-000000000002"
 IDLE = 30 * 60_000
+RECORD = payloads.encode(Record(NOW, KEY, "v", NOW, ACTIVITY))
 
 
 def test_a_record_has_its_effect_once_however_often_the_recorder_steps(bench: Bench) -> None:
@@ -57,11 +59,12 @@ def test_two_processes_counters_add_up(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("payload", "counter"),
     [
-        pytest.param(b"\xff\xff", "records.undecodable", id="not MessagePack"),
-        pytest.param(msgspec.msgpack.encode({"at": 1}), "records.undecodable", id="another shape"),
-        pytest.param(
-            msgspec.msgpack.encode(Record(NOW, KEY, "v", NOW, ACTIVITY)), "records.too_old", id="older than the limit"
-        ),
+        pytest.param(b"\x01\xff", "records.undecodable", id="not MessagePack"),
+        pytest.param(b"\x01" + msgspec.msgpack.encode({"at": 1}), "records.undecodable", id="another shape"),
+        pytest.param(b"", "records.undecodable", id="no kind"),
+        pytest.param(b"\x02" + RECORD[1:], "records.unknown_kind", id="a reserved kind"),
+        pytest.param(b"\xff" + RECORD[1:], "records.unknown_kind", id="a kind of a later version"),
+        pytest.param(RECORD, "records.too_old", id="older than the limit"),
     ],
 )
 def test_a_record_that_cannot_count_is_counted_and_passed(bench: Bench, payload: bytes, counter: str) -> None:

@@ -15,9 +15,10 @@ from typing import Final
 
 import msgspec
 
-from sojourn.core.records import Origin, Record
+from sojourn.core.records import Origin
 from sojourn.core.session import Rules
 from sojourn.core.threads import RLock, sleep
+from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import Frame, JournalReader, Reading
 from sojourn.stores.protocol import Batch, Mark, PositionMoved, RecordStore, TryAgain
 from sojourn.stores.rows import SessionRow
@@ -83,7 +84,6 @@ class Recorder:
         self._undiscarded = 0
         self._breathed_at = 0.0
         self._lock = RLock()
-        self._decoder = msgspec.msgpack.Decoder(Record)
 
     def step(self, now: int, *, must_mark: bool = False) -> tuple[int, bool]:
         """Apply one batch of what was appended before this moment: (records applied, whether there is more).
@@ -221,9 +221,12 @@ class Recorder:
                 counts["records.too_old"] += 1
                 continue
             try:
-                record = self._decoder.decode(frame.payload)
+                record = payloads.decode(frame.payload)
             except msgspec.MsgspecError:
                 counts["records.undecodable"] += 1
+                continue
+            if record is None:
+                counts["records.unknown_kind"] += 1
                 continue
             if record.counters:
                 known.update({f"ignored.{reason}": total for reason, total in record.counters.items()})
