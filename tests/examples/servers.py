@@ -147,6 +147,7 @@ def served(kind: str, folder: Path) -> Iterator[Example]:
     store = open_store(url)
     try:
         eventually(answers, "the server answers")
+        store.open()  # here and not in a test: it is shared by the tests of a module
         with ExitStack() as browsers:
             yield Example(kind, address, store, browsers, events_file)
     finally:

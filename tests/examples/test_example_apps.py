@@ -100,8 +100,8 @@ def test_another_user_on_the_same_device_gets_a_session_of_their_own(example: Ex
     dan = browser.post("/login", data={"name": "Dan"})
     browser.post("/seeds/marigold")
 
+    new = example.recorded(visit_on(dan), requests=3)  # whose first record ends the old one
     old = example.recorded(visit_on(cleo), requests=3)
-    new = example.recorded(visit_on(dan), requests=3)
     carts = [(row.properties or {})["session_properties.cart_value"].value for row in (old, new)]
     assert carts == [2.4, 1.9]
     assert (old.end_reason, old.user_id, new.user_id) == (EndReason.USER_CHANGED, "cleo", "dan")
