@@ -23,8 +23,12 @@ class RecordedEvents(Sequence[Event]):
     """The events so far, in order; looking applies what was called since."""
 
     def __init__(self, engine: Engine, backend: MemoryBackend) -> None:
-        self._engine = engine
+        self._engine: Engine | None = engine
         self._backend = backend
+
+    def freeze(self) -> None:
+        """Take no more events: the engine is closed, and another look would open it again."""
+        self._engine = None
 
     def named(self, name: str) -> list[Event]:
         """Those of this name."""
@@ -48,7 +52,8 @@ class RecordedEvents(Sequence[Event]):
         return f"<{len(self)} events: {', '.join(self.names)}>"
 
     def _now(self) -> list[Event]:
-        self._engine.flush()
+        if self._engine is not None:
+            self._engine.flush()
         return self._backend.events
 
 
@@ -79,7 +84,8 @@ class FakeVisits:
             active_visit.reset(token)
 
     def close(self) -> None:
-        self.engine.close()
+        self.engine.close()  # delivers what is left
+        self.events.freeze()
 
 
 _shared: list[FakeVisits] = []
