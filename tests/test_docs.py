@@ -101,6 +101,13 @@ def test_the_numbers_of_rules_stand_once_and_in_order() -> None:
     assert places == sorted(set(places))
 
 
+def test_every_file_that_the_internals_name_exists() -> None:
+    named = re.findall(r"`((?:src|tests|docs)/[^`]*)`", (DOCS / "internals.md").read_text())
+    patterns = {re.sub(r"<\w+>", "*", path).rstrip("/") for path in named}
+    assert len(patterns) > 0
+    assert [pattern for pattern in sorted(patterns) if not any(DOCS.parent.glob(pattern))] == []
+
+
 def test_every_cited_rule_is_on_the_page() -> None:
     headings = re.findall(r"^### ([SP][0-9]+)\. ", (DOCS / "internals.md").read_text(), re.MULTILINE)
     cited = {
