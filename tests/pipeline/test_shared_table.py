@@ -41,7 +41,7 @@ def table(request: pytest.FixtureRequest, open_table: Callable[..., SharedTable]
 def test_an_unknown_session_has_no_facts(table: SharedTable) -> None:
     entry = table.session(A)
     assert (entry.is_present, entry.last_seen_at, entry.revision, entry.end) == (False, 0, (0, 0), None)
-    assert entry.targets() == []
+    assert (entry.targets(), entry.is_in_use) == ([0] * 10, False)
 
 
 def test_every_fact_is_read_back_through_another_entry(table: SharedTable) -> None:
@@ -49,9 +49,10 @@ def test_every_fact_is_read_back_through_another_entry(table: SharedTable) -> No
     entry.see(NOW)
     entry.revise(3, 1, NOW)
     entry.seal(EndReason.USER_CHANGED, NOW + 5)
-    assert entry.add_target(0xABCDEF, NOW)
+    entry.put_target(3, 0xABCDEF, NOW)
+    entry.mark_in_use(NOW)
     assert (other.last_seen_at, other.revision, other.end) == (NOW, (3, 1), (EndReason.USER_CHANGED, NOW + 5))
-    assert other.targets() == [0xABCDEF]
+    assert (other.targets(), other.is_in_use) == ([0, 0, 0, 0xABCDEF, *[0] * 6], True)
     assert not table.session(B).is_present
 
 
@@ -71,14 +72,13 @@ def test_activity_and_revisions_never_run_back(table: SharedTable) -> None:
     assert (entry.last_seen_at, entry.revision) == (NOW, (5, 2))
 
 
-def test_the_latest_sixteen_targets_are_kept_until_a_new_page(table: SharedTable) -> None:
+def test_targets_are_forgotten_on_a_new_page(table: SharedTable) -> None:
     entry = table.session(A)
-    assert all(entry.add_target(target, NOW) for target in range(1, 21))
-    assert not entry.add_target(20, NOW)
-    assert entry.add_target(4, NOW), "it was the seventeenth"
-    assert entry.targets() == [4, *range(20, 5, -1)]
+    for place in range(10):
+        entry.put_target(place, (1 << 48) - 1 - place, NOW)
+    assert entry.targets() == [(1 << 48) - 1 - place for place in range(10)]
     entry.forget_targets()
-    assert entry.targets() == []
+    assert entry.targets() == [0] * 10
 
 
 def test_of_a_full_bucket_the_session_idle_for_longest_gives_way() -> None:

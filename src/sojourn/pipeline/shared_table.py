@@ -35,14 +35,12 @@ _ZEROS: Final = bytes(256 * 1024)
 _WAYS: Final = 8
 """Slots in which a key may lie: of eight, the one idle for longest gives way."""
 _SLOT: Final = 16
-_ACTIVITY, _REVISION, _END, _TARGETS, _AFTER_TARGETS = 2, 3, 4, 5, 13
+_ACTIVITY, _REVISION, _END, _FLAGS, _TARGETS = 2, 3, 4, 5, 6
 _COUNT_SLOT: Final = 2
 
 _CHECK_BITS: Final = 48
 _VALUE: Final = (1 << _CHECK_BITS) - 1
 _WORD: Final = (1 << 64) - 1
-_TARGET_BITS: Final = 24
-_TARGET: Final = (1 << _TARGET_BITS) - 1
 _AT_BITS: Final = 45
 _AT: Final = (1 << _AT_BITS) - 1
 _REASONS: Final = tuple(EndReason)
@@ -114,29 +112,27 @@ class SharedSession:
         if not self._read(_END):
             self._write(_END, (_REASONS.index(reason) + 1) << _AT_BITS | (at & _AT), at)
 
-    def add_target(self, target: int, at: int) -> bool:
-        """Remember the hash of a fetch's target; `True` if it was not among the latest sixteen."""
-        target = target & _TARGET or 1
-        known = self.targets()
-        if target in known:
-            return False
-        kept = [target, *known][: 2 * (_AFTER_TARGETS - _TARGETS)]
-        for number, word in enumerate(range(_TARGETS, _AFTER_TARGETS)):
-            pair = kept[2 * number : 2 * number + 2]
-            if not pair:
-                break
-            self._write(word, pair[0] << _TARGET_BITS | (pair[1] if len(pair) > 1 else 0), at)
-        return True
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a fetch extended this session: its page is one that is used without navigations."""
+        return self._read(_FLAGS) != 0
+
+    def mark_in_use(self, at: int) -> None:
+        if not self._read(_FLAGS):
+            self._write(_FLAGS, 1, at)
 
     def targets(self) -> list[int]:
-        """The remembered targets, the latest first."""
-        pairs = [self._read(word) for word in range(_TARGETS, _AFTER_TARGETS)]
-        return [target for pair in pairs for target in (pair >> _TARGET_BITS, pair & _TARGET) if target]
+        """What `put_target` put, by place; 0: nothing."""
+        return [self._read(word) for word in range(_TARGETS, _SLOT)]
+
+    def put_target(self, place: int, value: int, at: int) -> None:
+        """Remember 48 bits about a target that the session's page fetched."""
+        self._write(_TARGETS + place, value, at)
 
     def forget_targets(self) -> None:
         """A new page: every target is new again."""
         if self.is_present:
-            for word in range(_TARGETS, _AFTER_TARGETS):
+            for word in range(_TARGETS, _SLOT):
                 self._table.words[self._offset + word] = 0
 
     def _read(self, word: int) -> int:
