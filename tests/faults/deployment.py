@@ -160,7 +160,8 @@ class Deployment:
             unread = 0
             for directory in self.journals:
                 reader = JournalDirectory(directory)
-                unread += sum(oldest is not None for oldest in reader.oldest_unread(positions).values())
+                reading = reader.read(positions, before=time.monotonic_ns(), limit=_PAGE)
+                unread += len({frame.journal for frame in reading.frames})
                 reader.close()
             return Figures(stats=store.stats(), unread=unread)
         except StoreError as error:

@@ -148,7 +148,6 @@ def test_reading_needs_only_positions_and_removes_nothing(make: Make, directory:
         positions |= {frame.journal: frame.end for frame in reading.frames}
     assert [frame.payload for frame in found] == [b"%d" % number for number in range(12)]
     assert directory.read(positions, before=FOREVER, limit=3).frames == []
-    assert directory.oldest_unread(positions) == {first.id: None, second.id: None}
     assert len(payloads(directory)) == 12
 
 
@@ -178,14 +177,6 @@ def test_frames_of_an_earlier_boot_are_older_whatever_their_clock_says(
     put(later, b"too new")
     found = directory.read({}, before=began, limit=10).frames
     assert [frame.payload for frame in found] == [b"before the reboot", b"after it"]
-
-
-def test_oldest_unread(make: Make, directory: JournalDirectory) -> None:
-    journal, idle = make(), make()
-    put(journal, b"at 0", b"at 1")
-    assert directory.oldest_unread({}) == {journal.id: 0, idle.id: None}
-    first = directory.read({}, before=FOREVER, limit=1).frames[0]
-    assert directory.oldest_unread({journal.id: first.end}) == {journal.id: 1, idle.id: None}
 
 
 def test_a_reader_at_the_end_of_a_segment_follows_into_the_next(make: Make, directory: JournalDirectory) -> None:

@@ -85,14 +85,6 @@ def test_what_is_too_large_is_refused(pair: Pair) -> None:
     assert pair.put(b"x" * 65_537, b"small") == [False, True]
 
 
-def test_oldest_unread(pair: Pair) -> None:
-    assert pair.reader.oldest_unread({}) == {pair.journal.id: None}
-    pair.put(b"a")
-    assert pair.reader.oldest_unread({}) == {pair.journal.id: 7}
-    end = pair.reader.read({}, before=FOREVER, limit=1).frames[0].end
-    assert pair.reader.oldest_unread({pair.journal.id: end}) == {pair.journal.id: None}
-
-
 def test_closed_and_read_is_gone_for_good(pair: Pair) -> None:
     pair.put(b"a", b"b")
     assert pair.reader.is_alive(pair.journal.id)

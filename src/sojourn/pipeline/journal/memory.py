@@ -84,10 +84,6 @@ class MemoryJournal:
             frames = [frame for frame in islice(unread, limit + 1) if frame.mono < before]
         return Reading(frames[:limit], more=len(frames) > limit)
 
-    def oldest_unread(self, positions: Mapping[str, int]) -> dict[str, int | None]:
-        with self._lock:
-            return {self.id: next((frame.wall for frame in self._unread(positions)), None)}
-
     def is_alive(self, journal: str) -> bool:
         return journal == self.id and not self._is_closed
 

@@ -83,13 +83,6 @@ class JournalDirectory:
         frames = [frame for _, _, _, frame in islice(merged, limit)]
         return Reading(frames, more=next(merged, None) is not None)
 
-    def oldest_unread(self, positions: Mapping[str, int]) -> dict[str, int | None]:
-        oldest: dict[str, int | None] = {}
-        for journal in self.journals():
-            frame = next(self._frames(journal, positions.get(journal, 0)), None)
-            oldest[journal] = None if frame is None else frame.wall
-        return oldest
-
     def is_alive(self, journal: str) -> bool:
         if journal in self._dead:  # for good: an id is given to one process, once
             return False
