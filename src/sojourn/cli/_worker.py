@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Signal
-from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 _LOOK_S = 0.25
 _AWAY_S = 1.0
 _REMIND_S = 60.0
-_HANGS_S = 3.0
-"""For how long after `shutdown_timeout` the end is waited for: a backend may hang in a call that nothing interrupts."""
 
 
 def add_commands(commands: Any) -> None:
@@ -99,7 +96,7 @@ def _run(engine: Engine, lines: Lines, asked: Signal) -> int:
                 lines.say("recorder", text, {"is_recorder": was_recorder})
     finally:
         after = _stats(engine)
-        _close(engine, lines)
+        engine.close()
     lines.say("ended", *_summary(before, after, round((time.monotonic() - began) * 1000)))
     return 0
 
@@ -135,15 +132,6 @@ def _stats(engine: Engine) -> StoreStats | None:
         return engine.store.stats()
     except StoreError:
         return None
-
-
-def _close(engine: Engine, lines: Lines) -> None:
-    limit = engine.settings.shutdown_timeout.total_seconds() + _HANGS_S
-    closing = Thread(target=engine.close, name="sojourn-closing", daemon=True)
-    closing.start()
-    closing.join(limit)
-    if closing.is_alive():
-        lines.say("hanging", "a call still hangs; what it had in hand is sent again by whoever comes next")
 
 
 def _summary(before: StoreStats | None, after: StoreStats | None, ran: int) -> tuple[str, Mapping[str, object]]:
