@@ -84,7 +84,7 @@ def test_a_figure_that_does_not_add_up_is_seen(store: SQLiteStore, capsys: pytes
     save(store, Batch(counts={"events.recorded": 1}))
     assert status(store, "--check", "--max-lag", "36500d") == 1
     out = capsys.readouterr().out
-    assert "posthog: 4 events were recorded, but 3 are somewhere" in out
+    assert "posthog: 4 events were recorded, but 3 are accounted for" in out
     assert "does not add up" in out
 
 

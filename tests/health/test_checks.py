@@ -1,4 +1,4 @@
-"""What counts as well and as not well, from figures alone; ages, tables and colours."""
+"""Which figures count as healthy and which are problems; spans, tables and colours of the output."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def here(*, records: int = 2, accepted: int = 2, age: int | None = 1_000) -> Una
     )
 
 
-def standing(*backlogs: Backlog, **changed: Any) -> HealthSnapshot:
+def health(*backlogs: Backlog, **changed: Any) -> HealthSnapshot:
     counters = {"records.accepted": 5, "records.recorded": 5, "records.refused": 2, "ignored.bot": 3, "ignored.none": 0}
     stats = StoreStats(counters=counters, sessions=4, open_sessions=1, events=10, backends=())
     marks = {"j1": Mark(journal="j1", position=9, recorded_until=NOW - 3_000, heard_at=NOW)}
@@ -55,100 +55,104 @@ def standing(*backlogs: Backlog, **changed: Any) -> HealthSnapshot:
 
 
 @pytest.mark.parametrize(
-    ("seen", "limits", "wrong"),
+    ("snapshot", "limits", "expected"),
     [
-        pytest.param(standing(backlog()), LIMITS, [], id="well"),
-        pytest.param(standing(), LIMITS, [], id="no backend"),
-        pytest.param(standing(here=None), LIMITS, [], id="no journal to be seen"),
-        pytest.param(standing(backlog(lag=10 * MINUTE)), LIMITS, [], id="at the limit"),
+        pytest.param(health(backlog()), LIMITS, [], id="healthy"),
+        pytest.param(health(), LIMITS, [], id="no backend"),
+        pytest.param(health(here=None), LIMITS, [], id="no journal directory"),
+        pytest.param(health(backlog(lag=10 * MINUTE)), LIMITS, [], id="lag at the limit"),
         pytest.param(
-            standing(backlog(lag=10 * MINUTE + 1)),
+            health(backlog(lag=10 * MINUTE + 1)),
             LIMITS,
-            ["posthog: the oldest of 3 events has waited for 10 m"],
-            id="beyond the limit",
+            ["posthog: the oldest of 3 events has waited 10 m"],
+            id="lag over the limit",
         ),
-        pytest.param(standing(backlog(lag=None)), LIMITS, [], id="only ends wait"),
+        pytest.param(health(backlog(lag=None)), LIMITS, [], id="only ends wait"),
         pytest.param(
-            standing(backlog(backlog=2)),
+            health(backlog(backlog=2)),
             LIMITS,
-            ["posthog: 10 events were recorded, but 9 are somewhere"],
-            id="an event is nowhere",
+            ["posthog: 10 events were recorded, but 9 are accounted for"],
+            id="an event is missing",
         ),
-        pytest.param(standing(backlog()), Limits(lag=MINUTE, backlog=3), [], id="as many as may wait"),
+        pytest.param(health(backlog()), Limits(lag=MINUTE, backlog=3), [], id="backlog at the limit"),
         pytest.param(
-            standing(backlog()), Limits(lag=MINUTE, backlog=2), ["posthog: 3 events wait"], id="more than may wait"
-        ),
-        pytest.param(
-            standing(backlog(retry_at=NOW + MINUTE, problem="503")), LIMITS, [], id="tried again within a minute"
+            health(backlog()), Limits(lag=MINUTE, backlog=2), ["posthog: 3 events wait"], id="backlog over the limit"
         ),
         pytest.param(
-            standing(backlog(retry_at=NOW + 5 * MINUTE, problem="a \x1b[2J key")),
+            health(backlog(retry_at=NOW + MINUTE, problem="503")), LIMITS, [], id="tried again within a minute"
+        ),
+        pytest.param(
+            health(backlog(retry_at=NOW + 5 * MINUTE, problem="a \x1b[2J key")),
             LIMITS,
-            ["posthog: rests for 5 m: a \\x1b[2J key"],
-            id="rests",
+            ["posthog: paused for 5 m: a \\x1b[2J key"],
+            id="paused",
         ),
-        pytest.param(standing(backlog(letters=2)), Limits(lag=MINUTE, dead=2), [], id="as many letters as may lie"),
+        pytest.param(health(backlog(letters=2)), Limits(lag=MINUTE, dead=2), [], id="dead letters at the limit"),
         pytest.param(
-            standing(backlog(letters=3)),
+            health(backlog(letters=3)),
             Limits(lag=MINUTE, dead=2),
             ["posthog: 3 dead letters; see `sojourn outbox list posthog`"],
-            id="more letters than may lie",
+            id="dead letters over the limit",
         ),
         pytest.param(
-            standing(here=here(accepted=3)),
+            health(here=here(accepted=3)),
             LIMITS,
             ["records do not add up: 8 accepted, but 5 recorded and 2 unapplied"],
-            id="a record is nowhere",
+            id="a record is missing",
         ),
-        pytest.param(standing(here=here(accepted=3), is_moving=True), LIMITS, [], id="not seen at one moment"),
         pytest.param(
-            standing(here=here(age=11 * MINUTE)),
+            health(here=here(accepted=3), is_moving=True), LIMITS, [], id="figures changed while they were read"
+        ),
+        pytest.param(
+            health(here=here(age=11 * MINUTE)),
             LIMITS,
-            ["2 records wait in sojourn.db.d, the oldest for 11 m: is a recorder running?"],
-            id="nobody records",
+            ["2 records wait in sojourn.db.d, the oldest for 11 m; check that a recorder is running"],
+            id="no recorder runs",
         ),
         pytest.param(
-            standing(backlog(lag=11 * MINUTE), backlog(letters=1, name="jsonl")),
+            health(backlog(lag=11 * MINUTE), backlog(letters=1, name="jsonl")),
             LIMITS,
             [
-                "posthog: the oldest of 3 events has waited for 11 m",
+                "posthog: the oldest of 3 events has waited 11 m",
                 "jsonl: 1 dead letters; see `sojourn outbox list jsonl`",
             ],
             id="two at once",
         ),
     ],
 )
-def test_what_is_not_well(seen: HealthSnapshot, limits: Limits, wrong: list[str]) -> None:
-    assert problems(seen, limits) == wrong
-    told = json.loads(json.dumps(document(seen, limits)))
-    assert (told["problems"], told["is_healthy"]) == (wrong, not wrong)
+def test_problems_are_listed_and_make_the_document_unhealthy(
+    snapshot: HealthSnapshot, limits: Limits, expected: list[str]
+) -> None:
+    assert problems(snapshot, limits) == expected
+    printed = json.loads(json.dumps(document(snapshot, limits)))
+    assert (printed["problems"], printed["is_healthy"]) == (expected, not expected)
 
 
-def test_the_document_has_what_adds_up() -> None:
-    told: Any = document(standing(backlog()), LIMITS)
-    records = told["records"]
+def test_the_figures_of_the_document_add_up() -> None:
+    figures: Any = document(health(backlog()), LIMITS)
+    records = figures["records"]
     assert (records["accepted"], records["recorded"], records["unapplied"], records["refused"]) == (7, 5, 2, 2)
-    (backend,) = told["backends"]
+    (backend,) = figures["backends"]
     assert backend["recorded"] == sum(backend[name] for name in ("delivered", "dead", "skipped", "dropped", "backlog"))
-    assert (backend["holds"], backend["lag_ms"], told["journals"]["behind_ms"]) == (True, 4_000, 3_000)
+    assert (backend["holds"], backend["lag_ms"], figures["journals"]["behind_ms"]) == (True, 4_000, 3_000)
 
 
-def test_of_the_counters_those_are_picked_that_tell_what_was_left_out() -> None:
-    assert standing().refusals == {"ignored.bot": 3, "records.refused": 2}
+def test_refusals_are_the_counters_of_what_was_left_out() -> None:
+    assert health().refusals == {"ignored.bot": 3, "records.refused": 2}
 
 
 @pytest.mark.parametrize(
     ("age", "is_heard_of"), [pytest.param(120_000, True, id="two minutes"), pytest.param(120_001, False, id="longer")]
 )
-def test_a_process_that_was_silent_for_long_does_not_count(age: int, *, is_heard_of: bool) -> None:
+def test_a_process_not_heard_of_for_two_minutes_does_not_count(age: int, *, is_heard_of: bool) -> None:
     old = Mark(journal="old", position=9, recorded_until=NOW - 500_000, heard_at=NOW - age)
-    seen = standing(marks={"old": old})
-    assert bool(seen.heard_of) is is_heard_of
-    assert seen.recorded_until == (NOW - 500_000 if is_heard_of else None)
+    snapshot = health(marks={"old": old})
+    assert bool(snapshot.heard_of) is is_heard_of
+    assert snapshot.recorded_until == (NOW - 500_000 if is_heard_of else None)
 
 
 @pytest.mark.parametrize(
-    ("holder", "journals", "told"),
+    ("holder", "journals", "text"),
     [
         pytest.param("here/j1", here(), "journal j1, this host, alive", id="a living one"),
         pytest.param("here/j2", here(), "journal j2, this host, dead", id="a dead one"),
@@ -156,11 +160,11 @@ def test_a_process_that_was_silent_for_long_does_not_count(age: int, *, is_heard
         pytest.param("here/j1-and-a-long-rest", None, "journal j1-and-a", id="nothing known"),
     ],
 )
-def test_the_holder_of_a_lease_in_words(holder: str, journals: Unapplied | None, told: str) -> None:
-    assert whose(Lease(name="sweeper", holder=holder, token=1, until=NOW), standing(here=journals)) == told
+def test_the_holder_of_a_lease_is_described(holder: str, journals: Unapplied | None, text: str) -> None:
+    assert whose(Lease(name="sweeper", holder=holder, token=1, until=NOW), health(here=journals)) == text
 
 
-# --- how it is said
+# --- output
 
 
 @pytest.mark.parametrize(
@@ -183,11 +187,11 @@ def test_a_span_in_its_two_largest_units(milliseconds: int, text: str) -> None:
 
 
 @given(st.text(), st.integers(10, 300))
-def test_nothing_that_a_terminal_obeys_is_printed(text: str, longest: int) -> None:
+def test_control_characters_are_never_printed(text: str, longest: int) -> None:
     assert printable(text, longest).isprintable()
 
 
-def test_a_table_has_its_columns_under_each_other() -> None:
+def test_table_columns_are_aligned() -> None:
     assert table([["name", "count", ""], ["a", "1,000", "ok"], ["longer", "2", ""]], left=frozenset({0, 2})) == [
         "  name    count",
         "  a       1,000  ok",
@@ -204,8 +208,8 @@ class Terminal(StringIO):
     ("stream", "environ", "is_on"),
     [
         pytest.param(Terminal(), {"TERM": "xterm"}, True, id="a terminal"),
-        pytest.param(Terminal(), {"TERM": "xterm", "NO_COLOR": "1"}, False, id="asked for none"),
-        pytest.param(Terminal(), {"TERM": "dumb"}, False, id="a terminal without"),
+        pytest.param(Terminal(), {"TERM": "xterm", "NO_COLOR": "1"}, False, id="NO_COLOR"),
+        pytest.param(Terminal(), {"TERM": "dumb"}, False, id="a dumb terminal"),
         pytest.param(StringIO(), {"TERM": "xterm"}, False, id="a file"),
     ],
 )
@@ -218,17 +222,17 @@ def test_colours_are_for_terminals(
     assert Paint.on(stream)("well", "good") == ("\x1b[32mwell\x1b[0m" if is_on else "well")
 
 
-def test_a_line_is_for_people_or_for_programs() -> None:
+def test_a_line_is_text_or_json() -> None:
     people, programs = StringIO(), StringIO()
     Lines("sojourn worker", is_json=False, stream=people).say("away", "it is\naway", {"n": 1})
     Lines("sojourn worker", is_json=True, stream=programs).say("away", "it is\naway", {"n": 1})
     assert people.getvalue() == "sojourn worker: it is\\naway\n"
-    told = json.loads(programs.getvalue())
-    assert told.pop("at").endswith("Z")
-    assert told == {"what": "away", "message": "it is\\naway", "n": 1}
+    document_ = json.loads(programs.getvalue())
+    assert document_.pop("at").endswith("Z")
+    assert document_ == {"what": "away", "message": "it is\\naway", "n": 1}
 
 
-def test_a_reader_who_left_stops_nobody() -> None:
+def test_a_closed_stream_raises_nothing() -> None:
     closed = StringIO()
     closed.close()
-    Lines("sojourn worker", is_json=False, stream=closed).say("away", "nobody hears it")
+    Lines("sojourn worker", is_json=False, stream=closed).say("away", "no reader is left")

@@ -138,5 +138,5 @@ def test_the_part_that_is_live_is_that_of_the_page(app: App, reader: Reader, moo
     moody.rests = 3600
     app.visit("/one")
     live = reader.get("/live/delivery").text
-    for told in ("Needs attention", "rests for 1 h", "Retry now", "csrf"):
+    for told in ("Needs attention", "paused for 1 h", "Retry now", "csrf"):
         assert told in live

@@ -60,37 +60,37 @@ def count(text: str) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     from sojourn.health.checks import Limits, document, problems
-    from sojourn.health.snapshot import seen
+    from sojourn.health.snapshot import snapshot
 
     place = _stores.place_of(arguments)
     with place.opened() as store:
-        standing = seen(store, _settings.journals_of(place.settings, arguments.store))
+        health = snapshot(store, _settings.journals_of(place.settings, arguments.store))
     limits = Limits(
         lag=round(arguments.max_lag.total_seconds() * 1000), dead=arguments.max_dead, backlog=arguments.max_backlog
     )
     if arguments.json:
-        print(json.dumps(document(standing, limits), indent=2))
+        print(json.dumps(document(health, limits), indent=2))
     else:
-        print("\n".join(_page(standing, limits, Paint.on(sys.stdout))))
-    return 1 if arguments.check and problems(standing, limits) else 0
+        print("\n".join(_page(health, limits, Paint.on(sys.stdout))))
+    return 1 if arguments.check and problems(health, limits) else 0
 
 
-def _page(standing: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
+def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
     from sojourn.health.checks import problems
 
-    stats = standing.stats
-    wrong = problems(standing, limits)
+    stats = health.stats
+    wrong = problems(health, limits)
     lines = [
         f"sessions   {stats.sessions:,} ({stats.open_sessions:,} open), {stats.events:,} events",
-        f"records    {_records(standing, paint)}",
-        f"journals   {_journals(standing)}",
+        f"records    {_records(health, paint)}",
+        f"journals   {_journals(health)}",
         "",
-        *(_backends(standing, paint) or ["no backend is known: events stay in the store"]),
+        *(_backends(health, paint) or ["no backend is known: events stay in the store"]),
     ]
-    if standing.leases:
-        lines += ["", "leases", *_leases(standing)]
-    if standing.refusals:
-        rows = [[cell(name), f"{number:,}"] for name, number in standing.refusals.items()]
+    if health.leases:
+        lines += ["", "leases", *_leases(health)]
+    if health.refusals:
+        rows = [[cell(name), f"{number:,}"] for name, number in health.refusals.items()]
         lines += ["", "refused, ignored and discarded", *table(rows)]
     lines.append("")
     if wrong:
@@ -100,37 +100,37 @@ def _page(standing: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
     return lines
 
 
-def _records(standing: HealthSnapshot, paint: Paint) -> str:
-    told = f"{standing.accepted:,} accepted = {standing.recorded:,} recorded + {standing.unapplied:,} unapplied"
+def _records(health: HealthSnapshot, paint: Paint) -> str:
+    told = f"{health.accepted:,} accepted = {health.recorded:,} recorded + {health.unapplied:,} unapplied"
     verdict = {True: paint("holds", "good"), False: paint("does not hold", "bad"), None: paint("moving", "odd")}
-    refused = f"; {standing.refused:,} refused" if standing.refused else ""
-    return f"{told}: {verdict[standing.holds]}{refused}"
+    refused = f"; {health.refused:,} refused" if health.refused else ""
+    return f"{told}: {verdict[health.holds]}{refused}"
 
 
-def _journals(standing: HealthSnapshot) -> str:
-    until, here = standing.recorded_until, standing.here
-    told = f"{len(standing.heard_of)} of {len(standing.marks)} processes heard of within 2 minutes"
+def _journals(health: HealthSnapshot) -> str:
+    until, here = health.recorded_until, health.here
+    told = f"{len(health.heard_of)} of {len(health.marks)} processes heard of within 2 minutes"
     if until is not None:
-        told += f", recorded until {span(standing.now - until)} ago"
+        told += f", recorded until {span(health.now - until)} ago"
     if here is not None:
         told += f"; here {len(here.living)} alive"
         if here.dead:
             told += f", {here.dead} dead"
         if here.oldest_at is not None:
-            told += f", the oldest record waits for {span(standing.now - here.oldest_at)}"
+            told += f", the oldest record waits for {span(health.now - here.oldest_at)}"
     return told
 
 
-def _backends(standing: HealthSnapshot, paint: Paint) -> list[str]:
-    if not standing.backlogs:
+def _backends(health: HealthSnapshot, paint: Paint) -> list[str]:
+    if not health.backlogs:
         return []
     heads = ["backend", "recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retried", "  "]
     rows = [heads]
-    for each in standing.backlogs:
+    for each in health.backlogs:
         state = each.state
         numbers = (state.recorded, state.delivered, state.dead, state.skipped, state.dropped, state.backlog)
         lag = "-" if each.lag is None else span(each.lag)
-        told = _told(each, standing.now, paint)
+        told = _told(each, health.now, paint)
         rows.append([cell(state.name), *(f"{number:,}" for number in numbers), lag, f"{state.retried:,}", told])
     return table(rows, left=frozenset({0, len(heads) - 1}))
 
@@ -149,15 +149,15 @@ def _told(each: Backlog, now: int, paint: Paint) -> str:
     return ", ".join(parts) or paint("ok", "good")
 
 
-def _leases(standing: HealthSnapshot) -> list[str]:
+def _leases(health: HealthSnapshot) -> list[str]:
     from sojourn.health.checks import whose
 
     rows = [
         [
             cell(lease.name.partition(":")[0] if lease.name.startswith("recorder:") else lease.name),
-            cell(whose(lease, standing)),
-            "over" if lease.until <= standing.now else f"for {span(lease.until - standing.now)}",
+            cell(whose(lease, health)),
+            "over" if lease.until <= health.now else f"for {span(lease.until - health.now)}",
         ]
-        for lease in standing.leases
+        for lease in health.leases
     ]
     return table(rows, left=frozenset({0, 1, 2}))

@@ -1,1 +1,1 @@
-"""How a store, its journals and its backends stand, and what of it is not well: for the command line and the report."""
+"""The health of recording and delivery, and what is wrong with it: for the command line and the report."""

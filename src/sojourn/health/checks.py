@@ -1,4 +1,4 @@
-"""How it all stands at one moment, and what of it is not well. Pure: figures in, verdicts and a JSON document out."""
+"""What is wrong with recording and delivery at one moment. Pure: figures in, problems and a JSON document out."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .formatting import cell, span
 from .journals import Unapplied
 
 HEARD_OF_MS = 120_000
-"""A process that the recorder has looked at within this time counts as heard of, as it does for the sweeper."""
+"""A process counts as heard of if a recorder has read its journal within this time; the sweeper uses the same limit."""
 _RESTS_MS = 60_000
-"""Longer than any pause of the dispatcher's own: the backend asked for it, or nothing can be sent until somebody acts."""
+"""Longer than a dispatcher pauses by itself: the backend asked for it, or sending is useless until an operator acts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What is still well. Times in milliseconds; `None`: no limit."""
+    """The limits of what counts as healthy. Times in milliseconds; `None`: no limit."""
 
     lag: int
     dead: int = 0
@@ -29,7 +29,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """One backend: its figures, its queue, and for how long (ms) the oldest event has waited."""
+    """One backend: its figures, its queue, and how long (ms) its oldest event has waited."""
 
     state: BackendState
     outbox: Outbox
@@ -37,15 +37,18 @@ class Backlog:
 
     @property
     def holds(self) -> bool:
-        """Whether every recorded event is somewhere, once."""
+        """Whether the figures add up: every recorded event is accounted for once."""
         state = self.state
         return state.recorded == state.delivered + state.dead + state.skipped + state.dropped + state.backlog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthSnapshot:
-    """Figures of one moment. `here`: the journals of this machine, where they are known; `is_moving`: they were moved on
-    while they were read, again and again, so they do not compare with the counters."""
+    """Figures of one moment.
+
+    `here` is what the journals of this machine hold, or `None` where their directory is not known. `is_moving`: a recorder
+    advanced the journals during every read, so they cannot be compared with the counters.
+    """
 
     now: int
     stats: StoreStats
@@ -57,7 +60,7 @@ class HealthSnapshot:
 
     @property
     def accepted(self) -> int:
-        """Records accepted, as far as is known: by the store, and by the journals of this machine."""
+        """Records accepted: as the store counts them, plus those that wait in the journals of this machine."""
         return self._counter("records.accepted") + (self.here.accepted if self.here else 0)
 
     @property
@@ -74,17 +77,17 @@ class HealthSnapshot:
 
     @property
     def holds(self) -> bool | None:
-        """Whether every accepted record is recorded or still waits; `None`: it could not be seen at one moment."""
+        """Whether the figures add up: accepted = recorded + unapplied. `None`: they were read while they changed."""
         return None if self.is_moving else self.accepted == self.recorded + self.unapplied
 
     @property
     def heard_of(self) -> tuple[Mark, ...]:
-        """Journals that a recorder has looked at of late."""
+        """Journals that a recorder has read within `HEARD_OF_MS`."""
         return tuple(mark for mark in self.marks.values() if self.now - _heard_at(mark) <= HEARD_OF_MS)
 
     @property
     def recorded_until(self) -> int | None:
-        """When the oldest record was made that a recorder knows of and has not applied; about now if there is none."""
+        """When (ms) the oldest unapplied record was made, as the recorders report; about now if there is none."""
         return min((mark.recorded_until for mark in self.heard_of), default=None)
 
     @property
@@ -99,49 +102,49 @@ class HealthSnapshot:
         return self.stats.counters.get(name, 0)
 
 
-def problems(standing: HealthSnapshot, limits: Limits) -> list[str]:
-    """All that is not well, in words."""
+def problems(health: HealthSnapshot, limits: Limits) -> list[str]:
+    """Return the problems, each as a sentence; empty if all is well."""
     return [
-        *_of_records(standing, limits),
-        *(line for each in standing.backlogs for line in _of(each, standing, limits)),
+        *_of_records(health, limits),
+        *(line for each in health.backlogs for line in _of(each, health, limits)),
     ]
 
 
 def waits(state: BackendState, now: int) -> int | None:
-    """For how long (ms) the backend is not tried; `None`: it is tried now."""
+    """Return how long (ms) the backend is not tried; `None`: it may be tried now."""
     return None if state.retry_at is None or state.retry_at <= now else state.retry_at - now
 
 
-def whose(lease: Lease, standing: HealthSnapshot) -> str:
-    """The holder of a lease, in words."""
+def whose(lease: Lease, health: HealthSnapshot) -> str:
+    """Describe the holder of a lease."""
     place, _, journal = lease.holder.rpartition("/")
-    here = standing.here
+    here = health.here
     if here is None or place != here.place:
         return f"journal {journal[:8]}, another host" if here else f"journal {journal[:8]}"
     return f"journal {journal[:8]}, this host, " + ("alive" if journal in here.living else "dead")
 
 
-def document(standing: HealthSnapshot, limits: Limits) -> dict[str, object]:
-    """The same for programs. Times as text, spans in milliseconds."""
-    stats, here, now = standing.stats, standing.here, standing.now
-    until, wrong = standing.recorded_until, problems(standing, limits)
+def document(health: HealthSnapshot, limits: Limits) -> dict[str, object]:
+    """Return the snapshot and its problems as a JSON document. Times are RFC 3339 text, spans are milliseconds."""
+    stats, here, now = health.stats, health.here, health.now
+    until, problem_lines = health.recorded_until, problems(health, limits)
     return {
         "at": rfc3339(now),
-        "is_healthy": not wrong,
-        "problems": wrong,
+        "is_healthy": not problem_lines,
+        "problems": problem_lines,
         "sessions": stats.sessions,
         "open_sessions": stats.open_sessions,
         "events": stats.events,
         "records": {
-            "accepted": standing.accepted,
-            "recorded": standing.recorded,
-            "unapplied": standing.unapplied if here else None,
-            "refused": standing.refused,
-            "holds": standing.holds,
+            "accepted": health.accepted,
+            "recorded": health.recorded,
+            "unapplied": health.unapplied if here else None,
+            "refused": health.refused,
+            "holds": health.holds,
         },
         "journals": {
-            "known": len(standing.marks),
-            "heard_of": len(standing.heard_of),
+            "known": len(health.marks),
+            "heard_of": len(health.heard_of),
             "recorded_until": None if until is None else rfc3339(until),
             "behind_ms": None if until is None else max(0, now - until),
             "here": None
@@ -153,17 +156,17 @@ def document(standing: HealthSnapshot, limits: Limits) -> dict[str, object]:
                 "oldest_unapplied_ms": None if here.oldest_at is None else max(0, now - here.oldest_at),
             },
         },
-        "backends": [_backend(each, now) for each in standing.backlogs],
+        "backends": [_backend(each, now) for each in health.backlogs],
         "leases": [
             {"name": lease.name, "holder": lease.holder, "is_over": lease.until <= now, "until": rfc3339(lease.until)}
-            for lease in standing.leases
+            for lease in health.leases
         ],
         "counters": dict(sorted(stats.counters.items())),
     }
 
 
 def figures(state: BackendState) -> dict[str, int]:
-    """What a backend's events came to: they add up to `recorded`."""
+    """Count a backend's events by what became of them; all but `recorded` add up to `recorded`."""
     names = ("recorded", "delivered", "dead", "skipped", "dropped", "backlog")
     return {name: getattr(state, name) for name in names}
 
@@ -190,31 +193,31 @@ def _heard_at(mark: Mark) -> int:
     return mark.recorded_until if mark.heard_at is None else mark.heard_at
 
 
-def _of_records(standing: HealthSnapshot, limits: Limits) -> Iterator[str]:
-    if standing.holds is False:
+def _of_records(health: HealthSnapshot, limits: Limits) -> Iterator[str]:
+    if health.holds is False:
         yield (
-            f"records do not add up: {standing.accepted:,} accepted, but {standing.recorded:,} recorded and "
-            f"{standing.unapplied:,} unapplied"
+            f"records do not add up: {health.accepted:,} accepted, but {health.recorded:,} recorded and "
+            f"{health.unapplied:,} unapplied"
         )
-    here = standing.here
-    if here is not None and here.oldest_at is not None and standing.now - here.oldest_at > limits.lag:
+    here = health.here
+    if here is not None and here.oldest_at is not None and health.now - here.oldest_at > limits.lag:
         yield (
-            f"{here.records:,} records wait in {here.path}, the oldest for {span(standing.now - here.oldest_at)}: is a "
-            "recorder running?"
+            f"{here.records:,} records wait in {here.path}, the oldest for {span(health.now - here.oldest_at)}; check "
+            "that a recorder is running"
         )
 
 
-def _of(each: Backlog, standing: HealthSnapshot, limits: Limits) -> Iterator[str]:
+def _of(each: Backlog, health: HealthSnapshot, limits: Limits) -> Iterator[str]:
     state, name = each.state, cell(each.state.name)
     if not each.holds:
-        somewhere = state.delivered + state.dead + state.skipped + state.dropped + state.backlog
-        yield f"{name}: {state.recorded:,} events were recorded, but {somewhere:,} are somewhere"
+        accounted = state.delivered + state.dead + state.skipped + state.dropped + state.backlog
+        yield f"{name}: {state.recorded:,} events were recorded, but {accounted:,} are accounted for"
     if each.lag is not None and each.lag > limits.lag:
-        yield f"{name}: the oldest of {state.backlog:,} events has waited for {span(each.lag)}"
+        yield f"{name}: the oldest of {state.backlog:,} events has waited {span(each.lag)}"
     if limits.backlog is not None and state.backlog > limits.backlog:
         yield f"{name}: {state.backlog:,} events wait"
-    wait = waits(state, standing.now)
+    wait = waits(state, health.now)
     if wait is not None and wait > _RESTS_MS:
-        yield f"{name}: rests for {span(wait)}: {cell(state.problem or 'it asked for it')}"
+        yield f"{name}: paused for {span(wait)}: {cell(state.problem or 'the backend asked for it')}"
     if each.outbox.letters > limits.dead:
         yield f"{name}: {each.outbox.letters:,} dead letters; see `sojourn outbox list {name}`"

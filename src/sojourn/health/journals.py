@@ -1,4 +1,4 @@
-"""What the journals of this machine hold that the store does not know yet. Reads files and marks; changes nothing."""
+"""What the journals of this machine hold that is not yet in the store. Changes nothing."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _AT_ONCE = 2_000
 class Unapplied:
     """Records that wait in the journals of one machine. `oldest_at` (ms): when the oldest of them was made.
 
-    `accepted` is how many more than the store knows were accepted, as the journals themselves count: the same number,
-    unless a record is lost.
+    `accepted` is how many records the journals' own counts have accepted beyond those in the store. It equals `records`
+    unless a record was lost.
     """
 
     path: Path
@@ -28,12 +28,12 @@ class Unapplied:
     accepted: int
     oldest_at: int | None
     living: frozenset[str]
-    """Ids of the journals whose process lives."""
+    """Ids of the journals whose process is alive."""
     dead: int
 
 
 def unapplied(path: Path, marks: Mapping[str, Mark]) -> Unapplied | None:
-    """What lies behind these marks; `None` where no journal was ever written."""
+    """Count the records behind these marks; `None` if the directory does not exist. Raises `OSError`."""
     from sojourn.pipeline.journal import JournalDirectory
 
     if not path.is_dir():
@@ -42,7 +42,7 @@ def unapplied(path: Path, marks: Mapping[str, Mark]) -> Unapplied | None:
     try:
         positions = {journal: mark.position for journal, mark in marks.items()}
         accepted = {journal: mark.totals.get("records.accepted", 0) for journal, mark in marks.items()}
-        known = dict(accepted)
+        in_store = dict(accepted)
         records, oldest = 0, None
         before = time.monotonic_ns()
         while True:
@@ -59,7 +59,7 @@ def unapplied(path: Path, marks: Mapping[str, Mark]) -> Unapplied | None:
             path=path,
             place=reader.place(),
             records=records,
-            accepted=sum(count - known.get(journal, 0) for journal, count in accepted.items()),
+            accepted=sum(count - in_store.get(journal, 0) for journal, count in accepted.items()),
             oldest_at=oldest,
             living=living,
             dead=len(journals) - len(living),

@@ -1,4 +1,4 @@
-"""Looks at a store and the journals of this machine, to tell how it all stands. Reads only; judges nothing."""
+"""Reads the health of recording and delivery from a store and the journals of this machine. Changes nothing."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .journals import unapplied
 if TYPE_CHECKING:
     from sojourn.stores.protocol import Store
 
-_LOOKS = 5
+_MAX_READS = 5
 
 
-def seen(store: Store, directory: Path | None, *, now: int | None = None) -> HealthSnapshot:
-    """How it stands at `now` (a store with a clock of its own: by that).
+def snapshot(store: Store, directory: Path | None, *, now: int | None = None) -> HealthSnapshot:
+    """Read the health at `now` (ms); a store with its own clock overrides that. Raises `StoreError`.
 
-    A recorder may be at work meanwhile: then it is looked at again, a few times.
+    While a recorder is at work, counters and journals are read again, up to five times, until they agree.
     """
     marks = store.marks()
-    for _ in range(_LOOKS):
+    for _ in range(_MAX_READS):
         stats = store.stats()
         here = None if directory is None else unapplied(directory, marks)
         before, marks = marks, store.marks()
@@ -30,9 +30,9 @@ def seen(store: Store, directory: Path | None, *, now: int | None = None) -> Hea
         is_moving = len({tuple(sorted(each.items())) for each in positions}) > 1
         if not is_moving:
             break
-    told = store.time()
-    if told is not None or now is None:
-        now = SystemClock.now() if told is None else told
+    store_time = store.time()
+    if store_time is not None or now is None:
+        now = SystemClock.now() if store_time is None else store_time
     outboxes = {outbox.name: outbox for outbox in store.outboxes()}
     backlogs = tuple(
         Backlog(state=state, outbox=outbox, lag=_lag(state.backlog, outbox.oldest_at, now))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sojourn.errors import StoreError
 from sojourn.health.checks import Backlog, HealthSnapshot, Limits, problems, waits, whose
-from sojourn.health.snapshot import seen
+from sojourn.health.snapshot import snapshot
 
 from ._view import View, error_page
 from ._web import Response, document, redirect
@@ -130,21 +130,21 @@ def _in_batches(work: Callable[[], int], *, is_once: bool) -> int:
 
 
 def _health(view: View) -> dict[str, Any]:
-    snapshot = seen(view.store, view.source.journals, now=view.now)
+    health = snapshot(view.store, view.source.journals, now=view.now)
     return {
-        "snapshot": snapshot,
-        "problems": [line.partition("; see `")[0] for line in problems(snapshot, _LIMITS)],
-        "lanes": [_lane(view, backlog, snapshot) for backlog in snapshot.backlogs],
-        "leases": [(lease, whose(lease, snapshot)) for lease in snapshot.leases],
+        "snapshot": health,
+        "problems": [line.partition("; see `")[0] for line in problems(health, _LIMITS)],
+        "lanes": [_lane(view, backlog, health) for backlog in health.backlogs],
+        "leases": [(lease, whose(lease, health)) for lease in health.leases],
     }
 
 
-def _lane(view: View, backlog: Backlog, snapshot: HealthSnapshot) -> Lane:
+def _lane(view: View, backlog: Backlog, health: HealthSnapshot) -> Lane:
     state = backlog.state
     rate = view.source.rates.sample(state.name, view.now, state.delivered, state.recorded)
     return Lane(
         backlog=backlog,
-        retry_in_ms=waits(state, snapshot.now),
+        retry_in_ms=waits(state, health.now),
         delivered_a_minute=None if rate is None else rate[0],
         recorded_a_minute=None if rate is None else rate[1],
     )
