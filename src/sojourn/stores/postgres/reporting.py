@@ -28,7 +28,7 @@ POSTGRESQL: Final = Dialect(
     property_name="{}",
     keys="(SELECT json_array_elements_text({}::json))",
     join="JOIN",
-    inner="sessions.*",
+    inner="sojourn_sessions.*",
     outer="({}) AS s",
     indexed="",
 )
