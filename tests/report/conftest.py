@@ -1,4 +1,4 @@
-"""An app with a report, through both doors, and a reader who is logged in."""
+"""An app with a report behind both middlewares, and a logged-in reader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MakeApp = Callable[..., App]
 
 @pytest.fixture(params=["asgi", "wsgi"])
 def protocol(request: pytest.FixtureRequest) -> Protocol:
-    """Every test that uses it runs through both doors."""
+    """Run each test that uses it through ASGI and WSGI."""
     return cast("Protocol", request.param)
 
 

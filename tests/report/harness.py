@@ -1,4 +1,4 @@
-"""An app with the report mounted in it, behind either door, and somebody who reads it: keeps cookies, sends forms."""
+"""An app with the report mounted in it, behind either middleware, and a reader that keeps cookies and sends forms."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAVIGATE = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fet
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -40,24 +40,24 @@ class Reply:
 
     @property
     def words(self) -> str:
-        """What a reader sees: without tags, entities read."""
+        """The text that a reader sees: without tags, entities decoded."""
         body = re.sub(r"<(head|svg)\b.*?</\1>", " ", self.text, flags=re.DOTALL)
         return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
     @property
     def form_token(self) -> str:
-        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.text)
-        assert found, self.text
-        return found[1]
+        field = re.search(r'name="csrf" value="([0-9a-f]+)"', self.text)
+        assert field, self.text
+        return field[1]
 
 
 class App:
-    """A site whose pages run `view`, with the report at `/_sojourn`, both behind one door."""
+    """A site whose pages run `view`, with the report at `/_sojourn`, both behind one middleware."""
 
     def __init__(self, protocol: Protocol, settings: Mapping[str, Any] | None = None, **access: Any) -> None:
         self.clock = ManualClock()
-        given = {"secret_key": "a key that only these tests use", "store": "memory:", **(settings or {})}
-        self.engine = Engine(Settings(**given), clock=self.clock)
+        values = {"secret_key": "a key that only these tests use", "store": "memory:", **(settings or {})}
+        self.engine = Engine(Settings(**values), clock=self.clock)
         self.view: Callable[[], object] = lambda: None
         self.protocol = protocol
         self.status = 200
@@ -72,7 +72,7 @@ class App:
         self.engine.close()
 
     def visit(self, path: str = "/", *, cookie: str = "", **headers: str) -> Reply:
-        """A visitor opens a page of the app."""
+        """Open a page of the app as a visitor."""
         sent = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", **NAVIGATE}
         sent.update({name.replace("_", "-"): value for name, value in headers.items()})
         if cookie:
@@ -104,7 +104,7 @@ class App:
             environ["SCRIPT_NAME"], environ["PATH_INFO"] = MOUNT, path[len(MOUNT) :]
             return self._page(environ, start_response)
         self.view()
-        start_response(f"{self.status} Said", [("Content-Type", "text/html")])
+        start_response(f"{self.status} Status", [("Content-Type", "text/html")])
         return [b"<p>hello</p>"]
 
     # --- the servers
@@ -164,15 +164,15 @@ class App:
                 environ["HTTP_" + name.upper().replace("-", "_")] = value
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
-        def start_response(status: str, answered: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            started.append((status, answered))
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            started.append((status, headers))
             return lambda data: None
 
-        answer = validator(self._door)(environ, start_response)
+        body_parts = validator(self._door)(environ, start_response)
         try:
-            sent = b"".join(answer)
+            sent = b"".join(body_parts)
         finally:
-            answer.close()  # type: ignore[attr-defined]  # what the validator gives has one
+            body_parts.close()  # type: ignore[attr-defined]  # the validator's iterator has one
         return _reply(int(started[-1][0][:3]), started[-1][1], sent)
 
 
@@ -186,7 +186,7 @@ class Reader:
     scheme: str = ""
 
     def get(self, path: str = "/", /, **query: str) -> Reply:
-        return self.ask("GET", path, query=query, headers=NAVIGATE)
+        return self.request("GET", path, query=query, headers=NAVIGATE)
 
     def post(
         self,
@@ -198,9 +198,9 @@ class Reader:
         fields: Mapping[str, str] | None = None,
         **form: str,
     ) -> Reply:
-        """Send a form of the page that it is on; with `token` another one's."""
+        """Send a form with the CSRF token of this reader's page, or with `token`."""
         sent = {**form, **(fields or {}), "csrf": self._form_token() if token is None else token}
-        return self.ask("POST", path, headers={**NAVIGATE, **(headers or {})}, body=urlencode(sent).encode())
+        return self.request("POST", path, headers={**NAVIGATE, **(headers or {})}, body=urlencode(sent).encode())
 
     def _form_token(self) -> str:
         page = self.get("/login")
@@ -209,7 +209,7 @@ class Reader:
     def log_in(self, password: str = PASSWORD, **form: str) -> Reply:
         return self.post("/login", fields={"password": password, **form})
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,

@@ -1,4 +1,4 @@
-"""Who may look: nobody, until the app says who. Through both doors."""
+"""Access to the report: denied until the app says who may see it. Through ASGI and WSGI."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LIVE = ("/live/online", "/live/sessions", "/live/delivery", "/live/sessions/x")
     ],
 )
 @pytest.mark.parametrize("make", [report, report_wsgi])
-def test_a_report_that_anybody_could_open_is_not_built(make: Any, access: dict[str, Any], problem: str) -> None:
+def test_report_without_access_rules_is_an_error(make: Any, access: dict[str, Any], problem: str) -> None:
     engine = Engine(Settings(secret_key="k" * 32, store="memory:"))
     with pytest.raises(SettingsError, match=problem):
         make(engine, **access)
 
 
-def test_an_async_check_cannot_stand_in_front_of_a_wsgi_report() -> None:
+def test_wsgi_report_rejects_an_async_check() -> None:
     async def allow(_request: object) -> bool:
         return True
 
@@ -45,30 +45,30 @@ def test_an_async_check_cannot_stand_in_front_of_a_wsgi_report() -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_leads_to_the_log_in_and_the_log_in_back_to_it(app: App, path: str) -> None:
+def test_page_redirects_to_log_in_and_log_in_redirects_back(app: App, path: str) -> None:
     app.visit("/secret-page")
     reader = Reader(app)
-    sent_away = reader.ask("GET", path, headers=NAVIGATE)
-    assert (sent_away.status, "secret-page" in sent_away.text) == (303, False)
-    assert sent_away.header("location").startswith("/_sojourn/login")
+    reply = reader.request("GET", path, headers=NAVIGATE)
+    assert (reply.status, "secret-page" in reply.text) == (303, False)
+    assert reply.header("location").startswith("/_sojourn/login")
     answer = reader.log_in(next=path)
     assert (answer.status, answer.header("location")) == (303, f"/_sojourn{path}")
 
 
 @pytest.mark.parametrize("path", LIVE)
-def test_what_is_live_stays_silent_without_a_log_in(app: App, path: str) -> None:
+def test_live_updates_need_a_log_in(app: App, path: str) -> None:
     app.visit()
-    answer = Reader(app).ask("GET", path)
+    answer = Reader(app).request("GET", path)
     assert (answer.status, answer.text) == (401, "{}")
 
 
 @pytest.mark.parametrize("path", ["/delivery/try", "/delivery/retry", "/delivery/skip", "/logout"])
-def test_nothing_is_changed_without_a_log_in(app: App, path: str) -> None:
+def test_forms_need_a_log_in(app: App, path: str) -> None:
     reply = Reader(app).post(path, backend="jsonl")
     assert (reply.status, "Log in first" in reply.words) == (403, True)
 
 
-def test_a_wrong_password_does_not_open_it_and_a_right_one_does(app: App) -> None:
+def test_right_password_logs_in_and_wrong_one_does_not(app: App) -> None:
     reader = Reader(app)
     wrong = reader.log_in("another password")
     assert (wrong.status, "Wrong password or token" in wrong.words) == (403, True)
@@ -77,14 +77,14 @@ def test_a_wrong_password_does_not_open_it_and_a_right_one_does(app: App) -> Non
     assert reader.get("/").status == 200
 
 
-def test_logging_out_is_for_good_even_for_a_copy_of_the_cookie(app: App, reader: Reader) -> None:
+def test_log_out_revokes_copies_of_the_cookie(app: App, reader: Reader) -> None:
     copy = Reader(app, dict(reader.cookies))
     token = reader.get("/").form_token
     assert reader.post("/logout", token=token).status == 303
     assert [each.get("/").status for each in (reader, copy)] == [303, 303]
 
 
-def test_a_log_in_ends_after_half_a_day(app: App, reader: Reader) -> None:
+def test_log_in_expires_after_twelve_hours(app: App, reader: Reader) -> None:
     app.clock.advance(12 * 3600 - 1)
     assert reader.get("/").status == 200
     app.clock.advance(2)
@@ -101,12 +101,12 @@ def test_a_log_in_ends_after_half_a_day(app: App, reader: Reader) -> None:
         pytest.param("", id="empty"),
     ],
 )
-def test_a_forged_cookie_is_none(app: App, reader: Reader, value: str) -> None:
+def test_forged_cookie_is_ignored(app: App, reader: Reader, value: str) -> None:
     (name,) = reader.cookies
     assert Reader(app, {name: value}).get("/").status == 303
 
 
-def test_a_ticket_of_the_log_in_page_cannot_be_turned_into_one_that_is_in(app: App) -> None:
+def test_logged_out_ticket_cannot_be_edited_into_a_logged_in_one(app: App) -> None:
     reader = Reader(app)
     reader.get("/login")
     ((name, value),) = reader.cookies.items()
@@ -114,7 +114,7 @@ def test_a_ticket_of_the_log_in_page_cannot_be_turned_into_one_that_is_in(app: A
     assert Reader(app, {name: value.replace("out.", "in.", 1)}).get("/").status == 303
 
 
-def test_a_log_in_makes_a_new_ticket_so_that_a_planted_one_is_worth_nothing(app: App) -> None:
+def test_log_in_issues_a_new_ticket_so_that_a_planted_one_stays_logged_out(app: App) -> None:
     reader = Reader(app)
     reader.get("/login")
     before = dict(reader.cookies)
@@ -124,14 +124,14 @@ def test_a_log_in_makes_a_new_ticket_so_that_a_planted_one_is_worth_nothing(app:
 
 
 @pytest.mark.parametrize("scheme", ["", "https://app.example"])
-def test_the_cookie_is_for_this_report_alone_and_no_script_can_read_it(app: App, scheme: str) -> None:
+def test_cookie_is_scoped_to_the_report_and_hidden_from_scripts(app: App, scheme: str) -> None:
     reply = Reader(app, scheme=scheme).get("/login")
     line = reply.header("set-cookie")
     assert {"HttpOnly", "SameSite=Strict", "Path=/_sojourn"} <= set(line.split("; "))
     assert ("Secure" in line.split("; ")) is line.startswith("__Secure-") is bool(scheme)
 
 
-def test_workers_of_one_app_take_each_others_tickets_but_not_after_the_password_changed(protocol: Protocol) -> None:
+def test_workers_share_tickets_until_the_password_changes(protocol: Protocol) -> None:
     apps = [App(protocol, password=password) for password in (PASSWORD, PASSWORD, "the next password")]
     reader = Reader(apps[0])
     reader.log_in()
@@ -143,30 +143,30 @@ def test_workers_of_one_app_take_each_others_tickets_but_not_after_the_password_
 # --- guessing
 
 
-def test_who_guesses_has_to_wait_and_is_told_for_how_long(app: App) -> None:
+def test_rate_limited_guesser_gets_a_retry_after(app: App) -> None:
     reader = Reader(app)
     answers = [reader.log_in("wrong wrong").status for _ in range(6)]
     assert answers == [403] * 5 + [429]
-    refused = reader.log_in()  # now the right one would be a guess too
+    refused = reader.log_in()  # the right password is rate-limited too
     assert (refused.status, refused.header("retry-after").isdecimal()) == (429, True)
     assert "Too many attempts" in refused.words
-    assert Reader(app, client="192.0.2.99").log_in().status == 303  # somebody else need not wait
+    assert Reader(app, client="192.0.2.99").log_in().status == 303  # another address is not rate-limited
 
 
-def test_a_wrong_token_of_a_program_counts_as_a_guess(make_app: MakeApp) -> None:
+def test_wrong_bearer_token_counts_as_an_attempt(make_app: MakeApp) -> None:
     app = make_app(token=TOKEN)
     answers = [
         app.request("GET", "/_sojourn/sessions.json", {"authorization": "Bearer wrong"}).status for _ in range(6)
     ]
     assert answers == [401] * 6
-    assert Reader(app).log_in(TOKEN).status == 429  # by hand it is a guess like any other
+    assert Reader(app).log_in(TOKEN).status == 429  # the form is rate-limited like any other attempt
     assert app.request("GET", "/_sojourn/sessions.json", {"authorization": f"Bearer {TOKEN}"}).status == 200
 
 
 # --- tokens
 
 
-def test_a_token_opens_it_for_programs_without_a_cookie_and_for_people_with_the_form(make_app: MakeApp) -> None:
+def test_token_works_as_a_bearer_and_in_the_form(make_app: MakeApp) -> None:
     app = make_app(token=TOKEN, password=PASSWORD)
     answer = app.request("GET", "/_sojourn/sessions.json", {"authorization": f"Bearer {TOKEN}"})
     assert (answer.status, answer.text) == (200, "[]\n")
@@ -174,11 +174,11 @@ def test_a_token_opens_it_for_programs_without_a_cookie_and_for_people_with_the_
         assert Reader(app).log_in(guess).status == 303
 
 
-# --- the app's own check
+# --- allow
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_the_apps_own_check_sees_the_frameworks_request(make_app: MakeApp, protocol: Protocol, is_async: bool) -> None:
+def test_allow_gets_the_frameworks_request(make_app: MakeApp, protocol: Protocol, is_async: bool) -> None:
     seen: list[Any] = []
 
     def allow(request: Any) -> bool:
@@ -201,13 +201,13 @@ def test_the_apps_own_check_sees_the_frameworks_request(make_app: MakeApp, proto
 
 
 @pytest.mark.parametrize("answer", [None, 1, "yes", lambda: False])
-def test_only_true_lets_somebody_in_and_what_is_no_answer_is_an_error(make_app: MakeApp, answer: Any) -> None:
+def test_allow_must_return_a_bool(make_app: MakeApp, answer: Any) -> None:
     app = make_app(allow=lambda _request: answer)
-    with pytest.raises(TypeError, match="must answer True or False"):
+    with pytest.raises(TypeError, match="must return a bool"):
         app.request("GET", "/_sojourn/", NAVIGATE)
 
 
-def test_with_the_apps_own_check_forms_are_guarded_too(make_app: MakeApp) -> None:
+def test_forms_need_the_csrf_token_with_allow_too(make_app: MakeApp) -> None:
     app = make_app(allow=lambda _request: True)
     reader = Reader(app)
     token = reader.get("/delivery").form_token
@@ -215,7 +215,7 @@ def test_with_the_apps_own_check_forms_are_guarded_too(make_app: MakeApp) -> Non
     assert Reader(app).post("/theme", token=token, theme="dark").status == 403
 
 
-def test_the_apps_own_check_may_read_the_form_and_leaves_it_to_us(make_app: MakeApp, protocol: Protocol) -> None:
+def test_allow_may_read_the_form(make_app: MakeApp, protocol: Protocol) -> None:
     read: list[bytes] = []
 
     async def allow_later(request: Any) -> bool:
@@ -248,24 +248,26 @@ def test_the_apps_own_check_may_read_the_form_and_leaves_it_to_us(make_app: Make
         pytest.param({"sec-fetch-site": "", "origin": "null"}, 303, id="an old browser"),
     ],
 )
-def test_a_form_counts_only_from_our_own_pages(app: App, reader: Reader, headers: dict[str, str], status: int) -> None:
+def test_form_is_accepted_only_from_the_reports_own_pages(
+    app: App, reader: Reader, headers: dict[str, str], status: int
+) -> None:
     token = reader.get("/").form_token
     assert reader.post("/theme", token=token, headers=headers, theme="dark").status == status
 
 
 @pytest.mark.parametrize("token", ["", "0" * 64, "\u00e4"])
-def test_a_form_without_the_pages_token_does_not_count(reader: Reader, token: str) -> None:
+def test_form_without_the_csrf_token_is_rejected(reader: Reader, token: str) -> None:
     assert reader.post("/logout", token=token).status == 403
     assert reader.get("/").status == 200
 
 
-def test_another_readers_token_is_not_mine(app: App, reader: Reader) -> None:
+def test_csrf_token_of_another_reader_is_rejected(app: App, reader: Reader) -> None:
     other = Reader(app)
     other.log_in()
     assert reader.post("/logout", token=other.get("/").form_token).status == 403
 
 
-# --- on the way
+# --- redirects
 
 
 @pytest.mark.parametrize(
@@ -279,22 +281,22 @@ def test_another_readers_token_is_not_mine(app: App, reader: Reader) -> None:
         "x",
     ],
 )
-def test_the_log_in_leads_nowhere_else(app: App, path: str) -> None:
+def test_log_in_never_redirects_to_another_site(app: App, path: str) -> None:
     assert Reader(app).log_in(next=path).header("location") == "/_sojourn/"
 
 
-def test_a_link_from_another_site_goes_on_by_itself_because_the_cookie_is_strict(app: App) -> None:
-    reply = Reader(app).ask("GET", "/sessions?q=a%22b", headers={**NAVIGATE, "sec-fetch-site": "cross-site"})
+def test_link_from_another_site_redirects_so_that_the_strict_cookie_is_sent(app: App) -> None:
+    reply = Reader(app).request("GET", "/sessions?q=a%22b", headers={**NAVIGATE, "sec-fetch-site": "cross-site"})
     assert reply.status == 200
     assert re.findall(r'content="0; url=([^"]*)"', reply.text) == ["/_sojourn/sessions?q=a%22b"]
 
 
-# --- every answer
+# --- every response
 
 
 @pytest.mark.parametrize("path", ["/login", "/", "/nothing-here", "/assets/none/report.css", "/live/online"])
-def test_every_answer_is_guarded(app: App, path: str) -> None:
-    reply = Reader(app).ask("GET", path)
+def test_every_response_has_the_security_headers(app: App, path: str) -> None:
+    reply = Reader(app).request("GET", path)
     policy = reply.header("content-security-policy")
     for rule in (
         "default-src 'none'",
@@ -311,35 +313,35 @@ def test_every_answer_is_guarded(app: App, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/sessions", "/delivery", "/login", "/nothing"])
-def test_no_page_has_a_style_or_a_script_in_it(reader: Reader, path: str) -> None:
+def test_pages_have_no_inline_style_or_script(reader: Reader, path: str) -> None:
     text = reader.get(path).text
     assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:|<script(?! type=\"module\" src=)", text) == []
 
 
-def test_assets_are_kept_for_good_and_their_names_change_with_them(app: App) -> None:
+def test_assets_are_immutable_under_hashed_paths(app: App) -> None:
     text = Reader(app).get("/login").text
     for path in re.findall(r'(?:src|href)="/_sojourn(/assets/[^"]+)"', text):
-        reply = Reader(app).ask("GET", path)
+        reply = Reader(app).request("GET", path)
         assert (reply.status, reply.header("cache-control")) == (200, "public, max-age=31536000, immutable")
-        assert Reader(app).ask("POST", path).status == 404
+        assert Reader(app).request("POST", path).status == 404
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("PUT", 405), ("DELETE", 405), ("OPTIONS", 405)])
-def test_methods(reader: Reader, method: str, status: int) -> None:
-    assert reader.ask(method, "/sessions.csv").status == status
+def test_methods_other_than_get_head_and_post_are_rejected(reader: Reader, method: str, status: int) -> None:
+    assert reader.request(method, "/sessions.csv").status == status
 
 
-def test_a_form_larger_than_any_of_ours_is_refused(reader: Reader) -> None:
-    assert reader.ask("POST", "/theme", body=b"a=" + b"x" * 70_000).status == 413
+def test_too_large_form_is_rejected(reader: Reader) -> None:
+    assert reader.request("POST", "/theme", body=b"a=" + b"x" * 70_000).status == 413
 
 
-def test_nothing_of_the_password_is_kept(app: App) -> None:
+def test_password_is_not_kept(app: App) -> None:
     access = app._page.core.access if app.protocol == "asgi" else None
     if access is not None:
         assert PASSWORD not in repr(vars(access.password))
 
 
-def test_a_switched_off_sojourn_says_so(make_app: MakeApp) -> None:
+def test_disabled_sojourn_says_so(make_app: MakeApp) -> None:
     app = make_app(settings={"enabled": False}, password=PASSWORD)
     reader = Reader(app)
     reader.log_in()

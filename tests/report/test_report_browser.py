@@ -1,4 +1,4 @@
-"""The report in a real browser: headless Chromium, a real app, visits made in the browser, and the pages as people use them."""
+"""The report in headless Chromium: a real app, visits made in the browser, and the pages as readers use them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ pytestmark = [
 
 
 async def anything(request: Request) -> HTMLResponse:
-    """A page of the app; its query says who opens it and what happens."""
+    """A page of the app; its query sets the user, properties and events."""
     query = request.query_params
     if user := query.get("user"):
         identify(user, query.get("name"))
@@ -79,7 +79,7 @@ class Site:
         return page
 
     def visit(self, path: str, **query: str) -> Page:
-        """Somebody visits the app, and stays until the test leaves them."""
+        """Open the app as a new visitor, whose page stays open."""
         visitor = self.page(user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
         self.go(visitor, path, **query)
         return visitor
@@ -89,7 +89,7 @@ class Site:
         self.sojourn.engine.flush(5)
 
     def reader(self, **options: Any) -> Page:
-        """Somebody who is logged in."""
+        """A logged-in reader of the report."""
         page = self.page(**options)
         page.goto(f"{self.report}/login")
         page.get_by_label("Password or token").fill(PASSWORD)
@@ -135,18 +135,18 @@ def rows(page: Page) -> Any:
     return page.locator("table.sessions tbody tr")
 
 
-# --- coming in
+# --- log-in
 
 
-def test_a_wrong_password_stays_outside_and_a_right_one_leads_where_one_wanted_to_go(site: Site) -> None:
+def test_log_in_and_log_out(site: Site) -> None:
     page = site.page()
     page.goto(f"{site.report}/sessions?q=anna")
     field = page.get_by_label("Password or token")
     expect(field).to_be_focused()
     field.fill("not the password")
-    with page.expect_response(re.compile("/login")) as refused:
+    with page.expect_response(re.compile("/login")) as response:
         field.press("Enter")
-    assert refused.value.status == 403
+    assert response.value.status == 403
     expect(page.get_by_role("alert")).to_have_text("Wrong password or token.")
     site.faults.clear()  # the browser itself reports the 403
     page.get_by_label("Password or token").fill(PASSWORD)
@@ -158,25 +158,25 @@ def test_a_wrong_password_stays_outside_and_a_right_one_leads_where_one_wanted_t
     expect(page.get_by_label("Password or token")).to_be_visible()
 
 
-def test_another_sites_page_cannot_send_our_forms(site: Site) -> None:
+def test_another_sites_page_cannot_submit_forms(site: Site) -> None:
     page = site.reader()
     other = page.context.new_page()
-    # Another origin: the same machine by its other name. A strict cookie does not go along, nor would its form count.
+    # Another origin: the same host by its other name. The strict cookie is not sent, and the form has no token.
     elsewhere = site.address.replace("127.0.0.1", "localhost")
     other.goto(f"{elsewhere}/")
     other.set_content(f'<form method="post" action="{site.report}/logout"><button>Win a prize</button></form>')
-    with other.expect_response(re.compile("/logout")) as answer:
+    with other.expect_response(re.compile("/logout")) as response:
         other.get_by_role("button").click()
-    assert answer.value.status == 403
+    assert response.value.status == 403
     site.faults.clear()
     page.reload()
     expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
 
 
-# --- what is live
+# --- live updates
 
 
-def test_the_table_lives_without_a_reload(site: Site) -> None:
+def test_session_list_updates_without_a_reload(site: Site) -> None:
     visitor = site.visit("/first", user="anna", name="Anna")
     page = site.reader()
     page.goto(f"{site.report}/sessions")
@@ -196,7 +196,7 @@ def test_the_table_lives_without_a_reload(site: Site) -> None:
     assert page.evaluate("window.isTheSame") is True
 
 
-def test_whoever_reads_the_table_is_not_disturbed_by_new_rows(site: Site) -> None:
+def test_new_rows_wait_while_the_reader_uses_the_table(site: Site) -> None:
     site.visit("/first", user="anna", name="Anna")
     page = site.reader()
     page.goto(f"{site.report}/sessions")
@@ -209,7 +209,7 @@ def test_whoever_reads_the_table_is_not_disturbed_by_new_rows(site: Site) -> Non
     expect(rows(page)).to_have_count(2)
 
 
-def test_a_timeline_grows_while_it_is_looked_at(site: Site) -> None:
+def test_timeline_updates_without_a_reload(site: Site) -> None:
     visitor = site.visit("/first", user="anna", name="Anna")
     page = site.reader()
     page.goto(f"{site.report}/sessions")
@@ -222,7 +222,7 @@ def test_a_timeline_grows_while_it_is_looked_at(site: Site) -> None:
     assert page.evaluate("window.isTheSame") is True
 
 
-# --- finding one's way
+# --- navigation
 
 
 def test_filter_drill_down_and_back(site: Site) -> None:
@@ -258,7 +258,7 @@ def test_filter_drill_down_and_back(site: Site) -> None:
     expect(rows(page)).to_have_count(1)
 
 
-def test_the_chart_narrows_by_a_drag_and_by_a_click(site: Site) -> None:
+def test_chart_zooms_by_drag_and_by_click(site: Site) -> None:
     site.visit("/one")
     page = site.reader()
     page.goto(f"{site.report}/?range=7d")
@@ -277,7 +277,7 @@ def test_the_chart_narrows_by_a_drag_and_by_a_click(site: Site) -> None:
     expect(page).not_to_have_url(before)
 
 
-def test_exports_are_what_is_shown(site: Site) -> None:
+def test_exports_follow_the_filter(site: Site) -> None:
     site.visit("/one", user="=1+1", name="=HYPERLINK(1)")
     site.visit("/two", user="ben")
     page = site.reader()
@@ -285,23 +285,23 @@ def test_exports_are_what_is_shown(site: Site) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
     with Path(download.value.path()).open(newline="") as file:
-        told = list(csv.DictReader(file))
-    assert [row["user_id"] for row in told] == ["'=1+1"]
+        exported = list(csv.DictReader(file))
+    assert [row["user_id"] for row in exported] == ["'=1+1"]
     with page.expect_download() as download:
         page.get_by_role("link", name="JSON").click()
     assert [row["user_name"] for row in json.loads(Path(download.value.path()).read_text())] == ["=HYPERLINK(1)"]
     assert download.value.suggested_filename.endswith(".json")
 
 
-# --- how it looks
+# --- layout
 
 
 def luminance(page: Page, selector: str) -> float:
-    told = page.evaluate("s => getComputedStyle(document.querySelector(s)).backgroundColor", selector)
-    return sum(float(part) for part in re.findall(r"[\d.]+", told)[:3]) / 3
+    colour = page.evaluate("s => getComputedStyle(document.querySelector(s)).backgroundColor", selector)
+    return sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3]) / 3
 
 
-def test_colours_follow_the_system_and_the_switch(site: Site) -> None:
+def test_theme_follows_the_system_and_the_switch(site: Site) -> None:
     page = site.reader(color_scheme="dark")
     assert luminance(page, ".top") < 60
     page.get_by_role("button", name=re.compile("Theme: auto")).click()
@@ -329,7 +329,7 @@ def test_hostile_text_neither_runs_nor_breaks_the_layout(site: Site) -> None:
         assert page.locator("main :is(script, img, iframe)").count() == 0
 
 
-def test_the_keyboard_reaches_everything(site: Site) -> None:
+def test_keyboard_reaches_sessions(site: Site) -> None:
     site.visit("/one", user="anna", name="Anna")
     page = site.reader()
     page.goto(f"{site.report}/sessions")
@@ -344,7 +344,7 @@ def test_the_keyboard_reaches_everything(site: Site) -> None:
     expect(page.get_by_role("heading", name="Anna", level=1)).to_be_visible()
 
 
-def test_it_works_without_scripts(site: Site) -> None:
+def test_pages_work_without_scripts(site: Site) -> None:
     site.visit("/one", user="anna", name="Anna")
     page = site.reader(java_script_enabled=False)
     page.get_by_role("link", name="Sessions", exact=True).click()
@@ -358,13 +358,13 @@ def test_it_works_without_scripts(site: Site) -> None:
     expect(page.get_by_label("Password or token")).to_be_visible()
 
 
-def test_nothing_is_asked_of_any_other_host(site: Site) -> None:
+def test_pages_load_nothing_from_other_hosts(site: Site) -> None:
     site.visit("/one")
     page = site.reader()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
     for below in ("/", "/sessions", "/delivery"):
         page.goto(f"{site.report}{below}")
         page.wait_for_load_state("networkidle")
-    assert asked
-    assert {url for url in asked if not url.startswith(f"{site.report}/")} == set()
+    assert urls
+    assert {url for url in urls if not url.startswith(f"{site.report}/")} == set()

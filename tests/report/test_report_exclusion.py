@@ -1,4 +1,4 @@
-"""Whoever looks at the report is no visitor: through both doors, and whatever the app in front of it does."""
+"""Readers of the report are not tracked: through ASGI and WSGI."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.report.harness import App, Reader
 
 
 @pytest.mark.parametrize("path", ["/", "/sessions", "/login", "/assets/x", "/nothing", "/live/online"])
-def test_a_look_at_the_report_starts_no_session(app: App, path: str) -> None:
+def test_report_request_starts_no_session(app: App, path: str) -> None:
     reply = Reader(app).get(path)
     app.engine.flush()
     assert app.engine.stats().store.sessions == 0
@@ -17,7 +17,7 @@ def test_a_look_at_the_report_starts_no_session(app: App, path: str) -> None:
     assert app.engine.tracker.counters() == {"report": 1}
 
 
-def test_a_look_at_the_report_prolongs_no_session(app: App, reader: Reader) -> None:
+def test_report_request_does_not_extend_a_session(app: App, reader: Reader) -> None:
     cookie = app.visit("/").header("set-cookie").partition(";")[0]
     before = app.engine.stats().store
     app.clock.advance(60)
@@ -28,10 +28,10 @@ def test_a_look_at_the_report_prolongs_no_session(app: App, reader: Reader) -> N
     assert (after.sessions, after.events) == (before.sessions, before.events)
     app.clock.advance(30 * 60 - 60)
     app.visit("/", cookie=cookie)
-    assert app.engine.stats().store.sessions == 2  # idle since its last page, however often its browser looked here
+    assert app.engine.stats().store.sessions == 2  # idle since its last page: report requests do not count
 
 
-def test_what_a_page_of_the_app_does_is_still_tracked(app: App, reader: Reader) -> None:
+def test_app_pages_are_still_tracked(app: App, reader: Reader) -> None:
     app.view = lambda: identify("anna")
     app.visit("/")
     reader.get("/")

@@ -1,4 +1,4 @@
-"""Exports: all of a filter, as CSV that no spreadsheet runs and as JSON, sent while it is read."""
+"""Streaming exports of a filter: CSV without formulas, and JSON."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sojourn.report._export import COLUMNS, cell, fields
 from tests.report.harness import App, Reader
 
 
-def filled(app: App, names: list[str]) -> None:
+def fill(app: App, names: list[str]) -> None:
     for number, name in enumerate(names):
         app.view = lambda number=number, name=name: identify(f"user-{number}", name)  # type: ignore[misc]
         app.visit(f"/page-{number}")
         app.clock.advance(1)
 
 
-def test_csv_and_json_tell_the_same_and_only_what_the_filter_finds(app: App, reader: Reader) -> None:
-    filled(app, ["Anna", 'Ben "the" one', "Cleo,\nDan"])
+def test_csv_and_json_export_the_same_filtered_sessions(app: App, reader: Reader) -> None:
+    fill(app, ["Anna", 'Ben "the" one', "Cleo,\nDan"])
     rows = list(csv.DictReader(io.StringIO(reader.get("/sessions.csv").text, newline="")))
     objects = json.loads(reader.get("/sessions.json").text)
     assert [row["user_id"] for row in rows] == [each["user_id"] for each in objects] == ["user-2", "user-1", "user-0"]
@@ -33,37 +33,37 @@ def test_csv_and_json_tell_the_same_and_only_what_the_filter_finds(app: App, rea
     assert [each["user_id"] for each in json.loads(reader.get("/sessions.json", user="user-1").text)] == ["user-1"]
 
 
-def test_nothing_found_is_a_head_and_an_empty_list(reader: Reader) -> None:
+def test_empty_export_is_a_header_or_an_empty_list(reader: Reader) -> None:
     assert reader.get("/sessions.csv").text == ",".join(COLUMNS) + "\r\n"
     assert json.loads(reader.get("/sessions.json").text) == []
 
 
-def test_an_export_is_a_file_with_a_name(reader: Reader) -> None:
-    for ending in ("csv", "json"):
-        told = reader.get(f"/sessions.{ending}").header("content-disposition")
-        assert told.startswith('attachment; filename="sessions-')
-        assert told.endswith(f'.{ending}"')
+def test_export_is_an_attachment_with_a_name(reader: Reader) -> None:
+    for suffix in ("csv", "json"):
+        value = reader.get(f"/sessions.{suffix}").header("content-disposition")
+        assert value.startswith('attachment; filename="sessions-')
+        assert value.endswith(f'.{suffix}"')
 
 
-def test_a_large_export_comes_in_parts(app: App, reader: Reader) -> None:
-    filled(app, ["x"] * 300)
+def test_large_export_is_complete(app: App, reader: Reader) -> None:
+    fill(app, ["x"] * 300)
     assert len(json.loads(reader.get("/sessions.json").text)) == 300
 
 
 @pytest.mark.parametrize(
-    "told",
+    "value",
     ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "  =1", "\uff1d1", "\x00=1", "|cmd", "%0", "\u200b=1", "\u202e=1"],
 )
-def test_no_cell_is_a_formula(app: App, reader: Reader, told: str) -> None:
-    filled(app, [told])
+def test_csv_cell_is_never_a_formula(app: App, reader: Reader, value: str) -> None:
+    fill(app, [value])
     (row,) = csv.DictReader(io.StringIO(reader.get("/sessions.csv").text, newline=""))
     assert row["user_name"][0] not in "=+-@\t\r\uff1d\uff0b\uff0d\uff20|%"
-    assert str(cell(told))[0] not in "=+-@\t\r\uff1d\uff0b\uff0d\uff20|%"
+    assert str(cell(value))[0] not in "=+-@\t\r\uff1d\uff0b\uff0d\uff20|%"
 
 
 @given(st.text())
-def test_a_cell_of_text_begins_with_nothing_that_counts(told: str) -> None:
-    shown = str(cell(told))
+def test_text_cell_never_starts_like_a_formula(value: str) -> None:
+    shown = str(cell(value))
     assert shown.lstrip(" ")[:1] not in tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
     assert "\x00" not in shown
 
@@ -71,11 +71,11 @@ def test_a_cell_of_text_begins_with_nothing_that_counts(told: str) -> None:
 @pytest.mark.parametrize(
     ("value", "shown"), [(None, ""), (True, "true"), (False, "false"), (-5, -5), (0, 0), ("a", "a")]
 )
-def test_a_cell_of_anything_else_is_what_it_is(value: str | int | bool | None, shown: str | int) -> None:
+def test_cell_of_other_types(value: str | int | bool | None, shown: str | int) -> None:
     assert cell(value) == shown
 
 
-def test_the_columns_are_the_fields() -> None:
+def test_columns_are_the_fields() -> None:
     from sojourn.stores.reporting.model import SessionLine
 
     line = SessionLine(

@@ -1,4 +1,4 @@
-"""The extensions' own way to mount it: Starlette, FastAPI and Flask, behind the app's middleware and log-in."""
+"""`mount_report()` of the Starlette, FastAPI and Flask extensions, behind the app's middleware and log-in."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ async def anything(request: Request) -> PlainTextResponse:
     return PlainTextResponse("the app")
 
 
-def ask(app: Any, *paths: str) -> list[httpx.Response]:
-    """Requests of one browser, in order."""
+def get(app: Any, *paths: str) -> list[httpx.Response]:
+    """Request these paths in order, as one browser."""
 
     async def work() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app=app)
@@ -44,34 +44,34 @@ def ask(app: Any, *paths: str) -> list[httpx.Response]:
 
 
 @pytest.mark.parametrize("make", [Starlette, fastapi.FastAPI])
-def test_it_goes_before_the_apps_own_catch_all(make: Any) -> None:
+def test_report_takes_precedence_over_a_catch_all_route(make: Any) -> None:
     app = make(
         routes=[Route("/{rest:path}", anything)], middleware=[Middleware(SessionMiddleware, secret_key="x" * 16)]
     )
     sojourn = Sojourn(app, Settings(**SETTINGS))
     sojourn.mount_report(password=PASSWORD)
-    report_answer, login, other = ask(app, "/_sojourn/", "/_sojourn/login", "/other")
-    assert report_answer.headers["location"] == "/_sojourn/login"
+    report_page, login, other = get(app, "/_sojourn/", "/_sojourn/login", "/other")
+    assert report_page.headers["location"] == "/_sojourn/login"
     assert 'action="/_sojourn/login"' in login.text
     assert other.text == "the app"
     sojourn.engine.flush()
-    assert sojourn.engine.stats().store.sessions == 1  # of the other page alone
+    assert sojourn.engine.stats().store.sessions == 1  # of the other page only
     sojourn.engine.close()
 
 
-def test_the_apps_check_sees_what_its_middleware_left_in_the_request() -> None:
+def test_allow_sees_the_session_of_the_apps_middleware() -> None:
     app = Starlette(
         routes=[Route("/{rest:path}", anything)], middleware=[Middleware(SessionMiddleware, secret_key="x" * 16)]
     )
     sojourn = Sojourn(app, Settings(**SETTINGS))
     sojourn.mount_report("/staff/visits/", allow=lambda request: request.session.get("admin") is True)
-    before, _, after = ask(app, "/staff/visits/", "/?admin=yes", "/staff/visits/sessions")
+    before, _, after = get(app, "/staff/visits/", "/?admin=yes", "/staff/visits/sessions")
     assert (before.status_code, after.status_code) == (403, 200)
     assert 'href="/staff/visits/delivery"' in after.text
     sojourn.engine.close()
 
 
-def test_below_a_server_that_has_a_root_path_and_below_another_mount() -> None:
+def test_links_follow_the_root_path_and_nested_mounts() -> None:
     from sojourn.engine import Engine
 
     engine = Engine(Settings(**SETTINGS))
@@ -81,13 +81,13 @@ def test_below_a_server_that_has_a_root_path_and_below_another_mount() -> None:
     async def rooted(scope: Any, receive: Any, send: Any) -> None:
         await outer({**scope, "root_path": "/under", "path": f"/under{scope['path']}"}, receive, send)
 
-    (answer,) = ask(rooted, "/deep/_sojourn/sessions")
-    assert 'href="/under/deep/_sojourn/delivery"' in answer.text
+    (page,) = get(rooted, "/deep/_sojourn/sessions")
+    assert 'href="/under/deep/_sojourn/delivery"' in page.text
     engine.close()
 
 
 @pytest.mark.parametrize("answer", ["path", "/"])
-def test_mounting_it_without_saying_who_may_look_is_an_error(answer: str) -> None:
+def test_mounting_without_access_rules_is_an_error(answer: str) -> None:
     sojourn = Sojourn(Starlette(), Settings(**SETTINGS))
     with pytest.raises(SettingsError, match="say who may look"):
         sojourn.mount_report()
@@ -112,7 +112,7 @@ def site() -> Iterator[tuple[flask.Flask, FlaskSojourn]]:
     sojourn.engine.close()
 
 
-def test_flask_goes_on_below_the_door(site: tuple[flask.Flask, FlaskSojourn]) -> None:
+def test_flask_report_leaves_the_apps_other_paths_alone(site: tuple[flask.Flask, FlaskSojourn]) -> None:
     app, sojourn = site
     sojourn.mount_report(app, password=PASSWORD)
     client = app.test_client()
@@ -123,7 +123,7 @@ def test_flask_goes_on_below_the_door(site: tuple[flask.Flask, FlaskSojourn]) ->
     assert sojourn.engine.stats().store.sessions == 1
 
 
-def test_flasks_session_is_there_for_the_apps_check(site: tuple[flask.Flask, FlaskSojourn]) -> None:
+def test_flask_allow_has_a_request_context(site: tuple[flask.Flask, FlaskSojourn]) -> None:
     app, sojourn = site
     seen: list[str] = []
 
@@ -140,7 +140,7 @@ def test_flasks_session_is_there_for_the_apps_check(site: tuple[flask.Flask, Fla
     assert seen == ["/staff/visits /", "/staff/visits /sessions"]
 
 
-def test_flask_says_what_is_missing(site: tuple[flask.Flask, FlaskSojourn]) -> None:
+def test_flask_mount_errors_name_the_fix(site: tuple[flask.Flask, FlaskSojourn]) -> None:
     async def later(_request: object) -> bool:
         return True
 

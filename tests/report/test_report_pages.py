@@ -1,4 +1,4 @@
-"""What the pages show, through both doors: sessions as they were, and whatever visitors told as mere text."""
+"""The pages through ASGI and WSGI: figures, sessions and timelines, and untrusted text as mere text."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ HOSTILE = (
 )
 
 
-def visited(app: App, path: str = "/", *calls: Callable[[], object], **headers: str) -> str:
-    """A session of one page; its key."""
+def visit(app: App, path: str = "/", *calls: Callable[[], object], **headers: str) -> str:
+    """Record a session of one page; return its key."""
 
     def view() -> None:
         for call in calls:
@@ -49,14 +49,14 @@ def latest(app: App) -> str:
     return newest(app).key
 
 
-def test_the_overview_counts_what_happened(app: App, reader: Reader) -> None:
-    visited(app, "/seeds", lambda: identify("anna"), referer="https://garden.example/some/page")
-    visited(app, "/seeds")
+def test_overview_figures(app: App, reader: Reader) -> None:
+    visit(app, "/seeds", lambda: identify("anna"), referer="https://garden.example/some/page")
+    visit(app, "/seeds")
     app.status = 500
-    visited(app, "/broken")
+    visit(app, "/broken")
     words = reader.get("/").words
     assert "3 online now" in words
-    for told in (
+    for phrase in (
         "Sessions 3",
         "Visitors 3",
         "Identified users 1",
@@ -65,32 +65,32 @@ def test_the_overview_counts_what_happened(app: App, reader: Reader) -> None:
         "garden.example 1",
         "/seeds 2",
     ):
-        assert told in words
+        assert phrase in words
 
 
-def test_an_empty_store_says_what_to_do(app: App, reader: Reader) -> None:
+def test_empty_store_explains_the_next_step(app: App, reader: Reader) -> None:
     assert "Open a page of your app" in reader.get("/").words
     assert "Open a page of your app" in reader.get("/sessions").words
     assert "No backend is configured" in reader.get("/delivery").words
 
 
 @pytest.mark.parametrize("name", ["today", "24h", "7d", "30d", "90d", "12m", "nonsense", "7d'"])
-def test_every_range_has_a_page(app: App, reader: Reader, name: str) -> None:
-    visited(app)
+def test_overview_of_every_range(app: App, reader: Reader, name: str) -> None:
+    visit(app)
     assert "Sessions 1" in reader.get("/", range=name).words
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "paths"),
     [
         pytest.param({}, {"/one", "/two", "/three"}, id="all"),
         pytest.param({"user": "anna"}, {"/one"}, id="a user"),
-        pytest.param({"entry": "/t*"}, {"/two", "/three"}, id="an entry"),
-        pytest.param({"path": "/two"}, {"/two"}, id="a page that was seen"),
+        pytest.param({"entry": "/t*"}, {"/two", "/three"}, id="entry page"),
+        pytest.param({"path": "/two"}, {"/two"}, id="viewed page"),
         pytest.param({"prop": "plan", "value": "pro"}, {"/two"}, id="a property"),
         pytest.param({"errors": "1"}, {"/three"}, id="errors"),
-        pytest.param({"state": "open"}, {"/one", "/three"}, id="active"),
-        pytest.param({"reason": "ended"}, {"/two"}, id="why it ended"),
+        pytest.param({"state": "open"}, {"/one", "/three"}, id="open"),
+        pytest.param({"reason": "ended"}, {"/two"}, id="end reason"),
         pytest.param({"q": "ANNA"}, {"/one"}, id="a text"),
         pytest.param({"range": "24h"}, {"/one", "/two", "/three"}, id="a range"),
         pytest.param({"since": "1999-01-01T00:00", "until": "1999-02-01T00:00"}, set(), id="another range"),
@@ -103,21 +103,21 @@ def test_every_range_has_a_page(app: App, reader: Reader, name: str) -> None:
         ),
     ],
 )
-def test_the_filter_is_in_the_url(app: App, reader: Reader, query: dict[str, str], found: set[str]) -> None:
-    visited(app, "/one", lambda: identify("anna"))
-    visited(app, "/two", lambda: set_session_properties({"plan": "pro"}), end_session)
+def test_filters_are_url_parameters(app: App, reader: Reader, query: dict[str, str], paths: set[str]) -> None:
+    visit(app, "/one", lambda: identify("anna"))
+    visit(app, "/two", lambda: set_session_properties({"plan": "pro"}), end_session)
     app.status = 500
-    visited(app, "/three")
+    visit(app, "/three")
     reply = reader.get("/sessions", **query)
     assert reply.status == 200
-    assert set(re.findall(r"<bdi>(/(?:one|two|three))</bdi>", reply.text)) == found
+    assert set(re.findall(r"<bdi>(/(?:one|two|three))</bdi>", reply.text)) == paths
     for name in set(query) & {"user", "entry", "q"}:
         assert f'name="{name}" value="{html.escape(query[name])}"' in reply.text.replace("&#39;", "&#x27;")
 
 
 @pytest.mark.parametrize("sort", ["started", "seen", "duration", "pages", "events", "errors"])
-def test_a_sorted_head_says_so_and_a_second_click_turns_it(app: App, reader: Reader, sort: str) -> None:
-    visited(app)
+def test_sorted_column_is_marked_and_a_second_click_reverses_it(app: App, reader: Reader, sort: str) -> None:
+    visit(app)
     text = reader.get("/sessions", sort=sort).text
     (head,) = re.findall(r'<th[^>]*aria-sort="descending"[^>]*><a href="([^"]+)"', text)
     assert "dir=up" in head
@@ -126,9 +126,9 @@ def test_a_sorted_head_says_so_and_a_second_click_turns_it(app: App, reader: Rea
     assert 'aria-sort="ascending"' in turned
 
 
-def test_pages_of_the_list_lead_on_and_back(app: App, reader: Reader) -> None:
+def test_list_pagination_goes_forward_and_back(app: App, reader: Reader) -> None:
     for number in range(120):
-        visited(app, f"/page-{number:03}")
+        visit(app, f"/page-{number:03}")
     seen: list[str] = []
     text = reader.get("/sessions").text
     for _ in range(3):
@@ -142,14 +142,14 @@ def test_pages_of_the_list_lead_on_and_back(app: App, reader: Reader) -> None:
     assert back == [f"/page-{number:03}" for number in reversed(range(20, 70))]
 
 
-def test_a_session_tells_its_story(app: App, reader: Reader) -> None:
+def test_session_page_shows_the_timeline(app: App, reader: Reader) -> None:
     def fails() -> None:
         try:
             raise ValueError("nothing on the shelf")
         except ValueError as error:
             capture_exception(error)
 
-    key = visited(
+    key = visit(
         app,
         "/seeds/tomato",
         lambda: identify("anna", "Anna", traits={"plan": "garden"}),
@@ -158,7 +158,7 @@ def test_a_session_tells_its_story(app: App, reader: Reader) -> None:
         fails,
     )
     words = reader.get(f"/sessions/{key}").words
-    for told in (
+    for phrase in (
         "Anna",
         "Session started /seeds/tomato",
         "Identified Anna",
@@ -172,11 +172,11 @@ def test_a_session_tells_its_story(app: App, reader: Reader) -> None:
         "200",
         "plan garden",
     ):
-        assert told in words, told
+        assert phrase in words, phrase
 
 
-def test_an_event_leads_to_its_session(app: App, reader: Reader) -> None:
-    key = visited(app, "/", lambda: track("purchase"))
+def test_event_url_redirects_to_its_session(app: App, reader: Reader) -> None:
+    key = visit(app, "/", lambda: track("purchase"))
     after = reader.get(f"/sessions/{key}").text.partition("purchase")[2]
     event_id = re.findall(r'/_sojourn/events/([^"]+)"', after)[0]
     reply = reader.get(f"/events/{event_id}")
@@ -187,34 +187,34 @@ def test_an_event_leads_to_its_session(app: App, reader: Reader) -> None:
 @pytest.mark.parametrize(
     "path", ["/sessions/none-of-this-id", "/users?id=x", "/users", "/visitors?id=x", "/events/x", "/x/y"]
 )
-def test_what_is_not_there_is_said(reader: Reader, path: str) -> None:
-    assert reader.ask("GET", path).status == 404
+def test_unknown_ids_are_not_found(reader: Reader, path: str) -> None:
+    assert reader.request("GET", path).status == 404
 
 
-def test_a_user_has_a_page_over_all_browsers(app: App, reader: Reader) -> None:
+def test_user_page_spans_browsers(app: App, reader: Reader) -> None:
     for path in ("/one", "/two"):
-        visited(app, path, lambda: identify("a/b?c=d&e", "Anna"))
-    visited(app, "/three")
+        visit(app, path, lambda: identify("a/b?c=d&e", "Anna"))
+    visit(app, "/three")
     words = reader.get("/users", id="a/b?c=d&e").words
-    for told in ("Anna", "Sessions 2", "/one", "/two", "Browsers of this user"):
-        assert told in words
+    for phrase in ("Anna", "Sessions 2", "/one", "/two", "Browsers of this user"):
+        assert phrase in words
     assert "/three" not in words
 
 
-def test_the_list_of_a_user_counts_only_their_new_sessions(app: App, reader: Reader) -> None:
-    visited(app, "/one", lambda: identify("anna"))
+def test_live_list_of_a_user_counts_only_their_sessions(app: App, reader: Reader) -> None:
+    visit(app, "/one", lambda: identify("anna"))
     (live,) = re.findall(r'data-live="([^"]+)"', reader.get("/users", id="anna").text)
     path, _, query = html.unescape(live).removeprefix("/_sojourn").partition("?")
-    asked = dict(pair.split("=") for pair in query.split("&"))
-    visited(app, "/two")
-    assert '"newer":0' in reader.get(path, **asked).text
-    visited(app, "/three", lambda: identify("anna"))
-    assert '"newer":1' in reader.get(path, **asked).text
+    params = dict(pair.split("=") for pair in query.split("&"))
+    visit(app, "/two")
+    assert '"newer":0' in reader.get(path, **params).text
+    visit(app, "/three", lambda: identify("anna"))
+    assert '"newer":1' in reader.get(path, **params).text
 
 
-def test_rows_that_are_shown_are_told_as_they_are_now(app: App, reader: Reader) -> None:
-    key = visited(app, "/one")
-    visited(app, "/two")
+def test_live_list_returns_current_rows(app: App, reader: Reader) -> None:
+    key = visit(app, "/one")
+    visit(app, "/two")
     reply = reader.get("/live/sessions", keys=f"{key},gone", after="0")
     assert (f'data-key=\\"{key}\\"' in reply.text, '"newer":2' in reply.text, "gone" in reply.text) == (
         True,
@@ -223,58 +223,56 @@ def test_rows_that_are_shown_are_told_as_they_are_now(app: App, reader: Reader) 
     )
 
 
-@pytest.mark.parametrize("told", HOSTILE)
-def test_what_visitors_told_is_text_on_every_page(app: App, reader: Reader, told: str) -> None:
-    def all_of_it() -> None:
-        safe = "".join(char if char.isprintable() else "." for char in told)
-        identify(f"id {safe}", told, traits={"trait": told})
-        set_session_properties({"prop": told})
-        track("purchase", {"item": told})
+@pytest.mark.parametrize("text", HOSTILE)
+def test_untrusted_text_is_escaped_on_every_page(app: App, reader: Reader, text: str) -> None:
+    def send_everywhere() -> None:
+        safe = "".join(char if char.isprintable() else "." for char in text)
+        identify(f"id {safe}", text, traits={"trait": text})
+        set_session_properties({"prop": text})
+        track("purchase", {"item": text})
         try:
-            raise ValueError(told)
+            raise ValueError(text)
         except ValueError as error:
             capture_exception(error)
 
-    path = "/" + "".join(char for char in told if char not in "?#").replace("\u0000", "")
-    key = visited(
+    path = "/" + "".join(char for char in text if char not in "?#").replace("\u0000", "")
+    key = visit(
         app,
         path,
-        all_of_it,
-        user_agent=told.encode().decode("latin-1"),
-        referer=f"https://x.example/{told}".encode().decode("latin-1"),
+        send_everywhere,
+        user_agent=text.encode().decode("latin-1"),
+        referer=f"https://x.example/{text}".encode().decode("latin-1"),
     )
     line = newest(app)
     pages = [
         reader.get("/"),
         reader.get("/sessions"),
-        reader.get("/sessions", q=told),
+        reader.get("/sessions", q=text),
         reader.get(f"/sessions/{key}"),
         reader.get("/users", id=str(line.user_id)),
         reader.get("/visitors", id=line.visitor_id),
         reader.get("/live/sessions", keys=key, after="0"),
         reader.get(f"/live/sessions/{key}", after="0"),
-        reader.get("/delivery", backend=told),
+        reader.get("/delivery", backend=text),
     ]
     for page in pages:
         assert page.status in {200, 404}
         assert not re.findall(r"<script(?! type=\"module\")|<img|<b>|8641969", page.text)
-        # What the reader searched for stands in its field as it was typed; nowhere else does any of it.
+        # The search field shows what was typed; nowhere else may hidden characters appear.
         shown = re.sub(r'value="[^"]*"', "", page.text.replace("\n", ""))
         assert [char for char in shown if char in "\u202e\u2066\u2067\u2068\u200b\u0000\u0007\u009b"] == []
         assert "javascript:" not in page.text
 
 
-def test_a_stored_referrer_is_never_a_link(app: App, reader: Reader) -> None:
-    key = visited(app, "/", referer="https://elsewhere.example/page")
+def test_referrer_is_never_a_link(app: App, reader: Reader) -> None:
+    key = visit(app, "/", referer="https://elsewhere.example/page")
     for page in (reader.get("/"), reader.get("/sessions"), reader.get(f"/sessions/{key}")):
         for link in re.findall(r'(?:href|action|src)="([^"]*)"', page.text):
             assert link.startswith(("/_sojourn", "#")), link
 
 
-def test_long_text_is_cut_and_all_of_it_is_a_click_away(app: App, reader: Reader) -> None:
-    key = visited(
-        app, "/" + "a" * 900, lambda: set_session_properties({"note": "x" * 5000}), lambda: identify("u" * 256)
-    )
+def test_long_text_is_cut_and_available_in_full(app: App, reader: Reader) -> None:
+    key = visit(app, "/" + "a" * 900, lambda: set_session_properties({"note": "x" * 5000}), lambda: identify("u" * 256))
     text = reader.get("/sessions").text
     assert "a" * 450 not in text
     whole = reader.get(f"/sessions/{key}").text
@@ -282,8 +280,8 @@ def test_long_text_is_cut_and_all_of_it_is_a_click_away(app: App, reader: Reader
     assert "x" * 5000 in whole
 
 
-def test_the_readers_clock_and_colours_are_theirs(app: App, reader: Reader) -> None:
-    visited(app)
+def test_time_zone_and_theme_come_from_cookies(app: App, reader: Reader) -> None:
+    visit(app)
     reader.cookies |= {"sojourn_report_zone": "330", "sojourn_report_theme": "dark"}
     text = reader.get("/sessions").text
     assert ('data-theme="dark"' in text, "UTC+5:30" in text) == (True, True)
@@ -293,7 +291,7 @@ def test_the_readers_clock_and_colours_are_theirs(app: App, reader: Reader) -> N
 
 
 @pytest.mark.parametrize("path", ["/", "/sessions", "/delivery"])
-def test_a_page_has_landmarks_and_a_way_past_the_head(reader: Reader, path: str) -> None:
+def test_pages_have_landmarks_and_a_skip_link(reader: Reader, path: str) -> None:
     text = reader.get(path).text
     assert re.search(r'<html lang="en"', text)
     assert len(re.findall(r"<main\b", text)) == len(re.findall(r"<h1\b", text)) == 1

@@ -1,4 +1,4 @@
-"""The pure parts: text made harmless, ranges, filters, charts, rates and the limit of tries. Tables and laws."""
+"""The pure parts: formatting, ranges, filters, charts, rates and the rate limit of log-ins. Tables and laws."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ DELHI = Moments(NOW, 330 * 60_000)
 
 
 @given(st.text())
-def test_what_is_shown_can_be_seen(told: str) -> None:
-    shown = _formatting.visible(told)
+def test_visible_text_has_no_hidden_characters(text: str) -> None:
+    shown = _formatting.visible(text)
     hidden = {char for char in shown if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
     assert hidden <= {"\u200c", "\u200d"}
 
 
 @given(st.text(), st.integers(2, 80))
-def test_text_is_isolated_cut_and_never_markup(told: str, longest: int) -> None:
-    markup = str(_formatting.short(told, longest))
+def test_short_text_is_isolated_cut_and_escaped(text: str, longest: int) -> None:
+    markup = str(_formatting.short(text, longest))
     assert re.fullmatch(r'(<bdi( title="[^"<>]*")?>[^<>]*</bdi>)|<span class="none">—</span>', markup, re.DOTALL)
-    if told:
+    if text:
         inner = html.unescape(re.sub(r"^<[^>]*>|</bdi>$", "", markup))
-        assert inner == _formatting.visible(told) or inner.endswith("…")
+        assert inner == _formatting.visible(text) or inner.endswith("…")
 
 
 @given(st.text())
-def test_the_whole_of_a_text_is_there(told: str) -> None:
-    markup = str(_formatting.full(told))
+def test_full_text_is_complete_and_escaped(text: str) -> None:
+    markup = str(_formatting.full(text))
     assert not re.findall(r"<(?!/?(details|summary|bdi|small|pre)\b)", markup)
-    assert any(str(escape(_formatting.visible(told, keeps_lines=kept))) in markup for kept in (False, True))
+    assert any(str(escape(_formatting.visible(text, keeps_lines=kept))) in markup for kept in (False, True))
 
 
 @pytest.mark.parametrize(
@@ -59,21 +59,21 @@ def test_the_whole_of_a_text_is_there(told: str) -> None:
         (61_000, "1 m 1 s"), (3_600_000, "1 h"), (3_660_500, "1 h 1 m"), (90_061_000, "1 d 1 h"), (-5, "0 s"),
     ],
 )  # fmt: skip
-def test_spans(milliseconds: int | None, shown: str) -> None:
+def test_span(milliseconds: int | None, shown: str) -> None:
     assert _formatting.span(milliseconds) == shown
 
 
 @pytest.mark.parametrize(
     ("milliseconds", "shown"), [(0, "0:00"), (65_000, "1:05"), (3_725_000, "1:02:05"), (-1, "0:00")]
 )
-def test_clocks(milliseconds: int, shown: str) -> None:
+def test_clock(milliseconds: int, shown: str) -> None:
     assert _formatting.clock(milliseconds) == shown
 
 
 @pytest.mark.parametrize(
     ("milliseconds", "shown"), [(0, "now"), (4_999, "now"), (5_000, "5 s ago"), (3_600_000, "1 h ago"), (-9, "now")]
 )
-def test_ages(milliseconds: int, shown: str) -> None:
+def test_ago(milliseconds: int, shown: str) -> None:
     assert formatting.ago(milliseconds) == shown
 
 
@@ -87,7 +87,7 @@ def test_ages(milliseconds: int, shown: str) -> None:
         pytest.param(UTC, NOW - 400 * DAY_MS, "17 Oct 2024 04:42", id="another year"),
     ],
 )
-def test_moments(moments: Moments, at: int, shown: str) -> None:
+def test_short_moment(moments: Moments, at: int, shown: str) -> None:
     assert moments.short(at) == shown
 
 
@@ -96,7 +96,7 @@ def test_moments(moments: Moments, at: int, shown: str) -> None:
 
 @pytest.mark.parametrize("name", _ranges.PRESETS)
 @given(now=st.integers(DAY_MS * 800, 4_000_000_000_000), minutes=st.integers(-840, 840))
-def test_a_preset_reaches_to_now_in_whole_hours(name: str, now: int, minutes: int) -> None:
+def test_preset_ends_now_in_whole_hours(name: str, now: int, minutes: int) -> None:
     chosen = _ranges.preset(name, Moments(now, minutes * 60_000))
     assert chosen.span.since % HOUR_MS == chosen.span.until % HOUR_MS == 0
     assert chosen.span.since <= now < chosen.span.until
@@ -117,13 +117,13 @@ def test_a_preset_reaches_to_now_in_whole_hours(name: str, now: int, minutes: in
         pytest.param({"since": "2025-11-20T00:30Z"}, (1763596800000, 1763701200000), id="until now"),
     ],
 )
-def test_a_free_range(query: dict[str, str], span: tuple[int, int] | None) -> None:
+def test_custom_range(query: dict[str, str], span: tuple[int, int] | None) -> None:
     chosen = _ranges.from_query(query, UTC)
     assert (None if chosen is None else (chosen.span.since, chosen.span.until)) == span
 
 
 @given(st.integers(0, 1_000_000), st.integers(1, 5_000))
-def test_a_range_is_the_same_after_a_trip_through_the_url(since: int, hours: int) -> None:
+def test_range_survives_its_url(since: int, hours: int) -> None:
     span = Span(since * HOUR_MS, (since + hours) * HOUR_MS)
     there = _ranges.custom(span, DELHI)
     back = _ranges.from_query(there.query, DELHI)
@@ -147,7 +147,7 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), 
         },
     )
 )  # fmt: skip
-def test_what_counts_of_a_url_finds_the_same_again(query: dict[str, str]) -> None:
+def test_params_of_a_query_parse_to_the_same_query(query: dict[str, str]) -> None:
     first = _filters.parse_query(query, UTC)
     again = _filters.parse_query(dict(first.params), UTC)
     assert (again.filter, again.sort, again.is_ascending, again.params) == (
@@ -160,11 +160,11 @@ def test_what_counts_of_a_url_finds_the_same_again(query: dict[str, str]) -> Non
 
 
 @given(st.dictionaries(st.sampled_from([*_filters.FIELDS, "at", "since", "until", "range", "value"]), st.text()))
-def test_no_url_is_an_error(query: dict[str, str]) -> None:
+def test_any_url_parses(query: dict[str, str]) -> None:
     _filters.parse_query(query, UTC)
 
 
-def test_a_cursor_comes_back() -> None:
+def test_cursor_survives_its_url() -> None:
     cursor = Cursor(7, 8, "key")
     assert _filters.parse_query({"at": cursor.text()}, UTC).cursor == cursor
 
@@ -173,7 +173,7 @@ def test_a_cursor_comes_back() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**6), st.integers(0, 10**6)), max_size=130))
-def test_every_bar_is_on_the_chart(values: list[tuple[int, int, int]]) -> None:
+def test_bars_lie_within_the_chart(values: list[tuple[int, int, int]]) -> None:
     span = Span(NOW // DAY_MS * DAY_MS - len(values) * DAY_MS, NOW // DAY_MS * DAY_MS + HOUR_MS)
     points = [Point(span.since + place * DAY_MS, *each) for place, each in enumerate(values)]
     chart = _charts.chart(points, span, Bucket.DAY, UTC)
@@ -186,7 +186,7 @@ def test_every_bar_is_on_the_chart(values: list[tuple[int, int, int]]) -> None:
         assert all(0 <= float(number) <= 100 for number in pair.split(","))
 
 
-def test_what_is_not_whole_is_marked_and_no_line_falls_to_it() -> None:
+def test_partial_buckets_are_marked_and_left_out_of_the_lines() -> None:
     day = NOW // DAY_MS * DAY_MS
     span = Span(day - 2 * DAY_MS + 5 * HOUR_MS, day + 5 * HOUR_MS)
     points = [Point(day + offset * DAY_MS, 4, 4, 0) for offset in (-2, -1, 0)]
@@ -196,20 +196,20 @@ def test_what_is_not_whole_is_marked_and_no_line_falls_to_it() -> None:
     assert chart.users == ""
 
 
-# --- rates and tries
+# --- rates and attempts
 
 
-def test_a_rate_is_what_a_counter_grew_by_in_a_minute() -> None:
+def test_rate_is_a_counters_growth_per_minute() -> None:
     rates = Rates()
     assert rates.sample("a", 0, 100, 100) is None
     assert rates.sample("a", 30_000, 160, 220) == (120.0, 240.0)
     assert rates.sample("b", 30_000, 1, 1) is None
     for at in range(60_000, 700_000, 5_000):
         last = rates.sample("a", at, 160, 220)
-    assert last == (0.0, 0.0)  # what was five minutes ago counts no more
+    assert last == (0.0, 0.0)  # samples older than five minutes are dropped
 
 
-def test_tries_come_back_one_by_one() -> None:
+def test_attempts_refill_one_by_one() -> None:
     attempts = Attempts()
     assert [attempts.take("192.0.2.1", 0.0) for _ in range(5)] == [None] * 5
     assert attempts.take("192.0.2.1", 0.0) == 30.0
@@ -227,13 +227,13 @@ def test_tries_come_back_one_by_one() -> None:
         (None, "no address", True),
     ],
 )
-def test_who_shares_tries(first: str | None, second: str | None, is_shared: bool) -> None:
+def test_addresses_of_one_network_share_attempts(first: str | None, second: str | None, is_shared: bool) -> None:
     attempts = Attempts(per_address=1)
     attempts.take(first, 0.0)
     assert (attempts.take(second, 0.0) is not None) is is_shared
 
 
-def test_a_crowd_of_addresses_has_a_limit_too_and_takes_no_memory() -> None:
+def test_many_addresses_share_an_overall_limit_in_bounded_memory() -> None:
     attempts = Attempts()
     answers = [attempts.take(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", 0.0) for n in range(20_000)]
     assert answers.count(None) == attempts.overall
@@ -247,7 +247,7 @@ def test_a_crowd_of_addresses_has_a_limit_too_and_takes_no_memory() -> None:
     ("mounted", "base"),
     [("", ""), ("/", ""), ("/a", "/a"), ("/a/", "/a"), ("//evil.example", "/evil.example"), ('/a"b;c', "/a%22b%3Bc")],
 )
-def test_a_mount_is_never_another_host(mounted: str, base: str) -> None:
+def test_mount_path_is_never_another_host(mounted: str, base: str) -> None:
     assert base_of(mounted) == base
 
 
@@ -261,7 +261,7 @@ def test_a_mount_is_never_another_host(mounted: str, base: str) -> None:
         st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans()),
     ),
 )  # fmt: skip
-def test_every_event_has_a_step_whatever_it_tells(name: str, told: dict[str, str | int | float | bool]) -> None:
+def test_every_event_makes_a_step(name: str, attributes: dict[str, str | int | float | bool]) -> None:
     event = Event(
         id="e",
         name=name,
@@ -270,7 +270,7 @@ def test_every_event_has_a_step_whatever_it_tells(name: str, told: dict[str, str
         session_key="k",
         session_started_at=0,
         visitor_id="v",
-        attributes=told,
+        attributes=attributes,
     )
     step = _timeline.step(event)
     assert step.label

@@ -1,4 +1,4 @@
-"""A report that owns its socket: one address opens it once, and no other site's name leads to it. Real sockets."""
+"""The report on its own socket: one-time links and the check of host names. Real sockets."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ PATIENCE_S = 30
 
 
 @pytest.fixture
-def told() -> list[str]:
+def links() -> list[str]:
     return []
 
 
 @pytest.fixture
-def server(told: list[str]) -> Iterator[ReportServer]:
+def server(links: list[str]) -> Iterator[ReportServer]:
     store = open_store("memory:")
     store.open()
-    with ReportServer(Source(store=lambda: store, now=lambda: 1_700_000_000_000), tell=told.append) as server:
+    with ReportServer(Source(store=lambda: store, now=lambda: 1_700_000_000_000), on_link=links.append) as server:
         yield server
     store.close()
 
@@ -44,36 +44,32 @@ def client() -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_address_opens_it_once_and_then_there_is_another(
-    server: ReportServer, told: list[str], client: httpx.Client
-) -> None:
-    (address,) = told
-    assert address.startswith(f"http://127.0.0.1:{server.port}/?key=")
-    opened = client.get(address)
-    assert (opened.status_code, opened.headers["location"]) == (303, "/")
+def test_link_works_once_and_a_new_one_is_printed(server: ReportServer, links: list[str], client: httpx.Client) -> None:
+    (link,) = links
+    assert link.startswith(f"http://127.0.0.1:{server.port}/?key=")
+    response = client.get(link)
+    assert (response.status_code, response.headers["location"]) == (303, "/")
     assert client.get(f"http://127.0.0.1:{server.port}/").status_code == 200
-    assert len(told) == 2
+    assert len(links) == 2
     with httpx.Client(trust_env=False) as other:
-        assert other.get(address).status_code == 403
-        assert other.get(told[1]).status_code == 303
-    assert len(set(told)) == 3
+        assert other.get(link).status_code == 403
+        assert other.get(links[1]).status_code == 303
+    assert len(set(links)) == 3
 
 
 @pytest.mark.parametrize("path", ["/", "/?key=", "/?key=wrong", "/sessions", "/sessions.csv", "/login", "/live/online"])
-def test_without_the_address_it_is_closed(server: ReportServer, client: httpx.Client, path: str) -> None:
-    answer = client.get(f"http://127.0.0.1:{server.port}{path}")
-    assert answer.status_code in {401, 403}
-    assert server.address.partition("key=")[2] not in answer.text
+def test_access_is_denied_without_a_link(server: ReportServer, client: httpx.Client, path: str) -> None:
+    response = client.get(f"http://127.0.0.1:{server.port}{path}")
+    assert response.status_code in {401, 403}
+    assert server.link.partition("key=")[2] not in response.text
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "192.0.2.1", "localhost.evil"]
 )
-def test_a_name_that_was_rebound_is_refused(
-    server: ReportServer, client: httpx.Client, told: list[str], host: str
-) -> None:
-    answer = client.get(told[0], headers={"host": host})
-    assert (answer.status_code, "set-cookie" in answer.headers) == (421, False)
+def test_rebound_host_name_is_rejected(server: ReportServer, client: httpx.Client, links: list[str], host: str) -> None:
+    response = client.get(links[0], headers={"host": host})
+    assert (response.status_code, "set-cookie" in response.headers) == (421, False)
 
 
 @pytest.mark.parametrize(
@@ -92,17 +88,17 @@ def test_a_name_that_was_rebound_is_refused(
         ("box.lan", "evil.example:8000", False),
     ],
 )
-def test_which_names_are_ours(bound: str, host: str, is_ours: bool) -> None:
+def test_host_header_check(bound: str, host: str, is_ours: bool) -> None:
     assert names_of(bound)(host) is is_ours
 
 
 @given(st.text())
-def test_no_other_name_is(host: str) -> None:
+def test_any_other_host_header_is_rejected(host: str) -> None:
     is_loopback = re.fullmatch(r"\s*\[?(localhost|127(\.\d+){1,3}|::1|.*:.*:.*|\d+)\]?(:.*)?", host, re.IGNORECASE)
     assert names_of("127.0.0.1")(host) is False or is_loopback
 
 
-def test_a_port_that_is_taken_is_said_with_the_way_out(server: ReportServer) -> None:
+def test_taken_port_is_an_error_with_the_fix(server: ReportServer) -> None:
     with pytest.raises(SojournError, match="choose another --port"):
         ReportServer(Source(store=lambda: open_store("memory:"), now=lambda: 0), port=server.port)
 
@@ -119,7 +115,7 @@ def database(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_command_serves_a_store_until_it_is_stopped(database: Path, client: httpx.Client) -> None:
+def test_command_serves_a_store_until_interrupted(database: Path, client: httpx.Client) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SOJOURN_")}
     with subprocess.Popen(
         [*COMMAND, "--store", f"sqlite:///{database}", "--json"],
@@ -130,9 +126,9 @@ def test_the_command_serves_a_store_until_it_is_stopped(database: Path, client: 
     ) as process:
         try:
             assert process.stdout is not None
-            address = json.loads(process.stdout.readline())["address"]
-            assert client.get(address).status_code == 303
-            page = client.get(address.partition("?")[0])
+            link = json.loads(process.stdout.readline())["address"]
+            assert client.get(link).status_code == 303
+            page = client.get(link.partition("?")[0])
             assert "No sessions in this range" in page.text
         finally:
             process.send_signal(signal.SIGINT)
@@ -148,24 +144,24 @@ def test_the_command_serves_a_store_until_it_is_stopped(database: Path, client: 
         pytest.param([], 2, "required", id="nothing"),
     ],
 )
-def test_what_cannot_be_served_is_said(tmp_path: Path, arguments: list[str], code: int, problem: str) -> None:
+def test_command_errors(tmp_path: Path, arguments: list[str], code: int, problem: str) -> None:
     done = subprocess.run(
         [*COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert (done.returncode, problem in done.stderr) == (code, True), done.stderr
 
 
-def test_a_store_that_is_away_is_said_on_the_page(client: httpx.Client, told: list[str]) -> None:
+def test_page_says_that_the_store_is_unavailable(client: httpx.Client, links: list[str]) -> None:
     def away() -> Database:
         raise StoreError("the database db.example refused us; start it")
 
-    with ReportServer(Source(store=away, now=lambda: 1_700_000_000_000), tell=told.append) as server:
-        client.get(told[0])
-        answer = client.get(f"http://127.0.0.1:{server.port}/sessions")
-    assert (answer.status_code, "db.example refused us" in answer.text) == (503, True)
+    with ReportServer(Source(store=away, now=lambda: 1_700_000_000_000), on_link=links.append) as server:
+        client.get(links[0])
+        response = client.get(f"http://127.0.0.1:{server.port}/sessions")
+    assert (response.status_code, "db.example refused us" in response.text) == (503, True)
 
 
-def test_the_demo_opens_onto_its_report(tmp_path: Path, client: httpx.Client) -> None:
+def test_demo_serves_its_report(tmp_path: Path, client: httpx.Client) -> None:
     own = {name: value for name, value in os.environ.items() if not name.startswith(("SOJOURN_", "STATE_DIRECTORY"))}
     with subprocess.Popen(
         [*COMMAND[:-1], "demo"],
@@ -174,11 +170,11 @@ def test_the_demo_opens_onto_its_report(tmp_path: Path, client: httpx.Client) ->
         env={**own, "XDG_STATE_HOME": str(tmp_path)},
     ) as process:
         assert process.stdout is not None
-        told = (re.search(r"^  report +(http\S+)$", line) for line in process.stdout)
-        address = next(found[1] for found in told if found)
-        opened = client.get(address)
-        assert (opened.status_code, opened.headers["location"]) == (303, "/sessions")
-        assert "seed-shop" in client.get(f"{address.partition('?')[0]}sessions").text
+        links = (re.search(r"^  report +(http\S+)$", line) for line in process.stdout)
+        link = next(found[1] for found in links if found)
+        response = client.get(link)
+        assert (response.status_code, response.headers["location"]) == (303, "/sessions")
+        assert "seed-shop" in client.get(f"{link.partition('?')[0]}sessions").text
         process.send_signal(signal.SIGINT)
         rest = process.communicate(timeout=PATIENCE_S)[0]
-    assert (process.returncode, "The report is open. For another browser: http" in rest) == (0, True)
+    assert (process.returncode, "The link was used. A new one: http" in rest) == (0, True)

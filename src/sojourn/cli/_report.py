@@ -1,10 +1,12 @@
-"""`sojourn report`: the Sessions report beside an app, on a socket of its own."""
+"""`sojourn report`: serve the Sessions report of a store on its own port."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import _settings, _stores
@@ -17,24 +19,24 @@ _PORTS = 65_535
 
 
 def add_commands(commands: Any) -> None:
-    """Add it to the subparsers of the command line."""
+    """Add the command to the subparsers."""
     report = commands.add_parser(
         "report",
         parents=[_stores.options()],
-        help="show the Sessions report in a browser",
-        description="Serve the Sessions report of a store to this machine, and print the address that opens it. An "
-        "address opens it once; then a new one is printed, for another browser. Reads beside a running app; ends at "
-        "Ctrl-C.",
+        help="serve the Sessions report to a browser",
+        description="Serve the Sessions report of a store on this host, and print a link that opens it. Each link works "
+        "once. When it has been used, a new one is printed. The app may go on running. Stop with Ctrl-C.",
     )
     report.add_argument(
         "--host",
         default=_HOST,
         metavar="ADDRESS",
-        help="listen here (127.0.0.1: this machine alone). There is no https: for others, mount the report in your app",
+        help="address to listen on (default: 127.0.0.1, this host only). There is no HTTPS: to share the report, mount it in "
+        "your app",
     )
-    report.add_argument("--port", type=_port, default=0, metavar="N", help="listen on this port (a free one)")
-    report.add_argument("--open", action="store_true", help="open it in this machine's browser")
-    report.add_argument("--json", action="store_true", help="print each address as a JSON document")
+    report.add_argument("--port", type=_port, default=0, metavar="N", help="port to listen on (default: a free one)")
+    report.add_argument("--open", action="store_true", help="open the link in this host's browser")
+    report.add_argument("--json", action="store_true", help="print each link as a JSON document")
     report.set_defaults(command=_report)
 
 
@@ -58,7 +60,7 @@ def _report(arguments: argparse.Namespace) -> int:
             journals=_settings.journals_of(place.settings, arguments.store),
             service=None if place.settings is None else place.settings.service_name,
         )
-        with ReportServer(source, host=arguments.host, port=arguments.port, tell=_teller(arguments)) as server:
+        with ReportServer(source, host=arguments.host, port=arguments.port, on_link=_link_printer(arguments)) as server:
             _serve(server, is_opened=arguments.open)
     return 0
 
@@ -67,21 +69,24 @@ def _serve(server: ReportServer, *, is_opened: bool) -> None:
     if is_opened:
         import webbrowser
 
-        webbrowser.open(server.address)
+        webbrowser.open(server.link)
     server.wait()
 
 
-def _teller(arguments: argparse.Namespace) -> Any:
-    told = [0]
+def _link_printer(arguments: argparse.Namespace) -> Callable[[str], None]:
+    count = itertools.count(1)
 
-    def tell(address: str) -> None:
-        told[0] += 1
+    def print_link(link: str) -> None:
         if arguments.json:
-            print(json.dumps({"address": address}), flush=True)
-        elif told[0] == 1:
-            print(f"\n  {address}\n", flush=True)
-            print("Open it in a browser. It opens the report once; Ctrl-C ends it.", file=sys.stderr)
+            print(json.dumps({"address": link}), flush=True)
+        elif next(count) == 1:
+            print(f"\n  {link}\n", flush=True)
+            print(
+                "Open this link in a browser. Each link works once. When it has been used, a new one is printed. "
+                "Press Ctrl-C to stop.",
+                file=sys.stderr,
+            )
         else:
-            print(f"opened; for another browser: {address}", flush=True)
+            print(f"The link was used. A new one: {link}", flush=True)
 
-    return tell
+    return print_link

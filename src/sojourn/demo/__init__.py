@@ -32,10 +32,10 @@ def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
     with Shop(folder) as shop:
         # Closed before the sums: visits go on ending, and are to be delivered everywhere when the shop closes.
         with ReportServer(source_of(shop.engine), landing="/sessions") as report:
-            say(intro(shop.address, report.address, folder, seconds))
-            report.tell(lambda address: say(f"\nThe report is open. For another browser: {address}\n"))
+            say(intro(shop.address, report.link, folder, seconds))
+            report.set_on_link(lambda link: say(f"\nThe link was used. A new one: {link}\n"))
             if _has_display():
-                webbrowser.open(report.address)
+                webbrowser.open(report.link)
             began = time.monotonic()
             crowd = visitors.Crowd(shop.address)
             crowd.play(seconds)

@@ -1,4 +1,4 @@
-"""The Sessions report: a page to look at what Sojourn recorded, mounted in an app or run beside it.
+"""The Sessions report: a web page that shows what Sojourn recorded, mounted in an app or run beside it.
 
 Closed by default. `report(engine, ...)` is an ASGI app, `report_wsgi(engine, ...)` a WSGI one; both also come as
 `mount_report()` of `sojourn.starlette.Sojourn` and `sojourn.flask.Sojourn`.
@@ -28,13 +28,13 @@ __all__ = ["report", "report_wsgi"]
 def report(
     engine: Engine, *, password: str | None = None, token: str | None = None, allow: Allow | None = None
 ) -> AsgiReport:
-    """The report as an ASGI app to mount: `app.mount("/_sojourn", report(engine, password=...))`.
+    """Make the report an ASGI app to mount: `app.mount("/_sojourn", report(engine, password=...))`.
 
-    One of the three says who may look: a `password` to log in with, a `token` for programs (`Authorization: Bearer`;
-    it also logs in), or `allow`, the app's own check, plain or async, which gets the framework's request (a Starlette
-    `Request`) and answers True or False. `SettingsError` without any.
+    Set who may look: a `password` for the log-in form; a `token` for programs (`Authorization: Bearer`; the form takes
+    it too); or `allow`, your own check, sync or async, which gets the framework's request (a Starlette `Request`) and
+    returns a bool. Raises `SettingsError` without any of them.
     """
-    from ._asgi import AsgiReport  # Starlette is for this side alone
+    from ._asgi import AsgiReport  # only the ASGI side imports Starlette
 
     return AsgiReport(_core(engine, password, token, allow), Proxies(engine.settings.trusted_proxies))
 
@@ -47,7 +47,7 @@ def report_wsgi(
     allow: Allow | None = None,
     framework: Framework | None = None,
 ) -> WsgiReport:
-    """The same as a WSGI app. `allow` gets the environ, or what `framework` makes of it."""
+    """Make the report a WSGI app. `allow` gets the environ, or the request that `framework` makes of it."""
     return WsgiReport(_core(engine, password, token, allow), Proxies(engine.settings.trusted_proxies), framework)
 
 
@@ -58,13 +58,13 @@ def _core(engine: Engine, password: str | None, token: str | None, allow: Allow 
 
 
 def source_of(engine: Engine) -> Source:
-    """What the report reads of an engine: its store, opened when a page needs it."""
+    """The engine's store, clock and settings, for the report. The store is opened when a page first needs it."""
 
     def store() -> Database:
-        # All that is read; the engine itself needs less of a store than that.
-        found = cast("Database", engine.store)
-        found.open()
-        return found
+        # The report reads more of a store than the engine's own port has.
+        database = cast("Database", engine.store)
+        database.open()
+        return database
 
     settings = engine.settings
     return Source(

@@ -1,4 +1,4 @@
-"""The report: one request in, one answer out. Guards first, then a table of pages. Knows no framework and no server."""
+"""The report's application: access checks, then a table of pages. Independent of ASGI and WSGI."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/live/sessions": _sessions.changes,
     "/live/delivery": _delivery.live,
 }
-_NAMED: Final[tuple[tuple[re.Pattern[str], NamedPage], ...]] = (
+_NAMED_PAGES: Final[tuple[tuple[re.Pattern[str], NamedPage], ...]] = (
     (re.compile(r"/sessions/([A-Za-z0-9-]{1,100})"), _session.session),
     (re.compile(r"/live/sessions/([A-Za-z0-9-]{1,100})"), _session.changes),
     (re.compile(r"/events/([A-Za-z0-9_-]{1,100})"), _session.of_event),
@@ -41,21 +41,26 @@ _FORMS: Final[Mapping[str, Page]] = {
     "/delivery/skip": _delivery.skip,
 }
 _METHODS: Final = ("GET", "HEAD", "POST")
+_PLAIN: Final = "text/plain; charset=utf-8"
+_FOREIGN_FORM: Final = (
+    "The form did not come from a page of this report, or the page was too old. Go back, reload the page and send the "
+    "form again."
+)
 
 
 class Report:
-    """All of it, for both adapters. `handle` may block: it reads the store."""
+    """The report behind both adapters. `handle` may block: it reads the store."""
 
     def __init__(self, source: Source, access: Access) -> None:
         self.source = source
         self.access = access
 
     def needs_verdict(self, path: str) -> bool:
-        """Whether the app's own `allow` is to be asked before `handle` is called with this path."""
+        """Whether the app's `allow` must be called before `handle` gets a request for this path."""
         return self.access.allow is not None and not path.startswith("/assets/")
 
     def handle(self, request: Request) -> Response:
-        response = self._handled(request)
+        response = self._handle(request)
         if request.method == "HEAD" and not isinstance(response.body, bytes):
             close = getattr(response.body, "close", None)
             if close is not None:
@@ -63,56 +68,51 @@ class Report:
             return Response(kind=response.kind, cache=response.cache, headers=response.headers)
         return response
 
-    def _handled(self, request: Request) -> Response:
+    def _handle(self, request: Request) -> Response:
         now, access = self.source.now(), self.access
-        if not access.may_be_asked_by(request.header("host")):
-            return Response(
-                body=b"This report is not served at this host name.\n", status=421, kind="text/plain; charset=utf-8"
-            )
+        if not access.serves(request.header("host")):
+            return Response(body=b"This report is not served at this host name.\n", status=421, kind=_PLAIN)
         if request.method not in _METHODS:
-            return Response(status=405, headers=(("Allow", ", ".join(_METHODS)),), kind="text/plain; charset=utf-8")
+            return Response(status=405, headers=(("Allow", ", ".join(_METHODS)),), kind=_PLAIN)
         if request.path.startswith("/assets/"):
-            found = _assets.asset(request.path) if request.method != "POST" else None
-            return found or Response(body=b"no such file\n", status=404, kind="text/plain; charset=utf-8")
-        held = access.ticket(request, now)
-        ticket = held or access.tickets.new(now, is_in=False)
+            asset = _assets.asset(request.path) if request.method != "POST" else None
+            return asset or Response(body=b"not found\n", status=404, kind=_PLAIN)
+        cookie_ticket = access.ticket(request, now)
+        ticket = cookie_ticket or access.tickets.new(now, is_in=False)
         view = View(
             request=request,
             source=self.source,
             now=now,
             form_token=access.tickets.form_token(ticket),
-            can_leave=access.allow is None and ticket.is_in,
+            can_log_out=access.allow is None and ticket.is_in,
         )
-        response = self._opened(view, held, ticket)
-        # A log-in or log-out sets its own; else whoever has none gets one, for the forms of this page.
-        if held is None and not response.cookies and response.status < 400 and request.method != "HEAD":
-            return replace(response, cookies=(self._line(request, ticket),))
+        response = self._guarded(view, cookie_ticket, ticket)
+        # A page with a form needs a ticket; a log-in or log-out has set its own cookie.
+        if cookie_ticket is None and not response.cookies and response.status < 400 and request.method != "HEAD":
+            return replace(response, cookies=(self._cookie(request, ticket),))
         return response
 
-    def _opened(self, view: View, held: Ticket | None, ticket: Ticket) -> Response:
+    def _guarded(self, view: View, cookie_ticket: Ticket | None, ticket: Ticket) -> Response:
+        """The page, or what the access allows instead. `ticket` is the cookie's, or a new one for this page's forms."""
         request, access = view.request, self.access
         if len(request.body) > MAX_BODY:
             return error_page(view, 413, "Form too large", "This form is larger than any form of the report.")
-        bearer = access.bears_token(request)
-        if bearer is False:
-            return Response(status=401, headers=(("WWW-Authenticate", "Bearer"),), kind="text/plain; charset=utf-8")
-        if bearer is None:
+        has_token = access.bears_token(request)
+        if has_token is False:
+            return Response(status=401, headers=(("WWW-Authenticate", "Bearer"),), kind=_PLAIN)
+        if has_token is None:
             if request.method == "GET" and "key" in request.query and access.exchange(request):
-                return redirect(request.url(access.landing), cookies=(self._fresh(request, view.now),))
-            if request.method == "POST" and not is_own_form(request, access.tickets, held):
-                text = (
-                    "The form did not come from a page of this report, or the page was too old. Go back, reload the page and "
-                    "send the form again."
-                )
-                return error_page(view, 403, "Form rejected", text)
+                return redirect(request.url(access.landing), cookies=(self._new_cookie(request, view.now),))
+            if request.method == "POST" and not is_own_form(request, access.tickets, cookie_ticket):
+                return error_page(view, 403, "Form rejected", _FOREIGN_FORM)
             if request.method == "POST" and request.path == "/theme":
                 return _login.theme(view)
-            if request.path == "/login" and access.has_form and not access.is_in(request, held):
-                return self._login(view)
-            if not access.is_in(request, held):
-                return self._closed(view)
+            if request.path == "/login" and access.has_form and not access.is_in(request, cookie_ticket):
+                return self._log_in(view)
+            if not access.is_in(request, cookie_ticket):
+                return self._denied(view)
             if request.path in {"/login", "/logout"}:
-                return self._leave(view, ticket) if request.path == "/logout" else redirect(request.url("/"))
+                return self._log_out(view, ticket) if request.path == "/logout" else redirect(request.url("/"))
         try:
             return self._page(view)
         except StoreError as error:
@@ -121,74 +121,71 @@ class Report:
     def _page(self, view: View) -> Response:
         request = view.request
         if not self.source.is_enabled:
-            return error_page(
-                view, 503, "Sojourn is disabled", "Sojourn is disabled here (enabled=False): nothing is recorded."
-            )
+            text = "Sojourn is disabled here (enabled=False): nothing is recorded."
+            return error_page(view, 503, "Sojourn is disabled", text)
         if request.method == "POST":
             form = _FORMS.get(request.path)
-            return form(view) if form is not None else self._missing(view)
-        if (found := _PAGES.get(request.path)) is not None:
-            return found(view)
-        for pattern, named in _NAMED:
+            return form(view) if form is not None else self._not_found(view)
+        if (page := _PAGES.get(request.path)) is not None:
+            return page(view)
+        for pattern, named_page in _NAMED_PAGES:
             if (match := pattern.fullmatch(request.path)) is not None:
-                return named(view, match[1])
-        return self._missing(view)
+                return named_page(view, match[1])
+        return self._not_found(view)
 
-    def _missing(self, view: View) -> Response:
-        return error_page(
-            view, 404, "Page not found", "There is no such page. If it existed, its data may have been erased."
-        )
+    def _not_found(self, view: View) -> Response:
+        return error_page(view, 404, "Page not found", "There is no such page. Its data may have been erased.")
 
-    # --- coming and going ----------------------------------------------------------------------------------------
+    # --- log-in and log-out --------------------------------------------------------------------------------------
 
-    def _login(self, view: View) -> Response:
+    def _log_in(self, view: View) -> Response:
         request = view.request
         if request.method != "POST":
             return _login.form(view)
-        answer = self.access.opens(request, request.form.get("password", ""))
-        if answer is True:
-            return redirect(_login.way_on(request), cookies=(self._fresh(request, view.now),))
-        return _login.form(view, problem=answer)
+        outcome = self.access.check(request, request.form.get("password", ""))
+        if outcome is True:
+            return redirect(_login.next_url(request), cookies=(self._new_cookie(request, view.now),))
+        return _login.form(view, problem=outcome)
 
-    def _closed(self, view: View) -> Response:
+    def _denied(self, view: View) -> Response:
         request, access = view.request, self.access
         if request.path.startswith("/live/"):
             return Response(body=b"{}", status=401, kind="application/json")
         if access.has_form and request.method == "POST":
             return error_page(view, 403, "Log in first", "Your log-in has expired. Log in, then send the form again.")
         if access.has_form:
-            # A strict cookie does not come along from another site's link; from a page of ours it does.
+            # The browser leaves a strict cookie out when another site's link leads here; a redirect by our own page
+            # brings it along.
             if request.header("sec-fetch-site") == "cross-site":
-                return view.html("redirect.html", here=f"{request.base}{request.here}")
-            onward = None if request.path == "/" else request.here
-            return redirect(request.url("/login", next=onward))
+                return view.html("redirect.html", url_here=f"{request.base}{request.here}")
+            next_path = None if request.path == "/" else request.here
+            return redirect(request.url("/login", next=next_path))
         if access.allow is not None:
-            return error_page(
-                view, 403, "Access denied", "Your app denied access. Log in to it as a user who may see the report."
-            )
+            text = "Your app denied access. Log in to it as a user who may see the report."
+            return error_page(view, 403, "Access denied", text)
         text = (
             "Open the link that the terminal shows. Each link works once. When it has been used, a new one is printed."
         )
-        return error_page(view, 403, "Closed", text)
+        return error_page(view, 403, "Access denied", text)
 
-    def _leave(self, view: View, ticket: Ticket) -> Response:
+    def _log_out(self, view: View, ticket: Ticket) -> Response:
         if view.request.method != "POST":
             return redirect(view.request.url("/"))
-        self.access.tickets.leave(ticket)
+        tickets = self.access.tickets
+        tickets.revoke(ticket)
         path, is_https = _cookie_path(view.request), view.request.facts.is_https
-        gone = self.access.tickets.removal(path=path, is_https=is_https)
-        return redirect(view.request.url("/login"), cookies=(gone,))
+        return redirect(view.request.url("/login"), cookies=(tickets.expired_cookie(path=path, is_https=is_https),))
 
-    def _fresh(self, request: Request, now: int) -> str:
-        """A new ticket at each log-in: one that somebody planted before is worth nothing."""
-        return self._line(request, self.access.tickets.new(now, is_in=True))
+    def _new_cookie(self, request: Request, now: int) -> str:
+        """A new ticket at each log-in, so that one planted before it is worthless (session fixation)."""
+        return self._cookie(request, self.access.tickets.new(now, is_in=True))
 
-    def _line(self, request: Request, ticket: Ticket) -> str:
-        return self.access.tickets.line(ticket, path=_cookie_path(request), is_https=request.facts.is_https)
+    def _cookie(self, request: Request, ticket: Ticket) -> str:
+        return self.access.tickets.cookie(ticket, path=_cookie_path(request), is_https=request.facts.is_https)
 
 
 def path_below(full: str, mounted: str) -> str:
-    """What of a request's path lies below the mount; servers differ in whether `full` still has the mount in it."""
+    """The part of a path below the mount; servers differ in whether `full` includes the mount."""
     mounted = mounted.rstrip("/")
     below = full[len(mounted) :] if mounted and (full == mounted or full.startswith(f"{mounted}/")) else full
     return below or "/"

@@ -1,4 +1,4 @@
-"""The report as an ASGI app. Thin: reads the scope, lets a thread do the work, sends what comes back."""
+"""The report as an ASGI app. Thin: reads the scope, handles the request in a thread, sends the response."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sojourn.tracking.visit import VISIT_KEY
 
 from ._access import is_async, verdict_of
 from ._app import Report, path_below
-from ._exclusion import untrack
+from ._exclusion import exclude
 from ._web import MAX_BODY, Request, Response, base_of
 
 
 class AsgiReport:
-    """What `report()` makes; mount it."""
+    """The app that `report()` returns."""
 
     def __init__(self, core: Report, proxies: Proxies) -> None:
         self.core = core
@@ -29,12 +29,12 @@ class AsgiReport:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            if scope["type"] == "websocket":  # none of our pages opens one
+            if scope["type"] == "websocket":  # the report opens none
                 await send({"type": "websocket.close", "code": 1000})
                 return
-            msg = f"the report answers http, not {scope['type']!r}: mount it in an app that has a lifespan"
+            msg = f"the report serves http, not {scope['type']!r}: mount it in an app that handles lifespan"
             raise TypeError(msg)
-        untrack(scope.get(VISIT_KEY))
+        exclude(scope.get(VISIT_KEY))
         mounted = scope.get("root_path", "")
         path = path_below(scope.get("path", "/"), mounted)
         body = await _body(scope, receive)
@@ -49,22 +49,22 @@ class AsgiReport:
         await _sender(response)(scope, receive, send)
 
     async def _verdict(self, scope: Scope, body: bytes) -> bool:
-        """The app's own check, as Starlette would call an endpoint: a plain function in a thread."""
+        """Call the app's `allow` as Starlette calls an endpoint: a sync function in a thread."""
 
-        async def again() -> Message:  # the check may read the form as well
+        async def receive_body() -> Message:  # allow may read the form as well
             return {"type": "http.request", "body": body, "more_body": False}
 
-        allow, request = self.core.access.allow, FrameworkRequest(scope, again)
+        allow, request = self.core.access.allow, FrameworkRequest(scope, receive_body)
         if allow is None:
             return False
         if is_async(allow):
             return verdict_of(await allow(request))
-        answer = await run_in_threadpool(allow, request)
-        return verdict_of(await answer if inspect.isawaitable(answer) else answer)
+        result = await run_in_threadpool(allow, request)
+        return verdict_of(await result if inspect.isawaitable(result) else result)
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:
-    """A form, up to what is too long for one."""
+    """The body of a form; of one that is too long, just enough to notice it."""
     pieces, size = [], 0
     while scope["method"] == "POST" and size <= MAX_BODY:
         message = await receive()
@@ -80,7 +80,9 @@ def _sender(response: Response) -> Sender:
     sender = (
         Sender(body, response.status) if isinstance(body, bytes) else StreamingResponse(_pieces(body), response.status)
     )
-    sender.raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.lines()]
+    sender.raw_headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.header_list()
+    ]
     return sender
 
 

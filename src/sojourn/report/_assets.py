@@ -1,4 +1,4 @@
-"""Style sheet and scripts: served under names that carry their content's hash, so browsers keep them for good."""
+"""Style sheet and scripts, served under paths with a hash of their content, so that browsers cache them for good."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _KINDS: Final = {
 
 
 def path_of(name: str) -> str:
-    """Where a page finds an asset, below the mount."""
+    """The path of an asset, below the mount."""
     return _paths()[name]
 
 
 def asset(path: str) -> Response | None:
-    """The asset of this path; `None` for one that there is not, or not any more."""
+    """The asset at a path; `None` if there is none, or only in another version."""
     name = _names().get(path)
     if name is None:
         return None
@@ -32,7 +32,7 @@ def asset(path: str) -> Response | None:
 
 @cache
 def _paths() -> dict[str, str]:
-    """One hash over all of them: the scripts import each other by their plain names."""
+    """Paths by name, with one hash over all assets: the scripts import each other by their plain names."""
     names = sorted(file.name for file in _FOLDER.iterdir() if file.suffix in _KINDS)
     whole = hashlib.sha256(b"\0".join(name.encode() + _bytes(name) for name in names)).hexdigest()[:16]
     return {name: f"/assets/{whole}/{name}" for name in names}

@@ -1,4 +1,4 @@
-"""What opens the report: a password or a token, kept only as hashes, and the one-time key of an address in a terminal."""
+"""Credentials of the report: a password and a token, kept only as hashes, and the one-time key of a printed link."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ SHORTEST_PASSWORD: Final = 8
 SHORTEST_TOKEN: Final = 16
 
 _COST: Final = {"n": 2**14, "r": 8, "p": 1}
-"""16 MiB and about 50 ms for each guess."""
+"""16 MiB and about 50 ms per guess."""
 _LONGEST: Final = 1024
 
 
 class Password:
-    """A password as its scrypt hash. One guess at a time: a crowd of them may not take the machine's memory."""
+    """A password as its scrypt hash. Guesses are checked one at a time, so that many do not take the host's memory."""
 
     def __init__(self, password: str) -> None:
         if not isinstance(password, str) or len(password) < SHORTEST_PASSWORD:
             msg = (
-                f"password: the report needs a text of at least {SHORTEST_PASSWORD} characters; "
+                f"password: the report needs a string of at least {SHORTEST_PASSWORD} characters; "
                 f"here is a new one: {secrets.token_urlsafe(12)}"
             )
             raise SettingsError(msg)
         self._salt = os.urandom(16)
         self._hash = self._hashed(password)
-        self._turn = Lock()
+        self._one_guess = Lock()
 
     def is_right(self, guess: str) -> bool:
         if len(guess) > _LONGEST:
             return False
-        with self._turn:
+        with self._one_guess:
             return hmac.compare_digest(self._hashed(guess), self._hash)
 
     def _hashed(self, password: str) -> bytes:
-        told = password.encode("utf-8", "surrogatepass")
-        return hashlib.scrypt(told, salt=self._salt, dklen=32, **_COST)
+        encoded = password.encode("utf-8", "surrogatepass")
+        return hashlib.scrypt(encoded, salt=self._salt, dklen=32, **_COST)
 
 
 class Token:
-    """A long random text for programs and links; too long to be guessed, so a plain keyed hash does."""
+    """A long random text for programs. It cannot be guessed, so a fast keyed hash is enough."""
 
     def __init__(self, token: str) -> None:
         if not isinstance(token, str) or len(token) < SHORTEST_TOKEN or not token.isascii():
             msg = (
-                f"token: the report needs an ASCII text of at least {SHORTEST_TOKEN} characters; "
+                f"token: the report needs an ASCII string of at least {SHORTEST_TOKEN} characters; "
                 f"here is a new one: {secrets.token_urlsafe(24)}"
             )
             raise SettingsError(msg)
@@ -67,7 +67,7 @@ class Token:
 
 @dataclass(slots=True)
 class OneTimeKey:
-    """The key in an address that a terminal shows. Once it was used, the next one is another."""
+    """The key in a printed link. Using it replaces it by a new one. Thread-safe."""
 
     _key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)

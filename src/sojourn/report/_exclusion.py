@@ -1,4 +1,4 @@
-"""Keeps whoever looks at the report out of it: the Visit of such a request tells nothing."""
+"""Keeps the report's own requests out of the report: readers are never tracked."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from sojourn.tracking.visit import Visit
 REFUSED = "report"
 
 
-def untrack(visit: object) -> None:
-    """Take a request's Visit back, if a door of ours stands in front and has not answered yet."""
+def exclude(visit: object) -> None:
+    """Discard the request's Visit, if a middleware of ours made one and its response has not started."""
     if not isinstance(visit, Visit) or visit.refused is not None or visit.responded:
         return
     visit.refused = REFUSED

@@ -1,4 +1,4 @@
-"""The log-in form, where it leads, and the choice of colours."""
+"""The log-in form, where it leads, and the choice of the theme."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _YEAR_S = 365 * 86_400
 
 
 def form(view: View, *, problem: bool | float | None = None) -> Response:
-    """`problem`: False, it was wrong; a number, for how many seconds nobody may try."""
+    """`problem`: False: the password is wrong; a number: too many attempts, retry after so many seconds."""
     request = view.request
     next_path = (request.form if request.method == "POST" else request.query).get("next", "")
     wait = problem if isinstance(problem, float) else None
@@ -30,22 +30,22 @@ def form(view: View, *, problem: bool | float | None = None) -> Response:
     return replace(response, status=429, headers=(("Retry-After", str(max(1, round(wait)))),))
 
 
-def way_on(request: Request) -> str:
-    """Where the reader wanted to go: a path of ours, or the start."""
-    return _own(request, request.form.get("next", "")) or request.url("/")
+def next_url(request: Request) -> str:
+    """The page that the reader asked for before the log-in, else the overview."""
+    return _local_url(request, request.form.get("next", "")) or request.url("/")
 
 
 def theme(view: View) -> Response:
-    """Remember the colours, and go back."""
+    """Store the theme in a cookie, and go back."""
     request = view.request
-    chosen = request.form.get("theme", "")
-    back = _own(request, request.form.get("next", "")) or request.url("/")
-    if chosen not in THEMES:
+    name = request.form.get("theme", "")
+    back = _local_url(request, request.form.get("next", "")) or request.url("/")
+    if name not in THEMES:
         return redirect(back)
-    # Not hidden from scripts: ours changes it without a reload.
+    # No HttpOnly: our script switches the theme without a reload.
     line = set_cookie(
         THEME_COOKIE,
-        chosen,
+        name,
         path=request.base or "/",
         samesite="strict",
         is_secure=request.facts.is_https,
@@ -54,8 +54,8 @@ def theme(view: View) -> Response:
     return redirect(back, cookies=(line,))
 
 
-def _own(request: Request, path: str) -> str | None:
-    """A path and query below the mount, as `Request.here` gave it; a browser takes `//x` and `/\\x` for another host."""
+def _local_url(request: Request, path: str) -> str | None:
+    """The URL of a path below the mount; `None` for `//x` and `/\\x`, which browsers take for another host."""
     is_path = path.startswith("/") and path[1:2] not in {"/", "\\"}
     if not is_path or not path.isascii() or not path.isprintable() or "\\" in path or " " in path:
         return None

@@ -1,4 +1,4 @@
-"""Templates, with what every page needs in them. Everything is escaped; a name that is not there is an error."""
+"""Templates with the report's filters. Everything is escaped; an undefined name is an error."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def render(template: str, **context: Any) -> str:
 
 
 def render_part(template: str, macro: str, *arguments: Any, **context: Any) -> str:
-    """One macro of a template: a part of a page that changes while it is shown."""
+    """Render one macro of a template: a part of a page that is updated live."""
     module = _environment().get_template(template).make_module(context)
     return str(getattr(module, macro)(*arguments))

@@ -1,4 +1,4 @@
-"""The report's own cookie: a signed ticket that says who is logged in, and the token against forged forms made of it."""
+"""The report's cookie: a signed ticket that marks a browser as logged in, and the CSRF token derived from it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sojourn.tracking.cookie import set_cookie
 
 LASTS_MS: Final = 12 * 3_600_000
 _SALT: Final = "sojourn.report"
-_FORGOTTEN: Final = 4096
+_REVOKED: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A browser at the report. Before the log-in it has one too: the log-in's own form is guarded by it."""
+    """A browser's ticket; `until` in ms. There is one before the log-in too: it protects the log-in form itself."""
 
     id: str
     is_in: bool
@@ -35,37 +35,39 @@ class Tickets:
         self._signer = Signer(key, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)
         self._key = hmac.digest(key, b"sojourn.report csrf", "sha256")
         self._name = name
-        self._left: Bounded[str, bool] = Bounded(_FORGOTTEN)
+        self._revoked: Bounded[str, bool] = Bounded(_REVOKED)
 
     def new(self, now: int, *, is_in: bool) -> Ticket:
         return Ticket(secrets.token_hex(16), is_in, now + LASTS_MS)
 
     def read(self, values: Iterable[str], now: int) -> Ticket | None:
-        """The best of the cookies: one that is logged in, if there is one. A forged, old or returned one is none."""
-        found = [ticket for value in values if (ticket := self._read(value)) is not None]
-        good = [ticket for ticket in found if now < ticket.until <= now + LASTS_MS and not self._left.get(ticket.id)]
-        return max(good, key=lambda ticket: (ticket.is_in, ticket.until), default=None)
+        """The best valid ticket of these cookies: logged in, if there is one. Not valid: forged, expired, revoked."""
+        tickets = [ticket for value in values if (ticket := self._read(value)) is not None]
+        valid = [
+            ticket for ticket in tickets if now < ticket.until <= now + LASTS_MS and not self._revoked.get(ticket.id)
+        ]
+        return max(valid, key=lambda ticket: (ticket.is_in, ticket.until), default=None)
 
-    def leave(self, ticket: Ticket) -> None:
-        """Logged out: this process takes the ticket no more, whoever kept a copy."""
-        self._left[ticket.id] = True
+    def revoke(self, ticket: Ticket) -> None:
+        """Log out: this process no longer accepts the ticket, nor a copy of it."""
+        self._revoked[ticket.id] = True
 
     def name(self, *, is_https: bool) -> str:
         return f"__Secure-{self._name}" if is_https else self._name
 
-    def line(self, ticket: Ticket, *, path: str, is_https: bool) -> str:
+    def cookie(self, ticket: Ticket, *, path: str, is_https: bool) -> str:
         value = f"{'in' if ticket.is_in else 'out'}.{ticket.id}.{ticket.until}"
-        return self._line(self._signer.sign(value).decode(), path, is_https=is_https)
+        return self._cookie(self._signer.sign(value).decode(), path, is_https=is_https)
 
-    def removal(self, *, path: str, is_https: bool) -> str:
-        return self._line("", path, is_https=is_https, max_age=0)
+    def expired_cookie(self, *, path: str, is_https: bool) -> str:
+        return self._cookie("", path, is_https=is_https, max_age=0)
 
     def form_token(self, ticket: Ticket) -> str:
-        """What every form carries beside the cookie; a page of another site can send the one, but not know the other."""
+        """The CSRF token of a ticket's forms. Another site can make a browser send the cookie, but cannot know this."""
         return hmac.new(self._key, f"{ticket.id}.{ticket.is_in}".encode(), "sha256").hexdigest()
 
-    def is_form_token(self, ticket: Ticket, given: str) -> bool:
-        return hmac.compare_digest(self.form_token(ticket).encode(), given.encode("utf-8", "replace"))
+    def is_form_token(self, ticket: Ticket, token: str) -> bool:
+        return hmac.compare_digest(self.form_token(ticket).encode(), token.encode("utf-8", "replace"))
 
     def _read(self, value: str) -> Ticket | None:
         if len(value) > 256:
@@ -76,7 +78,7 @@ class Tickets:
         except (BadSignature, ValueError):
             return None
 
-    def _line(self, value: str, path: str, *, is_https: bool, max_age: int | None = None) -> str:
+    def _cookie(self, value: str, path: str, *, is_https: bool, max_age: int | None = None) -> str:
         return set_cookie(
             self.name(is_https=is_https),
             value,

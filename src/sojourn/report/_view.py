@@ -1,4 +1,4 @@
-"""What a page is made from: the store, the time, the reader's clock and colours, and who is looking."""
+"""The context of a page: the store, the time, and the reader's time zone and theme."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sojourn.stores import Database
 
 ONLINE_MS: Final = 5 * 60_000
-"""Seen within this time, and not over: online."""
+"""A session that is open and was active within this time is online."""
 THEMES: Final = ("auto", "light", "dark")
 THEME_COOKIE: Final = "sojourn_report_theme"
 ZONE_COOKIE: Final = "sojourn_report_zone"
@@ -30,7 +30,7 @@ _FURTHEST_MIN: Final = 14 * 60
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where the report reads. `journals` is the folder of this machine's journals, where that is known."""
+    """What the report reads. `journals` is the folder of this host's journals, where that is known."""
 
     store: Callable[[], Database]
     now: Callable[[], int]
@@ -42,14 +42,14 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One request on its way to a page."""
+    """One request and what its page needs."""
 
     request: Request
     source: Source
     now: int
     form_token: str
-    can_leave: bool
-    """Whether there is anything to log out of."""
+    can_log_out: bool
+    """Whether to show the log-out button: with `allow` the app has its own."""
 
     @cached_property
     def store(self) -> Database:
@@ -57,7 +57,7 @@ class View:
 
     @cached_property
     def moments(self) -> Moments:
-        """The reader's clock: our script tells how far it is from UTC; without it, UTC."""
+        """The reader's clock: our script stores its offset from UTC in a cookie; without one, UTC."""
         for value in self.request.cookies(ZONE_COOKIE):
             if _ZONE.fullmatch(value) and abs(int(value)) <= _FURTHEST_MIN:
                 return Moments(self.now, int(value) * 60_000)
@@ -75,12 +75,12 @@ class View:
         return line.is_open and line.last_seen_at >= self.online_since
 
     def html(self, template: str, /, **context: Any) -> Response:
-        return page(_rendering.render(template, **self._own(), **context))
+        return page(_rendering.render(template, **self.context(), **context))
 
     def part(self, template: str, macro: str, *arguments: Any) -> str:
-        return _rendering.render_part(template, macro, *arguments, **self._own())
+        return _rendering.render_part(template, macro, *arguments, **self.context())
 
-    def _own(self) -> dict[str, Any]:
+    def context(self) -> dict[str, Any]:
         return {"view": self, "url": self.request.url, "at": self.moments, "now": self.now}
 
 
@@ -88,5 +88,5 @@ def error_page(
     view: View, status: int, title: str, text: str, *, headers: tuple[tuple[str, str], ...] = ()
 ) -> Response:
     """A page that says what is wrong and what to do."""
-    body = _rendering.render("error.html", **view._own(), title=title, text=text)
+    body = _rendering.render("error.html", **view.context(), title=title, text=text)
     return Response(body=body.encode("utf-8", "replace"), status=status, headers=headers)

@@ -1,4 +1,4 @@
-"""One request to the report and its answer, as the pages see them. Knows no framework, no server and no page."""
+"""The report's request and response, independent of ASGI and WSGI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from sojourn.tracking.facts import RequestFacts
 
 MAX_BODY: Final = 64 * 1024
-"""The longest form of ours is a few dead letters' ids."""
+"""Bytes. The longest form of the report has a few dead letters' ids."""
 
 _POLICY: Final = (
     "default-src 'none'",
@@ -41,14 +41,14 @@ _SECURITY: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a page may look at. `base` is where the report is mounted (no slash at its end), `path` what lies below."""
+    """A request. `base` is where the report is mounted (without a trailing slash), `path` the part below it."""
 
     facts: RequestFacts
     base: str
     path: str
     body: bytes = b""
     is_allowed: bool | None = None
-    """What the app's own `allow` said of the framework's request; `None`: it was not asked."""
+    """What the app's `allow` returned for this request; `None`: it was not called."""
 
     @property
     def method(self) -> str:
@@ -59,7 +59,7 @@ class Request:
 
     @cached_property
     def query(self) -> Mapping[str, str]:
-        """The first value of each parameter; of garbage, what can be read."""
+        """The first value of each parameter; malformed parts are ignored."""
         return _first(self.facts.query)
 
     @cached_property
@@ -73,27 +73,27 @@ class Request:
         return [value for name, value in pairs if name == "event"]
 
     def cookies(self, name: str) -> list[str]:
-        """All values of this cookie: an older report on another path may have left one of the same name."""
+        """All values of a cookie: a report on another path may have left one of the same name."""
         parts = (part.strip().partition("=") for part in self.facts.cookie.decode("latin-1").split(";"))
         return [value.strip('"') for key, _, value in parts if key == name]
 
     def url(self, path: str, /, **query: object) -> str:
-        """A URL of the report's own, whatever the values hold."""
-        given = {name: value for name, value in query.items() if value is not None and value != ""}
-        tail = f"?{urlencode(given, errors='replace')}" if given else ""
+        """A URL of the report. The path and the values are quoted; empty values are left out."""
+        params = {name: value for name, value in query.items() if value is not None and value != ""}
+        tail = f"?{urlencode(params, errors='replace')}" if params else ""
         return f"{self.base}{quote(path, errors='replace')}{tail}"
 
     @property
     def here(self) -> str:
-        """The path and query below the mount, to come back to."""
+        """This request's path and query below the mount, to come back to."""
         query = self.facts.query
-        path = quote(self.path.lstrip("/"), errors="replace")  # `//x` would be another host
+        path = quote(self.path.lstrip("/"), errors="replace")  # browsers take `//x` for another host
         return f"/{path}{'?' if query else ''}{query}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What goes back. A body that is an iterator is sent while it is made."""
+    """A response. An iterator as the body is streamed."""
 
     body: bytes | Iterator[bytes] = b""
     status: int = 200
@@ -102,12 +102,12 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
     cookies: tuple[str, ...] = field(default=())
 
-    def lines(self) -> list[tuple[str, str]]:
-        """All headers, those that guard every answer among them."""
-        own = [("Content-Type", self.kind), ("Cache-Control", self.cache), *_SECURITY, *self.headers]
+    def header_list(self) -> list[tuple[str, str]]:
+        """All headers, including the security headers that every response carries."""
+        headers = [("Content-Type", self.kind), ("Cache-Control", self.cache), *_SECURITY, *self.headers]
         if isinstance(self.body, bytes):
-            own.append(("Content-Length", str(len(self.body))))
-        return [*own, *(("Set-Cookie", line) for line in self.cookies)]
+            headers.append(("Content-Length", str(len(self.body))))
+        return [*headers, *(("Set-Cookie", line) for line in self.cookies)]
 
 
 def page(text: str, *, status: int = 200) -> Response:
@@ -115,27 +115,27 @@ def page(text: str, *, status: int = 200) -> Response:
 
 
 def document(value: Any) -> Response:
-    """JSON for our own script."""
+    """A JSON response for the report's script."""
     return Response(body=msgspec.json.encode(value), kind="application/json")
 
 
 def redirect(url: str, *, cookies: tuple[str, ...] = ()) -> Response:
-    """See other: what was posted is done, and a reload does not do it again."""
+    """303 See Other, so that a reload does not post the form again."""
     return Response(status=303, headers=(("Location", url),), cookies=cookies)
 
 
 def base_of(mounted: str) -> str:
-    """The path a report is mounted at, quoted. `//host` would be another site's address."""
-    inner = mounted.strip("/")
-    return f"/{quote(inner, errors='replace')}" if inner else ""
+    """The quoted path that the report is mounted at, with one leading slash: `//host` would be another site."""
+    path = mounted.strip("/")
+    return f"/{quote(path, errors='replace')}" if path else ""
 
 
 def _first(text: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(text, errors="replace", max_num_fields=500)
-    except ValueError:  # more fields than any form of ours has
+    except ValueError:  # more fields than any form of the report has
         return {}
-    found: dict[str, str] = {}
+    first: dict[str, str] = {}
     for name, value in pairs:
-        found.setdefault(name, value)
-    return found
+        first.setdefault(name, value)
+    return first

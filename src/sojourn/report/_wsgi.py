@@ -1,4 +1,4 @@
-"""The report as a WSGI app (PEP 3333). Thin: reads the environ, sends what comes back."""
+"""The report as a WSGI app (PEP 3333). Thin: reads the environ, sends the response."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from sojourn.wsgi import Environ, Framework, StartResponse, WsgiFacts
 
 from ._access import is_async, verdict_of
 from ._app import Report
-from ._exclusion import untrack
+from ._exclusion import exclude
 from ._web import MAX_BODY, Request, base_of
 
 
 class WsgiReport:
-    """What `report_wsgi()` makes. `framework` turns an environ into what the app's own `allow` gets."""
+    """The app that `report_wsgi()` returns. `framework` turns an environ into the request that `allow` gets."""
 
     def __init__(self, core: Report, proxies: Proxies, framework: Framework | None = None) -> None:
         if core.access.allow is not None and is_async(core.access.allow):
-            raise SettingsError("allow: a WSGI app cannot await; give a plain function, not an async one")
+            raise SettingsError("allow: a WSGI app cannot await; give a sync function")
         self.core = core
         self._proxies = proxies
         self._framework = framework
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        untrack(environ.get(VISIT_KEY))
+        exclude(environ.get(VISIT_KEY))
         facts = WsgiFacts(environ, self._proxies, self._framework)
         path = _text(environ.get("PATH_INFO", "")) or "/"
         body = _body(environ)
-        environ["wsgi.input"] = io.BytesIO(body)  # the app's own check may read the form as well
+        environ["wsgi.input"] = io.BytesIO(body)  # allow may read the form as well
         request = Request(
             facts=facts,
             base=base_of(_text(environ.get("SCRIPT_NAME", ""))),
@@ -42,7 +42,7 @@ class WsgiReport:
         )
         response = self.core.handle(request)
         status = HTTPStatus(response.status)
-        start_response(f"{status.value} {status.phrase}", response.lines())
+        start_response(f"{status.value} {status.phrase}", response.header_list())
         if not isinstance(response.body, bytes):
             return response.body
         return [b""] if request.method == "HEAD" else [response.body]
@@ -53,7 +53,10 @@ class WsgiReport:
 
 
 def _body(environ: Environ) -> bytes:
-    """A form, up to what is too long for one. Without a length there is none: to read on would wait for ever."""
+    """The body of a form; of one that is too long, just enough to notice it.
+
+    Without a length there is none: reading on would wait for ever.
+    """
     length = environ.get("CONTENT_LENGTH") or "0"
     if environ.get("REQUEST_METHOD") != "POST" or not length.isdecimal() or not length.isascii():
         return b""
@@ -62,5 +65,5 @@ def _body(environ: Environ) -> bytes:
 
 
 def _text(latin: str) -> str:
-    """WSGI strings are bytes dressed as latin-1."""
+    """Decode a WSGI string, which holds bytes as latin-1."""
     return latin.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -1,7 +1,7 @@
-"""A report that owns its socket: on the loopback unless told otherwise, opened by an address that a terminal shows.
+"""A report on its own socket, on the loopback by default, opened with one-time links printed in a terminal.
 
-For `sojourn report` and `sojourn demo`, with nothing else installed: a few readers at most, so the standard library's
-server does. It answers only to names that cannot be made to point here by somebody else's DNS.
+For `sojourn report` and `sojourn demo`, which have a few readers at most, so the standard library's server is enough.
+It serves only host names that another site's DNS cannot point here.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ from ._wsgi import WsgiReport
 __all__ = ["LOOPBACK", "ReportServer", "Source", "names_of"]
 
 LOOPBACK: Final = "127.0.0.1"
-_LOOK_S: Final = 0.05
-"""How often it is seen whether it is to stop."""
-_SILENT_S: Final = 60
-"""A connection that says nothing is closed after this."""
+_POLL_S: Final = 0.05
+"""How often the server checks whether to stop."""
+_IDLE_S: Final = 60
+"""An idle connection is closed after this."""
 
 
 class ReportServer:
-    """Open while its block runs. `tell` gets an address to open: one at first, and a new one whenever one was used.
+    """Serves the report while its block runs. Raises `SojournError` if the port is taken.
 
-    `landing`: the page that it opens on.
+    `on_link` is called with a one-time link at the start, and with a new one whenever one has been used; `landing` is
+    the page that links open.
     """
 
     def __init__(
@@ -49,10 +50,10 @@ class ReportServer:
         host: str = LOOPBACK,
         port: int = 0,
         landing: str = "/",
-        tell: Callable[[str], None] | None = None,
+        on_link: Callable[[str], None] | None = None,
     ) -> None:
         self._key = OneTimeKey()
-        self._tell = tell
+        self._on_link = on_link
         try:
             self._server = _Server(host, port)
         except OSError as error:
@@ -61,27 +62,26 @@ class ReportServer:
         self.port: int = self._server.server_address[1]
         self._host = host
         access = Access(
-            # Cookies are shared by all ports of a host: two reports must not log each other out.
+            # All ports of a host share their cookies: two reports must not log each other out.
             tickets=Tickets(os.urandom(32), name=f"sojourn_report_{self.port}"),
             one_time=self._key,
-            used=self._used,
+            on_key_used=self._print_link,
             landing=landing,
             hosts=names_of(host),
             monotonic=time.monotonic,
         )
         self._server.set_app(WsgiReport(Report(source, access), Proxies(())))
-        self._thread = Thread(target=self._server.serve_forever, args=(_LOOK_S,), name="sojourn-report", daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=(_POLL_S,), name="sojourn-report", daemon=True)
 
     @property
-    def address(self) -> str:
-        """Opens the report, once."""
+    def link(self) -> str:
+        """A link that opens the report once."""
         shown = LOOPBACK if self._host in {"", "0.0.0.0", "::"} else self._host  # noqa: S104 - compared, not bound
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/?key={self._key.current}"
 
     def __enter__(self) -> Self:
         self._thread.start()
-        if self._tell is not None:
-            self._tell(self.address)
+        self._print_link()
         return self
 
     def __exit__(
@@ -91,25 +91,25 @@ class ReportServer:
         self._server.server_close()
         self._thread.join(5)
 
-    def tell(self, tell: Callable[[str], None]) -> None:
-        """Tell the next addresses so."""
-        self._tell = tell
+    def set_on_link(self, on_link: Callable[[str], None]) -> None:
+        """Call this with the next links."""
+        self._on_link = on_link
 
     def wait(self) -> None:
-        """Until Ctrl-C."""
+        """Block until Ctrl-C."""
         while self._thread.is_alive():
             self._thread.join(1)
 
-    def _used(self) -> None:
-        if self._tell is not None:
-            self._tell(self.address)
+    def _print_link(self) -> None:
+        if self._on_link is not None:
+            self._on_link(self.link)
 
 
 def names_of(host: str) -> Callable[[str], bool]:
-    """Whether a `Host` header names this server, whatever the port a tunnel gave it.
+    """Make the check of a `Host` header, whatever port a tunnel put into it.
 
-    A name of another site can be pointed here by its owner (DNS rebinding); an address, `localhost` and the name we were
-    started with cannot.
+    The owner of another name can point it here (DNS rebinding). That is impossible for an IP address, for `localhost` and
+    for the host that the server was started with.
     """
     own = host.lower()
 
@@ -121,7 +121,7 @@ def names_of(host: str) -> Callable[[str], bool]:
             address = ipaddress.ip_address(name)
         except ValueError:
             return False
-        # On the loopback nobody comes by another address; elsewhere the machine may have several.
+        # A server on the loopback is reached by a loopback address; any other may be reached by several.
         return address.is_loopback or not _is_loopback(own)
 
     return is_ours
@@ -141,10 +141,10 @@ def _is_loopback(host: str) -> bool:
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _SILENT_S
+    timeout = _IDLE_S
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the parent
-        """Nothing: the terminal is for the address, and a request's line may carry its key."""
+        """Log nothing: the terminal is for links, and a request line may contain a key."""
 
     def address_string(self) -> str:
         return str(self.client_address[0])
@@ -159,10 +159,10 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        # Not the parent's: it asks DNS for our own name, which can take seconds.
+        # Not the parent's: it looks up our own name in DNS, which can take seconds.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away is no news."""
+        """Ignore it: a browser closed its connection."""

@@ -1,4 +1,4 @@
-// The chart: says what is under the pointer, and a drag across bars narrows the range to them. A click is a plain link.
+// The chart: describes the bar under the pointer; dragging across bars zooms in to them. A click follows a plain link.
 export function followChart() {
   const plot = document.querySelector("[data-chart]");
   if (!plot) return;

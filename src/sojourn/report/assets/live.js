@@ -1,54 +1,54 @@
-// What changes while it is looked at. Asks only while somebody looks, and less often when there is no answer.
+// Live updates. Polls only while the page is visible, and less often while requests fail.
 const root = document.documentElement;
 const skew = Date.now() - Number(root.dataset.now);
 const now = () => Date.now() - skew;
-const MOST_SHOWN = 100;
+const MOST_ROWS = 100;
 const LONGEST_S = 60;
 
-class Gone extends Error {}
+class LoggedOut extends Error {}
 
-async function ask(url, as = "json") {
-  const answer = await fetch(url, { credentials: "same-origin", headers: { accept: as === "json" ? "application/json" : "text/html" } });
-  if (answer.status === 401 || answer.redirected) throw new Gone();
-  if (!answer.ok) throw new Error(String(answer.status));
-  return as === "json" ? answer.json() : answer.text();
+async function load(url, as = "json") {
+  const response = await fetch(url, { credentials: "same-origin", headers: { accept: as === "json" ? "application/json" : "text/html" } });
+  if (response.status === 401 || response.redirected) throw new LoggedOut();
+  if (!response.ok) throw new Error(String(response.status));
+  return as === "json" ? response.json() : response.text();
 }
 
-/** Do it every so many seconds while the page is in sight; after a failure, later and later. */
+/** Run `work` every so many seconds while the page is visible; after failures, with growing pauses. `false` ends it. */
 function every(seconds, work) {
   let wait = seconds;
   let timer = 0;
-  let isAtWork = false;
-  const again = () => {
+  let isRunning = false;
+  const schedule = () => {
     clearTimeout(timer);
     timer = setTimeout(run, wait * 1000);
   };
   async function run() {
-    if (document.hidden || isAtWork) return;
-    isAtWork = true;
+    if (document.hidden || isRunning) return;
+    isRunning = true;
     try {
       if ((await work()) === false) return;
       wait = seconds;
       delete root.dataset.stale;
     } catch (error) {
-      if (error instanceof Gone) {
+      if (error instanceof LoggedOut) {
         location.reload();
         return;
       }
       wait = Math.min(wait * 2, LONGEST_S);
       root.dataset.stale = "";
     } finally {
-      isAtWork = false;
+      isRunning = false;
     }
-    again();
+    schedule();
   }
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) run();
   });
-  again();
+  schedule();
 }
 
-// The server wrote and escaped this; it is the same markup as that of a page.
+// The server escapes this markup, as it does that of a page.
 function parsed(html) {
   return new DOMParser().parseFromString(`<table><tbody>${html}</tbody></table>`, "text/html");
 }
@@ -69,7 +69,7 @@ function ago(milliseconds) {
   return seconds >= 5 ? `${seconds} s ago` : "now";
 }
 
-/** Let durations and ages grow. */
+/** Keep durations and ages up to date. */
 export function tick() {
   const set = (element, text) => {
     if (element.textContent !== text) element.textContent = text;
@@ -87,7 +87,7 @@ export function followOnline() {
   const place = document.querySelector("[data-online]");
   if (!place) return;
   const show = async () => {
-    const { online } = await ask(place.dataset.online);
+    const { online } = await load(place.dataset.online);
     const number = place.querySelector("[data-number]");
     const text = online.toLocaleString("en");
     if (number.textContent !== text) number.textContent = text;
@@ -96,17 +96,17 @@ export function followOnline() {
   every(5, show);
 }
 
-/** The table: rows as they are now, and new ones on top unless the reader is in the middle of it. */
+/** The session list: update its rows, and add new ones at the top unless the reader is busy with it. */
 export function followListing() {
   const listing = () => document.querySelector("[data-listing]");
   if (!listing()) return;
-  const said = document.querySelector("[data-announce]");
+  const announcer = document.querySelector("[data-announce]");
   const isBusy = (place) =>
     place.matches(":hover") || place.contains(document.activeElement) || scrollY > place.offsetTop || String(getSelection()) !== "";
 
   async function renew(place) {
     const before = new Set([...place.querySelectorAll("tr[data-key]")].map((row) => row.dataset.key));
-    const page = new DOMParser().parseFromString(await ask(location.href, "text"), "text/html");
+    const page = new DOMParser().parseFromString(await load(location.href, "text"), "text/html");
     const fresh = page.querySelector("[data-listing]");
     if (!fresh) return;
     for (const row of fresh.querySelectorAll("tr[data-key]")) row.classList.toggle("is-new", !before.has(row.dataset.key));
@@ -115,13 +115,13 @@ export function followListing() {
 
   every(3, async () => {
     const place = listing();
-    // A session that is over hardly ever changes.
-    const rows = [...place.querySelectorAll("tr[data-open]")].slice(0, MOST_SHOWN);
+    // A session that has ended hardly ever changes.
+    const rows = [...place.querySelectorAll("tr[data-open]")].slice(0, MOST_ROWS);
     const url = new URL(place.dataset.live, location.href);
     url.searchParams.set("keys", rows.map((row) => row.dataset.key).join(","));
-    const found = await ask(url);
+    const news = await load(url);
     for (const row of rows) {
-      const html = found.rows[row.dataset.key];
+      const html = news.rows[row.dataset.key];
       if (html === undefined) {
         row.classList.add("is-gone");
         continue;
@@ -129,23 +129,23 @@ export function followListing() {
       const next = parsed(html).querySelector("tr");
       if (signature(next) !== signature(row) && !row.contains(document.activeElement)) row.replaceWith(document.adoptNode(next));
     }
-    if (!found.newer || !("countsNew" in place.dataset)) return;
-    const count = found.newer >= 100 ? "100+" : String(found.newer);
-    const word = found.newer === 1 ? "new session" : "new sessions";
+    if (!news.newer || !("countsNew" in place.dataset)) return;
+    const count = news.newer >= 100 ? "100+" : String(news.newer);
+    const word = news.newer === 1 ? "new session" : "new sessions";
     if (!isBusy(place)) {
       await renew(place);
-      said.textContent = `${count} ${word} added at the top`;
+      announcer.textContent = `${count} ${word} added at the top`;
       return;
     }
     const notice = place.querySelector("[data-new-rows]");
     notice.querySelector("[data-count]").textContent = count;
     notice.querySelector("[data-unit]").textContent = word;
-    if (notice.hidden) said.textContent = `${count} ${word}`;
+    if (notice.hidden) announcer.textContent = `${count} ${word}`;
     notice.hidden = false;
   });
 }
 
-/** A row without what ticks: that is no news. */
+/** A row's markup without durations and ages, which tick by themselves. */
 function signature(row) {
   const copy = row.cloneNode(true);
   for (const element of copy.querySelectorAll("[data-ticks], [data-ago]")) element.textContent = "";
@@ -156,16 +156,16 @@ function signature(row) {
 export function followSteps() {
   const list = document.querySelector("[data-live-steps]");
   if (!list) return;
-  const said = document.querySelector("[data-announce]");
+  const announcer = document.querySelector("[data-announce]");
   every(3, async () => {
-    const found = await ask(`${list.dataset.liveSteps}?after=${list.dataset.last}`);
-    for (const html of found.steps) list.append(document.adoptNode(parsed(`<tr><td>${html}</td></tr>`).querySelector("li")));
-    if (found.steps.length) said.textContent = `${found.steps.length} more events`;
-    list.dataset.last = found.last;
+    const changes = await load(`${list.dataset.liveSteps}?after=${list.dataset.last}`);
+    for (const html of changes.steps) list.append(document.adoptNode(parsed(`<tr><td>${html}</td></tr>`).querySelector("li")));
+    if (changes.steps.length) announcer.textContent = `${changes.steps.length} more events`;
+    list.dataset.last = changes.last;
     const state = document.querySelector("[data-state]");
     const fresh = parsed(`<tr><td>${changes.state}</td></tr>`).querySelector("td");
     state.replaceChildren(...[...fresh.childNodes].map((node) => document.adoptNode(node)));
-    return found.is_open;
+    return changes.is_open;
   });
 }
 
@@ -173,9 +173,9 @@ export function followDelivery() {
   const place = document.querySelector("[data-live-part]");
   if (!place) return;
   every(8, async () => {
-    const found = await ask(place.dataset.livePart);
+    const part = await load(place.dataset.livePart);
     if (place.contains(document.activeElement) && document.activeElement !== document.body) return;
-    const fresh = new DOMParser().parseFromString(found.html, "text/html").body;
+    const fresh = new DOMParser().parseFromString(part.html, "text/html").body;
     place.replaceChildren(...[...fresh.childNodes].map((node) => document.adoptNode(node)));
   });
 }

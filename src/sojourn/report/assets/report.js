@@ -1,9 +1,9 @@
-// What is live on the pages; all else works without it. Talks to its own report alone.
+// Live updates and the reader's settings; the pages work without it. Sends requests to its own report only.
 import { followChart } from "./chart.js";
 import { followDelivery, followListing, followOnline, followSteps, tick } from "./live.js";
-import { followTheme, tellZone } from "./choices.js";
+import { followTheme, storeZone } from "./choices.js";
 
-tellZone();
+storeZone();
 followTheme();
 followChart();
 followOnline();
