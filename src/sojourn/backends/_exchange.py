@@ -3,6 +3,8 @@
 An HTTP client's timeouts bound each wait for a byte, so a server that sends one now and then holds the caller for
 as long as it likes. Here the clock is checked at every chunk of the body, and a timer shuts the socket down at the
 deadline for what happens between chunks (a drip of headers, a receiver that reads slowly).
+
+See P22 in docs/internals.md.
 """
 
 from __future__ import annotations

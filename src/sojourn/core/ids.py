@@ -1,4 +1,7 @@
-"""How ids look: UUIDv7 for sessions (RFC 9562), deterministic ones for events. Time and chance are arguments."""
+"""How ids look: UUIDv7 for sessions (RFC 9562), deterministic ones for events. Time and chance are arguments.
+
+See S4 and P16 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Declared properties: their type, which value is kept, what a name may look like. Knows no session and no store."""
+"""Declared properties: their type, which value is kept, what a name may look like. Knows no session and no store.
+
+See S12 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

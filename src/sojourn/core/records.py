@@ -3,6 +3,8 @@
 A record speaks of one session. The door decided which; nothing later re-judges that. Encoded as MessagePack arrays, so
 the order of the fields is the format: add at the end, and raise `FORMAT` for anything else. Not tracked by the garbage
 collector: a record holds no circle, and there are many.
+
+See P14 in docs/internals.md.
 """
 
 from __future__ import annotations

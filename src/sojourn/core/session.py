@@ -3,6 +3,8 @@
 The theory: a session is over by one predicate, `over`, whoever asks (request path, recorder, sweeper). It ends at its
 last activity, never when somebody noticed. What comes after it is a successor, whose id is derived from the old one, so
 that requests which race with the same stale cookie agree. All times are integer milliseconds since the epoch.
+
+See S1, S2, S4 and S9 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The time that leases, retry times and watermarks go by: the store's own, where several hosts share it."""
+"""The time that leases, retry times and watermarks go by: the store's own, where several hosts share it.
+
+See P20 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 The value is base64url of a small binary layout, a dot, and an HMAC-SHA256 (itsdangerous' `Signer`, with a salt of our
 own). Its alphabet is safe in every cookie parser. `TimestampSigner` is not used: it refuses a cookie signed by a host
 whose clock is ahead; our times are in the payload.
+
+See S11 in docs/internals.md.
 """
 
 from __future__ import annotations

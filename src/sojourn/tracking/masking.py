@@ -1,4 +1,7 @@
-"""What is hidden before anything is kept: addresses, tokens in paths, referrers. Pure."""
+"""What is hidden before anything is kept: addresses, tokens in paths, referrers. Pure.
+
+See S13 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

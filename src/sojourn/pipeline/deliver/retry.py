@@ -1,4 +1,7 @@
-"""When to try a backend again, and with how much. Pure: chance is an argument, times are milliseconds."""
+"""When to try a backend again, and with how much. Pure: chance is an argument, times are milliseconds.
+
+See P23 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Only this backend does without, and only as it reads: the log keeps everything. The further a queue is over its bound,
 the more kinds go, the least telling first. What makes a session, its user or its properties is never shed.
+
+See P23 in docs/internals.md.
 """
 
 from __future__ import annotations

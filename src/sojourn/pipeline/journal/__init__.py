@@ -3,6 +3,8 @@
 One process writes one journal: a random id, a lock file that says whether its owner lives, and segments of frames. Any
 process of the host may read. The request path must never wait and never fail because of it; a full disk, a killed
 process and a fork are everyday matters. Payloads are bytes: the journal does not know what a record means.
+
+See P4, P5, P6 and P7 in docs/internals.md.
 """
 
 from __future__ import annotations

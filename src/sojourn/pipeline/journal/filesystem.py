@@ -1,4 +1,7 @@
-"""What the machine tells about a journal's place: the directory, what it is mounted on, file names, and the boot."""
+"""What the machine tells about a journal's place: the directory, what it is mounted on, file names, and the boot.
+
+See P4 and P6 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ The word is stored last, in one piece, so a frame is there or it is not; a reade
 (another processor, a crash, a short write) is told by the checksum. A word of zero is where the next frame will be; a
 word of ones says that the writer went on to its next segment, so a finished segment is not taken for one that is about
 to get another frame. Numbers are in the machine's own byte order: a journal never leaves its host.
+
+See P5 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A process loses such a lock as soon as it closes *any* descriptor of the file, so a lock file of our own is opened once
 and never again: `_held_here` answers for it. Another process tests with a shared lock, so that two readers who test at
 the same moment do not take each other for the owner.
+
+See P6 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Decide what a new journal is: files or memory, and whether the files may be mapped."""
+"""Decide what a new journal is: files or memory, and whether the files may be mapped.
+
+See P7 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

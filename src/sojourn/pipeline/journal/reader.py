@@ -5,6 +5,8 @@ It only reads (`pread`, never a map: a file that is cut under a map kills the re
 When may a reader leave a segment whose next frame is missing? When the writer's mark says so; or when nothing can ever
 be added: the owner is dead, or a later segment has begun. Whatever tells so must be known *before* the last look at
 that place, else a frame written between the two would be passed over.
+
+See P8 and P10 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A mapped file was first filled with real zeros by `write()`, so that a full disk is an exception there and then; a hole
 or a cut end would make it a SIGBUS later, which kills the application. So such a file is never sparse and never cut.
+
+See P4 in docs/internals.md.
 """
 
 from __future__ import annotations

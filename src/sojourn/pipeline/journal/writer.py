@@ -2,6 +2,8 @@
 
 The request path only stores into a map. Making a segment (4 MiB of zeros) is for `prepare`, in the background; when
 that came too late, or maps are not possible here, an append is a `write()`. Nothing here knows what a payload means.
+
+See P1, P4 and P7 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The door decided which session a record belongs to; nothing here re-judges that. Whoever folds the first record of a
 successor does it whole: the old session is sealed and its end made, then the new one starts, then the rest. So per
 visitor every backend sees: end of the previous < start < every other event < end (late ones apart, and marked).
+
+See P14, P15, P17 and P18 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ Each field is a join: the least, the greatest, or a count by record. Two are onl
 
 `late` and `user_conflicts` count what was met on the way, so they depend on the way; whether the app named two users in
 one session does not.
+
+See P14, P15 and P18 in docs/internals.md.
 """
 
 from __future__ import annotations

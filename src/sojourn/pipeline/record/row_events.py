@@ -1,4 +1,7 @@
-"""Events of a session row: the one place where an event gets its id and its attributes. Pure."""
+"""Events of a session row: the one place where an event gets its id and its attributes. Pure.
+
+See S8 and P16 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

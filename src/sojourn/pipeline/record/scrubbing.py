@@ -1,4 +1,7 @@
-"""The app's last word on an event before it is kept: `scrub(event) -> Event | None`, and what holds whatever it answers."""
+"""The app's last word on an event before it is kept: `scrub(event) -> Event | None`, and what holds whatever it answers.
+
+See S13 in docs/internals.md.
+"""
 
 from __future__ import annotations
 
