@@ -42,8 +42,8 @@ class CheckResult:
 
 def check_events(now: int, chance: bytes, *, service: str | None = None) -> list[Event]:
     """Return a start, a page view and an end, marked as a test; `chance` is 16 random bytes, so that each is a new one."""
-    key = uuid7(now, chance)
     started_at = now - _AGO_MS
+    key = uuid7(started_at, chance)  # some vendors read the start of a session from its id
     shared: dict[str, Scalar] = {
         "session.id": key,
         "visitor.id": f"check-{chance.hex()[:16]}",

@@ -78,7 +78,7 @@ def resource(event: Event) -> tuple[Scalar | None, ...]:
 def frame(of: tuple[Scalar | None, ...]) -> tuple[bytes, bytes]:
     """Return what stands before and behind the records of one resource."""
     # https://opentelemetry.io/docs/specs/semconv/resource/#service: a name is required, and this is the one for none.
-    named = {name: value for name, value in zip(_RESOURCE, of, strict=True) if value is not None}
+    named = {name: value for name, value in zip(_RESOURCE, of, strict=True) if value}
     pairs = [_pair(name, value) for name, value in ({"service.name": "unknown_service:python"} | named).items()]
     scope = {"name": "sojourn", "version": user_agent().partition("/")[2]}
     head = b'{"resourceLogs":[{"resource":{"attributes":%b},"scopeLogs":[{"scope":%b,"logRecords":['
