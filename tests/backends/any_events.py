@@ -45,17 +45,19 @@ def _event(draw: st.DrawFn) -> Event:
     number = draw(st.integers(0, 3))
     key = uuid7(STARTED_AT + number, number.to_bytes(10, "big"))
     is_manual = draw(st.booleans())
+    session_id = draw(st.sampled_from(["1234567890", "00000000001", "checkout-4711"])) if is_manual else key
+    attributes = draw(st.dictionaries(st.sampled_from(_KNOWN), _values, max_size=5))
     return Event(
         id=event_id(key, str(draw(st.integers(0, 2**64)))),
         name=draw(_names),
         time=STARTED_AT + draw(st.integers(0, 10_000)),
-        session_id=draw(st.sampled_from(["1234567890", "00000000001", "checkout-4711"])) if is_manual else key,
+        session_id=session_id,
         session_key=key,
         session_started_at=STARTED_AT + number,
         visitor_id=draw(st.sampled_from(["6b1f6c2a-3a5e-4a58-8f0f-9a1d6d0c1e77", "check-0123"])),
         is_manual=is_manual,
         user_id=draw(st.none() | _texts),
-        attributes=draw(st.dictionaries(st.sampled_from(_KNOWN), _values, max_size=5)),
+        attributes={"session.id": session_id, **attributes},
     )
 
 

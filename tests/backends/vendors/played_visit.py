@@ -19,6 +19,7 @@ from sojourn.backends import Backend, Receipt
 from sojourn.core.events import Event, Scalar
 from sojourn.starlette import Sojourn
 from sojourn.testing import ManualClock
+from sojourn.testing.vendors import FakeVendor
 from sojourn.testing.vendors.serving import served
 
 BEGAN_AT: Final = 1_769_860_800_000
@@ -138,6 +139,20 @@ class Awaited:
         finally:
             if scope["type"] == "http":
                 self.ended.release()
+
+
+def check_visit(fake: FakeVendor) -> None:
+    """Compare the sessions that a fake shows after the visit with what is true of it."""
+    sessions = fake.sessions()
+    assert [
+        (session.user_id, session.started_at, session.ended_at, session.duration_ms, session.reason)
+        for session in sessions
+    ] == [(truth.user, truth.started_at, truth.ended_at, truth.duration_ms, truth.reason) for truth in TRUTH]
+    assert [list(session.properties.values()) for session in sessions] == [
+        list(truth.properties.values()) for truth in TRUTH
+    ]
+    assert len({session.session_id for session in sessions}) == len(TRUTH)
+    assert len({session.visitor_id for session in sessions}) == 1
 
 
 def play(backends: Iterable[Backend]) -> Mapping[str, Mapping[str, int]]:

@@ -10,7 +10,7 @@ import pytest
 
 from sojourn.backends import Backend, backend_from_url
 from sojourn.testing.vendors import FAKES, FakeVendor, make_fake
-from tests.backends.vendors.played_visit import TRUTH, Twice, play
+from tests.backends.vendors.played_visit import TRUTH, Twice, check_visit, play
 
 NAMES = sorted(FAKES)
 
@@ -42,19 +42,7 @@ def played(request: pytest.FixtureRequest) -> Iterator[Played]:
 
 @pytest.mark.parametrize("vendor", NAMES)
 def test_its_sessions_are_the_true_ones(played: Played, vendor: str) -> None:
-    sessions = played.fakes[vendor].sessions()
-    assert [(session.user_id, session.started_at, session.ended_at, session.duration_ms) for session in sessions] == [
-        (truth.user, truth.started_at, truth.ended_at, truth.duration_ms) for truth in TRUTH
-    ]
-    assert len({session.session_id for session in sessions}) == len(TRUTH)
-    assert len({session.visitor_id for session in sessions}) == 1
-
-
-@pytest.mark.parametrize("vendor", NAMES)
-def test_its_sessions_have_their_reasons_and_properties(played: Played, vendor: str) -> None:
-    for session, truth in zip(played.fakes[vendor].sessions(), TRUTH, strict=True):
-        assert session.reason in (truth.reason, None)
-        assert list(session.properties.values()) == list(truth.properties.values())
+    check_visit(played.fakes[vendor])
 
 
 @pytest.mark.parametrize("vendor", NAMES)

@@ -35,7 +35,8 @@ class FakeVendor:
     """A query that its backend's URL needs to talk to the fake."""
 
     def __init__(self, *credentials: str) -> None:
-        self._credentials = credentials
+        self.credentials = credentials
+        """What stands before the host in its backend's URL."""
         self._lock = threading.RLock()
         self._trouble = Trouble()
         self._taken: dict[str, VendorEvent] = {}
@@ -83,6 +84,10 @@ class FakeVendor:
         with self._lock:
             return list(self._taken.values())
 
+    def event_ids(self) -> list[str] | None:
+        """Return Sojourn's ids of the events that were taken, in order of arrival; `None` if the vendor does not keep them."""
+        return [event.id for event in self.events()]
+
     def fail(
         self, rate: float, statuses: Sequence[int] | None = None, *, seed: int = 0, after_taking: bool = False
     ) -> None:
@@ -118,7 +123,7 @@ class FakeVendor:
     def url(self, address: str) -> str:
         """Return what stands in `SOJOURN_BACKENDS` for this fake at `http://host:port`."""
         scheme, _, host = address.partition("://")
-        keys = ":".join(quote(key, safe="") for key in self._credentials)
+        keys = ":".join(quote(key, safe="") for key in self.credentials)
         return f"{self.vendor}+{scheme}://{keys}{'@' if keys else ''}{host}{self.url_options}"
 
     def transport(self) -> httpx.MockTransport:

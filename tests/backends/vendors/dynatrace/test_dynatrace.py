@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import msgspec
@@ -12,46 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.backends import Backend, DynatraceBackend, backend_from_url
-from sojourn.backends.http import HttpCall, Unsendable
-from sojourn.core.events import Event, Scalar
+from sojourn.backends import DynatraceBackend, backend_from_url
+from sojourn.backends.http import HttpCall
 from sojourn.errors import SettingsError
-from sojourn.testing.backend_contract import BackendContract, deliver, hostile_events, many_events, sample_events
+from sojourn.testing.backend_contract import many_events
 from sojourn.testing.vendors import FakeDynatrace
-from tests.backends.golden_files import check_golden
+from tests.backends.vendors.connected import backend_on, backend_responding, changed
 
 ADDRESS = "https://abc12345.live.dynatrace.com"
 TOKEN = "dt0c01.FAKE.TOKEN"
 
 
-class TestDynatrace(BackendContract):
-    def make_backend(self, tmp_path: Path) -> Backend:
-        self.fake = FakeDynatrace()
-        return DynatraceBackend(ADDRESS, TOKEN, transport=self.fake.transport())
-
-    def received(self) -> list[str]:
-        return [event.id for event in self.fake.events()]
-
-
-def backend_of(
-    response: Callable[[httpx.Request], httpx.Response] | httpx.Response, token: str | Callable[[], str] = TOKEN
-) -> DynatraceBackend:
-    handler = response if callable(response) else lambda request: response
-    return DynatraceBackend(ADDRESS, token, transport=httpx.MockTransport(handler))
-
-
-def with_attributes(event: Event, **attributes: Scalar) -> Event:
-    return msgspec.structs.replace(event, attributes={**event.attributes, **attributes})
-
-
-def test_what_a_visit_sends() -> None:
-    check_golden("dynatrace", DynatraceBackend(ADDRESS, TOKEN))
-
-
 def test_values_are_flat_and_keep_their_types() -> None:
     fake = FakeDynatrace()
-    event = with_attributes(many_events(1)[0], **{"event_properties.gift": True, "event_properties.price": 3.5})
-    DynatraceBackend(ADDRESS, TOKEN, transport=fake.transport()).send([event])
+    event = changed(many_events(1)[0], **{"event_properties.gift": True, "event_properties.price": 3.5})
+    backend_on(fake).send([event])
     (taken,) = fake.events()
     assert taken.attributes == event.attributes
     assert type(taken.attributes["event_properties.gift"]) is bool
@@ -103,7 +76,7 @@ def test_a_function_is_asked_for_every_call() -> None:
         seen.append(request.headers["authorization"])
         return httpx.Response(202)
 
-    backend_of(take, lambda: next(tokens)).send(many_events(401))
+    DynatraceBackend(ADDRESS, lambda: next(tokens), transport=httpx.MockTransport(take)).send(many_events(401))
     assert seen == ["Bearer one", "Bearer two"]
 
 
@@ -119,19 +92,13 @@ def test_the_url_in_a_setting() -> None:
         backend_from_url("dynatrace+https://abc.live.dynatrace.com")
 
 
-def test_heartbeats_and_revised_ends_go_by_default() -> None:
-    backend = DynatraceBackend(ADDRESS, TOKEN)
-    end = msgspec.structs.replace(many_events(1)[0], name="session.end", attributes={"session.end_revision": 1})
-    assert all(backend.accepts(event) for event in [*sample_events(), end])
-
-
 # --- responses
 
 
 def test_of_a_400_the_bad_are_counted_and_the_good_never_sent_again() -> None:
     batch = many_events(5)
     fake = FakeDynatrace()
-    backend = DynatraceBackend(ADDRESS, TOKEN, transport=fake.transport())
+    backend = backend_on(fake)
     bad = msgspec.structs.replace(batch[2], id="")
     receipt = backend.send([*batch[:2], bad, *batch[3:]])
     assert receipt.delivered == 4
@@ -158,7 +125,7 @@ def test_how_the_bad_are_named(errors: list[object], rejected: list[int]) -> Non
         calls.append(request)
         return httpx.Response(400, json={"errors": errors})
 
-    receipt = backend_of(take).send(batch)
+    receipt = backend_responding("dynatrace", take).send(batch)
     assert [rejection.event_id for rejection in receipt.rejected] == [batch[index].id for index in rejected]
     assert receipt.delivered == 5 - len(rejected)
     assert len(calls) == 1
@@ -172,7 +139,7 @@ def test_a_400_that_was_cut_short_still_settles_the_call() -> None:
         calls.append(request)
         return httpx.Response(400, json={"errors": errors})
 
-    receipt = backend_of(take).send(many_events(400))
+    receipt = backend_responding("dynatrace", take).send(many_events(400))
     assert receipt.delivered + len(receipt.rejected) == 400
     assert len(receipt.rejected) > 200
     assert len(calls) == 1
@@ -193,13 +160,13 @@ def test_a_400_about_the_call_is_halved_down_to_the_event(response: httpx.Respon
     def take(request: httpx.Request) -> httpx.Response:
         return response if batch[1].id.encode() in request.content else httpx.Response(202)
 
-    receipt = backend_of(take).send(batch)
+    receipt = backend_responding("dynatrace", take).send(batch)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (3, [batch[1].id])
 
 
 @given(body=st.binary(max_size=200))
 def test_whatever_a_400_says_all_is_settled(body: bytes) -> None:
-    receipt = backend_of(httpx.Response(400, content=body)).send(many_events(3))
+    receipt = backend_responding("dynatrace", httpx.Response(400, content=body)).send(many_events(3))
     assert receipt.delivered + len(receipt.rejected) == 3
 
 
@@ -212,7 +179,7 @@ def test_whatever_a_400_says_all_is_settled(body: bytes) -> None:
     ],
 )
 def test_what_somebody_has_to_mend_pauses(status: int, says: str) -> None:
-    receipt = backend_of(httpx.Response(status)).send(many_events(2))
+    receipt = backend_responding("dynatrace", httpx.Response(status)).send(many_events(2))
     assert receipt.delivered == 0
     assert says in (receipt.pause or "")
     assert TOKEN not in (receipt.pause or "")
@@ -227,39 +194,10 @@ def test_a_call_has_400_events_at_most() -> None:
 
 
 def test_a_call_has_5_mb_at_most() -> None:
-    batch = [with_attributes(event, text="x" * 31_000) for event in many_events(400)]
+    batch = [changed(event, text="x" * 31_000) for event in many_events(400)]
     calls = [call for call in DynatraceBackend(ADDRESS, TOKEN).encode(batch) if isinstance(call, HttpCall)]
     assert all(len(call.body) <= 5_000_000 for call in calls)
     assert [len(call.events) for call in calls] == [159, 159, 82]
 
 
-def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> None:
-    batch = many_events(3)
-    batch[1] = with_attributes(batch[1], text="x" * 5_000_000)
-    fake = FakeDynatrace()
-    receipt = DynatraceBackend(ADDRESS, TOKEN, transport=fake.transport()).send(batch)
-    assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (2, [batch[1].id])
-    assert isinstance(next(iter(DynatraceBackend(ADDRESS, TOKEN).encode([batch[1]]))), Unsendable)
-
-
-def test_hostile_values_are_json() -> None:
-    for call in DynatraceBackend(ADDRESS, TOKEN).encode(hostile_events()):
-        assert isinstance(call, HttpCall)
-        assert len(json.loads(call.body)) == len(hostile_events())
-
-
 # --- all of it together
-
-
-@given(seed=st.integers(0, 99), after_taking=st.booleans())
-def test_sessions_are_whole_though_a_fifth_fails_and_all_comes_twice(seed: int, after_taking: bool) -> None:
-    fake = FakeDynatrace()
-    fake.fail(0.2, seed=seed, after_taking=after_taking)
-    backend = DynatraceBackend(ADDRESS, TOKEN, transport=fake.transport())
-    for _ in range(2):
-        assert deliver(backend, sample_events()).delivered == len(sample_events())
-    (session,) = fake.sessions()
-    assert (session.user_id, session.duration_ms, session.reason) == ("anna", 95_250, "idle_timeout")
-    assert (session.started_at, session.ended_at) == (1_769_860_800_000, 1_769_860_895_250)
-    assert [event.id for event in session.events] == [event.id for event in sample_events()]
-    assert fake.duplicates >= len(sample_events())

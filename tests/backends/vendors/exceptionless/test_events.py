@@ -11,7 +11,8 @@ from sojourn.backends import ExceptionlessBackend
 from sojourn.core.events import Scalar
 from sojourn.testing.backend_contract import deliver, sample_events
 from sojourn.testing.vendors import FakeExceptionless
-from tests.backends.vendors.exceptionless.samples import ADDRESS, KEY, SERVER, backend_for, changed, sample, sent
+from tests.backends.vendors.connected import backend_on, changed, sample
+from tests.backends.vendors.exceptionless.samples import ADDRESS, KEY, SERVER, sent
 from tests.backends.vendors.recorded_visit import deliver_in_parts, told
 
 
@@ -73,7 +74,7 @@ def test_thirty_visitors_behind_one_masked_address_are_no_bot() -> None:
         for n in range(30)
     ]
     fake = FakeExceptionless()
-    deliver(backend_for(fake), starts)
+    deliver(backend_on(fake), starts)
     assert (len(fake.sessions()), fake.discarded) == (30, [])
 
 
@@ -82,7 +83,7 @@ def test_a_chosen_session_id_merges_nobody() -> None:
     first = changed(sample("session.start"), given_id)
     second = changed(first, {"id": "another-start", "session_key": "019a0c5e-8a00-7b3c-9d2e-000000000002"})
     fake = FakeExceptionless()
-    deliver(backend_for(fake), [first, second])
+    deliver(backend_on(fake), [first, second])
     assert len(fake.sessions()) == 2
     assert [event.attributes["session.id"] for event in fake.events()] == ["order-4711", "order-4711"]
 
@@ -125,7 +126,7 @@ def test_what_is_no_activity_has_neither_session_nor_identity(name: str) -> None
 
 def test_what_comes_after_the_end_neither_reopens_the_session_nor_makes_another() -> None:
     fake = FakeExceptionless()
-    backend = backend_for(fake)
+    backend = backend_on(fake)
     deliver_in_parts(backend, [])
     before = fake.sessions()
     late = [event for event in told() if event.name == "cart_add"]
@@ -153,7 +154,7 @@ def rows(fake: FakeExceptionless) -> list[tuple[str | None, object]]:
 
 def test_a_login_in_mid_session_shows_on_the_row_by_a_call_of_its_own() -> None:
     fake = FakeExceptionless()
-    deliver(backend_for(fake), sample_events()[:3])
+    deliver(backend_on(fake), sample_events()[:3])
     assert rows(fake) == [("anna", None)]
     assert [request.path for request in fake.requests] == [
         "/api/v2/events",
@@ -170,7 +171,7 @@ def test_a_login_in_the_first_request_is_on_the_row_from_the_start() -> None:
         "data": {"plan": "team"},
     }
     fake = FakeExceptionless()
-    deliver(backend_for(fake), [start, login])
+    deliver(backend_on(fake), [start, login])
     assert (rows(fake), len(fake.requests)) == ([("anna", None)], 1)
 
 
@@ -178,7 +179,7 @@ def test_a_first_login_whose_start_went_before_has_its_call() -> None:
     start = sample("session.start")
     login = changed(sample("user.identify"), {"time": start.time})
     fake = FakeExceptionless()
-    backend = backend_for(fake)
+    backend = backend_on(fake)
     deliver(backend, [start])
     deliver(backend, [login])
     assert (rows(fake), len(fake.requests)) == ([("anna", None)], 3)
@@ -186,7 +187,7 @@ def test_a_first_login_whose_start_went_before_has_its_call() -> None:
 
 def test_rows_false_saves_the_call() -> None:
     fake = FakeExceptionless()
-    deliver(backend_for(fake, rows=False), sample_events()[:3])
+    deliver(backend_on(fake, rows=False), sample_events()[:3])
     assert (rows(fake), len(fake.requests)) == ([(None, None)], 1)
 
 
@@ -213,7 +214,7 @@ def test_a_server_without_that_call_loses_only_the_name_on_the_row(
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_call_for_the_row_is_made_again_when_it_has_to_wait(status: int) -> None:
     fake = FakeExceptionless()
-    backend = backend_for(fake)
+    backend = backend_on(fake)
     fake.fail_next(200)
     fake.heal()
     batch = sample_events()[:3]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 from base64 import b64decode
-from pathlib import Path
 
 import httpx
 import msgspec
@@ -13,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.backends import Backend, MParticleBackend, backend_from_url
+from sojourn.backends import MParticleBackend, backend_from_url
 from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
 from sojourn.errors import SettingsError
-from sojourn.testing.backend_contract import BackendContract, deliver, hostile_events, many_events, sample_events
+from sojourn.testing.backend_contract import deliver, many_events, sample_events
 from sojourn.testing.vendors import FakeMParticle
 from tests.backends.any_events import batches as batches_of_any
-from tests.backends.golden_files import check_golden
+from tests.backends.vendors.connected import backend_responding, check_sample_session
 from tests.backends.vendors.mparticle.samples import (
     ADDRESS,
     KEY,
@@ -36,21 +34,7 @@ from tests.backends.vendors.mparticle.samples import (
     session,
     wanted,
 )
-from tests.backends.vendors.played_visit import TRUTH, Twice, play
-
-
-class TestMParticle(BackendContract):
-    def make_backend(self, tmp_path: Path) -> Backend:
-        self.fake = FakeMParticle()
-        return MParticleBackend(ADDRESS, KEY, SECRET, transport=self.fake.transport())
-
-    def received(self) -> None:
-        """Who the user is goes out beside the events, under no id; what is said of ids stands below."""
-
-
-def test_what_a_visit_sends() -> None:
-    check_golden("mparticle", backend(heartbeats=True, environment="development"))
-
+from tests.backends.vendors.played_visit import Twice, check_visit, play
 
 # --- addresses and keys
 
@@ -127,17 +111,7 @@ def test_production_unless_said_otherwise() -> None:
     assert batches(*many_events(1))[0]["environment"] == "production"
 
 
-def test_heartbeats_and_revised_ends_go_when_asked_for() -> None:
-    optional = [event_of(names.SESSION_HEARTBEAT), event_of(names.SESSION_END, {"session.end_revision": 1})]
-    assert wanted(optional) == []
-    assert wanted(optional, heartbeats=True, resend_ends=True) == optional
-
-
 # --- responses
-
-
-def answering(response: httpx.Response) -> MParticleBackend:
-    return MParticleBackend(ADDRESS, KEY, SECRET, transport=httpx.MockTransport(lambda request: response))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +125,7 @@ def answering(response: httpx.Response) -> MParticleBackend:
     ],
 )
 def test_what_somebody_has_to_mend_pauses(status: int, says: str) -> None:
-    receipt = answering(httpx.Response(status)).send(many_events(2))
+    receipt = backend_responding("mparticle", httpx.Response(status)).send(many_events(2))
     assert receipt.delivered == 0
     assert says in (receipt.pause or "")
 
@@ -180,17 +154,8 @@ def test_a_400_is_halved_down_to_the_event_at_fault(takes_part: bool) -> None:
 
 @given(body=st.binary(max_size=200))
 def test_whatever_a_400_says_all_is_settled(body: bytes) -> None:
-    receipt = answering(httpx.Response(400, content=body)).send(many_events(3))
+    receipt = backend_responding("mparticle", httpx.Response(400, content=body)).send(many_events(3))
     assert len(receipt.rejected) == 3
-
-
-def test_nobody_sees_the_keys(caplog: pytest.LogCaptureFixture) -> None:
-    transport = httpx.MockTransport(lambda request: httpx.Response(403))
-    hiding = MParticleBackend(ADDRESS, "hunter2", "hunter2", transport=transport)
-    with caplog.at_level(logging.DEBUG):
-        receipt = hiding.send(many_events(2))
-    assert receipt.pause is not None
-    assert "hunter2" not in f"{hiding!r}{receipt}{hiding.last_call}{caplog.text}"
 
 
 # --- limits
@@ -258,10 +223,6 @@ def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> Non
     assert fake.users() == {"anna": {"name": "Anna"}}
 
 
-def test_hostile_values_are_json() -> None:
-    assert sum(len(batch["events"]) for batch in batches(*hostile_events())) == len(hostile_events())
-
-
 # --- all of it together
 
 
@@ -283,14 +244,11 @@ def test_sessions_are_whole_though_a_fifth_fails_and_all_comes_twice(
     sample = wanted(sample_events(), heartbeats=True)
     for _ in range(2):
         assert deliver(backend(fake, heartbeats=True), sample).delivered == len(sample)
-    (found,) = fake.sessions()
-    assert found.session_id == sample[0].session_key
-    assert (found.user_id, found.duration_ms, found.reason) == ("anna", 95_250, "idle_timeout")
-    assert (found.started_at, found.ended_at) == (1_769_860_800_000, 1_769_860_895_250)
-    told = [event.id for event in sample if event.name != names.USER_IDENTIFY]
-    assert [event.id for event in found.events] == told
+    check_sample_session(fake)
+    (shown,) = fake.sessions()
+    assert shown.session_id == sample[0].session_key
+    assert [event.id for event in shown.events] == [event.id for event in sample if event.name != names.USER_IDENTIFY]
     assert fake.users() == {"anna": {"name": "Anna Ünal"}}
-    assert fake.duplicates >= len(told)
 
 
 @pytest.mark.parametrize("after_taking", [False, True], ids=["refused", "responses lost"])
@@ -298,9 +256,7 @@ def test_a_visit_through_a_real_app_ends_as_it_was(after_taking: bool) -> None:
     fake = FakeMParticle(wall=lambda: NOW)
     fake.fail(0.2, seed=11, after_taking=after_taking)
     play([Twice(backend(fake, heartbeats=True))])
-    told = [(found.user_id, found.started_at, found.ended_at, found.reason) for found in fake.sessions()]
-    assert told == [(truth.user, truth.started_at, truth.ended_at, truth.reason) for truth in TRUTH]
-    assert [found.duration_ms for found in fake.sessions()] == [truth.duration_ms for truth in TRUTH]
+    check_visit(fake)
     assert [found.properties for found in fake.sessions()] == [{"plan": "team"}, {}, {}]
     assert fake.users().keys() == {"anna", "ben"}
     devices = {found.visitor_id for found in fake.sessions()}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import httpx
 import msgspec
@@ -17,24 +15,15 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from sojourn.backends import Backend, OpenTelemetryBackend, backend_from_url
+from sojourn.backends import OpenTelemetryBackend, backend_from_url
 from sojourn.backends.http import HttpCall
 from sojourn.core.events import Event, Scalar
 from sojourn.errors import SettingsError
-from sojourn.testing.backend_contract import BackendContract, deliver, hostile_events, many_events, sample_events
+from sojourn.testing.backend_contract import hostile_events, many_events, sample_events
 from sojourn.testing.vendors import FakeOpenTelemetry
-from tests.backends.golden_files import check_golden
+from tests.backends.vendors.connected import backend_on, backend_responding
 
 ADDRESS = "http://collector.example:4318"
-
-
-class TestOpenTelemetry(BackendContract):
-    def make_backend(self, tmp_path: Path) -> Backend:
-        self.fake = FakeOpenTelemetry()
-        return OpenTelemetryBackend(ADDRESS, transport=self.fake.transport())
-
-    def received(self) -> list[str]:
-        return [event.id for event in self.fake.events()]
 
 
 def decoded(*events: Event) -> ExportLogsServiceRequest:
@@ -65,15 +54,6 @@ def attributes(record: LogRecord) -> dict[str, object]:
 
 def made(name: str = "purchase", own: Mapping[str, Scalar] | None = None, time: int = 1_769_860_800_123) -> Event:
     return msgspec.structs.replace(many_events(1)[0], name=name, time=time, attributes=own or {})
-
-
-def backend_of(response: Callable[[httpx.Request], httpx.Response] | httpx.Response) -> OpenTelemetryBackend:
-    handler = response if callable(response) else lambda request: response
-    return OpenTelemetryBackend(ADDRESS, transport=httpx.MockTransport(handler))
-
-
-def test_what_a_visit_sends() -> None:
-    check_golden("otel", OpenTelemetryBackend(ADDRESS, "a-key"))
 
 
 # --- what its own decoder reads
@@ -206,7 +186,7 @@ def test_a_new_version_is_a_resource_of_its_own_and_the_order_stays() -> None:
         for event, version in zip(many_events(4), versions, strict=True)
     ]
     fake = FakeOpenTelemetry()
-    OpenTelemetryBackend(ADDRESS, transport=fake.transport()).send(batch)
+    backend_on(fake).send(batch)
     assert [event.id for event in fake.events()] == [event.id for event in batch]
     assert [resource["service.version"] for resource in fake.resources] == ["1", "2", "1"]
 
@@ -252,23 +232,18 @@ def test_a_header_that_is_none_is_refused_and_not_repeated(header: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_heartbeats_and_revised_ends_go_by_default() -> None:
-    backend = OpenTelemetryBackend()
-    assert all(backend.accepts(event) for event in [*sample_events(), made("session.end", {"session.end_revision": 1})])
-
-
 # --- responses
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_what_otlp_calls_retryable_is_tried_again(status: int) -> None:
-    receipt = backend_of(httpx.Response(status, headers={"retry-after": "7"})).send(many_events(2))
+    receipt = backend_responding("otel", httpx.Response(status, headers={"retry-after": "7"})).send(many_events(2))
     assert (receipt.delivered, receipt.rejected, receipt.retry_after) == (0, (), 7.0)
 
 
 @pytest.mark.parametrize("status", [500, 501, 505, 408, 425])
 def test_what_otlp_calls_final_is_not(status: int) -> None:
-    receipt = backend_of(httpx.Response(status)).send(many_events(2))
+    receipt = backend_responding("otel", httpx.Response(status)).send(many_events(2))
     assert [(rejection.status, "OTLP calls this final" in rejection.reason) for rejection in receipt.rejected] == [
         (status, True)
     ] * 2
@@ -276,7 +251,7 @@ def test_what_otlp_calls_final_is_not(status: int) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_somebody_has_to_mend_pauses(status: int) -> None:
-    receipt = backend_of(httpx.Response(status)).send(many_events(2))
+    receipt = backend_responding("otel", httpx.Response(status)).send(many_events(2))
     assert (receipt.delivered, receipt.rejected) == (0, ())
     assert receipt.pause is not None
 
@@ -303,7 +278,7 @@ def test_a_partial_success_is_final(
         return httpx.Response(200, json=body)
 
     with caplog.at_level(logging.WARNING, logger="sojourn"):
-        receipt = backend_of(take).send(many_events(3))
+        receipt = backend_responding("otel", take).send(many_events(3))
     assert (receipt.delivered, len(receipt.rejected)) == (3 - rejected, rejected)
     assert ("refused 2 of 3 events" in caplog.text) is is_told
     assert len(calls) == 1
@@ -318,26 +293,4 @@ def test_limits() -> None:
     assert sum(len(call.events) for call in calls) == 300
 
 
-def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> None:
-    batch = many_events(3)
-    batch[1] = msgspec.structs.replace(batch[1], attributes={"x": "y" * 4_000_000})
-    fake = FakeOpenTelemetry()
-    receipt = OpenTelemetryBackend(ADDRESS, transport=fake.transport()).send(batch)
-    assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (2, [batch[1].id])
-
-
 # --- all of it together
-
-
-@given(seed=st.integers(0, 99), after_taking=st.booleans())
-def test_sessions_are_whole_though_a_fifth_fails_and_all_comes_twice(seed: int, after_taking: bool) -> None:
-    fake = FakeOpenTelemetry()
-    fake.fail(0.2, seed=seed, after_taking=after_taking)
-    backend = OpenTelemetryBackend(ADDRESS, transport=fake.transport())
-    for _ in range(2):
-        assert deliver(backend, sample_events()).delivered == len(sample_events())
-    (session,) = fake.sessions()
-    assert (session.user_id, session.duration_ms, session.reason) == ("anna", 95_250, "idle_timeout")
-    assert (session.started_at, session.ended_at) == (1_769_860_800_000, 1_769_860_895_250)
-    assert session.properties == {}
-    assert json.dumps([event.id for event in session.events]) == json.dumps([event.id for event in sample_events()])

@@ -11,7 +11,8 @@ from sojourn.backends import PostHogBackend
 from sojourn.core.events import Scalar
 from sojourn.testing.backend_contract import deliver, many_events
 from sojourn.testing.vendors import FakePostHog
-from tests.backends.vendors.posthog.samples import ADDRESS, KEY, backend_for, changed, sample, sent
+from tests.backends.vendors.connected import backend_on, changed, sample
+from tests.backends.vendors.posthog.samples import ADDRESS, KEY, sent
 from tests.backends.vendors.recorded_visit import deliver_in_parts, told
 
 
@@ -143,7 +144,7 @@ def test_what_is_no_activity_makes_no_session_longer(name: str) -> None:
 
 def test_what_comes_after_the_end_makes_no_session_longer() -> None:
     fake = FakePostHog()
-    backend = backend_for(fake)
+    backend = backend_on(fake)
     deliver_in_parts(backend, [])
     before = fake.sessions()
     late = next(event for event in told() if event.name == "cart_add")
@@ -185,7 +186,7 @@ def test_a_revised_end_makes_the_session_as_long_as_it_was() -> None:
         **{"session.end_revision": 1, "session.duration_ms": 125_000},
     )
     fake = FakePostHog()
-    backend = backend_for(fake)
+    backend = backend_on(fake)
     deliver_in_parts(backend, [])
     assert backend.accepts(later)
     deliver(backend, [later])

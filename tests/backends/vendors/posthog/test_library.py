@@ -15,7 +15,8 @@ import pytest
 from sojourn.backends import PostHogBackend
 from sojourn.testing.vendors import FakePostHog
 from tests.backends.golden_files import shown
-from tests.backends.vendors.posthog.samples import ADDRESS, KEY, sample
+from tests.backends.vendors.connected import sample
+from tests.backends.vendors.posthog.samples import ADDRESS, KEY
 from tests.backends.vendors.recorded_visit import told
 
 

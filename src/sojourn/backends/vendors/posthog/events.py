@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from platform import python_implementation, python_version
 from typing import Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -66,8 +66,8 @@ class Shape:
             "$lib": "sojourn",
             "$lib_version": user_agent().partition("/")[2],
             "$is_server": True,
-            "$python_runtime": python_implementation(),
-            "$python_version": python_version(),
+            "$python_runtime": platform.python_implementation(),
+            "$python_version": platform.python_version(),
             # Our times are a server's, and exact; mended by how long the call took, they would all differ.
             "$ignore_sent_at": True,
         }

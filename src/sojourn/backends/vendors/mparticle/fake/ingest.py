@@ -146,6 +146,9 @@ class FakeMParticle(FakeVendor):
         sessions = [_session(uuid, group, self._types) for uuid, group in groups.items()]
         return sorted(sessions, key=lambda session: session.events[0].at)
 
+    def event_ids(self) -> None:
+        """Return nothing: what identified a user is kept with the user, under no id."""
+
     def users(self) -> dict[str, dict[str, object]]:
         """Return the users by `customer_id`, and their attributes."""
         with self._lock:

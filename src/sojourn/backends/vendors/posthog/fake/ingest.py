@@ -113,6 +113,9 @@ class FakePostHog(FakeVendor):
                 groups.setdefault(event.session_id, []).append(event)
         return sorted((self._session(group) for group in groups.values()), key=lambda found: found.started_at or 0)
 
+    def event_ids(self) -> list[str]:
+        return [str(event.attributes.get("event.id", event.id)) for event in self.events()]
+
     def failure(self, status: int) -> Reply:
         return _refused(status, _TEXTS.get(status, "internal error"))
 

@@ -1,0 +1,66 @@
+"""Any vendor's backend, connected to its fake or to a fixed response, and events to send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+import httpx
+import msgspec
+
+from sojourn.backends import Backend, registry
+from sojourn.core.events import Event, Scalar
+from sojourn.core.ids import uuid7
+from sojourn.testing.backend_contract import sample_events
+from sojourn.testing.vendors import FakeVendor, make_fake
+
+ORIGIN = "https://vendor.example"
+
+
+def backend_class(scheme: str) -> Any:
+    return registry.load(registry.registered()[scheme])
+
+
+def backend_on(fake: FakeVendor, **options: Any) -> Any:
+    """The backend of a fake, connected without a socket."""
+    return backend_class(fake.vendor).from_url(fake.url(ORIGIN), **{"transport": fake.transport(), **options})
+
+
+def backend_responding(
+    scheme: str, response: httpx.Response | Callable[[httpx.Request], httpx.Response], **options: Any
+) -> Any:
+    """The backend of a vendor whose server gives this response to every call."""
+    handler = response if callable(response) else lambda request: response
+    return backend_on(make_fake(scheme), transport=httpx.MockTransport(handler), **options)
+
+
+def accepted(backend: Backend, events: list[Event]) -> list[Event]:
+    return [event for event in events if backend.accepts(event)]
+
+
+def logged_events() -> list[Event]:
+    """The sample events with the ids that an event log has: UUIDs, and a session's that begins with its time."""
+    events = sample_events()
+    key = uuid7(events[0].session_started_at, bytes(10))
+    return [
+        changed(event, {"id": str(UUID(event.id)), "session_id": key, "session_key": key}, **{"session.id": key})
+        for event in events
+    ]
+
+
+def sample(name: str) -> Event:
+    return next(event for event in sample_events() if event.name == name)
+
+
+def changed(event: Event, fields: Mapping[str, Any] | None = None, /, **attributes: Scalar) -> Event:
+    """The event with other fields, and with further attributes."""
+    return msgspec.structs.replace(event, **(fields or {}), attributes={**event.attributes, **attributes})
+
+
+def check_sample_session(fake: FakeVendor) -> None:
+    """What the fake shows after it took the sample events twice."""
+    (session,) = fake.sessions()
+    assert (session.user_id, session.duration_ms, session.reason) == ("anna", 95_250, "idle_timeout")
+    assert (session.started_at, session.ended_at) == (1_769_860_800_000, 1_769_860_895_250)
+    assert fake.duplicates >= len(session.events)
