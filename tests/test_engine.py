@@ -263,7 +263,7 @@ def test_two_backends_of_one_name_are_refused(store_url: str) -> None:
 def test_counters_that_no_record_carried_reach_the_store(store_url: str) -> None:
     clock = ManualClock()
     engine = Engine(Settings(secret_key=KEY, store=store_url), clock=clock)
-    engine.tracker.count("prefetch")
+    engine.guard.count("prefetch")
     engine.flush()
     assert engine.stats().store.counters["ignored.prefetch"] == 1
     engine.close()

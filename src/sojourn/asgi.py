@@ -13,10 +13,10 @@ from .core.events import Scalar
 from .engine import Engine
 from .settings import Settings
 from .tracking.caching import with_private
-from .tracking.capturing import capture
 from .tracking.doors import Wrapper, leave_visit
+from .tracking.exceptions import capture
 from .tracking.forwarded import Proxies
-from .tracking.principal import Answer, of_scope
+from .tracking.principal import Principal, of_scope
 from .tracking.visit import VISIT_KEY, Visit, active_visit
 
 Scope = MutableMapping[str, Any]
@@ -46,6 +46,7 @@ class SojournMiddleware(Wrapper):
     ) -> None:
         self.app = app
         self.engine = engine if engine is not None else Engine(settings or Settings.from_env())
+        self._guard = self.engine.guard
         self._request = request
         self._proxies = Proxies(self.engine.settings.trusted_proxies)
         self._adds_private = self.engine.settings.cache_private
@@ -85,7 +86,7 @@ class SojournMiddleware(Wrapper):
             await self.app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tracker = self.engine.tracker
+        tracker, guard = self.engine.tracker, self._guard
         try:
             visit = tracker.begin(AsgiFacts(scope, self._proxies, self._request))
         except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
@@ -97,7 +98,7 @@ class SojournMiddleware(Wrapper):
             kind = message["type"]
             if kind == "http.response.start":
                 try:
-                    message = self._answered(visit, message)
+                    message = self._responded(visit, message)
                 except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
                     tracker.failed(error, "finish")
             elif kind == "http.response.body" and (visit.chunks or message.get("more_body")):
@@ -108,20 +109,20 @@ class SojournMiddleware(Wrapper):
         try:
             await self.app(scope, receive, tracked_send)
         except BaseException as error:
-            tracker.guarded(None, capture, visit, error, is_handled=False)
+            guard.guarded(None, capture, visit, error, is_handled=False)
             raise
         finally:
             leave_visit(token)
             # The visit knows the scope: a circle here would wait for the garbage collector, at every request.
-            scope[VISIT_KEY] = visit.told_error = None
+            scope[VISIT_KEY] = visit.captured = None
             if not visit.responded:
-                tracker.guarded(None, tracker.abandon, visit)
+                guard.guarded(None, tracker.abandon, visit)
             elif visit.chunks:
-                tracker.guarded(None, tracker.connections.close_stream, visit)
+                guard.guarded(None, tracker.connections.close_stream, visit)
 
     async def _own(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         """A request that is for us and not for the app."""
-        guarded = self.engine.tracker.guarded
+        guarded = self._guard.guarded
         reply: Reply = NO_CONTENT
         facts = guarded(None, AsgiFacts, scope, self._proxies, self._request)
         if facts is not None:
@@ -139,62 +140,62 @@ class SojournMiddleware(Wrapper):
         visit.chunks += 1 if message.get("body") else 0
         await send(message)
         if not message.get("more_body"):
-            tracker.guarded(None, tracker.connections.close_stream, visit)
+            self._guard.guarded(None, tracker.connections.close_stream, visit)
             visit.chunks = 0
 
     def _begin(self, scope: Scope) -> Visit:
         return self.engine.tracker.begin(AsgiFacts(scope, self._proxies, self._request))
 
-    def _answered(self, visit: Visit, message: Message) -> Message:
+    def _responded(self, visit: Visit, message: Message) -> Message:
         if message.get("status", 0) < 200:  # an early hint: the response is yet to come
             return message
         headers = message.get("headers") or ()
         if not isinstance(headers, list | tuple):
             headers = list(headers)
             message = {**message, "headers": headers}
-        answer = AsgiAnswer(message.get("status", 0), headers)
-        line = self.engine.tracker.finish(visit, answer)
+        response = AsgiResponse(message.get("status", 0), headers)
+        line = self.engine.tracker.finish(visit, response)
         if line is None:
             return message
         added = [*headers, (b"set-cookie", line.encode("latin-1"))]
-        if self._adds_private and (private := with_private(answer)) is not None:
+        if self._adds_private and (private := with_private(response)) is not None:
             added = [pair for pair in added if pair[0].lower() != b"cache-control"]
             added.append((b"cache-control", private.encode("latin-1")))
         return {**message, "headers": added}
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A socket begins no session (not every server delivers a cookie with the handshake); its messages are activity."""
-        tracker = self.engine.tracker
-        visit = tracker.guarded(None, self._begin, scope) or tracker.nothing()
+        tracker, guarded = self.engine.tracker, self._guard.guarded
+        visit = guarded(None, self._begin, scope) or tracker.nothing()
         visit.responded = True
         scope[VISIT_KEY] = visit
         token = active_visit.set(visit)
-        told: dict[str, Scalar] = {"network.protocol.name": "websocket"}
+        attributes: dict[str, Scalar] = {"network.protocol.name": "websocket"}
 
         async def tracked_receive() -> Message:
             message = await receive()
             kind = message.get("type")
             if kind in {"websocket.receive", "websocket.connect"}:
-                tracker.guarded(None, tracker.connections.message, visit)
+                guarded(None, tracker.connections.message, visit)
             elif kind == "websocket.disconnect":
-                told["websocket.close_code"] = message.get("code") or 1005
+                attributes["websocket.close_code"] = message.get("code") or 1005
             return message
 
         async def tracked_send(message: Message) -> None:
             if message.get("type") == "websocket.close":
-                told.setdefault("websocket.close_code", message.get("code") or 1000)
+                attributes.setdefault("websocket.close_code", message.get("code") or 1000)
             await send(message)
 
         tracker.connections.opened(visit)
         try:
             await self.app(scope, tracked_receive, tracked_send)
         except BaseException as error:
-            tracker.guarded(None, capture, visit, error, is_handled=False)
+            guarded(None, capture, visit, error, is_handled=False)
             raise
         finally:
             leave_visit(token)
-            visit.told_error = None
-            tracker.guarded(None, tracker.connections.close, visit, told)
+            visit.captured = None
+            guarded(None, tracker.connections.close, visit, attributes)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """First use at start-up; the last flush once the app itself is done."""
@@ -205,7 +206,7 @@ class SojournMiddleware(Wrapper):
             if kind == "lifespan.startup.complete":
                 engine.start()
             elif kind in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
-                engine.tracker.guarded(None, engine.close)
+                engine.guard.guarded(None, engine.close)
             await send(message)
 
         scope[VISIT_KEY] = None  # a second door of ours, further in, steps aside here as well
@@ -265,7 +266,7 @@ class AsgiFacts:
     def framework_request(self) -> Any:
         return self._scope if self._request is None else self._request(self._scope)
 
-    def principal(self) -> Answer:
+    def principal(self) -> Principal:
         return of_scope(self._scope)
 
     def _peer(self) -> str | None:
@@ -273,7 +274,7 @@ class AsgiFacts:
         return client[0] if client else None
 
 
-class AsgiAnswer:
+class AsgiResponse:
     """The facts of a response start (see `facts.ResponseFacts`)."""
 
     __slots__ = ("_headers", "status")

@@ -13,8 +13,8 @@ from inspect import iscoroutinefunction
 from typing import Any
 from uuid import UUID
 
-from .tracking.capturing import capture
-from .tracking.principal import DJANGO_KEY, UNKNOWN, Answer, User
+from .tracking.exceptions import capture
+from .tracking.principal import DJANGO_KEY, UNKNOWN, Principal, User
 from .tracking.visit import active_visit
 
 try:
@@ -64,7 +64,7 @@ class _Loaded:
     def __init__(self, request: Any) -> None:
         self._request = weakref.ref(request)
 
-    def __call__(self) -> Answer:
+    def __call__(self) -> Principal:
         request = self._request()
         held = {} if request is None else vars(request)
         user = held.get("user")
@@ -86,4 +86,4 @@ def _raised(**_signal: object) -> None:
     """Django turns errors into answers before they reach the door; it says so first."""
     visit, error = active_visit.get(), sys.exc_info()[1]
     if visit is not None and error is not None:
-        visit.host.guarded(None, capture, visit, error, is_handled=False, is_answered=True)
+        visit.guard.guarded(None, capture, visit, error, is_handled=False, has_response=True)

@@ -24,12 +24,14 @@ from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import FlushReport, Plan, Runtime
 from .settings import Settings
 from .stores.protocol import Store, StoreStats
+from .tracking.consent import ConsentGate
 from .tracking.cookie import CookieCodec, CookiePolicy
 from .tracking.exceptions import MESSAGE
-from .tracking.guard import Counters
+from .tracking.guard import Counters, Guard
 from .tracking.masking import Paths
+from .tracking.options import TrackingOptions
 from .tracking.pages import Pages
-from .tracking.privacy_signals import Signals
+from .tracking.privacy_signals import PrivacySignals
 from .tracking.tracker import Tracker
 from .user_agents.kinds import kind_of
 
@@ -54,7 +56,7 @@ class Engine:
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         self.settings = settings
-        self._clock: Clock = clock if clock is not None else SystemClock()
+        self.clock: Clock = clock if clock is not None else SystemClock()
         self._service = Origin(
             service_name=settings.service_name,
             service_version=settings.service_version,
@@ -65,33 +67,38 @@ class Engine:
         # Opened by whoever needs it, but made here: its library takes a fifth of a second to load, which must be no request's.
         self._store: Store | None = _store(settings) if settings.enabled else None
         counters = Counters()
+        self.guard = Guard(counters, strict=settings.strict)
         self.intake = Intake(self._make_runtime, counters, after_fork=self._after_fork)
         self.tracker = Tracker(
-            rules=self._rules,
+            TrackingOptions(
+                rules=self._rules,
+                is_enabled=settings.enabled,
+                starts_on_any_request=settings.session_starts == "any",
+                refuses_programs=settings.ignore_http_clients,
+                page_views=settings.page_views,
+                presence_open=settings.presence == "open",
+                adds_private=settings.cache_private,
+                declared=Declared(settings.session_properties, settings.event_properties),
+                user_hash_key=settings.user_hash_key if settings.hash_user_ids else None,
+            ),
+            guard=self.guard,
+            sink=self.intake,
             codec=CookieCodec(settings.secret_key or (os.urandom(32),)),
             cookies=_policy(settings),
-            clock=self._clock,
-            sink=self.intake,
-            counters=counters,
+            clock=self.clock,
             paths=Paths(settings.exclude),
             pages=Pages(
                 service=self._service,
                 mask_addresses=settings.mask_addresses,
                 query_parameters=settings.query_parameters,
             ),
+            consent=ConsentGate(
+                self.guard,
+                signals=PrivacySignals(settings.gpc, settings.dnt),
+                consent=settings.consent,
+                is_required=settings.consent_required,
+            ),
             principal=settings.principal,
-            page_views=settings.page_views,
-            adds_private=settings.cache_private,
-            starts_on_any_request=settings.session_starts == "any",
-            presence_open=settings.presence == "open",
-            strict=settings.strict,
-            is_enabled=settings.enabled,
-            refuses_programs=settings.ignore_http_clients,
-            signals=Signals(settings.gpc, settings.dnt),
-            consent=settings.consent,
-            is_consent_required=settings.consent_required,
-            declared=Declared(settings.session_properties, settings.event_properties),
-            user_hash_key=settings.user_hash_key if settings.hash_user_ids else None,
         )
         self.beacon = None if settings.beacon_path is None else self._beacon(settings.beacon_path)
         """What answers pages at `beacon_path`, for the doors; `None`: it is not asked for."""
@@ -102,7 +109,7 @@ class Engine:
         """Open what the process needs (a journal file, the threads). Idempotent; never raises: what fails is tried again."""
         if self.settings.enabled:
             kind_of("a look that loads the library of user agents here, not in a visitor's first request")
-            self.tracker.guarded(None, self.intake.running)
+            self.guard.guarded(None, self.intake.running)
 
     def flush(self, timeout: float = 5.0) -> FlushReport:
         """Apply this process's records and deliver what is due, within `timeout` seconds.
@@ -127,7 +134,7 @@ class Engine:
         store.open()
         return EngineStats(
             journal=runtime.journal.stats() if runtime is not None else None,
-            ignored=self.tracker.counters(),
+            ignored=self.guard.counters(),
             is_recorder=runtime is not None and runtime.is_recorder,
             store=store.stats(),
         )
@@ -177,7 +184,7 @@ class Engine:
 
     def _make_runtime(self) -> Runtime:
         settings = self.settings
-        directory = None if self._clock.is_manual else settings.journal_folder
+        directory = None if self.clock.is_manual else settings.journal_folder
         _open_engines.add(self)
         return Runtime(
             Plan(
@@ -193,7 +200,7 @@ class Engine:
             ),
             store=self.store,
             backends=self._backends,
-            clock=self._clock,
+            clock=self.clock,
             recorder=self._recorder,
             keep=self._keep,
         )
@@ -201,7 +208,7 @@ class Engine:
     def _beacon(self, path: str) -> Beacon:
         settings = self.settings
         receiver = Receiver(
-            self.tracker, has_page_views=settings.page_views, query_parameters=settings.query_parameters
+            self.tracker, self.guard, has_page_views=settings.page_views, query_parameters=settings.query_parameters
         )
         return Beacon(path, script=Script(interval_ms(self._rules)), receiver=receiver)
 
@@ -219,12 +226,12 @@ class Engine:
 
     @property
     def _grace(self) -> int:
-        return 0 if self._clock.is_manual else _ms(self.settings.sweep_grace)
+        return 0 if self.clock.is_manual else _ms(self.settings.sweep_grace)
 
     def _keep(self, runtime: Runtime) -> None:
         """Record what no request does: activity of connections that are merely open, and counters."""
-        self.tracker.touch_open()
-        self.intake.append_counters(runtime, self._clock.now())
+        self.tracker.connections.touch_open()
+        self.intake.append_counters(runtime, self.clock.now())
 
     def _after_fork(self) -> None:
         self.tracker.after_fork()

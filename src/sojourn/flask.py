@@ -18,8 +18,8 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
 from .engine import Engine
 from .errors import SettingsError
 from .settings import Settings
-from .tracking.capturing import capture
-from .tracking.principal import UNKNOWN, Answer, User
+from .tracking.exceptions import capture
+from .tracking.principal import UNKNOWN, Principal, User
 from .tracking.visit import active_visit
 from .wsgi import Environ, SojournMiddleware, StartResponse, WSGIApp
 
@@ -138,7 +138,7 @@ class _Flask:
         rule = flask.request.url_rule if flask.has_request_context() else None
         return None if rule is None else rule.rule
 
-    def principal(self, environ: Environ) -> Answer:
+    def principal(self, environ: Environ) -> Principal:
         """Flask-Login's raw id, or a `user_id` in a session that the app itself has opened."""
         if not flask.has_request_context():
             return UNKNOWN
@@ -157,7 +157,7 @@ class _Flask:
         return User(known) if isinstance(known, str | int) and not isinstance(known, bool) else UNKNOWN
 
 
-def _logged_in(manager: Any, session: dict[str, Any], environ: Environ) -> Answer:
+def _logged_in(manager: Any, session: dict[str, Any], environ: Environ) -> Principal:
     """What Flask-Login has stored, or has found out for this request; nothing is loaded for our sake."""
     known = dict.get(session, "_user_id")
     if known is not None and known != "":
@@ -176,4 +176,4 @@ def _raised(_app: flask.Flask, exception: BaseException, **_more: object) -> Non
     """Flask turns errors into answers before they reach the door; it says so first."""
     visit = active_visit.get()
     if visit is not None:
-        visit.host.guarded(None, capture, visit, exception, is_handled=False, is_answered=True)
+        visit.guard.guarded(None, capture, visit, exception, is_handled=False, has_response=True)

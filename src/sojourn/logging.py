@@ -35,12 +35,12 @@ class SojournHandler(Handler):
             return  # our own warnings about an event must not become events
         visit = active_visit.get()
         if visit is not None:
-            visit.host.guarded(None, self._tell, visit, record)
+            visit.guard.guarded(None, self._record, visit, record)
 
-    def _tell(self, visit: Visit, record: LogRecord) -> None:
+    def _record(self, visit: Visit, record: LogRecord) -> None:
         if visit.refused is not None or (not visit.responded and visit.look() is None):
             return
-        if visit.present() is None:
+        if visit.enter_present() is None:
             return
         visit.note(LOG, self._attributes(record))
         visit.leave()
@@ -50,7 +50,7 @@ class SojournHandler(Handler):
             body = record.getMessage()
         except (TypeError, ValueError):  # the app's format and arguments do not fit
             body = str(record.msg)
-        told: dict[str, Scalar] = {
+        attributes: dict[str, Scalar] = {
             "log.body": printable(body, _LONGEST_BODY),
             "log.severity": record.levelname,
             "log.logger": printable(record.name, _LONGEST_NAME),
@@ -58,9 +58,9 @@ class SojournHandler(Handler):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             shown = described(error, is_handled=True)
-            told["exception.type"] = shown["exception.type"]
-            told["exception.stacktrace"] = shown["exception.stacktrace"]
-        return told
+            attributes["exception.type"] = shown["exception.type"]
+            attributes["exception.stacktrace"] = shown["exception.stacktrace"]
+        return attributes
 
 
 class SessionFilter(Filter):

@@ -13,10 +13,10 @@ from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint
 from .engine import Engine
 from .settings import Settings
 from .tracking.caching import with_private
-from .tracking.capturing import capture
 from .tracking.doors import Wrapper, leave_visit
+from .tracking.exceptions import capture
 from .tracking.forwarded import Proxies
-from .tracking.principal import UNKNOWN, Answer, of_environ
+from .tracking.principal import UNKNOWN, Principal, of_environ
 from .tracking.visit import VISIT_KEY, Visit, active_visit
 
 Environ = dict[str, Any]
@@ -37,7 +37,7 @@ class Framework(Protocol):
         """The template of the matched route."""
         ...
 
-    def principal(self, environ: Environ) -> Answer:
+    def principal(self, environ: Environ) -> Principal:
         """Whom it authenticated, without waking anything."""
         ...
 
@@ -61,6 +61,7 @@ class SojournMiddleware(Wrapper):
     ) -> None:
         self.app = app
         self.engine = engine if engine is not None else Engine(settings or Settings.from_env())
+        self._guard = self.engine.guard
         self._framework = framework
         self._proxies = Proxies(self.engine.settings.trusted_proxies)
         self._adds_private = self.engine.settings.cache_private
@@ -74,7 +75,7 @@ class SojournMiddleware(Wrapper):
             return self.app(environ, start_response)
         if self._beacon is not None and (own := self._beacon.at(environ.get("PATH_INFO", ""))):
             return self._own(own, environ, start_response)
-        tracker = self.engine.tracker
+        tracker, guard = self.engine.tracker, self._guard
         try:
             visit = tracker.begin(WsgiFacts(environ, self._proxies, self._framework))
         except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
@@ -83,7 +84,7 @@ class SojournMiddleware(Wrapper):
 
         def tracked_start(status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
             try:
-                headers = self._answered(visit, status, headers)
+                headers = self._responded(visit, status, headers)
             except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
                 tracker.failed(error, "finish")
             return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
@@ -92,20 +93,20 @@ class SojournMiddleware(Wrapper):
         try:
             body = self.app(environ, tracked_start)
         except BaseException as error:
-            tracker.guarded(None, capture, visit, error, is_handled=False)
-            tracker.guarded(None, tracker.abandon, visit)
+            guard.guarded(None, capture, visit, error, is_handled=False)
+            guard.guarded(None, tracker.abandon, visit)
             raise
         finally:
             active_visit.reset(token)
             # The visit knows the environ: a circle here would wait for the garbage collector, at every request.
-            environ[VISIT_KEY] = visit.told_error = None
+            environ[VISIT_KEY] = visit.captured = None
         if (visit.responded and hasattr(body, "__len__")) or _is_file(body, environ):
             return body
         return TrackedBody(body, visit, self.engine)
 
     def _own(self, endpoint: Endpoint, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """A request that is for us and not for the app."""
-        guarded = self.engine.tracker.guarded
+        guarded = self._guard.guarded
         reply = NO_CONTENT
         facts = guarded(None, WsgiFacts, environ, self._proxies, self._framework)
         if facts is not None:
@@ -114,13 +115,13 @@ class SojournMiddleware(Wrapper):
         start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", [*reply.headers])
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
 
-    def _answered(self, visit: Visit, status: str, headers: Headers) -> Headers:
-        answer = WsgiAnswer(status, headers)
-        line = self.engine.tracker.finish(visit, answer)
+    def _responded(self, visit: Visit, status: str, headers: Headers) -> Headers:
+        response = WsgiResponse(status, headers)
+        line = self.engine.tracker.finish(visit, response)
         if line is None:
             return headers
         added = [*headers, ("Set-Cookie", line)]
-        if self._adds_private and (private := with_private(answer)) is not None:
+        if self._adds_private and (private := with_private(response)) is not None:
             added = [pair for pair in added if pair[0].lower() != "cache-control"]
             added.append(("Cache-Control", private))
         return added
@@ -149,10 +150,10 @@ class TrackedBody:
         except StopIteration:
             raise
         except BaseException as error:
-            tracker = self._engine.tracker
-            tracker.guarded(None, capture, self._visit, error, is_handled=False)
-            tracker.guarded(None, tracker.abandon, self._visit)
-            self._visit.told_error = None
+            guarded = self._engine.guard.guarded
+            guarded(None, capture, self._visit, error, is_handled=False)
+            guarded(None, self._engine.tracker.abandon, self._visit)
+            self._visit.captured = None
             raise
         finally:
             leave_visit(token)
@@ -164,7 +165,7 @@ class TrackedBody:
 
     def close(self) -> None:
         """Close the app's body, then tell how long it took."""
-        visit, tracker = self._visit, self._engine.tracker
+        visit, tracker, guard = self._visit, self._engine.tracker, self._engine.guard
         token = active_visit.set(visit)
         try:
             close = getattr(self._body, "close", None)
@@ -173,9 +174,9 @@ class TrackedBody:
         finally:
             leave_visit(token)
             if not visit.responded:
-                tracker.guarded(None, tracker.abandon, visit)
+                guard.guarded(None, tracker.abandon, visit)
             elif visit.chunks:
-                tracker.guarded(None, tracker.connections.close_stream, visit)
+                guard.guarded(None, tracker.connections.close_stream, visit)
 
 
 class WsgiFacts:
@@ -222,12 +223,12 @@ class WsgiFacts:
     def framework_request(self) -> Any:
         return self._environ if self._framework is None else self._framework.request(self._environ)
 
-    def principal(self) -> Answer:
-        found = UNKNOWN if self._framework is None else self._framework.principal(self._environ)
-        return of_environ(self._environ) if found is UNKNOWN else found
+    def principal(self) -> Principal:
+        principal = UNKNOWN if self._framework is None else self._framework.principal(self._environ)
+        return of_environ(self._environ) if principal is UNKNOWN else principal
 
 
-class WsgiAnswer:
+class WsgiResponse:
     """The facts of a response start (see `facts.ResponseFacts`)."""
 
     __slots__ = ("_headers", "status")

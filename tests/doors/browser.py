@@ -124,7 +124,7 @@ class Site:
 
     @property
     def ignored(self) -> dict[str, int]:
-        return self.engine.tracker.counters()
+        return self.engine.guard.counters()
 
     def close(self) -> None:
         self.engine.close()

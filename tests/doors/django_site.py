@@ -153,7 +153,7 @@ sys.stdout.write(
             "events": [[event.name, event.user_id] for event in backend.events],
             "errors": [event.attributes["exception.type"] for event in backend.named("exception")],
             "names": [event.attributes.get("user.name") for event in backend.named("user.identify")],
-            "ignored": engine.tracker.counters(),
+            "ignored": engine.guard.counters(),
         }
     )
 )

@@ -265,7 +265,7 @@ def test_of_two_doors_the_second_steps_aside(site: Site) -> None:
     sent = call(door(site, SojournMiddleware(page, engine=other)), scope())
     assert [name for name, _ in sent[0]["headers"]].count(b"set-cookie") == 1
     assert len(site.sessions) == 1
-    assert other.tracker.counters() == {}
+    assert other.guard.counters() == {}
     other.close()
 
 

@@ -161,7 +161,7 @@ def visiting(context: BrowserContext) -> Iterator[Visit]:
         yield visit
         page.close()
     assert visit.faults == []
-    assert "fault" not in engine.tracker.counters()
+    assert "fault" not in engine.guard.counters()
 
 
 @pytest.fixture

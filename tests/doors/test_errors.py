@@ -206,4 +206,4 @@ def test_nothing_of_the_request_holds_an_error_when_it_is_over(site: Site, brows
 
     site.views["/"] = view
     browser.navigate()
-    assert held[0].told_error is None
+    assert held[0].captured is None

@@ -128,7 +128,7 @@ def test_an_error_that_flask_answers_is_told_once(shop: Shop, *, is_first: bool)
     (error,) = shop.backend.named("exception")
     assert error.attributes["exception.type"] == "RuntimeError"
     assert error.attributes["exception.escaped"] is True
-    assert shop.engine.tracker.counters() == {}
+    assert shop.engine.guard.counters() == {}
 
 
 def test_an_error_that_flask_passes_on_is_told_once_and_stays_itself(shop: Shop) -> None:

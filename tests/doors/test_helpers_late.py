@@ -196,8 +196,7 @@ def test_a_broken_journal_harms_no_response_and_no_helper(
     site: Site, browser: Browser, caplog: pytest.LogCaptureFixture
 ) -> None:
     browser.navigate()
-    tracker = site.engine.tracker
-    tracker._sink = BrokenSink()
+    site.engine.intake.append = BrokenSink().append  # type: ignore[method-assign]
     answer = late(lambda: track("late"), end_session)
     site.views["/"] = view_of(lambda: track("x"), lambda: identify("ada"), answer=answer)
     for _ in range(2):

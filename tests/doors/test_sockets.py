@@ -182,12 +182,12 @@ def test_an_open_connection_is_activity_when_the_setting_says_so() -> None:
         yield {"type": "websocket.connect"}
         for _ in range(100):
             site.clock.advance(60)
-            site.engine.tracker.touch_open()
+            site.engine.tracker.connections.touch_open()
         yield {"type": "websocket.disconnect"}
 
     socket(site, browser, steps)
     site.clock.advance(1799)
-    site.engine.tracker.touch_open()  # closed: no activity
+    site.engine.tracker.connections.touch_open()  # closed: no activity
     browser.navigate()
     assert len(site.sessions) == 1
     site.close()

@@ -241,7 +241,7 @@ def test_of_two_doors_the_second_steps_aside(site: Site) -> None:
     server = Server(site, SojournMiddleware(app, engine=other))
     assert len(site.sessions) == 1
     assert server.starts[0][1]["cache-control"] == "private"
-    assert other.tracker.counters() == {}
+    assert other.guard.counters() == {}
     other.close()
 
 

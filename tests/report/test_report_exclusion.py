@@ -14,7 +14,7 @@ def test_report_request_starts_no_session(app: App, path: str) -> None:
     app.engine.flush()
     assert app.engine.stats().store.sessions == 0
     assert not [line for name, line in reply.headers if name == "set-cookie" and not line.startswith("sojourn_report")]
-    assert app.engine.tracker.counters() == {"report": 1}
+    assert app.engine.guard.counters() == {"report": 1}
 
 
 def test_report_request_does_not_extend_a_session(app: App, reader: Reader) -> None:

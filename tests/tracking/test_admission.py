@@ -17,8 +17,7 @@ from sojourn.tracking.admission import (
     may_carry_cookie,
     refusal_to_start,
 )
-from sojourn.tracking.principal import UNKNOWN
-from sojourn.tracking.principal import Answer as Principal
+from sojourn.tracking.principal import UNKNOWN, Principal
 
 NAVIGATE = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 FETCH = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}
@@ -52,8 +51,8 @@ class Request:
         return UNKNOWN
 
 
-class Answer:
-    """The facts of an answer."""
+class Response:
+    """The facts of a response."""
 
     def __init__(self, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self.status = status
@@ -189,27 +188,27 @@ def test_what_starts_a_session_out_of_nothing(
     ],
 )
 def test_which_answers_may_carry_a_cookie(method: str, status: int, headers: dict[str, str], expected: bool) -> None:
-    assert may_carry_cookie(Request(method), Answer(status, headers)) == expected
+    assert may_carry_cookie(Request(method), Response(status, headers)) == expected
 
 
 HTML = {"content-type": "text/html; charset=utf-8"}
 
 
 @pytest.mark.parametrize(
-    ("request_", "answer", "expected"),
+    ("request_", "response", "expected"),
     [
-        pytest.param(Request("GET", NAVIGATE), Answer(200, HTML), True, id="a page"),
-        pytest.param(Request(), Answer(200, {"content-type": "Text/HTML"}), True, id="whatever the case"),
-        pytest.param(Request(), Answer(200, {"content-type": "application/xhtml+xml"}), True, id="XHTML"),
-        pytest.param(Request("POST"), Answer(422, HTML), True, id="a form that failed"),
-        pytest.param(Request(), Answer(404, HTML), True, id="not found"),
-        pytest.param(Request(), Answer(500, HTML), True, id="an error page"),
-        pytest.param(Request(), Answer(302, HTML), False, id="a redirect is on the way to one"),
-        pytest.param(Request(), Answer(200, {"content-type": "application/json"}), False, id="data"),
-        pytest.param(Request(), Answer(204), False, id="nothing"),
-        pytest.param(Request("GET", FETCH), Answer(200, HTML), False, id="a fragment"),
-        pytest.param(Request("HEAD"), Answer(200, HTML), False, id="HEAD"),
+        pytest.param(Request("GET", NAVIGATE), Response(200, HTML), True, id="a page"),
+        pytest.param(Request(), Response(200, {"content-type": "Text/HTML"}), True, id="whatever the case"),
+        pytest.param(Request(), Response(200, {"content-type": "application/xhtml+xml"}), True, id="XHTML"),
+        pytest.param(Request("POST"), Response(422, HTML), True, id="a form that failed"),
+        pytest.param(Request(), Response(404, HTML), True, id="not found"),
+        pytest.param(Request(), Response(500, HTML), True, id="an error page"),
+        pytest.param(Request(), Response(302, HTML), False, id="a redirect is on the way to one"),
+        pytest.param(Request(), Response(200, {"content-type": "application/json"}), False, id="data"),
+        pytest.param(Request(), Response(204), False, id="nothing"),
+        pytest.param(Request("GET", FETCH), Response(200, HTML), False, id="a fragment"),
+        pytest.param(Request("HEAD"), Response(200, HTML), False, id="HEAD"),
     ],
 )
-def test_page_views(request_: Request, answer: Answer, expected: bool) -> None:
-    assert is_page_view(request_, answer) == expected
+def test_page_views(request_: Request, response: Response, expected: bool) -> None:
+    assert is_page_view(request_, response) == expected

@@ -208,7 +208,7 @@ def test_the_apps_own_callable_gets_flasks_request_inside_its_context(said: obje
     assert app.test_client().get("/").status_code == 200
     assert seen == ["home shop"]
     assert watch.users() == [user]
-    assert watch.engine.tracker.counters().get("principal_error", 0) == isinstance(said, Exception)
+    assert watch.engine.guard.counters().get("principal_error", 0) == isinstance(said, Exception)
     watch.engine.close()
 
 

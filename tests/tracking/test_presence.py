@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sojourn.tracking.presence import DEFAULT_PASSIVE, Pace, Sign, is_in_use, note_fetch, sign_of, target_of
-from sojourn.tracking.principal import UNKNOWN, Answer
+from sojourn.tracking.principal import UNKNOWN, Principal
 
 FETCH = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}
 
@@ -40,7 +40,7 @@ class Request:
     def framework_request(self) -> Any:
         return None
 
-    def principal(self) -> Answer:
+    def principal(self) -> Principal:
         return UNKNOWN
 
 

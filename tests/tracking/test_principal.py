@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from sojourn import UNKNOWN, User
-from sojourn.tracking.principal import of_environ, of_scope, understood, user_id
+from sojourn.tracking.principal import of_environ, of_scope, to_principal, user_id
 
 
 class DataSubject:
@@ -77,7 +77,7 @@ def test_where_frameworks_put_it(sources: dict[str, Any], answer: object) -> Non
     ],
 )
 def test_what_the_apps_own_callable_may_answer(said: object, answer: object) -> None:
-    assert understood(said) == answer
+    assert to_principal(said) == answer
 
 
 class Colour(StrEnum):

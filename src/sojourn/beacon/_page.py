@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from sojourn.tracking.facts import RequestFacts
-from sojourn.tracking.principal import UNKNOWN, Answer
+from sojourn.tracking.principal import UNKNOWN, Principal
 
 
 class Kind(StrEnum):
@@ -70,5 +70,5 @@ class PageFacts:
     def framework_request(self) -> Any:
         return self._sent.framework_request()
 
-    def principal(self) -> Answer:
+    def principal(self) -> Principal:
         return UNKNOWN

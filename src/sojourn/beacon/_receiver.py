@@ -13,6 +13,7 @@ from sojourn.core.bounded import Bounded
 from sojourn.core.events import PAGE_VIEW, Scalar
 from sojourn.tracking import masking as privacy
 from sojourn.tracking.facts import RequestFacts
+from sojourn.tracking.guard import Guard
 from sojourn.tracking.tracker import Tracker
 from sojourn.tracking.visit import Visit
 
@@ -31,8 +32,11 @@ _REMEMBERED: Final = 10_000
 class Receiver:
     """The endpoint that pages send to."""
 
-    def __init__(self, tracker: Tracker, *, has_page_views: bool, query_parameters: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, tracker: Tracker, guard: Guard, *, has_page_views: bool, query_parameters: tuple[str, ...] = ()
+    ) -> None:
         self._tracker = tracker
+        self._guard = guard
         self._has_page_views = has_page_views
         self._query_parameters = query_parameters
         self._allowances: Bounded[str, tuple[float, float]] = Bounded(_REMEMBERED)
@@ -42,39 +46,38 @@ class Receiver:
             return False
         if is_same_origin(request):
             return True
-        self._tracker.count("beacon_foreign")
+        self._guard.count("beacon_foreign")
         return False
 
     def answer(self, request: RequestFacts, body: bytes | None) -> Reply:
         if request.method != _METHOD:
             return not_allowed(_METHOD)
-        line = None if body is None else self._tracker.guarded(None, self._take, request, body)
+        line = None if body is None else self._guard.guarded(None, self._take, request, body)
         return NO_CONTENT if line is None else replace(NO_CONTENT, headers=(*NO_CONTENT.headers, ("set-cookie", line)))
 
     def _take(self, request: RequestFacts, body: bytes) -> str | None:
         """Record it; the `Set-Cookie` line if one is due."""
         told = read(body)
         if told is None:
-            self._tracker.count("beacon_malformed")
+            self._guard.count("beacon_malformed")
             return None
-        tracker = self._tracker
-        visit = tracker.begin(PageFacts(request, told.page))
+        visit = self._tracker.begin(PageFacts(request, told.page))
         if visit.refused is None:
             problem = self._problem(visit)
             if problem is not None:
-                tracker.count(problem)
+                self._guard.count(problem)
                 return None
-            visit.part()
+            visit.changes_of()
             if told.kind is not Kind.ACTIVITY and self._has_page_views:
                 visit.note(PAGE_VIEW, self._page_view(visit, told))
-            tracker.record_late(visit)
-        return tracker.refreshed(visit, _Answer())
+        return self._tracker.record_beacon(visit, _Response())
 
     def _problem(self, visit: Visit) -> str | None:
         """Why nothing comes of it, as a counted reason."""
-        if visit.home is None:
+        home = visit.binding.home
+        if home is None:
             return "no_session" if visit.live is None else "over"
-        return None if self._is_allowed(visit.home.key, visit.mono) else "beacon_limited"
+        return None if self._is_allowed(home.key, visit.mono) else "beacon_limited"
 
     def _is_allowed(self, key: str, at: float) -> bool:
         """A page tells little: a burst of routing, then about one a second."""
@@ -91,7 +94,7 @@ class Receiver:
         return view
 
 
-class _Answer:
+class _Response:
     """Our own answer, as the rules about cookies see it (see `facts.ResponseFacts`): nothing stands in their way."""
 
     status = NO_CONTENT.status

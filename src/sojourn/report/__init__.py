@@ -69,7 +69,7 @@ def source_of(engine: Engine) -> Source:
     settings = engine.settings
     return Source(
         store=store,
-        now=engine.tracker.now,
+        now=engine.clock.now,
         journals=settings.journal_folder,
         service=settings.service_name,
         is_enabled=settings.enabled,

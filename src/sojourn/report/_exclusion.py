@@ -11,7 +11,5 @@ def exclude(visit: object) -> None:
     """Discard the request's Visit, if a middleware of ours made one and its response has not started."""
     if not isinstance(visit, Visit) or visit.refused is not None or visit.responded:
         return
-    visit.refused = REFUSED
-    visit.draft = visit.succession = visit.home = None
-    visit.parts.clear()
-    visit.host.count(REFUSED)
+    visit.refuse(REFUSED)
+    visit.guard.count(REFUSED)

@@ -10,7 +10,7 @@ from sojourn.core.events import Event
 from sojourn.engine import Engine
 from sojourn.settings import Settings
 from sojourn.tracking.helpers import identify
-from sojourn.tracking.principal import UNKNOWN, Answer
+from sojourn.tracking.principal import UNKNOWN, Principal
 from sojourn.tracking.visit import active_visit
 
 from .backends import MemoryBackend
@@ -143,7 +143,7 @@ class _Request:
     def framework_request(self) -> Any:
         return {}
 
-    def principal(self) -> Answer:
+    def principal(self) -> Principal:
         return UNKNOWN
 
 

@@ -7,7 +7,7 @@ from sojourn.user_agents.kinds import Kind, kind_of
 from . import caching
 from .facts import RequestFacts, ResponseFacts
 
-NOBODY = frozenset(kind.value for kind in Kind if kind.is_bot or kind.is_program)
+CLIENT_REFUSALS = frozenset(kind.value for kind in Kind if kind.is_bot or kind.is_program)
 """Refusals because of who asks: they hold for all of a request."""
 _PERSON_METHODS = frozenset({"GET", "POST"})
 _NO_COOKIE_METHODS = frozenset({"HEAD", "OPTIONS"})

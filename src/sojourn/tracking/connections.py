@@ -3,50 +3,33 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from typing import Protocol
 
 from sojourn.core import session
 from sojourn.core.clock import Clock
 from sojourn.core.events import CONNECTION_END, Scalar
-from sojourn.core.records import ACTIVITY, Entry, Record, about
-from sojourn.core.session import Rules
+from sojourn.core.records import ACTIVITY, Entry, about
 from sojourn.core.threads import Lock
 
+from .guard import Guard
+from .options import TrackingOptions
+from .recording import Sink
 from .visit import Visit
 
 
-class Sink(Protocol):
-    """Where records go: appends one, never blocks, never raises; False: refused, and counted there."""
-
-    def append(self, record: Record, *, kind: str, is_essential: bool) -> bool: ...
-
-
 class Connections:
-    """Tells sessions that a connection is alive. Every method may be called by any thread."""
+    """Keeps sessions alive while a connection is. Every method may be called by any thread."""
 
-    def __init__(
-        self,
-        *,
-        rules: Rules,
-        clock: Clock,
-        sink: Sink,
-        count: Callable[[str], None],
-        is_told: bool,
-        open_is_activity: bool,
-    ) -> None:
-        self._rules = rules
+    def __init__(self, options: TrackingOptions, *, clock: Clock, sink: Sink, guard: Guard) -> None:
+        self._options = options
         self._clock = clock
         self._sink = sink
-        self._count = count
-        self._is_told = is_told
-        self._open_is_activity = open_is_activity
+        self._guard = guard
         self._open: weakref.WeakSet[Visit] = weakref.WeakSet()
-        self._opening = Lock()
+        self._lock = Lock()
 
     def after_fork(self) -> None:
         """What is open is open in the parent, which tells of it."""
-        self._opening = Lock()
+        self._lock = Lock()
         self._open = weakref.WeakSet()
 
     def message(self, visit: Visit) -> None:
@@ -55,23 +38,23 @@ class Connections:
         if visit.refused is not None or live is None:
             return
         now = max(self._clock.now(), live.last_seen_at)
-        if live.state.is_ended or session.over(live, self._rules, now) is not None:
-            self._count("over")
+        if live.state.is_ended or session.over(live, self._options.rules, now) is not None:
+            self._guard.count("over")
             return
         live.see(now)
-        if now - live.recorded_at >= self._rules.message_interval:
+        if now - live.recorded_at >= self._options.rules.message_interval:
             live.recorded_at = now
             self._sink.append(about(live.state, now, ACTIVITY), kind="activity", is_essential=False)
 
     def opened(self, visit: Visit) -> None:
         """A connection that stays open; with `presence="open"` that alone is activity."""
-        if self._open_is_activity:
-            with self._opening:
+        if self._options.presence_open:
+            with self._lock:
                 self._open.add(visit)
 
     def touch_open(self) -> None:
         """Activity for every connection that is open (called by the background now and then)."""
-        with self._opening:
+        with self._lock:
             visits = list(self._open)
         for visit in visits:
             self.message(visit)
@@ -80,13 +63,12 @@ class Connections:
         """A stream or a socket is over: tell its length. No activity."""
         self._gone(visit)
         live = visit.live
-        if visit.refused is not None or live is None or not self._is_told:
+        if visit.refused is not None or live is None or not self._options.page_views:
             return
         now = max(self._clock.now(), live.last_seen_at)
-        told: dict[str, Scalar] = {"url.path": visit.shown_path}
-        told.update(attributes)
-        told["connection.duration_ms"] = round((self._clock.monotonic() - visit.mono) * 1000, 1)
-        entry = Entry(CONNECTION_END, now, told)
+        attributes = {"url.path": visit.shown_path, **attributes}
+        attributes["connection.duration_ms"] = round((self._clock.monotonic() - visit.mono) * 1000, 1)
+        entry = Entry(CONNECTION_END, now, attributes)
         self._sink.append(about(live.state, now, 0, (entry,)), kind=CONNECTION_END, is_essential=False)
 
     def close_stream(self, visit: Visit) -> None:
@@ -97,6 +79,6 @@ class Connections:
             self.close(visit, {"http.response.status_code": page_view["http.response.status_code"]})
 
     def _gone(self, visit: Visit) -> None:
-        if self._open_is_activity:
-            with self._opening:
+        if self._options.presence_open:
+            with self._lock:
                 self._open.discard(visit)

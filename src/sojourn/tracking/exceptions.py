@@ -1,4 +1,7 @@
-"""An exception as the attributes of an event (OpenTelemetry's names). Never the values of variables, never a source line."""
+"""Exceptions of the app as events of their session, with OpenTelemetry's attribute names.
+
+Each is recorded once and passes on unchanged. Its event never holds the values of variables, nor a source line.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Final
 
-from sojourn.core.events import Scalar
+from sojourn.core.events import EXCEPTION, Scalar
 
 from .masking import printable
+from .visit import Visit
 
 MESSAGE: Final = "exception.message"
 _LONGEST_TYPE = 200
@@ -16,6 +20,19 @@ _LONGEST_MESSAGE = 1000
 _FRAMES = 30
 _CAUSES = 5
 _KEPT_FOLDERS = 3
+
+
+def capture(visit: Visit, error: BaseException, *, is_handled: bool, has_response: bool = False) -> None:
+    """Record an exception, unless it is recorded already, or is no error (a cancelled task, the end of the process).
+
+    `has_response`: a framework makes a response of it, which can carry a session's cookie.
+    """
+    if not isinstance(error, Exception) or visit.captured is error:
+        return
+    visit.captured = error  # itself, not its `id()`: an error that is gone may have left its address to the next one
+    if visit.refused is None and _has_session(visit, may_begin=is_handled or has_response):
+        visit.note(EXCEPTION, described(error, is_handled=is_handled))
+        visit.leave()
 
 
 def described(error: BaseException, *, is_handled: bool) -> dict[str, Scalar]:
@@ -26,6 +43,14 @@ def described(error: BaseException, *, is_handled: bool) -> dict[str, Scalar]:
         "exception.stacktrace": "\n".join(_stack(error)),
         "exception.escaped": not is_handled,
     }
+
+
+def _has_session(visit: Visit, *, may_begin: bool) -> bool:
+    """Whether there is a session for it. An error that leaves the app begins none: no response will carry its cookie."""
+    if may_begin or visit.responded:
+        return visit.enter_present() is not None
+    visit.follow()
+    return visit.state is not None
 
 
 def _type(error: BaseException) -> str:
@@ -57,11 +82,11 @@ def _stack(error: BaseException) -> list[str]:
 
 def _frames(trace: TracebackType | None) -> list[str]:
     """The innermost frames, outermost first. Paths lose what stands before the last folders: they name people's homes."""
-    found = [
+    frames = [
         f"{_short(frame.f_code.co_filename)}:{line} in {frame.f_code.co_qualname}" for frame, line in walk_tb(trace)
     ]
-    left_out = len(found) - _FRAMES
-    return [f"... {left_out} more", *found[-_FRAMES:]] if left_out > 0 else found
+    left_out = len(frames) - _FRAMES
+    return [f"... {left_out} more", *frames[-_FRAMES:]] if left_out > 0 else frames
 
 
 def _short(path: str) -> str:

@@ -1,11 +1,11 @@
-"""What a door tells about a request and its answer. Ports of the tracker; each door has its own."""
+"""What a door reads of a request and its response. Ports of the tracker; each door implements both."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from .principal import UNKNOWN, Answer
+from .principal import UNKNOWN, Principal
 
 
 class RequestFacts(Protocol):
@@ -16,7 +16,7 @@ class RequestFacts(Protocol):
     cookie: bytes
     """The `Cookie` header, several joined with `; `; empty without one."""
     is_https: bool
-    """As the browser saw it (behind a trusted proxy: as the proxy says)."""
+    """As the browser sees it; behind a trusted proxy, as the proxy says."""
 
     @property
     def query(self) -> str:
@@ -28,7 +28,7 @@ class RequestFacts(Protocol):
         ...
 
     def client_address(self) -> str | None:
-        """The address of the client, behind trusted proxies the nearest that is not one; never masked here."""
+        """The address of the client, unmasked; behind trusted proxies, the nearest address that is none of them."""
         ...
 
     def route(self) -> str | None:
@@ -39,8 +39,8 @@ class RequestFacts(Protocol):
         """What the user's own callables get: the framework's request, or the bare scope or environ."""
         ...
 
-    def principal(self) -> Answer:
-        """Who the framework authenticated, as it is when the response starts."""
+    def principal(self) -> Principal:
+        """The user that the framework authenticated, as of the response start."""
         ...
 
 
@@ -59,7 +59,7 @@ class ResponseFacts(Protocol):
 
 
 class _Nothing:
-    """A request of which nothing could be told."""
+    """A request that could not be read."""
 
     method = ""
     path = ""
@@ -79,7 +79,7 @@ class _Nothing:
     def framework_request(self) -> Any:
         return None
 
-    def principal(self) -> Answer:
+    def principal(self) -> Principal:
         return UNKNOWN
 
 

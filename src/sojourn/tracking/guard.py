@@ -65,7 +65,7 @@ class Guard:
         try:
             return work(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the one guard between us and the app
-            self._report(error, getattr(work, "__name__", "sojourn"))
+            self.report(error, getattr(work, "__name__", "sojourn"))
             return default
 
     def count(self, reason: str, times: int = 1) -> None:
@@ -89,7 +89,8 @@ class Guard:
         self.count(problem)
         self.warn_once(problem, text)
 
-    def _report(self, error: Exception, work: str) -> None:
+    def report(self, error: Exception, work: str) -> None:
+        """Count a fault of ours, and log its place once."""
         # Where, not what: an error's text may carry a cookie or a user. The traceback is for who asks for DEBUG.
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:

@@ -15,8 +15,8 @@ from sojourn.core.properties import EVENT_PREFIX, SESSION_PREFIX, cleaned
 from sojourn.core.session import SessionState
 from sojourn.errors import NoActiveRequest
 
-from . import opt_out as opting
-from .capturing import capture
+from . import opt_out as visitor_choice
+from .exceptions import capture
 from .identification import name_user, unname_user
 from .manual_sessions import manual_id, may_restart, restart
 from .masking import printable
@@ -57,18 +57,18 @@ def identify(
         msg = f"identify(): name is text, not {type(name).__name__}"
         raise TypeError(msg)
     if user_id is None or user_id == "":
-        visit.host.guarded(None, _unname, visit)
+        visit.guard.guarded(None, _unname, visit)
         return
     try:
-        known = checked_user_id(user_id)
+        checked_id = checked_user_id(user_id)
     except ValueError as error:
         visit.is_named = True
-        visit.host.refuse_data("bad_user_id", f"identify(): {error}")
+        visit.guard.refuse_data("bad_user_id", f"identify(): {error}")
         return
-    told, problems = ({}, []) if traits is None else cleaned(traits, "")
-    _warn(visit, problems, "identify()")
-    shown = None if name is None else printable(name, _LONGEST_USER_NAME)
-    visit.host.guarded(None, _name, visit, User(known, shown, told or None))
+    kept_traits, problems = ({}, []) if traits is None else cleaned(traits, "")
+    _refuse_data(visit, problems, "identify()")
+    shown_name = None if name is None else printable(name, _LONGEST_USER_NAME)
+    visit.guard.guarded(None, _name, visit, User(checked_id, shown_name, kept_traits or None))
 
 
 def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
@@ -88,9 +88,11 @@ def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
     if not name or len(name) > _LONGEST_EVENT_NAME or not name.isprintable():
         msg = f"track(): an event's name has 1 to {_LONGEST_EVENT_NAME} printable characters, got {name[:120]!r}"
         raise ValueError(msg)
-    told, problems = ({}, []) if properties is None else cleaned(properties, EVENT_PREFIX, visit.host.declared.event)
-    _warn(visit, problems, f"track({name!r})")
-    visit.host.guarded(None, _track, visit, str.__str__(name), told)
+    kept, problems = (
+        ({}, []) if properties is None else cleaned(properties, EVENT_PREFIX, visit.context.options.declared.event)
+    )
+    _refuse_data(visit, problems, f"track({name!r})")
+    visit.guard.guarded(None, _track, visit, str.__str__(name), kept)
 
 
 def set_session_property(key: str, value: Scalar) -> None:
@@ -106,10 +108,10 @@ def set_session_properties(properties: Mapping[str, Scalar]) -> None:
     and `NoActiveRequest` outside a request.
     """
     visit = _visit()
-    told, problems = cleaned(properties, SESSION_PREFIX, visit.host.declared.session)
-    _warn(visit, problems, "set_session_properties()")
-    if told:
-        visit.host.guarded(None, _set_properties, visit, told)
+    kept, problems = cleaned(properties, SESSION_PREFIX, visit.context.options.declared.session)
+    _refuse_data(visit, problems, "set_session_properties()")
+    if kept:
+        visit.guard.guarded(None, _set_properties, visit, kept)
 
 
 def capture_exception(error: BaseException) -> None:
@@ -118,19 +120,19 @@ def capture_exception(error: BaseException) -> None:
     if not isinstance(error, BaseException):
         msg = f"capture_exception(): pass the exception itself, not {type(error).__name__}"
         raise TypeError(msg)
-    visit.host.guarded(None, capture, visit, error, is_handled=True)
+    visit.guard.guarded(None, capture, visit, error, is_handled=True)
 
 
 def opt_out() -> None:
     """The visitor wants no analytics: the session ends, the visitor is forgotten, and the cookie says only that."""
     visit = _visit()
-    visit.host.guarded(None, opting.opt_out, visit)
+    visit.guard.guarded(None, visitor_choice.opt_out, visit)
 
 
 def opt_in() -> None:
     """The visitor takes part (again), as a new visitor; call it before the response starts."""
     visit = _visit()
-    visit.host.guarded(None, opting.opt_in, visit)
+    visit.guard.guarded(None, visitor_choice.opt_in, visit)
 
 
 def heartbeat() -> None:
@@ -139,7 +141,7 @@ def heartbeat() -> None:
     The request itself is activity; this is for what goes on after the response has started, and in sockets.
     """
     visit = _visit()
-    visit.host.guarded(None, _beat, visit)
+    visit.guard.guarded(None, _beat, visit)
 
 
 def start_session(session_id: str | int | None = None) -> None:
@@ -149,20 +151,20 @@ def start_session(session_id: str | int | None = None) -> None:
     Anything else is a `ValueError`, and changes nothing. The running session's own id is a no-op.
     """
     visit = _visit()
-    chosen = None if session_id is None else manual_id(session_id)
-    visit.host.guarded(None, _start, visit, chosen)
+    checked_id = None if session_id is None else manual_id(session_id)
+    visit.guard.guarded(None, _start, visit, checked_id)
 
 
 def end_session() -> None:
     """End the session now; the visitor's next request starts a new one (`automatic=False`: `start_session()` does)."""
     visit = _visit()
-    visit.host.guarded(None, _end, visit)
+    visit.guard.guarded(None, _end, visit)
 
 
 def current_session() -> Session | None:
     """The session of this request as of now, read-only; `None` without one, and outside a request."""
     visit = active_visit.get()
-    return None if visit is None else visit.host.guarded(None, _look, visit)
+    return None if visit is None else visit.guard.guarded(None, _look, visit)
 
 
 def _visit() -> Visit:
@@ -179,20 +181,20 @@ def _visit() -> Visit:
 def _name(visit: Visit, user: User) -> None:
     visit.is_named = True
     if visit.is_anonymous:
-        visit.host.count("anonymous")
+        visit.guard.count("anonymous")
         return
     state = visit.enter(by_helper=True)
     if state is None:
-        _say_lost(visit)
+        _warn_dropped(visit)
         return
-    name_user(visit, state, visit.host.shown_user(user))
+    name_user(visit, state, user)
     visit.user_id = user.id
     visit.leave()
 
 
 def _unname(visit: Visit) -> None:
     visit.is_named = True
-    if visit.live is None and visit.draft is None:
+    if visit.binding.latest is None:
         return  # no session, so no tag: nothing to start for that
     state = visit.enter(by_helper=True)
     if state is not None:
@@ -200,19 +202,19 @@ def _unname(visit: Visit) -> None:
         visit.leave()
 
 
-def _set_properties(visit: Visit, told: dict[str, Scalar]) -> None:
-    if visit.present() is None:
-        _say_lost(visit)
+def _set_properties(visit: Visit, properties: dict[str, Scalar]) -> None:
+    if visit.enter_present() is None:
+        _warn_dropped(visit)
         return
-    visit.note(SESSION_PROPERTIES, told)
+    visit.note(SESSION_PROPERTIES, properties)
     visit.leave()
 
 
-def _track(visit: Visit, name: str, told: dict[str, Scalar]) -> None:
+def _track(visit: Visit, name: str, properties: dict[str, Scalar]) -> None:
     if visit.enter(by_helper=True) is None:
-        _say_lost(visit)
+        _warn_dropped(visit)
         return
-    visit.note(name, told)
+    visit.note(name, properties)
     visit.leave()
 
 
@@ -226,16 +228,16 @@ def _start(visit: Visit, session_id: str | None) -> None:
         restart(visit, session_id)
         visit.leave()
     else:
-        _say_lost(visit)
+        _warn_dropped(visit)
 
 
 def _end(visit: Visit) -> None:
-    if visit.live is None and visit.draft is None:
+    if visit.binding.latest is None:
         return
     if not visit.responded:
         visit.follow()
     # On a session that is over, the successor that this request begins is entered first: or it would go on, re-tagged.
-    is_over = visit.succession is not None and visit.draft is None and not visit.parts
+    is_over = visit.binding.over is not None and visit.binding.draft is None and not visit.changes
     state: SessionState | None = visit.enter(by_helper=True) if visit.responded or is_over else visit.state
     if state is not None:
         visit.end(state)
@@ -257,13 +259,13 @@ def _look(visit: Visit) -> Session | None:
     )
 
 
-def _warn(visit: Visit, problems: list[str], where: str) -> None:
+def _refuse_data(visit: Visit, problems: list[str], where: str) -> None:
     for problem in problems:
-        visit.host.refuse_data(f"property_{problem}", f"{where}: a property was {problem.replace('_', ' ')}")
+        visit.guard.refuse_data(f"property_{problem}", f"{where}: a property was {problem.replace('_', ' ')}")
 
 
-def _say_lost(visit: Visit) -> None:
+def _warn_dropped(visit: Visit) -> None:
     if visit.refused is None:
-        visit.host.warn_once(
+        visit.guard.warn_once(
             "no_session", "a helper was called where no session is and none may start; its call was dropped"
         )

@@ -1,7 +1,7 @@
-"""The visitor's own switch (S7): `opt_out()` and `opt_in()`.
+"""The visitor's own switch (rule 7): `opt_out()` and `opt_in()`.
 
-Opting out ends the session, tells that, and forgets the visitor here; the cookie then says nothing but the opt-out. A
-call after the response has started is enforced by the recorder, and mended in the cookie by the next response.
+Opting out ends the session, records that, and forgets the visitor here; the cookie then says nothing but the opt-out. For
+a call after the response has started, the recorder enforces it, and the next response corrects the cookie.
 """
 
 from __future__ import annotations
@@ -10,55 +10,53 @@ from sojourn.core.events import OPT_OUT, SESSION_END
 from sojourn.core.records import Entry, Seal
 from sojourn.core.session import EndReason
 
-from .visit import Choice, Visit
+from .binding import OPTED_OUT, Choice, SessionBinding
+from .visit import Visit
 
-_NOT_OURS = frozenset({"disabled", "excluded", "fault"})
+_UNTRACKED = frozenset({"disabled", "excluded", "fault"})
 
 
 def opt_out(visit: Visit) -> None:
-    """End the session for good; from here on this visit is nobody's."""
-    if visit.refused in _NOT_OURS:
-        visit.host.count("no_session")
+    """End the session for good; this visit has none from here on."""
+    if visit.refused in _UNTRACKED:
+        visit.guard.count("no_session")
         return
-    if visit.refused == "opted_out":
+    if visit.refused == OPTED_OUT:
         return
     if not visit.responded:
         visit.follow()
-    live = visit.live
-    visit.parts.clear()  # what happened before in this request is told to nobody any more
-    visit.draft = None
+    context, live = visit.context, visit.live
+    visit.changes.clear()  # what happened before in this request is not recorded any more
     if live is not None and not live.is_gone:
-        at = max(visit.host.now(), live.last_seen_at) if visit.responded else visit.at
-        is_running = visit.over(at) is None
+        at = max(context.clock.now(), live.last_seen_at) if visit.responded else visit.at
+        is_running = visit.over(live, at) is None
         visit.at = at
-        part = visit.part(live.state)
-        part.entries.append(Entry(OPT_OUT, at))
+        changes = visit.changes_of(live.state)
+        changes.entries.append(Entry(OPT_OUT, at))
         if not live.state.is_ended:
-            part.seal = Entry(SESSION_END, at, seal=Seal(EndReason.OPTED_OUT, at if is_running else live.last_seen_at))
-        visit.host.forget(live)
-    visit.choice = Choice.OUT
-    visit.refused = "opted_out"
-    visit.live = visit.home = None
+            last_seen_at = at if is_running else live.last_seen_at
+            changes.seal = Entry(SESSION_END, at, seal=Seal(EndReason.OPTED_OUT, last_seen_at))
+        context.sessions.forget(live, context.codec.hash_user(live.state.visitor_id))
+    visit.binding = visit.binding.opt_out()
     visit.user_id = None
     if visit.responded:
-        if not visit.parts:  # nobody whom the recorder could remember, and no answer left to tell the browser
-            visit.host.count("no_session")
-            visit.host.warn_once("late_opt_out", "opt_out() came after the response to a visitor without a session")
-        visit.host.record_opt_out(visit)
+        if not visit.changes:  # no visitor for the recorder to remember, and no response left that could set the cookie
+            visit.guard.count("no_session")
+            visit.guard.warn_once("late_opt_out", "opt_out() came after the response to a visitor without a session")
+        context.recorder.record_opt_out(visit)
 
 
 def opt_in(visit: Visit) -> None:
-    """Take part (again): a new visitor, whom nothing links to the one before."""
-    if visit.refused not in {"opted_out", "no_consent"}:
+    """Take part (again), as a new visitor that nothing links to the one before."""
+    if visit.refused not in {OPTED_OUT, "no_consent"}:
         return
     if visit.responded:
-        visit.host.count("no_session")
-        visit.host.warn_once("late_opt_in", "opt_in() came after the response had started, too late for its cookie")
+        visit.guard.count("no_session")
+        visit.guard.warn_once("late_opt_in", "opt_in() came after the response had started, too late for its cookie")
         return
-    if visit.choice is Choice.OUT:
-        visit.host.record_opt_out(visit)
-    visit.choice, visit.refused = Choice.IN, None
-    visit.arrived = visit.live = visit.home = visit.succession = visit.draft = None
+    if visit.binding.choice is Choice.OUT:
+        visit.context.recorder.record_opt_out(visit)
+    visit.binding = SessionBinding(choice=Choice.IN)
     visit.at = visit.now
-    if visit.host.rules.automatic:
+    if visit.context.options.rules.automatic:
         visit.enter(by_helper=True)

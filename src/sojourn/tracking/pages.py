@@ -1,4 +1,4 @@
-"""What a request shows of itself: the page view, and how a session began. Everything masked here, before it is kept."""
+"""Page views, and how a session began, as attributes. Everything is masked here, before it is kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import msgspec
 from sojourn.core.events import Scalar
 from sojourn.core.records import Origin
 
-from . import masking as privacy
+from . import masking
 from .facts import RequestFacts, ResponseFacts
 
 _SERVER_ERROR = 500
@@ -15,7 +15,7 @@ _NOT_FOUND = 404
 
 
 class Pages:
-    """Tells of requests as far as the settings allow."""
+    """Describes requests as far as the settings allow."""
 
     __slots__ = ("_mask_addresses", "_query_parameters", "_service")
 
@@ -24,10 +24,10 @@ class Pages:
         self._mask_addresses = mask_addresses
         self._query_parameters = query_parameters
 
-    def view(self, request: RequestFacts, answer: ResponseFacts, path: str, took_s: float) -> dict[str, Scalar]:
+    def view(self, request: RequestFacts, response: ResponseFacts, path: str, took_s: float) -> dict[str, Scalar]:
         """The attributes of a page view; `path` as it may be shown, `took_s` from arrival to the response start."""
-        status = answer.status
-        told: dict[str, Scalar] = {
+        status = response.status
+        attributes: dict[str, Scalar] = {
             "url.path": path,
             "http.request.method": request.method,
             "http.response.status_code": status,
@@ -35,21 +35,21 @@ class Pages:
         }
         route = request.route()
         if route is not None:
-            told["http.route"] = route
+            attributes["http.route"] = route
         if status >= _SERVER_ERROR or status == _NOT_FOUND:
-            told["error.type"] = str(status)
-        if request.query and (kept := privacy.kept_query(request.query, self._query_parameters)):
-            told["url.query"] = kept
-        return told
+            attributes["error.type"] = str(status)
+        if request.query and (query := masking.kept_query(request.query, self._query_parameters)):
+            attributes["url.query"] = query
+        return attributes
 
     def origin(self, request: RequestFacts, path: str, *, is_anonymous: bool) -> Origin:
-        """How a session began, of the request that begins it."""
+        """How a session began, from the request that began it."""
         address = request.client_address()
         return msgspec.structs.replace(
             self._service,
             entry_path=path,
-            referrer=privacy.referrer(request.header("referer")),
-            user_agent=privacy.user_agent(request.header("user-agent")),
-            client_address=privacy.masked_address(address) if self._mask_addresses or is_anonymous else address,
-            query=privacy.kept_query(request.query, self._query_parameters),
+            referrer=masking.referrer(request.header("referer")),
+            user_agent=masking.user_agent(request.header("user-agent")),
+            client_address=masking.masked_address(address) if self._mask_addresses or is_anonymous else address,
+            query=masking.kept_query(request.query, self._query_parameters),
         )

@@ -1,6 +1,6 @@
-"""Who the framework authenticated: read at the response start, as plain values, waking nothing (no query, no I/O).
+"""The user that the framework authenticated, read at the response start as plain values: no query, no I/O.
 
-Three answers: a `User`, `None` (known to be nobody), or `UNKNOWN` (the framework did not say, which changes nothing).
+A principal is a `User`, `None` (no user is logged in), or `UNKNOWN` (the framework did not say, which changes nothing).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class User:
 
     def __init__(
         self,
-        id: str | int | UUID,  # noqa: A002 - what it is, in the words of the public API
+        id: str | int | UUID,  # noqa: A002 - its name in the public API
         name: str | None = None,
         traits: Mapping[str, Scalar] | None = None,
     ) -> None:
@@ -51,7 +51,7 @@ class User:
 
 
 def user_id(value: object) -> str:
-    """A user id as text. `TypeError` for what can be none; `ValueError` for one that no backend could keep."""
+    """A user id as text. Raises `TypeError` for another type, `ValueError` for an id that backends cannot store."""
     if isinstance(value, bool) or not isinstance(value, (str, int, UUID)):
         msg = f"a user id is str, int or UUID, not {type(value).__name__}: pass the id, not the user object"
         raise TypeError(msg)
@@ -62,76 +62,76 @@ def user_id(value: object) -> str:
     return text
 
 
-Answer = User | Unknown | None
+Principal = User | Unknown | None
 Resolver = Callable[[Any], object]
 
 DJANGO_KEY: Final = "sojourn.django"
-"""Where `sojourn.django` leaves a callable that tells whom Django has loaded, in a scope or an environ."""
+"""Where `sojourn.django` leaves a callable that returns the user that Django has loaded, in a scope or an environ."""
 
 _ID_KEYS = ("id", "user_id", "sub")
 _NAME_KEYS = ("name", "username", "display_name")
 
 
-def of_scope(scope: Mapping[str, Any]) -> Answer:
+def of_scope(scope: Mapping[str, Any]) -> Principal:
     """The principal in an ASGI scope: Starlette's `scope["user"]`, `request.state.user`, or a user that Django has loaded."""
-    if "user" in scope and (found := _starlette(scope["user"])) is not UNKNOWN:
-        return found
+    if "user" in scope and (principal := _from_starlette(scope["user"])) is not UNKNOWN:
+        return principal
     state = scope.get("state")
     if state and "user" in state:
-        return _stated(state["user"])
-    return _asked(scope[DJANGO_KEY]) if DJANGO_KEY in scope else UNKNOWN
+        return _from_state(state["user"])
+    return _from_django(scope[DJANGO_KEY]) if DJANGO_KEY in scope else UNKNOWN
 
 
-def of_environ(environ: Mapping[str, Any]) -> Answer:
+def of_environ(environ: Mapping[str, Any]) -> Principal:
     """The principal in a WSGI environ: a user that Django has loaded, or the server's `REMOTE_USER`."""
-    if DJANGO_KEY in environ and (found := _asked(environ[DJANGO_KEY])) is not UNKNOWN:
-        return found
+    if DJANGO_KEY in environ and (principal := _from_django(environ[DJANGO_KEY])) is not UNKNOWN:
+        return principal
     remote = environ.get("REMOTE_USER")
     return User(remote) if remote else UNKNOWN
 
 
-def understood(answer: object) -> Answer:
-    """What the app's own callable answered: `User`, str, int, `UUID`, `None` (nobody) or `UNKNOWN`."""
-    if answer is None or answer is UNKNOWN or isinstance(answer, User):
-        return answer
-    if answer == "":
+def to_principal(value: object) -> Principal:
+    """What the app's own callable returned: `User`, str, int, `UUID`, `None` (no user) or `UNKNOWN`."""
+    if value is None or value is UNKNOWN or isinstance(value, User):
+        return value
+    if value == "":
         return None
-    return User(user_id(answer))
+    return User(user_id(value))
 
 
-def _starlette(user: object) -> Answer:
+def _from_starlette(user: object) -> Principal:
     """`scope["user"]` of Starlette's `AuthenticationMiddleware`, or of what follows its interface."""
     is_authenticated = getattr(user, "is_authenticated", None)
     if is_authenticated is None or callable(is_authenticated):
         return UNKNOWN
     if not is_authenticated:
         return None
-    name = _said(user, "display_name")
-    named = _said(user, "identity") or name
-    if named == "" or not isinstance(named, (str, int, UUID)):
+    name = _attribute(user, "display_name")
+    identity = _attribute(user, "identity") or name
+    if identity == "" or not isinstance(identity, (str, int, UUID)):
         return UNKNOWN
-    return User(named, name if isinstance(name, str) and name else None)
+    return User(identity, name if isinstance(name, str) and name else None)
 
 
-def _said(user: object, name: str) -> object:
+def _attribute(user: object, name: str) -> object:
     try:
         return getattr(user, name, None)
     except NotImplementedError:  # Starlette's BaseUser raises it for what a subclass leaves out
         return None
 
 
-def _stated(user: object) -> Answer:
-    """What a FastAPI dependency put into `request.state.user`: an id, a mapping with one, a `User`, or nobody."""
+def _from_state(user: object) -> Principal:
+    """What a FastAPI dependency put into `request.state.user`: an id, a mapping with one, a `User`, or `None`."""
     if isinstance(user, Mapping):
-        named = next((user[key] for key in _ID_KEYS if user.get(key) not in (None, "")), None)
-        if isinstance(named, bool) or not isinstance(named, str | int | UUID):
+        identity = next((user[key] for key in _ID_KEYS if user.get(key) not in (None, "")), None)
+        if isinstance(identity, bool) or not isinstance(identity, str | int | UUID):
             return UNKNOWN
-        shown = next((user[key] for key in _NAME_KEYS if isinstance(user.get(key), str)), None)
-        return User(named, shown)
+        name = next((user[key] for key in _NAME_KEYS if isinstance(user.get(key), str)), None)
+        return User(identity, name)
     if isinstance(user, bool) or not (user is None or isinstance(user, str | int | UUID | User)):
         return UNKNOWN  # the app's own object: `principal=` reads it
-    return understood(user)
+    return to_principal(user)
 
 
-def _asked(tells: Callable[[], Answer]) -> Answer:
-    return tells()
+def _from_django(loaded_user: Callable[[], Principal]) -> Principal:
+    return loaded_user()

@@ -11,7 +11,7 @@ from .facts import RequestFacts
 class PrivacyLevel(IntEnum):
     """How much of this visit the visitor grants us; the greater, the less."""
 
-    NOTHING_ASKED = 0
+    UNRESTRICTED = 0
     NO_FORWARD = 1
     """Keep it in the own store; forward it to no third party."""
     ANONYMOUS = 2
@@ -20,28 +20,28 @@ class PrivacyLevel(IntEnum):
     """No session, no cookie, no event."""
 
 
-_WISHES = {
-    "ignore": PrivacyLevel.NOTHING_ASKED,
+_LEVELS = {
+    "ignore": PrivacyLevel.UNRESTRICTED,
     "no_forward": PrivacyLevel.NO_FORWARD,
     "anonymous": PrivacyLevel.ANONYMOUS,
     "off": PrivacyLevel.OFF,
 }
 
 
-class Signals:
+class PrivacySignals:
     """Reads the headers as the settings `gpc` and `dnt` want them read."""
 
     __slots__ = ("_dnt", "_gpc", "is_heeded")
 
     def __init__(self, gpc: str, dnt: str) -> None:
-        self._gpc = _WISHES[gpc]
-        self._dnt = _WISHES[dnt]
+        self._gpc = _LEVELS[gpc]
+        self._dnt = _LEVELS[dnt]
         self.is_heeded = bool(self._gpc or self._dnt)
 
     def of(self, request: RequestFacts) -> PrivacyLevel:
         """The stricter of what the two headers come to."""
-        gpc = self._gpc if self._gpc and request.header("sec-gpc") == "1" else PrivacyLevel.NOTHING_ASKED
-        dnt = self._dnt if self._dnt and request.header("dnt") == "1" else PrivacyLevel.NOTHING_ASKED
+        gpc = self._gpc if self._gpc and request.header("sec-gpc") == "1" else PrivacyLevel.UNRESTRICTED
+        dnt = self._dnt if self._dnt and request.header("dnt") == "1" else PrivacyLevel.UNRESTRICTED
         return max(gpc, dnt)
 
 

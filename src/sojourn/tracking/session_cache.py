@@ -1,7 +1,7 @@
 """The sessions that this process has seen lately: what it knows before the store or the browser does. Bounded; no I/O.
 
 One `CachedSession` follows one browser through its sessions: when a session is succeeded, the same object becomes the
-successor, so a parallel request, an open socket or a late helper call that still holds it sees the move.
+successor, so a parallel request, an open socket or a late helper call that still holds it sees the change.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sojourn.core.bounded import Bounded
 from sojourn.core.session import SessionState
 from sojourn.core.threads import Lock
 
-_REMEMBERED = 10_000
+_LIMIT = 10_000
 
 
 class CachedSession:
@@ -25,14 +25,15 @@ class CachedSession:
         self.state = state
         self.last_seen_at = state.last_seen_at
         self.key_number = key_number
+        """The signing key of its cookie, under which the id of a successor is derived."""
         self.is_gone = False
         """The visitor opted out: nothing may follow, not even what still holds this object."""
         self.is_ahead = False
-        """Changed since a cookie last told it: a cookie that merely saw later activity does not undo that."""
+        """Changed since a cookie was last written: a cookie with later activity only does not undo that."""
         self.principal_id: str | None = None
         """The principal last compared, in memory only, to spare a returning visitor the hash."""
         self.recorded_at = 0
-        """When activity was last recorded: a busy socket records less often than it is heard."""
+        """When activity was last recorded: a busy socket records less often than messages arrive."""
 
     @property
     def started_at(self) -> int:
@@ -43,13 +44,15 @@ class CachedSession:
         return self.state.is_manual
 
     def see(self, at: int) -> None:
-        """Activity; time never runs back."""
+        """Note activity; time never runs back."""
         self.last_seen_at = max(self.last_seen_at, at)
 
-    def differs_from(self, told: SessionState) -> bool:
-        """Whether this process knows more of the session than a cookie tells, but for later activity."""
-        known = self.state
-        return known is not told and session.seen(told, known.last_seen_at) != session.seen(known, told.last_seen_at)
+    def differs_from(self, cookie: SessionState) -> bool:
+        """Whether this process knows more of the session than a cookie says, later activity aside."""
+        state = self.state
+        return state is not cookie and session.seen(cookie, state.last_seen_at) != session.seen(
+            state, cookie.last_seen_at
+        )
 
     def become(self, state: SessionState) -> None:
         """Follow the browser into the next session."""
@@ -61,48 +64,85 @@ class CachedSession:
 
 
 class SessionCache:
-    """Live sessions by session key; a key that was succeeded still finds where its browser is now."""
+    """Recent sessions by session key; a key that was succeeded still leads to where its browser is now.
 
-    __slots__ = ("_by_key", "_meeting")
+    Every method may be called by any thread. What changes a session's state does it under one lock.
+    """
+
+    __slots__ = ("_by_key", "_lock", "_opted_out", "has_opt_outs")
 
     def __init__(self) -> None:
-        self._by_key: Bounded[str, CachedSession] = Bounded(_REMEMBERED)
-        self._meeting = Lock()
+        self._by_key: Bounded[str, CachedSession] = Bounded(_LIMIT)
+        self._lock = Lock()
+        self._opted_out: Bounded[bytes, bool] = Bounded(_LIMIT)
+        self.has_opt_outs = False
+        """Whether to ask `has_opted_out` at all: it takes a hash."""
 
     def after_fork(self) -> None:
-        self._meeting = Lock()
-
-    def find(self, key: str) -> CachedSession | None:
-        return self._by_key.get(key)
+        self._lock = Lock()
 
     def get_or_add(self, state: SessionState, key_number: int) -> CachedSession:
-        """The live session of a cookie. The newer state holds: another worker may have written the cookie."""
+        """The session of a cookie. The newer state holds: another worker may have written the cookie."""
         live = self._by_key.young.get(state.key) or self._by_key.get(state.key)
         if live is None:
-            return self._met_first(state, key_number)
-        known = live.state
-        if known is not state and known.key == state.key:
-            if state == known:
+            return self._add(state, key_number)
+        cached = live.state
+        if cached is not state and cached.key == state.key:
+            if state == cached:
                 live.state = state  # one object from here on, which is quick to compare
-            elif session.is_newer(state, known) and not live.is_ahead:
+            elif session.is_newer(state, cached) and not live.is_ahead:
                 live.state = state
                 live.principal_id = None
             live.see(state.last_seen_at)
         return live
 
-    def keep(self, live: CachedSession) -> None:
-        self._by_key[live.state.key] = live
+    def change(self, live: CachedSession, state: SessionState) -> None:
+        """Another state of the same session, which its cookie does not say yet."""
+        with self._lock:
+            live.state = state
+            live.is_ahead = True
 
-    def forget(self, live: CachedSession) -> None:
-        """Drop what is known of a browser, and tell whoever still holds it."""
+    def adopt(self, draft: SessionState, live: CachedSession | None, at: int) -> CachedSession:
+        """Make a drafted session, the successor of `live`, known to this process; the session that holds.
+
+        A parallel request may have derived the same session, and been quicker.
+        """
+        with self._lock:
+            cached = self._by_key.get(draft.key)
+            if live is None or (cached is not None and cached.state.key == draft.key):
+                live = cached or CachedSession(draft, -1)
+            if cached is None:
+                live.become(draft)
+            elif live.state.key == draft.key:
+                live.state = msgspec.structs.replace(draft, started_at=min(draft.started_at, live.started_at))
+                live.is_ahead = True
+            if live.state.key == draft.key:
+                live.see(at)
+            self._by_key[live.state.key] = live
+            return live
+
+    def write(self, live: CachedSession) -> SessionState:
+        """The state to write into a cookie now."""
+        with self._lock:
+            live.state = state = session.seen(live.state, live.last_seen_at)
+            live.is_ahead = False
+            return state
+
+    def forget(self, live: CachedSession, hashed_visitor: bytes) -> None:
+        """The visitor opted out: drop the session, for whatever still holds it too, and remember only a hash."""
+        self._opted_out[hashed_visitor] = self.has_opt_outs = True
         key = live.state.key
         live.is_gone = True
         live.state = msgspec.structs.replace(live.state, is_ended=True)
         live.principal_id = None
         self._by_key.discard(key)
 
-    def _met_first(self, state: SessionState, key_number: int) -> CachedSession:
-        with self._meeting:
+    def has_opted_out(self, hashed_visitor: bytes) -> bool:
+        """Whether this visitor opted out in this process lately."""
+        return self._opted_out.get(hashed_visitor) is not None
+
+    def _add(self, state: SessionState, key_number: int) -> CachedSession:
+        with self._lock:
             live = self._by_key.get(state.key)
             if live is not None:  # a parallel request was quicker
                 return live

@@ -1,0 +1,80 @@
+"""Turns what a visit changed into records, and hands them to the sink. Knows no response."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sojourn.core.events import OPT_OUT
+from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, STARTS, Record, about
+from sojourn.core.records import OPT_OUT as OPTS_OUT
+
+from .changes import SessionChanges
+from .pages import Pages
+from .session_cache import SessionCache
+from .visit import Visit
+
+
+class Sink(Protocol):
+    """Takes records. Never blocks, never raises."""
+
+    def append(self, record: Record, *, kind: str, is_essential: bool) -> bool:
+        """Append a record; False if it was refused, which is counted there."""
+        ...
+
+
+class Recording:
+    """Records visits (`visit.VisitRecorder`). Every method may be called by any thread."""
+
+    __slots__ = ("_pages", "_sessions", "sink")
+
+    def __init__(self, sink: Sink, *, pages: Pages, sessions: SessionCache) -> None:
+        self.sink = sink
+        self._pages = pages
+        self._sessions = sessions
+
+    def commit(self, visit: Visit) -> None:
+        """Make the session that this visit drafted known to the process, or note its activity in the running one."""
+        draft, live = visit.binding.draft, visit.live
+        if draft is not None:
+            visit.binding = visit.binding.commit(self._sessions.adopt(draft, live, visit.at))
+        elif live is not None and not live.state.is_ended:
+            live.see(visit.at)
+
+    def record(self, visit: Visit, *, is_request: bool) -> None:
+        """Append a record for each session that this visit touched."""
+        credited = _credited(visit, is_request=is_request)
+        all_changes, visit.changes = visit.changes, []
+        for changes in all_changes:
+            flags = (STARTS if changes.is_start else 0) | (NO_FORWARD if visit.no_forward else 0)
+            if changes is credited:
+                flags |= ACTIVITY | REQUEST if is_request else ACTIVITY
+            entries = changes.entries_in_order()
+            if not flags & ~NO_FORWARD and not entries:
+                continue
+            origin = None
+            if changes.is_start:
+                origin = self._pages.origin(visit.facts, visit.shown_path, is_anonymous=visit.is_anonymous)
+            is_essential = changes.is_start or changes.seal is not None or any(entry.tag for entry in entries)
+            kind = entries[-1].name if entries else "activity"
+            record = about(changes.state, visit.at, flags, entries, origin)
+            self.sink.append(record, kind=kind, is_essential=is_essential)
+
+    def record_late(self, visit: Visit) -> None:
+        """Record a helper call made after the response had started."""
+        self.commit(visit)
+        self.record(visit, is_request=False)
+
+    def record_opt_out(self, visit: Visit) -> None:
+        """Record an opt-out, at once: the recorder enforces it wherever the visitor's next request goes."""
+        all_changes, visit.changes = visit.changes, []
+        for changes in all_changes:
+            record = about(changes.state, visit.at, OPTS_OUT, changes.entries_in_order())
+            self.sink.append(record, kind=OPT_OUT, is_essential=True)
+
+
+def _credited(visit: Visit, *, is_request: bool) -> SessionChanges:
+    """Whose activity this is: of the session that the request arrived with, unless it began another itself."""
+    home = visit.binding.home
+    if is_request and home is not None and not visit.binding.begun_key:
+        return visit.changes_of(home)
+    return visit.changes[-1] if visit.changes else visit.changes_of()

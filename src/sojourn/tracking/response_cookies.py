@@ -1,0 +1,76 @@
+"""Whether a response sets our cookie, and the `Set-Cookie` line (rule 11)."""
+
+from __future__ import annotations
+
+from sojourn.core.clock import Clock
+
+from . import admission
+from .binding import OPTED_OUT as OPTED_OUT_REASON
+from .binding import Choice
+from .cookie import OPTED_OUT, CookieCodec, CookiePolicy
+from .facts import ResponseFacts
+from .options import TrackingOptions
+from .session_cache import SessionCache
+from .visit import Visit
+
+_SLOW_RESPONSE_S = 5.0
+
+
+class ResponseCookies:
+    """Writes the cookie where it is due and may be carried."""
+
+    __slots__ = ("_adds_private", "_clock", "_codec", "_policy", "_refresh", "_sessions")
+
+    def __init__(
+        self,
+        policy: CookiePolicy,
+        options: TrackingOptions,
+        *,
+        codec: CookieCodec,
+        sessions: SessionCache,
+        clock: Clock,
+    ) -> None:
+        self._policy = policy
+        self._codec = codec
+        self._sessions = sessions
+        self._clock = clock
+        self._refresh = options.rules.refresh
+        self._adds_private = options.adds_private
+
+    def may_carry(self, visit: Visit, response: ResponseFacts) -> bool:
+        """Whether this response may carry a cookie; judged once per visit."""
+        if visit.can_carry is None:
+            visit.can_carry = self.carries(visit, response)
+        return visit.can_carry
+
+    def carries(self, visit: Visit, response: ResponseFacts) -> bool:
+        """The same, judged anew: a WSGI app may replace a response that it has started."""
+        return admission.may_carry_cookie(visit.facts, response, adds_private=self._adds_private)
+
+    def session_line(self, visit: Visit, response: ResponseFacts) -> str | None:
+        """The cookie of a visit with a session, if it is due."""
+        live = visit.live
+        if live is None:
+            return None
+        arrived = visit.binding.arrived
+        if arrived is not None and not (visit.is_cookie_due or live.differs_from(arrived.state)):
+            if visit.at - arrived.state.last_seen_at < self._refresh:
+                return None
+            if self._clock.monotonic() - visit.mono > _SLOW_RESPONSE_S:  # a newer response may have written it since
+                return None
+        if not self.may_carry(visit, response):
+            return None
+        state = self._sessions.write(live)
+        return self._policy.line(self._codec.dumps(state), state, visit.now, is_https=visit.facts.is_https)
+
+    def parting_line(self, visit: Visit, response: ResponseFacts) -> str | None:
+        """The cookie of a response without a session: the opt-out, or the removal of what consent no longer covers."""
+        refused, choice, has_cookie = visit.refused, visit.binding.choice, visit.binding.arrived is not None
+        is_opt_out = refused == OPTED_OUT_REASON and (choice is Choice.OUT or has_cookie)
+        is_removal = choice is Choice.IN or (refused == "no_consent" and has_cookie)
+        if not (is_opt_out or is_removal) or not self.may_carry(visit, response):
+            return None
+        is_https = visit.facts.is_https
+        if is_opt_out:
+            return self._policy.opt_out_line(self._codec.dumps(OPTED_OUT), is_https=is_https)
+        return self._policy.removal(is_https=is_https)
