@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from sojourn.core.properties import MAX_DECLARED
 
 from ._quantities import format_duration
 from ._secrets import short_text, too_short
-
-if TYPE_CHECKING:
-    from ._settings import Settings
 
 SMALLEST_JOURNAL: Final = 8 * 1024**2
 """Two segments: one in use, one spare."""
@@ -22,11 +19,48 @@ LONGEST_COOKIE: Final = timedelta(days=400)
 """Where browsers cap a cookie's age; a longer one would promise what they do not keep."""
 
 
+class Values(Protocol):
+    """The settings that the rules compare."""
+
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def secret_key(self) -> Sequence[bytes]: ...
+    @property
+    def idle_timeout(self) -> timedelta: ...
+    @property
+    def max_duration(self) -> timedelta | None: ...
+    @property
+    def manual_max_silence(self) -> timedelta | None: ...
+    @property
+    def retention(self) -> timedelta: ...
+    @property
+    def journal_max_age(self) -> timedelta: ...
+    @property
+    def journal_limit(self) -> int: ...
+    @property
+    def outbox_max(self) -> int | None: ...
+    @property
+    def cookie_max_age(self) -> timedelta: ...
+    @property
+    def cookie_samesite(self) -> str: ...
+    @property
+    def cookie_secure(self) -> object: ...
+    @property
+    def hash_user_ids(self) -> bool: ...
+    @property
+    def user_hash_key(self) -> bytes | None: ...
+    @property
+    def session_properties(self) -> Mapping[str, object] | None: ...
+    @property
+    def event_properties(self) -> Mapping[str, object] | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     name: str
-    holds: Callable[[Settings], bool]
-    fix: Callable[[Settings], str]
+    holds: Callable[[Values], bool]
+    fix: Callable[[Values], str]
 
 
 def _fits(limit: timedelta | None, span: timedelta) -> bool:
