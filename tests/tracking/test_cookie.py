@@ -249,7 +249,6 @@ def test_no_cookie(header: bytes) -> None:
     assert read(header) is None
 
 
-@pytest.mark.parametrize("copies", [[OUT, VALUE], [VALUE, OUT], [VALUE, VALUE_2, OUT]], ids=["first", "last", "third"])
 def test_an_opt_out_inside_a_neighbours_value_is_none_of_ours() -> None:
     assert read(b"t=1,sojourn=" + OUT) is None
     assert read(b"t=1 sojourn=" + OUT + b"; sojourn=" + VALUE) == state()
@@ -268,6 +267,7 @@ def test_junk_hides_a_cookie_only_until_it_was_seen() -> None:
     assert read(header, codec) == state()
 
 
+@pytest.mark.parametrize("copies", [[OUT, VALUE], [VALUE, OUT], [VALUE, VALUE_2, OUT]], ids=["first", "last", "third"])
 def test_who_opted_out_in_one_copy_has_opted_out(copies: list[bytes]) -> None:
     assert read(b"; ".join(b"sojourn=" + copy for copy in copies)) is OPTED_OUT
 
