@@ -119,6 +119,11 @@ def test_every_cited_rule_is_on_the_page() -> None:
     assert sorted((file, number) for file, number in cited if number not in headings) == []
 
 
+def test_rules_are_cited_with_their_letter() -> None:
+    files = [*SOURCES.rglob("*.py"), *(SOURCES.parents[1] / "tests").rglob("*.py")]
+    assert [file.name for file in files if re.search(r"\b[Rr]ules? [0-9]", file.read_text())] == []
+
+
 # --- who it is
 
 

@@ -1,6 +1,8 @@
 """The ASGI door: pure ASGI; http, websocket and lifespan, other scopes pass untouched. Thin: a Tracker does the work.
 
 Nothing is added to what the app sends but one `Set-Cookie` (and `Cache-Control: private` beside it if it has none).
+
+See P1 and P3 in docs/internals.md.
 """
 
 from __future__ import annotations

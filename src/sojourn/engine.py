@@ -1,4 +1,7 @@
-"""The composition root: the one place where real parts are put together from the settings."""
+"""The composition root: the one place where real parts are put together from the settings.
+
+See P2 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

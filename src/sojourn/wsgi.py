@@ -1,4 +1,7 @@
-"""The WSGI door (PEP 3333): the same Tracker behind `start_response`. Bodies, files and `close()` pass unchanged."""
+"""The WSGI door (PEP 3333): the same Tracker behind `start_response`. Bodies, files and `close()` pass unchanged.
+
+See P1 and P3 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

@@ -17,6 +17,8 @@ timed out since. A helper or the response start drafts a session, or the success
 is begun, and other requests see it. `refused` requests have nothing to do with sessions: excluded paths, bots, visitors
 who opted out. `seen_key` (not shown) is the key of `live` as this request last saw it: another request of the same
 browser may move `live` on to a successor meanwhile.
+
+See S1 and S3 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A shared cache that stores a response with our `Set-Cookie` hands one visitor's session to everybody. RFC 9111 does not
 forbid that (section 7.3), so the response itself must: with an unqualified `private` or `no-store`.
+
+See S11 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What outlives a response start: sockets and streams. Their messages are activity, and their end tells their length."""
+"""What outlives a response start: sockets and streams. Their messages are activity, and their end tells their length.
+
+See S10 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""May this visitor be known: the browser's privacy signals and the app's consent."""
+"""May this visitor be known: the browser's privacy signals and the app's consent.
+
+See S7 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Browsers separate pairs with `; ` and nothing else. Commas, blanks and tabs are legal inside a value, so a neighbouring
 host could smuggle a pair of our name into a cookie of its own if they separated anything here.
+
+See S11 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Exceptions of the app as events of their session, with OpenTelemetry's attribute names.
 
 Each is recorded once and passes on unchanged. Its event never holds the values of variables, nor a source line.
+
+See S13 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The one guard between us and the app, and the count of what was refused or went wrong. Knows no request."""
+"""The one guard between us and the app, and the count of what was refused or went wrong. Knows no request.
+
+See P3 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `identify()` and the framework's principal do to a visit's session (rule 5).
+"""What `identify()` and the framework's principal do to a visit's session (S5).
 
 The verdicts are the core's; here they become a tag, a new session or nothing, and the event that reports it.
 """

@@ -1,4 +1,4 @@
-"""The visitor's own switch (rule 7): `opt_out()` and `opt_in()`.
+"""The visitor's own switch (S7): `opt_out()` and `opt_in()`.
 
 Opting out ends the session, records that, and forgets the visitor here; the cookie then says nothing but the opt-out. For
 a call after the response has started, the recorder enforces it, and the next response corrects the cookie.

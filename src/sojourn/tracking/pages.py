@@ -1,4 +1,7 @@
-"""Page views, and how a session began, as attributes. Everything is masked here, before it is kept."""
+"""Page views, and how a session began, as attributes. Everything is masked here, before it is kept.
+
+See S13 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

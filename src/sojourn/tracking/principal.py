@@ -1,6 +1,8 @@
 """The user that the framework authenticated, read at the response start as plain values: no query, no I/O.
 
 A principal is a `User`, `None` (no user is logged in), or `UNKNOWN` (the framework did not say, which changes nothing).
+
+See S5 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What the browser asks for: `Sec-GPC` (Global Privacy Control, a W3C draft) and `DNT`, and what the settings make of it."""
+"""What the browser asks for: `Sec-GPC` (Global Privacy Control, a W3C draft) and `DNT`, and what the settings make of it.
+
+See S7 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

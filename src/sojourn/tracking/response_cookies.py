@@ -1,4 +1,4 @@
-"""Whether a response sets our cookie, and the `Set-Cookie` line (rule 11)."""
+"""Whether a response sets our cookie, and the `Set-Cookie` line (S11)."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 One `CachedSession` follows one browser through its sessions: when a session is succeeded, the same object becomes the
 successor, so a parallel request, an open socket or a late helper call that still holds it sees the change.
+
+See S1 in docs/internals.md.
 """
 
 from __future__ import annotations

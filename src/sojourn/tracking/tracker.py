@@ -1,6 +1,8 @@
 """The one use case: a request comes in (`begin`), its response starts (`finish`), and a record of it is appended.
 
 Both doors call the same synchronous code. It computes and appends; it never waits. The doors call it under `Guard`.
+
+See P1 in docs/internals.md.
 """
 
 from __future__ import annotations

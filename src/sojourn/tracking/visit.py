@@ -2,6 +2,8 @@
 
 Helpers and the tracker move it. Which session it is in stands in its `binding`, whose module has the table of states;
 what happened there is collected in `changes` until the response starts, and recorded at once from then on.
+
+See S3 and S4 in docs/internals.md.
 """
 
 from __future__ import annotations
