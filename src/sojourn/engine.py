@@ -86,7 +86,7 @@ class Engine:
             ),
             guard=self.guard,
             sink=self.intake,
-            codec=CookieCodec(settings.secret_key or (os.urandom(32),)),
+            codec=CookieCodec(settings.secret_key or (os.urandom(32),), settings.cookie_name),
             cookies=_policy(settings),
             clock=self.clock,
             paths=Paths(settings.exclude),

@@ -165,7 +165,7 @@ class Visitor:
             if self.rules.split_on_user_change:
                 state = self._succeed(state, EndReason.USER_CHANGED, at, user=user, is_manual=state.is_manual)
             else:
-                state = identity.heeding(state)
+                state = identity.principal_changed(state)
         moved = identity.bound(state, self.codec.hash_user(user))
         if moved.is_tagged and not moved.is_explicit and moved is not state:
             self._tag(Tag(user, is_explicit=False), at)

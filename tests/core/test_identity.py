@@ -116,9 +116,18 @@ def test_a_principal_known_to_be_nobody(name: str, is_same: bool) -> None:
 
 @pytest.mark.parametrize("name", TABLE)
 def test_a_changed_principal_is_heeded_only_where_the_app_had_overruled_one(name: str) -> None:
-    before, after = STATES[name], identity.heeding(STATES[name])
+    before, after = STATES[name], identity.principal_changed(STATES[name])
     if before.is_explicit and not before.is_tagged:
-        assert after == msgspec.structs.replace(before, is_explicit=False)
+        assert after == msgspec.structs.replace(before, is_explicit=False, logouts=before.logouts + 1)
         assert identity.bound(after, Q).is_tagged
     else:
-        assert after is before
+        assert after == msgspec.structs.replace(before, logouts=before.logouts + 1)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_logouts_are_counted_when_a_tag_goes_or_the_user_changes(name: str) -> None:
+    before = STATES[name]
+    assert identity.untagged(before).logouts == before.logouts + 1
+    assert identity.user_changed(before).logouts == before.logouts + 1
+    assert identity.left(before).logouts == before.logouts + (before.is_tagged and not before.is_explicit)
+    assert identity.tagged(before, A).logouts == identity.bound(before, P).logouts == before.logouts

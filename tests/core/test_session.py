@@ -7,6 +7,7 @@ import pytest
 
 from sojourn.core.session import (
     LINKING,
+    MAX_COUNT,
     MAX_REVISION,
     EndReason,
     Rules,
@@ -139,6 +140,20 @@ def test_the_successor_knows_what_it_needs_to_seal_the_session_before(reason: En
     assert (after.previous_key, after.previous_seen_at, after.previous_reason) == ("k", 900, reason)
     assert (after.started_at, after.last_seen_at) == (5_000, 5_000)
     assert (after.session_id, after.is_manual, after.is_ended) == ("next", False, False)
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_successors_count_visits_and_logouts(reason: EndReason) -> None:
+    old = msgspec.structs.replace(session(), visit_number=7, logouts=2)
+    after = succeed(old, reason, key="next", now=5_000)
+    assert after.visit_number == 8
+    assert after.logouts == (3 if reason is EndReason.USER_CHANGED else 2)
+
+
+def test_counts_are_never_more_than_the_cookie_can_carry() -> None:
+    old = msgspec.structs.replace(session(), visit_number=MAX_COUNT, logouts=MAX_COUNT)
+    after = succeed(old, EndReason.USER_CHANGED, key="next", now=5_000)
+    assert (after.visit_number, after.logouts) == (MAX_COUNT, MAX_COUNT)
 
 
 def test_a_successor_may_be_manual_with_an_id_of_its_own() -> None:

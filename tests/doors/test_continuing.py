@@ -8,7 +8,7 @@ import pytest
 
 from sojourn import end_session, identify, start_session, track
 from sojourn.core.records import STARTS, Record
-from sojourn.tracking.cookie import CookieCodec
+from sojourn.tracking.cookie import CookieCodec, Verified
 from tests.doors.browser import HTML, IMAGE, JSON, NAVIGATE, Answer, Browser, Site, during, view_of
 
 MakeSite = Callable[..., Site]
@@ -294,3 +294,47 @@ def test_keys_rotate_in_mid_session(make_site: MakeSite) -> None:
     assert new.named("user.identify") == []
     written = CookieCodec([b"another key, newer than that"]).loads(moved.cookies["sojourn"].encode())
     assert written is not None
+
+
+# --- what the cookie counts ------------------------------------------------------------------------------------------
+
+
+def counts(browser: Browser) -> tuple[int, int]:
+    """(visit number, logouts) as the browser's cookie says."""
+    read = browser.site.engine.tracker.codec.loads(browser.cookies["sojourn"].encode())
+    assert isinstance(read, Verified)
+    return read.state.visit_number, read.state.logouts
+
+
+def test_the_cookie_counts_visits(site: Site, browser: Browser) -> None:
+    browser.navigate()
+    assert counts(browser) == (1, 0)
+    site.clock.advance(1800)
+    browser.navigate()
+    assert counts(browser) == (2, 0)
+    site.views["/"] = view_of(end_session)
+    browser.navigate()
+    site.views.clear()
+    browser.navigate()
+    assert counts(browser) == (3, 0)
+
+
+@pytest.mark.parametrize(("mode", "visits"), [("split", 2), ("keep", 1)])
+def test_the_cookie_counts_logouts(make_site: MakeSite, mode: str, visits: int) -> None:
+    site = make_site(on_user_change=mode)
+    browser = Browser(site)
+    for number, (user, expected) in enumerate([("ada", (1, 0)), ("ada", (1, 0)), (None, (1, 1)), ("bob", (visits, 2))]):
+        site.views["/"] = view_of(lambda user=user: identify(user))  # type: ignore[misc]
+        browser.navigate()
+        assert counts(browser) == expected, number
+
+
+def test_a_key_shared_by_two_apps_does_not_make_the_cookie_of_one_good_in_the_other(make_site: MakeSite) -> None:
+    shop, blog = Browser(make_site()), Browser(make_site(cookie_name="blog"))
+    shop.navigate()
+    blog.cookies = {"blog": shop.cookies["sojourn"]}
+    blog.navigate()
+    assert len(blog.site.sessions) == 1
+    assert blog.site.sessions != shop.site.sessions
+    assert set(blog.cookies) == {"blog"}
+    assert blog.cookies["blog"] != shop.cookies["sojourn"]

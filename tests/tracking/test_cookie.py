@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from itsdangerous import Signer
 from starlette.requests import cookie_parser
 
-from sojourn.core.session import EndReason, SessionState, begin, succeed
+from sojourn.core.session import MAX_COUNT, EndReason, SessionState, begin, succeed
 from sojourn.tracking.cookie import OPTED_OUT, CookieCodec, CookiePolicy, OptedOut, Verified
 
 KEY, OLD, OTHER = b"k" * 16, b"o" * 16, b"x" * 16
 NAME = b"sojourn"
 NOW = 1_700_000_000_000
 VISITOR = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
-SALT = b"sojourn.cookie.v1"
+SALT = b"sojourn.session-cookie.1.sojourn"
 
 
 def state(number: int = 1, *, session_id: str | None = None) -> SessionState:
@@ -31,7 +31,14 @@ def state(number: int = 1, *, session_id: str | None = None) -> SessionState:
     key = f"018bcfe5-6801-7000-8000-{number:012x}"
     after = succeed(old, EndReason.RESTARTED, key=key, now=NOW + 9, session_id=session_id, is_manual=True)
     return msgspec.structs.replace(
-        after, owner=b"12345678", principal=b"abcdefgh", is_tagged=True, is_explicit=True, is_ended=True
+        after,
+        owner=b"12345678",
+        principal=b"abcdefgh",
+        is_tagged=True,
+        is_explicit=True,
+        is_ended=True,
+        visit_number=MAX_COUNT,
+        logouts=3,
     )
 
 
@@ -99,13 +106,15 @@ def test_no_user_and_no_secret_is_in_the_cookie() -> None:
         pytest.param(b"A" + VALUE[1:-1] + b"A", id="forged"),
         pytest.param(VALUE_2.partition(b".")[0] + b"." + VALUE.partition(b".")[2], id="another's signature"),
         pytest.param(signed(payload_of(VALUE), salt=b"cookie-session"), id="another salt"),
+        pytest.param(signed(payload_of(VALUE), salt=b"sojourn.cookie.v1"), id="a cookie of before version 1"),
+        pytest.param(CookieCodec([KEY], "shop").dumps(state()).encode(), id="another name, the same key"),
         pytest.param(signed(payload_of(VALUE), key=OTHER), id="another app's key"),
         pytest.param(signed(b""), id="signed, but nothing"),
-        pytest.param(signed(b"\x02"), id="signed, but half a head"),
-        pytest.param(signed(b"\x03" + payload_of(VALUE)[1:]), id="signed, but a later version"),
+        pytest.param(signed(b"\x01"), id="signed, but half a head"),
+        pytest.param(signed(b"\x02" + payload_of(VALUE)[1:]), id="signed, but a later version"),
         pytest.param(signed(payload_of(VALUE)[:20]), id="signed, but cut"),
-        pytest.param(signed(payload_of(VALUE)[:70]), id="signed, but its link is cut"),
-        pytest.param(signed(payload_of(VALUE)[:85] + b"\x63" + payload_of(VALUE)[86:]), id="signed, unknown reason"),
+        pytest.param(signed(payload_of(VALUE)[:78]), id="signed, but its link is cut"),
+        pytest.param(signed(payload_of(VALUE)[:93] + b"\x63" + payload_of(VALUE)[94:]), id="signed, unknown reason"),
         pytest.param(
             signed(payload_of(CODEC.dumps(state(session_id="a" * 9)).encode())[:-9] + b"\xff"), id="not ASCII"
         ),
@@ -123,7 +132,7 @@ def test_what_is_not_ours_or_mangled_is_none(value: bytes) -> None:
 def test_the_helper_of_these_tests_signs_as_we_do() -> None:
     """Else the table above would prove nothing."""
     assert signed(payload_of(VALUE)) == VALUE
-    assert payload_of(VALUE)[85] == tuple(EndReason).index(EndReason.RESTARTED)
+    assert payload_of(VALUE)[93] == tuple(EndReason).index(EndReason.RESTARTED)
 
 
 @given(value=st.binary(max_size=700))

@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from .session import SessionState
+from .session import SessionState, logouts_after
 
 
 class Verdict(Enum):
@@ -55,7 +55,7 @@ def tagged(state: SessionState, owner: bytes) -> SessionState:
 
 def untagged(state: SessionState) -> SessionState:
     """The session after `identify(None)`: `owner` stays, so that another user is still seen as a change."""
-    return msgspec.structs.replace(state, is_tagged=False, is_explicit=True)
+    return msgspec.structs.replace(state, is_tagged=False, is_explicit=True, logouts=logouts_after(state))
 
 
 def bound(state: SessionState, principal: bytes) -> SessionState:
@@ -72,10 +72,16 @@ def left(state: SessionState) -> SessionState:
         return state
     if not state.is_tagged and not state.is_explicit:
         return state
-    return msgspec.structs.replace(state, is_tagged=False, is_explicit=False)
+    logouts = logouts_after(state) if state.is_tagged else state.logouts
+    return msgspec.structs.replace(state, is_tagged=False, is_explicit=False, logouts=logouts)
 
 
-def heeding(state: SessionState) -> SessionState:
-    """The session whose principal changed without a split: one that `identify(None)` had overruled may tag again."""
-    overruled = state.is_explicit and not state.is_tagged
-    return msgspec.structs.replace(state, is_explicit=False) if overruled else state
+def user_changed(state: SessionState) -> SessionState:
+    """The session that goes on with another user, where a change of user does not split it."""
+    return msgspec.structs.replace(state, logouts=logouts_after(state))
+
+
+def principal_changed(state: SessionState) -> SessionState:
+    """The same for the principal. One that `identify(None)` had overruled may tag again."""
+    is_overruled = state.is_explicit and not state.is_tagged
+    return msgspec.structs.replace(user_changed(state), is_explicit=state.is_explicit and not is_overruled)

@@ -16,6 +16,8 @@ from typing import Final, Protocol
 import msgspec
 
 MAX_REVISION: Final = 2**16 - 1
+MAX_COUNT: Final = 2**32 - 1
+"""Of visits and logouts: what the cookie has room for."""
 
 
 class EndReason(StrEnum):
@@ -98,6 +100,10 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_ended: bool = False
     revision: int = 0
     """How often the session was changed (tagged, ended ...): tells which of two cookies of one millisecond is the newer."""
+    visit_number: int = 1
+    """1 for a visitor's first session, one more for each after it."""
+    logouts: int = 0
+    """How often a user left this browser: the tag was removed, or the user changed."""
 
 
 def over(session: Timed, rules: Rules, now: int) -> EndReason | None:
@@ -183,7 +189,14 @@ def succeed(
         is_manual=is_manual,
         is_tagged=retags,
         is_explicit=old.is_explicit if retags else overruled,
+        visit_number=min(old.visit_number + 1, MAX_COUNT),
+        logouts=logouts_after(old) if reason is EndReason.USER_CHANGED else old.logouts,
     )
+
+
+def logouts_after(state: SessionState) -> int:
+    """The count of logouts once a user has left."""
+    return min(state.logouts + 1, MAX_COUNT)
 
 
 def end(state: SessionState) -> SessionState:

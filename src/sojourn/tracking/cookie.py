@@ -26,8 +26,9 @@ from sojourn.core.session import EndReason, SessionState
 from . import cookie_header
 from .cookie_header import begins_pair
 
-_VERSION: Final = 2
-_SALT: Final = b"sojourn.cookie.v1"
+_VERSION: Final = 1
+_SALT: Final = b"sojourn.session-cookie.1."
+"""The cookie's name follows: one key in two apps does not make the cookie of one a cookie of the other."""
 _LONGEST_VALUE: Final = 600
 _REMEMBERED: Final = 4096
 _MOST_TRIES: Final = 8
@@ -35,7 +36,7 @@ _MOST_TRIES: Final = 8
 
 _MANUAL, _TAGGED, _EXPLICIT, _ENDED, _OPTED_OUT, _PREVIOUS, _OWNER, _PRINCIPAL, _GIVEN = (1 << bit for bit in range(9))
 _HEAD = struct.Struct(">BH")
-_BODY = struct.Struct(">16sQ16sQQH")
+_BODY = struct.Struct(">16sQ16sQQHII")
 _LINK = struct.Struct(">16sQB")
 _HASH_SIZE: Final = 8
 _REASONS: Final = tuple(EndReason)
@@ -62,8 +63,9 @@ class Verified:
 class CookieCodec:
     """Signs with the last key, verifies with all; remembers values it has verified."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        self._signers = [Signer(key, salt=_SALT, sep=b".", key_derivation="hmac", digest_method=sha256) for key in keys]
+    def __init__(self, keys: Sequence[bytes], base_name: str = "sojourn") -> None:
+        salt = _SALT + base_name.encode("ascii")
+        self._signers = [Signer(key, salt=salt, sep=b".", key_derivation="hmac", digest_method=sha256) for key in keys]
         self._subkeys = [hmac.digest(key, b"sojourn.derive.v1", "sha256") for key in keys]
         self._verified: Bounded[bytes, Verified | OptedOut] = Bounded(_REMEMBERED)
 
@@ -193,6 +195,8 @@ def _pack(state: SessionState | OptedOut) -> bytes:
             state.started_at,
             state.last_seen_at,
             state.revision,
+            state.visit_number,
+            state.logouts,
         ),
     ]
     if state.previous_key is not None and state.previous_reason is not None:
@@ -209,7 +213,9 @@ def _unpack(data: bytes) -> SessionState | OptedOut:
     if flags & _OPTED_OUT:
         return OPTED_OUT
     at = _HEAD.size
-    visitor, visitor_since, key, started_at, last_seen_at, revision = _BODY.unpack_from(data, at)
+    (visitor, visitor_since, key, started_at, last_seen_at, revision, visit_number, logouts) = _BODY.unpack_from(
+        data, at
+    )
     at += _BODY.size
     previous_key, previous_seen_at, previous_reason = None, 0, None
     if flags & _PREVIOUS:
@@ -238,6 +244,8 @@ def _unpack(data: bytes) -> SessionState | OptedOut:
         is_explicit=bool(flags & _EXPLICIT),
         is_ended=bool(flags & _ENDED),
         revision=revision,
+        visit_number=visit_number,
+        logouts=logouts,
     )
 
 

@@ -29,8 +29,11 @@ def name_user(visit: Visit, state: SessionState, user: User) -> None:
         if user.name is not None or user.traits:
             _add_tag(visit, user, is_new=False)
         return
-    if verdict is Verdict.CHANGE and visit.context.options.rules.split_on_user_change:
-        state = visit.succeed(EndReason.USER_CHANGED, is_manual=state.is_manual, user=user.id)
+    if verdict is Verdict.CHANGE:
+        if visit.context.options.rules.split_on_user_change:
+            state = visit.succeed(EndReason.USER_CHANGED, is_manual=state.is_manual, user=user.id)
+        else:
+            state = identity.user_changed(state)
     visit.become(identity.tagged(state, codec.hash_user(user.id)))
     _add_tag(visit, user)
 
@@ -78,7 +81,7 @@ def _apply_user(visit: Visit, state: SessionState, user: User, may_split: Callab
     verdict = identity.on_principal(state, is_bound=is_bound)
     if verdict is Verdict.CHANGE:
         if not visit.context.options.rules.split_on_user_change:
-            state = identity.heeding(state)
+            state = identity.principal_changed(state)
         elif may_split():
             state = visit.succeed(EndReason.USER_CHANGED, is_manual=state.is_manual, user=user.id)
         else:
