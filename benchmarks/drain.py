@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from sojourn.core.ids import uuid7
-from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, Record
+from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Record
 from sojourn.core.session import Rules
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import JournalDirectory, open_journal
@@ -36,7 +36,7 @@ def drain(records: int, *, is_busy: bool) -> float:
             store,
             reader,
             rules=Rules(),
-            service=Origin(),
+            service={},
             sweep_interval=15_000,
             sweep_grace=0,
             max_age=7 * 86_400_000,
@@ -79,7 +79,7 @@ def _page_view(number: int) -> Record:
         "http.route": "/shop/{item}",
     }
     flags = ACTIVITY | REQUEST | (STARTS if is_start else 0)
-    origin = Origin(entry_path="/") if is_start else None
+    origin = {"url.path": "/"} if is_start else None
     return Record(now, key, f"visitor-{visitor}", now, flags, entries=(Entry("page_view", now, told),), origin=origin)
 
 

@@ -54,10 +54,15 @@ def new_row(key: str, at: int) -> SessionRow:
         user_traits={"plan": "team"},
         entry_path="/products",
         referrer="https://search.example/",
-        user_agent=_AGENT,
-        client_address="203.0.113.0",
-        service_name="shop",
-        environment="production",
+        browser="Chrome",
+        system="Linux",
+        device="desktop",
+        origin={
+            "user_agent.original": _AGENT,
+            "client.address": "203.0.113.0",
+            "service.name": "shop",
+            "deployment.environment.name": "production",
+        },
     )
 
 
@@ -110,6 +115,7 @@ def run(store: Store, keys: list[str], *, batches: int, size: int, spread: int) 
                     row = rows[key] = new_row(key, at)
                 row.last_seen_at = at
                 row.requests += 1
+                row.exit_path, row.exit_at = f"/products/{number}", at
                 number += 1
                 events.append(page_view(row, number, at))
             mark = Mark(journal=journal, position=position + size, recorded_until=at, totals={"accepted": number})

@@ -19,7 +19,7 @@ from .backends.protocol import Backend
 from .beacon import Beacon, Receiver, Script, interval_ms
 from .core.clock import Clock, SystemClock
 from .core.properties import Declared
-from .core.records import Origin
+from .core.records import SERVICE_ATTRIBUTES, Origin
 from .core.session import Rules
 from .pipeline.intake import Intake
 from .pipeline.journal import JournalReader, JournalStats
@@ -60,11 +60,10 @@ class Engine:
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock: Clock = clock if clock is not None else SystemClock()
-        self._service = Origin(
-            service_name=settings.service_name,
-            service_version=settings.service_version,
-            environment=settings.environment,
-        )
+        values = (settings.service_name, settings.service_version, settings.environment)
+        self._service: Origin = {
+            name: value for name, value in zip(SERVICE_ATTRIBUTES, values, strict=True) if value is not None
+        }
         self._rules = rules_of(settings)
         self._backends = _backends(settings)
         # Opened by whoever needs it, but made here: its library takes a fifth of a second to load, which must be no request's.

@@ -28,6 +28,7 @@ def fill(store: Any, sessions: int = 3) -> None:
     """Sessions an hour apart, the first of them ended, with two events each; the second has a formula for a user."""
     rows = [row(f"s{n}", NOW + n * HOUR) for n in range(sessions)]
     rows[0].end_reason = EndReason.IDLE_TIMEOUT
+    rows[0].exit_path = "/Straße/日本"
     rows[1].user_id, rows[1].errors = FORMULA, 1
     events = [
         event(f"e{n}-{each}", f"s{n}", NOW + n * HOUR + each, user_id=FORMULA if n == 1 else "anna")

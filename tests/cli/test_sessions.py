@@ -256,9 +256,9 @@ def test_nothing_that_was_told_can_move_a_cursor(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = row("s")
-    for name in ("session_id", "visitor_id", "user_id", "user_name", "entry_path", "referrer", "user_agent"):
+    for name in ("session_id", "visitor_id", "user_id", "user_name", "entry_path", "referrer", "browser"):
         setattr(kept, name, HOSTILE)
-    kept.user_traits, kept.client_address = {HOSTILE: HOSTILE}, HOSTILE
+    kept.user_traits, kept.origin = {HOSTILE: HOSTILE}, {"client.address": HOSTILE}
     kept.properties = {HOSTILE: PropertyValue(HOSTILE, NOW, "r")}
     attributes = {"url.path": HOSTILE, HOSTILE: HOSTILE, "exception.stacktrace": f"a\n{HOSTILE}\x9b"}
     told_ = msgspec.structs.replace(event("e", name=HOSTILE, user_id=HOSTILE), attributes=attributes)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sojourn.core import identity, session
 from sojourn.core.events import PAGE_VIEW, SESSION_END, USER_IDENTIFY
 from sojourn.core.ids import uuid7
-from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, Seal, Tag, about
+from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Seal, Tag, about
 from sojourn.core.session import EndReason, Rules, SessionState
 from sojourn.pipeline.record.fold import Numbered
 from sojourn.tracking.cookie import CookieCodec, Verified
@@ -41,7 +41,7 @@ ACTIONS: tuple[Action, ...] = (
 IDLE, LONG, BEAT, SILENCE = 1_000, 4_000, 100, 3_000
 RULES = Rules(idle_timeout=IDLE, max_duration=LONG, heartbeat_interval=BEAT, manual_max_silence=SILENCE)
 EPOCH = 1_700_000_000_000
-SERVICE = Origin(service_name="shop")
+SERVICE = {"service.name": "shop"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ class Visitor:
                     span.last_seen_at = max(span.last_seen_at, at)
             if not flags and not part.entries:
                 continue
-            origin = Origin(entry_path=f"/{at}", service_name="shop") if part.flags & STARTS else None
+            origin = {"url.path": f"/{at}", "service.name": "shop"} if part.flags & STARTS else None
             record = about(part.state, at, flags, tuple(part.entries), origin)
             self.records.append(Numbered(f"j:{len(self.records):06d}", record))
 

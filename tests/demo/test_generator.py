@@ -12,7 +12,7 @@ import pytest
 
 from sojourn import cli
 from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, Event
-from sojourn.core.records import Origin, Record
+from sojourn.core.records import Record
 from sojourn.core.session import Rules
 from sojourn.demo import generator
 from sojourn.demo.generator import DAY_MS, generate
@@ -48,7 +48,7 @@ def recorded(store: SQLiteStore, sessions: int) -> None:
         store,
         journal,
         rules=Rules(),
-        service=Origin(),
+        service={},
         sweep_interval=15_000,
         sweep_grace=0,
         max_age=9 * DAY_MS,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Origin, Record, Seal
+from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Record, Seal
 from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import MemoryJournal
@@ -38,7 +38,7 @@ class Bench:
             self.store,
             journal,
             rules=rules or Rules(),
-            service=Origin(),
+            service={},
             sweep_interval=15_000,
             sweep_grace=sweep_grace,
             max_age=7 * 86_400_000,
@@ -54,7 +54,7 @@ class Bench:
         """A page view at this many milliseconds after the beginning."""
         flags = ACTIVITY | REQUEST | (STARTS if is_start else 0)
         entry = Entry("page_view", NOW + at, {"url.path": "/", "http.response.status_code": 200})
-        origin = Origin(entry_path="/") if is_start else None
+        origin = {"url.path": "/"} if is_start else None
         started = NOW + at if is_start else NOW
         record = Record(NOW + at, key, "visitor", started, flags, entries=(entry,), origin=origin, **more)  # type: ignore[arg-type]
         self.put(record, journal=journal)

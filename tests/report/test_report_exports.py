@@ -76,11 +76,11 @@ def test_cell_of_other_types(value: str | int | bool | None, shown: str | int) -
 
 
 def test_columns_are_the_fields() -> None:
+    from sojourn.stores.dimensions import NAMES
     from sojourn.stores.reporting.model import SessionLine
 
     line = SessionLine(
         key="k", session_id="s", visitor_id="v", user_id=None, user_name=None, is_manual=False, started_at=0,
-        last_seen_at=0, end_reason=None, requests=0, page_views=0, events=0, errors=0, entry_path=None, exit_path=None,
-        referrer=None, browser=None, system=None, device=None,
+        last_seen_at=0, end_reason=None, requests=0, page_views=0, events=0, errors=0, dimensions=dict.fromkeys(NAMES),
     )  # fmt: skip
     assert tuple(fields(line)) == COLUMNS

@@ -89,7 +89,8 @@ def _about(detail: SessionDetail) -> Iterator[tuple[str, str]]:
     yield "lasted", figures
     yield "entry", " from ".join(cell(text) for text in (row.entry_path, row.referrer) if text)
     yield "exit", cell(line.exit_path or "")
-    yield "with", ", ".join(cell(text) for text in (line.browser, line.system, line.device, row.client_address) if text)
+    address = row.origin.get("client.address")
+    yield "with", ", ".join(cell(str(text)) for text in (line.browser, line.system, line.device, address) if text)
     yield "properties", _pairs({key: each.value for key, each in (row.properties or {}).items()})
     yield "before it", cell(detail.previous_key or "")
     yield "after it", cell(detail.next_key or "")

@@ -9,7 +9,8 @@ See P14 in docs/internals.md.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -63,18 +64,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     seal: Seal | None = None
 
 
-class Origin(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """How the session's first request looked; shown on `session.start`."""
+Origin: TypeAlias = Mapping[str, Scalar]
+"""The session's first request as the attributes of `session.start`, with those of the service that every event has."""
 
-    entry_path: str | None = None
-    referrer: str | None = None
-    user_agent: str | None = None
-    client_address: str | None = None
-    service_name: str | None = None
-    service_version: str | None = None
-    environment: str | None = None
-    query: str | None = None
-    """The query parameters that the settings allow."""
+SERVICE_ATTRIBUTES: Final = ("service.name", "service.version", "deployment.environment.name")
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):

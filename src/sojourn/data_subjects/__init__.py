@@ -29,6 +29,7 @@ _BOOKKEEPING: Final = frozenset(
     {
         "activity",
         "anchor",
+        "exit_at",
         "is_suppressed",
         "late",
         "origin_at",

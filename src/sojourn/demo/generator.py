@@ -18,12 +18,12 @@ from typing import Any, Final
 import msgspec
 
 from sojourn.core.events import Event
-from sojourn.core.records import Origin, Record
+from sojourn.core.records import Record
 from sojourn.core.session import Rules
 from sojourn.errors import SojournError
-from sojourn.pipeline.record.fold import Folded, Numbered, also_needed, fold, own_keys, sweep
+from sojourn.pipeline.record.fold import Folded, Numbered, also_needed, fold, own_keys, set_exit_pages, sweep
 from sojourn.stores import SQLiteStore
-from sojourn.stores.rows import SessionRow
+from sojourn.stores.rows import JSON_FIELDS, SessionRow
 
 from .synthetic import SyntheticVisits
 
@@ -34,11 +34,7 @@ _WRITTEN_AT_ONCE: Final = 20_000
 _SUMMED_AT_ONCE: Final = 24
 _JOURNAL: Final = "00000000-0000-4000-8000-000000000000"
 _RECORDED: Final = "events.recorded"
-_JSON: Final = tuple(
-    place
-    for place, name in enumerate(SessionRow.__struct_fields__)
-    if name in {"activity", "user_traits", "properties"}
-)
+_JSON: Final = tuple(place for place, name in enumerate(SessionRow.__struct_fields__) if name in JSON_FIELDS)
 _REASONS: Final = tuple(
     place
     for place, name in enumerate(SessionRow.__struct_fields__)
@@ -120,7 +116,7 @@ class Recording:
         rows = {key: row for key in own_keys(numbered) if (row := self._rows.get(key)) is not None}
         needed = also_needed(numbered, rows)
         rows |= {key: row for key in needed.keys if (row := self._rows.get(key)) is not None}
-        out = fold(numbered, rows, self._rules, defaults=Origin())
+        out = fold(numbered, rows, self._rules, defaults={})
         self.counts["records.accepted"] += len(batch)
         self.counts["records.recorded"] += len(batch)
         return self._keep(out)
@@ -134,6 +130,7 @@ class Recording:
         return self._keep(sweep(silent, self._rules, as_of=as_of))
 
     def _keep(self, out: Folded) -> list[Event]:
+        set_exit_pages(out.rows, out.events)
         for key in out.changed:
             row = self._rows[key] = out.rows[key]
             if row.is_open:

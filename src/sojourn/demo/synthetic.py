@@ -29,7 +29,11 @@ _SESSIONS_OF_A_REGULAR: Final = 2_000
 _HOURS: Final = (3, 2, 1, 1, 1, 2, 4, 7, 10, 12, 13, 13, 14, 13, 12, 12, 12, 13, 14, 16, 17, 15, 10, 6)
 _WEEKDAYS: Final = (11, 11, 10, 10, 9, 12, 14)
 
-_SERVICE: Final = {"service_name": "seed-shop", "service_version": "2.1", "environment": "production"}
+_SERVICE: Final[Origin] = {
+    "service.name": "seed-shop",
+    "service.version": "2.1",
+    "deployment.environment.name": "production",
+}
 
 _SORTS: Final = ("tomato", "bean", "basil", "carrot", "lettuce", "pumpkin", "radish", "sunflower", "beetroot", "kale")
 _NAMES: Final = ("early", "golden", "giant", "dwarf", "heirloom", "purple", "striped", "wild", "sweet", "winter")
@@ -239,10 +243,17 @@ class SyntheticVisits:
             if number == 1 and visitor.number and not visitor.is_known:
                 visitor.is_known = True
                 entries.append(_identify(visitor.number, at))
-            origin = None
+            origin: Origin | None = None
             if not number:
                 referrer = chance.choices([value for value, _ in _REFERRERS], [weight for _, weight in _REFERRERS])[0]
-                origin = Origin(path, referrer, visitor.user_agent, visitor.address, **_SERVICE)
+                origin = {
+                    "url.path": path,
+                    "user_agent.original": visitor.user_agent,
+                    "client.address": visitor.address,
+                    **_SERVICE,
+                }
+                if referrer is not None:
+                    origin["http.request.header.referer"] = referrer
             has_previous = visitor.last_key is not None
             records.append(
                 Record(

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from sojourn.backends.cloudevents import rfc3339
+from sojourn.stores.dimensions import NAMES
 from sojourn.stores.reporting.model import SessionLine
 
 from . import _filters, _formatting
@@ -50,12 +51,7 @@ def fields(line: SessionLine) -> dict[str, Field]:
         "page_views": line.page_views,
         "events": line.events,
         "errors": line.errors,
-        "entry_path": line.entry_path,
-        "exit_path": line.exit_path,
-        "referrer": line.referrer,
-        "browser": line.browser,
-        "system": line.system,
-        "device": line.device,
+        **line.dimensions,
     }
 
 
@@ -122,10 +118,5 @@ COLUMNS: Final = (
     "page_views",
     "events",
     "errors",
-    "entry_path",
-    "exit_path",
-    "referrer",
-    "browser",
-    "system",
-    "device",
+    *NAMES,
 )

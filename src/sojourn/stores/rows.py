@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import msgspec
 
 from sojourn.core.events import Scalar
@@ -71,12 +74,19 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     user_conflicts: int = 0
 
     entry_path: str | None = None
+    exit_path: str | None = None
+    exit_at: int = 0
     referrer: str | None = None
-    user_agent: str | None = None
-    client_address: str | None = None
-    service_name: str | None = None
-    service_version: str | None = None
-    environment: str | None = None
+    browser: str | None = None
+    system: str | None = None
+    device: str | None = None
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+    utm_term: str | None = None
+    utm_content: str | None = None
+    origin: Mapping[str, Scalar] = {}
+    """The attributes of the first request that no column holds as they are. Replaced, never changed in place."""
     origin_at: int = 0
     origin_rid: str = ""
     no_forward: bool = False
@@ -88,3 +98,7 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     @property
     def is_open(self) -> bool:
         return self.end_reason is None
+
+
+JSON_FIELDS: Final = frozenset({"activity", "origin", "properties", "user_traits"})
+"""Fields that are stored as JSON."""

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from .rows import SessionRow
+from .rows import JSON_FIELDS, SessionRow
 
 METADATA: Final = MetaData()
 
@@ -39,15 +39,13 @@ _INT: Final = BigInteger().with_variant(Integer(), "sqlite")
 # By bytes, as SQLite compares: ids need no language, and no upgrade of an operating system's then spoils an index.
 _TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
-_JSON_FIELDS: Final = frozenset({"activity", "properties", "user_traits"})
-
 
 def _session_column(field: msgspec.structs.FieldInfo) -> Column[object]:
     kind = msgspec.inspect.type_info(field.type)
     members = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
     is_nullable = any(isinstance(member, msgspec.inspect.NoneType) for member in members)
     type_: TypeEngine[Any]
-    if field.name in _JSON_FIELDS or any(
+    if field.name in JSON_FIELDS or any(
         isinstance(member, msgspec.inspect.StrType | msgspec.inspect.EnumType) for member in members
     ):
         type_ = _TEXT
@@ -60,10 +58,21 @@ def _session_column(field: msgspec.structs.FieldInfo) -> Column[object]:
 
 SESSIONS: Final = Table("sojourn_sessions", METADATA, *map(_session_column, msgspec.structs.fields(SessionRow)))
 
-JSON_COLUMNS: Final = frozenset(SESSIONS.c[name] for name in _JSON_FIELDS)
+JSON_COLUMNS: Final = frozenset(SESSIONS.c[name] for name in JSON_FIELDS)
 """Columns of text that is JSON."""
 
-LIVELY: Final = ("last_seen_at", "activity", "slot", "requests", "page_views", "errors", "events", "late")
+LIVELY: Final = (
+    "last_seen_at",
+    "activity",
+    "slot",
+    "requests",
+    "page_views",
+    "errors",
+    "events",
+    "late",
+    "exit_path",
+    "exit_at",
+)
 """What activity changes; the rest of a row changes seldom, and of open sessions all indices but one are over the rest."""
 
 EVENTS: Final = Table(

@@ -5,8 +5,6 @@ See S13 in docs/internals.md.
 
 from __future__ import annotations
 
-import msgspec
-
 from sojourn.core.events import Scalar
 from sojourn.core.records import Origin
 
@@ -48,11 +46,11 @@ class Pages:
     def origin(self, request: RequestFacts, path: str, *, is_anonymous: bool) -> Origin:
         """How a session began, from the request that began it."""
         address = request.client_address()
-        return msgspec.structs.replace(
-            self._service,
-            entry_path=path,
-            referrer=masking.referrer(request.header("referer")),
-            user_agent=masking.user_agent(request.header("user-agent")),
-            client_address=masking.masked_address(address) if self._mask_addresses or is_anonymous else address,
-            query=masking.kept_query(request.query, self._query_parameters),
-        )
+        values = {
+            "url.path": path,
+            "url.query": masking.kept_query(request.query, self._query_parameters),
+            "http.request.header.referer": masking.referrer(request.header("referer")),
+            "user_agent.original": masking.user_agent(request.header("user-agent")),
+            "client.address": masking.masked_address(address) if self._mask_addresses or is_anonymous else address,
+        }
+        return {**self._service, **{name: value for name, value in values.items() if value is not None}}

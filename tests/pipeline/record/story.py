@@ -12,8 +12,14 @@ from sojourn.stores.rows import SessionRow
 
 IDLE, BEAT = 1_000, 100
 RULES = Rules(idle_timeout=IDLE, max_duration=5_000, heartbeat_interval=BEAT, manual_max_silence=2_000)
-SERVICE = Origin(service_name="shop", service_version="2", environment="prod")
-ORIGIN = Origin("/in", "https://a.example/b", "UA", "192.0.2.0", "shop", "2", "prod")
+SERVICE = {"service.name": "shop", "service.version": "2", "deployment.environment.name": "prod"}
+ORIGIN = {
+    "url.path": "/in",
+    "http.request.header.referer": "https://a.example/b",
+    "user_agent.original": "UA",
+    "client.address": "192.0.2.0",
+    **SERVICE,
+}
 
 FIRST = begin(visitor_id="v", visitor_since=0, key="k1", now=0)
 SECOND = succeed(FIRST, EndReason.IDLE_TIMEOUT, key="k2", now=2_000)

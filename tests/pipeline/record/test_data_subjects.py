@@ -10,7 +10,7 @@ from sojourn import data_subjects as people
 from sojourn.backends.protocol import Receipt
 from sojourn.core.events import OPT_OUT as OPT_OUT_EVENT
 from sojourn.core.events import Event
-from sojourn.core.records import ACTIVITY, FORMAT, OPT_OUT, STARTS, Entry, Origin, Record, Seal, Tag
+from sojourn.core.records import ACTIVITY, FORMAT, OPT_OUT, STARTS, Entry, Record, Seal, Tag
 from sojourn.core.session import EndReason
 from sojourn.pipeline.deliver.dispatcher import Dispatcher
 from sojourn.pipeline.journal import MemoryJournal
@@ -32,7 +32,7 @@ def opt_out(at: int, key: str = KEY, *, visitor: str = "visitor", started: int =
         Entry("session.end", NOW + at, seal=Seal(EndReason.OPTED_OUT, NOW + at)),
     )
     flags = ACTIVITY | OPT_OUT | (STARTS if is_start else 0)
-    origin = Origin(entry_path="/") if is_start else None
+    origin = {"url.path": "/"} if is_start else None
     return Record(NOW + at, key, visitor, NOW + started, flags, entries=entries, origin=origin)
 
 
@@ -233,7 +233,7 @@ def test_a_backend_that_takes_no_starts_gets_no_end(bench: Bench) -> None:
 def test_who_opts_in_again_is_a_new_visitor(bench: Bench) -> None:
     desk = Desk(bench)
     bench.put(opt_out(0, is_start=True))
-    bench.put(Record(NOW + 9, NEXT, "newly made", NOW + 9, ACTIVITY | STARTS, origin=Origin()))
+    bench.put(Record(NOW + 9, NEXT, "newly made", NOW + 9, ACTIVITY | STARTS, origin={}))
     bench.apply()
     assert desk.deliver() == ["opt_out", "session.start"]
 

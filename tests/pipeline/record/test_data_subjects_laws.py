@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sojourn import data_subjects as people
 from sojourn.core.events import OPT_OUT as OPT_OUT_EVENT
 from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, USER_IDENTIFY, Event
-from sojourn.core.records import ACTIVITY, OPT_OUT, REQUEST, STARTS, Entry, Origin, Record, Seal, Tag
+from sojourn.core.records import ACTIVITY, OPT_OUT, REQUEST, STARTS, Entry, Record, Seal, Tag
 from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline import payloads
 from sojourn.pipeline.deliver.dispatcher import Dispatcher
@@ -77,7 +77,7 @@ class Leaving(RuleBasedStateMachine):
             self.store,
             self.journal,
             rules=RULES,
-            service=Origin(),
+            service={},
             sweep_interval=15_000,
             sweep_grace=0,
             max_age=10**12,
@@ -95,7 +95,7 @@ class Leaving(RuleBasedStateMachine):
 
     def put(self, visitor: str, session: int, age: int, *entries: Entry, flags: int = 0) -> None:
         at = self.now - age
-        origin = Origin(entry_path="/") if flags & STARTS else None
+        origin = {"url.path": "/"} if flags & STARTS else None
         previous = session - 1 if session else None
         record = Record(
             at,

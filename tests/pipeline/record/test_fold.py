@@ -9,7 +9,7 @@ import pytest
 
 from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_HEARTBEAT, SESSION_START, Event, Scalar
 from sojourn.core.ids import event_id
-from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, STARTS, Entry, Origin, Record, Seal, about
+from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, STARTS, Entry, Record, Seal, about
 from sojourn.core.session import EndReason, begin, succeed
 from sojourn.pipeline.record import merge as joins
 from sojourn.pipeline.record import row_events as stamp
@@ -24,7 +24,11 @@ def test_the_first_record_makes_the_row_and_the_start() -> None:
 
     row = story.rows["k1"]
     assert (row.started_at, row.last_seen_at, row.requests, row.is_open) == (0, 0, 1, True)
-    assert (row.entry_path, row.user_agent, row.client_address) == ("/in", "UA", "192.0.2.0")
+    assert (row.entry_path, row.origin["user_agent.original"], row.origin["client.address"]) == (
+        "/in",
+        "UA",
+        "192.0.2.0",
+    )
     assert story.last.changed == {"k1"}
     assert story.last.counts == {"sessions.started": 1}
     assert story.events == [
@@ -290,9 +294,9 @@ def test_a_revised_end_says_so_in_id_and_attributes() -> None:
 def test_the_earliest_first_request_tells_how_it_began() -> None:
     story = Story().tell(FIRST, 9)
     for at in (5, 3, 4):
-        story.tell(FIRST, at, flags=STARTS, origin=Origin(entry_path=f"/{at}", service_name="web"))
+        story.tell(FIRST, at, flags=STARTS, origin={"url.path": f"/{at}", "service.name": "web"})
     row = story.rows["k1"]
-    assert (row.entry_path, row.service_name, row.origin_at) == ("/3", "web", 3)
+    assert (row.entry_path, row.origin["service.name"], row.origin_at) == ("/3", "web", 3)
 
 
 def test_which_rows_a_batch_needs() -> None:
@@ -315,7 +319,7 @@ def test_which_rows_a_batch_needs() -> None:
 
 
 def test_a_service_without_a_name_adds_nothing_to_events() -> None:
-    folded = fold([Numbered("1", about(FIRST, 0, ACTIVITY))], {}, RULES, defaults=Origin())
+    folded = fold([Numbered("1", about(FIRST, 0, ACTIVITY))], {}, RULES, defaults={})
     assert folded.events[0].attributes == {
         "session.id": "k1",
         "visitor.id": "v",

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from sojourn.core.events import Scalar
-from sojourn.core.records import ACTIVITY, STARTS, Entry, Origin, Record, Seal
+from sojourn.core.records import ACTIVITY, STARTS, Entry, Record, Seal
 from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline.record import row_events as stamp
 from sojourn.pipeline.record.fold import Folded, Numbered, fold
@@ -20,7 +20,7 @@ RULES = Rules(keep_first=frozenset({"session_properties.campaign"}))
 
 
 def record(at: int, *entries: Entry, flags: int = ACTIVITY) -> Record:
-    return Record(NOW + at, KEY, "visitor", NOW, flags, entries=entries, origin=Origin() if flags & STARTS else None)
+    return Record(NOW + at, KEY, "visitor", NOW, flags, entries=entries, origin={} if flags & STARTS else None)
 
 
 def sets(at: int, **properties: Scalar) -> Record:
@@ -34,7 +34,7 @@ def tracks(at: int, name: str) -> Record:
 
 def folded(*records: Record) -> Folded:
     numbered = [Numbered(f"journal:{number:04d}", each) for number, each in enumerate(records)]
-    return fold(numbered, {}, RULES, defaults=Origin())
+    return fold(numbered, {}, RULES, defaults={})
 
 
 def test_a_property_is_an_event_and_is_stamped_on_what_comes_later() -> None:

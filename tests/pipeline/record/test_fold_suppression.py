@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sojourn.core.records import ACTIVITY, OPT_OUT, STARTS, Entry, Origin, Record, Seal
+from sojourn.core.records import ACTIVITY, OPT_OUT, STARTS, Entry, Record, Seal
 from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline.record.fold import Folded, Numbered, fold
 from sojourn.pipeline.record.suppression import Suppression
@@ -18,7 +18,7 @@ SECOND = "018bcfe5-6800-7000-8000-000000000002"
 def start(at: int, key: str = FIRST, *, previous: str | None = None) -> Record:
     reason = None if previous is None else EndReason.IDLE_TIMEOUT
     return Record(
-        NOW + at, key, "visitor", NOW + at, ACTIVITY | STARTS, None, previous, NOW, reason, (), Origin(entry_path="/")
+        NOW + at, key, "visitor", NOW + at, ACTIVITY | STARTS, None, previous, NOW, reason, (), {"url.path": "/"}
     )
 
 
@@ -34,7 +34,7 @@ def late_end(at: int) -> Record:
 
 def folded(*records: Record, suppression: Suppression | None = None) -> Folded:
     numbered = [Numbered(f"journal:{number:04d}", record) for number, record in enumerate(records)]
-    return fold(numbered, {}, Rules(), defaults=Origin(), suppression=suppression)
+    return fold(numbered, {}, Rules(), defaults={}, suppression=suppression)
 
 
 def test_an_opt_out_tells_itself_and_the_end_and_names_the_visitor() -> None:
@@ -56,7 +56,7 @@ def test_an_opt_out_tells_itself_and_the_end_and_names_the_visitor() -> None:
 def test_after_an_opt_out_nothing_counts_but_the_end_of_what_had_started(later: Record, names: list[str]) -> None:
     known = Suppression({DataSubject(VISITOR, "visitor"): Tombstone(at=NOW + 5, is_for_good=True)})
     rows = folded(start(0)).rows
-    out = fold([Numbered("b:1", later)], rows, Rules(), defaults=Origin(), suppression=known)
+    out = fold([Numbered("b:1", later)], rows, Rules(), defaults={}, suppression=known)
     assert ["session.start", *(event.name for event in out.events)] == names
     assert out.counts["records.opted_out"] == 1
 

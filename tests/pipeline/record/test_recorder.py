@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sojourn.core.records import ACTIVITY, Origin, Record
+from sojourn.core.records import ACTIVITY, Record
 from sojourn.core.session import Rules
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import JournalDirectory, MemoryJournal
@@ -168,7 +168,7 @@ class Host:
             bench.store,
             self.journal,
             rules=Rules(),
-            service=Origin(),
+            service={},
             sweep_interval=15_000,
             sweep_grace=0,
             max_age=7 * 86_400_000,
@@ -265,7 +265,7 @@ def test_other_hosts_journals_are_left_alone(tmp_path: Path, bench: Bench) -> No
         bench.store,
         JournalDirectory(tmp_path),
         rules=Rules(),
-        service=Origin(),
+        service={},
         sweep_interval=15_000,
         sweep_grace=0,
         max_age=7 * 86_400_000,

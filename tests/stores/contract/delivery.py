@@ -47,14 +47,14 @@ class DeliveryContract:
     def test_hostile_text_never_stops_a_batch(self, store: Store, text: str) -> None:
         store.register(["b"], now=NOW)
         hostile = row("k")
-        hostile.user_agent, hostile.user_id, hostile.user_traits = text, text, {text: text}
+        hostile.browser, hostile.user_id, hostile.user_traits = text, text, {text: text}
         odd = event("odd")
         attributes = {**odd.attributes, text: text, "user.id": text}
         odd = Event(**{**fields(odd), "attributes": attributes, "user_id": text})  # type: ignore[arg-type]
         save(store, Batch(rows=[hostile, row("other")], events=[odd, event("other")], counts={text: 1}))
         kept = text.replace("\x00", "\ufffd").replace("\ud83d", "\ufffd")
         found = load(store, "k", "other").rows
-        assert (found["k"].user_agent, found["k"].user_id, found["k"].user_traits) == (kept, kept, {kept: kept})
+        assert (found["k"].browser, found["k"].user_id, found["k"].user_traits) == (kept, kept, {kept: kept})
         first, second = store.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
         assert (first.user_id, first.attributes[kept], second.id) == (kept, kept, "other")
         store.settle("b", lease(store), Settled(upto=first.seq, dead=[(odd, text, None)], problem=text), now=NOW)

@@ -12,6 +12,7 @@ from sojourn.stores.protocol import Batch, Store
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, Overview, Span, Top
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.tombstones import VISITOR, DataSubject, Place
+from sojourn.user_agents.families import client_of
 
 from .steps import NOW, ended, event, row, save
 
@@ -34,7 +35,7 @@ def many(count: int = 60) -> list[SessionRow]:
         made.page_views, made.events, made.errors = number % 5, number % 6, (number % 10 == 0) * number
         made.entry_path = f"/p{number % 3}"
         made.referrer = "https://search.example/find" if number % 2 else None
-        made.user_agent = (FIREFOX, IPHONE, None)[number % 3]
+        made.browser, made.system, made.device = client_of((FIREFOX, IPHONE, None)[number % 3])
         rows.append(ended(made, f"end-{number}") if number % 3 else made)
     return rows
 

@@ -13,6 +13,7 @@ from sojourn.stores.protocol import Batch
 from sojourn.stores.reporting.model import DAY_MS, Cursor, Filter, SessionPage, Sort, Span
 from sojourn.stores.rows import PropertyValue, SessionRow
 from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject
+from sojourn.user_agents.families import client_of
 
 from .reporting import DAY, IPHONE, many, overview, summarise
 from .steps import NOW, ended, event, load, row, save
@@ -163,9 +164,10 @@ class SessionListsContract:
 
     def test_a_line_tells_all_that_a_table_shows(self, reports: Database) -> None:
         made = row("k", NOW, seen=NOW + 65_000)
-        made.user_id, made.user_name, made.user_agent = HOSTILE, "Anna", IPHONE
+        made.user_id, made.user_name = HOSTILE, "Anna"
+        made.browser, made.system, made.device = client_of(IPHONE)
         made.page_views, made.events, made.errors, made.requests = 2, 3, 1, 4
-        made.entry_path, made.referrer = "/in", "https://search.example/"
+        made.entry_path, made.exit_path, made.referrer = "/in", "/out", "https://search.example/"
         first, last = event("1", "k"), event("2", "k", at=NOW + 60_000)
         last.attributes["url.path"] = "/out"  # type: ignore[index]
         save(reports, Batch(rows=[made], events=[first, last, event("3", "k", name="session.heartbeat")]))

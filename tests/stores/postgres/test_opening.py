@@ -303,9 +303,9 @@ def test_a_wrong_password_is_not_shown(url: str, postgres: Cluster) -> None:
 def test_no_error_quotes_what_was_to_be_stored(url: str, postgres: Cluster) -> None:
     store = open_store(url)
     store.open()
-    postgres.run("ALTER TABLE sojourn.sojourn_sessions ADD CONSTRAINT c CHECK (user_agent <> 'hunter2')", database=url)
+    postgres.run("ALTER TABLE sojourn.sojourn_sessions ADD CONSTRAINT c CHECK (browser <> 'hunter2')", database=url)
     hers = row("k")
-    hers.user_agent = "hunter2"
+    hers.browser = "hunter2"
     with pytest.raises(StoreError, match="CheckViolation") as caught:
         save(store, Batch(rows=[hers]))
     assert "hunter2" not in "".join(traceback.format_exception_only(caught.value))

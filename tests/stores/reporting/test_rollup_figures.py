@@ -37,7 +37,8 @@ def told(number: int, visitor: str, **others: object) -> Told:
         "errors": 0,
         "entry_path": None,
         "referrer": None,
-        "user_agent": None,
+        "browser": None,
+        "device": None,
     }
     return Told(**{**values, **others})  # type: ignore[arg-type]
 

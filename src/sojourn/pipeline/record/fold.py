@@ -10,7 +10,7 @@ See P14, P15, P17 and P18 in docs/internals.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -133,6 +133,13 @@ def sweep(rows: Iterable[SessionRow], rules: Rules, *, as_of: int) -> Folded:
     return out
 
 
+def set_exit_pages(rows: Mapping[str, SessionRow], kept: Iterable[Event]) -> None:
+    """Set the exit pages from the page views that are kept: an app's `scrub` may have changed or dropped some."""
+    for event in kept:
+        if event.name == events.PAGE_VIEW:
+            joins.join_page_view(rows[event.session_key], event)
+
+
 class _Folding:
     """One batch on its way."""
 
@@ -189,8 +196,7 @@ class _Folding:
         if record.origin is not None:
             joins.join_origin(row, record.origin, record.at, rid)
         self._seal_previous(row)
-        query = None if record.origin is None else record.origin.query
-        out.events.append(stamp.start(row, is_inferred=record.origin is None, query=query))
+        out.events.append(stamp.start(row, record.origin))
         out.counts["sessions.started"] += 1
         successors = out.after.get(row.key)
         if successors:  # they overtook us: another host's records came first

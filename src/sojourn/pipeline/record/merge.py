@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sojourn.core.events import Scalar
+from sojourn.core.events import Event, Scalar
 from sojourn.core.properties import MAX_PROPERTIES
 from sojourn.core.records import MANUAL, NO_FORWARD, Origin, Record, Tag
 from sojourn.core.session import RETAGGING, EndReason
+from sojourn.stores.dimensions import COLUMN_ATTRIBUTES, COMPUTED
 from sojourn.stores.rows import PropertyValue, SessionRow
 
 _KEPT_ACTIVITY = 8
@@ -46,9 +47,7 @@ def opened(record: Record, defaults: Origin) -> SessionRow:
         no_forward=bool(record.flags & NO_FORWARD),
     )
     if record.origin is None:
-        row.service_name = defaults.service_name
-        row.service_version = defaults.service_version
-        row.environment = defaults.environment
+        row.origin = defaults
     return row
 
 
@@ -72,13 +71,16 @@ def join_origin(row: SessionRow, origin: Origin, at: int, rid: str) -> None:
     if row.origin_rid and (row.origin_at, row.origin_rid) <= (at, rid):
         return
     row.origin_at, row.origin_rid = at, rid
-    row.entry_path = origin.entry_path
-    row.referrer = origin.referrer
-    row.user_agent = origin.user_agent
-    row.client_address = origin.client_address
-    row.service_name = origin.service_name
-    row.service_version = origin.service_version
-    row.environment = origin.environment
+    row.origin = {name: value for name, value in origin.items() if name not in COLUMN_ATTRIBUTES}
+    for name, value in COMPUTED:
+        setattr(row, name, value(origin))
+
+
+def join_page_view(row: SessionRow, page_view: Event) -> None:
+    """The exit page is the path of the latest page view."""
+    path = page_view.attributes.get("url.path")
+    if isinstance(path, str) and (page_view.time, path) > (row.exit_at, row.exit_path or ""):
+        row.exit_path, row.exit_at = path, page_view.time
 
 
 def join_activity(row: SessionRow, at: int) -> None:

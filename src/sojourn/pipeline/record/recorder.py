@@ -23,7 +23,7 @@ from sojourn.pipeline.journal import Frame, JournalReader, Reading
 from sojourn.stores.protocol import Batch, Mark, PositionMoved, RecordStore, TryAgain
 from sojourn.stores.rows import SessionRow
 
-from .fold import Folded, Numbered, also_needed, fold, own_keys, sweep
+from .fold import Folded, Numbered, also_needed, fold, own_keys, set_exit_pages, sweep
 from .scrubbing import Scrub, Scrubber
 from .suppression import Suppression, people
 
@@ -303,6 +303,7 @@ class Recorder:
         events = out.events
         if self._scrubber is not None:
             events = self._scrubber.scrubbed(events, out.counts)
+        set_exit_pages(out.rows, events)
         return Batch(
             rows=[out.rows[key] for key in out.changed],
             events=events,

@@ -13,7 +13,7 @@ import msgspec
 from sojourn.core import events
 from sojourn.core.events import Event, Scalar
 from sojourn.core.ids import event_id
-from sojourn.core.records import Tag
+from sojourn.core.records import SERVICE_ATTRIBUTES, Origin, Tag
 from sojourn.core.session import LINKING
 from sojourn.stores.rows import SessionRow
 
@@ -42,18 +42,9 @@ def fitted(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
     return kept
 
 
-def start(row: SessionRow, *, is_inferred: bool, query: str | None = None) -> Event:
-    """`session.start`. Inferred: its first record never came, and what is known comes from a later one."""
-    origin = (
-        ("url.path", row.entry_path),
-        ("url.query", query),
-        ("http.request.header.referer", row.referrer),
-        ("user_agent.original", row.user_agent),
-        ("client.address", row.client_address),
-    )
-    attributes: dict[str, Scalar] = {name: value for name, value in origin if value is not None}
-    if is_inferred:
-        attributes["session.start_inferred"] = True
+def start(row: SessionRow, origin: Origin | None) -> Event:
+    """`session.start`. Without an origin it is inferred: the first record never came, only a later one."""
+    attributes: Mapping[str, Scalar] = {"session.start_inferred": True} if origin is None else origin
     return _event(row, events.SESSION_START, row.started_at, attributes, event_id(row.key, events.SESSION_START))
 
 
@@ -118,12 +109,10 @@ def _event(
         attributes["session.previous_id"] = previous
     if user is not None:
         attributes["user.id"] = user
-    if row.service_name is not None:
-        attributes["service.name"] = row.service_name
-    if row.service_version is not None:
-        attributes["service.version"] = row.service_version
-    if row.environment is not None:
-        attributes["deployment.environment.name"] = row.environment
+    for service in SERVICE_ATTRIBUTES:
+        value = row.origin.get(service)
+        if value is not None:
+            attributes[service] = value
     if not row.is_open and name != events.SESSION_END:
         attributes["session.late"] = True
     if row.properties:

@@ -9,7 +9,7 @@ from typing import Final
 from sojourn.core.events import PAGE_VIEW
 
 from .model import Sort
-from .statements import LINE, Dialect, Statements
+from .statements import Dialect, line
 
 VALUES: Final = {
     Sort.STARTED: "started_at",
@@ -46,9 +46,8 @@ class Stream:
 def page(d: Dialect, stream: Stream) -> str:
     """The lines of a stream with their places: parameters `examine` (sessions to look at) and `limit` (to find)."""
     value = f"s.{VALUES[stream.sort]}" if stream.sort is not Sort.DURATION else "(s.last_seen_at - s.started_at)"
-    row = d.array(*LINE, Statements(d).exit_path, value)
     lines = d.rows.format(d.json.format("line"))
-    return f"SELECT {lines} FROM (SELECT {row} AS line {_found(d, stream)}) AS lines"
+    return f"SELECT {lines} FROM (SELECT {line(d, value)} AS line {_found(d, stream)}) AS lines"
 
 
 def count(d: Dialect, stream: Stream) -> str:

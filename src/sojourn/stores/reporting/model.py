@@ -13,7 +13,7 @@ Of entry paths, routes and referrers an hour keeps its 300 most frequent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Final, Protocol
 
@@ -228,15 +228,32 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     page_views: int
     events: int
     errors: int
-    entry_path: str | None
-    exit_path: str | None
-    """Of the last page view in the log; `None` where there is none any more."""
-    referrer: str | None
-    browser: str | None
-    """A family, like `Firefox`; `None` without a user agent."""
-    system: str | None
-    device: str | None
-    """`desktop`, `phone`, `tablet`, `tv`, `bot` or `program`."""
+    dimensions: Mapping[str, str | None]
+    """By name, in the order of the table in `stores.dimensions`."""
+
+    @property
+    def entry_path(self) -> str | None:
+        return self.dimensions["entry_path"]
+
+    @property
+    def exit_path(self) -> str | None:
+        return self.dimensions["exit_path"]
+
+    @property
+    def referrer(self) -> str | None:
+        return self.dimensions["referrer"]
+
+    @property
+    def browser(self) -> str | None:
+        return self.dimensions["browser"]
+
+    @property
+    def system(self) -> str | None:
+        return self.dimensions["system"]
+
+    @property
+    def device(self) -> str | None:
+        return self.dimensions["device"]
 
     @property
     def is_open(self) -> bool:

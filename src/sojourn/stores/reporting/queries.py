@@ -11,9 +11,9 @@ import msgspec
 from sojourn.core.events import Event, Scalar
 from sojourn.core.session import EndReason
 from sojourn.stores import wire
+from sojourn.stores.dimensions import NAMES
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.tombstones import SESSION, DataSubject
-from sojourn.user_agents.families import client_of
 
 from .lists import Listing, Spot, listing
 from .lists_sql import count, last_examined, page
@@ -44,10 +44,7 @@ class _Line(msgspec.Struct, array_like=True, frozen=True):
     page_views: int
     events: int
     errors: int
-    entry_path: str | None
-    referrer: str | None
-    user_agent: str | None
-    exit_path: str | None
+    dimensions: list[str | None]
     value: int
 
     @property
@@ -241,7 +238,6 @@ class ReportingQueries(Summarising, ABC):
 
 
 def _told(line: _Line) -> SessionLine:
-    client = client_of(line.user_agent)
     return SessionLine(
         key=line.key,
         session_id=line.session_id,
@@ -256,10 +252,5 @@ def _told(line: _Line) -> SessionLine:
         page_views=line.page_views,
         events=line.events,
         errors=line.errors,
-        entry_path=line.entry_path,
-        exit_path=line.exit_path,
-        referrer=line.referrer,
-        browser=client.browser,
-        system=client.system,
-        device=client.device,
+        dimensions=dict(zip(NAMES, line.dimensions, strict=True)),
     )

@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from sojourn.core.bounded import Bounded
-from sojourn.user_agents.families import client_of
 
 from .model import HOUR_MS, Bucket, Figures, Point, Span, Top, Tops
 
@@ -51,7 +50,8 @@ class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
     errors: int
     entry_path: str | None
     referrer: str | None
-    user_agent: str | None
+    browser: str | None
+    device: str | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,7 +80,8 @@ def summary_of(at: int, told: Iterable[Told], routes: Iterable[tuple[str | None,
     durations: list[tuple[int, int]] = []
     paths: Counter[str] = Counter()
     referrers: Counter[str] = Counter()
-    agents: Counter[str] = Counter()
+    browsers: Counter[str] = Counter()
+    devices: Counter[str] = Counter()
     for each in told:
         made.sessions += 1
         made.bounces += each.page_views <= 1
@@ -98,8 +99,10 @@ def summary_of(at: int, told: Iterable[Told], routes: Iterable[tuple[str | None,
             paths[each.entry_path] += 1
         if each.referrer is not None:
             referrers[each.referrer] += 1
-        if each.user_agent is not None:
-            agents[each.user_agent] += 1
+        if each.browser is not None:
+            browsers[each.browser] += 1
+        if each.device is not None:
+            devices[each.device] += 1
     durations.sort()
     made.durations = array("I", [duration for _, duration in durations])
     made.visitors, made.firsts, made.users = (array("Q", sorted(found)) for found in (visitors, firsts, users))
@@ -107,8 +110,8 @@ def summary_of(at: int, told: Iterable[Told], routes: Iterable[tuple[str | None,
         "entry_paths": _most(paths),
         "routes": _most(Counter({route: count for route, count in routes if route is not None})),
         "referrers": _most(_by(_host, referrers)),
-        "browsers": _most(_by(lambda agent: client_of(agent).browser, agents)),
-        "devices": _most(_by(lambda agent: client_of(agent).device, agents)),
+        "browsers": _most(browsers),
+        "devices": _most(devices),
     }
     return made
 

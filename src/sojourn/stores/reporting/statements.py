@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from sojourn.core.events import PAGE_VIEW
+from sojourn.stores.dimensions import NAMES
 from sojourn.stores.schema import ROLLUPS
 from sojourn.stores.tombstones import USER, VISITOR
 
@@ -33,9 +34,6 @@ LINE: Final = (
     "s.page_views",
     "s.events",
     "s.errors",
-    "s.entry_path",
-    "s.referrer",
-    "s.user_agent",
 )
 
 
@@ -85,6 +83,11 @@ class Dialect:
         return f"{self.row}({', '.join(columns)})"
 
 
+def line(d: Dialect, value: str) -> str:
+    """A session AS s as a line of a list, with its value in the order of the list."""
+    return d.array(*LINE, d.array(*(f"s.{name}" for name in NAMES)), value)
+
+
 @dataclass(frozen=True)
 class Statements:
     """All but those of lists."""
@@ -93,16 +96,8 @@ class Statements:
 
     @property
     def _line(self) -> str:
-        """A session AS s with its exit path: the last page view in the log, if it is among the last events."""
-        return self.d.array(*LINE, self.exit_path, "0")
-
-    @cached_property
-    def exit_path(self) -> str:
-        d = self.d
-        return f"""(
-    SELECT {d.field.format("last.data", "url.path")} FROM (
-        SELECT name, data FROM sojourn_events WHERE session_key = s.key ORDER BY {d.by_session} DESC LIMIT 50) AS last
-    WHERE last.name = '{PAGE_VIEW}' LIMIT 1)"""
+        """A session AS s, with a place in an order that does not matter."""
+        return line(self.d, "0")
 
     # --- figures
 
@@ -164,7 +159,8 @@ SELECT COUNT(*) FROM (
             "s.errors",
             "s.entry_path",
             "s.referrer",
-            "s.user_agent",
+            "s.browser",
+            "s.device",
         )
         return f"""
 SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]}

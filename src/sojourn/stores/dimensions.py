@@ -1,0 +1,102 @@
+"""The dimensions of a session: what lists, exports and views can filter by or show, one column each.
+
+Each entry of the table is a column of `sojourn_sessions`, a filter of a list, a field of an export and a line of the docs.
+It is computed once, when the session's first request is recorded. What nobody filters by has no column: it stays in
+`SessionRow.origin`, by the name of its attribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from sojourn.core.events import Scalar
+from sojourn.user_agents.families import client_of
+
+Value = Callable[[Mapping[str, Scalar]], str | None]
+"""Compute a dimension from the attributes of `session.start`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dimension:
+    """`name` is that of the column, the filter and the field; `label` is shown in the report."""
+
+    name: str
+    label: str
+    meaning: str
+    value: Value | None = None
+    """`None`: it changes during the session, and the recorder keeps it up to date."""
+    attribute: str | None = None
+    """The attribute that the column holds as it is, so that `origin` need not repeat it."""
+
+
+def _attribute(name: str) -> Value:
+    def value(origin: Mapping[str, Scalar]) -> str | None:
+        text = origin.get(name)
+        return text if isinstance(text, str) else None
+
+    return value
+
+
+_user_agent: Final = _attribute("user_agent.original")
+_query: Final = _attribute("url.query")
+
+
+def _parameter(name: str) -> Value:
+    def value(origin: Mapping[str, Scalar]) -> str | None:
+        query = _query(origin)
+        if query is None or name not in query:
+            return None
+        return next((text for key, text in parse_qsl(query) if key == name), None)
+
+    return value
+
+
+def _column(name: str, label: str, meaning: str, *, attribute: str) -> Dimension:
+    return Dimension(name=name, label=label, meaning=meaning, value=_attribute(attribute), attribute=attribute)
+
+
+def _campaign(name: str, label: str, meaning: str) -> Dimension:
+    return Dimension(name=name, label=label, meaning=meaning, value=_parameter(name))
+
+
+DIMENSIONS: Final = (
+    _column("entry_path", "Entry page", "the path of the first request", attribute="url.path"),
+    Dimension(name="exit_path", label="Exit page", meaning="the path of the latest page view"),
+    _column(
+        "referrer", "Referrer", "where the session came from: origin and path", attribute="http.request.header.referer"
+    ),
+    Dimension(
+        name="browser",
+        label="Browser",
+        meaning="the browser's family, such as `Firefox`",
+        value=lambda origin: client_of(_user_agent(origin)).browser,
+    ),
+    Dimension(
+        name="system",
+        label="System",
+        meaning="the operating system's family, such as `Windows`",
+        value=lambda origin: client_of(_user_agent(origin)).system,
+    ),
+    Dimension(
+        name="device",
+        label="Device",
+        meaning="`desktop`, `phone`, `tablet`, `tv`, `bot` or `program`",
+        value=lambda origin: client_of(_user_agent(origin)).device,
+    ),
+    _campaign("utm_source", "Campaign source", "`utm_source` of the first request's address"),
+    _campaign("utm_medium", "Campaign medium", "`utm_medium` of the first request's address"),
+    _campaign("utm_campaign", "Campaign", "`utm_campaign` of the first request's address"),
+    _campaign("utm_term", "Campaign term", "`utm_term` of the first request's address"),
+    _campaign("utm_content", "Campaign content", "`utm_content` of the first request's address"),
+)
+
+NAMES: Final = tuple(dimension.name for dimension in DIMENSIONS)
+
+COLUMN_ATTRIBUTES: Final = frozenset(dimension.attribute for dimension in DIMENSIONS if dimension.attribute is not None)
+"""Attributes of `session.start` that a column holds as they are."""
+
+COMPUTED: Final = tuple((dimension.name, dimension.value) for dimension in DIMENSIONS if dimension.value is not None)
+"""What the first request of a session decides."""

@@ -1,0 +1,77 @@
+"""The dimensions of a session: one table makes columns, and computes their values when a session starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from sojourn.core.events import PAGE_VIEW, Scalar
+from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry
+from sojourn.pipeline.record.fold import set_exit_pages
+from sojourn.stores.dimensions import DIMENSIONS, NAMES
+from sojourn.stores.rows import SessionRow
+from sojourn.stores.schema import SESSIONS
+from tests.pipeline.record.story import FIRST, Story
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+def started(origin: dict[str, Scalar]) -> SessionRow:
+    return Story().tell(FIRST, 0, flags=STARTS | ACTIVITY | REQUEST, origin=origin).rows["k1"]
+
+
+def test_each_dimension_is_a_column_and_a_field_that_may_be_empty() -> None:
+    assert len(set(NAMES)) == len(DIMENSIONS)
+    for name in NAMES:
+        assert SESSIONS.c[name].nullable
+        assert getattr(started({}), name) is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "values"),
+    [
+        pytest.param({"url.path": "/in"}, {"entry_path": "/in"}, id="entry page"),
+        pytest.param(
+            {"http.request.header.referer": "https://a.example/"}, {"referrer": "https://a.example/"}, id="referrer"
+        ),
+        pytest.param(
+            {"user_agent.original": FIREFOX},
+            {"browser": "Firefox", "system": "Linux", "device": "desktop"},
+            id="families of the user agent",
+        ),
+        pytest.param(
+            {"url.query": "utm_source=mail&utm_campaign=spring+sale&utm_source=other&ref=1"},
+            {"utm_source": "mail", "utm_campaign": "spring sale"},
+            id="campaign, the first of several",
+        ),
+        pytest.param({"url.query": "utm_source=&q=utm_medium"}, {}, id="campaign without a value"),
+    ],
+)
+def test_the_first_request_decides(origin: dict[str, Scalar], values: dict[str, str]) -> None:
+    row = started(origin)
+    assert {name: value for name in NAMES if (value := getattr(row, name)) is not None} == values
+
+
+def test_what_no_column_holds_stays_in_the_origin() -> None:
+    row = started({"url.path": "/in", "user_agent.original": FIREFOX, "client.address": "192.0.2.0", "new.one": 7})
+    assert row.origin == {"user_agent.original": FIREFOX, "client.address": "192.0.2.0", "new.one": 7}
+
+
+def test_an_attribute_of_the_first_request_reaches_the_start_without_further_code() -> None:
+    story = Story().tell(FIRST, 0, flags=STARTS, origin={"new.one": 7})
+    assert story.events[0].attributes["new.one"] == 7
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["in order", "out of order"])
+def test_the_exit_page_is_that_of_the_latest_page_view(order: tuple[int, ...]) -> None:
+    story = Story()
+    for at in order:
+        story.tell(FIRST, at, Entry(PAGE_VIEW, at, {"url.path": f"/{at}"}))
+        set_exit_pages(story.rows, story.last.events)
+    row = story.rows["k1"]
+    assert (row.exit_path, row.exit_at) == ("/2", 2)
+
+
+def test_the_exit_page_is_what_scrub_left() -> None:
+    story = Story().tell(FIRST, 1, Entry(PAGE_VIEW, 1, {"url.path": "/secret"}))
+    set_exit_pages(story.rows, [])
+    assert story.rows["k1"].exit_path is None
