@@ -22,7 +22,7 @@ from .core.properties import Declared
 from .core.records import SERVICE_ATTRIBUTES, Origin
 from .core.session import Rules
 from .pipeline.intake import Intake
-from .pipeline.journal import JournalReader, JournalStats
+from .pipeline.journal import SYSTEM_FILES, JournalReader, JournalStats
 from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import FlushReport, Plan, Runtime
 from .settings import Settings
@@ -203,6 +203,7 @@ class Engine:
             store=self.store,
             backends=self._backends,
             clock=self.clock,
+            files=SYSTEM_FILES,
             recorder=self._recorder,
             keep=self._keep,
         )
@@ -224,6 +225,7 @@ class Engine:
             sweep_grace=self._grace,
             max_age=_ms(self.settings.journal_max_age),
             scrub=self.settings.scrub,
+            monotonic_ns=self.clock.monotonic_ns,
         )
 
     @property

@@ -17,6 +17,7 @@ class SkewedClock:
 
     is_manual = False
     monotonic = staticmethod(time.monotonic)
+    monotonic_ns = staticmethod(time.monotonic_ns)
 
     def __init__(self, file: Path) -> None:
         self._file = file

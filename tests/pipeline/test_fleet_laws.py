@@ -80,7 +80,7 @@ class Host:
         self.tick = 0
         """The moment (ns, monotonic) up to which the recorder looks; appends are made at `appended_at`."""
         self.appended_at = 0
-        self.journal = MemoryJournal(clock=lambda: self.appended_at)
+        self.journal = MemoryJournal(monotonic_ns=lambda: self.appended_at)
         self.recorder = self.elected()
         self.overslept = self.elected()
         """One that was frozen: it still believes in the positions of long ago."""

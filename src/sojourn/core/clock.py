@@ -1,22 +1,26 @@
-"""The clock of a running system. Tests bring `sojourn.testing.ManualClock`."""
+"""The clock of a running system. Tests use `sojourn.testing.ManualClock` instead."""
 
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
-    """`now`: milliseconds since the epoch; `monotonic`: seconds, only for differences.
+    """All times of an engine. `now` is milliseconds since the epoch.
 
-    With a clock that `is_manual` nothing runs by itself: no thread starts, and `Engine.flush()` and `sweep()` do the work.
+    `monotonic` is seconds, and `monotonic_ns` nanoseconds that grow at every call; both are for differences only. With a
+    clock that `is_manual` no thread starts: `Engine.flush()` and `sweep()` do the work inline.
     """
 
-    is_manual: bool
+    @property
+    def is_manual(self) -> bool: ...
 
     def now(self) -> int: ...
 
     def monotonic(self) -> float: ...
+
+    def monotonic_ns(self) -> int: ...
 
 
 class SystemClock:
@@ -24,7 +28,11 @@ class SystemClock:
 
     is_manual = False
     monotonic = staticmethod(time.monotonic)
+    monotonic_ns = staticmethod(time.monotonic_ns)
 
     @staticmethod
     def now() -> int:
         return time.time_ns() // 1_000_000
+
+
+SYSTEM_CLOCK: Final = SystemClock()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from sojourn.core.clock import SYSTEM_CLOCK, Clock
 from sojourn.stores.protocol import Lease, Leases
 
-from .journal import FileJournal, JournalDirectory, JournalReader, MemoryJournal
+from .journal import SYSTEM_FILES, FileJournal, Files, JournalDirectory, JournalReader, MemoryJournal
 
 LEASE_MS: Final = 30_000
 
@@ -45,6 +46,14 @@ class LeaseHolder:
         return frozenset({held.holder}) if is_dead else frozenset()
 
 
-def reader_of(journal: FileJournal | MemoryJournal, directory: Path | None) -> JournalReader:
-    """What reads this journal, and those beside it."""
-    return journal if isinstance(journal, MemoryJournal) else JournalDirectory(directory or Path())
+def reader_of(
+    journal: FileJournal | MemoryJournal,
+    directory: Path | None,
+    *,
+    files: Files = SYSTEM_FILES,
+    clock: Clock = SYSTEM_CLOCK,
+) -> JournalReader:
+    """Return what reads this journal and the others in its directory."""
+    if isinstance(journal, MemoryJournal):
+        return journal
+    return JournalDirectory(directory or Path(), files=files, now=clock.now)

@@ -21,7 +21,7 @@ from sojourn.core.threads import StopFlag, Worker, sleep, within
 from sojourn.stores.protocol import Lease, Store
 
 from .deliver.dispatcher import Dispatcher
-from .journal import FileJournal, JournalDirectory, JournalReader, MemoryJournal, open_files, open_journal
+from .journal import FileJournal, Files, JournalDirectory, JournalReader, MemoryJournal, open_files, open_journal
 from .leadership import LEASE_MS, LeaseHolder, reader_of
 from .record.recorder import PATIENCE_NS, Recorder
 from .store_time import StoreTime
@@ -85,6 +85,7 @@ class Runtime:
         store: Store,
         backends: Sequence[Backend],
         clock: Clock,
+        files: Files,
         recorder: Callable[[JournalReader], Recorder],
         keep: Callable[[Runtime], None],
     ) -> None:
@@ -92,11 +93,12 @@ class Runtime:
         self._plan = plan
         self._store = store
         self._clock = clock
+        self._files = files
         self._keep = keep
         self.journal: FileJournal | MemoryJournal = open_journal(
-            plan.directory, limit=plan.journal_limit, fsync=plan.journal_fsync
+            plan.directory, limit=plan.journal_limit, fsync=plan.journal_fsync, files=files, clock=clock
         )
-        self._reader = reader_of(self.journal, plan.directory)
+        self._reader = reader_of(self.journal, plan.directory, files=files, clock=clock)
         self._candidate = LeaseHolder(store, self.journal, self._reader)
         self._time = StoreTime(store, clock)
         self.recorder = recorder(self._reader)
@@ -229,7 +231,14 @@ class Runtime:
         plan = self._plan
         refused = wiped.stats().refused_by_kind
         directory = plan.directory or Path()
-        journal = open_files(directory, limit=plan.journal_limit, fsync=plan.journal_fsync, refused=refused)
+        journal = open_files(
+            directory,
+            limit=plan.journal_limit,
+            fsync=plan.journal_fsync,
+            refused=refused,
+            files=self._files,
+            clock=self._clock,
+        )
         before, self._candidate = self._candidate, LeaseHolder(self._store, journal, self._reader)
         self.journal, self.is_recorder = journal, False
         wiped.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 
 class ManualClock:
     """Time as a value: `now_ms` in milliseconds since the epoch. An engine with this clock runs no thread."""
@@ -11,12 +13,19 @@ class ManualClock:
     def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
         self.now_ms = now_ms
         self._started_ms = now_ms
+        self._latest_ms = now_ms
+        self._ticks = count()
 
     def now(self) -> int:
         return self.now_ms
 
     def monotonic(self) -> float:
         return (self.now_ms - self._started_ms) / 1000
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds that grow at every call, so that what happens while the clock stands keeps its order."""
+        self._latest_ms = max(self._latest_ms, self.now_ms)
+        return (self._latest_ms - self._started_ms) * 1_000_000 + next(self._ticks)
 
     def advance(self, seconds: float) -> None:
         """Move on by this many seconds."""

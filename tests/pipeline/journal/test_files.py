@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from sojourn.pipeline.journal import FileJournal, Frame, JournalDirectory, MemoryJournal, open_journal
+from sojourn.pipeline.journal.files import SystemFiles
 from sojourn.pipeline.journal.format import MAX_PAYLOAD, SEGMENT_HEADER, frame_word, pack_body, pack_word
 
 FOREVER = 2**62
@@ -54,7 +55,7 @@ def make(tmp_path: Path, may_map: bool, clock: Clock) -> Iterator[Make]:
 
     def make_journal(*, limit: int = ROOM, segment_size: int = SEGMENT, fsync: bool = False) -> FileJournal:
         journal = FileJournal(
-            tmp_path, limit=limit, may_map=may_map, segment_size=segment_size, fsync=fsync, clock=clock
+            tmp_path, limit=limit, may_map=may_map, segment_size=segment_size, fsync=fsync, monotonic_ns=clock
         )
         made.append(journal)
         return journal
@@ -165,9 +166,9 @@ def test_only_what_is_older_than_the_pass(make: Make, directory: JournalDirector
 def test_frames_of_an_earlier_boot_are_older_whatever_their_clock_says(
     make: Make, directory: JournalDirectory, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sojourn.pipeline.journal.writer.boot_id", lambda: "ff" * 16)
-    earlier = make()
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(SystemFiles, "boot_id", staticmethod(lambda: "ff" * 16))
+        earlier = make()
     clock.now = 10**15
     put(earlier, b"before the reboot")
     clock.now = 1000
@@ -325,7 +326,7 @@ def test_what_an_owner_appends_just_before_it_is_found_dead_is_not_passed_over(
         journal.close()
         return False
 
-    monkeypatch.setattr("sojourn.pipeline.journal.reader.is_held", dies_while_one_looks)
+    monkeypatch.setattr(SystemFiles, "is_locked", staticmethod(dies_while_one_looks))
     found = directory.read({}, before=FOREVER, limit=100).frames
     if len(sent) == 1:
         directory.is_alive(journal.id)

@@ -32,7 +32,7 @@ def write(
     """Carry the steps out; return the journals' ids, and what was accepted, in order. The stack closes them."""
     ticks = iter(range(1, 10**9))
     journals = [
-        FileJournal(folder, limit=LIMIT, may_map=may_map, segment_size=SEGMENT, clock=lambda: next(ticks))
+        FileJournal(folder, limit=LIMIT, may_map=may_map, segment_size=SEGMENT, monotonic_ns=lambda: next(ticks))
         for may_map in media
     ]
     for journal in journals:

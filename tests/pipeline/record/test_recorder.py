@@ -163,7 +163,7 @@ class Host:
 
     def __init__(self, bench: Bench) -> None:
         self.tick = 10**12
-        self.journal = MemoryJournal(clock=lambda: self.tick)
+        self.journal = MemoryJournal(monotonic_ns=lambda: self.tick)
         self.recorder = Recorder(
             bench.store,
             self.journal,

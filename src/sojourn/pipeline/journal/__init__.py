@@ -9,6 +9,7 @@ See P4, P5, P6 and P7 in docs/internals.md.
 
 from __future__ import annotations
 
+from .files import SYSTEM_FILES, Files
 from .format import MAX_PAYLOAD, SEGMENT_SIZE
 from .memory import MemoryJournal
 from .opening import open_files, open_journal
@@ -19,7 +20,9 @@ from .writer import FileJournal
 __all__ = [
     "MAX_PAYLOAD",
     "SEGMENT_SIZE",
+    "SYSTEM_FILES",
     "FileJournal",
+    "Files",
     "Frame",
     "Journal",
     "JournalDirectory",

@@ -18,45 +18,32 @@ MAPPABLE: Final = frozenset({"ext4", "xfs", "tmpfs", "overlay"})
 """File systems on which bytes that were once written can be stored through a map without a fault (network and
 copy-on-write ones may run out of room at that moment, which kills the process)."""
 
-_SEGMENT_NAME: Final = re.compile(r"([0-9a-f]{32})-([0-9]{8,})\.seg")
-_LOCK_NAME: Final = re.compile(r"([0-9a-f]{32})\.lock")
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
-def segment_name(journal: str, number: int) -> str:
-    return f"{journal}-{number:08d}.seg"
-
-
-def lock_name(journal: str) -> str:
-    return f"{journal}.lock"
-
-
-def list_journals(directory: Path) -> dict[str, list[int]]:
-    """Return the numbers of the segments of every journal, ascending; a journal may have none yet.
-
-    One listing may miss an entry that was made while it ran and still show a later one. The second one was begun after
-    the first had ended, so up to the latest segment of the first nothing is missing.
-    """
-    first, second = _list_once(directory), _list_once(directory)
-    found: dict[str, list[int]] = {}
-    for journal, numbers in second.items():
-        latest = max(first.get(journal, ()), default=-1)
-        found[journal] = sorted(number for number in numbers if number <= latest)
-    return found
-
-
-def _list_once(directory: Path) -> dict[str, set[int]]:
-    found: dict[str, set[int]] = {}
+def names(directory: Path) -> list[str]:
+    """List the names in the directory; none if it does not exist."""
     try:
-        names = os.listdir(directory)
+        return os.listdir(directory)
     except FileNotFoundError:
-        return found
-    for name in names:
-        if match := _SEGMENT_NAME.fullmatch(name):
-            found.setdefault(match[1], set()).add(int(match[2]))
-        elif match := _LOCK_NAME.fullmatch(name):
-            found.setdefault(match[1], set())
-    return found
+        return []
+
+
+def changed_at(directory: Path) -> int | None:
+    """Return when a name was last added or removed (ns), by the file system's clock; `None` if that cannot be seen."""
+    try:
+        return os.stat(directory).st_mtime_ns
+    except OSError:
+        return None
+
+
+def sync_directory(directory: Path) -> None:
+    """Wait until the disk has the names in the directory."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def is_gone(path: Path) -> bool:

@@ -22,12 +22,12 @@ class MemoryJournal:
         *,
         limit: int = 16 * SEGMENT_SIZE,
         journal: str | None = None,
-        clock: Callable[[], int] = time.monotonic_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.id = journal or uuid.uuid4().hex
         self.owner_pid = os.getpid()
         self.limit = limit
-        self._clock = clock
+        self._clock = monotonic_ns
         self._lock = Lock()
         self._frames: dict[int, Frame] = {}  # by position; without a hole
         self._first = 1  # the least position in there, or the next one

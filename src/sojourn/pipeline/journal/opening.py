@@ -9,8 +9,9 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import locks
-from .filesystem import make_private, may_map
+from sojourn.core.clock import SYSTEM_CLOCK, Clock
+
+from .files import SYSTEM_FILES, Files
 from .format import SEGMENT_SIZE
 from .memory import MemoryJournal
 from .writer import FileJournal
@@ -19,27 +20,33 @@ log = logging.getLogger("sojourn")
 
 
 def open_journal(
-    directory: Path | None, *, limit: int, fsync: bool = False, segment_size: int = SEGMENT_SIZE
+    directory: Path | None,
+    *,
+    limit: int,
+    fsync: bool = False,
+    segment_size: int = SEGMENT_SIZE,
+    files: Files = SYSTEM_FILES,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> FileJournal | MemoryJournal:
-    """Open this process's journal: files in `directory` where that can be, else memory, with one warning.
+    """Open this process's journal: files in `directory` where that is possible, else memory, with one warning.
 
     `None` asks for memory. With `fsync` every append waits until the disk has it, which survives a loss of power too.
     """
     if directory is None:
-        return MemoryJournal(limit=limit)
+        return MemoryJournal(limit=limit, monotonic_ns=clock.monotonic_ns)
     reason: object = "this system has no POSIX file locks"
-    if locks.is_supported:
+    if files.has_locks:
         try:
-            return open_files(directory, limit=limit, fsync=fsync, segment_size=segment_size)
+            return open_files(directory, limit=limit, fsync=fsync, segment_size=segment_size, files=files, clock=clock)
         except OSError as error:
             reason = error.strerror or error
     log.warning(
-        "The journal is kept in memory, and what is not yet recorded is lost if this process is killed: "
+        "The journal is kept in memory, and records that are not yet applied are lost if this process is killed: "
         "the directory %s cannot be used (%s)",
         directory,
         reason,
     )
-    return MemoryJournal(limit=limit)
+    return MemoryJournal(limit=limit, monotonic_ns=clock.monotonic_ns)
 
 
 def open_files(
@@ -49,12 +56,22 @@ def open_files(
     fsync: bool = False,
     segment_size: int = SEGMENT_SIZE,
     refused: Mapping[str, int] | None = None,
+    files: Files = SYSTEM_FILES,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> FileJournal:
-    """Open a journal of files, and make its directory; raises `OSError` where that cannot be.
+    """Open a journal of files, and make its directory. Raises `OSError`.
 
-    `refused`: what the journal refused that this one takes the place of, by kind, so that it is told all the same.
+    `refused`: what the journal that this one replaces had refused, by kind; this one goes on counting from there.
     """
-    make_private(directory)
+    files.make_private(directory)
     return FileJournal(
-        directory, limit=limit, fsync=fsync, segment_size=segment_size, may_map=may_map(directory), refused=refused
+        directory,
+        limit=limit,
+        fsync=fsync,
+        segment_size=segment_size,
+        may_map=files.may_map(directory),
+        refused=refused,
+        files=files,
+        monotonic_ns=clock.monotonic_ns,
+        now=clock.now,
     )

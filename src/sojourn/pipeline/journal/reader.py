@@ -14,14 +14,14 @@ from __future__ import annotations
 import contextlib
 import heapq
 import logging
-import os
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from .filesystem import boot_id, list_journals, lock_name, place_of, segment_name
+from sojourn.core.clock import SystemClock
+
+from .files import SYSTEM_FILES, File, Files
 from .format import (
     END_WORD,
     FRAME_HEADER,
@@ -35,7 +35,7 @@ from .format import (
     decode_header,
     pack_word,
 )
-from .locks import is_held
+from .names import list_journals, lock_name, segment_name
 from .protocol import Frame, Reading
 
 log = logging.getLogger("sojourn")
@@ -51,14 +51,16 @@ _IDLE_WORDS: Final = frozenset({b"", bytes(WORD), pack_word(END_WORD)})
 class JournalDirectory:
     """Reads a directory of journals; keeps a few files open between calls, until `close`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, files: Files = SYSTEM_FILES, now: Callable[[], int] = SystemClock.now) -> None:
         self.path: Final = path
-        self._boot = boot_id()
+        self._system = files
+        self._now = now
+        self._boot = files.boot_id()
         self._numbers: dict[str, list[int]] = {}
         self._changed_at: int | None = None
         self._listed_at = 0
         self._headers: dict[str, SegmentHeader] = {}  # of the earliest readable segment seen of each journal
-        self._files: dict[tuple[str, int], int] = {}
+        self._files: dict[tuple[str, int], File] = {}
         self._dead: set[str] = set()
         self._foreign: set[str] = set()
         self._faulty: set[str] = set()
@@ -66,7 +68,7 @@ class JournalDirectory:
 
     def place(self) -> str:
         """Return a name of this directory that no other one has, on this host or on another. Raises `OSError`."""
-        return place_of(self.path)
+        return self._system.place_of(self.path)
 
     def journals(self) -> frozenset[str]:
         """Return the ids of all journals that can be read; those of another format version are left alone."""
@@ -88,7 +90,7 @@ class JournalDirectory:
     def is_alive(self, journal: str) -> bool:
         if journal in self._dead:  # for good: an id is given to one process, once
             return False
-        if is_held(self.path / lock_name(journal)):
+        if self._system.is_locked(self.path / lock_name(journal)):
             return True
         self._dead.add(journal)
         return False
@@ -97,7 +99,7 @@ class JournalDirectory:
         """Remove what was read; ids of which there is no file at all are told as gone too (after a crash in here)."""
         dead = {journal for journal in self.journals() | positions.keys() if not self.is_alive(journal)}
         self._refresh()  # after that: of a dead journal this now shows all there will ever be
-        if not self.path.is_dir():
+        if self._system.is_gone(self.path):
             return frozenset()
         gone = set()
         for journal in positions.keys() | self._numbers.keys():
@@ -115,23 +117,23 @@ class JournalDirectory:
     def close(self) -> None:
         """Close all files; the object may be used again, and then opens them anew."""
         while self._files:
-            os.close(self._files.popitem()[1])
+            self._files.popitem()[1].close()
 
     def _refresh(self) -> None:
         """See what files there are; of a directory that did not change since, that is known."""
         self._faulty.clear()
-        changed_at = _changed_at(self.path)
+        changed_at = self._system.changed_at(self.path)
         if changed_at is None or changed_at != self._changed_at or self._listed_at - changed_at < _SAME_TICK_NS:
-            self._changed_at, self._listed_at = changed_at, time.time_ns()
+            self._changed_at, self._listed_at = changed_at, self._now() * 1_000_000
             self._list()
         for journal, numbers in self._numbers.items():
             if journal not in self._headers:
                 self._find_header(journal, numbers)
 
     def _list(self) -> None:
-        self._numbers = list_journals(self.path)
+        self._numbers = list_journals(self._system, self.path)
         for key in [key for key in self._files if key[1] not in self._numbers.get(key[0], ())]:
-            os.close(self._files.pop(key))  # a removed file keeps its room on the disk while it is open
+            self._files.pop(key).close()  # a removed file keeps its room on the disk while it is open
         for journal in self._headers.keys() - self._numbers.keys():
             del self._headers[journal]
         self._dead &= self._numbers.keys()
@@ -267,16 +269,16 @@ class JournalDirectory:
 
     def _pread(self, journal: str, number: int, length: int, offset: int) -> bytes:
         key = (journal, number)
-        fd = self._files.get(key)
-        if fd is None:
+        file = self._files.get(key)
+        if file is None:
             try:
-                fd = os.open(self.path / segment_name(journal, number), os.O_RDONLY)
+                file = self._system.open(self.path / segment_name(journal, number))
             except FileNotFoundError:
                 return b""  # another recorder has read and removed it
             while len(self._files) >= _MOST_OPEN:
-                os.close(self._files.pop(next(iter(self._files))))
-            self._files[key] = fd
-        return os.pread(fd, length, offset)
+                self._files.pop(next(iter(self._files))).close()
+            self._files[key] = file
+        return file.read(length, offset)
 
     def _remove(self, journal: str, numbers: list[int], *, with_lock: bool = False) -> bool:
         """Remove segments, then the lock file; a crash in between leaves a dead, empty journal, removed next time."""
@@ -285,16 +287,8 @@ class JournalDirectory:
         try:
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self.path / name)
+                    self._system.remove(self.path / name)
         except OSError as error:
             log.warning("A journal that was read cannot be removed from %s: %s", self.path, error.strerror or error)
             return False
         return True
-
-
-def _changed_at(path: Path) -> int | None:
-    """When a file was last added or removed there (ns), by the file system's clock."""
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return None

@@ -9,11 +9,10 @@ See P4 in docs/internals.md.
 from __future__ import annotations
 
 import contextlib
-import mmap
-import os
 from pathlib import Path
 from typing import Final
 
+from .files import File, Files
 from .format import END_WORD, SEGMENT_HEADER, WORD, pack_word
 
 _ZEROS: Final = bytes(256 * 1024)
@@ -25,20 +24,20 @@ class MappedSegment:
     __slots__ = ("map", "number", "path", "size", "words")
     is_mapped: Final = True
 
-    def __init__(self, path: Path, number: int, header: bytes, size: int) -> None:
+    def __init__(self, files: Files, path: Path, number: int, header: bytes, size: int) -> None:
         self.path, self.number, self.size = path, number, size
-        fd = _create(path)
+        file = files.create(path)
         try:
-            left = size
-            while left:
-                left -= os.write(fd, _ZEROS[:left])
-            os.pwrite(fd, header, 0)  # last: a segment without header is one that is not ready
-            self.map = mmap.mmap(fd, size)
+            offset = 0
+            while offset < size:
+                offset += file.write(_ZEROS[: size - offset], offset)
+            file.write(header, 0)  # last: a segment without header is one that is not ready
+            self.map = file.map(size)
         except BaseException:
-            os.unlink(path)
+            files.remove(path)
             raise
         finally:
-            os.close(fd)  # the map has a descriptor of its own
+            file.close()
         self.words = memoryview(self.map).cast("Q")
 
     def write(self, offset: int, word: int, body: bytes) -> None:
@@ -68,48 +67,44 @@ class MappedSegment:
 class WrittenSegment:
     """A segment that grows by `write()`: each append is a system call, and a full disk an exception."""
 
-    __slots__ = ("_fd", "number", "path", "size")
+    __slots__ = ("_file", "number", "path", "size")
     is_mapped: Final = False
 
-    def __init__(self, path: Path, number: int, header: bytes, size: int) -> None:
+    def __init__(self, files: Files, path: Path, number: int, header: bytes, size: int) -> None:
         self.path, self.number, self.size = path, number, size
-        self._fd = _create(path)
+        self._file: File = files.create(path)
         try:
-            if os.pwrite(self._fd, header, 0) != SEGMENT_HEADER:
+            if self._file.write(header, 0) != SEGMENT_HEADER:
                 raise OSError("no room for the header of a segment")
         except BaseException:
-            os.close(self._fd)
-            os.unlink(path)
+            self._file.close()
+            files.remove(path)
             raise
 
     def write(self, offset: int, word: int, body: bytes) -> None:
         frame = pack_word(word) + body
-        if os.pwrite(self._fd, frame, offset) != len(frame):
+        if self._file.write(frame, offset) != len(frame):
             raise OSError("no room for a frame")
 
     def holds(self, offset: int, end: int) -> bool:
         """Say whether the frame from `offset` to `end` was written."""
-        return os.fstat(self._fd).st_size >= end
+        return self._file.size() >= end
 
     def cut(self, offset: int) -> None:
         """Take back what was written of a frame that did not fit (safe: this file is never mapped)."""
         with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, offset)
+            self._file.cut(offset)
 
     def finish(self, offset: int) -> None:
         """Say to readers that no frame follows."""
-        if offset + WORD <= self.size and os.pwrite(self._fd, pack_word(END_WORD), offset) != WORD:
+        if offset + WORD <= self.size and self._file.write(pack_word(END_WORD), offset) != WORD:
             raise OSError("no room for the end of a segment")
 
     def sync(self) -> None:
-        os.fsync(self._fd)
+        self._file.sync()
 
     def close(self) -> None:
-        os.close(self._fd)
+        self._file.close()
 
 
 Segment = MappedSegment | WrittenSegment
-
-
-def _create(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)

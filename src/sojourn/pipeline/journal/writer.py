@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import mmap
-import os
 import struct
 import time
 import uuid
@@ -20,9 +19,10 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from sojourn.core.clock import SystemClock
 from sojourn.core.threads import Lock
 
-from .filesystem import boot_id, is_gone, lock_name, segment_name
+from .files import SYSTEM_FILES, Files
 from .format import (
     FRAME_HEADER,
     MAX_PAYLOAD,
@@ -35,7 +35,7 @@ from .format import (
     frame_word,
     pack_body,
 )
-from .locks import OwnerLock
+from .names import lock_name, segment_name
 from .protocol import JournalStats
 from .segment import MappedSegment, Segment, WrittenSegment
 
@@ -63,7 +63,9 @@ class FileJournal:
         fsync: bool = False,
         segment_size: int = SEGMENT_SIZE,
         refused: Mapping[str, int] | None = None,
-        clock: Callable[[], int] = time.monotonic_ns,
+        files: Files = SYSTEM_FILES,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        now: Callable[[], int] = SystemClock.now,
     ) -> None:
         self.id: Final = uuid.uuid4().hex
         self.owner_pid: Final = getpid()
@@ -73,8 +75,10 @@ class FileJournal:
         self._size = min(segment_size, limit // _LEAST_SEGMENTS) & -8
         self._may_map = may_map
         self._fsync = fsync
-        self._clock = clock
-        self._boot = boot_id()
+        self._files = files
+        self._clock = monotonic_ns
+        self._now = now
+        self._boot = files.boot_id()
 
         self._lock = Lock()
         self._preparing = Lock()
@@ -99,7 +103,7 @@ class FileJournal:
         self._finished_bytes = 0
         self._write_again_at = 0
         self._fill_again_at = 0
-        self._owner_lock = OwnerLock(directory / lock_name(self.id))
+        self._owner_lock = files.lock(directory / lock_name(self.id))
 
     def append(self, payload: bytes, *, kind: str, essential: bool, wall: int) -> bool:
         if getpid() != self.owner_pid:
@@ -222,7 +226,7 @@ class FileJournal:
         if number == 0 and self._may_map:  # nobody prepared: a pause of a millisecond or two, once in this process
             return self._make_mapped(number)
         path = self._directory / segment_name(self.id, number)
-        segment = WrittenSegment(path, number, self._header(), self._size)
+        segment = WrittenSegment(self._files, path, number, self._header(), self._size)
         self._sync_directory()
         return segment
 
@@ -264,8 +268,9 @@ class FileJournal:
     # Below, the lock is taken for moments only, never while the disk is at work.
 
     def _count_bytes(self) -> None:
+        is_gone, directory = self._files.is_gone, self._directory
         is_wiped = is_gone(self._owner_lock.path)
-        gone = [number for number in list(self._finished) if is_gone(self._directory / segment_name(self.id, number))]
+        gone = [number for number in list(self._finished) if is_gone(directory / segment_name(self.id, number))]
         with self._lock:
             for number in gone:
                 del self._finished[number]
@@ -304,7 +309,7 @@ class FileJournal:
 
     def _make_mapped(self, number: int) -> MappedSegment:
         path = self._directory / segment_name(self.id, number)
-        segment = MappedSegment(path, number, self._header(), self._size)
+        segment = MappedSegment(self._files, path, number, self._header(), self._size)
         self._sync_directory()
         return segment
 
@@ -312,23 +317,18 @@ class FileJournal:
         spare.finish(SEGMENT_HEADER)  # should the file stay for any reason, no reader waits at it
         spare.close()
         try:
-            os.unlink(spare.path)
+            self._files.remove(spare.path)
         except OSError as error:
             self._complain("remove a spare segment", error)
 
     def _header(self) -> bytes:
-        created = time.time_ns() // 1_000_000
-        return encode_header(SegmentHeader(journal=self.id, boot=self._boot, created=created, size=self._size))
+        return encode_header(SegmentHeader(journal=self.id, boot=self._boot, created=self._now(), size=self._size))
 
     def _sync_directory(self) -> None:
         if not self._fsync:
             return
         try:
-            fd = os.open(self._directory, os.O_RDONLY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            self._files.sync_directory(self._directory)
         except OSError as error:
             self._complain("fsync", error)
 

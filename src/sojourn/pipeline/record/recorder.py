@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from sojourn.core.clock import SYSTEM_CLOCK
 from sojourn.core.records import Origin
 from sojourn.core.session import Rules
 from sojourn.core.threads import RLock, sleep
@@ -66,7 +67,7 @@ class Recorder:
         sweep_grace: int,
         max_age: int,
         scrub: Scrub | None = None,
-        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        monotonic_ns: Callable[[], int] = SYSTEM_CLOCK.monotonic_ns,
     ) -> None:
         self._store = store
         self._reader = reader
