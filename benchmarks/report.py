@@ -133,7 +133,7 @@ def stored(url: str | None, sessions: int) -> Iterator[Database]:
         if url is None:
             path = Path(folder) / "report.db"
             began = time.monotonic()
-            made = generate(path, sessions, now=time.time_ns() // 1_000_000, days=_DAYS, tell=lambda *_: None)
+            made = generate(path, sessions, now=time.time_ns() // 1_000_000, days=_DAYS, on_progress=lambda *_: None)
             print(f"generated {made.events:,} events in {time.monotonic() - began:.0f} s")
             url = f"sqlite:///{path}"
         store = open_store(url)

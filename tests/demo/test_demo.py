@@ -1,4 +1,4 @@
-"""`sojourn demo`: it plays by itself, says where things lie, and is loud when something does not add up."""
+"""`sojourn demo`: it runs by itself, prints its files, and fails if the figures do not add up."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def the_folder(state: Path) -> Path:
     return folder
 
 
-# --- played for real
+# --- real runs
 
 
-def test_it_ends_by_itself_with_a_summary_that_adds_up(tmp_path: Path) -> None:
+def test_demo_stops_by_itself_with_a_summary(tmp_path: Path) -> None:
     done = subprocess.run(
         [*COMMAND, "--seconds", "6"],
         env=environment(tmp_path, SOJOURN_STORE="sqlite:////nowhere/at/all.db", SOJOURN_NONSENSE="another app's"),
@@ -62,19 +62,19 @@ def test_it_ends_by_itself_with_a_summary_that_adds_up(tmp_path: Path) -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "It adds up" in done.stdout
+    assert "The figures add up" in done.stdout
     folder = the_folder(tmp_path)
     assert re.fullmatch(r"demo-\d{8}-\d{6}", folder.name)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for file in ("sojourn.db", "events.jsonl"):
         assert (folder / file).is_file()
-        assert done.stdout.count(str(folder / file)) == 2  # said at the beginning and in the end
+        assert done.stdout.count(str(folder / file)) == 2  # printed in the introduction and in the summary
 
-    started, ended, still_open = found(r"(\d+) started = (\d+) ended \+ (\d+) open", done.stdout)
+    started, ended, still_open = numbers(r"(\d+) started = (\d+) ended \+ (\d+) open", done.stdout)
     assert started == ended + still_open
     assert min(ended, still_open) > 0
     for backend in ("console", "jsonl"):
-        accepted, delivered, *rest = found(rf"  {backend} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)", done.stdout)
+        accepted, delivered, *rest = numbers(rf"  {backend} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)", done.stdout)
         assert (accepted, rest) == (delivered, [0, 0, 0, 0])
 
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
@@ -85,7 +85,7 @@ def test_it_ends_by_itself_with_a_summary_that_adds_up(tmp_path: Path) -> None:
     assert {"idle_timeout", "user_changed"} <= reasons
 
 
-def test_until_ctrl_c_it_goes_on_and_then_says_the_same(tmp_path: Path) -> None:
+def test_demo_runs_until_ctrl_c(tmp_path: Path) -> None:
     with subprocess.Popen(
         COMMAND,
         env=environment(tmp_path),
@@ -102,10 +102,10 @@ def test_until_ctrl_c_it_goes_on_and_then_says_the_same(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=PATIENCE_S)
 
     assert (process.returncode, err) == (0, "")
-    assert "It adds up" in out
+    assert "The figures add up" in out
 
 
-def test_an_installed_wheel_plays_the_example_that_it_carries(tmp_path: Path) -> None:
+def test_demo_of_an_installed_wheel(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)],
         cwd=ROOT,
@@ -125,10 +125,10 @@ def test_an_installed_wheel_plays_the_example_that_it_carries(tmp_path: Path) ->
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "It adds up" in done.stdout
+    assert "The figures add up" in done.stdout
 
 
-def found(pattern: str, text: str) -> list[int]:
+def numbers(pattern: str, text: str) -> list[int]:
     match = re.search(pattern, text)
     assert match is not None, text
     return [int(group) for group in match.groups()]
@@ -158,13 +158,13 @@ def test_each_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert len(set(folders)) == 5
 
 
-def test_a_place_that_cannot_be_used_is_said_with_the_way_out(tmp_path: Path) -> None:
+def test_unusable_folder_is_an_error_with_the_fix(tmp_path: Path) -> None:
     (tmp_path / "sojourn").touch()
     with pytest.raises(SojournError, match="XDG_STATE_HOME"):
         new_folder({"XDG_STATE_HOME": str(tmp_path)})
 
 
-# --- what adds up and what does not
+# --- figures
 
 STATE = BackendState(
     name="jsonl",
@@ -204,9 +204,9 @@ def forwarded(**counts: Any) -> Figures:
     return replace(FIGURES, stats=replace(STATS, backends=(replace(STATE, **counts),)))
 
 
-def test_what_adds_up_has_no_problem() -> None:
+def test_consistent_figures_have_no_problems() -> None:
     assert problems(FIGURES, PLAYED) == []
-    assert "It adds up" in summary(FIGURES, PLAYED, Path("folder"), [])
+    assert "The figures add up" in summary(FIGURES, PLAYED, Path("folder"), [])
 
 
 @pytest.mark.parametrize(
@@ -246,17 +246,19 @@ def test_what_adds_up_has_no_problem() -> None:
         ),
         pytest.param(FIGURES, replace(PLAYED, visitors=2), "2 visitors came, but", id="two taken for one"),
         pytest.param(FIGURES, replace(PLAYED, pages=4), "4 pages were opened, but", id="a page view lost"),
-        pytest.param(FIGURES, replace(PLAYED, purchases=0), "0 packets were bought, but", id="an event made up"),
+        pytest.param(FIGURES, replace(PLAYED, purchases=0), "0 purchases were made, but", id="an event made up"),
         pytest.param(FIGURES, replace(PLAYED, troubles=("no answer",)), "no answer", id="a visitor was stopped"),
-        pytest.param(counted(**{"ignored.fault": 2}), PLAYED, "Sojourn itself failed 2 times", id="a fault of ours"),
+        pytest.param(
+            counted(**{"ignored.fault": 2}), PLAYED, "Sojourn failed internally 2 times", id="a fault of ours"
+        ),
     ],
 )
-def test_what_does_not_add_up_is_said(figures: Figures, played: Played, problem: str) -> None:
-    said = problems(figures, played)
-    assert [text for text in said if problem in text], said
-    assert "It does not add up" in summary(figures, played, Path("folder"), said)
+def test_inconsistent_figures_are_reported(figures: Figures, played: Played, problem: str) -> None:
+    reported = problems(figures, played)
+    assert [text for text in reported if problem in text], reported
+    assert "The figures do not add up" in summary(figures, played, Path("folder"), reported)
 
 
-def test_a_pause_of_about_the_timeout_may_be_one_visit_or_two() -> None:
+def test_ambiguous_pauses_allow_a_range_of_visits() -> None:
     for least, most in ((1, 2), (2, 3)):
         assert problems(FIGURES, replace(PLAYED, least_visits=least, most_visits=most)) == []

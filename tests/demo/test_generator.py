@@ -1,4 +1,4 @@
-"""`sojourn demo --generate`: the store is what a recorder would have made of the same visits."""
+"""`sojourn demo --generate`: the store equals one that the recorder made of the same visits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SPAN = Span(NOW - DAYS * DAY_MS, NOW + DAY_MS)
 
 
 def silent(_what: str, _done: int, _total: int) -> None:
-    """Tell nobody."""
+    """Show no progress."""
 
 
 def contents(store: SQLiteStore) -> tuple[dict[str, SessionRow], dict[str, Event]]:
@@ -41,8 +41,8 @@ def contents(store: SQLiteStore) -> tuple[dict[str, SessionRow], dict[str, Event
     return rows, events
 
 
-def recorded(store: SQLiteStore, sessions: int) -> None:
-    """Record the same visits through a journal, with other batches and other moments to sweep."""
+def record_visits(store: SQLiteStore, sessions: int) -> None:
+    """Record the same visits through a journal, with other batches and other sweep times."""
     journal = MemoryJournal(journal=generator._JOURNAL)
     recorder = Recorder(
         store,
@@ -63,13 +63,11 @@ def recorded(store: SQLiteStore, sessions: int) -> None:
 
 
 @pytest.mark.parametrize("sessions", [1, 400])
-def test_it_is_what_the_recorder_makes_of_the_same_visits(
-    sessions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_generated_store_equals_a_recorded_one(sessions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "_WRITTEN_AT_ONCE", 100)
-    made = generate(tmp_path / "made.db", sessions, now=NOW, days=DAYS, tell=silent)
+    made = generate(tmp_path / "made.db", sessions, now=NOW, days=DAYS, on_progress=silent)
     generated, real = SQLiteStore(tmp_path / "made.db"), SQLiteStore(tmp_path / "real.db")
-    recorded(real, sessions)
+    record_visits(real, sessions)
     rows, events = contents(generated)
     assert (rows, events) == contents(real)
     assert (len(rows), made.sessions, made.events) == (sessions, sessions, len(events))
@@ -78,8 +76,8 @@ def test_it_is_what_the_recorder_makes_of_the_same_visits(
     real.close()
 
 
-def test_the_store_works_like_any_other(tmp_path: Path) -> None:
-    generate(tmp_path / "made.db", 300, now=NOW, days=DAYS, tell=silent)
+def test_generated_store_has_the_schema_and_the_aggregates(tmp_path: Path) -> None:
+    generate(tmp_path / "made.db", 300, now=NOW, days=DAYS, on_progress=silent)
     assert stat.S_IMODE((tmp_path / "made.db").stat().st_mode) == 0o600
     generated, empty = SQLiteStore(tmp_path / "made.db"), SQLiteStore(tmp_path / "empty.db")
     look = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
@@ -88,35 +86,35 @@ def test_the_store_works_like_any_other(tmp_path: Path) -> None:
         with store._connections.reading() as db:
             structures.append(db.execute(look).fetchall())
     assert structures[0] == structures[1]
-    told = generated.overview(SPAN, bucket=Bucket.DAY, online_since=NOW - 60_000)
-    assert (told.figures.sessions, told.pending) == (300, 0)
-    assert generated.summarise(finished_before=NOW, limit=9) == 0, "all that is over is summed up"
+    overview = generated.overview(SPAN, bucket=Bucket.DAY, online_since=NOW - 60_000)
+    assert (overview.figures.sessions, overview.pending) == (300, 0)
+    assert generated.summarise(finished_before=NOW, limit=9) == 0, "all finished hours are aggregated"
     generated.close()
     empty.close()
 
 
-def test_it_is_a_story_worth_looking_at(tmp_path: Path) -> None:
-    generate(tmp_path / "made.db", 2_000, now=NOW, days=DAYS, tell=silent)
+def test_generated_sessions_are_plausible(tmp_path: Path) -> None:
+    generate(tmp_path / "made.db", 2_000, now=NOW, days=DAYS, on_progress=silent)
     store = SQLiteStore(tmp_path / "made.db")
     rows, events = contents(store)
     names = Counter(event.name for event in events.values())
-    assert 9 <= len(events) / len(rows) <= 11, "ten events a session"
+    assert 9 <= len(events) / len(rows) <= 11, "ten events per session"
     assert names[SESSION_START] == len(rows)
     assert names[SESSION_END] == sum(not row.is_open for row in rows.values())
     assert {"session.heartbeat", "user.identify", "session.properties", "exception", "add_to_cart"} <= set(names)
     assert names[PAGE_VIEW] > 3 * len(rows)
     figures = store.overview(SPAN, bucket=Bucket.DAY, online_since=NOW).figures
-    assert 0.5 < figures.visitors / figures.sessions < 0.85, "many come back"
+    assert 0.5 < figures.visitors / figures.sessions < 0.85, "many return"
     assert 0.1 < figures.users / figures.visitors < 0.4
     assert figures.bounce_rate is not None
     assert 0.25 < figures.bounce_rate < 0.5
     assert figures.error_sessions > 0
-    assert any(row.is_open for row in rows.values()), "somebody is there now"
+    assert any(row.is_open for row in rows.values()), "some sessions are open"
     store.close()
 
 
 @pytest.mark.parametrize("sessions", [1, 7, 1000])
-def test_records_are_in_the_order_of_time_and_as_many_sessions_as_asked_for(sessions: int) -> None:
+def test_records_are_ordered_and_make_the_requested_sessions(sessions: int) -> None:
     since, until = NOW - 2 * DAY_MS - 1_234_567, NOW - 89_000
     records = list(SyntheticVisits(sessions, since=since, until=until).records())
     assert [record.at for record in records] == sorted(record.at for record in records)
@@ -125,7 +123,7 @@ def test_records_are_in_the_order_of_time_and_as_many_sessions_as_asked_for(sess
     assert all(since <= record.at < until for record in records)
 
 
-def test_who_comes_back_was_away_for_longer_than_the_idle_timeout() -> None:
+def test_returning_visitors_were_away_for_the_idle_timeout() -> None:
     by_visitor: dict[str, list[Record]] = {}
     for record in SyntheticVisits(2000, since=NOW - DAYS * DAY_MS, until=NOW).records():
         by_visitor.setdefault(record.visitor_id, []).append(record)
@@ -141,32 +139,32 @@ def test_who_comes_back_was_away_for_longer_than_the_idle_timeout() -> None:
     assert returns > 200
 
 
-def test_the_same_seed_tells_the_same_story() -> None:
+def test_same_seed_makes_the_same_records() -> None:
     stories = [list(SyntheticVisits(50, since=0, until=DAY_MS, seed=seed).records()) for seed in (1, 1, 2)]
     assert stories[0] == stories[1] != stories[2]
 
 
-def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
+def test_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     there = tmp_path / "there.db"
     there.write_text("precious")
-    with pytest.raises(SojournError, match="exists already"):
-        generate(there, 1, now=NOW, days=1, tell=silent)
+    with pytest.raises(SojournError, match="already exists"):
+        generate(there, 1, now=NOW, days=1, on_progress=silent)
     assert there.read_text() == "precious"
 
 
-def test_the_command_generates_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_generates_and_prints_how_to_open_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"sqlite:///{tmp_path / 'new.db'}"
     assert cli.main(["demo", "--generate", "40", "--days", "2", "--store", url]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("40 sessions and ")
-    assert out.endswith(f"look at them: sojourn report --store {url}\n")
+    assert out.endswith(f"open the report: sojourn report --store {url}\n")
     assert "sessions: 40 of 40" in err, "without a terminal, lines"
     assert "\x1b" not in err
     store = SQLiteStore(tmp_path / "new.db")
     assert store.stats().sessions == 40
     store.close()
     assert cli.main(["demo", "--generate", "40", "--store", url]) == 1
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -177,7 +175,7 @@ def test_the_command_generates_and_says_where(tmp_path: Path, capsys: pytest.Cap
         (["--generate", "1", "--days", "396"], "from 1 to 395; got '396'"),
     ],
 )
-def test_wrong_arguments_name_the_fix(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_argument_errors_name_the_fix(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(["demo", *arguments])
     assert left.value.code == 2
@@ -187,12 +185,12 @@ def test_wrong_arguments_name_the_fix(arguments: list[str], message: str, capsys
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--generate", "1", "--store", "postgresql://host/db"], "in SQLite only"),
-        (["--generate", "1", "--store", "sqlite:///"], "in SQLite only"),
-        (["--store", "sqlite:///x.db"], "--store is for --generate"),
+        (["--generate", "1", "--store", "postgresql://host/db"], "only SQLite stores"),
+        (["--generate", "1", "--store", "sqlite:///"], "only SQLite stores"),
+        (["--store", "sqlite:///x.db"], "--store needs --generate"),
     ],
 )
-def test_a_store_is_generated_in_a_new_file_only(
+def test_store_is_generated_in_a_new_sqlite_file_only(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["demo", *arguments]) == 1

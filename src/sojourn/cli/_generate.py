@@ -1,4 +1,4 @@
-"""`sojourn demo --generate N`: a store full of imagined sessions, to look at the report with. Knows no session itself."""
+"""`sojourn demo --generate N`: a store full of synthetic sessions, to try the report with."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ _WIDTH: Final = 30
 _MOST: Final = 10_000_000
 _MOST_DAYS: Final = 395
 _SQLITE: Final = "sqlite:///"
-_TELL_S: Final = 10.0
+_LINE_EVERY_S: Final = 10.0
 _REDRAW_S: Final = 0.1
 
 
 def add_options(demo: argparse.ArgumentParser) -> None:
-    """The options of `demo` that are about a generated store."""
+    """Add the options of `demo` for a generated store."""
     demo.add_argument(
         "--generate",
         type=_number("sessions", _MOST),
         metavar="N",
-        help="instead of playing, write a new store with N imagined sessions, ten events each (about 7 KB a session)",
+        help="instead of simulating visitors, write a new store with N synthetic sessions of about ten events (7 KB each)",
     )
     demo.add_argument(
         "--days",
         type=_number("days", _MOST_DAYS),
         default=90,
         metavar="N",
-        help="with --generate: over how many days until now (90)",
+        help="with --generate: spread them over this many days until now (default: 90)",
     )
     demo.add_argument(
         "--store",
         metavar="URL",
-        help="with --generate: the new database, such as sqlite:///demo.db (without it: in your state directory)",
+        help="with --generate: the new database, such as sqlite:///demo.db (default: in your state directory)",
     )
 
 
 def run(sessions: int, days: int, store: str | None) -> int:
-    """Generate the store, and say where it is. Raises `SojournError`."""
+    """Generate the store, and print how to open it. Raises `SojournError`."""
     from sojourn.demo.generator import generate
 
     path = _path(store)
     bar = _Bar(sys.stderr)
     began = time.monotonic()
     try:
-        made = generate(path, sessions, now=time.time_ns() // 1_000_000, days=days, tell=bar.show)
+        made = generate(path, sessions, now=time.time_ns() // 1_000_000, days=days, on_progress=bar.show)
     except OSError as error:
-        msg = f"{path} could not be written ({error.strerror}); name another place with --store"
+        msg = f"{path} could not be written ({error.strerror}); choose another file with --store"
         raise SojournError(msg) from error
     finally:
         bar.clear()
     spent = time.monotonic() - began
     print(f"{made.sessions:,} sessions and {made.events:,} events of {days} days, generated in {spent:.0f} s")
-    print(f"look at them: sojourn report --store {_SQLITE}{path}")
+    print(f"open the report: sojourn report --store {_SQLITE}{path}")
     return 0
 
 
@@ -68,7 +68,7 @@ def _path(store: str | None) -> Path:
 
         return new_folder(os.environ) / "sojourn.db"
     if not store.startswith(_SQLITE) or store.endswith("/"):
-        msg = f"--store: a store is generated in SQLite only; give {_SQLITE}path/to/new.db"
+        msg = f"--store: only SQLite stores can be generated; give {_SQLITE}path/to/new.db"
         raise SojournError(msg)
     return Path(store.removeprefix(_SQLITE)).absolute()
 
@@ -84,21 +84,21 @@ def _number(what: str, most: int) -> Callable[[str], int]:
 
 
 class _Bar:
-    """How far it is: drawn over itself on a terminal, else a line now and then."""
+    """Progress: a bar on a terminal, else a line every ten seconds."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._is_drawn = stream.isatty()
         self._what = ""
-        self._told_at = self._began = time.monotonic()
+        self._shown_at = self._began = time.monotonic()
 
     def show(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
         if what != self._what:
             self._what, self._began = what, now
-        elif now - self._told_at < (_REDRAW_S if self._is_drawn else _TELL_S) and done < total:
+        elif now - self._shown_at < (_REDRAW_S if self._is_drawn else _LINE_EVERY_S) and done < total:
             return
-        self._told_at = now
+        self._shown_at = now
         spent = now - self._began
         speed = f", {done / spent:,.0f}/s" if spent >= 1 else ""
         if self._is_drawn:

@@ -1,4 +1,4 @@
-"""`sojourn demo`: an example app, visitors who play against it over real HTTP, the report, and sums that add up."""
+"""`sojourn demo`: an example app, simulated visitors over real HTTP, the report, and figures that add up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["run"]
 
 
 def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
-    """Play for so many seconds, or until Ctrl-C; whether everything added up. Raises `SojournError`."""
+    """Run for so many seconds, or until Ctrl-C; return whether all figures add up. Raises `SojournError`."""
     try:
         from . import visitors
         from .shop import Shop
@@ -30,7 +30,7 @@ def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
 
     folder = new_folder(os.environ)
     with Shop(folder) as shop:
-        # Closed before the sums: visits go on ending, and are to be delivered everywhere when the shop closes.
+        # The report closes before the figures are read: ends of sessions must be delivered before the shop closes.
         with ReportServer(source_of(shop.engine), landing="/sessions") as report:
             say(intro(shop.address, report.link, folder, seconds))
             report.set_on_link(lambda link: say(f"\nThe link was used. A new one: {link}\n"))
@@ -41,15 +41,16 @@ def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
             crowd.play(seconds)
             played = crowd.played(time.monotonic() - began)
         figures = settled(shop.engine, shop.events_file)
-    wrong = problems(figures, played)
-    say(summary(figures, played, folder, wrong))
-    if wrong:
-        sys.stderr.write("sojourn demo: it does not add up:\n" + "".join(f"  {problem}\n" for problem in wrong))
-    return not wrong
+    found_problems = problems(figures, played)
+    say(summary(figures, played, folder, found_problems))
+    if found_problems:
+        lines = "".join(f"  {problem}\n" for problem in found_problems)
+        sys.stderr.write(f"sojourn demo: the figures do not add up:\n{lines}")
+    return not found_problems
 
 
 def _has_display() -> bool:
-    """Whether somebody sits here who would see a window: never in a pipe, a test or a remote shell."""
+    """Whether a browser window would be seen: not in a pipe, a test or a remote shell."""
     if not sys.stdout.isatty() or "SSH_CONNECTION" in os.environ:
         return False
     return sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

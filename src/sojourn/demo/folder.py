@@ -1,4 +1,4 @@
-"""A new folder of the user's state directory, for one run of the demo. Makes it; knows nothing of what goes in."""
+"""A new folder in the user's state directory for each run of the demo."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from sojourn.settings._places import state_folder
 
 
 def new_folder(environ: Mapping[str, str]) -> Path:
-    """Make `sojourn/demo-<time>` where the user's programs keep their state, for this user's eyes only."""
+    """Create `sojourn/demo-<time>` in the state directory, readable by this user only. Raises `SojournError`."""
     state = state_folder(environ)
     if state is None:
-        raise SojournError("this user has no home folder; name another one: XDG_STATE_HOME=... sojourn demo")
-    above = state / "sojourn"
+        raise SojournError("this user has no home directory; set one: XDG_STATE_HOME=... sojourn demo")
+    parent = state / "sojourn"
     name = f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     try:
-        above.mkdir(parents=True, exist_ok=True)
+        parent.mkdir(parents=True, exist_ok=True)
         for number in count(1):
-            folder = above / (name if number == 1 else f"{name}-{number}")
+            folder = parent / (name if number == 1 else f"{name}-{number}")
             try:
                 folder.mkdir(mode=0o700)
-            except FileExistsError:  # another demo, begun in the same second
+            except FileExistsError:  # another demo started in the same second
                 continue
             return folder
     except OSError as error:
-        msg = f"the folder {above} cannot be used ({error.strerror}); name another one: XDG_STATE_HOME=... sojourn demo"
+        msg = f"the folder {parent} cannot be used ({error.strerror}); set another one: XDG_STATE_HOME=... sojourn demo"
         raise SojournError(msg) from error
     raise AssertionError("count() never ends")

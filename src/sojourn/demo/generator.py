@@ -1,8 +1,8 @@
-"""A store with as many sessions as somebody wants to see the report with: imagined, and recorded as real ones are.
+"""Generates a store with any number of synthetic sessions, recorded as real ones are.
 
-The records go through the recorder's own fold, in the order of time and with its sweeps, so the rows are those that it
-would have written. Only the writing is another: in bulk, into a file that nobody else has open, without the indices,
-which are made at the end. A broken run leaves a file that is of no use.
+The records go through the recorder's own fold, in order of time and with its sweeps, so the rows are those that the
+recorder would have written. Only writing differs: in bulk, into a file that no other process has open, with the indices
+added at the end. An interrupted run leaves an unusable file.
 """
 
 from __future__ import annotations
@@ -41,22 +41,25 @@ _REASONS: Final = tuple(
     if name in {"previous_reason", "sealed_reason", "end_reason"}
 )
 
-Tell = Callable[[str, int, int], None]
-"""What is being done, how much of it is, and how much there is to do."""
+OnProgress = Callable[[str, int, int], None]
+"""Gets the current step, how much of it is done, and how much there is to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generated:
-    """What the store holds now."""
+    """What the store holds."""
 
     sessions: int
     events: int
 
 
-def generate(path: Path, sessions: int, *, now: int, days: int, tell: Tell, seed: int = 1) -> Generated:
-    """Make a store at this path, where nothing may be, with the sessions of so many days until now."""
+def generate(path: Path, sessions: int, *, now: int, days: int, on_progress: OnProgress, seed: int = 1) -> Generated:
+    """Create a store at a new path, with sessions spread over so many days until now.
+
+    Raises `SojournError` if the path exists.
+    """
     if path.exists():
-        msg = f"{path} exists already; name a new file for the generated store, or delete this one"
+        msg = f"{path} already exists; choose a new file for the generated store, or delete this one"
         raise SojournError(msg)
     with closing(SQLiteStore(path)) as store:
         store.open()
@@ -65,27 +68,27 @@ def generate(path: Path, sessions: int, *, now: int, days: int, tell: Tell, seed
         recording = Recording(Rules(), visits.may_return)
         for events, rows in recording.of(visits.records(), until=now):
             bulk.write(events, rows)
-            tell("sessions", visits.begun, sessions)
-        tell("indices", 0, 1)
+            on_progress("sessions", visits.begun, sessions)
+        on_progress("indices", 0, 1)
         bulk.finish(recording.counts)
-        tell("indices", 1, 1)
+        on_progress("indices", 1, 1)
     with closing(SQLiteStore(path)) as store:
-        _summarise(store, now, days, tell)
+        _summarise(store, now, days, on_progress)
         stats = store.stats()
     return Generated(sessions=stats.sessions, events=stats.events)
 
 
-def _summarise(store: SQLiteStore, now: int, days: int, tell: Tell) -> None:
-    """As a running application has done until then."""
+def _summarise(store: SQLiteStore, now: int, days: int, on_progress: OnProgress) -> None:
+    """Aggregate the finished hours, as a running app would have done."""
     done, hours = 0, days * 24
     while (made := store.summarise(finished_before=now, limit=_SUMMED_AT_ONCE)) == _SUMMED_AT_ONCE:
         done += made
-        tell("summaries", min(done, hours), hours)
-    tell("summaries", hours, hours)
+        on_progress("summaries", min(done, hours), hours)
+    on_progress("summaries", hours, hours)
 
 
 class Recording:
-    """Folds records as the recorder does, with the rows in memory that it would load: those that may still change."""
+    """Folds records as the recorder does, and keeps the rows in memory that may still change."""
 
     def __init__(self, rules: Rules, may_return: Callable[[str], bool]) -> None:
         self._rules = rules
@@ -96,7 +99,7 @@ class Recording:
         self.counts: Counter[str] = Counter()
 
     def of(self, records: Iterable[Record], *, until: int) -> Iterator[tuple[list[Event], list[SessionRow]]]:
-        """Events in the order of the log, and rows that change no more; the last are those that still could."""
+        """Yield events in log order with rows that no longer change; at the end, all other rows."""
         events: list[Event] = []
         rows: list[SessionRow] = []
         for batch, swept_at in _batches(records, until):
@@ -142,15 +145,15 @@ class Recording:
         return out.events
 
     def _settled(self) -> list[SessionRow]:
-        """Sessions that are over, of visitors who will not come back."""
-        found = [row for key, row in self._rows.items() if not row.is_open and not self._may_return(key)]
-        for row in found:
+        """Remove and return ended sessions of visitors who will not come back."""
+        settled = [row for key, row in self._rows.items() if not row.is_open and not self._may_return(key)]
+        for row in settled:
             del self._rows[row.key]
-        return found
+        return settled
 
 
 def _batches(records: Iterable[Record], until: int) -> Iterator[tuple[list[Record], int | None]]:
-    """Records as the recorder reads them, and when it sweeps between two of them."""
+    """Batches of records as the recorder reads them, and when it sweeps after a batch."""
     batch: list[Record] = []
     sweep_at: int | None = None
     for record in records:
@@ -159,7 +162,7 @@ def _batches(records: Iterable[Record], until: int) -> Iterator[tuple[list[Recor
         while record.at >= sweep_at:
             yield batch, sweep_at
             batch, sweep_at = [], sweep_at + _SWEEP_MS
-            if record.at >= sweep_at + 3_600_000:  # nothing happens for long: all that is open falls silent at once
+            if record.at >= sweep_at + 3_600_000:  # a long gap: one sweep ends all open sessions
                 sweep_at = record.at // _SWEEP_MS * _SWEEP_MS
         batch.append(record)
         if len(batch) >= _BATCH:
@@ -169,7 +172,7 @@ def _batches(records: Iterable[Record], until: int) -> Iterator[tuple[list[Recor
 
 
 class _Bulk:
-    """The store's file, opened for nobody else."""
+    """Bulk writes into the store's file, which no other process may open."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)

@@ -1,4 +1,4 @@
-"""The Starlette example, served by uvicorn in a thread, with the embedded default behind it. Knows no visitor."""
+"""The Starlette example, served by uvicorn in a thread, with Sojourn's embedded defaults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sojourn.errors import SojournError
 from sojourn.settings._secrets import new_key
 
 IDLE_TIMEOUT_S: Final = 2.0
-_RHYTHM: Final = {
+_FAST_SETTINGS: Final = {
     "SOJOURN_IDLE_TIMEOUT": f"{IDLE_TIMEOUT_S}s",
     "SOJOURN_HEARTBEAT_INTERVAL": "1s",
     "SOJOURN_SWEEP_INTERVAL": "0.5s",
@@ -31,7 +31,7 @@ _PATIENCE_S: Final = 10.0
 
 
 class Shop:
-    """Open while its block runs, on a free loopback port."""
+    """Serves the shop while its block runs, on a free loopback port."""
 
     def __init__(self, folder: Path) -> None:
         self.events_file = folder / "events.jsonl"
@@ -40,7 +40,7 @@ class Shop:
         _set_environment(folder / "sojourn.db", self.events_file)
         app = _example().app
         self.engine: Engine = app.state.sojourn.engine
-        # Not its errors either: one page of the shop fails on purpose.
+        # No error log either: one page of the shop fails on purpose.
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
         self._server = uvicorn.Server(config)
@@ -64,11 +64,11 @@ class Shop:
 
 
 def _set_environment(database: Path, events_file: Path) -> None:
-    """The example is configured by the environment alone; what the user's own shell says is about another app."""
+    """Configure the example by the environment; the user's own variables are for another app."""
     for name in [name for name in os.environ if name.startswith("SOJOURN_")]:
         del os.environ[name]
     os.environ.update(
-        _RHYTHM,
+        _FAST_SETTINGS,
         SOJOURN_SECRET_KEY=new_key(),
         SOJOURN_SERVICE_NAME="seed-shop",
         SOJOURN_STORE=f"sqlite:///{database}",
@@ -77,7 +77,7 @@ def _set_environment(database: Path, events_file: Path) -> None:
 
 
 def _example() -> Any:
-    """The example's module: an installed wheel carries it inside the package, a checkout has it beside `src`."""
+    """Import the example: from inside the package of an installed wheel, or from a checkout."""
     package = Path(sojourn.__file__).parent
     for folder in (package / "_demo", package.parents[1] / "examples"):
         path = folder / "starlette_app" / "app.py"
@@ -87,4 +87,4 @@ def _example() -> Any:
                 module = importlib.util.module_from_spec(spec)
                 spec.loader.exec_module(module)
                 return module
-    raise SojournError("this installation has no example app to play with; install Sojourn from its wheel")
+    raise SojournError("this installation has no example app; install Sojourn from its wheel")

@@ -1,4 +1,4 @@
-"""What the demo tells: the introduction, the summary, and what does not add up. Pure: figures in, text out."""
+"""The demo's text: introduction, summary, and figures that do not add up. Pure: figures in, text out."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ if TYPE_CHECKING:
 
 
 def intro(address: str, report: str, folder: Path, seconds: float | None) -> str:
-    """What is about to happen."""
-    until = "Ctrl-C stops it." if seconds is None else f"It stops by itself after {seconds:g} seconds."
+    """The introduction."""
+    until = "Press Ctrl-C to stop." if seconds is None else f"The demo stops after {seconds:g} seconds."
     return f"""
-This is a seed shop at {address}, with Sojourn in front of it.
-Visitors come by over real HTTP: one leaves, one comes back, two share a device, one logs out, one stays on a
-websocket, one meets an error. Here a visit is over after 2 seconds of silence (usually it is 30 minutes).
+A seed shop with Sojourn's middleware runs at {address}.
+Simulated visitors use it over real HTTP: one leaves, one comes back, two share a device, one logs out, one stays on
+a websocket, one gets an error. The idle timeout of this demo is 2 seconds (the default is 30 minutes).
 
   report    {report}
   database  {folder / "sojourn.db"}
   events    {folder / "events.jsonl"}
 
-Open the report in a browser and watch them come and go (the address opens it once, then a new one is printed).
-Below are the events as they are forwarded: time, name, session, user, what happened. An end bears the time of the
-last activity, so it shows up later than its time. {until}
+Open the report in a browser to watch the sessions live (the link works once; then a new one is printed).
+Below are the events as they are forwarded: time, name, session, user, details. The end of a session carries the time
+of the last activity, so it appears later than its time. {until}
 """
 
 
 def problems(figures: Figures, played: Played) -> list[str]:
-    """Everything that does not add up, in words."""
+    """List the figures that do not add up, each as a sentence."""
     return list(_problems(figures, played))
 
 
-def summary(figures: Figures, played: Played, folder: Path, wrong: Sequence[str]) -> str:
-    """What happened, and where to look next."""
+def summary(figures: Figures, played: Played, folder: Path, found_problems: Sequence[str]) -> str:
+    """The summary, and where to look next."""
     stats = figures.stats
     visits = _between(played.least_visits, played.most_visits)
     rows = (
-        ("visitors", f"{played.visitors}, who made {visits} visits and opened {played.pages} pages"),
+        ("visitors", f"{played.visitors}, with {visits} visits and {played.pages} pages"),
         ("sessions", f"{_started(figures)} started = {_ended(figures)} ended + {stats.open_sessions} open"),
-        ("ended by", _listed(figures.reasons)),
+        ("end reasons", _listed(figures.reasons)),
         ("events", _listed(figures.events)),
     )
-    told = [fill(text, 110, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12) for name, text in rows]
+    lines = [fill(text, 110, initial_indent=f"  {name:<13}", subsequent_indent=" " * 15) for name, text in rows]
     backends = [
         (
             state.name,
@@ -58,16 +58,20 @@ def summary(figures: Figures, played: Played, folder: Path, wrong: Sequence[str]
         "  backend   " + "".join(f"{head:>11}" for head in heads),
         *(f"  {name:<10}" + "".join(f"{count:>11}" for count in counts) for name, counts in backends),
     ]
-    verdict = "It does not add up." if wrong else "It adds up: every visit has its session, and every event arrived."
+    verdict = (
+        "The figures do not add up."
+        if found_problems
+        else "The figures add up: every visit has its session, and every event was delivered."
+    )
     after = (
-        f"  database  {folder / 'sojourn.db'}   (tables sessions and events; any SQLite browser opens it)",
-        f"  events    {folder / 'events.jsonl'}   (one CloudEvent a line)",
+        f"  database  {folder / 'sojourn.db'}   (open it with any SQLite browser)",
+        f"  events    {folder / 'events.jsonl'}   (one CloudEvent per line)",
         "",
         "Next, in your own app:  from sojourn.starlette import Sojourn  (or sojourn.flask),  then  Sojourn(app)",
-        "                        `sojourn secret` prints the key that it needs.",
+        "                        `sojourn secret` prints the key it needs.",
     )
     return "\n".join(
-        ("", f"In {played.seconds:.1f} seconds:", "", *told, "", *table, "", verdict, "", *after),
+        ("", f"In {played.seconds:.1f} seconds:", "", *lines, "", *table, "", verdict, "", *after),
     )
 
 
@@ -78,7 +82,7 @@ def _problems(figures: Figures, played: Played) -> Iterator[str]:
     yield from _visits(figures, played)
     for name, count in figures.stats.counters.items():
         if name == "ignored.fault" and count:
-            yield f"Sojourn itself failed {count} times; its warnings are above"
+            yield f"Sojourn failed internally {count} times; its warnings are above"
 
 
 def _sessions(figures: Figures) -> Iterator[str]:
@@ -98,15 +102,15 @@ def _sessions(figures: Figures) -> Iterator[str]:
 
 
 def _deliveries(figures: Figures) -> Iterator[str]:
-    logged = sum(figures.events.values())
+    in_log = sum(figures.events.values())
     for state in figures.stats.backends:
         settled = state.delivered + state.dead + state.skipped + state.dropped
         if state.recorded != settled + state.backlog:
             yield f"{state.name} accepted {state.recorded} events, but {settled} are settled and {state.backlog} wait"
-        if state.recorded != logged:
-            yield f"{state.name} accepted {state.recorded} events of the {logged} in the log"
+        if state.recorded != in_log:
+            yield f"{state.name} accepted {state.recorded} events of the {in_log} in the log"
         if state.backlog:
-            yield f"{state.backlog} events were not delivered to {state.name} ({state.problem or 'no reason known'})"
+            yield f"{state.backlog} events were not delivered to {state.name} ({state.problem or 'no reason given'})"
         if state.dead or state.dropped:
             yield f"{state.name} lost {state.dead + state.dropped} events"
     if not figures.is_done:
@@ -121,13 +125,13 @@ def _visits(figures: Figures, played: Played) -> Iterator[str]:
     if not played.least_visits <= started <= played.most_visits:
         visits = _between(played.least_visits, played.most_visits)
         yield f"the visitors made {visits} visits, but {started} sessions started"
-    for what, told, known in (
+    for what, expected, logged in (
         ("visitors came", played.visitors, figures.visitors),
         ("pages were opened", played.pages, figures.events.get("page_view", 0)),
-        ("packets were bought", played.purchases, figures.events.get("purchase", 0)),
+        ("purchases were made", played.purchases, figures.events.get("purchase", 0)),
     ):
-        if told != known:
-            yield f"{told} {what}, but the event log knows of {known}"
+        if expected != logged:
+            yield f"{expected} {what}, but the event log has {logged}"
 
 
 def _started(figures: Figures) -> int:

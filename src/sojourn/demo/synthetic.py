@@ -1,7 +1,7 @@
-"""Visitors of a shop that never was: what they do, as records in the order of time. Pure; knows no store and no clock.
+"""Synthetic visits of a shop, as records in order of time. Pure: the same seed makes the same records.
 
-Three months or a year of them, in as much memory as are there at a time. Most come once, some come again within days, a
-few are regulars with an account; days and weeks have their rhythm. The same seed tells the same story.
+Any number of months, in as much memory as the visitors of one moment need. Most visitors come once, some return within
+days, a few are regulars with an account; traffic follows the hours of the day and the days of the week.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from sojourn.core.session import EndReason
 
 HOUR_MS: Final = 3_600_000
 _REST_MS: Final = 31 * 60_000
-"""Longer than the idle timeout: who comes back begins a new session."""
+"""Longer than the idle timeout: a returning visitor starts a new session."""
 _REMEMBERED: Final = 4_000
-"""Visitors who may come back; others are forgotten for them."""
+"""How many visitors may return; beyond that a new one replaces another."""
 _SESSIONS_OF_A_REGULAR: Final = 2_000
 
 _HOURS: Final = (3, 2, 1, 1, 1, 2, 4, 7, 10, 12, 13, 13, 14, 13, 12, 12, 12, 13, 14, 16, 17, 15, 10, 6)
@@ -103,23 +103,23 @@ _AGENTS: Final = (
 
 @dataclass(slots=True)
 class _Visitor:
-    """One browser. `last_key` and `last_at` are of the latest session."""
+    """One browser. `last_key` and `last_at` belong to its latest session."""
 
     visitor_id: str
     user_agent: str
     address: str
     number: int
-    """Of the account; 0: there is none."""
+    """The account's number; 0: no account."""
     is_regular: bool
-    is_known: bool = False
-    """Whether the account was named in a session before."""
+    is_identified: bool = False
+    """Whether an earlier session identified the account."""
     last_key: str | None = None
     last_at: int = 0
 
 
 @dataclass(slots=True, order=True)
 class _Visit:
-    """A session under way, by the time of its next record."""
+    """A running session, ordered by the time of its next record."""
 
     at: int
     order: int
@@ -128,10 +128,10 @@ class _Visit:
 
 
 class SyntheticVisits:
-    """`records()` yields all there is, once."""
+    """`records()` yields all records, once."""
 
     def __init__(self, sessions: int, *, since: int, until: int, seed: int = 1) -> None:
-        self._chance = random.Random(seed)  # noqa: S311 - a story, no secret
+        self._chance = random.Random(seed)  # noqa: S311 - not a secret
         self._sessions, self._since, self._until = sessions, since, until
         self._resting: list[tuple[int, int, _Visitor]] = []
         self._ready: list[_Visitor] = []
@@ -141,56 +141,57 @@ class SyntheticVisits:
         self._pages = _shop(self._chance)
         self._page_weights = list(accumulate(weight for *_, weight in self._pages))
         self._regulars = [
-            self._stranger(next(self._accounts), is_regular=True) for _ in range(1 + sessions // _SESSIONS_OF_A_REGULAR)
+            self._new_visitor(next(self._accounts), is_regular=True)
+            for _ in range(1 + sessions // _SESSIONS_OF_A_REGULAR)
         ]
         self.begun = 0
-        """Sessions that have begun until now."""
+        """How many sessions have started so far."""
 
     def may_return(self, key: str) -> bool:
-        """Whether this session's visitor may still come back: the next session will then speak of this one."""
+        """Whether this session's visitor may return: the next session will then refer to this one."""
         return key in self._awaited
 
     def records(self) -> Iterator[Record]:
-        """In the order of time."""
-        under_way: list[_Visit] = []
+        """All records in order of time."""
+        running: list[_Visit] = []
         for start in self._starts():
-            while under_way and under_way[0].at <= start:
-                yield from self._next(under_way)
-            heapq.heappush(under_way, self._visit(start))
-        while under_way:
-            yield from self._next(under_way)
+            while running and running[0].at <= start:
+                yield from self._next(running)
+            heapq.heappush(running, self._visit(start))
+        while running:
+            yield from self._next(running)
 
-    def _next(self, under_way: list[_Visit]) -> Iterator[Record]:
-        visit = under_way[0]
+    def _next(self, running: list[_Visit]) -> Iterator[Record]:
+        visit = running[0]
         record = visit.records.pop()
         if visit.records:
-            heapq.heapreplace(under_way, _Visit(visit.records[-1].at, visit.order, visit.records))
+            heapq.heapreplace(running, _Visit(visit.records[-1].at, visit.order, visit.records))
         else:
-            heapq.heappop(under_way)
+            heapq.heappop(running)
         self.begun += record.origin is not None
         yield record
         if record.origin is not None and record.previous_key is not None:
-            self._awaited.discard(record.previous_key)  # not before somebody has seen the record that speaks of it
+            self._awaited.discard(record.previous_key)  # only after the consumer has seen the record that refers to it
 
     def _starts(self) -> Iterator[int]:
-        """When sessions begin: so many in all, by the rhythm of hours and weekdays."""
+        """When sessions start: the requested number, distributed over hours and weekdays."""
         first = self._since // HOUR_MS
         hours = range(first, -(-self._until // HOUR_MS))
         weights = [
             _HOURS[hour % 24] * _WEEKDAYS[(hour // 24 + 3) % 7] * (1 + (hour - first) / len(hours)) for hour in hours
         ]
-        total, given, share = sum(weights), 0, 0.0
+        total, started, share = sum(weights), 0, 0.0
         for hour, weight in zip(hours, weights, strict=True):
             share += weight / total * self._sessions
-            here = round(share) - given
-            given += here
+            this_hour = round(share) - started
+            started += this_hour
             low, high = max(self._since, hour * HOUR_MS), min(self._until, (hour + 1) * HOUR_MS)
-            yield from sorted(self._chance.randrange(low, high) for _ in range(here))
+            yield from sorted(self._chance.randrange(low, high) for _ in range(this_hour))
 
     def _visit(self, start: int) -> _Visit:
-        visitor = self._who(start)
+        visitor = self._next_visitor(start)
         key = uuid7(start, self._chance.randbytes(10))
-        records = self._told(visitor, key, start)
+        records = self._session(visitor, key, start)
         visitor.last_key, visitor.last_at = key, records[-1].at
         self._awaited.add(key)
         if not visitor.is_regular:
@@ -198,7 +199,7 @@ class SyntheticVisits:
         records.reverse()
         return _Visit(start, next(self._order), records)
 
-    def _who(self, start: int) -> _Visitor:
+    def _next_visitor(self, start: int) -> _Visitor:
         chance = self._chance
         while self._resting and self._resting[0][0] <= start:
             visitor = heapq.heappop(self._resting)[2]
@@ -213,13 +214,13 @@ class SyntheticVisits:
             if regular.last_at + _REST_MS <= start:
                 return regular
         if self._ready and chance.random() < 0.34:
-            # Of a few the one who came last: people come back soon, or not at all.
+            # The latest of three: visitors return soon or not at all.
             place = max((chance.randrange(len(self._ready)) for _ in range(3)), key=lambda n: self._ready[n].last_at)
             self._ready[place], self._ready[-1] = self._ready[-1], self._ready[place]
             return self._ready.pop()
-        return self._stranger(next(self._accounts) if chance.random() < 0.3 else 0)
+        return self._new_visitor(next(self._accounts) if chance.random() < 0.3 else 0)
 
-    def _stranger(self, account: int, *, is_regular: bool = False) -> _Visitor:
+    def _new_visitor(self, account: int, *, is_regular: bool = False) -> _Visitor:
         chance = self._chance
         agent = chance.choices([agent for agent, _ in _AGENTS], [weight for _, weight in _AGENTS])[0]
         return _Visitor(
@@ -230,7 +231,7 @@ class SyntheticVisits:
             is_regular=is_regular,
         )
 
-    def _told(self, visitor: _Visitor, key: str, start: int) -> list[Record]:
+    def _session(self, visitor: _Visitor, key: str, start: int) -> list[Record]:
         chance = self._chance
         pages = 1 if chance.random() < 0.36 else 2 + min(60, int(chance.expovariate(1 / 5.9)))
         records: list[Record] = []
@@ -239,9 +240,9 @@ class SyntheticVisits:
             path, route, _ = self._pages[self._page(number)]
             entries = [Entry(PAGE_VIEW, at, self._view(path, route))]
             if number and chance.random() < 0.14:
-                entries.append(self._something(at, path))
-            if number == 1 and visitor.number and not visitor.is_known:
-                visitor.is_known = True
+                entries.append(self._other_event(at, path))
+            if number == 1 and visitor.number and not visitor.is_identified:
+                visitor.is_identified = True
                 entries.append(_identify(visitor.number, at))
             origin: Origin | None = None
             if not number:
@@ -275,7 +276,7 @@ class SyntheticVisits:
         return records
 
     def _page(self, number: int) -> int:
-        """Which page is looked at: at first often the front page, later all of them."""
+        """Choose a page: first often the front page, later any."""
         if number == 0 and self._chance.random() < 0.3:
             return 0
         return self._chance.choices(range(len(self._pages)), cum_weights=self._page_weights)[0]
@@ -283,7 +284,7 @@ class SyntheticVisits:
     def _view(self, path: str, route: str) -> dict[str, Scalar]:
         chance = self._chance.random()
         status = 500 if chance < 0.004 else 404 if chance < 0.014 else 200
-        told: dict[str, Scalar] = {
+        attributes: dict[str, Scalar] = {
             "url.path": path,
             "http.request.method": "POST" if path == "/checkout" else "GET",
             "http.response.status_code": status,
@@ -291,10 +292,10 @@ class SyntheticVisits:
             "http.route": route,
         }
         if status != 200:
-            told["error.type"] = str(status)
-        return told
+            attributes["error.type"] = str(status)
+        return attributes
 
-    def _something(self, at: int, path: str) -> Entry:
+    def _other_event(self, at: int, path: str) -> Entry:
         chance = self._chance
         kind = chance.random()
         if kind < 0.06:
@@ -307,8 +308,8 @@ class SyntheticVisits:
         if kind < 0.16:
             plan: dict[str, Scalar] = {"session_properties.plan": chance.choice(("free", "free", "garden", "farm"))}
             return Entry(SESSION_PROPERTIES, at, plan)
-        told: dict[str, Scalar] = {"event_properties.value": round(chance.uniform(1, 60), 2), "url.path": path}
-        return Entry(chance.choice(_TRACKED), at, told)
+        attributes: dict[str, Scalar] = {"event_properties.value": round(chance.uniform(1, 60), 2), "url.path": path}
+        return Entry(chance.choice(_TRACKED), at, attributes)
 
 
 def _identify(number: int, at: int) -> Entry:
@@ -317,7 +318,7 @@ def _identify(number: int, at: int) -> Entry:
 
 
 def _shop(chance: random.Random) -> list[tuple[str, str, float]]:
-    """Path, route and how much it is looked at; the front page first."""
+    """Path, route and weight of each page; the front page first."""
     seeds = [f"/seeds/{name}-{sort}-{size}" for name in _NAMES for sort in _SORTS for size in ("packet", "box", "bulk")]
     chance.shuffle(seeds)
     advice = [f"/advice/{topic}-in-{month}" for topic in _ADVICE for month in ("spring", "summer", "autumn", "winter")]

@@ -1,7 +1,7 @@
-"""The visitors of the demo: browsers that keep cookies, and the small plays they act out. Knows no part of Sojourn.
+"""The demo's simulated visitors: browsers that keep cookies, and the scripts they follow. Independent of Sojourn.
 
-Each browser keeps its own account of the visits it made, by the rules as the docs tell them and by its own clock. Where
-that clock cannot tell (a pause of just about the idle timeout), the account has a least and a most.
+Each browser counts its own visits, by the documented session rules and by its own clock. A pause of about the idle timeout
+is ambiguous, so the count has a minimum and a maximum.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 
 from .shop import IDLE_TIMEOUT_S
 
-_BLUR_S: Final = 0.05  # two clocks, both read a little late
+_BLUR_S: Final = 0.05  # two clocks, each read a little late
 _USER_AGENTS: Final = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
@@ -34,13 +34,13 @@ _PAGE: Final = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "acc
 _FETCH: Final = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty", "accept": "application/json"}
 
 
-class GoneHome(Exception):
-    """The demo is over: whoever waits leaves."""
+class Stopped(Exception):
+    """The demo has ended: waiting visitors leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """What the visitors did, as they know it."""
+    """What the visitors did, by their own count."""
 
     seconds: float
     visitors: int
@@ -61,15 +61,15 @@ class Browser:
         self._stop = stop
         self._user: str | None = None
         self._came_from = random.choice(_REFERRERS)  # noqa: S311 - no secret
-        self._last: tuple[float, float] | None = None  # the latest activity: sent, and answered
+        self._last: tuple[float, float] | None = None  # the latest activity: when sent, when the response came
         self._client = httpx.Client(
             base_url=address,
             headers={"user-agent": random.choice(_USER_AGENTS), "accept-language": "en"},  # noqa: S311 - no secret
             timeout=10,
             limits=httpx.Limits(
                 max_keepalive_connections=0
-            ),  # uvicorn closes one whose app failed, at no certain moment
-            trust_env=False,  # a proxy of the environment has no business on the loopback
+            ),  # uvicorn closes a connection some time after its app failed
+            trust_env=False,  # no proxy for the loopback
         )
 
     def __enter__(self) -> Self:
@@ -81,9 +81,9 @@ class Browser:
         self._client.close()
 
     def pause(self, seconds: float) -> None:
-        """Read for a while; some read faster."""
+        """Read for a while; some visitors read faster."""
         if self._stop.wait(seconds * random.uniform(0.9, 1.0)):  # noqa: S311 - no secret
-            raise GoneHome
+            raise Stopped
 
     def open(self, path: str) -> None:
         self._navigate("GET", path)
@@ -96,7 +96,7 @@ class Browser:
         self._navigate("POST", f"/seeds/{seed}")
 
     def log_in(self, name: str) -> None:
-        """Another user than the one before, with or without a logout between, makes it another visit."""
+        """Log in. Another user than before starts another visit, with or without a logout in between."""
         self.open("/login")
         if self._user not in (None, name):
             self._count(1, 1)
@@ -104,7 +104,7 @@ class Browser:
         self._navigate("POST", "/login", {"name": name})
 
     def log_out(self) -> None:
-        """The visit goes on, and is nobody's until somebody logs in."""
+        """Log out. The visit continues without a user until the next log-in."""
         self._navigate("POST", "/logout")
 
     def water(self, times: int) -> None:
@@ -134,12 +134,12 @@ class Browser:
     ) -> httpx.Response:
         sent = time.monotonic()
         response = self._client.request(method, path, headers=headers, data=data)
-        answered = time.monotonic()
+        received = time.monotonic()
         if self._last is None or sent - self._last[1] >= IDLE_TIMEOUT_S + _BLUR_S:
             self._count(1, 1)
-        elif answered - self._last[0] >= IDLE_TIMEOUT_S - _BLUR_S:
+        elif received - self._last[0] >= IDLE_TIMEOUT_S - _BLUR_S:
             self._count(0, 1)
-        self._last = (sent, answered)
+        self._last = (sent, received)
         return response
 
     def _count(self, least: int, most: int) -> None:
@@ -147,8 +147,8 @@ class Browser:
         self.most_visits += most
 
 
-def leaves(browser: Browser) -> None:
-    """Looks around and never comes back."""
+def leave(browser: Browser) -> None:
+    """Look around and never come back."""
     browser.open("/")
     browser.fetch("/api/stock")
     browser.pause(0.6)
@@ -157,8 +157,8 @@ def leaves(browser: Browser) -> None:
     browser.open("/letter")
 
 
-def comes_back(browser: Browser) -> None:
-    """Has a coffee of more than the idle timeout: a second visit, of the same user."""
+def come_back(browser: Browser) -> None:
+    """Pause for longer than the idle timeout: a second visit of the same user."""
     browser.open("/")
     browser.log_in("Ben")
     browser.pause(0.5)
@@ -170,7 +170,7 @@ def comes_back(browser: Browser) -> None:
 
 
 def share_a_device(browser: Browser) -> None:
-    """One user logs in where another one still is."""
+    """Log in while another user is still logged in."""
     browser.open("/")
     browser.log_in("Cleo")
     browser.pause(1.3)
@@ -181,8 +181,8 @@ def share_a_device(browser: Browser) -> None:
     browser.open("/seeds/tomato")
 
 
-def logs_out(browser: Browser) -> None:
-    """Logs out, looks around once more, and makes room for somebody else."""
+def switch_user(browser: Browser) -> None:
+    """Log out, look around, then log in as another user."""
     browser.open("/seeds/basil")
     browser.log_in("Eve")
     browser.pause(0.8)
@@ -193,14 +193,14 @@ def logs_out(browser: Browser) -> None:
     browser.log_in("Finn")
 
 
-def waters(browser: Browser) -> None:
-    """Stays on one page, whose socket keeps the visit alive."""
+def stay_on_a_socket(browser: Browser) -> None:
+    """Stay on one page, whose socket keeps the visit alive."""
     browser.open("/live")
     browser.water(9)
 
 
-def meets_an_error(browser: Browser) -> None:
-    """Opens the page that fails; the visit goes on."""
+def get_an_error(browser: Browser) -> None:
+    """Open the page that fails; the visit continues."""
     browser.open("/")
     browser.pause(0.5)
     browser.open("/fail")
@@ -208,18 +208,18 @@ def meets_an_error(browser: Browser) -> None:
     browser.open("/")
 
 
-_PLAYS: Final[Sequence[Callable[[Browser], None]]] = (
-    leaves,
-    comes_back,
+_SCRIPTS: Final[Sequence[Callable[[Browser], None]]] = (
+    leave,
+    come_back,
     share_a_device,
-    logs_out,
-    waters,
-    meets_an_error,
+    switch_user,
+    stay_on_a_socket,
+    get_an_error,
 )
 
 
 class Crowd:
-    """All of them at once, each play again and again, every time by somebody new."""
+    """All scripts at once, each repeated by a new visitor every time."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -229,19 +229,21 @@ class Crowd:
         self._lock = Lock()
 
     def play(self, seconds: float | None) -> None:
-        """Come, for so many seconds or until Ctrl-C; then all go home, none in the middle of a page."""
-        threads = [Thread(target=self._repeat, args=(play,), name=play.__name__, daemon=True) for play in _PLAYS]
+        """Run for so many seconds, or until Ctrl-C; then stop all visitors between two pages."""
+        threads = [
+            Thread(target=self._repeat, args=(script,), name=script.__name__, daemon=True) for script in _SCRIPTS
+        ]
         try:
             for thread in threads:
                 thread.start()
-                self._stop.wait(0.15)  # people do not all come in at the same instant
+                self._stop.wait(0.15)  # visitors do not all arrive at the same instant
             self._stop.wait(None if seconds is None else max(0.0, seconds - 0.15 * len(threads)))
         except KeyboardInterrupt:
             pass
         finally:
             self._stop.set()
             for thread in threads:
-                if thread.ident is not None:  # else Ctrl-C came before this one did
+                if thread.ident is not None:  # else Ctrl-C came before it started
                     thread.join()
 
     def played(self, seconds: float) -> Played:
@@ -256,16 +258,16 @@ class Crowd:
             troubles=tuple(self._troubles),
         )
 
-    def _repeat(self, play: Callable[[Browser], None]) -> None:
+    def _repeat(self, script: Callable[[Browser], None]) -> None:
         try:
             while not self._stop.is_set():
                 with Browser(self._address, self._stop) as browser:
                     with self._lock:
                         self._browsers.append(browser)
-                    play(browser)
+                    script(browser)
                     browser.pause(3.0)
-        except GoneHome:
+        except Stopped:
             pass
-        except Exception as error:  # noqa: BLE001 - a visitor's thread has nobody above it; the summary says it
-            self._troubles.append(f"the visitor who {play.__name__} was stopped by {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - nothing above this thread handles it; the summary reports it
+            self._troubles.append(f"the visitor of {script.__name__} was stopped by {type(error).__name__}: {error}")
             self._stop.set()
