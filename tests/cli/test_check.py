@@ -1,4 +1,4 @@
-"""`sojourn check`: every configured backend is tried, each with its outcome, and no key is shown."""
+"""`sojourn check`: it tries every configured backend, prints each outcome, and shows no key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def dynatrace() -> Iterator[tuple[FakeDynatrace, str]]:
         yield fake, url
 
 
-def test_each_backend_has_its_line(
+def test_each_backend_has_a_line(
     dynatrace: tuple[FakeDynatrace, str], capsys: pytest.CaptureFixture[str], own_folder: Path
 ) -> None:
     fake, url = dynatrace
@@ -36,8 +36,8 @@ def test_each_backend_has_its_line(
     out = capsys.readouterr().out
     head, first, second = out.splitlines()
     assert code == 0
-    assert first.startswith("dynatrace      ok       3 of 3 events taken in ")
-    assert second.startswith("jsonl          ok       3 of 3 events taken in ")
+    assert first.startswith("dynatrace      ok       3 of 3 events accepted in ")
+    assert second.startswith("jsonl          ok       3 of 3 events accepted in ")
     (session,) = fake.sessions()
     assert session.session_id in head
     assert session.duration_ms == 1_000
@@ -46,7 +46,7 @@ def test_each_backend_has_its_line(
     assert "hunter2" not in out
 
 
-def test_one_that_fails_makes_the_exit_code_and_the_others_are_tried_all_the_same(
+def test_failing_backend_sets_the_exit_code_and_others_are_still_tried(
     dynatrace: tuple[FakeDynatrace, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, url = dynatrace
@@ -63,7 +63,7 @@ def test_one_that_fails_makes_the_exit_code_and_the_others_are_tried_all_the_sam
     assert "hunter" not in f"{captured.out}{captured.err}"
 
 
-def test_those_of_the_environment_need_no_secret_key(
+def test_backends_of_the_environment_need_no_secret_key(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_folder: Path
 ) -> None:
     fake = FakeOpenTelemetry()
@@ -90,7 +90,7 @@ app = SojournMiddleware(inner, settings=Settings(
 """
 
 
-def test_those_of_an_app_are_its_objects_and_urls(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_backends_of_an_app(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (own_folder / "checked_shop.py").write_text(APP)
     assert cli.main(["check", "--app", "checked_shop:app"]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
@@ -99,20 +99,20 @@ def test_those_of_an_app_are_its_objects_and_urls(own_folder: Path, capsys: pyte
     assert (own_folder / "other.jsonl").exists()
 
 
-def test_in_json(dynatrace: tuple[FakeDynatrace, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_as_json(dynatrace: tuple[FakeDynatrace, str], capsys: pytest.CaptureFixture[str]) -> None:
     fake, url = dynatrace
     fake.fail_next(503)
     assert cli.main(["check", "--json", "--backend", url, "--backend", "jsonl:events.jsonl"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert [(one["name"], one["ok"], one["taken"]) for one in told["backends"]] == [
+    document = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["ok"], one["taken"]) for one in document["backends"]] == [
         ("dynatrace", False, 0),
         ("jsonl", True, 3),
     ]
-    assert told["backends"][0]["problem"].startswith("HTTP 503 from http://127.0.0.1:")
-    assert told["backends"][0]["address"] == fake.address
+    assert document["backends"][0]["problem"].startswith("HTTP 503 from http://127.0.0.1:")
+    assert document["backends"][0]["address"] == fake.address
 
 
-def test_one_whose_url_is_wrong_is_told_and_hides_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_url_is_reported_beside_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", "--backend", "kafka://hunter2@h", "--backend", "jsonl:events.jsonl"]) == 1
     first, second = capsys.readouterr().out.splitlines()[1:]
     assert first.startswith("#1             failed   backends: the scheme 'kafka' is unknown")
@@ -128,7 +128,7 @@ def test_one_whose_url_is_wrong_is_told_and_hides_no_other(capsys: pytest.Captur
         pytest.param(["--app", "nothing_here:app"], "could not be imported", id="no app"),
     ],
 )
-def test_what_cannot_be_tried_is_an_error(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_check_is_an_error(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", *arguments]) == 1
     err = capsys.readouterr().err
     assert says in err

@@ -1,4 +1,4 @@
-"""The command: what it prints, and the code it leaves with."""
+"""The command: its output and its exit codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sojourn import Settings, cli
 from sojourn.errors import SojournError
 
 
-def test_without_arguments_it_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_arguments_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
     out = capsys.readouterr().out
     assert out.startswith("usage: sojourn")
@@ -22,14 +22,14 @@ def test_without_arguments_it_prints_its_help(capsys: pytest.CaptureFixture[str]
     assert "secret" in out
 
 
-def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
         cli.main(["--version"])
-    assert left.value.code == 0
+    assert exited.value.code == 0
     assert capsys.readouterr().out == f"sojourn {importlib.metadata.version('sojourn')}\n"
 
 
-def test_a_secret_is_a_line_for_the_environment_and_new_each_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_secret_prints_a_new_environment_line_each_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert (cli.main(["secret"]), cli.main(["secret"])) == (0, 0)
     lines = capsys.readouterr().out.splitlines()
     assert len(set(lines)) == 2
@@ -39,11 +39,11 @@ def test_a_secret_is_a_line_for_the_environment_and_new_each_time(capsys: pytest
 
 
 @pytest.mark.parametrize("seconds", ["4.9", "0", "-6", "soon", "nan", "inf", ""])
-def test_a_demo_is_no_shorter_than_a_visit_takes(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_demo_rejects_too_few_seconds(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
         cli.main(["demo", f"--seconds={seconds}"])
-    assert left.value.code == 2
-    assert "5 at least" in capsys.readouterr().err
+    assert exited.value.code == 2
+    assert "at least 5" in capsys.readouterr().err
 
 
 def adds_up(_seconds: float | None, *, say: Callable[[str], None]) -> bool:
@@ -64,28 +64,28 @@ def is_interrupted(_seconds: float | None, *, say: Callable[[str], None]) -> boo
 
 
 @pytest.mark.parametrize(
-    ("run", "code", "told"),
+    ("run", "code", "output"),
     [
-        pytest.param(adds_up, 0, ("played\n", ""), id="well"),
+        pytest.param(adds_up, 0, ("played\n", ""), id="success"),
         pytest.param(does_not_add_up, 1, ("", ""), id="does not add up"),
-        pytest.param(fails, 1, ("", "sojourn: no folder\n"), id="an error of ours is one line"),
+        pytest.param(fails, 1, ("", "sojourn: no folder\n"), id="our error is one line"),
         pytest.param(is_interrupted, 130, ("", ""), id="Ctrl-C while it closes"),
     ],
 )
-def test_the_exit_code_tells_how_the_demo_went(
+def test_exit_codes_of_the_demo(
     run: Callable[..., bool],
     code: int,
-    told: tuple[str, str],
+    output: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sojourn.demo, "run", run)
     assert cli.main(["demo"]) == code
-    assert capsys.readouterr() == told
+    assert capsys.readouterr() == output
 
 
 @pytest.mark.parametrize("missing", ["uvicorn", "websockets"])
-def test_a_missing_extra_is_named_with_the_command_that_installs_it(missing: str) -> None:
+def test_missing_extra_is_an_error_with_the_fix(missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; from sojourn.cli import main; sys.exit(main(['demo']))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
@@ -93,7 +93,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(missing: str
     assert done.stderr.endswith('pip install "sojourn[demo]"\n')
 
 
-def test_the_help_needs_no_server_and_no_database_library() -> None:
+def test_help_imports_no_heavy_library() -> None:
     heavy = {"httpx", "sqlalchemy", "starlette", "uvicorn"}
     code = f"import sys; from sojourn.cli import main; main([]); sys.exit(len({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""`sojourn erase` and `sojourn export`: what they delete and write, what they say, and when they refuse."""
+"""`sojourn erase` and `sojourn export` of a person: effects, output and errors."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def of(key: str, visitor: str, user: str) -> list[Event]:
     return [event(f"{key}-{number}", key, visitor_id=visitor, user_id=user) for number in range(3)]
 
 
-def filled(path: Path, user: str = "anna") -> str:
-    """A database with Anna's session and Ben's, of which a backend has got the first two events; its URL."""
+def fill(path: Path, user: str = "anna") -> str:
+    """Fill a database with Anna's and Ben's sessions, of which a backend received two events; return its URL."""
     store = SQLiteStore(path)
     store.register(["posthog"], now=NOW)
     rows = [session("a", visitor="browser-1", user=user), session("b", visitor="browser-2", user="ben")]
@@ -50,7 +50,7 @@ def filled(path: Path, user: str = "anna") -> str:
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return filled(tmp_path / "sojourn.db")
+    return fill(tmp_path / "sojourn.db")
 
 
 def visitors_in(url: str) -> set[str]:
@@ -67,21 +67,21 @@ def visitors_in(url: str) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", list(PERSON))
-def test_erase_takes_one_person_and_says_where_else_to_ask(
+def test_erase_deletes_one_person_and_lists_forwarded_events(
     kind: str, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["erase", f"--{kind}", PERSON[kind], "--store", url, "--yes"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         "deleted: 1 sessions, 3 events, 0 dead letters",
-        "already forwarded (at most); ask there to have it deleted:",
+        "already forwarded (at most); request deletion there too:",
         "  posthog: 2 events",
     ]
     assert err == f"store: {url}\n"
     assert visitors_in(url) == {"browser-2"}
 
 
-def test_a_second_time_there_is_nothing_left(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_second_erase_deletes_nothing(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["erase", "--user", "anna", "--store", url, "--yes"]
     assert (cli.main(arguments), cli.main(arguments)) == (0, 0)
     assert capsys.readouterr().out.splitlines()[-2:] == [
@@ -105,7 +105,7 @@ class Terminal(io.StringIO):
         pytest.param("", 1, {"browser-1", "browser-2"}, id="the end of the input"),
     ],
 )
-def test_at_a_terminal_it_asks_first(
+def test_erase_asks_for_confirmation_on_a_terminal(
     *,
     typed: str,
     code: int,
@@ -117,12 +117,12 @@ def test_at_a_terminal_it_asks_first(
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
     assert cli.main(["erase", "--user", "anna", "--store", url]) == code
     err = capsys.readouterr().err
-    assert "Erase all about user anna? It cannot be brought back. [y/N]" in err
+    assert "Erase all data of user anna? It cannot be restored. [y/N]" in err
     assert ("nothing was erased" in err) is (code == 1)
     assert visitors_in(url) == left
 
 
-def test_elsewhere_it_wants_to_be_told(
+def test_erase_needs_yes_without_a_terminal(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
@@ -135,19 +135,19 @@ def test_elsewhere_it_wants_to_be_told(
 
 
 @pytest.mark.parametrize("kind", list(PERSON))
-def test_an_export_is_one_json_document_and_nothing_else(
-    kind: str, url: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_export_of_a_person_is_one_json_document(kind: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", f"--{kind}", PERSON[kind], "--store", url]) == 0
     out, err = capsys.readouterr()
-    found = json.loads(out)
-    assert found["person"] == {f"{kind}.id": PERSON[kind]}
-    assert [len(kept["events"]) for kept in found["sessions"]] == [3]
+    document = json.loads(out)
+    assert document["person"] == {f"{kind}.id": PERSON[kind]}
+    assert [len(kept["events"]) for kept in document["sessions"]] == [3]
     assert "ben" not in out
     assert err == f"store: {url}\n"
 
 
-def test_a_file_of_it_is_for_its_owner_alone(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_file_is_private_and_never_overwritten(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "anna.json"
     arguments = ["export", "--user", "anna", "--store", url, "--output", str(file)]
     assert cli.main(arguments) == 0
@@ -161,9 +161,7 @@ def test_a_file_of_it_is_for_its_owner_alone(url: str, tmp_path: Path, capsys: p
     assert file.read_text() == "something of mine"
 
 
-def test_a_file_that_could_not_be_finished_is_taken_away(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unfinished_output_file_is_deleted(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(*_arguments: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
@@ -173,8 +171,8 @@ def test_a_file_that_could_not_be_finished_is_taken_away(
     assert not file.exists()
 
 
-def test_what_is_exported_is_utf_8_whatever_the_terminal_speaks(tmp_path: Path) -> None:
-    url = filled(tmp_path / "sojourn.db", user="Zoë")
+def test_export_is_utf_8_in_any_terminal(tmp_path: Path) -> None:
+    url = fill(tmp_path / "sojourn.db", user="Zoë")
     done = run(tmp_path, "export", "--user", "Zoë", "--store", url, PYTHONIOENCODING="ascii")
     assert json.loads(done.stdout.decode("utf-8"))["person"] == {"user.id": "Zoë"}
 
@@ -184,42 +182,42 @@ def test_what_is_exported_is_utf_8_whatever_the_terminal_speaks(tmp_path: Path) 
 
 @pytest.mark.parametrize("command", ["erase", "export"])
 @pytest.mark.parametrize(
-    ("there", "said"),
+    ("there", "message"),
     [
         pytest.param(None, "there is no store at", id="a file that is missing"),
         pytest.param(b"", "there is no store at", id="an empty file"),
         pytest.param(b"not a database at all" * 100, "is not a SQLite database", id="a file of another kind"),
     ],
 )
-def test_a_store_that_is_not_there_is_not_made(
-    command: str, there: bytes | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_missing_or_invalid_store_is_an_error_and_left_alone(
+    command: str, there: bytes | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "sojourn.db"
     if there is not None:
         path.write_bytes(there)
     yes = ["--yes"] if command == "erase" else []
     assert cli.main([command, "--user", "anna", "--store", f"sqlite:///{path}", *yes]) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert [file.read_bytes() for file in tmp_path.iterdir()] == ([] if there is None else [there])
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         pytest.param("memory:", "belongs to one process", id="in memory"),
-        pytest.param("mysql://host/db", "no store is named by a URL", id="a URL of nothing we know"),
+        pytest.param("mysql://host/db", "no store is named by a URL", id="an unknown URL"),
     ],
 )
-def test_a_store_that_no_command_can_open_is_said(url: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_store_url_is_an_error(url: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", "--user", "anna", "--store", url]) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         pytest.param(["--user", "anna"], id="no store"),
-        pytest.param(["--store", "sqlite:///x.db"], id="nobody"),
+        pytest.param(["--store", "sqlite:///x.db"], id="no person"),
         pytest.param(["--user", "anna", "--visitor", "b", "--store", "sqlite:///x.db"], id="two people"),
         pytest.param(["--user", "anna", "--store", "sqlite:///x.db", "--app", "a:b"], id="two stores"),
         pytest.param(["--user", "", "--store", "sqlite:///x.db"], id="an empty id"),
@@ -227,10 +225,10 @@ def test_a_store_that_no_command_can_open_is_said(url: str, said: str, capsys: p
     ],
 )
 @pytest.mark.parametrize("command", ["erase", "export"])
-def test_wrong_arguments_are_refused_before_anything_is_opened(command: str, arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_argument_errors_exit_with_2(command: str, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
         cli.main([command, *arguments])
-    assert left.value.code == 2
+    assert exited.value.code == 2
 
 
 # --- the store of an app
@@ -268,8 +266,8 @@ def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("kind", list(APPS))
-def test_an_app_leads_to_its_store(kind: str, tmp_path: Path) -> None:
-    filled(tmp_path / "sojourn.db")
+def test_app_option_finds_the_store(kind: str, tmp_path: Path) -> None:
+    fill(tmp_path / "sojourn.db")
     (tmp_path / "shop.py").write_text(APPS[kind])
     name = "shop:app.wsgi" if kind == "in a class" else "shop:app"
     done = run(tmp_path, "export", "--user", "anna", "--app", name)
@@ -277,8 +275,8 @@ def test_an_app_leads_to_its_store(kind: str, tmp_path: Path) -> None:
     assert len(json.loads(done.stdout)["sessions"]) == 1
 
 
-def test_an_app_that_hashes_user_ids_has_them_hashed_here_too(tmp_path: Path) -> None:
-    url = filled(tmp_path / "sojourn.db", user=pseudonym("anna", HASH_KEY))
+def test_user_ids_are_hashed_as_the_app_does(tmp_path: Path) -> None:
+    url = fill(tmp_path / "sojourn.db", user=pseudonym("anna", HASH_KEY))
     hashing = SETTINGS.replace(")", f", hash_user_ids=True, user_hash_key={HASH_KEY!r})")
     (tmp_path / "shop.py").write_text(APPS["wsgi"].replace(SETTINGS, hashing))
     done = run(tmp_path, "erase", "--user", "anna", "--app", "shop:app", "--yes")
@@ -287,7 +285,7 @@ def test_an_app_that_hashes_user_ids_has_them_hashed_here_too(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         pytest.param("shop", "give module:app", id="no app named"),
         pytest.param("nowhere:app", "ModuleNotFoundError", id="no such module"),
@@ -297,18 +295,18 @@ def test_an_app_that_hashes_user_ids_has_them_hashed_here_too(tmp_path: Path) ->
         pytest.param("keyless:app", "SOJOURN_SECRET_KEY=", id="an app that lacks its key"),
     ],
 )
-def test_an_app_that_leads_nowhere_is_said_in_a_line(name: str, said: str, tmp_path: Path) -> None:
+def test_invalid_app_is_a_one_line_error(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("plain = object()\n")
     (tmp_path / "broken.py").write_text("1 / 0\n")
     (tmp_path / "keyless.py").write_text("from sojourn import Settings\napp = Settings.from_env()\n")
     done = run(tmp_path, "export", "--user", "anna", "--app", name)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"sojourn: ")
-    assert said in done.stderr.decode()
+    assert message in done.stderr.decode()
 
 
-def test_nothing_but_the_store_is_needed(tmp_path: Path) -> None:
-    """No key, no settings: the one who answers such a request may be on another machine, with a copy."""
-    url = filled(tmp_path / "sojourn.db")
-    found: dict[str, Any] = json.loads(run(tmp_path, "export", "--visitor", "browser-1", "--store", url).stdout)
-    assert found["person"] == {"visitor.id": "browser-1"}
+def test_store_alone_is_enough(tmp_path: Path) -> None:
+    """No key and no settings: such requests may be handled on another host, with a copy of the store."""
+    url = fill(tmp_path / "sojourn.db")
+    document: dict[str, Any] = json.loads(run(tmp_path, "export", "--visitor", "browser-1", "--store", url).stdout)
+    assert document["person"] == {"visitor.id": "browser-1"}

@@ -71,19 +71,19 @@ def ids(backend: MemoryBackend) -> list[str]:
 ALL = [f"e{n}" for n in range(5)]
 
 
-def test_it_delivers_all_that_waits_in_order(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drain_delivers_waiting_events_in_order(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     assert shop.drain() == 0
     assert (ids(shop.one), ids(shop.two), shop.backlogs()) == (ALL, ALL, [0, 0])
     assert capsys.readouterr().out.splitlines()[-1] == "sojourn outbox drain: nothing waits any more"
     assert shop.adds_up()
 
 
-def test_it_drains_one_alone_when_asked(shop: Shop) -> None:
+def test_drain_of_one_backend(shop: Shop) -> None:
     assert shop.drain("two") == 0
     assert (ids(shop.one), ids(shop.two), shop.backlogs()) == ([], ALL, [5, 0])
 
 
-def test_it_waits_for_a_backend_that_fails_for_now(shop: Shop) -> None:
+def test_drain_waits_for_a_failing_backend(shop: Shop) -> None:
     shop.one.fail(2, error=OSError("down"))
     assert shop.drain() == 0
     assert (ids(shop.one), ids(shop.two)) == (ALL, ALL)
@@ -91,7 +91,7 @@ def test_it_waits_for_a_backend_that_fails_for_now(shop: Shop) -> None:
     assert shop.adds_up()
 
 
-def test_it_sends_dead_letters_that_were_put_back(shop: Shop) -> None:
+def test_drain_sends_requeued_dead_letters(shop: Shop) -> None:
     held = lease(shop.store, dispatcher_lease("one"), now=NOW)
     claimed = shop.store.claim("one", held, until=NOW, limit=2, now=NOW).events
     settled = Settled(upto=claimed[-1].seq, dead=[(each, "no", 422) for each in claimed])
@@ -103,7 +103,7 @@ def test_it_sends_dead_letters_that_were_put_back(shop: Shop) -> None:
     assert (state.delivered, state.dead, shop.adds_up()) == (4, 1, True)
 
 
-def test_what_is_left_when_the_time_is_over_is_told(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drain_reports_what_is_left_after_the_timeout(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.one.pause("the key is wrong; check it")
     began = time.monotonic()
     assert shop.drain("--timeout", "500ms", "--json") == 1
@@ -121,19 +121,19 @@ def test_what_is_left_when_the_time_is_over_is_told(shop: Shop, capsys: pytest.C
     assert (shop.backlogs(), ids(shop.two)) == ([5, 0], ALL)
 
 
-def test_an_empty_outbox_is_empty_at_once(shop: Shop) -> None:
+def test_drain_of_an_empty_outbox(shop: Shop) -> None:
     for name in ("one", "two"):
         shop.store.skip_waiting(name, upto=shop.store.head(), limit=9)
     assert shop.drain("--timeout", "0s") == 0
     assert ids(shop.one) == []
 
 
-def test_it_gives_its_leases_back(shop: Shop) -> None:
+def test_drain_releases_its_leases(shop: Shop) -> None:
     assert shop.drain() == 0
     assert shop.store.leases() == ()
 
 
-def test_beside_another_dispatcher_it_watches(shop: Shop) -> None:
+def test_drain_watches_another_dispatcher(shop: Shop) -> None:
     """The lease is somebody's who lives: it is theirs to deliver."""
     now = time.time_ns() // 1_000_000
     assert shop.store.acquire(dispatcher_lease("one"), "somewhere/else", now=now, until=now + 60_000) is not None
@@ -141,7 +141,7 @@ def test_beside_another_dispatcher_it_watches(shop: Shop) -> None:
     assert (ids(shop.one), ids(shop.two)) == ([], ALL)
 
 
-def test_it_records_nothing_and_ends_nobodys_session(shop: Shop) -> None:
+def test_drain_records_nothing_and_ends_no_session(shop: Shop) -> None:
     settings = Settings(secret_key=KEY, store=shop.url, backends=[shop.one, shop.two], deliver="worker")
     with Engine(settings) as web:
         assert web.intake.append(Record(NOW, "", "", NOW, 0), kind="request", is_essential=True)
@@ -164,7 +164,7 @@ def test_third_parties_get_no_exception_messages(shop: Shop) -> None:
 # --- what it needs
 
 
-def test_with_a_store_alone_the_backends_are_those_of_the_environment(
+def test_drain_of_a_store_uses_the_backends_of_the_environment(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOJOURN_BACKENDS", f"jsonl:{tmp_path / 'out.jsonl'}?name=one")
@@ -174,7 +174,7 @@ def test_with_a_store_alone_the_backends_are_those_of_the_environment(
     assert [json.loads(line)["id"] for line in lines] == ALL
 
 
-def test_without_backends_it_says_where_to_name_them(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_backends_is_an_error_with_the_fix(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["outbox", "drain", "--store", shop.url]) == 1
     assert "SOJOURN_BACKENDS" in capsys.readouterr().err
 
@@ -186,7 +186,7 @@ def test_without_backends_it_says_where_to_name_them(shop: Shop, capsys: pytest.
         pytest.param(["two"], "no backend 'two' is configured; configured are one", id="nor has this"),
     ],
 )
-def test_what_would_never_empty_is_refused(
+def test_unconfigured_backend_with_waiting_events_is_an_error(
     arguments: list[str], says: str, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.configure(Settings(secret_key=KEY, store=shop.url, backends=[shop.one]))
@@ -195,7 +195,7 @@ def test_what_would_never_empty_is_refused(
     assert shop.backlogs() == [5, 5]
 
 
-def test_what_is_switched_off_delivers_nothing(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_disabled_settings_deliver_nothing(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.configure(Settings(enabled=False, store=shop.url, backends=[shop.one]))
     assert shop.drain() == 1
     assert "enabled=False" in capsys.readouterr().err
@@ -210,7 +210,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_at_a_terminal_a_bar_shows_how_it_goes_and_goes_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_shows_a_progress_bar(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     for backend in (shop.one, shop.two):  # so that all ten are seen waiting, however slow this machine is
         backend.fail(1, retry_after=1)
     terminal = Terminal()
@@ -238,7 +238,7 @@ def test_at_a_terminal_a_bar_shows_how_it_goes_and_goes_away(shop: Shop, monkeyp
         ),
     ],
 )
-def test_the_bar(done: int, total: int, spent: float, left: Left | None, text: str) -> None:
+def test_bar(done: int, total: int, spent: float, left: Left | None, text: str) -> None:
     stream = io.StringIO()
     Bar(stream).show(done, total, spent, [left] if left else [])
     assert stream.getvalue() == f"\r\x1b[K{text}"

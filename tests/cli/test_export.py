@@ -79,7 +79,7 @@ def test_sessions_as_json_lines_latest_first(url: str, capsys: pytest.CaptureFix
     assert err == f"store: {url}\nwritten: 3 sessions\n"
 
 
-def test_sessions_as_csv_are_the_same_and_no_formula(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sessions_as_csv_without_formulas(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     told = lines(written(capsys, "--sessions", "--store", url))
     rows = table(written(capsys, "--sessions", "--format", "csv", "--store", url))
     assert [list(each) for each in rows] == [list(each) for each in told]
@@ -101,12 +101,12 @@ def test_sessions_as_csv_are_the_same_and_no_formula(url: str, capsys: pytest.Ca
         pytest.param(["--until", "2026-01-31T13:00"], ["s0"], id="before"),
     ],
 )
-def test_which_sessions(options: list[str], found: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_session_filters(options: list[str], found: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = written(capsys, "--sessions", *options, "--store", url)
     assert [each["session_key"] for each in lines(out)] == found
 
 
-def test_more_than_is_read_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_larger_than_one_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = SQLiteStore(tmp_path / "sojourn.db")
     fill(store, 1203)
     store.close()
@@ -151,11 +151,11 @@ def test_events_as_csv(url: str, capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["--until", "2026-01-31T12:00:00.001"], ["e0-0"], id="before"),
     ],
 )
-def test_which_events(options: list[str], found: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_event_filters(options: list[str], found: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert [each["id"] for each in lines(written(capsys, "--events", *options, "--store", url))] == found
 
 
-def test_nothing_is_a_head_alone_or_no_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_export_is_a_header_or_nothing(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     none = ["--since", "2030-01-01", "--store", url]
     for what in ("--sessions", "--events"):
         assert written(capsys, what, *none) == ""
@@ -165,7 +165,7 @@ def test_nothing_is_a_head_alone_or_no_line(url: str, capsys: pytest.CaptureFixt
 # --- where it goes
 
 
-def test_a_file_is_new_and_for_its_owner_alone(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_file_is_new_and_private(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "sessions.csv"
     arguments = ["--sessions", "--format", "csv", "--output", str(path), "--store", url]
     assert written(capsys, *arguments) == ""
@@ -177,7 +177,7 @@ def test_a_file_is_new_and_for_its_owner_alone(url: str, tmp_path: Path, capsys:
     assert path.read_bytes() == before
 
 
-def test_a_reader_who_stops_is_no_fault(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_pipe_is_no_error(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As under `| head`: what is left of the pipe is the shell's."""
 
     class Closed(io.StringIO):
@@ -202,7 +202,7 @@ def test_a_reader_who_stops_is_no_fault(url: str, monkeypatch: pytest.MonkeyPatc
         pytest.param(["--sessions", "--until", "1900-01-01"], "--until has to be later", id="before all time"),
     ],
 )
-def test_what_would_do_nothing_is_refused(
+def test_options_without_effect_are_errors(
     options: list[str], says: str, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["export", *options, "--store", url]) == 1
@@ -212,7 +212,7 @@ def test_what_would_do_nothing_is_refused(
 
 
 @pytest.mark.parametrize("options", [[], ["--sessions", "--events"], ["--sessions", "--user", "anna"]])
-def test_exactly_one_thing_is_exported(options: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exactly_one_kind_of_export(options: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(["export", *options, "--store", url])
     assert "usage: sojourn export" in capsys.readouterr().err
@@ -226,7 +226,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_bar_is_where_somebody_looks_and_goes_away(
+def test_bar_is_shown_on_a_terminal_only(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sojourn.cli._export._REDRAW_S", 0.0)
@@ -251,7 +251,7 @@ def test_the_bar_is_where_somebody_looks_and_goes_away(
         pytest.param(None, "500 sessions", id="of nobody knows how many"),
     ],
 )
-def test_a_bar(total: int | None, drawn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bar(total: int | None, drawn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sojourn.cli._export._REDRAW_S", 0.0)
     out = Terminal()
     with Progress(out) as progress:
@@ -263,7 +263,7 @@ def test_a_bar(total: int | None, drawn: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.slow
-def test_with_postgresql_too(postgres: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_postgresql(postgres: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     from sojourn.stores import open_store
 
     url = postgres.fresh_database()

@@ -1,4 +1,4 @@
-"""`sojourn fake`: a vendor's ingest as a process, which prints its URL, what arrives, and at the end the sessions."""
+"""`sojourn fake`: a fake vendor endpoint as a process, which prints its URL, the events and at the end the sessions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCRIPT = "import sys; from sojourn.cli import main; sys.exit(main(sys.argv[1:]))
 
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process, and the URL that it says to put into SOJOURN_BACKENDS."""
+    """Start the process; yield it and the URL that it prints for SOJOURN_BACKENDS."""
     command = [sys.executable, "-W", "error", "-c", SCRIPT, "fake", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -34,7 +34,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("vendor", ["dynatrace", "otel"])
-def test_it_takes_what_its_url_is_sent_and_prints_it(vendor: str) -> None:
+def test_fake_accepts_and_prints_events(vendor: str) -> None:
     with running(vendor) as (process, url):
         backend = backend_from_url(url)
         assert backend.send(sample_events()).delivered == len(sample_events())
@@ -44,19 +44,24 @@ def test_it_takes_what_its_url_is_sent_and_prints_it(vendor: str) -> None:
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
         assert process.stderr is not None
-        out, err = process.stdout.read(), process.stderr.read()  # not communicate(): it forgets what readline() took
+        out, err = (
+            process.stdout.read(),
+            process.stderr.read(),
+        )  # not communicate(): it loses what readline() has buffered
     lines = out.splitlines()
     assert "session.start" in lines[1]
     assert "anna" in out
     assert "session.end_reason=idle_timeout" in out
-    assert f"1 sessions, {len(sample_events()) + len(hostile_events())} events, {len(sample_events())} of them" in out
+    assert (
+        f"1 sessions, {len(sample_events()) + len(hostile_events())} events, {len(sample_events())} duplicates" in out
+    )
     assert lines[-1].split()[1:] == ["anna", "95.25", "s", f"{len(sample_events()) + len(hostile_events())}", "events"]
     assert all(line.isprintable() for line in lines)
     assert err == ""
 
 
 @pytest.mark.slow
-def test_it_fails_as_often_as_it_is_told_to() -> None:
+def test_fake_fails_at_the_requested_rate() -> None:
     with running("dynatrace", "--fail", "1") as (_, url):
         backend = backend_from_url(url)
         assert backend.send(sample_events()).delivered == 0
@@ -72,11 +77,11 @@ def test_it_fails_as_often_as_it_is_told_to() -> None:
         pytest.param(["otel", "--delay", "soon"], 2, "a number of seconds", id="no delay"),
     ],
 )
-def test_wrong_arguments_say_what_is_right(
+def test_invalid_arguments_are_errors_with_the_fix(
     arguments: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
         assert cli.main(["fake", *arguments]) == code
-    except SystemExit as left:
-        assert left.code == code  # noqa: PT017 - argparse leaves that way
+    except SystemExit as exited:
+        assert exited.code == code  # noqa: PT017 - argparse exits that way
     assert says in capsys.readouterr().err

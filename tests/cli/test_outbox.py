@@ -50,7 +50,7 @@ def came_to(state: BackendState) -> tuple[int, int, int, int]:
 # --- list
 
 
-def test_a_list_has_the_letters_of_all_backends_and_nothing_a_terminal_would_obey(
+def test_list_shows_dead_letters_of_all_backends_escaped(
     store: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(store, "list") == 0
@@ -77,7 +77,7 @@ def test_a_list_has_the_letters_of_all_backends_and_nothing_a_terminal_would_obe
         pytest.param(["list", "jsonl", "--waiting"], list(EVENTS), False, id="what waits for another"),
     ],
 )
-def test_a_list_for_programs_is_one_document(
+def test_list_as_json(
     *,
     arguments: list[str],
     ids: list[str],
@@ -91,9 +91,7 @@ def test_a_list_for_programs_is_one_document(
     assert ([each["event_id"] for each in rows], told["is_more"]) == (ids, is_more)
 
 
-def test_a_letter_is_told_whole_but_for_what_is_in_the_event(
-    store: SQLiteStore, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dead_letter_as_json_has_no_event_attributes(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
     store.requeue("posthog", event_ids=["e2"], limit=1, now=NOW)
     assert run(store, "list", "posthog", "--json") == 0
     first, second = json.loads(capsys.readouterr().out)["dead_letters"]
@@ -109,7 +107,7 @@ def test_a_letter_is_told_whole_but_for_what_is_in_the_event(
     assert (second["status"], second["is_requeued"]) == (None, False)
 
 
-def test_an_empty_list_says_so(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_list(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(store, "list", "jsonl") == 0
     assert capsys.readouterr().out == "none\n"
 
@@ -128,7 +126,7 @@ def test_an_empty_list_says_so(store: SQLiteStore, capsys: pytest.CaptureFixture
         pytest.param(["--all"], ["e2", "e3"], id="all"),
     ],
 )
-def test_retry_puts_letters_back_and_ends_the_rest(
+def test_retry_requeues_dead_letters_and_ends_the_pause(
     chosen: list[str], requeued: list[str], store: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(store, "retry", "posthog", *chosen) == 0
@@ -144,7 +142,7 @@ def test_retry_puts_letters_back_and_ends_the_rest(
 
 
 @pytest.mark.parametrize("event_id", ["e1", "e4", "never there"])
-def test_retry_refuses_what_is_no_dead_letter(
+def test_retry_rejects_events_that_are_no_dead_letters(
     event_id: str, store: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(store, "retry", "posthog", "--event", "e2", "--event", event_id) == 1
@@ -172,7 +170,7 @@ def test_retry_refuses_what_is_no_dead_letter(
         pytest.param(["--all"], (1, 0, 5, 0), 0, id="all"),
     ],
 )
-def test_skip_gives_up_what_it_is_told_and_the_figures_add_up(
+def test_skip_skips_the_selected_events_and_figures_add_up(
     chosen: list[str],
     figures: tuple[int, int, int, int],
     code: int,
@@ -191,7 +189,7 @@ def test_skip_gives_up_what_it_is_told_and_the_figures_add_up(
     assert store.stats().events == 6, "and the store keeps them"
 
 
-def test_skip_says_what_it_gave_up(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_skip_prints_the_figures(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(store, "skip", "posthog", "--all") == 0
     assert capsys.readouterr().out.splitlines() == [
         "posthog is not sent 5 events (3 waited, 2 were dead)",
@@ -203,7 +201,7 @@ def test_skip_says_what_it_gave_up(store: SQLiteStore, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("arguments", [["list", "unknown"], ["retry", "unknown"], ["skip", "unknown", "--all"]])
-def test_a_backend_that_the_store_does_not_know_is_an_error_with_those_it_does(
+def test_unknown_backend_is_an_error_that_lists_the_known_ones(
     arguments: list[str], store: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(store, *arguments) == 1
@@ -211,9 +209,11 @@ def test_a_backend_that_the_store_does_not_know_is_an_error_with_those_it_does(
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["retry", "b"], ["skip", "b", "--all"], ["drain"]])
-def test_no_store_is_made(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_store_is_an_error_and_none_is_created(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["outbox", *arguments, "--store", f"sqlite:///{tmp_path / 'none.db'}"]) == 1
-    assert "there is no database" in capsys.readouterr().err
+    assert "there is no store" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -228,7 +228,7 @@ def test_no_store_is_made(arguments: list[str], tmp_path: Path, capsys: pytest.C
         pytest.param(["drain", "--timeout", "soon"], "give a span", id="no span"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_fix(
+def test_invalid_arguments_are_errors_with_the_fix(
     arguments: list[str], says: str, store: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if arguments == ["list", "--waiting"]:
@@ -240,7 +240,7 @@ def test_what_cannot_be_meant_is_refused_with_the_fix(
     assert came_to(store.backend("posthog")) == (1, 2, 0, 3)
 
 
-def test_without_a_verb_it_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_verb_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["outbox"]) == 0
     out = capsys.readouterr().out
     assert all(verb in out for verb in ("list", "retry", "skip", "drain"))

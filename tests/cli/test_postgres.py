@@ -1,4 +1,4 @@
-"""The commands on a store in PostgreSQL: they find one that is there, make none, and show no password."""
+"""Commands on a store in PostgreSQL: they use an existing one, create none, and print no password."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def url(postgres: Cluster) -> str:
     return postgres.fresh_database()
 
 
-def filled(url: str) -> None:
+def fill(url: str) -> None:
     store = open_store(url)
     hers = row("k")
     hers.user_id = "anna"
@@ -27,10 +27,10 @@ def filled(url: str) -> None:
 
 
 def test_export_and_erase(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    filled(url)
+    fill(url)
     assert main(["export", "--user", "anna", "--store", url]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [each["session"]["key"] for each in told["sessions"]] == ["k"]
+    document = json.loads(capsys.readouterr().out)
+    assert [each["session"]["key"] for each in document["sessions"]] == ["k"]
     assert main(["erase", "--user", "anna", "--yes", "--store", url]) == 0
     assert "deleted: 1 sessions, 1 events" in capsys.readouterr().out
     store = open_store(url)
@@ -38,19 +38,17 @@ def test_export_and_erase(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     store.close()
 
 
-def test_the_store_is_named_without_its_password(
-    url: str, postgres: Cluster, capsys: pytest.CaptureFixture[str]
-) -> None:
-    filled(url)
+def test_store_is_printed_without_its_password(url: str, postgres: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(url)
     database = url.rpartition("/")[2]
     secret = postgres.url(database, password="hunter2")
     assert main(["export", "--user", "anna", "--store", secret]) == 0
-    told = capsys.readouterr()
-    assert f"store: postgresql://127.0.0.1:{postgres.port}/{database}\n" in told.err
-    assert "hunter2" not in told.err + told.out
+    output = capsys.readouterr()
+    assert f"store: postgresql://127.0.0.1:{postgres.port}/{database}\n" in output.err
+    assert "hunter2" not in output.err + output.out
 
 
-def test_a_command_makes_no_store(url: str, postgres: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_creates_no_store(url: str, postgres: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "--user", "anna", "--store", url]) != 0
     assert "there is no store at" in capsys.readouterr().err
     assert postgres.run("SELECT 1 FROM pg_namespace WHERE nspname = 'sojourn'", database=url) == []

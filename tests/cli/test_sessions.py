@@ -88,7 +88,7 @@ def key_of(url: str, user: str) -> str:
 # --- a list
 
 
-def test_a_list_for_people(played: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_as_a_table(played: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["sessions", "list", "--store", played]) == 0
     out, err = capsys.readouterr()
     assert err == f"store: {played}\n"
@@ -119,28 +119,26 @@ def test_a_list_for_people(played: str, capsys: pytest.CaptureFixture[str]) -> N
         pytest.param(["--since", "36500d"], ["ben", "anna"], id="since long"),
     ],
 )
-def test_which_are_listed(
-    options: list[str], users: list[str], played: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_list_filters(options: list[str], users: list[str], played: str, capsys: pytest.CaptureFixture[str]) -> None:
     document = told(capsys, "list", "--store", played, *options)
     assert [each["user_id"] for each in document["sessions"]] == users
     assert document["is_more"] is ("--limit" in options)
 
 
-def test_a_visitor_is_found_by_the_id_of_the_browser(played: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_by_visitor_id(played: str, capsys: pytest.CaptureFixture[str]) -> None:
     (ben, _) = told(capsys, "list", "--store", played)["sessions"]
     (found,) = told(capsys, "list", "--store", played, "--visitor", ben["visitor_id"])["sessions"]
     assert found == ben
 
 
-def test_more_is_said(played: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_limit_announces_more(played: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "list", "--store", played, "--limit", "1").splitlines()[-1] == (
         "  ... and more; --limit 2 shows more of them"
     )
     assert said(capsys, "list", "--store", played, "--user", "nobody") == "none\n"
 
 
-def test_a_user_is_found_by_the_id_where_the_app_has_ids_hashed(
+def test_list_by_user_id_with_hash_user_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = SQLiteStore(tmp_path / "sojourn.db")
@@ -174,7 +172,7 @@ def test_a_user_is_found_by_the_id_where_the_app_has_ids_hashed(
         pytest.param(["tail", "--events", ","], 1, "names no event", id="no pattern"),
     ],
 )
-def test_what_cannot_be_is_said(
+def test_invalid_arguments_are_errors(
     options: list[str], code: int, says: str, played: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
@@ -189,7 +187,7 @@ def test_what_cannot_be_is_said(
 # --- one session
 
 
-def test_one_session_for_people(played: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_as_a_page(played: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = said(capsys, "show", key_of(played, "anna"), "--store", played)
     assert out.replace("\n", "").isprintable()
     about, timeline = out.split("\n\n")
@@ -216,7 +214,7 @@ def test_one_session_for_people(played: str, capsys: pytest.CaptureFixture[str])
     assert any(line.startswith(" " * 16) and "test_sessions.py" in line for line in lines)
 
 
-def test_one_session_for_programs_is_what_an_export_holds(played: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_as_json_equals_an_export(played: str, capsys: pytest.CaptureFixture[str]) -> None:
     key = key_of(played, "anna")
     shown = told(capsys, "show", key, "--store", played)
     assert cli.main(["export", "--user", "anna", "--store", played]) == 0
@@ -226,13 +224,13 @@ def test_one_session_for_programs_is_what_an_export_holds(played: str, capsys: p
     assert shown["session"] == {**exported["session"], **neighbours}
 
 
-def test_a_long_timeline_is_cut_and_says_so(played: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_limit_announces_more(played: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "show", key_of(played, "anna"), "--store", played, "--limit", "2").splitlines()
     assert lines[-1] == "  ... and more; --limit 8 shows all 8 events"
     assert "user.identify" in lines[-2]
 
 
-def test_a_session_of_thousands_of_events_is_read_in_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_reads_long_sessions_in_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = SQLiteStore(tmp_path / "sojourn.db")
     save(store, Batch(rows=[row("s")], events=[event(f"e{n}", at=NOW + n) for n in range(1203)]))
     store.close()
@@ -252,7 +250,7 @@ def test_a_session_of_thousands_of_events_is_read_in_parts(tmp_path: Path, capsy
         pytest.param(["tail", "--json"], id="events as JSON"),
     ],
 )
-def test_nothing_that_was_told_can_move_a_cursor(
+def test_untrusted_text_cannot_control_the_terminal(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = row("s")
@@ -298,14 +296,14 @@ def ids(text: str) -> list[str]:
         pytest.param(["-n", "600", "--events", "b*"], range(1, 1200, 2), id="further back than one look"),
     ],
 )
-def test_the_latest_events(
+def test_tail_prints_the_latest_events(
     options: list[str], found: list[int], log: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = said(capsys, "tail", "--store", f"sqlite:///{log.path}", "--json", *options)
     assert ids(out) == [f"e{n}" for n in found]
 
 
-def test_a_line_is_the_consoles(log: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tail_prints_console_lines(log: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
     out = said(capsys, "tail", "--store", f"sqlite:///{log.path}", "-n", "1")
     assert re.fullmatch(r"12:00:00\.000Z  bought +id-s +anna .*\n", out)
 
@@ -314,7 +312,7 @@ class Enough(Exception):
     """The test has seen what it wanted."""
 
 
-def test_it_follows_what_is_recorded_whatever_happens_to_the_store(
+def test_follow_survives_store_errors(
     log: SQLiteStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = io.StringIO()
@@ -342,7 +340,7 @@ def test_it_follows_what_is_recorded_whatever_happens_to_the_store(
 
 
 @pytest.mark.slow
-def test_it_follows_another_process_until_it_is_interrupted(log: SQLiteStore) -> None:
+def test_follow_sees_another_process_until_interrupted(log: SQLiteStore) -> None:
     command = [sys.executable, "-c", "import sys; from sojourn.cli import main; sys.exit(main())"]
     tail = subprocess.Popen(
         [*command, "sessions", "tail", "-f", "-n", "1", "--store", f"sqlite:///{log.path}"],
@@ -377,7 +375,7 @@ def line_of(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.slow
-def test_with_postgresql_too(postgres: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_postgresql(postgres: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     url = postgres.fresh_database()
     play(url)
     listed = told(capsys, "list", "--store", url, "--path", "/f*")["sessions"]

@@ -1,4 +1,4 @@
-"""`sojourn status`: what it says of a real store and real journals, for people and for programs."""
+"""`sojourn status` of a real store and real journals, as a page and as JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refuse_all(store: SQLiteStore, name: str) -> None:
     store.settle(name, held, Settled(upto=store.head(), dead=[(each, "no", 422) for each in claimed]), now=NOW)
 
 
-def test_a_page_for_people(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_page(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
     refuse_all(store, "jsonl")
     assert status(store) == 0
     out, err = capsys.readouterr()
@@ -45,42 +45,42 @@ def test_a_page_for_people(store: SQLiteStore, capsys: pytest.CaptureFixture[str
     assert "\x1b" not in out
     lines = out.splitlines()
     assert lines[0] == "sessions   1 (1 open), 3 events"
-    assert lines[1] == "records    0 accepted = 0 recorded + 0 unapplied: holds"
+    assert lines[1] == "records    0 accepted = 0 recorded + 0 unapplied: ok"
     rows = {line.split()[0]: line.split() for line in lines if line.startswith("  ")}
     assert rows["backend"][1:] == ["recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retried"]
     assert rows["posthog"][1:7] == ["3", "0", "0", "0", "0", "3"]
     assert rows["jsonl"][1:8] == ["3", "0", "3", "0", "0", "0", "-"]
     assert rows["ignored.bot"] == ["ignored.bot", "1,234"]
-    assert rows["dispatcher:jsonl"][-1] == "over"
-    assert "not well:" in lines
+    assert rows["dispatcher:jsonl"][-1] == "expired"
+    assert "problems" in lines
     assert any("jsonl: 3 dead letters" in line for line in lines)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        pytest.param([], 0, id="without --check it only tells"),
+        pytest.param([], 0, id="without --check always 0"),
         pytest.param(["--check"], 1, id="a lag of a year"),
-        pytest.param(["--check", "--max-lag", "36500d"], 0, id="which may be"),
-        pytest.param(["--check", "--max-lag", "36500d", "--max-backlog", "3"], 0, id="as many as may wait"),
-        pytest.param(["--check", "--max-lag", "36500d", "--max-backlog", "2"], 1, id="more than may wait"),
+        pytest.param(["--check", "--max-lag", "36500d"], 0, id="lag allowed"),
+        pytest.param(["--check", "--max-lag", "36500d", "--max-backlog", "3"], 0, id="backlog at the limit"),
+        pytest.param(["--check", "--max-lag", "36500d", "--max-backlog", "2"], 1, id="backlog above the limit"),
     ],
 )
-def test_the_exit_code_is_for_scripts(
+def test_exit_code_of_check(
     arguments: list[str], code: int, store: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status(store, *arguments, "--json") == code
-    told = json.loads(capsys.readouterr().out)
-    assert told["is_healthy"] is (code == 0 and "--check" in arguments)
+    document = json.loads(capsys.readouterr().out)
+    assert document["is_healthy"] is (code == 0 and "--check" in arguments)
 
 
-def test_dead_letters_are_no_health(store: SQLiteStore) -> None:
+def test_dead_letters_are_problems(store: SQLiteStore) -> None:
     for name in ("posthog", "jsonl"):
         refuse_all(store, name)
     assert (status(store, "--check"), status(store, "--check", "--max-dead", "3")) == (1, 0)
 
 
-def test_a_figure_that_does_not_add_up_is_seen(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inconsistent_figures_are_problems(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
     save(store, Batch(counts={"events.recorded": 1}))
     assert status(store, "--check", "--max-lag", "36500d") == 1
     out = capsys.readouterr().out
@@ -88,22 +88,24 @@ def test_a_figure_that_does_not_add_up_is_seen(store: SQLiteStore, capsys: pytes
     assert "does not add up" in out
 
 
-def test_records_that_nobody_has_applied_are_found_in_the_journals(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A process that only writes its journal, as beside a worker."""
+def test_unapplied_records_are_counted_in_the_journals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The process only writes its journal, as with a worker."""
     url = f"sqlite:///{tmp_path / 'sojourn.db'}"
     settings = Settings(secret_key="a key that only tests use", store=url, deliver="worker")
     with Engine(settings) as engine:
         engine.store.open()
         for number in range(3):
             assert engine.intake.append(_record(number), kind="request", is_essential=True)
-        told = _told(url, capsys)
-        assert told["records"] == {"accepted": 3, "recorded": 0, "unapplied": 3, "refused": 0, "holds": True}
-        assert told["journals"]["here"]["living"] == 1
-        assert told["journals"]["here"]["oldest_unapplied_ms"] > 0
-    told = _told(url, capsys)
-    assert (told["records"]["unapplied"], told["journals"]["here"]["living"], told["journals"]["here"]["dead"]) == (
+        document = _document(url, capsys)
+        assert document["records"] == {"accepted": 3, "recorded": 0, "unapplied": 3, "refused": 0, "holds": True}
+        assert document["journals"]["here"]["living"] == 1
+        assert document["journals"]["here"]["oldest_unapplied_ms"] > 0
+    document = _document(url, capsys)
+    assert (
+        document["records"]["unapplied"],
+        document["journals"]["here"]["living"],
+        document["journals"]["here"]["dead"],
+    ) == (
         3,
         0,
         1,
@@ -111,18 +113,14 @@ def test_records_that_nobody_has_applied_are_found_in_the_journals(
     with Engine(Settings(secret_key="a key that only tests use", store=url)) as recorder:
         while recorder.flush(10).recorded:
             pass
-        told = _told(url, capsys)
-    assert told["records"] == {"accepted": 3, "recorded": 3, "unapplied": 0, "refused": 0, "holds": True}
+        document = _document(url, capsys)
+    assert document["records"] == {"accepted": 3, "recorded": 3, "unapplied": 0, "refused": 0, "holds": True}
 
 
-def test_records_of_a_kind_that_only_a_later_version_reads_are_shown(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_records_of_unknown_kinds_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"sqlite:///{tmp_path / 'sojourn.db'}"
     with Engine(Settings(secret_key="a key that only tests use", store=url)) as engine:
-        assert engine.runtime.journal.append(
-            b"\x02a hit of an agent", kind="agent", essential=True, wall=SystemClock.now()
-        )
+        assert engine.runtime.journal.append(b"\x02an agent hit", kind="agent", essential=True, wall=SystemClock.now())
         assert engine.flush(10).done
         assert cli.main(["status", "--store", url]) == 0
     out = capsys.readouterr().out
@@ -130,7 +128,7 @@ def test_records_of_a_kind_that_only_a_later_version_reads_are_shown(
     assert "records.unknown_kind  1" in out
 
 
-def _told(url: str, capsys: pytest.CaptureFixture[str]) -> Any:
+def _document(url: str, capsys: pytest.CaptureFixture[str]) -> Any:
     assert cli.main(["status", "--store", url, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -141,14 +139,16 @@ def _record(number: int) -> Any:
     return Record(NOW + number, "", "", NOW, 0)
 
 
-def test_no_store_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_store_is_an_error_and_none_is_created(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["status", "--store", f"sqlite:///{tmp_path / 'none.db'}"]) == 1
-    assert "there is no database" in capsys.readouterr().err
+    assert "there is no store" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [["--max-lag", "soon"], ["--max-dead", "-1"], ["--max-backlog", "few"]])
-def test_a_limit_has_to_be_one(arguments: list[str], store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_limit_is_an_error(
+    arguments: list[str], store: SQLiteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         status(store, *arguments)
     assert f"got '{arguments[1]}'" in capsys.readouterr().err

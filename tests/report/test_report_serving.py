@@ -139,7 +139,7 @@ def test_command_serves_a_store_until_interrupted(database: Path, client: httpx.
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
-        pytest.param(["--store", "sqlite:///nowhere.db"], 1, "there is no database", id="no store"),
+        pytest.param(["--store", "sqlite:///nowhere.db"], 1, "there is no store", id="no store"),
         pytest.param(["--store", "sqlite:///x.db", "--port", "70000"], 2, "0 to 65,535", id="no such port"),
         pytest.param([], 2, "required", id="nothing"),
     ],

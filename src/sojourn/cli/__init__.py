@@ -1,4 +1,4 @@
-"""The command `sojourn`: reads the arguments and hands over. Knows no rule and no store."""
+"""The command `sojourn`: parses the arguments and runs one command."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sojourn.errors import SojournError
 from . import _check, _data_subjects, _export, _fake, _generate, _outbox, _report, _sessions, _status, _worker
 
 _SHORTEST_DEMO_S = 5
-_INTERRUPTED = 130  # what shells make of Ctrl-C
+_INTERRUPTED = 130  # as shells report Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code: 0 well, 1 failed, 2 wrong arguments."""
+    """Run one command; return its exit code: 0 success, 1 failure, 2 wrong arguments."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     command: Callable[[argparse.Namespace], int] | None = arguments.command
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SojournError as error:
         print(f"sojourn: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # `sojourn demo | head`: nobody reads any more, and the interpreter must not try again
+    except BrokenPipeError:  # `sojourn demo | head`: the pipe is closed, and the interpreter must not flush into it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="sojourn", description="Session analytics that a Python web application carries itself."
+        prog="sojourn", description="Session analytics for Python web apps, from inside the app."
     )
     parser.add_argument("--version", action="version", version=f"sojourn {importlib.metadata.version('sojourn')}")
     parser.set_defaults(command=None)
@@ -48,23 +48,23 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser(
         "demo",
-        help="play visitors against an example app and watch their sessions in a browser",
-        description="Start an example app, send it visitors over real HTTP, print their events as they are forwarded, "
-        "and check that everything adds up. Writes into a new folder of your state directory.",
+        help="run an example app with simulated visitors, and its report",
+        description="Start an example app, simulate visitors over real HTTP, print their events as they are forwarded, and "
+        "check that all figures add up. Writes into a new folder in your state directory.",
     )
     demo.add_argument(
         "--seconds",
         type=_seconds,
         metavar="N",
-        help=f"end after N seconds, {_SHORTEST_DEMO_S} at least (without it: at Ctrl-C)",
+        help=f"stop after N seconds, at least {_SHORTEST_DEMO_S} (default: run until Ctrl-C)",
     )
     _generate.add_options(demo)
     demo.set_defaults(command=_demo)
 
     secret = commands.add_parser(
         "secret",
-        help="print a fresh key for SOJOURN_SECRET_KEY",
-        description="Print a line with a fresh key, for the environment of your app.",
+        help="print a new SOJOURN_SECRET_KEY",
+        description="Print a line with a new secret key, for the environment of your app.",
     )
     secret.set_defaults(command=_secret)
 
@@ -86,7 +86,9 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds) or seconds < _SHORTEST_DEMO_S:
-        msg = f"give a number of seconds, {_SHORTEST_DEMO_S} at least: a visit has to fall silent first; got {text!r}"
+        msg = (
+            f"give a number of seconds, at least {_SHORTEST_DEMO_S}: sessions must reach the idle timeout; got {text!r}"
+        )
         raise argparse.ArgumentTypeError(msg)
     return seconds
 
@@ -95,7 +97,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     if arguments.generate is not None:
         return _generate.run(arguments.generate, arguments.days, arguments.store)
     if arguments.store is not None:
-        raise SojournError("demo: --store is for --generate; without that the demo makes a new folder for each run")
+        raise SojournError("demo: --store needs --generate; without it the demo creates a new folder for each run")
     from sojourn.demo import run
 
     return 0 if run(arguments.seconds, say=functools.partial(print, flush=True)) else 1

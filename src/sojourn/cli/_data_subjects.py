@@ -1,4 +1,4 @@
-"""What a person may ask for, typed by whoever answers for the app: `sojourn erase`, and `sojourn export` of a person."""
+"""Data subject requests: `sojourn erase`, and the export of one person's data for `sojourn export`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Any) -> None:
-    """Add `erase` to the subparsers of the command line; `export` has more to write than people."""
+    """Add `erase` to the subparsers; `export` has its own module."""
     erase = commands.add_parser(
         "erase",
         parents=[_person_options(), _stores.options()],
-        help="delete all that the store knows about a visitor or a user",
-        description="Delete a person's sessions and events, keep late records from bringing them back, and say what "
-        "had been forwarded already and where. To erase is not to opt out: who comes again is counted again.",
+        help="delete all data of a visitor or a user",
+        description="Delete a person's sessions and events from the store, discard late records of them, and show how many "
+        "events were already forwarded, and where. This is not an opt-out: new visits are recorded again.",
     )
-    erase.add_argument("--yes", action="store_true", help="do not ask first")
+    erase.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     erase.set_defaults(command=_erase)
 
 
@@ -40,19 +40,19 @@ def _person_options() -> argparse.ArgumentParser:
 
 
 def add_person(who: Any) -> None:
-    """`--visitor` and `--user`, for a group of which one is given."""
-    who.add_argument("--visitor", type=_id, metavar="ID", help="a browser: the visitor.id of its events")
+    """Add `--visitor` and `--user` to a mutually exclusive group."""
+    who.add_argument("--visitor", type=parse_id, metavar="ID", help="a browser, by the visitor.id of its events")
     who.add_argument(
         "--user",
-        type=_id,
+        type=parse_id,
         metavar="ID",
-        help="a user: the id given to identify(); with --store and hash_user_ids, the hash of it",
+        help="a user, by the ID passed to identify(); with --store and hash_user_ids, by its hash",
     )
 
 
-def _id(text: str) -> str:
-    if not text or not text.isprintable():  # lone surrogates too: bytes of the command line that are no text
-        raise argparse.ArgumentTypeError("an id has at least one character, and only printable ones")
+def parse_id(text: str) -> str:
+    if not text or not text.isprintable():  # lone surrogates too: command-line bytes that are not text
+        raise argparse.ArgumentTypeError("an ID must have at least one character, and only printable ones")
     return text
 
 
@@ -61,27 +61,27 @@ def _erase(arguments: argparse.Namespace) -> int:
     from sojourn.data_subjects import erase
 
     place = _stores.place_of(arguments)
-    user = _user(arguments, place)
-    if not arguments.yes and not _agrees(arguments):
+    user = stored_user_id(arguments, place)
+    if not arguments.yes and not _is_confirmed(arguments):
         print("sojourn: nothing was erased", file=sys.stderr)
         return 1
     with place.opened() as store:
         done = erase(store, visitor_id=arguments.visitor, user_id=user, now=SystemClock.now())
-    print(_told(done))
+    print(_summary(done))
     return 0
 
 
 def export_person(arguments: argparse.Namespace, place: Place) -> None:
-    """Write the person that the arguments name, as one JSON document."""
+    """Write all data of the person that the arguments name, as one JSON document."""
     from sojourn.data_subjects import export_json
 
-    user = _user(arguments, place)
-    with place.opened() as store, _output(arguments.output) as out:
+    user = stored_user_id(arguments, place)
+    with place.opened() as store, open_output(arguments.output) as out:
         export_json(store, visitor_id=arguments.visitor, user_id=user, out=out)
 
 
-def _user(arguments: argparse.Namespace, place: Place) -> str | None:
-    """The user's id as the store knows it: hashed, where the app is at hand and has it hashed."""
+def stored_user_id(arguments: argparse.Namespace, place: Place) -> str | None:
+    """The user's ID as stored: hashed, if `--app` has `hash_user_ids`."""
     from sojourn.tracking.masking import pseudonym
 
     user: str | None = arguments.user
@@ -91,18 +91,18 @@ def _user(arguments: argparse.Namespace, place: Place) -> str | None:
     return pseudonym(user, settings.user_hash_key)
 
 
-def _agrees(arguments: argparse.Namespace) -> bool:
+def _is_confirmed(arguments: argparse.Namespace) -> bool:
     who = f"user {arguments.user}" if arguments.user is not None else f"visitor {arguments.visitor}"
     if not sys.stdin.isatty():
-        raise SojournError("what is erased cannot be brought back; pass --yes to say that you mean it")
-    print(f"Erase all about {who}? It cannot be brought back. [y/N] ", end="", file=sys.stderr, flush=True)
+        raise SojournError("erased data cannot be restored; pass --yes to confirm")
+    print(f"Erase all data of {who}? It cannot be restored. [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _told(done: Erased) -> str:
+def _summary(done: Erased) -> str:
     lines = [f"deleted: {done.sessions} sessions, {done.events} events, {done.dead_letters} dead letters"]
     if done.forwarded:
-        lines.append("already forwarded (at most); ask there to have it deleted:")
+        lines.append("already forwarded (at most); request deletion there too:")
         lines += [f"  {name}: {count} events" for name, count in sorted(done.forwarded.items())]
     else:
         lines.append("already forwarded: nothing")
@@ -110,17 +110,17 @@ def _told(done: Erased) -> str:
 
 
 @contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a new file for the user's eyes only. A file that could not be finished is taken away again."""
+def open_output(path: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a new file that only its owner can read. A file that could not be finished is deleted."""
     if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the terminal says
+            sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8, whatever the terminal uses
         yield sys.stdout
         return
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except OSError as error:
-        msg = f"{path} cannot be made: {error.strerror}; choose another file for --output"
+        msg = f"{path} cannot be created: {error.strerror}; choose another file for --output"
         raise SojournError(msg) from error
     try:
         with open(descriptor, "w", encoding="utf-8") as out:

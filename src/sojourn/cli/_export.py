@@ -66,7 +66,7 @@ def _export(arguments: argparse.Namespace) -> int:
         return 0
     with (
         place.opened() as store,
-        _data_subjects._output(arguments.output) as out,
+        _data_subjects.open_output(arguments.output) as out,
         _progress(arguments.output) as progress,
     ):
         now = now_of(store)

@@ -1,4 +1,4 @@
-"""`sojourn fake`: a vendor's ingest on this machine, to try a backend without an account."""
+"""`sojourn fake`: a fake vendor endpoint on this host, to try a backend without an account."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _SHOWN = ("session.duration_ms", "session_duration_ms", "session.end_reason", "u
 
 
 def add_commands(commands: Any) -> None:
-    """Add it to the subparsers of the command line."""
+    """Add the command to the subparsers."""
     fake = commands.add_parser(
         "fake",
-        help="play a vendor's ingest on this machine, and print what arrives",
-        description="Take what a vendor takes, refuse what it refuses, and print each event. Prints first the URL to "
-        "put into SOJOURN_BACKENDS, and at the end the sessions as that vendor would show them. Needs uvicorn.",
+        help="run a fake vendor endpoint locally",
+        description="Accept and reject events as the vendor does, and print each one. Prints the URL for SOJOURN_BACKENDS "
+        "first, and at the end the sessions as the vendor would show them. Needs uvicorn.",
     )
     fake.add_argument("vendor", help=", ".join(folder.name for folder in iter_modules(vendors.__path__)))
-    fake.add_argument("--port", type=int, default=0, metavar="N", help="listen there (without it: on a free port)")
+    fake.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on (default: a free one)")
     fake.add_argument(
-        "--fail", type=_rate, default=0.0, metavar="RATE", help="fail that part of the calls, such as 0.2"
+        "--fail", type=_rate, default=0.0, metavar="RATE", help="fail this share of the requests, such as 0.2"
     )
-    fake.add_argument("--delay", type=_seconds, default=0.0, metavar="SECONDS", help="let each answer wait")
+    fake.add_argument("--delay", type=_seconds, default=0.0, metavar="SECONDS", help="delay each response")
     fake.set_defaults(command=_fake)
 
 
@@ -64,7 +64,7 @@ def _fake(arguments: argparse.Namespace) -> int:
     fake.delay(arguments.delay)
 
     def ready(address: str) -> None:
-        print(f"{arguments.vendor} is played at {address}; Ctrl-C ends it. In your app's environment:\n")
+        print(f"Fake {arguments.vendor} at {address}. Press Ctrl-C to stop. Set in your app's environment:\n")
         print(f"  SOJOURN_BACKENDS={fake.url(address)}\n", flush=True)
 
     try:
@@ -90,9 +90,9 @@ def _say(event: VendorEvent) -> None:
 
 def _summary(fake: FakeVendor) -> str:
     sessions = fake.sessions()
-    lines = [f"\n{len(sessions)} sessions, {len(fake.events())} events, {fake.duplicates} of them came again"]
+    lines = [f"\n{len(sessions)} sessions, {len(fake.events())} events, {fake.duplicates} duplicates"]
     lines += [
-        f"  {_shown(session.session_id)}  {_shown(session.user_id or 'nobody')}  "
+        f"  {_shown(session.session_id)}  {_shown(session.user_id or '-')}  "
         + ("open" if session.ended_at is None else f"{(session.duration_ms or 0) / 1000:g} s")
         + f"  {len(session.events)} events"
         for session in sessions
@@ -101,5 +101,5 @@ def _summary(fake: FakeVendor) -> str:
 
 
 def _shown(text: str) -> str:
-    """Only what a terminal shows as it is: what arrives may come from anybody's browser."""
+    """Replace what could control the terminal: events may contain text from any browser."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text[:_LONGEST])

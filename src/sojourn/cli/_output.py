@@ -1,4 +1,4 @@
-"""How commands speak: printable text, ages, colours on a terminal only, lines that a person or a program reads."""
+"""Output of commands: tables, colours (on a terminal only), and log lines as text or JSON."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _COLOURS = {"good": "32", "bad": "31", "odd": "33", "quiet": "2"}
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """Colours by what they mean; none where nobody sees them."""
+    """Colours by meaning; none if the output is not a terminal."""
 
     is_on: bool
 
     @classmethod
     def on(cls, stream: TextIO) -> Paint:
-        """For this stream: if it is a terminal that takes them."""
+        """For this stream: coloured if it is a terminal that supports it."""
         is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         return cls(stream.isatty() and not is_plain)
 
@@ -36,7 +36,7 @@ class Paint:
 
 
 class Lines:
-    """Lines of a command that runs for a while: each a sentence, or (`is_json`) a JSON document. Never raises."""
+    """Log lines of a long-running command: each a sentence, or (`is_json`) a JSON document. Never raises."""
 
     def __init__(self, command: str, *, is_json: bool, stream: TextIO | None = None) -> None:
         self._command = command
@@ -47,22 +47,22 @@ class Lines:
         """`what` is one word for programs, `text` the sentence for people, `figures` the rest of the document."""
         stream = self._stream or sys.stdout
         if self._is_json:
-            told = {"at": rfc3339(SystemClock.now()), "what": what, "message": printable(text), **(figures or {})}
-            line = json.dumps(told)
+            document = {"at": rfc3339(SystemClock.now()), "what": what, "message": printable(text), **(figures or {})}
+            line = json.dumps(document)
         else:
             line = f"{self._command}: {printable(text)}"
-        with suppress(OSError, ValueError):  # nobody reads any more: no reason to stop working
+        with suppress(OSError, ValueError):  # the pipe is closed: no reason to stop working
             print(line, file=stream, flush=True)
 
 
 def table(rows: list[list[str]], *, left: frozenset[int] = frozenset({0})) -> list[str]:
-    """Rows in columns, with two spaces before each line; the columns of `left` begin, the others end together."""
+    """Align rows in columns, indented by two spaces; the columns in `left` are left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  "
         + "  ".join(
-            text.ljust(width) if place in left else text.rjust(width)
-            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+            text.ljust(width) if index in left else text.rjust(width)
+            for index, (text, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]

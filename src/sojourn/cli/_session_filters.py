@@ -48,9 +48,11 @@ def person_options() -> argparse.ArgumentParser:
     parent = argparse.ArgumentParser(add_help=False)
     who = parent.add_mutually_exclusive_group()
     who.add_argument(
-        "--user", type=_data_subjects._id, metavar="ID", help="those of a user, by the id given to identify()"
+        "--user", type=_data_subjects.parse_id, metavar="ID", help="those of a user, by the id given to identify()"
     )
-    who.add_argument("--visitor", type=_data_subjects._id, metavar="ID", help="those of a browser, by its visitor.id")
+    who.add_argument(
+        "--visitor", type=_data_subjects.parse_id, metavar="ID", help="those of a browser, by its visitor.id"
+    )
     return parent
 
 
@@ -92,7 +94,7 @@ def filter_of(arguments: argparse.Namespace, place: Place, now: int) -> Filter:
     if getattr(arguments, "visitor", None) is not None:
         person = DataSubject(VISITOR, arguments.visitor)
     elif getattr(arguments, "user", None) is not None:
-        person = DataSubject(USER, _data_subjects._user(arguments, place) or "")
+        person = DataSubject(USER, _data_subjects.stored_user_id(arguments, place) or "")
     return Filter(
         span=span_of(arguments, now),
         is_open=True if arguments.active else None,

@@ -1,4 +1,4 @@
-"""`sojourn status`: whether all is recorded and delivered, and if not, where it waits and why."""
+"""`sojourn status`: recording and delivery health, as a page or as JSON."""
 
 from __future__ import annotations
 
@@ -16,42 +16,44 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Any) -> None:
-    """Add it to the subparsers of the command line."""
+    """Add the command to the subparsers."""
     status = commands.add_parser(
         "status",
         parents=[_stores.options()],
-        help="tell whether all is recorded and delivered, and where not, why",
-        description="Tell what is recorded, what each backend got and what waits, and whether the figures add up. The "
-        "exit code is 0; with --check it is 1 if anything is not well: figures that do not add up, a backend that rests "
-        "for more than a minute, or more than the limits allow.",
+        help="show recording and delivery health",
+        description="Show what is recorded, what each backend received, what is waiting, and any problems. The exit code is "
+        "0; with --check it is 1 if there are problems: figures that do not add up, a backend that is paused for more "
+        "than a minute, or figures above the limits.",
     )
-    status.add_argument("--check", action="store_true", help="exit with 1 if anything is not well")
+    status.add_argument("--check", action="store_true", help="exit with 1 if there are problems")
     status.add_argument(
         "--max-lag",
         type=duration,
         default=timedelta(minutes=10),
-        metavar="SPAN",
-        help="for how long an event or a record may wait (10m)",
+        metavar="DURATION",
+        help="how long an event or a record may wait (default: 10m)",
     )
-    status.add_argument("--max-dead", type=count, default=0, metavar="N", help="how many dead letters may lie (0)")
-    status.add_argument("--max-backlog", type=count, metavar="N", help="how many events may wait (without it: any)")
+    status.add_argument(
+        "--max-dead", type=count, default=0, metavar="N", help="how many dead letters are allowed (default: 0)"
+    )
+    status.add_argument("--max-backlog", type=count, metavar="N", help="how many events may wait (default: no limit)")
     status.add_argument("--json", action="store_true", help="print one JSON document")
     status.set_defaults(command=_status)
 
 
 def duration(text: str) -> timedelta:
-    """A span of the command line, as settings write one."""
+    """Parse a duration argument, in the format of the settings."""
     from sojourn.settings._quantities import parse_duration
 
     try:
         return parse_duration(text)
     except ValueError as error:
-        msg = f'give a span such as "30m", "1h30m" or "250ms"; got {text!r}'
+        msg = f'give a duration such as "30m", "1h30m" or "250ms"; got {text!r}'
         raise argparse.ArgumentTypeError(msg) from error
 
 
 def count(text: str) -> int:
-    """A number of the command line, 0 or more."""
+    """Parse a number argument, 0 or more."""
     if not text.isdecimal():
         msg = f"give a number, 0 or more; got {text!r}"
         raise argparse.ArgumentTypeError(msg)
@@ -79,13 +81,13 @@ def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
     from sojourn.health.checks import problems
 
     stats = health.stats
-    wrong = problems(health, limits)
+    found_problems = problems(health, limits)
     lines = [
         f"sessions   {stats.sessions:,} ({stats.open_sessions:,} open), {stats.events:,} events",
         f"records    {_records(health, paint)}",
         f"journals   {_journals(health)}",
         "",
-        *(_backends(health, paint) or ["no backend is known: events stay in the store"]),
+        *(_backends(health, paint) or ["no backends: events stay in the store"]),
     ]
     if health.leases:
         lines += ["", "leases", *_leases(health)]
@@ -93,32 +95,33 @@ def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
         rows = [[cell(name), f"{number:,}"] for name, number in health.refusals.items()]
         lines += ["", "refused, ignored and discarded", *table(rows)]
     lines.append("")
-    if wrong:
-        lines += [paint("not well:", "bad"), *(f"  {printable(line)}" for line in wrong)]
+    if found_problems:
+        lines += [paint("problems", "bad"), *(f"  {printable(line)}" for line in found_problems)]
     else:
-        lines.append(paint("all is well", "good"))
+        lines.append(paint("healthy", "good"))
     return lines
 
 
 def _records(health: HealthSnapshot, paint: Paint) -> str:
-    told = f"{health.accepted:,} accepted = {health.recorded:,} recorded + {health.unapplied:,} unapplied"
-    verdict = {True: paint("holds", "good"), False: paint("does not hold", "bad"), None: paint("moving", "odd")}
+    figures = f"{health.accepted:,} accepted = {health.recorded:,} recorded + {health.unapplied:,} unapplied"
+    verdict = {True: paint("ok", "good"), False: paint("do not add up", "bad"), None: paint("changing", "odd")}
     refused = f"; {health.refused:,} refused" if health.refused else ""
-    return f"{told}: {verdict[health.holds]}{refused}"
+    return f"{figures}: {verdict[health.holds]}{refused}"
 
 
 def _journals(health: HealthSnapshot) -> str:
     until, here = health.recorded_until, health.here
-    told = f"{len(health.heard_of)} of {len(health.marks)} processes heard of within 2 minutes"
+    text = f"{len(health.heard_of)} of {len(health.marks)} processes active in the last 2 minutes"
     if until is not None:
-        told += f", recorded until {span(health.now - until)} ago"
+        text += f", recorded until {span(health.now - until)} ago"
     if here is not None:
-        told += f"; here {len(here.living)} alive"
+        text += f"; {len(here.living)} alive"
         if here.dead:
-            told += f", {here.dead} dead"
+            text += f", {here.dead} dead"
+        text += " on this host"
         if here.oldest_at is not None:
-            told += f", the oldest record waits for {span(health.now - here.oldest_at)}"
-    return told
+            text += f", oldest record waiting for {span(health.now - here.oldest_at)}"
+    return text
 
 
 def _backends(health: HealthSnapshot, paint: Paint) -> list[str]:
@@ -130,22 +133,22 @@ def _backends(health: HealthSnapshot, paint: Paint) -> list[str]:
         state = each.state
         numbers = (state.recorded, state.delivered, state.dead, state.skipped, state.dropped, state.backlog)
         lag = "-" if each.lag is None else span(each.lag)
-        told = _told(each, health.now, paint)
-        rows.append([cell(state.name), *(f"{number:,}" for number in numbers), lag, f"{state.retried:,}", told])
+        row = [cell(state.name), *(f"{number:,}" for number in numbers), lag, f"{state.retried:,}"]
+        rows.append([*row, _backend_state(each, health.now, paint)])
     return table(rows, left=frozenset({0, len(heads) - 1}))
 
 
-def _told(each: Backlog, now: int, paint: Paint) -> str:
+def _backend_state(each: Backlog, now: int, paint: Paint) -> str:
     from sojourn.health.checks import waits
 
     parts = [] if each.holds else [paint("does not add up", "bad")]
     wait = waits(each.state, now)
     if wait is not None:
-        parts.append(paint(f"again in {span(wait)}: {cell(each.state.problem or '')}", "odd"))
+        parts.append(paint(f"paused for {span(wait)}: {cell(each.state.problem or '')}", "odd"))
     elif each.state.problem:
         parts.append(paint(cell(each.state.problem), "odd"))
     if each.outbox.requeued:
-        parts.append(f"{each.outbox.requeued:,} dead letters go once more")
+        parts.append(f"{each.outbox.requeued:,} dead letters requeued")
     return ", ".join(parts) or paint("ok", "good")
 
 
@@ -156,7 +159,7 @@ def _leases(health: HealthSnapshot) -> list[str]:
         [
             cell(lease.name.partition(":")[0] if lease.name.startswith("recorder:") else lease.name),
             cell(whose(lease, health)),
-            "over" if lease.until <= health.now else f"for {span(lease.until - health.now)}",
+            "expired" if lease.until <= health.now else f"for {span(lease.until - health.now)}",
         ]
         for lease in health.leases
     ]

@@ -28,18 +28,18 @@ _MESSAGES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A row of the backends' table. `retry_in_ms`: how long the dispatcher pauses before it tries again."""
+    """A row of the backends' table. `paused_for_ms`: how long until the backend is retried."""
 
     backlog: Backlog
-    retry_in_ms: int | None
+    paused_for_ms: int | None
     delivered_a_minute: float | None
     recorded_a_minute: float | None
 
     @property
     def state(self) -> str:
         state = self.backlog.state
-        if self.retry_in_ms is not None:
-            return "resting"
+        if self.paused_for_ms is not None:
+            return "paused"
         if state.failures:
             return "failing"
         return "waiting" if state.backlog else "idle"
@@ -144,7 +144,7 @@ def _lane(view: View, backlog: Backlog, health: HealthSnapshot) -> Lane:
     rate = view.source.rates.sample(state.name, view.now, state.delivered, state.recorded)
     return Lane(
         backlog=backlog,
-        retry_in_ms=waits(state, health.now),
+        paused_for_ms=waits(state, health.now),
         delivered_a_minute=None if rate is None else rate[0],
         recorded_a_minute=None if rate is None else rate[1],
     )

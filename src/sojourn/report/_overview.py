@@ -118,7 +118,7 @@ def cards(data: Overview) -> list[Card]:
             "Sessions", lambda figures: figures.sessions, _formatting.number, f"{now.page_views:,} page views", good=1
         ),
         card("Visitors", lambda figures: figures.visitors, _formatting.number, split, good=1),
-        card("Identified users", lambda figures: figures.users, _formatting.number, "identified by your app", good=1),
+        card("Identified users", lambda figures: figures.users, _formatting.number, "by identify() or log-in", good=1),
         card(
             "Median duration",
             lambda figures: figures.median_ms,
