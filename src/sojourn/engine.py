@@ -28,7 +28,8 @@ from .pipeline.runtime import FlushReport, Plan, Runtime
 from .settings import Settings
 from .stores.protocol import Store, StoreStats
 from .tracking.consent import ConsentGate
-from .tracking.cookie import CookieCodec, CookiePolicy
+from .tracking.cookie import CookieCodec
+from .tracking.cookie_policy import CookiePolicy
 from .tracking.exceptions import MESSAGE
 from .tracking.guard import Counters, Guard
 from .tracking.masking import Paths

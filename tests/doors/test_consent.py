@@ -9,7 +9,7 @@ import pytest
 
 from sojourn import current_session, identify, opt_in, opt_out, track
 from sojourn.core.records import OPT_OUT, Record
-from sojourn.tracking.cookie import OptedOut
+from sojourn.tracking.cookie_layout import OptedOut
 from sojourn.tracking.privacy_signals import gpc_support
 from tests.doors.browser import HTML, Answer, Browser, Site, during, view_of
 

@@ -11,7 +11,7 @@ import pytest
 from sojourn import heartbeat, identify, opt_in, opt_out, set_session_property, start_session, track
 from sojourn.asgi import Message
 from sojourn.testing import ManualClock
-from sojourn.tracking.cookie import OptedOut
+from sojourn.tracking.cookie_layout import OptedOut
 from tests.doors.asgi_calls import door
 from tests.doors.browser import Answer, Browser, Protocol, Site, during, run, view_of
 

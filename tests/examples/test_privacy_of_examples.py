@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from sojourn.core.session import EndReason
-from sojourn.tracking.cookie import OPTED_OUT, CookieCodec
+from sojourn.tracking.cookie import CookieCodec
+from sojourn.tracking.cookie_layout import OPTED_OUT
 from tests.examples.servers import COMMANDS, SECRET_KEY, Example, served, visit_on
 
 

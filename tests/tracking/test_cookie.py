@@ -16,7 +16,9 @@ from itsdangerous import Signer
 from starlette.requests import cookie_parser
 
 from sojourn.core.session import MAX_COUNT, EndReason, SessionState, begin, succeed
-from sojourn.tracking.cookie import OPTED_OUT, CookieCodec, CookiePolicy, OptedOut, Verified
+from sojourn.tracking.cookie import CookieCodec, Verified
+from sojourn.tracking.cookie_layout import OPTED_OUT, OptedOut
+from sojourn.tracking.cookie_policy import CookiePolicy
 
 KEY, OLD, OTHER = b"k" * 16, b"o" * 16, b"x" * 16
 NAME = b"sojourn"

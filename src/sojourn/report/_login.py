@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sojourn.tracking.cookie import set_cookie
+from sojourn.tracking.cookie_policy import set_cookie
 
 from ._view import THEME_COOKIE, THEMES, View
 from ._web import Request, Response, redirect

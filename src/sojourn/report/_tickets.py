@@ -12,7 +12,7 @@ from typing import Final
 from itsdangerous import BadSignature, Signer
 
 from sojourn.core.bounded import Bounded
-from sojourn.tracking.cookie import set_cookie
+from sojourn.tracking.cookie_policy import set_cookie
 
 LASTS_MS: Final = 12 * 3_600_000
 _SALT: Final = "sojourn.report"

@@ -7,7 +7,9 @@ from sojourn.core.clock import Clock
 from . import admission
 from .binding import OPTED_OUT as OPTED_OUT_REASON
 from .binding import Choice
-from .cookie import OPTED_OUT, CookieCodec, CookiePolicy
+from .cookie import CookieCodec
+from .cookie_layout import OPTED_OUT
+from .cookie_policy import CookiePolicy
 from .facts import ResponseFacts
 from .options import TrackingOptions
 from .session_cache import SessionCache

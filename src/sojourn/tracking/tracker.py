@@ -20,7 +20,9 @@ from . import admission
 from .binding import OPTED_OUT, Choice, SessionBinding, recognised
 from .connections import Connections
 from .consent import ConsentGate
-from .cookie import CookieCodec, CookiePolicy, OptedOut, Verified
+from .cookie import CookieCodec, Verified
+from .cookie_layout import OptedOut
+from .cookie_policy import CookiePolicy
 from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
 from .identification import apply_principal

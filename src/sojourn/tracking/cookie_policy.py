@@ -1,0 +1,89 @@
+"""How the cookie is named and guarded: the `Set-Cookie` line. Knows no request and no clock.
+
+See S11 in docs/internals.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sojourn.core.session import SessionState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookiePolicy:
+    """How the cookie is named and guarded.
+
+    The `__Host-` prefix (RFC 6265bis, section 4.1.3.2) binds it to this host, the path `/` and https.
+    """
+
+    base_name: str = "sojourn"
+    path: str = "/"
+    domain: str | None = None
+    samesite: str = "lax"
+    secure: bool | None = None
+    """`None`: as the request came, `Secure` on https only."""
+    max_age: int = 395 * 86_400
+    is_persistent: bool = True
+
+    def name(self, *, is_https: bool) -> bytes:
+        """The only name that is read and written for such a request."""
+        return self._name(is_secure=self._is_secure(is_https=is_https)).encode("ascii")
+
+    def line(self, value: str, state: SessionState, now: int, *, is_https: bool) -> str:
+        """The `Set-Cookie` line. The visitor's age counts from minting: writing it again does not prolong it."""
+        left = self.max_age - max(0, now - state.visitor_since) // 1000
+        return self._line(value, max(left, 0) if self.is_persistent else None, is_https=is_https)
+
+    def opt_out_line(self, value: str, *, is_https: bool) -> str:
+        """The `Set-Cookie` line of an opt-out: it outlives the browser even where the visitor's own cookie does not."""
+        return self._line(value, self.max_age, is_https=is_https)
+
+    def removal(self, *, is_https: bool) -> str:
+        """The `Set-Cookie` line that makes the browser drop the cookie."""
+        return self._line("", 0, is_https=is_https)
+
+    def has_expired(self, state: SessionState, now: int) -> bool:
+        """Whether the browser should have forgotten this visitor by now."""
+        return now - state.visitor_since >= self.max_age * 1000
+
+    def _line(self, value: str, max_age: int | None, *, is_https: bool) -> str:
+        is_secure = self._is_secure(is_https=is_https)
+        return set_cookie(
+            self._name(is_secure=is_secure),
+            value,
+            path=self.path,
+            samesite=self.samesite,
+            is_secure=is_secure,
+            domain=self.domain,
+            max_age=max_age,
+        )
+
+    def _is_secure(self, *, is_https: bool) -> bool:
+        return is_https if self.secure is None else self.secure
+
+    def _name(self, *, is_secure: bool) -> str:
+        is_host_only = self.domain is None and self.path == "/"
+        return f"__Host-{self.base_name}" if is_secure and is_host_only else self.base_name
+
+
+def set_cookie(
+    name: str,
+    value: str,
+    *,
+    path: str,
+    samesite: str,
+    is_secure: bool,
+    domain: str | None = None,
+    max_age: int | None = None,
+) -> str:
+    """A `Set-Cookie` line (RFC 6265). `max_age` in seconds; `None` makes it end with the browser."""
+    parts = [f"{name}={value}"]
+    if max_age is not None:
+        parts.append(f"Max-Age={max_age}")
+    if domain:
+        parts.append(f"Domain={domain}")
+    parts.append(f"Path={path}; HttpOnly; SameSite={samesite.capitalize()}")
+    if is_secure:
+        parts.append("Secure")
+    return "; ".join(parts)
