@@ -21,6 +21,7 @@ from .tracking.helpers import (
     track,
 )
 from .tracking.principal import UNKNOWN, User
+from .tracking.privacy_signals import gpc_support
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -37,6 +38,7 @@ __all__ = [
     "capture_exception",
     "current_session",
     "end_session",
+    "gpc_support",
     "heartbeat",
     "identify",
     "opt_in",

@@ -7,10 +7,9 @@ from datetime import date
 
 import pytest
 
-from sojourn import current_session, identify, opt_in, opt_out, track
+from sojourn import current_session, gpc_support, identify, opt_in, opt_out, track
 from sojourn.core.records import OPT_OUT, Record
 from sojourn.tracking.cookie_layout import OptedOut
-from sojourn.tracking.privacy_signals import gpc_support
 from tests.doors.browser import HTML, Answer, Browser, Site, during, view_of
 
 MakeSite = Callable[..., Site]
