@@ -93,7 +93,7 @@ def test_the_options_of_a_webhook_are_not_called(
         pytest.param("console:hunter2", "console:stdout or console:stderr", id="no such stream"),
         pytest.param("console:?format=hunter2", "text or json", id="no such format"),
         pytest.param("console:?fromat=json", "'fromat'; did you mean format?", id="misspelt option"),
-        pytest.param("jsonl:", "a file's name is missing", id="no file"),
+        pytest.param("jsonl:", "the file name is missing", id="no file"),
         pytest.param("jsonl://hunter2/events.jsonl", "follows the colon at once", id="a host for a file"),
         pytest.param("jsonl:a?name=a&name=b", "is given 2 times", id="option twice"),
         pytest.param("jsonl:a?third_party=hunter2", "neither true nor false", id="flag is a word"),

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from sojourn.backends import Receipt, Rejection, WebhookBackend
-from sojourn.backends.checking import MARK, CheckResult, check_events, checked
+from sojourn.backends.checking import MARK, CheckResult, check_backend, check_events
 from sojourn.backends.http import LastCall
 from sojourn.core.events import Event
 from sojourn.testing.backends import MemoryBackend
@@ -45,7 +45,7 @@ def last_call(status: int | None = 202, date: str | None = None, problem: str = 
 
 
 def of(backend: Told | MemoryBackend | WebhookBackend) -> CheckResult:
-    return checked(backend, SESSION, monotonic=lambda: 0.0)
+    return check_backend(backend, SESSION, monotonic=lambda: 0.0)
 
 
 def test_the_session_is_whole_marked_and_new_each_time() -> None:
@@ -89,7 +89,7 @@ def test_what_was_taken_is_well() -> None:
             id="no response",
         ),
         pytest.param(Receipt(delivered=0), last_call(503), "HTTP 503 from https://vendor.example: it asks", id="down"),
-        pytest.param(Receipt(delivered=1), None, "it took 1 of 3 events", id="another one's backend"),
+        pytest.param(Receipt(delivered=1), None, "it accepted 1 of 3 events", id="third-party backend"),
         pytest.param(RuntimeError("hunter2"), None, "send() raised RuntimeError", id="raises"),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_filter_sends_what_it_lets_through() -> None:
 def test_a_filter_that_keeps_all_back_is_named_and_overruled() -> None:
     outcome = of(MemoryBackend(accepts=lambda event: False))
     assert (outcome.sent, outcome.taken) == (3, 3)
-    assert "events= keeps each of the test events back" in outcome.warnings[0]
+    assert "events= excludes every test event" in outcome.warnings[0]
 
 
 def test_a_webhook_tells_what_it_heard() -> None:

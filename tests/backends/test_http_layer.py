@@ -424,8 +424,8 @@ def test_a_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixtu
         for _ in range(4):
             layer.send(many_events(1))
     assert [record.getMessage() for record in caplog.records if record.name == "sojourn"] == [
-        "backend vendor does not take events: HTTP 503",
-        "backend vendor takes events again",
+        "backend vendor does not accept events: HTTP 503",
+        "backend vendor accepts events again",
     ]
 
 

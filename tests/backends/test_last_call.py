@@ -67,7 +67,7 @@ def layer(response: httpx.Response | Exception, encoder: OneCall | None = None) 
         pytest.param(httpx.Response(503), {"status": 503}, id="failed"),
         pytest.param(
             httpx.ConnectError("secret-token"),
-            {"problem": "it cannot be reached; check the address, and the firewall between"},
+            {"problem": "it cannot be reached; check the address, and any firewall in between"},
             id="no response",
         ),
         pytest.param(httpx.LocalProtocolError("secret-token"), {"problem": "LocalProtocolError"}, id="no call"),
@@ -86,8 +86,8 @@ def test_the_last_call_is_remembered_without_its_secrets(
 @pytest.mark.parametrize(
     ("cause", "says"),
     [
-        pytest.param(socket.gaierror(-2, "secret"), "host name is not known", id="name"),
-        pytest.param(ssl.SSLCertVerificationError("secret"), "certificate is trusted", id="certificate"),
+        pytest.param(socket.gaierror(-2, "secret"), "cannot be resolved", id="name"),
+        pytest.param(ssl.SSLCertVerificationError("secret"), "trusts its certificate", id="certificate"),
         pytest.param(ConnectionRefusedError("secret"), "nothing listens there", id="refused"),
         pytest.param(None, "cannot be reached", id="else"),
     ],

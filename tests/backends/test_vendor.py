@@ -120,7 +120,7 @@ def test_names_third_parties_and_own_options() -> None:
         pytest.param("acme+https://k@acme.example?quick=hunter2", "quick is neither true nor", id="own flag is a word"),
         pytest.param("acme+https://k@acme.example?resned_ends=1", "did you mean resend_ends", id="misspelt"),
         pytest.param("acme+https://k@acme.example?region=a&region=b", "region is given 2 times", id="own option twice"),
-        pytest.param("acme+https://k@acme.example?events=%21", "names no event", id="empty pattern"),
+        pytest.param("acme+https://k@acme.example?events=%21", "is not a name or pattern", id="empty pattern"),
         pytest.param("acme+https://k@acme.example?timeout=16", "at most 15", id="timeout beyond the lease"),
     ],
 )

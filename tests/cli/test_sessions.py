@@ -169,7 +169,7 @@ def test_list_by_user_id_with_hash_user_ids(
         ),
         pytest.param(["show", "none-such"], 1, "there is no session 'none-such'", id="no such session"),
         pytest.param(["show", "\x1b[2J"], 1, "\\\\x1b[2J", id="a hostile name"),
-        pytest.param(["tail", "--events", ","], 1, "names no event", id="no pattern"),
+        pytest.param(["tail", "--events", ","], 1, "is not a name or pattern", id="no pattern"),
     ],
 )
 def test_invalid_arguments_are_errors(

@@ -1,8 +1,8 @@
-"""One HTTP exchange within a deadline on the wall, response included. Knows httpx; knows no event and no outcome.
+"""One HTTP exchange within a wall-clock deadline, response body included.
 
-An HTTP client's timeouts bound each wait for a byte, so a server that sends one now and then holds the caller for
-as long as it likes. Here the clock is checked at every chunk of the body, and a timer shuts the socket down at the
-deadline for what happens between chunks (a drip of headers, a receiver that reads slowly).
+An HTTP client's timeouts bound each wait for a byte, so a server that sends one byte now and then can hold the caller for
+as long as it likes. Here the clock is checked at every chunk of the body, and a timer shuts the socket down at the deadline
+for everything between chunks: slow headers, a receiver that reads slowly.
 
 See P22 in docs/internals.md.
 """
@@ -28,17 +28,17 @@ CONNECT_TIMEOUT_S: Final = 4.0  # per address of the host, and it may have sever
 BODY_LIMIT: Final = 64 * 1024
 
 
-_CAUSES: Final = 8
-_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (socket.gaierror, "its host name is not known here; check the URL, and the DNS of this machine"),
-    (ssl.SSLError, "TLS failed; check that the URL names https, and that its certificate is trusted here"),
+_MAX_CAUSES: Final = 8
+_EXPLANATIONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (socket.gaierror, "its host name cannot be resolved; check the URL, and the DNS of this machine"),
+    (ssl.SSLError, "TLS failed; check that the server speaks https, and that this machine trusts its certificate"),
     (ConnectionRefusedError, "nothing listens there; check host and port, and that it is up"),
-    (httpx.ProxyError, "the proxy does not let us through; check HTTP_PROXY and HTTPS_PROXY"),
-    (httpx.ConnectTimeout, "it cannot be reached; check the address, and the firewall between"),
-    (httpx.ConnectError, "it cannot be reached; check the address, and the firewall between"),
+    (httpx.ProxyError, "the proxy refused the connection; check HTTP_PROXY and HTTPS_PROXY"),
+    (httpx.ConnectTimeout, "it cannot be reached; check the address, and any firewall in between"),
+    (httpx.ConnectError, "it cannot be reached; check the address, and any firewall in between"),
     (httpx.TimeoutException, "it does not respond in time"),
-    (httpx.NetworkError, "it hung up; check that the URL names a server of HTTP"),
-    (httpx.RemoteProtocolError, "it hung up, or does not speak HTTP; check scheme and port of the URL"),
+    (httpx.NetworkError, "it closed the connection; check that an HTTP server listens there"),
+    (httpx.RemoteProtocolError, "it closed the connection or does not speak HTTP; check scheme and port of the URL"),
 )
 
 
@@ -47,14 +47,14 @@ class OutOfTimeError(Exception):
 
 
 class _QuietURL(httpx.URL):
-    """A URL whose text is its origin: httpx logs the URL of every call, and keys live in paths and queries."""
+    """A URL whose text is its origin only, because httpx logs the URL of every call, and paths and queries hold keys."""
 
     def __str__(self) -> str:
         return _origin(self)
 
 
 class Exchange:
-    """Owns the client: opened at the first call, of one process only, with one connection."""
+    """Owns the HTTP client: one connection, opened at the first call, and reopened in a forked process."""
 
     def __init__(self, transport: httpx.BaseTransport | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._transport = transport
@@ -88,7 +88,7 @@ class Exchange:
             extensions={"trace": self._watch.trace},
         )
         request.url = _QuietURL(request.url)
-        # A transport that was passed has no socket to cut, and its time is the test's.
+        # A transport from a test has no socket to shut down, and its clock is the test's.
         guard = self._watch.within(left) if self._transport is None else contextlib.nullcontext()
         try:
             with guard:
@@ -110,8 +110,8 @@ class Exchange:
 
     def _read(self, response: httpx.Response, deadline: float, limit: int) -> Response:
         body = bytearray()
-        # Raw: a compressed response could be a thousand times larger than what came over the wire.
-        # (A transport that was passed may hand over a body that is already whole.)
+        # Raw, because a compressed response can be a thousand times larger than what came over the wire.
+        # (A transport from a test may pass a body that is complete already.)
         for chunk in (response.content,) if response.is_stream_consumed else response.iter_raw():
             body += chunk
             if self._clock() >= deadline:
@@ -124,7 +124,7 @@ class Exchange:
 
     def _opened(self) -> httpx.Client:
         if self._client is not None and self._pid != os.getpid():
-            # Its connection is the parent's: closing it here would say goodbye in the parent's name.
+            # The connection belongs to the parent process: closing it here would end the parent's TLS session.
             self._inherited.append(self._client)
             self._client = None
             self._watch = Watch()
@@ -141,7 +141,7 @@ class Exchange:
 
 @lru_cache(maxsize=64)
 def origin(url: str) -> str:
-    """Return scheme, host and port: what may be said of a URL in logs and errors."""
+    """Return scheme, host and port: the part of a URL that may appear in logs and errors."""
     return _origin(httpx.URL(url))
 
 
@@ -150,21 +150,22 @@ def _origin(url: httpx.URL) -> str:
 
 
 def in_words(error: BaseException) -> str:
-    """Return why no response came, in words that repeat nothing of the call."""
+    """Return why there was no response, without quoting any part of the call."""
     causes: list[BaseException] = []
     current: BaseException | None = error
-    while current is not None and len(causes) < _CAUSES:
+    while current is not None and len(causes) < _MAX_CAUSES:
         causes.append(current)
         current = current.__cause__ or current.__context__
-    for kind, words in _WORDS:
+    for kind, words in _EXPLANATIONS:
         if any(isinstance(cause, kind) for cause in causes):
             return words
     return type(error).__name__
 
 
-@cache  # reading it anew takes longer than a call
+@cache  # reading the metadata takes longer than a call
 def user_agent() -> str:
+    """Return `sojourn/<version>`."""
     try:
         return f"sojourn/{version('sojourn')}"
-    except PackageNotFoundError:  # run from a source tree that is not installed
+    except PackageNotFoundError:  # a source tree that is not installed
         return "sojourn"

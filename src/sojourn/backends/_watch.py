@@ -1,7 +1,7 @@
-"""Shuts a connection down when its time is over: one thread that sleeps, not one a call. Knows sockets; no HTTP client.
+"""Shuts a connection down at its deadline, with one sleeping thread instead of one per call.
 
-A thread for each call costs as much as the call. This one sleeps until the deadline that it last knew of, whatever
-became of that call; it then looks for a newer one, and ends if there is none.
+Starting a thread costs as much as a call. This one sleeps until the last deadline it was given, even if that call has ended
+meanwhile; then it takes up a newer deadline, or ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class Watch:
-    """Of one connection, and of one process: a fork makes its own. Called by one thread at a time."""
+    """Watches one connection of one process; a forked process makes its own. Called by one thread at a time."""
 
     def __init__(self) -> None:
         self._stream: Any = None
@@ -25,14 +25,14 @@ class Watch:
         self._wakes_at = 0.0
 
     def trace(self, name: str, info: Mapping[str, Any]) -> None:
-        """Remember the connection that httpx made: https://www.python-httpx.org/advanced/extensions/#trace."""
+        """Remember the connection that httpx opened: https://www.python-httpx.org/advanced/extensions/#trace."""
         stream = info.get("return_value")
         if hasattr(stream, "get_extra_info"):
             self._stream = stream
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Cut the connection unless the block ends in time; never afterwards."""
+        """Shut the connection down if the block does not end in time; never after the block."""
         self._arm(time.monotonic() + seconds)
         try:
             yield
@@ -41,7 +41,7 @@ class Watch:
                 self._due = None
 
     def stop(self) -> None:
-        """Forget the connection, and end the thread."""
+        """Forget the connection and end the thread."""
         self._stream = None
         with self._changed:
             self._due = None
@@ -68,7 +68,7 @@ class Watch:
             self._thread = None
 
     def _left(self) -> float:
-        """Return for how long to sleep, once what is due is done."""
+        """Shut the connection down if its deadline has passed, then return how long to sleep, in seconds."""
         now = time.monotonic()
         if self._due is not None and self._due <= now:
             self._due = None
@@ -81,5 +81,5 @@ class Watch:
         connection = None if self._stream is None else self._stream.get_extra_info("socket")
         if connection is not None:
             with contextlib.suppress(OSError):
-                # The plain socket's method: the one of TLS sockets takes the session away from under the reader.
+                # The plain socket's method: that of TLS sockets would drop the TLS session while another thread reads.
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Whether a backend takes a session, tried with a marked one, and in words what to mend. Knows no vendor and no clock."""
+"""Try a backend with a test session, and say what to fix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LASTED_MS: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What became of the test session at one backend. `problem` is empty where all of it was taken."""
+    """The result for one backend. `problem` is empty if the whole session was accepted; `took_ms` is in milliseconds."""
 
     name: str
     kind: str
@@ -41,7 +41,7 @@ class CheckResult:
 
 
 def check_events(now: int, chance: bytes, *, service: str | None = None) -> list[Event]:
-    """Return a start, a page view and an end, marked as a test; `chance` is 16 random bytes, so that each is a new one."""
+    """Return a start, a page view and an end, marked as a test. `chance`: 16 random bytes, so that each session is new."""
     started_at = now - _AGO_MS
     key = uuid7(started_at, chance)  # some vendors read the start of a session from its id
     shared: dict[str, Scalar] = {
@@ -50,7 +50,7 @@ def check_events(now: int, chance: bytes, *, service: str | None = None) -> list
         "service.name": service or "sojourn-check",
         MARK: True,
     }
-    told: tuple[tuple[str, int, dict[str, Scalar]], ...] = (
+    contents: tuple[tuple[str, int, dict[str, Scalar]], ...] = (
         (SESSION_START, 0, {"url.path": "/sojourn-check", "user_agent.original": "sojourn check"}),
         (
             PAGE_VIEW,
@@ -80,24 +80,24 @@ def check_events(now: int, chance: bytes, *, service: str | None = None) -> list
             seq=number,
             attributes=shared | own,
         )
-        for number, (name, after, own) in enumerate(told, 1)
+        for number, (name, after, own) in enumerate(contents, 1)
     ]
 
 
-def checked(
+def check_backend(
     backend: Backend, session: Sequence[Event], *, monotonic: Callable[[], float] = time.monotonic
 ) -> CheckResult:
-    """Send the session as a dispatcher would, once, and say what became of it."""
-    wanted = [event for event in session if backend.accepts(event)]
+    """Send the session once, as a dispatcher would."""
+    events = [event for event in session if backend.accepts(event)]
     warnings: list[str] = []
-    if not wanted:
-        wanted = list(session)
-        warnings.append("events= keeps each of the test events back; they were sent all the same")
+    if not events:
+        events = list(session)
+        warnings.append("events= excludes every test event; they were sent all the same")
     began_at = monotonic()
     try:
-        receipt = backend.send(wanted)
+        receipt = backend.send(events)
         failure = ""
-    except Exception as error:  # noqa: BLE001 - a backend may raise what it likes, and it may quote what it sent
+    except Exception as error:  # noqa: BLE001 - a backend may raise anything, and the message may quote what it sent
         receipt, failure = Receipt(delivered=0), f"send() raised {type(error).__name__}; see its docs"
     took_ms = round((monotonic() - began_at) * 1000)
     last_call: LastCall | None = getattr(backend, "last_call", None)
@@ -107,10 +107,10 @@ def checked(
         name=backend.name,
         kind=type(backend).__name__,
         address=None if last_call is None else last_call.origin,
-        sent=len(wanted),
+        sent=len(events),
         taken=receipt.delivered,
         took_ms=took_ms,
-        problem=failure or _problem(receipt, len(wanted), last_call),
+        problem=failure or _problem(receipt, len(events), last_call),
         warnings=tuple(warnings),
     )
 
@@ -126,14 +126,12 @@ def _problem(receipt: Receipt, sent: int, last_call: LastCall | None) -> str:
     if last_call is not None and last_call.problem:
         return f"no response from {last_call.origin}: {last_call.problem}"
     if last_call is not None and last_call.status is not None:
-        return (
-            f"HTTP {last_call.status} from {last_call.origin}: it asks to be tried again later; look at its status page"
-        )
-    return f"it took {receipt.delivered} of {sent} events, and asks for the rest later"
+        return f"HTTP {last_call.status} from {last_call.origin}: it asks for a later retry; look at its status page"
+    return f"it accepted {receipt.delivered} of {sent} events, and asks for the rest later"
 
 
 def _skew(last_call: LastCall) -> str | None:
-    """Say so when the receiver's clock and ours are further apart than the way there and `Date`'s seconds explain."""
+    """Return a warning if the receiver's clock and ours differ by more than latency and the whole seconds of `Date` explain."""
     if last_call.date is None:
         return None
     try:
@@ -144,5 +142,5 @@ def _skew(last_call: LastCall) -> str | None:
         return None
     return (
         f"this machine's clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} that of {last_call.origin}; "
-        "set it by NTP: times of sessions are wrong, and vendors drop what seems to come from the future"
+        "synchronise it (NTP): session times are wrong, and vendors drop events that seem to come from the future"
     )

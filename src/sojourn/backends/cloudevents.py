@@ -1,4 +1,4 @@
-"""Events as CloudEvents 1.0 in JSON: the one form of webhook, file and console. Knows no transport and no settings.
+"""Events as CloudEvents 1.0 in JSON: the format of webhook, file and console.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
@@ -21,7 +21,7 @@ MEDIA_TYPE: Final = "application/cloudevents+json"
 BATCH_MEDIA_TYPE: Final = "application/cloudevents-batch+json"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999: RFC 3339 knows no later one
+_LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999, the last that RFC 3339 can write
 _SEGMENT_SAFE: Final = "-._~!$&'()*+,;=:@"  # RFC 3986, pchar
 
 
@@ -37,7 +37,7 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(event: Event, source: str | None = None) -> bytes:
-    """Return one CloudEvent; without a `source` it is that of the event's service."""
+    """Return one CloudEvent. `source` defaults to that of the event's service."""
     return to_json(_envelope(event, source))
 
 
@@ -64,14 +64,14 @@ def _envelope(event: Event, source: str | None) -> _Envelope:
         id=event.id,
         source=source_of(event) if source is None else source,
         type=event.name,
-        subject=event.session_id or msgspec.UNSET,  # the specification allows it to be absent, not to be empty
+        subject=event.session_id or msgspec.UNSET,  # may be absent, but not empty
         time=rfc3339(event.time),
         datacontenttype="application/json",
         data=dict(event.attributes),
     )
 
 
-@lru_cache(maxsize=1024)  # events of a batch are of the same few seconds
+@lru_cache(maxsize=1024)  # the events of a batch share a few seconds
 def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
 

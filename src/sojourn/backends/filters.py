@@ -1,4 +1,4 @@
-"""Which events a backend is given: by name, heartbeats or not, an end that was revised or not. Knows no vendor."""
+"""Which events a backend gets: by name, with or without heartbeats, with or without revised ends."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ Patterns = str | Sequence[str]
 
 
 class EventFilter:
-    """What a backend wants: `events` are names or patterns (`session.*`), and `!page_view` takes one out again.
+    """Accepts events whose name matches `events`: names or patterns such as `session.*`; `!page_view` excludes one.
 
-    Only the first end of a session counts where `ends_once`: of one whose end was taken back, the later ends carry a
-    `session.end_revision`.
+    `has_ends_once` accepts only the first end of a session. A session that went on after its end ends again, with a
+    `session.end_revision`. Raises `SettingsError` for a malformed pattern.
     """
 
     def __init__(
         self, events: Patterns | None = None, *, has_heartbeats: bool = True, has_ends_once: bool = False
     ) -> None:
-        self._patterns = () if events is None else checked(events)
+        self._patterns = () if events is None else parse_patterns(events)
         self._has_heartbeats = has_heartbeats
         self._has_ends_once = has_ends_once
-        wanted = [pattern for pattern in self._patterns if not pattern.startswith("!")]
-        unwanted = [pattern[1:] for pattern in self._patterns if pattern.startswith("!")]
+        included = [pattern for pattern in self._patterns if not pattern.startswith("!")]
+        excluded = [pattern[1:] for pattern in self._patterns if pattern.startswith("!")]
 
-        # Names come from the app, and nobody promises that they are few.
+        # Bounded, because names come from the app and may be many.
         @lru_cache(maxsize=1024)
         def is_named(name: str) -> bool:
-            return (not wanted or _matches(name, wanted)) and not _matches(name, unwanted)
+            return (not included or _matches(name, included)) and not _matches(name, excluded)
 
         self._is_named = is_named
 
     def accepts(self, event: Event) -> bool:
+        """Return whether the backend gets the event."""
         name = event.name
         if name == SESSION_HEARTBEAT and not self._has_heartbeats:
             return False
@@ -47,20 +48,20 @@ class EventFilter:
         return not self._patterns or self._is_named(name)
 
 
-def checked(events: Patterns) -> tuple[str, ...]:
-    """Return the patterns; one text may hold several, with commas between."""
-    several: Iterable[object] = events.split(",") if isinstance(events, str) else events
+def parse_patterns(events: Patterns) -> tuple[str, ...]:
+    """Return the patterns; a text may hold several, separated by commas."""
+    items: Iterable[object] = events.split(",") if isinstance(events, str) else events
     patterns: list[str] = []
-    for item in several:
+    for item in items:
         pattern = item.strip() if isinstance(item, str) else ""
         if not pattern.removeprefix("!") or len(pattern) > _LONGEST or not pattern.isprintable():
             raise SettingsError(
-                f"events of a backend: {item!r:.60} names no event; give names or patterns, such as "
+                f"events: {item!r:.60} is not a name or pattern; write, for example, "
                 '["session.*", "purchase"], or ["!page_view"] for all but one'
             )
         patterns.append(pattern)
     if not patterns:
-        raise SettingsError("events of a backend is empty, so it would get none; leave it out to send all")
+        raise SettingsError("events is empty, so the backend would get none; leave it out to send all")
     return tuple(patterns)
 
 

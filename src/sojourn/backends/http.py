@@ -1,8 +1,8 @@
-"""The one HTTP layer. A vendor is an encoder: events in, `HttpCall` values out; the wire is decided here.
+"""The HTTP layer of all backends: it sends the calls that an encoder makes of a batch, and turns responses into a receipt.
 
-A batch is settled from its front: calls go out in order, a call that is too large or has an invalid event in it is
-halved until the events at fault are alone, and the first call that has to wait ends the send. What was taken behind
-it is sent again later, which receivers tell by the events' ids.
+Calls go out in order. A call that is too large or contains an invalid event is halved until the events at fault stand alone.
+The first call that has to be retried ends the send; events that were accepted behind it are sent again later, and receivers
+recognise them by their ids.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["DEADLINE_S", "GZIP_FROM", "Clock", "Encoder", "HttpCall", "HttpLayer
 log = logging.getLogger("sojourn")
 
 DEADLINE_S: Final = 15.0
-GZIP_FROM: Final = 1024  # smaller bodies grow, or fit one packet anyway
+GZIP_FROM: Final = 1024  # bytes; smaller bodies grow, or fit one packet anyway
 
 # Of 540 bytes an event, 500 events: level 1 leaves 11.0% at 2.1 us an event, 4 9.9% at 2.2, 6 9.7% at 2.7, 9 9.4% at 7.9.
 _GZIP_LEVEL: Final = 4
@@ -40,7 +40,7 @@ Clock = Callable[[], float]
 
 
 class HttpLayer:
-    """Sends what an encoder makes of a batch. Of one thread; within `timeout` seconds in all, however many calls."""
+    """Sends the calls of an encoder. Used by one thread; a whole send takes at most `timeout` seconds, however many calls."""
 
     def __init__(
         self,
@@ -61,22 +61,24 @@ class HttpLayer:
         self._wall = wall
         self._exchange = Exchange(transport, monotonic)
         self._limit = _NO_LIMIT
-        self._trouble = ""
+        self._problem = ""
         self.last_call: LastCall | None = None
 
     def send(self, batch: Sequence[Event]) -> Receipt:
+        """Send a batch and return what became of it."""
         sending = _Sending(began_at=self._monotonic())
         size = min(self._limit, len(batch) or 1)
-        self._work([batch[start : start + size] for start in range(0, len(batch), size)], sending)
+        self._send_slices([batch[start : start + size] for start in range(0, len(batch), size)], sending)
         receipt = sending.receipt(batch)
         self._limit = _next_limit(self._limit, sending, has_progress=bool(receipt.delivered or receipt.rejected))
-        self._tell(sending.trouble)
+        self._log(sending.problem)
         return receipt
 
     def close(self) -> None:
+        """Close the connection."""
         self._exchange.close()
 
-    def _work(self, slices: Iterable[Sequence[Event]], sending: _Sending) -> None:
+    def _send_slices(self, slices: Iterable[Sequence[Event]], sending: _Sending) -> None:
         for events in slices:
             if sending.has_stopped:
                 sending.leave(events)
@@ -85,11 +87,11 @@ class HttpLayer:
                 if isinstance(call, Unsendable):
                     sending.reject(call.events, call.reason, None)
                 else:
-                    self._settle(call, sending)
+                    self._send_call(call, sending)
 
-    def _settle(self, call: HttpCall, sending: _Sending) -> None:
+    def _send_call(self, call: HttpCall, sending: _Sending) -> None:
         if not sending.has_stopped and self._is_late(sending):
-            # What is left of the time would cut the call short; the receiver responds, so go on at once.
+            # The time left might cut the call short. The receiver responds, so the rest is sent at once, by the next send.
             sending.stop("out of time", is_late=True, retry_after=0.0)
         if sending.has_stopped:
             sending.leave(call.events)
@@ -99,11 +101,11 @@ class HttpLayer:
         match outcome:
             case Delivered(rejected=rejected):
                 sending.rejected.update({rejection.event_id: rejection for rejection in rejected})
-                sending.largest_taken = max(sending.largest_taken, len(call.events))
+                sending.largest_accepted = max(sending.largest_accepted, len(call.events))
             case Split(reason=reason) if len(call.events) > 1:
                 half = len(call.events) // 2
                 sending.divided(half, is_too_large=status == 413)
-                self._work([call.events[:half], call.events[half:]], sending)
+                self._send_slices([call.events[:half], call.events[half:]], sending)
             case Split(reason=reason) | Reject(reason=reason):
                 sending.reject(call.events, reason, status)
             case RetryLater(after=after):
@@ -128,7 +130,7 @@ class HttpLayer:
             sending.is_late = True
             return None, RetryLater()
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
-            # Nothing went out, and nothing ever will: the URL or a header is not what HTTP allows.
+            # Nothing can be sent: the URL or a header is not valid in HTTP.
             self._note_call(call, problem=type(error).__name__)
             return None, Pause(
                 reason=f"the call cannot be made ({type(error).__name__}); check the URL and the headers"
@@ -149,44 +151,44 @@ class HttpLayer:
     def _is_late(self, sending: _Sending) -> bool:
         return sending.calls > 0 and self._monotonic() - sending.began_at >= self._timeout / 2
 
-    def _tell(self, trouble: str) -> None:
-        """Log a trouble once, when it begins, and its end."""
-        if trouble != self._trouble:
-            if trouble:
-                log.warning("backend %s does not take events: %s", self._name, trouble)
+    def _log(self, problem: str) -> None:
+        """Log a problem once when it begins, and once when it ends."""
+        if problem != self._problem:
+            if problem:
+                log.warning("backend %s does not accept events: %s", self._name, problem)
             else:
-                log.info("backend %s takes events again", self._name)
-        self._trouble = trouble
+                log.info("backend %s accepts events again", self._name)
+        self._problem = problem
 
 
 @dataclass(slots=True, kw_only=True)
 class _Sending:
-    """What is known so far about one batch."""
+    """The state of sending one batch."""
 
     began_at: float
     calls: int = 0
     has_stopped: bool = False
     is_late: bool = False
-    trouble: str = ""
+    problem: str = ""
     pause: str | None = None
     retry_after: float | None = None
-    unsettled: set[str] = field(default_factory=set)
+    unsent: set[str] = field(default_factory=set)
     rejected: dict[str, Rejection] = field(default_factory=dict)
-    largest_taken: int = 0
+    largest_accepted: int = 0
     smallest_half: int | None = None
     is_too_large: bool = False
 
     def stop(
-        self, trouble: str, *, retry_after: float | None = None, pause: str | None = None, is_late: bool = False
+        self, problem: str, *, retry_after: float | None = None, pause: str | None = None, is_late: bool = False
     ) -> None:
         self.has_stopped = True
-        self.trouble = "" if is_late else trouble
+        self.problem = "" if is_late else problem
         self.retry_after = retry_after
         self.pause = pause
         self.is_late = self.is_late or is_late
 
     def leave(self, events: Iterable[Event]) -> None:
-        self.unsettled.update(event.id for event in events)
+        self.unsent.update(event.id for event in events)
 
     def reject(self, events: Iterable[Event], reason: str, status: int | None) -> None:
         for event in events:
@@ -197,18 +199,18 @@ class _Sending:
         self.is_too_large = self.is_too_large or is_too_large
 
     def receipt(self, batch: Sequence[Event]) -> Receipt:
-        """Settle the front of the batch; what was taken or rejected behind the first gap is told another time."""
+        """Return the receipt for the front of the batch, up to the first event that has to be sent again."""
         delivered = 0
         rejected: list[Rejection] = []
         for event in batch:
             if rejection := self.rejected.get(event.id):
                 rejected.append(rejection)
-            elif event.id in self.unsettled:
+            elif event.id in self.unsent:
                 break
             else:
                 delivered += 1
         has_gap = delivered + len(rejected) < len(batch)
-        # To go on at once is right only for who got on: else the dispatcher's own backoff decides.
+        # Going on at once is right only after progress; otherwise the dispatcher's own backoff applies.
         is_idle = self.retry_after == 0.0 and not delivered and not rejected
         return Receipt(
             delivered=delivered,
@@ -221,13 +223,13 @@ class _Sending:
 def _next_limit(limit: int, sending: _Sending, *, has_progress: bool) -> int:
     """Return how many events the next send puts into one call at first.
 
-    Without it a receiver so slow that the time is over before a batch is halved far enough would get the same batch
-    for ever, and one with a small limit would see every batch once in vain.
+    Without it, a receiver so slow that the time runs out before a batch is small enough would get the same batch for ever,
+    and a receiver with a small limit would refuse every batch once.
     """
     if sending.is_late and not has_progress:
-        return sending.smallest_half or max(1, min(limit, 2 * sending.largest_taken) // 2)
-    if sending.is_too_large and sending.largest_taken:
-        return sending.largest_taken
+        return sending.smallest_half or max(1, min(limit, 2 * sending.largest_accepted) // 2)
+    if sending.is_too_large and sending.largest_accepted:
+        return sending.largest_accepted
     return min(limit * 2, _NO_LIMIT) if has_progress else limit
 
 

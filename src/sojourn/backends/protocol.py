@@ -1,4 +1,4 @@
-"""What a backend is: the port through which events leave. Knows no vendor and no transport."""
+"""The port through which events leave."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sojourn.core.events import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """One event that the backend will never take, and why. It becomes a dead letter."""
+    """One event that the backend will never accept, and why. It becomes a dead letter."""
 
     event_id: str
     reason: str
@@ -20,11 +20,11 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What became of a batch.
+    """The result of sending a batch.
 
-    The first `delivered + len(rejected)` events of the batch are settled (the rejected are among them); the rest is
-    sent again after `retry_after` seconds (`None`: the dispatcher's own backoff). `pause` says in words why sending more
-    is useless until somebody acts (a wrong key, an unknown address): the dispatcher then waits long and says so.
+    The first `delivered + len(rejected)` events of the batch are done (the rejected ones are among them); the rest is sent
+    again after `retry_after` seconds (`None`: after the dispatcher's own backoff). `pause` is the reason why sending is useless
+    until the operator acts (a wrong key, an unknown address): the dispatcher then pauses for long and logs the reason.
     """
 
     delivered: int
@@ -35,17 +35,20 @@ class Receipt:
 
 @runtime_checkable
 class Backend(Protocol):
-    """Takes finished events, in the order of the log. Called by one thread; may block up to 15 s; may see an event twice.
+    """Receives finished events, in the order of the log. Called by one thread; may block for 15 s; may get an event twice.
 
-    `name` is unique among the backends of an engine. `third_party` says whether the data leaves the team's hands
-    (it decides what `Sec-GPC` and consent hold back). An exception from `send` means: all of it again, later.
+    `name` is unique among the backends of an engine. `third_party` says whether the data leaves the team's hands, so that
+    `Sec-GPC` and consent hold events back. If `send` raises an exception, the whole batch is sent again later.
     """
 
     name: str
     third_party: bool
 
-    def accepts(self, event: Event) -> bool: ...
+    def accepts(self, event: Event) -> bool:
+        """Return whether to send this event; must always return the same for the same event."""
 
-    def send(self, batch: Sequence[Event]) -> Receipt: ...
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        """Send a batch of accepted events."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release what is open. May be called more than once."""

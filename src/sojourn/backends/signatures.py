@@ -1,7 +1,7 @@
-"""The signature of a webhook call: made here, and checked here by receivers. Knows no transport and no clock but `now`.
+"""The signature of a webhook call: `sign` for the sender, `verify_signature` for the receiver.
 
-`Sojourn-Signature: t=<unix seconds>,v1=<hex>` where the hex is HMAC-SHA256 over `<t>.` and the body exactly as it was
-sent (compressed, if it was). While a secret is being replaced there is one `v1=` for each.
+`Sojourn-Signature: t=<unix seconds>,v1=<hex>`, where the hex is the HMAC-SHA256 of `<t>.` and the body exactly as it was sent
+(compressed, if it was). While a secret is being replaced, there is one `v1=` for each secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Secret = str | bytes
 
 
 def sign(body: bytes, secrets: Sequence[bytes], *, at: int) -> str:
-    """Return the header's value for a body as it goes on the wire."""
+    """Return the header's value for a body as it is sent. `at`: seconds since the epoch."""
     return ",".join([f"t={at}", *(f"v1={_digest(body, secret, str(at))}" for secret in secrets)])
 
 
@@ -33,29 +33,29 @@ def verify_signature(
     tolerance: float = TOLERANCE_S,
     now: float | None = None,
 ) -> bool:
-    """Tell whether `header` signs `body`, for receivers: pass the raw body, before anything decompresses it.
+    """Return whether `header` signs `body`, for receivers. Pass the raw body, before anything decompresses it.
 
-    False for whatever is malformed, signed with another secret, or older or newer than `tolerance` seconds: a caller
-    who kept an old call cannot replay it later.
+    Returns false if the header is malformed, signed with another secret, or older or newer than `tolerance` seconds, so that
+    a recorded call cannot be replayed later. `now`: seconds since the epoch; by default the system's clock.
     """
     secrets = as_secrets(secret)
-    at, given = _parse(header or "")
+    at, signatures = _parse(header or "")
     if at is None:
         return False
-    # Every pair is compared, whatever was found before: the time taken tells nothing.
+    # Every pair is compared, so that the time taken reveals nothing.
     matches = [
-        hmac.compare_digest(_digest(body, known, at).encode(), signature) for known in secrets for signature in given
+        hmac.compare_digest(_digest(body, key, at).encode(), signature) for key in secrets for signature in signatures
     ]
     moment = time.time() if now is None else now
     return any(matches) and abs(moment - int(at)) <= tolerance
 
 
 def as_secrets(secret: Secret | Sequence[Secret]) -> tuple[bytes, ...]:
-    """Return the secrets as bytes; one that is empty would sign for everybody, so it is an error."""
-    several: Sequence[Secret] = [secret] if isinstance(secret, str | bytes) else secret
-    secrets = tuple(item.encode() if isinstance(item, str) else bytes(item) for item in several)
+    """Return the secrets as bytes. An empty secret is a `SettingsError`, because anyone could sign with it."""
+    values: Sequence[Secret] = [secret] if isinstance(secret, str | bytes) else secret
+    secrets = tuple(item.encode() if isinstance(item, str) else bytes(item) for item in values)
     if not secrets or not all(secrets):
-        msg = "secret is empty: pass a random text of at least 16 characters, or a list of them while one is replaced"
+        msg = "secret is empty: pass a random text of at least 16 characters, or a list of two while you replace one"
         raise SettingsError(msg)
     return secrets
 
@@ -67,7 +67,7 @@ def _digest(body: bytes, secret: bytes, at: str) -> str:
 def _parse(header: str) -> tuple[str | None, list[bytes]]:
     at: str | None = None
     signatures: list[bytes] = []
-    for part in header.split(",")[:16]:  # bounded: a forged header must not buy much work
+    for part in header.split(",")[:16]:  # bounded, so that a forged header cannot cause much work
         key, _, value = part.strip().partition("=")
         if key == "t":
             if at is not None or not (value.isascii() and value.isdigit() and len(value) <= 12):

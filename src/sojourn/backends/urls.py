@@ -1,4 +1,4 @@
-"""Backends named in a setting by URL: `console:,jsonl:events.jsonl,webhook+https://host/in`. Knows nobody's options."""
+"""Backends named in a setting by URL: `console:,jsonl:events.jsonl,webhook+https://host/in`."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9.-]{0,30})(\+[A-Za-z0-9.+-]{1,3
 
 
 def backend_from_url(text: str) -> Backend:
-    """Build the backend that a URL names by its scheme (up to `:` or `+`); no error repeats more than the scheme."""
+    """Build the backend named by the scheme of a URL (up to `:` or `+`). Errors quote no more than the scheme."""
     url = text.strip()
     match = _SCHEME.match(url)
     if match is None:
-        raise SettingsError(f"backends: a backend's URL begins with its scheme; known are {_known_text(registered())}")
+        raise SettingsError(f"backends: a backend's URL begins with its scheme; known are {_forms(registered())}")
     scheme = match[1].lower()
-    known = registered()
-    if scheme not in known:
-        raise SettingsError(f"backends: the scheme {scheme!r} is unknown; {_hint(scheme, known)}")
-    return _build(scheme, known[scheme], match[1].lower() + url[match.end(1) :])
+    entries = registered()
+    if scheme not in entries:
+        raise SettingsError(f"backends: the scheme {scheme!r} is unknown; {_hint(scheme, entries)}")
+    return _build(scheme, entries[scheme], match[1].lower() + url[match.end(1) :])
 
 
 def check_unique_names(backends: Iterable[Backend]) -> None:
-    """Refuse backends that share a name: each has its place in the event log under it."""
+    """Raise `SettingsError` if backends share a name, under which each has its place in the event log."""
     for name, count in Counter(backend.name for backend in backends).items():
         if not name:
             raise SettingsError("backends: a backend has an empty name; pass name=")
@@ -58,27 +58,27 @@ def _build(scheme: str, entry: EntryPoint, url: str) -> Backend:
     except SojournError:
         raise
     except (ValueError, TypeError, LookupError) as error:
-        # Without its cause: other people's errors quote the URL, and it may hold credentials.
+        # Without its cause: the errors of other packages may quote the URL, and with it credentials.
         raise SettingsError(f"backends: {scheme}: its URL is wrong ({type(error).__name__}); see its docs") from None
     if not isinstance(backend, Backend):
-        raise SettingsError(f"backends: {scheme}: {entry.value} made something that is no backend")
+        raise SettingsError(f"backends: {scheme}: {entry.value} returned an object that is no backend")
     return backend
 
 
-def _hint(scheme: str, known: Mapping[str, EntryPoint]) -> str:
+def _hint(scheme: str, entries: Mapping[str, EntryPoint]) -> str:
     if scheme in ("http", "https"):
         return f"for a webhook write webhook+{scheme}://..."
-    near = difflib.get_close_matches(scheme, list(known), n=1)
+    near = difflib.get_close_matches(scheme, list(entries), n=1)
     nearest = f"did you mean {near[0]}:? " if near else ""
-    return f"{nearest}known are {_known_text(known)}"
+    return f"{nearest}known are {_forms(entries)}"
 
 
-def _known_text(known: Mapping[str, EntryPoint]) -> str:
-    return ", ".join(_form(scheme, known[scheme]) for scheme in sorted(known))
+def _forms(entries: Mapping[str, EntryPoint]) -> str:
+    return ", ".join(_form(scheme, entries[scheme]) for scheme in sorted(entries))
 
 
 def _form(scheme: str, entry: EntryPoint) -> str:
     try:
         return str(load(entry).url_form).format(scheme=scheme)
-    except Exception:  # noqa: BLE001 - a package of others that is broken must not hide what is wrong here
+    except Exception:  # noqa: BLE001 - a broken third-party package must not hide the error reported here
         return f"{scheme}:"

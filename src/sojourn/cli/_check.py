@@ -38,7 +38,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from sojourn.backends.checking import MARK, CheckResult, check_events, checked
+    from sojourn.backends.checking import MARK, CheckResult, check_backend, check_events
     from sojourn.core.clock import SystemClock
 
     logging.getLogger("sojourn").addHandler(logging.NullHandler())  # the table shows what it would log
@@ -56,7 +56,7 @@ def _check(arguments: argparse.Namespace) -> int:
             outcome = backend
         else:
             try:
-                outcome = checked(backend, session)
+                outcome = check_backend(backend, session)
             finally:
                 backend.close()
         outcomes.append(outcome)

@@ -170,5 +170,5 @@ def test_a_relative_path_keeps_its_place_when_the_process_moves(
 @pytest.mark.parametrize("wrong", ["", "."], ids=["empty", "a folder"])
 def test_a_path_that_is_no_file_is_refused_at_once(wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match="names no file"):
+    with pytest.raises(SettingsError, match="is not a file"):
         JSONLinesBackend(wrong)

@@ -1,7 +1,7 @@
-"""Events on the console, a line each, for a developer who watches them. Writes to a stream; knows no network.
+"""Print events on the console, one line each, for development.
 
-What is in an event came from a browser, so nothing of it reaches the terminal that is not printable: no escape
-sequence, no line of its own, no character that turns the reading direction.
+The contents of an event come from a browser, so only printable characters reach the terminal: no escape sequence, no line
+break, no character that changes the reading direction.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sojourn.errors import SettingsError
 __all__ = ["ConsoleBackend"]
 
 _WIDTH: Final = 80  # characters of one value
-_SHOWN: Final = 8  # values of one event
+_MAX_VALUES: Final = 8  # of one event
 _NAME_COLUMN: Final = max(len(name) for name in names.RESERVED_NAMES)
 
-_USER_COLUMN: Final = 8  # a long id pushes what follows to the right, a short one keeps it in line
+_USER_COLUMN: Final = 8  # short ids stay aligned; long ids push the rest to the right
 
 _BARE: Final = (
     "session.end_reason",
@@ -49,7 +49,7 @@ _COLOURS: Final = {
 
 
 class ConsoleBackend:
-    """Prints every event: readable (`format="text"`) or as one CloudEvent a line (`format="json"`)."""
+    """Prints every event, readable (`format="text"`) or as one CloudEvent per line (`format="json"`)."""
 
     url_form: ClassVar[str] = "console:"
 
@@ -57,7 +57,7 @@ class ConsoleBackend:
         self,
         stream: TextIO | None = None,
         *,
-        format: Literal["text", "json"] = "text",  # noqa: A002 - the word users know
+        format: Literal["text", "json"] = "text",  # noqa: A002 - the word that users know
         name: str = "console",
         third_party: bool = False,
         events: Patterns | None = None,
@@ -88,7 +88,7 @@ class ConsoleBackend:
         return self._choice.accepts(event)
 
     def send(self, batch: Sequence[Event]) -> Receipt:
-        # Looked up at each send: test runners and servers put another stream in its place.
+        # Looked up at each send, because test runners and servers replace it.
         stream: TextIO | None = self._stream or sys.stdout
         if stream is None:
             return Receipt(delivered=0, pause="there is no console here (sys.stdout is None); use jsonl:<file> instead")
@@ -99,7 +99,7 @@ class ConsoleBackend:
         return Receipt(delivered=len(batch))
 
     def close(self) -> None:
-        """Do nothing: the stream belongs to whoever opened it."""
+        """Do nothing: the caller owns the stream."""
 
     def _line(self, stream: TextIO) -> Callable[[Event], str]:
         if self._format == "json":
@@ -117,7 +117,7 @@ def readable_line(event: Event, *, has_colours: bool = False) -> str:
     columns = [
         cloudevents.rfc3339(event.time)[11:],
         name,
-        # The end of a UUIDv7 is random; its beginning, the time, is the same for all who came this minute.
+        # The end of a UUIDv7 is random; its beginning, the time, is the same for all sessions of a minute.
         f"…{session[-8:]}" if len(session) > 9 else f"{session or '-':<9}",
         f"{_value(event.user_id) if event.user_id else '-':<{_USER_COLUMN}}",
         *_interesting(event),
@@ -133,8 +133,8 @@ def _interesting(event: Event) -> list[str]:
         for key, value in attributes.items()
         if key not in _BARE and key not in _HIDDEN and not key.startswith(_HIDDEN_PREFIXES)
     ]
-    if len(others) > _SHOWN:
-        others[_SHOWN:] = [f"(+{len(others) - _SHOWN} more)"]
+    if len(others) > _MAX_VALUES:
+        others[_MAX_VALUES:] = [f"(+{len(others) - _MAX_VALUES} more)"]
     columns = [" ".join(bare), " ".join(others)]
     return [column for column in columns if column]
 
@@ -174,5 +174,5 @@ def _fitting(text: str, stream: TextIO) -> str:
 
 
 def _has_colours(stream: TextIO) -> bool:
-    # https://no-color.org: a word between the user and every program, so it is read here and is no setting of ours.
+    # https://no-color.org is a convention between the user and every program, so it is not a setting of ours.
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()

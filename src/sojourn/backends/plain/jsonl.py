@@ -1,7 +1,7 @@
-"""Events in a file, one CloudEvent a line. Knows the file system; knows no network and no other backend.
+"""Append events to a file, one CloudEvent per line.
 
-A batch is one `write()` to a descriptor in append mode, so lines of two writers do not mix. Whatever stops half-way
-(a full disk, a kill) leaves at most one torn line, and the next batch begins on a line of its own.
+A batch is one `write()` in append mode, so the lines of two writers do not mix. A write that stops half-way (a full disk, a
+kill) leaves at most one incomplete line, and the next batch begins on a new line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0
 
 
 class JSONLinesBackend:
-    """Appends every event to a file that only its owner may read; a rotated file is opened anew."""
+    """Appends every event to a file that only its owner can read. A rotated file is reopened."""
 
     url_form: ClassVar[str] = "jsonl:<file>"
 
@@ -38,10 +38,10 @@ class JSONLinesBackend:
         events: Patterns | None = None,
         heartbeats: bool = True,
     ) -> None:
-        # Absolute now: servers change their directory when they become daemons.
+        # Made absolute now, because servers change their directory when they daemonise.
         self.path = Path(os.path.abspath(Path(path).expanduser()))
         if not os.fspath(path) or self.path.is_dir():
-            raise SettingsError("path of the JSON lines file names no file; write a file's name, as in events.jsonl")
+            raise SettingsError("path of the JSON lines file is not a file; write a file name, such as events.jsonl")
         self.name = name
         self.third_party = third_party
         self._choice = EventFilter(events, has_heartbeats=heartbeats)
@@ -53,7 +53,7 @@ class JSONLinesBackend:
         """Build from `jsonl:events.jsonl` or `jsonl:/an/absolute/path`."""
         place, options = split_place(url)
         if not place:
-            raise SettingsError("jsonl: a file's name is missing; write jsonl:events.jsonl")
+            raise SettingsError("jsonl: the file name is missing; write jsonl:events.jsonl")
         arguments = options.take(COMMON_OPTIONS)
         options.finish()
         return cls(place, **arguments)
@@ -81,8 +81,8 @@ class JSONLinesBackend:
         written = os.write(fd, data)
         if written == len(data):
             return
-        # A short write is a disk that got full. Take it back, unless somebody else has appended since: a torn line
-        # can be healed, another writer's lines could not.
+        # A short write means that the disk is full. Undo it, unless another writer has appended since: the next batch repairs
+        # an incomplete line, but another writer's lines would be lost.
         if os.fstat(fd).st_size == size + written:
             os.ftruncate(fd, size)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))

@@ -1,4 +1,4 @@
-"""Events to an address of the user's own, as a signed batch of CloudEvents. The HTTP layer does the rest."""
+"""Send events to an address of the user's own, as a signed batch of CloudEvents."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class WebhookBackend(VendorBackend):
 
     @classmethod
     def from_url(cls, url: str, **options: Unpack[VendorOptions]) -> Self:
-        """Build from `webhook+https://host/path?secret=...`; parameters that are no option stay in the URL called."""
+        """Build the backend from `webhook+https://host/path?secret=...`. Other query parameters stay part of the address."""
         with url_errors("webhook"):
             parts = urlsplit(url.removeprefix("webhook+"))
             parameters = Options("webhook", parts.query)
@@ -67,7 +67,7 @@ class WebhookBackend(VendorBackend):
             user, password = user_info(url)
             netloc = parts.netloc
             if user and password is None:
-                # As in the URLs of vendors: what stands alone before the host is the key.
+                # As in the URLs of vendors, a value alone before the host is the key.
                 secrets.append(user)
                 netloc = netloc.rpartition("@")[2]
             address = urlunsplit((parts.scheme, netloc, parts.path, parameters.rest(), ""))
@@ -96,11 +96,11 @@ class _WebhookEncoder:
 
 
 def _address(url: str) -> tuple[str, dict[str, str]]:
-    """Split credentials off a URL, so that what is called, and may be named, has none."""
+    """Return the address without credentials, and the credentials as a header."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError("url of the webhook must begin with http:// or https:// and name a host")
-    _ = parts.port  # raises for a port that is none
+    _ = parts.port  # raises ValueError if it is not a number
     user, password = user_info(url)
     authorization = {}
     if user is not None:
@@ -117,7 +117,7 @@ def _address(url: str) -> tuple[str, dict[str, str]]:
 def _checked(headers: Mapping[str, str]) -> dict[str, str]:
     for key, value in headers.items():
         if not _TOKEN.fullmatch(key):
-            raise SettingsError(f"headers of the webhook: {key[:40]!r} is no name of an HTTP header")
+            raise SettingsError(f"headers of the webhook: {key[:40]!r} is not a valid name of an HTTP header")
         if not _FIELD.fullmatch(value):
             raise SettingsError(f"headers of the webhook: the value of {key!r} has characters that HTTP does not allow")
     return {key.lower(): value for key, value in headers.items()}
