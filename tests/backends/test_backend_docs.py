@@ -35,7 +35,7 @@ def test_every_block_runs(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_every_url_of_a_setting_builds_a_backend_of_its_page(page: Path) -> None:
+def test_every_url_builds_the_backend_of_its_page(page: Path) -> None:
     shown = re.findall(r'^SOJOURN_BACKENDS="([^"]+)"$', "\n".join(blocks(page, "sh")), re.MULTILINE)
     assert bool(shown) is (page.stem in FAKES)
     for url in shown:

@@ -65,7 +65,7 @@ def test_the_path_of_a_file(url: str, path: str, tmp_path: Path, monkeypatch: py
         pytest.param("user:word@", "/in", False, "Basic dXNlcjp3b3Jk", id="user and password"),
     ],
 )
-def test_the_options_of_a_webhook_are_not_called(
+def test_webhook_options_are_removed_from_the_called_url(
     query: str, called: str, is_signed: bool, authorization: str | None
 ) -> None:
     user, options = (query, "") if query.endswith("@") else ("", query)
@@ -105,7 +105,7 @@ def test_the_options_of_a_webhook_are_not_called(
         pytest.param("webhook+https://h.example?secret=", "secret is empty", id="empty secret"),
     ],
 )
-def test_a_wrong_url_says_what_to_write_and_repeats_no_credentials(url: str, says: str) -> None:
+def test_wrong_url_names_the_fix_without_credentials(url: str, says: str) -> None:
     with pytest.raises(SettingsError) as caught:
         backend_from_url(url)
     assert says in str(caught.value)
@@ -121,7 +121,7 @@ def test_a_wrong_url_says_what_to_write_and_repeats_no_credentials(url: str, say
         pytest.param("events=%21log&events=%21opt_out", {"log", "opt_out"}, id="all but two"),
     ],
 )
-def test_what_a_backend_without_vendor_is_given(url: str, options: str, names: set[str] | None) -> None:
+def test_filter_options_of_plain_backends(url: str, options: str, names: set[str] | None) -> None:
     backend = backend_from_url(f"{url}{'&' if '?' in url else '?'}{options}" if options else url)
     assert {event.name for event in sample_events() if not backend.accepts(event)} == (names or set())
     if isinstance(backend, WebhookBackend):
@@ -167,12 +167,12 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("plugins")
-def test_other_peoples_backends_are_found_by_entry_point() -> None:
+def test_third_party_backend_is_found_by_entry_point() -> None:
     assert backend_from_url("kafka+tls://h.example/topic").name == "kafka+tls://h.example/topic"
 
 
 @pytest.mark.usefixtures("plugins")
-def test_ours_cannot_be_replaced_by_another_distribution() -> None:
+def test_built_in_backend_cannot_be_replaced() -> None:
     assert isinstance(backend_from_url("console:"), ConsoleBackend)
 
 
@@ -187,7 +187,7 @@ def test_ours_cannot_be_replaced_by_another_distribution() -> None:
         pytest.param("kafak:x", "did you mean kafka:?", id="misspelt"),
     ],
 )
-def test_a_backend_of_others_that_does_not_work_is_named(url: str, says: str) -> None:
+def test_broken_third_party_backend_is_named(url: str, says: str) -> None:
     with pytest.raises(SettingsError) as caught:
         backend_from_url(url)
     assert says in str(caught.value)

@@ -19,10 +19,10 @@ SESSION = check_events(NOW, CHANCE, service="shop")
 ORIGIN = "https://vendor.example"
 
 
-class Told:
-    """A backend that responses one receipt, and has last_call what it is told to."""
+class Fixed:
+    """A backend with a fixed receipt and a fixed last call."""
 
-    name = "told"
+    name = "fixed"
     third_party = True
 
     def __init__(self, receipt: Receipt | Exception, last_call: LastCall | None = None) -> None:
@@ -44,11 +44,11 @@ def last_call(status: int | None = 202, date: str | None = None, problem: str = 
     return LastCall(origin=ORIGIN, at=at, status=status, date=date, problem=problem)
 
 
-def of(backend: Told | MemoryBackend | WebhookBackend) -> CheckResult:
+def of(backend: Fixed | MemoryBackend | WebhookBackend) -> CheckResult:
     return check_backend(backend, SESSION, monotonic=lambda: 0.0)
 
 
-def test_the_session_is_whole_marked_and_new_each_time() -> None:
+def test_session_is_complete_marked_and_new_each_time() -> None:
     assert [event.name for event in SESSION] == ["session.start", "page_view", "session.end"]
     assert all(event.attributes[MARK] is True for event in SESSION)
     assert all(event.attributes["service.name"] == "shop" for event in SESSION)
@@ -62,7 +62,7 @@ def test_the_session_is_whole_marked_and_new_each_time() -> None:
     assert other[0].visitor_id != start.visitor_id
 
 
-def test_what_was_taken_is_well() -> None:
+def test_accepted_session_has_no_problem() -> None:
     backend = MemoryBackend()
     outcome = of(backend)
     assert outcome == CheckResult(
@@ -93,8 +93,8 @@ def test_what_was_taken_is_well() -> None:
         pytest.param(RuntimeError("hunter2"), None, "send() raised RuntimeError", id="raises"),
     ],
 )
-def test_what_to_mend(receipt: Receipt | Exception, known: LastCall | None, says: str) -> None:
-    outcome = of(Told(receipt, known))
+def test_problem_says_what_to_fix(receipt: Receipt | Exception, known: LastCall | None, says: str) -> None:
+    outcome = of(Fixed(receipt, known))
     assert not outcome.is_well
     assert says in outcome.problem
     assert "hunter2" not in outcome.problem
@@ -111,25 +111,25 @@ def test_what_to_mend(receipt: Receipt | Exception, known: LastCall | None, says
         pytest.param(None, None, id="none"),
     ],
 )
-def test_clocks_that_differ_are_warned_of(date: str | None, says: str | None) -> None:
-    outcome = of(Told(Receipt(delivered=3), last_call(date=date)))
+def test_clock_skew_is_a_warning(date: str | None, says: str | None) -> None:
+    outcome = of(Fixed(Receipt(delivered=3), last_call(date=date)))
     assert outcome.is_well
     assert len(outcome.warnings) == (says is not None)
     assert says is None or says in outcome.warnings[0]
 
 
-def test_a_filter_sends_what_it_lets_through() -> None:
+def test_only_events_that_pass_the_filter_are_sent() -> None:
     outcome = of(MemoryBackend(accepts=lambda event: event.name == "session.end"))
     assert (outcome.sent, outcome.taken, outcome.warnings) == (1, 1, ())
 
 
-def test_a_filter_that_keeps_all_back_is_named_and_overruled() -> None:
+def test_filter_that_excludes_all_is_overruled_with_a_warning() -> None:
     outcome = of(MemoryBackend(accepts=lambda event: False))
     assert (outcome.sent, outcome.taken) == (3, 3)
     assert "events= excludes every test event" in outcome.warnings[0]
 
 
-def test_a_webhook_tells_what_it_heard() -> None:
+def test_webhook_has_a_last_call() -> None:
     transport = httpx.MockTransport(
         lambda request: httpx.Response(404, headers={"date": "Sat, 31 Jan 2026 11:00:00 GMT"})
     )

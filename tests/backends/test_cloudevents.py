@@ -68,7 +68,7 @@ def test_source_is_the_service_as_a_uri_reference(service: str | None, source: s
     assert source_of(event_with({} if service is None else {"service.name": service})) == source
 
 
-def test_a_given_source_wins() -> None:
+def test_source_argument_wins() -> None:
     assert json.loads(encode(sample_events()[0], "/elsewhere"))["source"] == "/elsewhere"
 
 

@@ -37,7 +37,7 @@ def test_names_and_patterns(events: Patterns | None, accepted: tuple[str, ...]) 
     assert tuple(name for name in NAMES if choice.accepts(named(name))) == accepted
 
 
-def test_heartbeats_can_be_left_out_whatever_the_patterns() -> None:
+def test_heartbeats_can_be_excluded_with_any_patterns() -> None:
     choice = EventFilter("session.*", has_heartbeats=False)
     assert [name for name in NAMES if choice.accepts(named(name))] == ["session.start", "session.end"]
 
@@ -46,23 +46,23 @@ def test_heartbeats_can_be_left_out_whatever_the_patterns() -> None:
     ("has_ends_once", "revisions"),
     [pytest.param(True, [0], id="first only"), pytest.param(False, [0, 1, 2], id="all")],
 )
-def test_an_end_that_was_revised(has_ends_once: bool, revisions: list[int]) -> None:
+def test_revised_end(has_ends_once: bool, revisions: list[int]) -> None:
     choice = EventFilter(has_ends_once=has_ends_once)
     ends = [named("session.end", **({"session.end_revision": n} if n else {})) for n in range(3)]
     assert [n for n, end in enumerate(ends) if choice.accepts(end)] == revisions
 
 
-def test_a_revision_is_about_ends_and_nothing_else() -> None:
+def test_revision_matters_for_ends_only() -> None:
     assert EventFilter(has_ends_once=True).accepts(named("purchase", **{"session.end_revision": 1}))
 
 
 @pytest.mark.parametrize("events", ["", " , ", [], [""], ["!"], ["a\nb"], ["x" * 101], [7]])
-def test_patterns_that_name_nothing_are_refused(events: Patterns) -> None:
+def test_empty_and_malformed_patterns_are_refused(events: Patterns) -> None:
     with pytest.raises(SettingsError, match="events"):
         parse_patterns(events)
 
 
 @given(st.lists(st.text(st.characters(categories=["Lu", "Ll"], include_characters="_."), min_size=1, max_size=20)))
-def test_a_name_alone_chooses_exactly_itself(names: list[str]) -> None:
+def test_plain_name_matches_itself_only(names: list[str]) -> None:
     for name in names:
         assert [other for other in {*names, "else"} if EventFilter([name]).accepts(named(other))] == [name]

@@ -144,7 +144,7 @@ def poisoned(poison: set[str], status: int = 400) -> Callable[[list[str]], int]:
         ),
     ],
 )
-def test_one_answer(response: httpx.Response, receipt: Receipt) -> None:
+def test_receipt_for_one_response(response: httpx.Response, receipt: Receipt) -> None:
     receiver = Receiver(lambda ids: response)
     assert receiver.layer().send(many_events(2)) == receipt
     assert len(receiver.calls) == 1
@@ -161,7 +161,9 @@ def test_one_answer(response: httpx.Response, receipt: Receipt) -> None:
         pytest.param(httpx.UnsupportedProtocol("gopher"), True, id="not http"),
     ],
 )
-def test_no_answer(error: httpx.TransportError, is_paused: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_receipt_without_a_response(
+    error: httpx.TransportError, is_paused: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     def rule(ids: list[str]) -> int:
         raise error
 
@@ -172,7 +174,7 @@ def test_no_answer(error: httpx.TransportError, is_paused: bool, caplog: pytest.
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_an_event_at_fault_is_found_and_rejected_alone(status: int) -> None:
+def test_only_the_invalid_event_is_rejected(status: int) -> None:
     batch = many_events(8)
     receiver = Receiver(poisoned({batch[5].id}, status))
     receipt = receiver.layer().send(batch)
@@ -182,7 +184,7 @@ def test_an_event_at_fault_is_found_and_rejected_alone(status: int) -> None:
 
 
 @given(size=st.integers(1, 40), data=st.data())
-def test_exactly_the_poisonous_are_rejected_and_all_others_taken_once(size: int, data: st.DataObject) -> None:
+def test_exactly_the_invalid_events_are_rejected_and_others_delivered_once(size: int, data: st.DataObject) -> None:
     batch = many_events(size)
     poison = data.draw(st.sets(st.sampled_from(ids(batch))))
     receiver = Receiver(poisoned(poison, data.draw(st.sampled_from([400, 413, 422]))))
@@ -194,7 +196,7 @@ def test_exactly_the_poisonous_are_rejected_and_all_others_taken_once(size: int,
 
 
 @given(size=st.integers(1, 30), data=st.data())
-def test_whatever_the_answers_nothing_is_settled_that_was_not_answered(size: int, data: st.DataObject) -> None:
+def test_no_event_is_settled_without_a_response(size: int, data: st.DataObject) -> None:
     """Any responses, in any order: what the receipt calls delivered was taken, and sending on settles each event."""
     batch = many_events(size)
     statuses = data.draw(st.lists(st.sampled_from([200, 200, 400, 413, 429, 503, 401, 409]), max_size=30))
@@ -215,7 +217,7 @@ def test_whatever_the_answers_nothing_is_settled_that_was_not_answered(size: int
     assert rest == []
 
 
-def test_a_failure_behind_the_front_is_told_when_the_front_gets_there() -> None:
+def test_rejection_behind_a_retry_is_reported_once_the_front_is_done() -> None:
     """The odd ones fail: 1 is the first gap, so 2 and 4 are sent again though they were taken."""
     batch = many_events(5)
     receiver = Receiver(lambda ids: 503 if number(ids[0]) % 2 else 200)
@@ -223,7 +225,7 @@ def test_a_failure_behind_the_front_is_told_when_the_front_gets_there() -> None:
     assert receiver.taken == ids([batch[0], batch[2], batch[4]])
 
 
-def test_what_was_not_tried_is_not_settled_whatever_the_order_of_a_call() -> None:
+def test_unsent_events_are_not_settled_in_any_order() -> None:
     """A vendor may sort its events; the half that never went out has the front of the batch in it."""
 
     class Backwards(Plain):
@@ -236,13 +238,13 @@ def test_what_was_not_tried_is_not_settled_whatever_the_order_of_a_call() -> Non
     assert len(receiver.calls) == 2
 
 
-def test_after_a_failure_no_further_call_is_made() -> None:
+def test_no_call_follows_a_failed_one() -> None:
     receiver = Receiver(lambda ids: 503)
     receiver.layer(Apart()).send(many_events(6))
     assert len(receiver.calls) == 1
 
 
-def test_a_batch_of_which_nothing_is_to_be_told_is_settled() -> None:
+def test_batch_that_makes_no_call_is_settled() -> None:
     class Silent(Plain):
         def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall]:
             yield from ()
@@ -250,7 +252,7 @@ def test_a_batch_of_which_nothing_is_to_be_told_is_settled() -> None:
     assert Receiver().layer(Silent()).send(many_events(3)) == Receipt(delivered=3)
 
 
-def test_a_vendor_may_name_the_rejected_in_its_answer() -> None:
+def test_interpret_can_name_the_rejected_events() -> None:
     """As one does whose 400 has taken all valid events."""
     batch = many_events(3)
 
@@ -275,7 +277,7 @@ def ids_of(receipt: Receipt) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------- time
 
 
-def test_bisecting_ends_in_time_and_goes_on_at_once() -> None:
+def test_bisection_stops_at_the_deadline_and_resumes_at_once() -> None:
     batch = many_events(8)
     receiver = Receiver(poisoned({batch[7].id}), seconds=2.0)
     layer = receiver.layer()
@@ -286,7 +288,7 @@ def test_bisecting_ends_in_time_and_goes_on_at_once() -> None:
 
 
 @pytest.mark.parametrize("seconds", [3.0, 7.0, 14.0])
-def test_a_slow_receiver_with_a_small_limit_gets_everything(seconds: float) -> None:
+def test_slow_receiver_with_a_small_limit_gets_all_events(seconds: float) -> None:
     """Its first calls of every send are too large; without memory between sends nothing would ever fit the time."""
     receiver = Receiver(lambda ids: 413 if len(ids) > 3 else 200, seconds=seconds)
     batch = many_events(60)
@@ -294,14 +296,14 @@ def test_a_slow_receiver_with_a_small_limit_gets_everything(seconds: float) -> N
     assert set(receiver.taken) == set(ids(batch))
 
 
-def test_no_call_starts_late_and_idle_sends_leave_the_pace_to_the_dispatcher() -> None:
+def test_no_call_starts_late_and_sends_without_progress_back_off() -> None:
     receiver = Receiver(lambda ids: 413 if len(ids) > 1 else 200, seconds=8.0)
     receipt = receiver.layer().send(many_events(8))
     assert receipt == Receipt(delivered=0)
     assert len(receiver.calls) == 1
 
 
-def test_a_limit_that_was_met_is_remembered_and_tried_again() -> None:
+def test_learned_limit_is_kept_and_probed_again() -> None:
     receiver = Receiver(lambda ids: 413 if len(ids) > 10 else 200)
     layer = receiver.layer()
     for _ in range(3):
@@ -327,7 +329,7 @@ class Drip(httpx.SyncByteStream):
         self.is_closed = True
 
 
-def test_a_dripping_answer_is_cut_at_the_deadline() -> None:
+def test_slow_response_is_cut_at_the_deadline() -> None:
     receiver = Receiver()
     drip = Drip(receiver)
     receiver.rule = lambda ids: httpx.Response(200, stream=drip)
@@ -349,7 +351,7 @@ class Flood(httpx.SyncByteStream):
             yield b"x" * 16_384
 
 
-def test_an_endless_answer_is_read_only_so_far() -> None:
+def test_endless_response_is_read_up_to_the_limit() -> None:
     flood = Flood()
     seen: list[int] = []
 
@@ -364,7 +366,7 @@ def test_an_endless_answer_is_read_only_so_far() -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 15.1, float("nan")])
-def test_a_timeout_beyond_the_lease_is_refused(timeout: float) -> None:
+def test_timeout_beyond_15_seconds_is_refused(timeout: float) -> None:
     with pytest.raises(SettingsError, match="timeout must be"):
         HttpLayer(Plain(), name="vendor", timeout=timeout)
 
@@ -417,7 +419,7 @@ def test_the_whole_url_is_called_and_only_its_origin_is_logged(caplog: pytest.Lo
     assert "secret" not in caplog.text
 
 
-def test_a_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_problem_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     statuses = iter([503, 503, 200, 200])
     layer = Receiver(lambda ids: next(statuses)).layer()
     with caplog.at_level(logging.INFO, logger="sojourn"):

@@ -73,9 +73,7 @@ def layer(response: httpx.Response | Exception, encoder: OneCall | None = None) 
         pytest.param(httpx.LocalProtocolError("secret-token"), {"problem": "LocalProtocolError"}, id="no call"),
     ],
 )
-def test_the_last_call_is_remembered_without_its_secrets(
-    response: httpx.Response | Exception, last_call: dict[str, object]
-) -> None:
+def test_last_call_is_kept_without_secrets(response: httpx.Response | Exception, last_call: dict[str, object]) -> None:
     sender = layer(response)
     assert sender.last_call is None
     sender.send(many_events(1))
@@ -92,7 +90,7 @@ def test_the_last_call_is_remembered_without_its_secrets(
         pytest.param(None, "cannot be reached", id="else"),
     ],
 )
-def test_why_there_was_no_answer(cause: Exception | None, says: str) -> None:
+def test_reason_without_a_response(cause: Exception | None, says: str) -> None:
     try:
         raise httpx.ConnectError("secret") from cause
     except httpx.ConnectError as error:
@@ -101,7 +99,7 @@ def test_why_there_was_no_answer(cause: Exception | None, says: str) -> None:
     assert "secret" not in words
 
 
-def test_what_cannot_be_sent_is_rejected_and_the_rest_goes_out() -> None:
+def test_unsendable_events_are_rejected_and_others_sent() -> None:
     batch = many_events(4)
     receipt = layer(httpx.Response(200), OneCall([1, 3])).send(batch)
     assert receipt.delivered == 2
@@ -111,18 +109,18 @@ def test_what_cannot_be_sent_is_rejected_and_the_rest_goes_out() -> None:
     ]
 
 
-def test_a_batch_of_which_nothing_can_be_sent_is_settled_without_a_call() -> None:
+def test_batch_of_unsendable_events_makes_no_call() -> None:
     sender = layer(httpx.Response(500), OneCall([0, 1]))
     assert len(sender.send(many_events(2)).rejected) == 2
     assert sender.last_call is None
 
 
-def test_what_cannot_be_sent_behind_a_failure_waits_its_turn() -> None:
+def test_unsendable_event_behind_a_failure_waits() -> None:
     assert layer(httpx.Response(503), OneCall([1])).send(many_events(2)) == Receipt(delivered=0)
 
 
 @pytest.mark.parametrize(("limit", "read"), [(None, 65_536), (100_000, 100_000)])
-def test_a_call_may_want_more_of_its_answer(limit: int | None, read: int) -> None:
+def test_call_can_raise_the_response_limit(limit: int | None, read: int) -> None:
     encoder = OneCall(response_limit=limit)
     layer(httpx.Response(200, content=b"x" * 200_000), encoder).send(many_events(1))
     assert encoder.seen == [read]

@@ -9,7 +9,7 @@ from sojourn.testing.backend_contract import many_events, sample_events
 from sojourn.testing.backends import MemoryBackend
 
 
-def test_it_keeps_what_it_took_and_finds_it_by_name() -> None:
+def test_keeps_events_and_returns_them_by_name() -> None:
     backend = MemoryBackend()
     backend.send(sample_events())
     assert backend.events == sample_events()
@@ -18,7 +18,7 @@ def test_it_keeps_what_it_took_and_finds_it_by_name() -> None:
     assert backend.events == []
 
 
-def test_it_raises_as_often_as_told() -> None:
+def test_raises_the_given_number_of_times() -> None:
     backend = MemoryBackend()
     backend.fail(2, error=ConnectionError("down"))
     for _ in range(2):
@@ -29,21 +29,21 @@ def test_it_raises_as_often_as_told() -> None:
     assert backend.sizes == [3, 3, 3]
 
 
-def test_it_takes_the_front_and_asks_for_the_rest_later() -> None:
+def test_accepts_the_front_and_retries_the_rest() -> None:
     backend = MemoryBackend()
     backend.fail(after=2, retry_after=30)
     assert backend.send(many_events(5)) == Receipt(delivered=2, retry_after=30)
     assert backend.events == many_events(5)[:2]
 
 
-def test_it_rejects_what_it_is_told_to() -> None:
+def test_rejects_chosen_events() -> None:
     backend = MemoryBackend(reject=lambda event: event.id == "many-000001")
     rejection = Rejection(event_id="many-000001", reason="the test rejects it")
     assert backend.send(many_events(3)) == Receipt(delivered=2, rejected=(rejection,))
     assert [event.id for event in backend.events] == ["many-000000", "many-000002"]
 
 
-def test_it_pauses_until_it_resumes() -> None:
+def test_pauses_until_resumed() -> None:
     backend = MemoryBackend()
     backend.pause("no key")
     assert backend.send(many_events(1)) == Receipt(delivered=0, pause="no key")
@@ -51,12 +51,12 @@ def test_it_pauses_until_it_resumes() -> None:
     assert backend.send(many_events(1)) == Receipt(delivered=1)
 
 
-def test_it_wants_what_it_is_told_to_want() -> None:
+def test_accepts_chosen_events() -> None:
     backend = MemoryBackend(accepts=lambda event: event.name != "session.heartbeat")
     assert [event.name for event in sample_events() if not backend.accepts(event)] == ["session.heartbeat"]
 
 
-def test_it_knows_that_it_was_closed() -> None:
+def test_close_is_recorded() -> None:
     backend = MemoryBackend()
     assert not backend.is_closed
     backend.close()

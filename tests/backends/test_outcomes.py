@@ -44,7 +44,7 @@ def test_status_classes(kind: type, statuses: list[int]) -> None:
 
 
 @given(st.integers(200, 599))
-def test_every_status_has_a_meaning_and_every_halt_says_what_to_do(status: int) -> None:
+def test_every_status_has_an_outcome_and_every_pause_says_what_to_do(status: int) -> None:
     outcome = outcome_of_status(Response(status=status), now=NOW)
     if isinstance(outcome, Pause):
         assert outcome.reason.startswith(f"HTTP {status}: ")
@@ -78,6 +78,6 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 
 
 @given(st.text(max_size=60))
-def test_no_retry_after_whatever_raises_or_lasts(value: str) -> None:
+def test_any_retry_after_is_bounded_and_raises_nothing(value: str) -> None:
     seconds = retry_after(value, now=NOW)
     assert seconds is None or 0 < seconds <= 3600

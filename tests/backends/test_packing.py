@@ -49,7 +49,7 @@ def test_a_call_is_as_full_as_the_limits_allow(sizes: list[int], limits: CallLim
     assert [len(pack.events) for pack in packed(pieces(sizes), limits)] == packs
 
 
-def test_events_of_groups_are_counted_by_event() -> None:
+def test_events_in_groups_count_one_by_one() -> None:
     (first, second) = packed(pieces([10, 10, 10], [3, 2, 4]), CallLimits(bytes=1000, events=5))
     assert (ids(first.events), ids(second.events)) == (ids(EVENTS[:5]), ids(EVENTS[5:9]))
 
@@ -61,7 +61,7 @@ def test_events_of_groups_are_counted_by_event() -> None:
         pytest.param([10, 10, 10], [1, 9, 1], CallLimits(bytes=100, events=8), id="events of a group"),
     ],
 )
-def test_a_piece_too_large_alone_is_refused_and_holds_nobody_up(
+def test_oversized_piece_is_unsendable_and_others_are_packed(
     sizes: list[int], counts: list[int], limits: CallLimits
 ) -> None:
     made = pieces(sizes, counts)
@@ -77,14 +77,14 @@ def test_a_piece_too_large_alone_is_refused_and_holds_nobody_up(
     most=st.integers(20, 200),
     most_pieces=st.integers(1, 10),
 )
-def test_laws(sizes: list[int], most: int, most_pieces: int) -> None:
+def test_packs_keep_order_and_limits_for_any_pieces(sizes: list[int], most: int, most_pieces: int) -> None:
     """Whatever the sizes: order kept, each event in one place, no call above a limit, and none that the next could join."""
     limits = CallLimits(bytes=most, pieces=most_pieces)
     out = list(packed(pieces(sizes), limits))
     bodies = [pack.joined() for pack in out if isinstance(pack, Pack)]
     assert all(len(body) <= most and 1 <= len(json.loads(body)) <= most_pieces for body in bodies)
-    told = [event for item in out for event in item.events]
-    assert sorted(ids(told)) == sorted(ids(EVENTS[: len(sizes)]))
+    sent = [event for item in out for event in item.events]
+    assert sorted(ids(sent)) == sorted(ids(EVENTS[: len(sizes)]))
     packs = [pack for pack in out if isinstance(pack, Pack)]
     assert ids([event for pack in packs for event in pack.events]) == ids(
         [event for event, size in zip(EVENTS, sizes, strict=False) if size <= most - 2]

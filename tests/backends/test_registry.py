@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 SCHEMES = sorted(entry.name for entry in built_in())
 
 
-def test_our_entry_points_are_the_backends_that_are_there() -> None:
+def test_entry_points_match_the_built_in_backends() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["entry-points"][registry.ENTRY_POINT_GROUP] == {
         entry.name: f"{entry.value}:{load(entry).__name__}" for entry in built_in()
@@ -26,7 +26,7 @@ def test_our_entry_points_are_the_backends_that_are_there() -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_backend_is_a_public_name_of_the_package(scheme: str) -> None:
+def test_every_backend_is_a_public_name(scheme: str) -> None:
     backend = load(registry.registered()[scheme])
     assert getattr(backends, backend.__name__) is backend
     assert backend.__doc__
@@ -34,7 +34,7 @@ def test_a_backend_is_a_public_name_of_the_package(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", FAKES)
-def test_a_fake_is_a_public_name_and_speaks_for_its_backend(scheme: str) -> None:
+def test_every_fake_is_a_public_name_and_builds_its_backend(scheme: str) -> None:
     fake = make_fake(scheme)
     assert type(fake) is getattr(vendors, FAKES[scheme])
     assert FAKES[scheme] in vendors.__all__
@@ -43,7 +43,7 @@ def test_a_fake_is_a_public_name_and_speaks_for_its_backend(scheme: str) -> None
     assert (fake.vendor, type(backend)) == (scheme, load(registry.registered()[scheme]))
 
 
-def test_ours_need_no_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_built_in_backends_resolve_without_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a frozen app, or in a copy below another package's folder."""
     monkeypatch.setattr(registry, "entry_points", lambda group: importlib.metadata.EntryPoints())
     assert sorted(registry.registered()) == SCHEMES

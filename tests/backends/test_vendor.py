@@ -69,12 +69,14 @@ PAGE = named("page_view")
         pytest.param(Grand, "events=%21page_view%2C%21session.end", (True, False, False), id="commas, encoded"),
     ],
 )
-def test_what_it_is_given(vendor: type[Acme], options: str, accepted: tuple[bool, ...]) -> None:
+def test_filter_follows_options_and_class_defaults(
+    vendor: type[Acme], options: str, accepted: tuple[bool, ...]
+) -> None:
     backend = vendor.from_url(f"acme+https://k@acme.example?{options}")
     assert tuple(backend.accepts(event) for event in (HEARTBEAT, REVISED, PAGE)) == accepted
 
 
-def test_arguments_and_options_say_the_same() -> None:
+def test_arguments_and_url_options_are_equivalent() -> None:
     built = Grand("https://acme.example", "k", events=["session.*"], heartbeats=False, resend_ends=True)
     read = Grand.from_url("acme+https://k@acme.example?events=session.*&heartbeats=0&resend_ends=1")
     for event in (HEARTBEAT, REVISED, PAGE, named("session.start")):
@@ -91,13 +93,13 @@ def test_arguments_and_options_say_the_same() -> None:
         pytest.param("acme+https://k:@[::1]:9000", "https://[::1]:9000/in", "k", id="address of six"),
     ],
 )
-def test_the_url_is_called_without_key_and_options(url: str, called: str, key: str) -> None:
+def test_called_url_has_no_key_and_options(url: str, called: str, key: str) -> None:
     (call,) = Acme.from_url(url).encode(many_events(1))
     assert isinstance(call, HttpCall)
     assert (call.url, call.headers["authorization"]) == (called, key)
 
 
-def test_names_third_parties_and_own_options() -> None:
+def test_name_third_party_and_own_options() -> None:
     backend = Acme.from_url("acme+https://k@acme.example")
     assert (backend.name, backend.third_party, backend.region, backend.quick) == ("acme", True, "eu", False)
     other = Acme.from_url("acme+https://k@acme.example?name=second&third_party=0&region=us&quick=yes")
@@ -124,7 +126,7 @@ def test_names_third_parties_and_own_options() -> None:
         pytest.param("acme+https://k@acme.example?timeout=16", "at most 15", id="timeout beyond the lease"),
     ],
 )
-def test_a_wrong_url_says_what_to_write_and_repeats_no_key(url: str, says: str) -> None:
+def test_wrong_url_names_the_fix_without_the_key(url: str, says: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Acme.from_url(url)
     assert says in str(caught.value)
@@ -135,13 +137,13 @@ def test_a_wrong_url_says_what_to_write_and_repeats_no_key(url: str, says: str) 
     "address",
     ["https://k:s@acme.example", "https://acme.example?key=hunter2", "https://acme.example#x", "acme.example"],
 )
-def test_an_address_is_an_address_only(address: str) -> None:
+def test_address_with_credentials_or_query_is_refused(address: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Acme(address, "k")
     assert "hunter2" not in str(caught.value)
 
 
-def test_nobody_sees_the_key(caplog: pytest.LogCaptureFixture) -> None:
+def test_key_is_never_shown(caplog: pytest.LogCaptureFixture) -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(401))
     backend = Acme("https://acme.example", "hunter2", transport=transport)
     with caplog.at_level(logging.DEBUG):

@@ -44,7 +44,7 @@ def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "sojourn-deadline"]
 
 
-def test_a_connection_is_cut_when_its_time_is_over(watch: Watch, pair: tuple[socket.socket, socket.socket]) -> None:
+def test_connection_is_shut_down_at_its_deadline(watch: Watch, pair: tuple[socket.socket, socket.socket]) -> None:
     with watch.within(0.05):
         assert pair[0].recv(1) == b""  # or it waits its five seconds, and fails
     with watch.within(0.05):
@@ -62,7 +62,7 @@ def is_silent_for(seconds: float, connection: socket.socket) -> bool:
         connection.settimeout(5)
 
 
-def test_a_short_deadline_is_kept_though_the_thread_sleeps_for_a_long_one(
+def test_short_deadline_wakes_a_thread_that_sleeps_longer(
     watch: Watch, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     with watch.within(60):
@@ -71,7 +71,7 @@ def test_a_short_deadline_is_kept_though_the_thread_sleeps_for_a_long_one(
         assert pair[0].recv(1) == b""
 
 
-def test_a_short_deadline_is_kept_after_the_thread_went_to_sleep_again(
+def test_short_deadline_holds_after_the_thread_slept_again(
     watch: Watch, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     with watch.within(0.05):
@@ -82,7 +82,7 @@ def test_a_short_deadline_is_kept_after_the_thread_went_to_sleep_again(
         assert pair[0].recv(1) == b""
 
 
-def test_nothing_is_cut_after_the_call(watch: Watch, pair: tuple[socket.socket, socket.socket]) -> None:
+def test_connection_is_left_alone_after_the_call(watch: Watch, pair: tuple[socket.socket, socket.socket]) -> None:
     with watch.within(0.2):
         assert is_silent_for(0.05, pair[0])
         (thread,) = threads()
@@ -92,7 +92,7 @@ def test_nothing_is_cut_after_the_call(watch: Watch, pair: tuple[socket.socket, 
     assert pair[0].recv(1) == b"x"
 
 
-def test_many_calls_have_one_thread(watch: Watch) -> None:
+def test_many_calls_share_one_thread(watch: Watch) -> None:
     with watch.within(60):
         first = threads()
     for _ in range(50):
@@ -102,9 +102,7 @@ def test_many_calls_have_one_thread(watch: Watch) -> None:
     assert threads() == []
 
 
-def test_it_can_be_stopped_before_it_began_and_used_again_after(
-    watch: Watch, pair: tuple[socket.socket, socket.socket]
-) -> None:
+def test_stop_before_the_first_call_and_reuse(watch: Watch, pair: tuple[socket.socket, socket.socket]) -> None:
     watch.stop()
     with watch.within(60):
         assert len(threads()) == 1

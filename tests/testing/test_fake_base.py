@@ -1,4 +1,4 @@
-"""What all fake vendors can do: fail when told to, count what came again, be served on a port, be a transport."""
+"""What all fake vendors can do: fail on demand, count duplicates, be served on a port, be a transport."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def send(fake: FakeVendor, *ids: str, body: bytes | None = None, **headers: str)
     return fake.handle(Received(method="POST", path="/", headers=headers, body=packed)).status
 
 
-def test_what_was_taken_is_there_once_and_in_order() -> None:
+def test_events_are_kept_once_in_order() -> None:
     fake = FakeAcme()
     assert [send(fake, "b", "a"), send(fake, "a", "c")] == [200, 200]
     assert [event.id for event in fake.events()] == ["b", "a", "c"]
@@ -48,16 +48,16 @@ def test_what_was_taken_is_there_once_and_in_order() -> None:
     assert fake.sessions()[0].names == ("x", "x", "x")
 
 
-def test_each_event_is_told_when_it_is_first_taken() -> None:
+def test_on_event_is_called_once_per_event() -> None:
     fake = FakeAcme()
-    told: list[str] = []
-    fake.on_event = lambda event: told.append(event.id)
+    ids: list[str] = []
+    fake.on_event = lambda event: ids.append(event.id)
     send(fake, "a", "b")
     send(fake, "a", "c")
-    assert told == ["a", "b", "c"]
+    assert ids == ["a", "b", "c"]
 
 
-def test_the_next_calls_fail_and_take_nothing() -> None:
+def test_fail_next_takes_no_events() -> None:
     fake = FakeAcme()
     fake.fail_next(429, times=2, headers={"retry-after": "3"})
     responses = [fake.handle(Received(method="POST", path="/", body=b'["a"]')) for _ in range(3)]
@@ -70,7 +70,7 @@ def test_the_next_calls_fail_and_take_nothing() -> None:
     assert [request.status for request in fake.requests] == [429, 429, 200]
 
 
-def test_an_answer_can_be_lost_after_the_call_was_taken() -> None:
+def test_response_can_be_lost_after_taking() -> None:
     fake = FakeAcme()
     fake.fail_next(503, after_taking=True)
     assert [send(fake, "a"), send(fake, "a")] == [503, 200]
@@ -78,7 +78,7 @@ def test_an_answer_can_be_lost_after_the_call_was_taken() -> None:
 
 
 @given(rate=st.sampled_from([0.0, 0.2, 1.0]), seed=st.integers(0, 9), after_taking=st.booleans())
-def test_failures_at_random_are_those_of_the_seed(rate: float, seed: int, after_taking: bool) -> None:
+def test_random_failures_repeat_with_the_seed(rate: float, seed: int, after_taking: bool) -> None:
     def played() -> tuple[list[int], int]:
         fake = FakeAcme()
         fake.fail(rate, (500, 429), seed=seed, after_taking=after_taking)
@@ -92,7 +92,7 @@ def test_failures_at_random_are_those_of_the_seed(rate: float, seed: int, after_
     assert {0.0: failed == 0, 0.2: 5 <= failed <= 40, 1.0: failed == 100}[rate]
 
 
-def test_it_heals() -> None:
+def test_heal_stops_failures() -> None:
     fake = FakeAcme()
     fake.fail(1.0)
     fake.fail_next(500)
@@ -103,12 +103,12 @@ def test_it_heals() -> None:
 
 
 @pytest.mark.parametrize(("rate", "statuses"), [(1.5, (500,)), (-0.1, (500,)), (0.5, ())])
-def test_a_rate_that_is_none_is_refused(rate: float, statuses: tuple[int, ...]) -> None:
+def test_invalid_rate_is_refused(rate: float, statuses: tuple[int, ...]) -> None:
     with pytest.raises(SettingsError, match="a rate is from 0 to 1"):
         FakeAcme().fail(rate, statuses)
 
 
-def test_it_forgets() -> None:
+def test_clear_forgets_all() -> None:
     fake = FakeAcme()
     send(fake, "a")
     send(fake, "a")
@@ -128,13 +128,13 @@ def test_it_forgets() -> None:
         pytest.param(lambda body: body, "br", 400, id="another"),
     ],
 )
-def test_bodies_are_unpacked(packed: Callable[[bytes], bytes], encoding: str, status: int) -> None:
+def test_compressed_bodies_are_decompressed(packed: Callable[[bytes], bytes], encoding: str, status: int) -> None:
     fake = FakeAcme()
     assert send(fake, body=packed(b'["a"]'), **{"content-encoding": encoding}) == status
     assert len(fake.events()) == (status == 200)
 
 
-def test_the_url_for_a_setting_has_the_key_in_it() -> None:
+def test_url_contains_the_key() -> None:
     assert FakeAcme("K/1", "s@").url("http://127.0.0.1:9100") == "acme+http://K%2F1:s%40@127.0.0.1:9100"
     assert FakeAcme().url("http://127.0.0.1:9100") == "acme+http://127.0.0.1:9100"
 
@@ -142,7 +142,7 @@ def test_the_url_for_a_setting_has_the_key_in_it() -> None:
 # --- on a port
 
 
-def test_it_is_served_while_the_block_lasts() -> None:
+def test_serve_lasts_for_the_block() -> None:
     fake = FakeDynatrace()
     with fake.serve() as url:
         backend = backend_from_url(url)
@@ -160,7 +160,7 @@ def test_it_is_served_while_the_block_lasts() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "sojourn-fake"]
 
 
-def test_it_ends_too_when_the_block_fails() -> None:
+def test_serve_ends_when_the_block_raises() -> None:
     fake = FakeDynatrace()
     with pytest.raises(LookupError), fake.serve():
         raise LookupError
@@ -168,7 +168,7 @@ def test_it_ends_too_when_the_block_fails() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "sojourn-fake"]
 
 
-def test_a_slow_one_runs_into_the_deadline() -> None:
+def test_delay_hits_the_deadline() -> None:
     fake = FakeDynatrace()
     with fake.serve() as url:
         fake.delay(0.6)
@@ -178,20 +178,20 @@ def test_a_slow_one_runs_into_the_deadline() -> None:
         backend.close()
 
 
-def test_a_port_in_use_says_so() -> None:
+def test_port_in_use_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SojournError, match=f"port {port} cannot be used"), FakeAcme().serve(port):
             pass
 
 
-def test_without_uvicorn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_uvicorn_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingExtraError, match=r"pip install sojourn\[demo\]"), FakeAcme().serve():
         pass
 
 
-def test_as_a_transport_it_needs_no_port() -> None:
+def test_transport_needs_no_port() -> None:
     fake = FakeDynatrace()
     backend = DynatraceBackend("https://abc.live.dynatrace.com", "dt0c01.FAKE.TOKEN", transport=fake.transport())
     assert backend.send(many_events(3)).delivered == 3

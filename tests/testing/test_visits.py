@@ -16,7 +16,7 @@ def buy() -> None:
     track("bought", {"total": 9.5})
 
 
-def test_a_job_is_tested_without_a_request() -> None:
+def test_helpers_work_in_a_fake_visit() -> None:
     with fake_visit() as events:
         buy()
         (event,) = events.named("bought")
@@ -31,7 +31,7 @@ def test_a_job_is_tested_without_a_request() -> None:
 
 
 @pytest.mark.parametrize("user_id", ["ada", 7])
-def test_the_visit_may_have_a_user(user_id: str | int) -> None:
+def test_fake_visit_can_have_a_user(user_id: str | int) -> None:
     with fake_visit(user_id) as events:
         session = current_session()
         assert session is not None
@@ -40,7 +40,7 @@ def test_the_visit_may_have_a_user(user_id: str | int) -> None:
         assert events.named("bought")[0].user_id == str(user_id)
 
 
-def test_what_a_view_does_to_the_session_is_seen() -> None:
+def test_session_changes_are_recorded() -> None:
     with fake_visit("ada") as events:
         identify("bob")
         end_session()
@@ -48,7 +48,7 @@ def test_what_a_view_does_to_the_session_is_seen() -> None:
         assert [event.user_id for event in events.named("session.end")] == ["ada", "bob"]
 
 
-def test_an_error_passes_and_nothing_is_left_active() -> None:
+def test_error_propagates_and_the_visit_ends() -> None:
     with pytest.raises(RuntimeError), fake_visit():
         raise RuntimeError
     with pytest.raises(sojourn.NoActiveRequest):
@@ -68,7 +68,7 @@ def test_the_fixture_starts_empty(sojourn_events: RecordedEvents) -> None:
     assert list(sojourn_events) == []
 
 
-def test_a_nested_visit_gives_the_outer_one_back() -> None:
+def test_nested_visit_restores_the_outer_one() -> None:
     with fake_visit("ada"):
         outer = current_session()
         with fake_visit("bob"):
@@ -88,14 +88,14 @@ def test_settings_and_time_of_fake_visits() -> None:
     visits.close()
 
 
-def test_a_manual_clock_stands_until_it_is_moved() -> None:
+def test_manual_clock_moves_only_when_advanced() -> None:
     clock = ManualClock(1_000)
     assert (clock.now(), clock.monotonic(), clock.is_manual) == (1_000, 0.0, True)
     clock.advance(1.5)
     assert (clock.now(), clock.now_ms, clock.monotonic()) == (2_500, 2_500, 1.5)
 
 
-def test_the_plugin_gives_the_fixture_to_any_project(pytester: pytest.Pytester) -> None:
+def test_plugin_provides_the_fixture(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         from sojourn import track

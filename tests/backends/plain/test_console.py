@@ -34,7 +34,7 @@ def printed(stream: io.StringIO, *events: Event) -> str:
     return stream.getvalue()
 
 
-def test_a_visit_reads_well() -> None:
+def test_lines_of_a_visit() -> None:
     assert printed(io.StringIO(), *sample_events()).splitlines() == [
         (
             "12:00:00.000Z  session.start       …718293a4  -         /  "
@@ -57,19 +57,19 @@ def test_a_visit_reads_well() -> None:
 
 
 @pytest.mark.parametrize("event", hostile_events(), ids=lambda event: list(event.attributes)[-1])
-def test_hostile_values_stay_in_their_line(event: Event) -> None:
+def test_hostile_values_stay_on_their_line(event: Event) -> None:
     text = printed(io.StringIO(), event)
     assert text.endswith("\n")
     assert text[:-1].isprintable()
 
 
 @given(name=ANY_TEXT, user=ANY_TEXT, session=ANY_TEXT, key=ANY_TEXT, value=ANY_TEXT)
-def test_no_text_whatever_gets_out_of_its_line(name: str, user: str, session: str, key: str, value: str) -> None:
+def test_any_text_stays_on_its_line(name: str, user: str, session: str, key: str, value: str) -> None:
     event = event_with({key: value, "url.path": value}, user_id=user, name=name)
     assert readable_line(msgspec.structs.replace(event, session_id=session)).isprintable()
 
 
-def test_a_value_cannot_pass_for_two() -> None:
+def test_one_value_cannot_look_like_two() -> None:
     assert 'note="sold role=admin"' in printed(io.StringIO(), event_with({"note": "sold role=admin"}))
     assert r'note="a\" role=\"admin"' in printed(io.StringIO(), event_with({"note": 'a" role="admin'}))
 
@@ -99,7 +99,7 @@ def test_colours_are_for_terminals(
     assert ("\x1b[32msession.start" in printed(stream(), sample_events()[0])) is is_coloured
 
 
-def test_json_is_one_cloud_event_a_line() -> None:
+def test_json_is_one_cloud_event_per_line() -> None:
     stream = io.StringIO()
     ConsoleBackend(stream, format="json").send([*sample_events(), *hostile_events()])
     documents = [json.loads(line) for line in stream.getvalue().split("\n")[:-1]]
@@ -107,7 +107,7 @@ def test_json_is_one_cloud_event_a_line() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_stream_of_any_encoding_takes_any_text(encoding: str) -> None:
+def test_any_text_can_be_written_in_any_encoding(encoding: str) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
     receipt = ConsoleBackend(stream).send([event_with({"note": "Ünal → 日本 \ud83d"})])
@@ -115,12 +115,12 @@ def test_a_stream_of_any_encoding_takes_any_text(encoding: str) -> None:
     assert b"note=" in raw.getvalue()
 
 
-def test_it_writes_to_the_standard_output_of_the_moment(capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_to_the_current_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     ConsoleBackend().send(sample_events()[:1])
     assert "session.start" in capsys.readouterr().out
 
 
-def test_without_a_console_it_says_so_and_keeps_the_events(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_console_pauses_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     receipt = ConsoleBackend().send(sample_events())
     assert receipt.delivered == 0
@@ -128,12 +128,12 @@ def test_without_a_console_it_says_so_and_keeps_the_events(monkeypatch: pytest.M
     assert "jsonl:" in receipt.pause
 
 
-def test_it_never_closes_a_stream_that_it_did_not_open() -> None:
+def test_close_leaves_the_stream_open() -> None:
     stream = io.StringIO()
     ConsoleBackend(stream).close()
     assert not stream.closed
 
 
-def test_an_unknown_format_is_refused_at_once() -> None:
+def test_unknown_format_is_refused() -> None:
     with pytest.raises(SettingsError, match="text or json"):
         ConsoleBackend(format="xml")  # type: ignore[arg-type]

@@ -38,9 +38,7 @@ def open_files() -> list[str]:
     return [os.readlink(entry) for entry in folder.iterdir() if entry.is_symlink() and entry.exists()]
 
 
-def test_the_file_is_made_at_the_first_event_and_only_its_owner_may_read_it(
-    backend: JSONLinesBackend, path: Path
-) -> None:
+def test_file_is_created_at_the_first_event_for_its_owner_only(backend: JSONLinesBackend, path: Path) -> None:
     before = os.umask(0)
     try:
         backend.send([])
@@ -51,7 +49,7 @@ def test_the_file_is_made_at_the_first_event_and_only_its_owner_may_read_it(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_batches_are_appended_to_what_is_there(backend: JSONLinesBackend, path: Path) -> None:
+def test_batches_are_appended(backend: JSONLinesBackend, path: Path) -> None:
     path.write_text('{"id":"older"}\n')
     backend.send(many_events(2))
     backend.send(many_events(1))
@@ -71,7 +69,7 @@ def test_a_batch_is_one_write(backend: JSONLinesBackend, monkeypatch: pytest.Mon
     assert len(writes) == 1
 
 
-def test_a_torn_last_line_is_closed_off(backend: JSONLinesBackend, path: Path) -> None:
+def test_incomplete_last_line_is_terminated(backend: JSONLinesBackend, path: Path) -> None:
     path.write_bytes(b'{"id":"whole"}\n{"id":"to')
     backend.send(many_events(2))
     backend.send(many_events(1))
@@ -90,7 +88,7 @@ def test_a_rotated_file_is_left_alone(backend: JSONLinesBackend, path: Path) -> 
     assert len(ids(path)) == 3
 
 
-def test_a_full_disk_is_an_error_and_leaves_no_half_line(backend: JSONLinesBackend, path: Path) -> None:
+def test_full_disk_raises_and_leaves_no_incomplete_line(backend: JSONLinesBackend, path: Path) -> None:
     backend.send(many_events(3))
     whole = path.read_bytes()
     # A limit on the size of files does what a full disk does: the write ends short.
@@ -111,7 +109,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_line(backend: JSONLinesBacke
     assert len(ids(path)) == 53
 
 
-def test_a_short_write_takes_back_nothing_of_another_writer(
+def test_short_write_keeps_lines_of_another_writer(
     backend: JSONLinesBackend, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.write
@@ -128,7 +126,7 @@ def test_a_short_write_takes_back_nothing_of_another_writer(
     assert path.read_bytes().endswith(b'{"id":"other"}\n')
 
 
-def test_after_close_no_descriptor_is_left_and_sending_opens_anew(backend: JSONLinesBackend, path: Path) -> None:
+def test_close_leaves_no_descriptor_and_send_reopens(backend: JSONLinesBackend, path: Path) -> None:
     backend.send(many_events(1))
     assert open_files().count(str(path)) == 1
     backend.close()
@@ -155,9 +153,7 @@ def test_another_process_opens_the_file_itself(
     assert opened == [str(path)] * 2
 
 
-def test_a_relative_path_keeps_its_place_when_the_process_moves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_path_is_resolved_at_construction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     backend = JSONLinesBackend("logs/events.jsonl")
     (tmp_path / "elsewhere").mkdir()
@@ -168,7 +164,7 @@ def test_a_relative_path_keeps_its_place_when_the_process_moves(
 
 
 @pytest.mark.parametrize("wrong", ["", "."], ids=["empty", "a folder"])
-def test_a_path_that_is_no_file_is_refused_at_once(wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_that_is_not_a_file_is_refused(wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match="is not a file"):
         JSONLinesBackend(wrong)

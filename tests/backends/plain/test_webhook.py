@@ -81,7 +81,7 @@ def sending(url: str, *args: str, **options: float) -> Iterator[WebhookBackend]:
         backend.close()
 
 
-def test_a_batch_arrives_packed_and_signed(inbox: Inbox) -> None:
+def test_batch_arrives_compressed_and_signed(inbox: Inbox) -> None:
     backend = WebhookBackend(inbox.url + "?token=7", SECRET, headers={"X-Team": "shop"}, wall=lambda: NOW)
     assert backend.send(sample_events()) == Receipt(delivered=len(sample_events()))
     backend.close()
@@ -97,7 +97,7 @@ def test_a_batch_arrives_packed_and_signed(inbox: Inbox) -> None:
     assert json.loads(gzip.decompress(body)) == json.loads(GOLDEN.read_bytes())
 
 
-def test_a_small_batch_arrives_as_it_is(inbox: Inbox) -> None:
+def test_small_batch_arrives_uncompressed(inbox: Inbox) -> None:
     with sending(inbox.url, SECRET) as backend:
         backend.send(many_events(1))
     assert "content-encoding" not in inbox.headers[0]
@@ -175,7 +175,7 @@ def test_another_process_makes_a_connection_of_its_own(inbox: Inbox, monkeypatch
         backend._layer._exchange._pid = real_pid
 
 
-def test_nobody_there_is_for_later() -> None:
+def test_refused_connection_is_retried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with sending(f"http://127.0.0.1:{port}/in") as backend:
@@ -242,7 +242,7 @@ def test_credentials_of_the_url_become_a_header(caplog: pytest.LogCaptureFixture
     assert "pass" not in f"{receipt}{backend!r}{caplog.text}"
 
 
-def test_the_content_type_is_ours() -> None:
+def test_content_type_cannot_be_overridden() -> None:
     requests: list[httpx.Request] = []
 
     def take(request: httpx.Request) -> httpx.Response:
@@ -290,7 +290,7 @@ def test_wrong_headers_are_refused_at_once_and_their_values_not_repeated(headers
     assert "cret" not in str(caught.value)
 
 
-def test_a_webhook_is_a_third_party_unless_told_otherwise() -> None:
+def test_webhook_is_a_third_party_by_default() -> None:
     assert WebhookBackend("https://hooks.example").third_party
     own = WebhookBackend("https://hooks.example", third_party=False, name="warehouse")
     assert (own.third_party, own.name) == (False, "warehouse")

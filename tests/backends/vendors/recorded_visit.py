@@ -39,7 +39,7 @@ _STEPS: Final[Sequence[tuple[int, str]]] = (
 
 
 @cache
-def told() -> tuple[Event, ...]:
+def visit_events() -> tuple[Event, ...]:
     """The events, as their backends were given them."""
     site = Site("asgi", clock=ManualClock(BEGAN_AT), service_name="shop", service_version="1.4.0", environment="test")
     site.views |= {
@@ -74,7 +74,7 @@ def _break() -> None:
 
 def deliver_in_parts(backend: Backend, cuts: Sequence[int], *, times: int = 1) -> None:
     """Deliver the visit in as many parts as there are cuts, and each part so many times over."""
-    events = [event for event in told() if backend.accepts(event)]
+    events = [event for event in visit_events() if backend.accepts(event)]
     places = sorted({0, len(events), *(cut % len(events) for cut in cuts)})
     for start, end in pairwise(places):
         for _ in range(times):

@@ -41,26 +41,26 @@ def played(request: pytest.FixtureRequest) -> Iterator[Played]:
 
 
 @pytest.mark.parametrize("vendor", NAMES)
-def test_its_sessions_are_the_true_ones(played: Played, vendor: str) -> None:
+def test_vendor_shows_the_sessions_that_happened(played: Played, vendor: str) -> None:
     check_visit(played.fakes[vendor])
 
 
 @pytest.mark.parametrize("vendor", NAMES)
-def test_nothing_is_left_and_nothing_is_dead(played: Played, vendor: str) -> None:
+def test_no_event_is_left_or_dead(played: Played, vendor: str) -> None:
     state = played.states[vendor]
     assert (state["dead"], state["backlog"]) == (0, 0)
     assert state["delivered"] > 0
 
 
-def test_there_was_the_trouble_that_was_meant(played: Played) -> None:
+def test_failures_took_place_as_arranged(played: Played) -> None:
     fakes = played.fakes.values()
     has_failed = any(request.status >= 400 for fake in fakes for request in fake.requests)
     assert has_failed is ("fifth" in played.trouble)
     assert any(fake.duplicates for fake in fakes) is ("lost" in played.trouble or "twice" in played.trouble)
 
 
-def test_in_opentelemetry_a_session_starts_after_the_end_of_the_one_before(played: Played) -> None:
-    told = [event for event in played.fakes["otel"].events() if event.name in ("session.start", "session.end")]
-    assert [event.name for event in told] == ["session.start", "session.end"] * len(TRUTH)
-    for end, start in zip(told[1::2], told[2::2], strict=False):
+def test_opentelemetry_session_starts_after_the_end_of_its_predecessor(played: Played) -> None:
+    bounds = [event for event in played.fakes["otel"].events() if event.name in ("session.start", "session.end")]
+    assert [event.name for event in bounds] == ["session.start", "session.end"] * len(TRUTH)
+    for end, start in zip(bounds[1::2], bounds[2::2], strict=False):
         assert start.attributes.get("session.previous_id") == end.session_id

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # at run time the registry of backends knows the fakes
 
     from ._fakes import make_fake
     from .fake import FakeVendor
-    from .seen import Received, Reply, VendorEvent, VendorSession
+    from .model import Received, Reply, VendorEvent, VendorSession
 
     FAKES: dict[str, str]
     """The class names of the fakes, by the scheme of their backend."""
@@ -39,10 +39,10 @@ __all__ = [
 
 _HOMES = {
     "FakeVendor": ".fake",
-    "Received": ".seen",
-    "Reply": ".seen",
-    "VendorEvent": ".seen",
-    "VendorSession": ".seen",
+    "Received": ".model",
+    "Reply": ".model",
+    "VendorEvent": ".model",
+    "VendorSession": ".model",
     "make_fake": "._fakes",
 }
 

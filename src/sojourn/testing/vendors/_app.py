@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .seen import Received
+from .model import Received
 
 if TYPE_CHECKING:
     from .fake import FakeVendor

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from .seen import Received, Reply, VendorEvent, VendorSession
+from .model import Received, Reply, VendorEvent, VendorSession
 from .trouble import Failure, Trouble
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .seen import VendorEvent, VendorSession
+from .model import VendorEvent, VendorSession
 
 START = "session.start"
 END = "session.end"

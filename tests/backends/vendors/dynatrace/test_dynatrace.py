@@ -68,7 +68,7 @@ def test_tokens(token: str | Callable[[], str], header: str) -> None:
     assert call.headers["authorization"] == header
 
 
-def test_a_function_is_asked_for_every_call() -> None:
+def test_token_function_is_called_for_every_call() -> None:
     tokens = iter(["one", "two"])
     seen: list[str] = []
 
@@ -80,7 +80,7 @@ def test_a_function_is_asked_for_every_call() -> None:
     assert seen == ["Bearer one", "Bearer two"]
 
 
-def test_the_url_in_a_setting() -> None:
+def test_backend_from_url() -> None:
     backend = backend_from_url(f"dynatrace+https://{TOKEN}@abc.live.dynatrace.com?name=dt&gzip=1")
     assert isinstance(backend, DynatraceBackend)
     (call,) = backend.encode(many_events(1))
@@ -95,7 +95,7 @@ def test_the_url_in_a_setting() -> None:
 # --- responses
 
 
-def test_of_a_400_the_bad_are_counted_and_the_good_never_sent_again() -> None:
+def test_400_rejects_invalid_events_and_never_resends_valid_ones() -> None:
     batch = many_events(5)
     fake = FakeDynatrace()
     backend = backend_on(fake)
@@ -117,7 +117,7 @@ def test_of_a_400_the_bad_are_counted_and_the_good_never_sent_again() -> None:
         pytest.param([{"index": 77}, "x", {"index": "1"}, {"index": 3}], [3], id="and what makes no sense"),
     ],
 )
-def test_how_the_bad_are_named(errors: list[object], rejected: list[int]) -> None:
+def test_400_names_invalid_events_by_id_or_index(errors: list[object], rejected: list[int]) -> None:
     batch = many_events(5)
     calls: list[httpx.Request] = []
 
@@ -131,7 +131,7 @@ def test_how_the_bad_are_named(errors: list[object], rejected: list[int]) -> Non
     assert len(calls) == 1
 
 
-def test_a_400_that_was_cut_short_still_settles_the_call() -> None:
+def test_truncated_400_still_settles_the_call() -> None:
     errors = [{"index": index, "message": "m" * 4000} for index in range(400)]
     calls: list[httpx.Request] = []
 
@@ -154,7 +154,7 @@ def test_a_400_that_was_cut_short_still_settles_the_call() -> None:
         pytest.param(httpx.Response(400, json=[]), id="a list"),
     ],
 )
-def test_a_400_about_the_call_is_halved_down_to_the_event(response: httpx.Response) -> None:
+def test_400_about_the_call_bisects_down_to_the_event(response: httpx.Response) -> None:
     batch = many_events(4)
 
     def take(request: httpx.Request) -> httpx.Response:
@@ -165,7 +165,7 @@ def test_a_400_about_the_call_is_halved_down_to_the_event(response: httpx.Respon
 
 
 @given(body=st.binary(max_size=200))
-def test_whatever_a_400_says_all_is_settled(body: bytes) -> None:
+def test_any_400_settles_the_call(body: bytes) -> None:
     receipt = backend_responding("dynatrace", httpx.Response(400, content=body)).send(many_events(3))
     assert receipt.delivered + len(receipt.rejected) == 3
 
@@ -178,7 +178,7 @@ def test_whatever_a_400_says_all_is_settled(body: bytes) -> None:
         pytest.param(404, "check the URL", id="address"),
     ],
 )
-def test_what_somebody_has_to_mend_pauses(status: int, says: str) -> None:
+def test_errors_of_the_setup_pause_delivery(status: int, says: str) -> None:
     receipt = backend_responding("dynatrace", httpx.Response(status)).send(many_events(2))
     assert receipt.delivered == 0
     assert says in (receipt.pause or "")

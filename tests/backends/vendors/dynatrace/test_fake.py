@@ -32,7 +32,7 @@ def changed(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**GOOD, **changes}.items() if value is not ...}
 
 
-def test_a_good_batch_is_taken() -> None:
+def test_valid_batch_is_accepted() -> None:
     fake = FakeDynatrace()
     reply = post(fake, [GOOD])
     assert (reply.status, reply.body) == (202, b"{}")
@@ -60,7 +60,7 @@ def test_a_good_batch_is_taken() -> None:
         pytest.param({"body": b'["' + b"x" * 5_000_000 + b'"]'}, 413, id="too large"),
     ],
 )
-def test_calls_are_checked(changes: dict[str, Any], status: int) -> None:
+def test_invalid_calls_are_refused(changes: dict[str, Any], status: int) -> None:
     fake = FakeDynatrace()
     reply = post(fake, [GOOD], **changes)
     assert reply.status == status
@@ -69,12 +69,12 @@ def test_calls_are_checked(changes: dict[str, Any], status: int) -> None:
         assert json.loads(reply.body)["error"]["code"] == status
 
 
-def test_a_bearer_token_is_one_that_is_no_api_token() -> None:
+def test_bearer_scheme_is_for_tokens_other_than_api_tokens() -> None:
     fake = FakeDynatrace("dt0s16.PLATFORM.TOKEN")
     assert post(fake, [GOOD], headers={"authorization": "Bearer dt0s16.PLATFORM.TOKEN"}).status == 202
 
 
-def test_one_event_without_a_batch() -> None:
+def test_single_event_media_type_is_accepted() -> None:
     fake = FakeDynatrace()
     assert post(fake, GOOD, headers={"content-type": "application/cloudevent+json"}).status == 202
     assert len(fake.events()) == 1
@@ -96,7 +96,7 @@ def test_one_event_without_a_batch() -> None:
         pytest.param(changed(sessionId="x"), "a name that CloudEvents does not allow", id="capitals"),
     ],
 )
-def test_events_are_checked_one_by_one_and_the_good_are_taken(event: object, message: str) -> None:
+def test_valid_events_of_an_invalid_batch_are_accepted(event: object, message: str) -> None:
     fake = FakeDynatrace()
     reply = post(fake, [changed(id="before"), event, changed(id="after")])
     assert reply.status == 400
@@ -109,29 +109,31 @@ def test_events_are_checked_one_by_one_and_the_good_are_taken(event: object, mes
 @pytest.mark.parametrize(
     "event", [changed(time=...), changed(data=...), changed(subject="s"), changed(time="2026-01-31T13:00:00+01:00")]
 )
-def test_what_is_optional_is(event: dict[str, Any]) -> None:
+def test_optional_attributes_may_be_absent(event: dict[str, Any]) -> None:
     assert post(FakeDynatrace(), [event]).status == 202
 
 
-def test_what_is_nested_becomes_text() -> None:
+def test_nested_values_become_text() -> None:
     fake = FakeDynatrace()
     post(fake, [changed(data={"customer": {"plan": "team"}})])
     assert fake.events()[0].attributes == {"customer": '{"plan": "team"}'}
 
 
-def told(number: int, name: str, at: int, **data: Any) -> dict[str, Any]:
+def raw_event(number: int, name: str, at: int, **data: Any) -> dict[str, Any]:
     time = f"2026-01-31T12:{at // 60:02}:{at % 60:02}.000Z"
     return changed(id=f"e-{number}", type=name, time=time, data={"session.id": "s-1", **data})
 
 
-def test_a_session_is_what_a_query_by_its_id_shows() -> None:
+def test_session_has_all_events_with_its_id() -> None:
     """In any order, each event once; the last revision of the end counts, and what came late changes nothing."""
     visit = [
-        told(1, "session.start", 0, **{"session.previous_id": "s-0"}),
-        told(2, "user.identify", 5, **{"user.id": "anna"}),
-        told(3, "session.end", 10, **{"user.id": "anna", "session.duration_ms": 10_000, "session.end_reason": "ended"}),
-        told(4, "cart.add", 20, **{"session.late": True}),
-        told(
+        raw_event(1, "session.start", 0, **{"session.previous_id": "s-0"}),
+        raw_event(2, "user.identify", 5, **{"user.id": "anna"}),
+        raw_event(
+            3, "session.end", 10, **{"user.id": "anna", "session.duration_ms": 10_000, "session.end_reason": "ended"}
+        ),
+        raw_event(4, "cart.add", 20, **{"session.late": True}),
+        raw_event(
             5,
             "session.end",
             30,
@@ -156,9 +158,12 @@ def test_a_session_is_what_a_query_by_its_id_shows() -> None:
         assert session.names == ("session.start", "user.identify", "session.end", "cart.add", "session.end")
 
 
-def test_what_came_late_tells_nothing_of_the_user_where_the_end_is_not_sent() -> None:
+def test_late_event_does_not_change_the_user_without_an_end() -> None:
     fake = FakeDynatrace()
-    post(fake, [told(1, "session.start", 0, **{"user.id": "anna"}), told(2, "log", 9, **{"session.late": True})])
+    post(
+        fake,
+        [raw_event(1, "session.start", 0, **{"user.id": "anna"}), raw_event(2, "log", 9, **{"session.late": True})],
+    )
     assert [session.user_id for session in fake.sessions()] == ["anna"]
 
 
@@ -172,14 +177,16 @@ def test_what_came_late_tells_nothing_of_the_user_where_the_end_is_not_sent() ->
 )
 def test_an_open_session_has_the_user_of_its_last_event(events: list[tuple[str, str | None]], user: str | None) -> None:
     fake = FakeDynatrace()
-    visit = [told(0, "session.start", 0)]
-    visit += [told(n, name, n, **({} if who is None else {"user.id": who})) for n, (name, who) in enumerate(events, 1)]
+    visit = [raw_event(0, "session.start", 0)]
+    visit += [
+        raw_event(n, name, n, **({} if who is None else {"user.id": who})) for n, (name, who) in enumerate(events, 1)
+    ]
     post(fake, visit)
     (session,) = fake.sessions()
     assert (session.user_id, session.ended_at, session.duration_ms, session.reason) == (user, None, None, None)
 
 
-def test_sessions_are_in_the_order_of_their_beginning() -> None:
+def test_sessions_are_sorted_by_start() -> None:
     fake = FakeDynatrace()
     post(
         fake, [changed(id=str(n), time=f"2026-01-31T12:00:0{9 - n}Z", data={"session.id": f"s-{n}"}) for n in range(3)]

@@ -23,7 +23,7 @@ def at(second: float) -> str:
     return f"2026-{'01-31' if day == 0 else f'02-{day:02}'}T{hour:02}:{minutes:02}:{seconds:02}.{ms:03}+00:00"
 
 
-def told(kind: str, second: float, session: str | None = SESSION, **more: Any) -> dict[str, Any]:
+def raw_event(kind: str, second: float, session: str | None = SESSION, **more: Any) -> dict[str, Any]:
     """An event of the session; a start refers to itself."""
     event: dict[str, Any] = {"type": kind, "date": at(second), "data": dict(more.pop("data", {}))}
     if kind == "session":

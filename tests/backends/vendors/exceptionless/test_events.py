@@ -13,7 +13,7 @@ from sojourn.testing.backend_contract import deliver, sample_events
 from sojourn.testing.vendors import FakeExceptionless
 from tests.backends.vendors.connected import backend_on, changed, sample
 from tests.backends.vendors.exceptionless.samples import ADDRESS, KEY, SERVER, sent
-from tests.backends.vendors.recorded_visit import deliver_in_parts, told
+from tests.backends.vendors.recorded_visit import deliver_in_parts, visit_events
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ from tests.backends.vendors.recorded_visit import deliver_in_parts, told
         pytest.param("session.properties", {}, "session.properties", None, id="properties"),
     ],
 )
-def test_types(name: str, attributes: dict[str, Scalar], kind: str, source: str | None) -> None:
+def test_types_of_events(name: str, attributes: dict[str, Scalar], kind: str, source: str | None) -> None:
     (event,) = sent(changed(sample(name), **attributes))
     assert (event["type"], event.get("source")) == (kind, source)
 
 
-def test_the_row_tells_request_server_and_place() -> None:
+def test_session_row_has_request_server_and_environment() -> None:
     (event,) = sent(sample("session.start"))
     assert event["reference_id"] == sample("session.start").session_key
     assert event["data"]["@request"] == {
@@ -60,13 +60,13 @@ def test_the_row_tells_request_server_and_place() -> None:
         pytest.param("203.0.113.7", False, id="whole"),
     ],
 )
-def test_an_address_of_many_is_not_told_as_that_of_one(address: str, is_shared: bool) -> None:
+def test_shared_addresses_are_not_sent_as_one_client(address: str, is_shared: bool) -> None:
     (event,) = sent(changed(sample("session.start"), **{"client.address": address}))
     assert event["geo"] == address
     assert event["data"]["@request"].get("client_ip_address") == (None if is_shared else address)
 
 
-def test_thirty_visitors_behind_one_masked_address_are_no_bot() -> None:
+def test_visitors_behind_one_masked_address_are_not_a_bot() -> None:
     """The server deletes what 25 events in five minutes from one address brought."""
     start = sample("session.start")
     starts = [
@@ -78,7 +78,7 @@ def test_thirty_visitors_behind_one_masked_address_are_no_bot() -> None:
     assert (len(fake.sessions()), fake.discarded) == (30, [])
 
 
-def test_a_chosen_session_id_merges_nobody() -> None:
+def test_manual_session_id_merges_no_sessions() -> None:
     given_id = {"session_id": "order-4711", "is_manual": True}
     first = changed(sample("session.start"), given_id)
     second = changed(first, {"id": "another-start", "session_key": "019a0c5e-8a00-7b3c-9d2e-000000000002"})
@@ -93,7 +93,7 @@ def test_properties_of_an_event_have_their_own_names() -> None:
     assert {name: event["data"][name] for name in ("sku", "gift")} == {"sku": "A-17", "gift": True}
 
 
-def test_an_error_tells_type_message_and_frames() -> None:
+def test_error_has_type_message_and_frames() -> None:
     exception = changed(
         sample("exception"),
         **{"exception.message": "no such seed", "exception.stacktrace": "shop/views.py:12 in buy"},
@@ -118,18 +118,18 @@ def test_levels_of_a_log(severity: str, level: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["connection.end", "opt_out"])
-def test_what_is_no_activity_has_neither_session_nor_identity(name: str) -> None:
+def test_events_without_activity_have_no_session_and_identity(name: str) -> None:
     (event,) = sent(changed(sample(name), {"user_id": "anna"}))
     assert event["data"].keys().isdisjoint({"@ref:session", "@user"})
     assert event["data"]["@ref:ended-session"] == sample(name).session_key
 
 
-def test_what_comes_after_the_end_neither_reopens_the_session_nor_makes_another() -> None:
+def test_events_after_the_end_neither_reopen_nor_create_a_session() -> None:
     fake = FakeExceptionless()
     backend = backend_on(fake)
     deliver_in_parts(backend, [])
     before = fake.sessions()
-    late = [event for event in told() if event.name == "cart_add"]
+    late = [event for event in visit_events() if event.name == "cart_add"]
     deliver(
         backend,
         [changed(event, {"id": "late-event", "time": event.time + 90_000}, **{"session.late": True}) for event in late],
@@ -138,7 +138,7 @@ def test_what_comes_after_the_end_neither_reopens_the_session_nor_makes_another(
     assert fake.events()[-1].id == "late-event"
 
 
-def test_ids_that_the_server_would_not_take_are_made_anew_and_stay_the_same() -> None:
+def test_invalid_ids_are_replaced_by_stable_ones() -> None:
     odd = changed(sample("cart.add"), {"id": "a/b c"})
     first, second = sent(odd, odd)
     assert first["reference_id"] == second["reference_id"]
@@ -152,7 +152,7 @@ def rows(fake: FakeExceptionless) -> list[tuple[str | None, object]]:
     return [(session.user_id, session.ended_at) for session in fake.sessions()]
 
 
-def test_a_login_in_mid_session_shows_on_the_row_by_a_call_of_its_own() -> None:
+def test_login_in_mid_session_updates_the_row_by_another_call() -> None:
     fake = FakeExceptionless()
     deliver(backend_on(fake), sample_events()[:3])
     assert rows(fake) == [("anna", None)]
@@ -175,7 +175,7 @@ def test_a_login_in_the_first_request_is_on_the_row_from_the_start() -> None:
     assert (rows(fake), len(fake.requests)) == ([("anna", None)], 1)
 
 
-def test_a_first_login_whose_start_went_before_has_its_call() -> None:
+def test_login_after_a_sent_start_updates_the_row() -> None:
     start = sample("session.start")
     login = changed(sample("user.identify"), {"time": start.time})
     fake = FakeExceptionless()
@@ -192,7 +192,7 @@ def test_rows_false_saves_the_call() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 422])
-def test_a_server_without_that_call_loses_only_the_name_on_the_row(
+def test_server_without_the_row_call_loses_only_the_user_of_the_row(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake = FakeExceptionless()
@@ -212,7 +212,7 @@ def test_a_server_without_that_call_loses_only_the_name_on_the_row(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_call_for_the_row_is_made_again_when_it_has_to_wait(status: int) -> None:
+def test_row_call_is_retried(status: int) -> None:
     fake = FakeExceptionless()
     backend = backend_on(fake)
     fake.fail_next(200)

@@ -18,7 +18,7 @@ from sojourn.testing.backend_contract import deliver, hostile_events, many_event
 from sojourn.testing.vendors import FakeExceptionless
 from tests.backends.vendors.connected import backend_on, backend_responding, changed, sample
 from tests.backends.vendors.exceptionless.samples import ADDRESS, KEY, sent
-from tests.backends.vendors.recorded_visit import check_truth, deliver_in_parts, told
+from tests.backends.vendors.recorded_visit import check_truth, deliver_in_parts, visit_events
 
 # --- responses
 
@@ -31,7 +31,7 @@ from tests.backends.vendors.recorded_visit import check_truth, deliver_in_parts,
         pytest.param(404, "scheme and host only", id="address"),
     ],
 )
-def test_what_somebody_has_to_mend_pauses(status: int, says: str) -> None:
+def test_errors_of_the_setup_pause_delivery(status: int, says: str) -> None:
     receipt = backend_responding("exceptionless", httpx.Response(status)).send(many_events(2))
     assert receipt.delivered == 0
     assert says in (receipt.pause or "")
@@ -46,12 +46,12 @@ def test_what_somebody_has_to_mend_pauses(status: int, says: str) -> None:
         pytest.param(httpx.Response(503), None, id="submission is disabled"),
     ],
 )
-def test_what_passes_is_waited_for(response: httpx.Response, after: float | None) -> None:
+def test_temporary_errors_are_retried(response: httpx.Response, after: float | None) -> None:
     receipt = backend_responding("exceptionless", response).send(many_events(2))
     assert (receipt.delivered, receipt.rejected, receipt.pause, receipt.retry_after) == (0, (), None, after)
 
 
-def test_a_413_halves() -> None:
+def test_413_halves_the_call() -> None:
     def response(request: httpx.Request) -> httpx.Response:
         return httpx.Response(413 if len(json.loads(request.content)) > 10 else 202)
 
@@ -84,7 +84,7 @@ def test_a_call_has_200_kb_at_most() -> None:
     assert [len(call.events) for call in calls] == [6, 6, 6, 2]
 
 
-def test_hostile_values_are_read_by_the_server() -> None:
+def test_hostile_values_are_well_formed() -> None:
     fake = FakeExceptionless()
     assert deliver(backend_on(fake), hostile_events()).delivered == len(hostile_events())
     assert (fake.malformed, len(fake.events())) == ([], len(hostile_events()))
@@ -95,8 +95,8 @@ def test_long_texts_are_cut_to_what_the_server_takes() -> None:
     assert (len(event["message"]), len(event["source"])) == (2_000, 2_000)
 
 
-def test_no_session_is_closed_by_the_call_that_dates_it_now() -> None:
-    for event in told():
+def test_sessions_are_never_closed_by_a_heartbeat_call() -> None:
+    for event in visit_events():
         for call in ExceptionlessBackend(ADDRESS, KEY).encode([event]):
             assert isinstance(call, HttpCall)
             assert "close=" not in call.url
@@ -113,7 +113,7 @@ def test_addresses(address: str) -> None:
     assert call.headers["authorization"] == f"Bearer {KEY}"
 
 
-def test_the_url_in_a_setting() -> None:
+def test_backend_from_url() -> None:
     backend = backend_from_url(f"exceptionless+https://{KEY}@collector.example?name=ex&rows=0&heartbeats=0")
     assert isinstance(backend, ExceptionlessBackend)
     assert backend.name == "ex"
@@ -134,7 +134,7 @@ def test_the_url_in_a_setting() -> None:
     times=st.integers(1, 2),
     is_taken=st.booleans(),
 )
-def test_rows_are_true_though_a_fifth_fails_and_all_comes_twice(
+def test_rows_are_right_when_calls_fail_and_all_is_sent_twice(
     seed: int, cuts: list[int], times: int, is_taken: bool
 ) -> None:
     fake = FakeExceptionless()
@@ -146,12 +146,12 @@ def test_rows_are_true_though_a_fifth_fails_and_all_comes_twice(
     assert fake.duplicates > 0 or times == 1
 
 
-def test_the_job_that_closes_what_fell_silent_changes_nothing_in_the_end() -> None:
+def test_job_that_closes_inactive_sessions_changes_no_final_row() -> None:
     """It runs each minute, and ends after five minutes of silence what goes on for thirty."""
     fake = FakeExceptionless()
     backend = backend_on(fake)
-    for event in told():
+    for event in visit_events():
         fake.close_inactive(event.time)
         deliver(backend, [event])
-    fake.close_inactive(told()[-1].time + 3_600_000)
+    fake.close_inactive(visit_events()[-1].time + 3_600_000)
     check_truth(fake.sessions())

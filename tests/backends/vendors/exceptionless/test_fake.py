@@ -12,7 +12,19 @@ import pytest
 from sojourn.backends.vendors.exceptionless.fake.ingest import PROJECT_ID
 from sojourn.testing import ManualClock
 from sojourn.testing.vendors import FakeExceptionless
-from tests.backends.vendors.exceptionless.calls import DAY, KEY, NOON, PATH, SESSION, at, call, folded, post, rows, told
+from tests.backends.vendors.exceptionless.calls import (
+    DAY,
+    KEY,
+    NOON,
+    PATH,
+    SESSION,
+    at,
+    call,
+    folded,
+    post,
+    raw_event,
+    rows,
+)
 
 # --- calls
 
@@ -32,9 +44,9 @@ from tests.backends.vendors.exceptionless.calls import DAY, KEY, NOON, PATH, SES
         pytest.param("Bearer OTHER", "", 401, id="unknown"),
     ],
 )
-def test_keys(authorization: str, query: str, status: int) -> None:
+def test_keys_are_checked(authorization: str, query: str, status: int) -> None:
     fake = FakeExceptionless()
-    body = json.dumps([told("usage", 1)]).encode()
+    body = json.dumps([raw_event("usage", 1)]).encode()
     assert call(fake, "POST", PATH, body, query, authorization=authorization).status == status
     assert len(fake.events()) == (status == 202)
 
@@ -57,48 +69,48 @@ def test_keys(authorization: str, query: str, status: int) -> None:
         pytest.param("GET", "/api/v2/events/Session/Heartbeat", b"", {}, 404, id="heartbeat in other letters"),
     ],
 )
-def test_calls_are_checked(method: str, path: str, body: bytes, headers: dict[str, str], status: int) -> None:
+def test_invalid_calls_are_refused(method: str, path: str, body: bytes, headers: dict[str, str], status: int) -> None:
     fake = FakeExceptionless()
     assert call(fake, method, path, body, **headers).status == status
 
 
-def test_what_is_taken_tells_the_version_of_the_settings_and_the_calls_left() -> None:
+def test_accepted_call_has_settings_version_and_remaining_calls() -> None:
     fake = FakeExceptionless()
-    reply = post(fake, told("usage", 1))
+    reply = post(fake, raw_event("usage", 1))
     assert (reply.body, reply.headers["x-exceptionless-configversion"]) == (b"", "1")
     assert (reply.headers["x-ratelimit-limit"], reply.headers["x-ratelimit-remaining"]) == ("3500", "3499")
     assert call(fake, "GET", "/api/v2/projects/config", query="v=1").status == 304
 
 
-def test_beyond_the_throttle_nothing_is_taken_but_heartbeats() -> None:
+def test_throttle_blocks_all_but_heartbeats() -> None:
     fake = FakeExceptionless()
     fake.remaining = 1
-    assert [post(fake, told("session", 0)).status, post(fake, told("usage", 1)).status] == [202, 429]
+    assert [post(fake, raw_event("session", 0)).status, post(fake, raw_event("usage", 1)).status] == [202, 429]
     assert call(fake, "GET", "/api/v2/events/session/heartbeat", query=f"id={SESSION}").status == 200
     assert len(fake.events()) == 1
 
 
 @pytest.mark.parametrize("status", [402, 413, 429, 500, 503])
-def test_failures_are_problems_in_words(status: int) -> None:
+def test_failures_are_problem_documents(status: int) -> None:
     fake = FakeExceptionless()
     fake.fail_next(status)
-    reply = post(fake, told("usage", 1))
+    reply = post(fake, raw_event("usage", 1))
     assert (reply.status, json.loads(reply.body)["status"]) == (status, status)
     assert reply.headers["content-type"] == "application/problem+json"
     assert fake.events() == []
 
 
-def test_the_limit_is_of_what_was_sent_and_ten_times_that_of_what_it_unpacks_to() -> None:
+def test_limit_applies_as_sent_and_tenfold_when_decompressed() -> None:
     fake = FakeExceptionless()
     for size in (1_500_000, 2_500_000):
-        packed = gzip.compress(json.dumps([told("log", 1, message="x" * size)]).encode())
+        packed = gzip.compress(json.dumps([raw_event("log", 1, message="x" * size)]).encode())
         assert call(fake, "POST", PATH, packed, content_encoding="gzip", content_length=str(len(packed))).status == 202
     assert (len(fake.events()), len(fake.malformed)) == (1, 1)
 
 
-def test_one_event_needs_no_array_and_a_line_of_text_is_a_log() -> None:
+def test_single_event_needs_no_array_and_plain_text_is_a_log() -> None:
     fake = FakeExceptionless()
-    assert call(fake, "POST", PATH, json.dumps(told("usage", 1)).encode()).status == 202
+    assert call(fake, "POST", PATH, json.dumps(raw_event("usage", 1)).encode()).status == 202
     assert call(fake, "POST", PATH, b"one\n\ntwo\n", content_type="text/plain").status == 202
     assert [event.name for event in fake.events()] == ["usage", "log", "log"]
 
@@ -119,14 +131,14 @@ def test_one_event_needs_no_array_and_a_line_of_text_is_a_log() -> None:
         pytest.param({"type": "usage", "tags": "a"}, "tags is a list of texts", id="text as tags"),
     ],
 )
-def test_one_that_cannot_be_read_spoils_its_call(event: object, reason: str) -> None:
+def test_one_unreadable_event_discards_its_call(event: object, reason: str) -> None:
     fake = FakeExceptionless()
-    assert post(fake, told("usage", 1), event).status == 202
+    assert post(fake, raw_event("usage", 1), event).status == 202
     assert fake.events() == []
     assert reason in fake.malformed[0]
 
 
-def test_what_is_no_json_is_taken_and_lost() -> None:
+def test_invalid_json_is_accepted_and_lost() -> None:
     fake = FakeExceptionless()
     assert call(fake, "POST", PATH, b"[").status == 202
     assert fake.malformed == ["it is no JSON"]
@@ -150,15 +162,15 @@ def test_unknown_names_become_data_and_an_id_the_reference() -> None:
 
 
 @pytest.mark.parametrize("reference", ["short", "x" * 101, "under_score", "a b c d e"])
-def test_a_reference_that_is_none_is_set_aside(reference: str) -> None:
-    (event,) = folded([told("usage", 1, reference_id=reference)]).events()
+def test_malformed_reference_is_ignored(reference: str) -> None:
+    (event,) = folded([raw_event("usage", 1, reference_id=reference)]).events()
     assert (event.id, event.attributes["InvalidReferenceId"]) == ("invalid-reference-id", reference)
 
 
-def test_a_reference_is_taken_once_a_day() -> None:
+def test_reference_is_accepted_once_a_day() -> None:
     clock = ManualClock(NOON)
     fake = FakeExceptionless(now=clock.now)
-    event = told("usage", 0, reference_id="reference-1")
+    event = raw_event("usage", 0, reference_id="reference-1")
     for _ in range(2):
         post(fake, event)
     assert (len(fake.events()), fake.duplicates, len(fake.discarded)) == (1, 1, 1)
@@ -167,16 +179,16 @@ def test_a_reference_is_taken_once_a_day() -> None:
     assert (fake.duplicates, len(fake.discarded)) == (2, 1)
 
 
-def test_dates_are_judged_where_the_fake_has_a_clock() -> None:
+def test_dates_are_checked_if_the_fake_has_a_clock() -> None:
     fake = FakeExceptionless(now=lambda: NOON + 3 * DAY * 1000)
-    post(fake, told("session", -1), told("usage", 4 * DAY))
+    post(fake, raw_event("session", -1), raw_event("usage", 4 * DAY))
     assert fake.discarded == [("it is older than three days", "session")]
     assert fake.events()[1].at == NOON + 3 * DAY * 1000
 
 
-def test_an_address_that_sends_too_much_is_a_bot_and_all_of_it_is_deleted() -> None:
+def test_bot_address_loses_all_its_events() -> None:
     def start(number: int, address: str) -> dict[str, Any]:
-        return told("session", number, f"session-{number:03}", data={"@request": {"client_ip_address": address}})
+        return raw_event("session", number, f"session-{number:03}", data={"@request": {"client_ip_address": address}})
 
     fake = FakeExceptionless(bot_limit=3)
     post(fake, start(1, "203.0.113.7"), start(2, "203.0.113.7"), start(3, "10.0.0.1"), start(4, "10.0.0.1"))
@@ -196,8 +208,8 @@ def describe(fake: FakeExceptionless, reference: str, words: object) -> int:
     return call(fake, "POST", f"{PATH}/by-ref/{reference}/user-description", body).status
 
 
-def test_a_description_lays_its_data_over_the_event_s() -> None:
-    fake = folded([told("session", 0)])
+def test_description_data_overrides_that_of_the_event() -> None:
+    fake = folded([raw_event("session", 0)])
     assert describe(fake, SESSION, {"description": "signed in", "data": {"@user": {"identity": "anna"}}}) == 202
     assert fake.sessions()[0].user_id == "anna"
 
@@ -212,12 +224,12 @@ def test_a_description_lays_its_data_over_the_event_s() -> None:
     ],
 )
 def test_descriptions_are_checked(reference: str, words: object, status: int, lost: int) -> None:
-    fake = folded([told("session", 0)])
+    fake = folded([raw_event("session", 0)])
     assert describe(fake, reference, words) == status
     assert len(fake.malformed) == lost
 
 
-def test_an_event_may_come_as_a_query() -> None:
+def test_event_may_be_submitted_as_a_query() -> None:
     fake = FakeExceptionless()
     query = f"source=checkout&reference=reference-1&date=2026-01-31T12:00:05Z&@ref:session={SESSION}&identity=anna&x=1&tags=a,b"
     assert call(fake, "GET", "/api/v2/events/submit/usage", query=query).status == 200
@@ -227,25 +239,25 @@ def test_an_event_may_come_as_a_query() -> None:
     assert rows(fake) == [(5, None, 0)]
 
 
-def test_rows_and_the_events_of_one_can_be_read() -> None:
-    fake = folded([told("session", 0), told("usage", 5), told("session", 9, "another-session")])
+def test_sessions_and_their_events_can_be_read() -> None:
+    fake = folded([raw_event("session", 0), raw_event("usage", 5), raw_event("session", 9, "another-session")])
     listed = json.loads(call(fake, "GET", f"{PATH}/sessions").body)
     assert [row["session_id"] for row in listed] == [SESSION, "another-session"]
     of_one = json.loads(call(fake, "GET", f"{PATH}/sessions/{SESSION}").body)
     assert [row["name"] for row in of_one] == ["session", "usage"]
 
 
-def test_it_forgets_when_told() -> None:
-    fake = folded([told("session", 0, reference_id=SESSION)])
+def test_clear_forgets_all() -> None:
+    fake = folded([raw_event("session", 0, reference_id=SESSION)])
     fake.clear()
     assert (fake.sessions(), fake.events(), fake.discarded) == ([], [], [])
-    post(fake, told("session", 0))
+    post(fake, raw_event("session", 0))
     assert len(fake.sessions()) == 1
 
 
-def test_each_event_is_told_when_it_comes() -> None:
+def test_on_event_is_called_for_each_event() -> None:
     fake = FakeExceptionless()
     names: list[str] = []
     fake.on_event = lambda event: names.append(event.name)
-    post(fake, told("session", 0), told("usage", 1))
+    post(fake, raw_event("session", 0), raw_event("usage", 1))
     assert names == ["session", "usage"]

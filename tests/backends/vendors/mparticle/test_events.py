@@ -35,19 +35,19 @@ from tests.backends.vendors.mparticle.samples import (
         ("84E1B361-A282-4ADF-8A6D-1D31E6DD5A9E", 6051321688317951794),
     ],
 )
-def test_the_number_of_a_session_is_that_which_their_own_libraries_make(uuid: str, number: int) -> None:
+def test_session_number_matches_the_library(uuid: str, number: int) -> None:
     assert session_ids(uuid.lower()) == (uuid, number)
 
 
 def test_every_event_names_its_session() -> None:
     sample = wanted(sample_events(), heartbeats=True)
-    told = [event["data"] for batch in batches(*sample) for event in batch["events"]]
+    contents = [event["data"] for batch in batches(*sample) for event in batch["events"]]
     uuid, number = session_ids(sample[0].session_key)
-    assert {(data["session_uuid"], data["session_id"]) for data in told} == {(uuid, number)}
-    assert {data["session_start_unixtime_ms"] for data in told} == {sample[0].session_started_at}
+    assert {(data["session_uuid"], data["session_id"]) for data in contents} == {(uuid, number)}
+    assert {data["session_start_unixtime_ms"] for data in contents} == {sample[0].session_started_at}
 
 
-def test_a_start() -> None:
+def test_session_start() -> None:
     origin: dict[str, Scalar] = {
         "url.path": "/",
         "client.address": "203.0.113.0",
@@ -72,7 +72,7 @@ def test_a_start() -> None:
 @pytest.mark.parametrize(
     ("given_duration", "duration"),
     [
-        pytest.param({"session.duration_ms": 95_250}, 95_250, id="as told"),
+        pytest.param({"session.duration_ms": 95_250}, 95_250, id="as recorded"),
         pytest.param({"session.duration_ms": -5}, 0, id="never negative"),
         pytest.param({"session.duration_ms": 1.5}, 1_000, id="no fraction"),
         pytest.param({"session.duration_ms": True}, 1_000, id="no flag"),
@@ -80,14 +80,14 @@ def test_a_start() -> None:
         pytest.param({}, 1_000, id="from the start to the end"),
     ],
 )
-def test_an_end_has_an_integer_duration(given_duration: dict[str, Scalar], duration: int) -> None:
+def test_session_end_has_an_integer_duration(given_duration: dict[str, Scalar], duration: int) -> None:
     started_at = many_events(1)[0].session_started_at
     data = encoded(names.SESSION_END, given_duration, time=started_at + 1_000)["data"]
     assert data["session_duration_ms"] == duration
     assert type(data["session_duration_ms"]) is int
 
 
-def test_session_attributes_go_out_with_the_end_and_nowhere_else() -> None:
+def test_session_attributes_are_on_the_end_only() -> None:
     properties: dict[str, Scalar] = {"session_properties.plan": "team", "session.end_reason": "ended"}
     for name in (names.PAGE_VIEW, names.SESSION_START, names.EXCEPTION, names.OPT_OUT, "cart.add"):
         assert "plan" not in encoded(name, properties)["data"].get("custom_attributes", {})
@@ -98,7 +98,7 @@ def test_session_attributes_go_out_with_the_end_and_nowhere_else() -> None:
     assert not backend().accepts(event_of(names.SESSION_PROPERTIES, properties))
 
 
-def test_names_of_session_attributes_are_compared_without_regard_to_case() -> None:
+def test_session_attribute_names_are_case_insensitive() -> None:
     properties: dict[str, Scalar] = {
         "session_properties.Plan": "a",
         "session_properties.plan": "b",
@@ -111,7 +111,7 @@ def test_names_of_session_attributes_are_compared_without_regard_to_case() -> No
     }
 
 
-def test_an_id_that_was_given_stands_beside_ours() -> None:
+def test_manual_session_id_is_an_attribute_of_its_own() -> None:
     data = encoded("cart.add", session_id="checkout-4711", is_manual=True)["data"]
     assert data["custom_attributes"] == {"session.id": "checkout-4711"}
     assert data["session_uuid"].lower() == many_events(1)[0].session_key
@@ -143,7 +143,7 @@ def test_an_id_that_was_given_stands_beside_ours() -> None:
         ),
     ],
 )
-def test_kinds(name: str, kind: str, own: dict[str, object]) -> None:
+def test_types_of_events(name: str, kind: str, own: dict[str, object]) -> None:
     found = encoded(name)
     assert found.keys() == {"event_type", "data"}
     assert found["event_type"] == kind
@@ -160,7 +160,7 @@ def test_kinds(name: str, kind: str, own: dict[str, object]) -> None:
         pytest.param({}, "", id="of nothing"),
     ],
 )
-def test_a_page_is_a_screen(attributes: dict[str, Scalar], screen: str) -> None:
+def test_page_view_is_a_screen_view(attributes: dict[str, Scalar], screen: str) -> None:
     found = encoded(names.PAGE_VIEW, attributes)
     assert (found["event_type"], found["data"]["screen_name"]) == ("screen_view", screen)
 
@@ -191,7 +191,7 @@ def test_an_exception_is_a_crash_report_with_a_severity_and_a_message(
     assert "custom_attributes" not in data
 
 
-def test_what_was_tracked_goes_by_its_own_name_with_its_type() -> None:
+def test_tracked_event_keeps_its_name_and_type() -> None:
     given_properties: dict[str, Scalar] = {
         "event_properties.sku": "A",
         "event_properties.gift": True,
@@ -215,7 +215,7 @@ def test_values_are_cut_at_4096_characters() -> None:
 # --- batches
 
 
-def test_a_batch_is_of_one_user_in_one_session_and_keeps_the_order() -> None:
+def test_batch_has_one_user_in_one_session_in_order() -> None:
     steps = [(1, None), (2, None), (1, "anna"), (2, None), (1, "anna"), (1, None)]
     events = [
         msgspec.structs.replace(event, session_key=session(of), user_id=user)
@@ -233,7 +233,7 @@ def test_a_batch_is_of_one_user_in_one_session_and_keeps_the_order() -> None:
     ]
 
 
-def test_a_user_is_told_in_the_head_of_the_batch_with_traits() -> None:
+def test_user_and_traits_are_in_the_head_of_the_batch() -> None:
     traits: dict[str, Scalar] = {"user.name": "Anna", "user.traits.plan": "pro", "user.traits.seats": 3}
     identify = event_of(names.USER_IDENTIFY, traits, user_id="anna")
     page = event_of(names.PAGE_VIEW, user_id="anna", id="page")
@@ -246,14 +246,14 @@ def test_a_user_is_told_in_the_head_of_the_batch_with_traits() -> None:
     assert [event["event_type"] for event in together["events"]] == ["screen_view"]
 
 
-def test_a_user_has_100_attributes_at_most() -> None:
+def test_user_has_at_most_100_attributes() -> None:
     traits: dict[str, Scalar] = {f"user.traits.t{number}": number for number in range(150)}
     (batch,) = batches(event_of(names.USER_IDENTIFY, traits, user_id="anna"))
     assert batch["user_attributes"] == {f"t{number}": number for number in range(100)}
 
 
 @pytest.mark.parametrize("is_last", [False, True], ids=["first", "last"])
-def test_who_the_user_is_comes_again_when_its_call_failed(is_last: bool) -> None:
+def test_user_is_sent_again_after_a_failed_call(is_last: bool) -> None:
     fake = FakeMParticle()
     fake.fail_next(503)
     identify = event_of(names.USER_IDENTIFY, {"user.traits.plan": "pro"}, user_id="anna")
@@ -264,7 +264,7 @@ def test_who_the_user_is_comes_again_when_its_call_failed(is_last: bool) -> None
     assert fake.users() == {"anna": {"plan": "pro"}}
 
 
-def test_that_a_user_is_taken_off_is_no_event_of_theirs() -> None:
+def test_untagging_is_not_sent() -> None:
     untagged = event_of(names.USER_IDENTIFY, user_id=None)
     assert not backend().accepts(untagged)
     assert calls([untagged]) == []
@@ -285,12 +285,12 @@ def test_the_device_is_the_visitor_as_a_uuid() -> None:
         pytest.param("unix:", None, id="none"),
     ],
 )
-def test_only_an_address_is_sent_as_one(address: str, ip: str | None) -> None:
+def test_ip_is_sent_only_if_it_is_valid(address: str, ip: str | None) -> None:
     (batch,) = batches(event_of(names.SESSION_START, {"client.address": address}))
     assert batch.get("ip") == ip
 
 
-def test_a_batch_has_the_same_id_whenever_the_same_events_are_sent() -> None:
+def test_batch_id_depends_on_its_events_only() -> None:
     sample = wanted(sample_events())
     once, again, part = batches(*sample), batches(*sample), batches(*sample[:1])
     assert [batch["source_request_id"] for batch in once] == [batch["source_request_id"] for batch in again]

@@ -26,7 +26,7 @@ from tests.backends.vendors.mparticle.calls import (
 )
 
 
-def test_a_good_batch_is_answered_with_202_and_nothing() -> None:
+def test_valid_batch_gets_an_empty_202() -> None:
     fake = FakeMParticle()
     reply = call(fake, GOOD)
     assert (reply.status, reply.body) == (202, b"")
@@ -43,7 +43,7 @@ def test_a_good_batch_is_answered_with_202_and_nothing() -> None:
         (UUID.lower(), 8682646382169491228),
     ],
 )
-def test_it_knows_the_number_of_a_uuid(uuid: str, number: int) -> None:
+def test_session_number_is_derived_from_its_uuid(uuid: str, number: int) -> None:
     assert session_id_of(uuid) == number
 
 
@@ -61,7 +61,7 @@ def test_it_knows_the_number_of_a_uuid(uuid: str, number: int) -> None:
         pytest.param({**authorization(), "content-type": "application/json; charset=utf-8"}, 202, id="with a charset"),
     ],
 )
-def test_headers(headers: Mapping[str, str], status: int) -> None:
+def test_authorization_header_is_checked(headers: Mapping[str, str], status: int) -> None:
     fake = FakeMParticle()
     raw = json.dumps(GOOD).encode()
     body = gzip.compress(raw) if "content-encoding" in headers else raw
@@ -118,14 +118,14 @@ def test_limits(body: object, is_taken: bool) -> None:
 
 
 @pytest.mark.parametrize("takes_part", [False, True], ids=["all or nothing", "batch by batch"])
-def test_one_bad_batch_of_several(takes_part: bool) -> None:
+def test_one_invalid_batch_of_several(takes_part: bool) -> None:
     fake = FakeMParticle(takes_part=takes_part)
     bad = small(1) | {"ip": "x"}
     assert call(fake, [small(0), bad, small(2)], path="/v2/bulkevents").status == 400
     assert [event.id for event in fake.events()] == (["s-0", "s-2"] if takes_part else [])
 
 
-def test_too_many_in_a_second() -> None:
+def test_rate_limit_per_second() -> None:
     now = [10.0]
     fake = FakeMParticle(batches_per_second=3, monotonic=lambda: now[0])
     statuses = []
@@ -135,7 +135,7 @@ def test_too_many_in_a_second() -> None:
     assert statuses == [202, 429, 202, 202, 429]
 
 
-def test_how_it_says_that_it_is_too_much() -> None:
+def test_status_of_an_oversized_call_is_configurable() -> None:
     fake = FakeMParticle()
     fake.fail_next(429)
     reply = call(fake, GOOD)
@@ -145,7 +145,7 @@ def test_how_it_says_that_it_is_too_much() -> None:
     assert call(fake, GOOD).status == 503
 
 
-def test_what_is_older_than_30_days_has_an_address_of_its_own() -> None:
+def test_events_older_than_30_days_need_the_historical_address() -> None:
     now = STARTED_AT / 1000
     soon, later = FakeMParticle(wall=lambda: now), FakeMParticle(wall=lambda: now + 31 * 24 * 3600)
     paths = ("/v2/bulkevents", "/v2/bulkevents/historical")
@@ -153,7 +153,7 @@ def test_what_is_older_than_30_days_has_an_address_of_its_own() -> None:
     assert [call(later, [small(0)], path=path).status for path in paths] == [400, 202]
 
 
-def test_of_event_names_it_keeps_a_thousand() -> None:
+def test_only_the_first_thousand_event_names_are_kept() -> None:
     fake = FakeMParticle()
 
     def named(number: int, name: str) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def test_of_event_names_it_keeps_a_thousand() -> None:
 # --- sessions
 
 
-def test_a_session_is_a_start_and_an_end_of_one_uuid() -> None:
+def test_session_is_a_start_and_an_end_with_one_uuid() -> None:
     fake = FakeMParticle()
     call(fake, changed(inside(CUSTOM, session_uuid=UUID.lower())))
     (session,) = fake.sessions()
@@ -184,13 +184,13 @@ def test_a_session_is_a_start_and_an_end_of_one_uuid() -> None:
     assert fake.opted_out == {GOOD["mp_deviceid"]: True}
 
 
-def test_names_of_session_attributes_are_compared_without_regard_to_case() -> None:
+def test_session_attribute_names_are_case_insensitive() -> None:
     fake = FakeMParticle()
     call(fake, changed(inside(END, custom_attributes={"Plan": "a", "plan": "b"})))
     assert fake.sessions()[0].properties == {"Plan": "b"}
 
 
-def test_a_custom_event_may_have_any_name() -> None:
+def test_custom_event_may_have_any_name() -> None:
     fake = FakeMParticle()
     call(fake, GOOD | {"events": [GOOD["events"][START]]})
     trap = changed(inside(CUSTOM, event_name="session_end"))["events"][CUSTOM]
@@ -199,7 +199,7 @@ def test_a_custom_event_may_have_any_name() -> None:
     assert (session.started_at, session.ended_at, session.duration_ms) == (STARTED_AT, None, None)
 
 
-def test_what_is_late_and_what_is_revised() -> None:
+def test_late_events_and_revised_ends() -> None:
     fake = FakeMParticle()
     call(fake, GOOD)
     attributes = {"session.end_revision": 1, "session.end_reason": "ended"}
@@ -211,7 +211,7 @@ def test_what_is_late_and_what_is_revised() -> None:
     assert (session.duration_ms, session.reason, session.user_id) == (500_000, "ended", "user-12345")
 
 
-def test_what_is_late_says_nothing_of_the_user() -> None:
+def test_late_event_does_not_change_the_user() -> None:
     fake = FakeMParticle()
     call(fake, GOOD | {"events": GOOD["events"][:2]})
     late = changed(inside(CUSTOM, source_message_id="a-5", custom_attributes={"session.late": True}))
@@ -219,7 +219,7 @@ def test_what_is_late_says_nothing_of_the_user() -> None:
     assert fake.sessions()[0].user_id == "user-12345"
 
 
-def test_what_comes_again_counts_once_and_all_can_be_forgotten() -> None:
+def test_duplicates_count_once_and_clear_forgets_all() -> None:
     fake = FakeMParticle()
     for _ in range(2):
         call(fake, GOOD | {"events": GOOD["events"][:3]})
@@ -228,7 +228,7 @@ def test_what_comes_again_counts_once_and_all_can_be_forgotten() -> None:
     assert (fake.events(), fake.sessions(), fake.users(), fake.opted_out) == ([], [], {}, {})
 
 
-def test_it_serves_on_a_port() -> None:
+def test_serves_on_a_port() -> None:
     with FakeMParticle().serve() as url:
         address = url.removeprefix("mparticle+").partition("?")[0].replace("FAKEKEY:FAKESECRET@", "")
         reply = httpx.post(f"{address}/v2/events", json=GOOD, auth=("FAKEKEY", "FAKESECRET"), trust_env=False)

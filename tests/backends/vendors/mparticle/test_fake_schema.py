@@ -78,7 +78,7 @@ OTHER_TYPES = (
         pytest.param(without(OPT_OUT, "is_opted_out"), id="opt-out that does not say which"),
     ],
 )
-def test_what_its_schema_refuses(change: Change) -> None:
+def test_schema_refuses_invalid_batches(change: Change) -> None:
     fake = FakeMParticle(is_strict=False)
     reply = call(fake, changed(change))
     assert reply.status == 400
@@ -111,7 +111,7 @@ def test_what_its_schema_refuses(change: Change) -> None:
         *(pytest.param(beside(CUSTOM, event_type=kind), id=kind) for kind in OTHER_TYPES),
     ],
 )
-def test_what_its_schema_lets_through(change: Change) -> None:
+def test_schema_accepts_valid_batches(change: Change) -> None:
     assert call(FakeMParticle(), changed(change)).status == 202
 
 
@@ -129,12 +129,12 @@ def test_what_its_schema_lets_through(change: Change) -> None:
         pytest.param(inside(END, session_id=7), "session_id is not that of its session_uuid.", id="another number"),
     ],
 )
-def test_what_it_wants_beside_when_it_is_strict(change: Change, says: str) -> None:
+def test_strict_mode_requires_more(change: Change, says: str) -> None:
     reply = call(FakeMParticle(), changed(change))
     assert (reply.status, message(reply)) == (400, says)
     assert call(FakeMParticle(is_strict=False), changed(change)).status == 202
 
 
-def test_a_batch_is_of_somebody() -> None:
+def test_batch_needs_a_user_or_device() -> None:
     batch = {name: value for name, value in GOOD.items() if name not in ("mp_deviceid", "user_identities")}
     assert call(FakeMParticle(), batch).status == 400

@@ -51,7 +51,7 @@ def in_their_models(document: Mapping[str, Any]) -> Any:
     return made
 
 
-def test_their_own_models_accept_what_is_sent_and_say_the_same() -> None:
+def test_models_of_the_library_accept_the_batches_unchanged() -> None:
     sent = batches(*wanted(sample_events(), heartbeats=True), heartbeats=True)
     assert {event["event_type"] for batch in sent for event in batch["events"]} == MODELS.keys()
     for document in sent:

@@ -59,7 +59,7 @@ def test_addresses_of_calls(of_sessions: int, age_ms: int, path: str) -> None:
     assert not call.has_gzip
 
 
-def test_what_is_old_goes_apart() -> None:
+def test_old_events_go_to_the_historical_address() -> None:
     fake = FakeMParticle(wall=lambda: NOW)
     events = [
         msgspec.structs.replace(event, time=NOW_MS - (OLD_AFTER_MS * 2 if number % 2 else 0))
@@ -78,7 +78,7 @@ def test_addresses(address: str) -> None:
     assert b64decode(call.headers["authorization"].removeprefix("Basic ")) == b"FAKEKEY:FAKESECRET"
 
 
-def test_the_url_in_a_setting() -> None:
+def test_backend_from_url() -> None:
     built = backend_from_url("mparticle+https://K:S@s2s.eu1.mparticle.com?name=mp&environment=development")
     assert isinstance(built, MParticleBackend)
     (call,) = built.encode(many_events(1))
@@ -100,14 +100,14 @@ def test_the_url_in_a_setting() -> None:
         pytest.param("mparticle+https://k:hunter2@s2s.example?enviroment=x", "did you mean environment", id="misspelt"),
     ],
 )
-def test_wrong_urls_say_what_to_write(url: str, says: str) -> None:
+def test_wrong_url_names_the_fix_without_the_key(url: str, says: str) -> None:
     with pytest.raises(SettingsError) as caught:
         backend_from_url(url)
     assert says in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
-def test_production_unless_said_otherwise() -> None:
+def test_environment_defaults_to_production() -> None:
     assert batches(*many_events(1))[0]["environment"] == "production"
 
 
@@ -124,13 +124,13 @@ def test_production_unless_said_otherwise() -> None:
         pytest.param(404, "check the URL", id="address"),
     ],
 )
-def test_what_somebody_has_to_mend_pauses(status: int, says: str) -> None:
+def test_errors_of_the_setup_pause_delivery(status: int, says: str) -> None:
     receipt = backend_responding("mparticle", httpx.Response(status)).send(many_events(2))
     assert receipt.delivered == 0
     assert says in (receipt.pause or "")
 
 
-def test_it_waits_as_long_as_it_is_told() -> None:
+def test_retry_after_is_respected() -> None:
     fake = FakeMParticle()
     fake.fail_next(429, headers={"retry-after": "7"})
     receipt = backend(fake).send(many_events(2))
@@ -140,7 +140,7 @@ def test_it_waits_as_long_as_it_is_told() -> None:
 
 
 @pytest.mark.parametrize("takes_part", [False, True], ids=["all or nothing", "batch by batch"])
-def test_a_400_is_halved_down_to_the_event_at_fault(takes_part: bool) -> None:
+def test_400_bisects_down_to_the_event(takes_part: bool) -> None:
     events = [
         msgspec.structs.replace(event, session_key=session(number % 7)) for number, event in enumerate(many_events(64))
     ]
@@ -153,7 +153,7 @@ def test_a_400_is_halved_down_to_the_event_at_fault(takes_part: bool) -> None:
 
 
 @given(body=st.binary(max_size=200))
-def test_whatever_a_400_says_all_is_settled(body: bytes) -> None:
+def test_any_400_settles_the_call(body: bytes) -> None:
     receipt = backend_responding("mparticle", httpx.Response(400, content=body)).send(many_events(3))
     assert len(receipt.rejected) == 3
 
@@ -168,7 +168,7 @@ def test_a_call_has_100_batches_at_most() -> None:
     assert [len(json.loads(call.body)) for call in calls(events)] == [100, 100, 50]
 
 
-def test_a_batch_has_128_kb_and_a_call_256_kb_at_most() -> None:
+def test_batch_has_at_most_128_kb_and_call_256_kb() -> None:
     text: dict[str, Scalar] = {f"event_properties.t{number}": "x" * 4_000 for number in range(7)}
     events = [
         msgspec.structs.replace(event, attributes=text, session_key=session(number % 3))
@@ -187,7 +187,7 @@ def test_a_batch_has_128_kb_and_a_call_256_kb_at_most() -> None:
 @pytest.mark.parametrize(
     ("spare", "is_taken"), [pytest.param(0, True, id="full"), pytest.param(-1, False, id="a byte more")]
 )
-def test_the_head_of_a_batch_counts(spare: int, is_taken: bool) -> None:
+def test_head_of_a_batch_counts_towards_its_limit(spare: int, is_taken: bool) -> None:
     def with_text(length: int) -> Event:
         texts: dict[str, Scalar] = {f"event_properties.t{number:02}": "x" * 4_000 for number in range(31)}
         return event_of(
@@ -211,7 +211,7 @@ def test_a_call_is_filled_up_to_256_kb() -> None:
     assert all(256_000 - 13_000 < size <= 256_000 for size in sizes[:-1])
 
 
-def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> None:
+def test_oversized_event_does_not_lose_the_user_of_its_batch() -> None:
     batch = [event_of(names.USER_IDENTIFY, {"user.name": "Anna"}, id="who", user_id="anna"), *many_events(3)]
     batch[1:] = [msgspec.structs.replace(event, user_id="anna") for event in batch[1:]]
     large: dict[str, Scalar] = {f"event_properties.t{number}": "x" * 4_000 for number in range(40)}
@@ -227,7 +227,7 @@ def test_an_event_beyond_the_limit_is_a_dead_letter_and_holds_nobody_up() -> Non
 
 
 @given(batch=batches_of_any())
-def test_whatever_is_sent_is_taken(batch: list[Event]) -> None:
+def test_every_event_sent_is_kept(batch: list[Event]) -> None:
     fake = FakeMParticle()
     sender = backend(fake, heartbeats=True)
     chosen = [event for event in batch if sender.accepts(event)]
@@ -236,7 +236,7 @@ def test_whatever_is_sent_is_taken(batch: list[Event]) -> None:
 
 
 @given(seed=st.integers(0, 99), after_taking=st.booleans(), takes_part=st.booleans())
-def test_sessions_are_whole_though_a_fifth_fails_and_all_comes_twice(
+def test_session_is_whole_when_calls_fail_and_all_is_sent_twice(
     seed: int, after_taking: bool, takes_part: bool
 ) -> None:
     fake = FakeMParticle(takes_part=takes_part)
@@ -252,7 +252,7 @@ def test_sessions_are_whole_though_a_fifth_fails_and_all_comes_twice(
 
 
 @pytest.mark.parametrize("after_taking", [False, True], ids=["refused", "responses lost"])
-def test_a_visit_through_a_real_app_ends_as_it_was(after_taking: bool) -> None:
+def test_visit_through_an_app_shows_its_sessions_and_events(after_taking: bool) -> None:
     fake = FakeMParticle(wall=lambda: NOW)
     fake.fail(0.2, seed=11, after_taking=after_taking)
     play([Twice(backend(fake, heartbeats=True))])

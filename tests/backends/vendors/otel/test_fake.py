@@ -39,7 +39,7 @@ def post(fake: FakeOpenTelemetry, document: object, **changes: Any) -> Reply:
     return fake.handle(Received(**{**request, **changes}))
 
 
-def test_a_good_call_is_taken() -> None:
+def test_valid_call_is_accepted() -> None:
     fake = FakeOpenTelemetry()
     reply = post(fake, body(record()))
     assert (reply.status, json.loads(reply.body)) == (200, {})
@@ -89,7 +89,7 @@ def test_a_good_call_is_taken() -> None:
         pytest.param({}, 200, id="nothing"),
     ],
 )
-def test_calls_are_checked(document: object, status: int) -> None:
+def test_invalid_records_are_refused(document: object, status: int) -> None:
     fake = FakeOpenTelemetry()
     reply = post(fake, document)
     assert reply.status == status
@@ -106,17 +106,17 @@ def test_calls_are_checked(document: object, status: int) -> None:
         pytest.param({"headers": {"content-type": "application/x-protobuf"}}, 415, id="protobuf"),
     ],
 )
-def test_the_call_itself_is_checked(changes: dict[str, Any], status: int) -> None:
+def test_invalid_calls_are_refused(changes: dict[str, Any], status: int) -> None:
     assert post(FakeOpenTelemetry(), body(record()), **changes).status == status
 
 
 @pytest.mark.parametrize(("given", "status"), [("Bearer k", 200), ("Bearer other", 401), ("", 401), ("k", 401)])
-def test_a_key_is_asked_for_where_there_is_one(given: str, status: int) -> None:
+def test_key_is_required_if_the_fake_has_one(given: str, status: int) -> None:
     headers = {"content-type": "application/json", "authorization": given}
     assert post(FakeOpenTelemetry("k"), body(record()), headers=headers).status == status
 
 
-def test_what_it_refuses_is_counted_in_its_answer() -> None:
+def test_response_counts_rejected_records() -> None:
     fake = FakeOpenTelemetry(reject=lambda event: event.name == "noise")
     noise = record(eventName="noise", attributes=[pair("sojourn.event.id", "e-2")])
     reply = post(fake, body(record(), noise, noise))
@@ -125,7 +125,7 @@ def test_what_it_refuses_is_counted_in_its_answer() -> None:
     assert [event.name for event in fake.events()] == ["session.start"]
 
 
-def test_sessions_have_our_words_again() -> None:
+def test_sessions_have_the_names_of_sojourn() -> None:
     fake = FakeOpenTelemetry()
     end = record(
         eventName="session.end",

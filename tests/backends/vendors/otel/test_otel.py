@@ -71,7 +71,7 @@ def made(name: str = "purchase", own: Mapping[str, Scalar] | None = None, time: 
         ("purchase", "purchase"),
     ],
 )
-def test_names_of_the_conventions_are_kept_and_ours_are_under_our_own(name: str, event_name: str) -> None:
+def test_event_names_outside_the_conventions_are_prefixed(name: str, event_name: str) -> None:
     assert records(made(name))[0].event_name == event_name
 
 
@@ -93,7 +93,7 @@ def test_names_of_the_conventions_are_kept_and_ours_are_under_our_own(name: str,
         ("page_view.duration_ms", "sojourn.page_view.duration_ms"),
     ],
 )
-def test_attributes_of_the_conventions_are_kept_and_ours_are_under_our_own(name: str, key: str) -> None:
+def test_attributes_outside_the_conventions_are_prefixed(name: str, key: str) -> None:
     assert attributes(records(made(own={name: "x"}))[0]) == {key: "x", "sojourn.event.id": "many-000000"}
 
 
@@ -103,8 +103,8 @@ def test_attributes_of_the_conventions_are_kept_and_ours_are_under_our_own(name:
         pytest.param("text", "text", id="text"),
         pytest.param("", "", id="empty"),
         pytest.param(True, True, id="bool"),
-        pytest.param(False, False, id="false is told"),
-        pytest.param(0, 0, id="zero is told"),
+        pytest.param(False, False, id="false is sent"),
+        pytest.param(0, 0, id="zero is sent"),
         pytest.param(2**53 + 1, 2**53 + 1, id="beyond a double"),
         pytest.param(-(2**63), -(2**63), id="least"),
         pytest.param(2**63, hex(2**63), id="beyond 64 bits"),
@@ -114,20 +114,20 @@ def test_attributes_of_the_conventions_are_kept_and_ours_are_under_our_own(name:
         pytest.param(float("-inf"), float("-inf"), id="negative infinity"),
     ],
 )
-def test_values_arrive_as_they_are(value: Scalar, read: object) -> None:
+def test_values_are_unchanged(value: Scalar, read: object) -> None:
     got = attributes(records(made(own={"x": value}))[0])["sojourn.x"]
     assert got == read
     assert type(got) is type(read)
 
 
-def test_what_is_no_number_arrives_as_such() -> None:
+def test_nan_arrives_as_nan() -> None:
     assert str(attributes(records(made(own={"x": float("nan")}))[0])["sojourn.x"]) == "nan"
 
 
 @given(
     value=st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.booleans(), st.integers(-(2**63), 2**63 - 1))
 )
-def test_any_value_arrives_as_it_is(value: Scalar) -> None:
+def test_any_value_is_unchanged(value: Scalar) -> None:
     assert attributes(records(made(own={"x": value}))[0])["sojourn.x"] == value
 
 
@@ -171,14 +171,14 @@ def test_the_service_is_the_resource_and_is_on_no_record() -> None:
     )
 
 
-def test_a_service_without_a_name_has_the_conventional_one() -> None:
+def test_missing_service_name_gets_the_conventional_default() -> None:
     (resource,) = decoded(made()).resource_logs
     assert [(pair.key, plain(pair.value)) for pair in resource.resource.attributes] == [
         ("service.name", "unknown_service:python")
     ]
 
 
-def test_a_new_version_is_a_resource_of_its_own_and_the_order_stays() -> None:
+def test_new_version_is_a_new_resource_and_order_is_kept() -> None:
     """As when a deployment falls into a batch: a start still comes after the end before it."""
     versions = ["1", "1", "2", "1"]
     batch = [
@@ -216,7 +216,7 @@ def test_hostile_values_are_read_by_its_decoder() -> None:
         ),
     ],
 )
-def test_the_url_in_a_setting(url: str, called: str, headers: dict[str, str]) -> None:
+def test_backend_from_url(url: str, called: str, headers: dict[str, str]) -> None:
     backend = backend_from_url(url)
     assert isinstance(backend, OpenTelemetryBackend)
     (call,) = backend.encode(many_events(1))
@@ -226,7 +226,7 @@ def test_the_url_in_a_setting(url: str, called: str, headers: dict[str, str]) ->
 
 
 @pytest.mark.parametrize("header", ["hunter2", "a%0d%0ab:hunter2", ":hunter2", "x:"])
-def test_a_header_that_is_none_is_refused_and_not_repeated(header: str) -> None:
+def test_malformed_header_is_refused_without_its_value(header: str) -> None:
     with pytest.raises(SettingsError, match="header") as caught:
         backend_from_url(f"otel+https://c.example?header={header}")
     assert "hunter2" not in str(caught.value)
@@ -236,13 +236,13 @@ def test_a_header_that_is_none_is_refused_and_not_repeated(header: str) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_what_otlp_calls_retryable_is_tried_again(status: int) -> None:
+def test_retryable_statuses_are_retried(status: int) -> None:
     receipt = backend_responding("otel", httpx.Response(status, headers={"retry-after": "7"})).send(many_events(2))
     assert (receipt.delivered, receipt.rejected, receipt.retry_after) == (0, (), 7.0)
 
 
 @pytest.mark.parametrize("status", [500, 501, 505, 408, 425])
-def test_what_otlp_calls_final_is_not(status: int) -> None:
+def test_final_statuses_are_not_retried(status: int) -> None:
     receipt = backend_responding("otel", httpx.Response(status)).send(many_events(2))
     assert [(rejection.status, "OTLP calls this final" in rejection.reason) for rejection in receipt.rejected] == [
         (status, True)
@@ -250,7 +250,7 @@ def test_what_otlp_calls_final_is_not(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_what_somebody_has_to_mend_pauses(status: int) -> None:
+def test_errors_of_the_setup_pause_delivery(status: int) -> None:
     receipt = backend_responding("otel", httpx.Response(status)).send(many_events(2))
     assert (receipt.delivered, receipt.rejected) == (0, ())
     assert receipt.pause is not None

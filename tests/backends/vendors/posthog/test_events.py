@@ -13,7 +13,7 @@ from sojourn.testing.backend_contract import deliver, many_events
 from sojourn.testing.vendors import FakePostHog
 from tests.backends.vendors.connected import backend_on, changed, sample
 from tests.backends.vendors.posthog.samples import ADDRESS, KEY, sent
-from tests.backends.vendors.recorded_visit import deliver_in_parts, told
+from tests.backends.vendors.recorded_visit import deliver_in_parts, visit_events
 
 
 @pytest.mark.parametrize(
@@ -30,24 +30,24 @@ from tests.backends.vendors.recorded_visit import deliver_in_parts, told
         ("opt_out", "opt_out"),
     ],
 )
-def test_names(name: str, called: str) -> None:
+def test_names_of_events(name: str, called: str) -> None:
     (event,) = sent(sample(name))
     assert event["event"] == called
 
 
-def test_a_visitor_without_a_name_has_no_profile() -> None:
+def test_anonymous_visitor_has_no_profile() -> None:
     (event,) = sent(sample("page_view"))
     assert event["distinct_id"] == sample("page_view").visitor_id
     assert event["properties"]["$process_person_profile"] is False
 
 
-def test_a_user_has_one() -> None:
+def test_user_has_a_profile() -> None:
     (event,) = sent(sample("cart.add"))
     assert event["distinct_id"] == "anna"
     assert "$process_person_profile" not in event["properties"]
 
 
-def test_a_login_merges_the_visitor_and_tells_about_the_person() -> None:
+def test_login_merges_the_visitor_and_sets_person_properties() -> None:
     (event,) = sent(changed(sample("user.identify"), **{"user.traits.plan": "team"}))
     assert event["distinct_id"] == "anna"
     assert event["properties"]["$anon_distinct_id"] == sample("user.identify").visitor_id
@@ -55,14 +55,14 @@ def test_a_login_merges_the_visitor_and_tells_about_the_person() -> None:
     assert "user.traits.plan" not in event["properties"]
 
 
-def test_a_logout_is_no_login_of_nobody() -> None:
+def test_logout_sends_no_identify() -> None:
     logout = msgspec.structs.replace(sample("user.identify"), user_id=None, attributes={"visitor.id": "v"})
     (event,) = sent(logout)
     assert (event["event"], event["distinct_id"]) == ("user.identify", logout.visitor_id)
     assert event["properties"]["$process_person_profile"] is False
 
 
-def test_the_start_of_a_session_is_of_who_was_named_in_its_first_request() -> None:
+def test_session_start_belongs_to_the_user_of_its_first_request() -> None:
     start = sample("session.start")
     login = changed(sample("user.identify"), {"time": start.time})
     assert [event["distinct_id"] for event in sent(start, login)] == ["anna", "anna"]
@@ -76,7 +76,7 @@ def test_the_start_of_a_session_is_of_who_was_named_in_its_first_request() -> No
         pytest.param({}, False, id="none: it would be that of our server"),
     ],
 )
-def test_places_come_from_the_visitor_s_address_only(attributes: dict[str, Scalar], is_placed: bool) -> None:
+def test_geoip_uses_only_the_address_of_the_visitor(attributes: dict[str, Scalar], is_placed: bool) -> None:
     (event,) = sent(changed(sample("page_view"), **attributes))
     properties = event["properties"]
     assert ("$ip" in properties, properties.get("$geoip_disable", False)) == (is_placed, not is_placed)
@@ -91,7 +91,7 @@ def test_places_come_from_the_visitor_s_address_only(attributes: dict[str, Scala
         ),
     ],
 )
-def test_pages(site: str | None, url: str, host: str | None) -> None:
+def test_page_views(site: str | None, url: str, host: str | None) -> None:
     (event,) = sent(changed(sample("page_view"), **{"url.query": "utm_source=x&page=2"}), site=site)
     properties = event["properties"]
     assert (properties["$current_url"], properties.get("$host")) == (url, host)
@@ -99,7 +99,7 @@ def test_pages(site: str | None, url: str, host: str | None) -> None:
     assert "page" not in properties
 
 
-def test_the_start_tells_where_from_and_with_what() -> None:
+def test_session_start_has_referrer_and_user_agent() -> None:
     (event,) = sent(sample("session.start"))
     properties = event["properties"]
     assert properties["$referrer"] == "https://search.example/results"
@@ -137,24 +137,24 @@ def test_an_exception_has_its_causes_and_frames() -> None:
 
 
 @pytest.mark.parametrize("name", ["connection.end", "opt_out"])
-def test_what_is_no_activity_makes_no_session_longer(name: str) -> None:
+def test_events_without_activity_do_not_extend_the_session(name: str) -> None:
     (event,) = sent(sample(name))
     assert "$session_id" not in event["properties"]
 
 
-def test_what_comes_after_the_end_makes_no_session_longer() -> None:
+def test_events_after_the_end_do_not_extend_the_session() -> None:
     fake = FakePostHog()
     backend = backend_on(fake)
     deliver_in_parts(backend, [])
     before = fake.sessions()
-    late = next(event for event in told() if event.name == "cart_add")
+    late = next(event for event in visit_events() if event.name == "cart_add")
     new = {"id": "8f0e0d0c-0b0a-8908-8706-050403020100", "time": late.time + 90_000}
     deliver(backend, [changed(late, new, **{"session.late": True})])
     assert fake.sessions() == before
     assert fake.events()[-1].id == new["id"]
 
 
-def test_a_chosen_session_id_is_told_beside_our_own() -> None:
+def test_manual_session_id_is_a_property_of_its_own() -> None:
     """PostHog makes a session of a UUIDv7 only."""
     chosen = changed(sample("cart.add"), {"session_id": "order-4711"})
     (event,) = sent(chosen)
@@ -162,12 +162,12 @@ def test_a_chosen_session_id_is_told_beside_our_own() -> None:
     assert event["properties"]["session.id"] == "order-4711"
 
 
-def test_an_id_that_is_no_uuid_becomes_one_and_stays_the_same() -> None:
+def test_id_that_is_no_uuid_becomes_a_stable_uuid() -> None:
     """One that is none would have the whole call refused."""
     first, second = sent(*many_events(1), *many_events(1))
     assert str(UUID(first["uuid"])) == first["uuid"] == second["uuid"]
     assert first["properties"]["event.id"] == many_events(1)[0].id
-    ours = told()[0]
+    ours = visit_events()[0]
     (event,) = sent(ours)
     assert event["uuid"] == ours.id
     assert "event.id" not in event["properties"]
@@ -179,7 +179,7 @@ def test_heartbeats_go_when_asked_for() -> None:
 
 
 def test_a_revised_end_makes_the_session_as_long_as_it_was() -> None:
-    end = next(event for event in told() if event.name == "session.end")
+    end = next(event for event in visit_events() if event.name == "session.end")
     later = changed(
         end,
         {"id": "8f0e0d0c-0b0a-8908-8706-0504030201ff", "time": end.time + 20_000},

@@ -19,7 +19,7 @@ SESSION = uuid7(NOON, b"0123456789")
 VISITOR = "visitor-1"
 
 
-def told(
+def raw_event(
     number: int, name: str = "page", second: int = 0, user: str | None = None, /, **properties: Any
 ) -> dict[str, Any]:
     """An event of the session; of the visitor, unless a user is named."""
@@ -36,7 +36,7 @@ def told(
 
 
 def login(number: int, user: str, **properties: Any) -> dict[str, Any]:
-    return told(number, "$identify", number, user, **{"$anon_distinct_id": VISITOR, **properties})
+    return raw_event(number, "$identify", number, user, **{"$anon_distinct_id": VISITOR, **properties})
 
 
 def post(fake: FakePostHog, *events: object, key: str = KEY, body: bytes | None = None, **changes: Any) -> Reply:
@@ -46,7 +46,7 @@ def post(fake: FakePostHog, *events: object, key: str = KEY, body: bytes | None 
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    event = told(1) | changes
+    event = raw_event(1) | changes
     return {name: value for name, value in event.items() if value is not ...}
 
 
@@ -73,9 +73,9 @@ def changed(**changes: Any) -> dict[str, Any]:
         pytest.param({"body": b" " * (20 * 1024 * 1024 + 1)}, 413, id="too large"),
     ],
 )
-def test_calls_are_checked(changes: dict[str, Any], status: int) -> None:
+def test_invalid_calls_are_refused(changes: dict[str, Any], status: int) -> None:
     fake = FakePostHog()
-    reply = post(fake, told(1), **changes)
+    reply = post(fake, raw_event(1), **changes)
     assert reply.status == status
     assert len(fake.events()) == (status == 200)
     if status == 200:
@@ -98,9 +98,9 @@ def test_calls_are_checked(changes: dict[str, Any], status: int) -> None:
         pytest.param(changed(properties={"x": "y" * 1_000_000}), "maximum event size exceeded", id="too large"),
     ],
 )
-def test_one_bad_event_has_the_whole_call_refused(event: object, message: str) -> None:
+def test_one_invalid_event_refuses_the_whole_call(event: object, message: str) -> None:
     fake = FakePostHog()
-    reply = post(fake, told(2), event)
+    reply = post(fake, raw_event(2), event)
     assert (reply.status, fake.events()) == (400, [])
     assert message in reply.body.decode()
 
@@ -113,7 +113,7 @@ def test_one_bad_event_has_the_whole_call_refused(event: object, message: str) -
         pytest.param(changed(distinct_id="x" * 222), "x" * 200, id="cut"),
     ],
 )
-def test_a_distinct_id_is_found_and_cut(event: dict[str, Any], own_id: str) -> None:
+def test_distinct_id_is_read_and_truncated(event: dict[str, Any], own_id: str) -> None:
     fake = FakePostHog()
     assert post(fake, event).status == 200
     assert fake.events()[0].user_id == own_id
@@ -126,41 +126,41 @@ def test_a_uuid_counts_once_however_it_is_written() -> None:
     assert (len(fake.events()), fake.duplicates) == (1, 1)
 
 
-def test_beyond_the_quota_it_says_so_with_a_200_and_takes_nothing() -> None:
+def test_quota_limited_200_accepts_nothing() -> None:
     fake = FakePostHog()
     fake.is_quota_limited = True
-    reply = post(fake, told(1))
+    reply = post(fake, raw_event(1))
     assert (reply.status, json.loads(reply.body)["quota_limited"], fake.events()) == (200, ["events"], [])
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_failures_are_in_words(status: int) -> None:
+def test_failures_have_a_text(status: int) -> None:
     fake = FakePostHog()
     fake.fail_next(status)
-    reply = post(fake, told(1))
+    reply = post(fake, raw_event(1))
     assert (reply.status, fake.events()) == (status, [])
     assert reply.body
-    assert post(fake, told(1)).status == 200
+    assert post(fake, raw_event(1)).status == 200
 
 
 # --- people
 
 
-def test_a_visitor_without_a_profile_is_nobody() -> None:
+def test_visitor_without_a_profile_is_no_person() -> None:
     fake = FakePostHog()
-    post(fake, told(1))
+    post(fake, raw_event(1))
     assert (fake.people.user_of(VISITOR), fake.people.profile(VISITOR)) == (None, None)
 
 
-def test_a_login_makes_visitor_and_user_one() -> None:
+def test_login_merges_visitor_and_user() -> None:
     fake = FakePostHog()
-    post(fake, told(1), login(2, "anna", **{"$set": {"name": "Anna"}}), told(3))
+    post(fake, raw_event(1), login(2, "anna", **{"$set": {"name": "Anna"}}), raw_event(3))
     assert fake.people.user_of(VISITOR) == "anna"
     assert fake.people.profile(VISITOR) == {"name": "Anna"}
     assert fake.warnings == []
 
 
-def test_who_is_somebody_already_is_not_merged_with_another() -> None:
+def test_identified_person_is_not_merged_with_another() -> None:
     fake = FakePostHog()
     post(fake, login(1, "anna"), login(2, "ben"))
     assert (fake.people.user_of(VISITOR), fake.people.user_of("ben")) == ("anna", "ben")
@@ -168,7 +168,7 @@ def test_who_is_somebody_already_is_not_merged_with_another() -> None:
 
 
 @pytest.mark.parametrize("user", ["anonymous", "NULL", "0", "undefined", " id "])
-def test_ids_that_are_nobody_s_merge_nobody(user: str) -> None:
+def test_placeholder_ids_are_never_merged(user: str) -> None:
     fake = FakePostHog()
     post(fake, login(1, user))
     assert fake.people.user_of(VISITOR) is None
@@ -192,10 +192,10 @@ def test_a_second_visitor_of_the_user_is_the_same_person() -> None:
 
 def test_a_session_lasts_from_its_first_event_to_its_last() -> None:
     visit = [
-        told(1, "session.start", 0, **{"session.previous_id": "s-0"}),
-        told(2, "$identify", 5, "anna", **{"$anon_distinct_id": VISITOR}),
-        told(3, "page", 20, "anna", **{"session_properties.plan": "team"}),
-        told(4, "session.end", 30, "anna", **{"session_properties.plan": "team", "session.end_reason": "ended"}),
+        raw_event(1, "session.start", 0, **{"session.previous_id": "s-0"}),
+        raw_event(2, "$identify", 5, "anna", **{"$anon_distinct_id": VISITOR}),
+        raw_event(3, "page", 20, "anna", **{"session_properties.plan": "team"}),
+        raw_event(4, "session.end", 30, "anna", **{"session_properties.plan": "team", "session.end_reason": "ended"}),
     ]
     for order in (visit, visit[::-1], [*visit, *visit]):
         fake = FakePostHog()
@@ -222,21 +222,21 @@ def test_a_session_lasts_from_its_first_event_to_its_last() -> None:
 )
 def test_only_a_uuid7_of_the_last_day_is_a_session(session_id: object, is_one: bool) -> None:
     fake = FakePostHog()
-    assert post(fake, told(1, **{"$session_id": session_id})).status == 200
+    assert post(fake, raw_event(1, **{"$session_id": session_id})).status == 200
     assert len(fake.sessions()) == is_one
 
 
 @given(seconds=st.lists(st.integers(0, 40_000), min_size=1, max_size=20))
 def test_a_duration_is_never_negative_and_depends_on_no_order(seconds: list[int]) -> None:
     fakes = FakePostHog(), FakePostHog()
-    events = [told(number, "page", second) for number, second in enumerate(seconds)]
+    events = [raw_event(number, "page", second) for number, second in enumerate(seconds)]
     post(fakes[0], *events)
     post(fakes[1], *reversed(events))
     durations = [fake.sessions()[0].duration_ms for fake in fakes]
     assert durations[0] == durations[1] == 1000 * (max(seconds) - min(seconds))
 
 
-def test_it_forgets_when_told() -> None:
+def test_clear_forgets_all() -> None:
     fake = FakePostHog()
     post(fake, login(1, "anna"), login(2, "ben"))
     fake.clear()

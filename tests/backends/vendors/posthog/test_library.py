@@ -17,7 +17,7 @@ from sojourn.testing.vendors import FakePostHog
 from tests.backends.golden_files import shown
 from tests.backends.vendors.connected import sample
 from tests.backends.vendors.posthog.samples import ADDRESS, KEY
-from tests.backends.vendors.recorded_visit import told
+from tests.backends.vendors.recorded_visit import visit_events
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def body_of(fake: FakePostHog) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["cart.add", "page_view", "exception"])
 def test_its_library_sends_the_same_keys(library: tuple[FakePostHog, posthog.Posthog], name: str) -> None:
     fake, client = library
-    event = msgspec.structs.replace(sample(name), id=told()[0].id)
+    event = msgspec.structs.replace(sample(name), id=visit_events()[0].id)
     (ours_body,) = [call["body"] for call in shown(PostHogBackend(ADDRESS, KEY), [event])]
     (ours,) = ours_body["batch"]
     own = {key: value for key, value in ours["properties"].items() if not key.startswith("$")}

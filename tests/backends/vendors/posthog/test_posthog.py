@@ -15,7 +15,7 @@ from sojourn.testing.backend_contract import many_events
 from sojourn.testing.vendors import FakePostHog
 from tests.backends.vendors.connected import backend_on, backend_responding, changed, sample
 from tests.backends.vendors.posthog.samples import ADDRESS, KEY
-from tests.backends.vendors.recorded_visit import check_truth, deliver_in_parts, told
+from tests.backends.vendors.recorded_visit import check_truth, deliver_in_parts, visit_events
 
 SENT_AT = 1_769_860_900.0
 
@@ -33,7 +33,7 @@ SENT_AT = 1_769_860_900.0
         ),
     ],
 )
-def test_what_somebody_has_to_mend_pauses(response: httpx.Response, says: str) -> None:
+def test_errors_of_the_setup_pause_delivery(response: httpx.Response, says: str) -> None:
     receipt = backend_responding("posthog", response).send(many_events(2))
     assert receipt.delivered == 0
     assert says in (receipt.pause or "")
@@ -44,17 +44,17 @@ def test_what_somebody_has_to_mend_pauses(response: httpx.Response, says: str) -
     "body",
     [b'{"status":"Ok"}', b"", b"quota_limited", b'["quota_limited"]', b'{"quota_limited":["recordings"]}'],
 )
-def test_what_else_a_200_says_is_taken(body: bytes) -> None:
+def test_any_other_200_is_a_delivery(body: bytes) -> None:
     assert backend_responding("posthog", httpx.Response(200, content=body)).send(many_events(2)).delivered == 2
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_passes_is_waited_for(status: int) -> None:
+def test_temporary_errors_are_retried(status: int) -> None:
     receipt = backend_responding("posthog", httpx.Response(status)).send(many_events(2))
     assert (receipt.delivered, receipt.rejected, receipt.pause) == (0, (), None)
 
 
-def test_a_400_is_halved_down_to_the_event() -> None:
+def test_400_bisects_down_to_the_event() -> None:
     batch = many_events(8)
     bad = msgspec.structs.replace(batch[5], name="")
     fake = FakePostHog()
@@ -81,7 +81,7 @@ def test_addresses(address: str) -> None:
     assert call.url == f"{ADDRESS}/batch/"
 
 
-def test_the_url_in_a_setting() -> None:
+def test_backend_from_url() -> None:
     backend = backend_from_url(f"posthog+https://{KEY}@eu.i.posthog.com?name=ph&site=https://shop.example")
     assert isinstance(backend, PostHogBackend)
     (call,) = backend.encode([sample("page_view")])
@@ -99,7 +99,7 @@ def test_the_url_in_a_setting() -> None:
         pytest.param(f"posthog+https://{KEY}@eu.i.posthog.com?site=shop", "site", id="site"),
     ],
 )
-def test_what_is_wrong_with_a_url_is_said_without_the_key(url: str, says: str) -> None:
+def test_wrong_url_names_the_fix_without_the_key(url: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says) as caught:
         backend_from_url(url)
     assert "phx_secret" not in str(caught.value)
@@ -115,7 +115,7 @@ def test_what_is_wrong_with_a_url_is_said_without_the_key(url: str, says: str) -
     times=st.integers(1, 2),
     is_taken=st.booleans(),
 )
-def test_sessions_and_people_are_true_though_a_fifth_fails_and_all_comes_twice(
+def test_sessions_and_people_are_right_when_calls_fail_and_all_is_sent_twice(
     seed: int, cuts: list[int], times: int, is_taken: bool
 ) -> None:
     fake = FakePostHog()
@@ -124,5 +124,5 @@ def test_sessions_and_people_are_true_though_a_fifth_fails_and_all_comes_twice(
     check_truth(fake.sessions())
     assert fake.people.profile("anna") == {"name": "Anna", "team": "blue"}
     assert fake.people.profile("ben") == {}
-    assert fake.people.user_of(told()[0].visitor_id) == "anna"
+    assert fake.people.user_of(visit_events()[0].visitor_id) == "anna"
     assert fake.duplicates > 0 or times == 1

@@ -14,7 +14,7 @@ from tests.backends.vendors.rudderstack.samples import ADDRESS, KEY, SENT_AT, me
 # --- the session
 
 
-def test_session_start_stands_on_the_first_event_of_a_session_and_is_absent_on_all_others() -> None:
+def test_session_start_flag_is_on_the_first_event_only() -> None:
     first, *others = messages(*sample_events())
     assert first["context"]["sessionStart"] is True
     assert not any("sessionStart" in other["context"] for other in others)
@@ -38,7 +38,7 @@ def test_the_session_is_an_integer(given_id: str, is_manual: bool, number: int) 
     assert type(found["context"]["sessionId"]) is int
 
 
-def test_our_own_ids_of_a_session_stand_beside() -> None:
+def test_session_uuid_and_manual_id_are_properties() -> None:
     event = many_events(1)[0]
     assert messages(event)[0]["properties"]["session_uuid"] == event.session_key
     assert "session.id" not in messages(event)[0]["properties"]
@@ -46,7 +46,7 @@ def test_our_own_ids_of_a_session_stand_beside() -> None:
     assert (manual["session.id"], manual["session_uuid"]) == ("checkout-4711", event.session_key)
 
 
-def test_properties_of_the_session_are_on_later_events_and_its_end() -> None:
+def test_session_properties_are_on_later_events_and_the_end() -> None:
     properties: dict[str, Scalar] = {"session_properties.plan": "team"}
     for name in ("session.properties", "cart.add", "page_view", "session.end"):
         assert message(name, properties)["properties"]["session_properties.plan"] == "team"
@@ -71,13 +71,13 @@ def test_properties_of_the_session_are_on_later_events_and_its_end() -> None:
         pytest.param("Order Completed", "track", "Order Completed", id="tracked"),
     ],
 )
-def test_kinds(name: str, kind: str, event: str | None) -> None:
+def test_types_of_events(name: str, kind: str, event: str | None) -> None:
     found = message(name, user_id="anna")
     assert (found["type"], found.get("event")) == (kind, event)
     assert ("properties" in found) is (kind != "identify")
 
 
-def test_an_event_says_all_there_is_to_say() -> None:
+def test_every_event_is_complete_by_itself() -> None:
     found = message("cart.add", {"service.name": "shop"}, user_id="anna")
     event = many_events(1)[0]
     assert found["messageId"] == event.id
@@ -89,13 +89,13 @@ def test_an_event_says_all_there_is_to_say() -> None:
     assert found["context"]["library"]["name"] == "sojourn"
 
 
-def test_the_version_of_the_library_is_three_figures() -> None:
+def test_library_version_has_three_numbers() -> None:
     figures = message("cart.add")["context"]["library"]["version"].split(".")
     assert len(figures) == 3
     assert all(figure.isdigit() for figure in figures)
 
 
-def test_what_was_tracked_goes_by_its_own_name() -> None:
+def test_tracked_event_keeps_its_name() -> None:
     given_properties: dict[str, Scalar] = {"event_properties.revenue": 9.5, "event_properties.gift": True}
     properties = message("Order Completed", given_properties)["properties"]
     assert properties["revenue"] == 9.5
@@ -105,7 +105,7 @@ def test_what_was_tracked_goes_by_its_own_name() -> None:
 @pytest.mark.parametrize(
     "name", ["session.duration_ms", "session_uuid", "session_properties.plan", "session_id", "session.end_reason"]
 )
-def test_what_was_tracked_under_a_name_of_the_session_does_not_take_its_place(name: str) -> None:
+def test_tracked_property_cannot_replace_a_session_attribute(name: str) -> None:
     found = message("Session Ended", {f"event_properties.{name}": "mine"})["properties"]
     assert found[f"event_properties.{name}"] == "mine"
     assert found.get(name) != "mine"
@@ -119,7 +119,7 @@ def test_a_user_is_identified_with_traits_in_the_context_only() -> None:
     assert found.keys().isdisjoint({"traits", "event", "name", "properties"})
 
 
-def test_that_a_user_is_taken_off_is_no_event_of_theirs() -> None:
+def test_untagging_is_not_sent() -> None:
     untagged = msgspec.structs.replace(many_events(1)[0], name=names.USER_IDENTIFY, user_id=None)
     backend = RudderStackBackend(ADDRESS, KEY)
     assert not backend.accepts(untagged)
@@ -140,20 +140,20 @@ def test_that_a_user_is_taken_off_is_no_event_of_theirs() -> None:
         ),
     ],
 )
-def test_a_page(attributes: dict[str, Scalar], name: str, page: dict[str, str]) -> None:
+def test_page_view(attributes: dict[str, Scalar], name: str, page: dict[str, str]) -> None:
     found = message(names.PAGE_VIEW, attributes)
     assert (found["name"], found["context"]["page"]) == (name, page)
     assert page.items() <= found["properties"].items()
 
 
-def test_a_campaign_is_named_as_their_own_libraries_do() -> None:
+def test_campaign_has_the_names_of_the_library() -> None:
     query = "utm_source=mail&utm_campaign=spring+sale&ref=x&utm_=y"
     found = message(names.SESSION_START, {"url.path": "/", "url.query": query})
     assert found["context"]["campaign"] == {"source": "mail", "name": "spring sale"}
     assert "campaign" not in message(names.SESSION_START, {"url.path": "/", "url.query": "ref=x"})["context"]
 
 
-def test_the_client_is_known_from_the_start_and_placed_nowhere_without_an_address() -> None:
+def test_client_is_on_the_start_and_ip_is_zero_without_an_address() -> None:
     client: dict[str, Scalar] = {"client.address": "203.0.113.0", "user_agent.original": "Firefox"}
     context = message(names.SESSION_START, client)["context"]
     assert (context["ip"], context["userAgent"]) == ("203.0.113.0", "Firefox")

@@ -74,7 +74,7 @@ def without(*path: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def test_a_good_batch_is_taken_with_a_plain_ok() -> None:
+def test_valid_batch_gets_a_plain_ok() -> None:
     fake = FakeRudderStack()
     reply = call(fake, {"batch": [GOOD]})
     assert (reply.status, reply.body) == (200, b"ok")
@@ -93,14 +93,14 @@ def test_a_good_batch_is_taken_with_a_plain_ok() -> None:
         pytest.param(authorization("other"), b"invalid write key\n", id="another"),
     ],
 )
-def test_who_is_not_known(headers: Mapping[str, str], said: bytes) -> None:
+def test_unknown_write_key_is_refused(headers: Mapping[str, str], said: bytes) -> None:
     fake = FakeRudderStack()
     reply = call(fake, {"batch": [GOOD]}, headers=headers)
     assert (reply.status, reply.body) == (401, said)
     assert fake.events() == []
 
 
-def test_a_source_that_is_switched_off() -> None:
+def test_disabled_source_is_refused() -> None:
     reply = call(FakeRudderStack(), {"batch": [GOOD]}, headers=authorization("FAKEDISABLED"))
     assert (reply.status, reply.body) == (404, b"source is disabled\n")
 
@@ -135,12 +135,12 @@ def test_addresses(path: str, method: str, status: int) -> None:
         ),
     ],
 )
-def test_bodies_that_are_none(body: object, said: bytes) -> None:
+def test_malformed_bodies_are_refused(body: object, said: bytes) -> None:
     reply = call(FakeRudderStack(), body)
     assert (reply.status, reply.body) == (400, said)
 
 
-def test_brackets_in_texts_are_no_nesting() -> None:
+def test_brackets_in_texts_do_not_count_as_nesting() -> None:
     event = changed(put("properties", "text", value='\\"' + "[" * 300))
     assert call(FakeRudderStack(), {"batch": [event]}).status == 200
 
@@ -153,7 +153,7 @@ def test_brackets_in_texts_are_no_nesting() -> None:
         pytest.param(lambda event: event.update(userId=None, anonymousId=""), id="null"),
     ],
 )
-def test_an_event_of_nobody(change: Callable[[dict[str, Any]], object]) -> None:
+def test_event_without_visitor_and_user_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
     reply = call(FakeRudderStack(), {"batch": [changed(change)]})
     assert (reply.status, reply.body) == (400, b"request neither has anonymousId nor userId\n")
 
@@ -181,7 +181,7 @@ SPOILT = [
 
 
 @pytest.mark.parametrize("change", SPOILT)
-def test_what_would_be_spoilt_later_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
+def test_strict_mode_refuses_what_destinations_would_misread(change: Callable[[dict[str, Any]], object]) -> None:
     fake = FakeRudderStack()
     reply = call(fake, {"batch": [{**GOOD, "messageId": "m0"}, changed(change)]})
     assert (reply.status, reply.body) == (400, b"event is not a valid rudder event\n")
@@ -189,11 +189,11 @@ def test_what_would_be_spoilt_later_is_refused(change: Callable[[dict[str, Any]]
 
 
 @pytest.mark.parametrize("change", SPOILT)
-def test_or_taken_as_the_gateway_does(change: Callable[[dict[str, Any]], object]) -> None:
+def test_lax_mode_accepts_what_the_gateway_accepts(change: Callable[[dict[str, Any]], object]) -> None:
     assert call(FakeRudderStack(is_strict=False), {"batch": [changed(change)]}).status == 200
 
 
-def test_sizes() -> None:
+def test_size_limits() -> None:
     large = changed(put("properties", "text", value="x" * 33_000))
     assert call(FakeRudderStack(), {"batch": [large]}).status == 413
     assert call(FakeRudderStack(is_strict=False), {"batch": [large]}).status == 200
@@ -201,13 +201,13 @@ def test_sizes() -> None:
     assert (reply.status, reply.body) == (413, b"request size exceeds max limit\n")
 
 
-def test_the_size_is_that_of_what_was_compressed() -> None:
+def test_size_limit_applies_to_the_uncompressed_body() -> None:
     body = gzip.compress(json.dumps({"batch": [GOOD], "pad": "x" * 4_096_000}).encode())
     reply = call(FakeRudderStack(), body, headers={**authorization(), "content-encoding": "gzip"})
     assert reply.status == 413
 
 
-def test_a_body_that_does_not_unpack_looks_as_if_it_could_be_tried_again() -> None:
+def test_body_that_does_not_decompress_gets_a_retryable_status() -> None:
     reply = call(FakeRudderStack(), b"no gzip", headers={**authorization(), "content-encoding": "gzip"})
     assert (reply.status, reply.body) == (500, b"failed to read body from request\n")
 
@@ -220,7 +220,7 @@ def test_a_body_that_does_not_unpack_looks_as_if_it_could_be_tried_again() -> No
         pytest.param(504, b"gateway timeout\n", id="slow"),
     ],
 )
-def test_how_it_fails(status: int, said: bytes) -> None:
+def test_failures_use_the_words_of_the_gateway(status: int, said: bytes) -> None:
     fake = FakeRudderStack()
     fake.fail_next(status)
     reply = call(fake, {"batch": [GOOD]})
@@ -228,13 +228,13 @@ def test_how_it_fails(status: int, said: bytes) -> None:
     assert "retry-after" not in reply.headers
 
 
-def test_one_event_has_an_address_of_its_own() -> None:
+def test_single_events_have_their_own_address() -> None:
     fake = FakeRudderStack()
     assert call(fake, {"userId": "u1", "timestamp": GOOD["timestamp"]}, path="/v1/page").status == 200
     assert [event.name for event in fake.events()] == ["page"]
 
 
-def test_ids_are_text_without_spaces_and_a_message_without_one_gets_its_own() -> None:
+def test_ids_are_trimmed_and_missing_message_ids_are_generated() -> None:
     fake = FakeRudderStack()
     call(fake, {"batch": [GOOD | {"userId": 7, "anonymousId": " a ", "messageId": None}, GOOD | {"messageId": " m "}]})
     first, second = fake.events()
@@ -242,7 +242,7 @@ def test_ids_are_text_without_spaces_and_a_message_without_one_gets_its_own() ->
     assert first.id
 
 
-def test_two_visitors_may_have_the_same_number() -> None:
+def test_two_visitors_may_share_a_session_number() -> None:
     fake = FakeRudderStack()
     call(fake, {"batch": [GOOD, GOOD | {"anonymousId": "a2", "messageId": "m2"}]})
     assert [(session.session_id, session.visitor_id) for session in fake.sessions()] == [
@@ -252,11 +252,11 @@ def test_two_visitors_may_have_the_same_number() -> None:
 
 
 def ended(duration_ms: int, revision: int | None = None) -> dict[str, Any]:
-    told: dict[str, Any] = {"session.duration_ms": duration_ms, "session.end_reason": "ended"}
+    properties: dict[str, Any] = {"session.duration_ms": duration_ms, "session.end_reason": "ended"}
     if revision is not None:
-        told["session.end_revision"] = revision
+        properties["session.end_revision"] = revision
     context = {"sessionId": 1767607200000}
-    return GOOD | {"event": "Session Ended", "messageId": f"e{revision}", "properties": told, "context": context}
+    return GOOD | {"event": "Session Ended", "messageId": f"e{revision}", "properties": properties, "context": context}
 
 
 def test_a_session_is_folded_from_its_events() -> None:
@@ -278,7 +278,7 @@ def test_a_session_is_folded_from_its_events() -> None:
     assert session.names == ("Session Started", "Session Ended", "x")
 
 
-def test_what_is_late_says_nothing_of_the_user() -> None:
+def test_late_event_does_not_change_the_user() -> None:
     fake = FakeRudderStack()
     late = {"messageId": "m2", "event": "x", "userId": "u9", "properties": {"session.late": True}}
     call(fake, {"batch": [GOOD, GOOD | late | {"context": {"sessionId": 1767607200000}}]})
@@ -292,28 +292,28 @@ def test_of_several_ends_the_last_revision_counts() -> None:
     assert session.duration_ms == 9_000
 
 
-def test_an_event_that_only_has_the_name_of_an_end_is_none() -> None:
+def test_tracked_event_named_like_an_end_does_not_end_the_session() -> None:
     fake = FakeRudderStack()
     call(fake, {"batch": [GOOD, GOOD | {"messageId": "m2", "event": "Session Ended"}]})
     (session,) = fake.sessions()
     assert (session.ended_at, session.duration_ms, session.reason) == (None, None, None)
 
 
-def test_traits_are_the_users() -> None:
+def test_traits_belong_to_the_user() -> None:
     fake = FakeRudderStack()
     context = {"sessionId": 1767607200000, "traits": {"plan": "pro", "address": {"city": "Ulm"}}}
     call(fake, {"batch": [GOOD | {"type": "identify", "context": context}]})
     assert fake.users() == {"u1": {"plan": "pro", "address": '{"city": "Ulm"}'}}
 
 
-def test_it_serves_on_a_port() -> None:
+def test_serves_on_a_port() -> None:
     with FakeRudderStack().serve() as url:
         address = url.removeprefix("rudderstack+").replace(f"{KEY}@", "")
         reply = httpx.post(f"{address}/v1/batch", json={"batch": [GOOD]}, auth=(KEY, ""), trust_env=False)
     assert (reply.status_code, reply.text) == (200, "ok")
 
 
-def test_it_forgets() -> None:
+def test_clear_forgets_all() -> None:
     fake = FakeRudderStack()
     for _ in range(2):
         call(fake, {"batch": [GOOD]})

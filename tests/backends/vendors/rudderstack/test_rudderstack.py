@@ -46,7 +46,7 @@ def test_the_key_is_a_user_without_a_password() -> None:
     assert call.headers["authorization"] == "Basic V0s6"
 
 
-def test_the_url_in_a_setting() -> None:
+def test_backend_from_url() -> None:
     backend = backend_from_url(f"rudderstack+{ADDRESS.replace('://', '://WK@')}?name=rs&gzip=0")
     assert isinstance(backend, RudderStackBackend)
     (call,) = backend.encode(many_events(1))
@@ -63,7 +63,7 @@ def test_the_url_in_a_setting() -> None:
         pytest.param("rudderstack+https://hunter2@dp.example?gzip=x", "neither true nor false", id="no flag"),
     ],
 )
-def test_wrong_urls_say_what_to_write(url: str, says: str) -> None:
+def test_wrong_url_names_the_fix_without_the_key(url: str, says: str) -> None:
     with pytest.raises(SettingsError) as caught:
         backend_from_url(url)
     assert says in str(caught.value)
@@ -82,21 +82,21 @@ def test_wrong_urls_say_what_to_write(url: str, says: str) -> None:
         pytest.param(httpx.Response(200, text="\n<!doctype html>"), "address of the data plane", id="a web page"),
     ],
 )
-def test_what_somebody_has_to_mend_pauses(response: httpx.Response, says: str) -> None:
+def test_errors_of_the_setup_pause_delivery(response: httpx.Response, says: str) -> None:
     receipt = backend_responding("rudderstack", response).send(many_events(2))
     assert receipt.delivered == 0
     assert says in (receipt.pause or "")
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 504])
-def test_what_passes_is_tried_again(status: int) -> None:
+def test_temporary_errors_are_retried(status: int) -> None:
     receipt = backend_responding("rudderstack", httpx.Response(status, text="max requests limit reached\n")).send(
         many_events(2)
     )
     assert (receipt.delivered, receipt.rejected, receipt.pause) == (0, (), None)
 
 
-def test_a_400_is_halved_down_to_the_event_at_fault() -> None:
+def test_400_bisects_down_to_the_event() -> None:
     batch = many_events(64)
     batch[40] = msgspec.structs.replace(batch[40], time=-1, name="")  # a track without a name
     fake = FakeRudderStack()
@@ -106,7 +106,7 @@ def test_a_400_is_halved_down_to_the_event_at_fault() -> None:
     assert [event.id for event in fake.events()] == [event.id for event in batch if event is not batch[40]]
 
 
-def test_words_that_are_not_known_are_not_repeated() -> None:
+def test_unknown_error_texts_are_not_repeated() -> None:
     (rejection,) = (
         backend_responding("rudderstack", httpx.Response(400, text="no such user anna")).send(many_events(1)).rejected
     )
@@ -129,7 +129,7 @@ def test_a_call_has_450_kb_at_most() -> None:
 
 
 @pytest.mark.parametrize(("spare", "is_taken"), [pytest.param(0, True, id="32 KB"), pytest.param(-1, False, id="more")])
-def test_an_event_has_32_kb_at_most_and_holds_nobody_up(spare: int, is_taken: bool) -> None:
+def test_event_beyond_32_kb_is_rejected_alone(spare: int, is_taken: bool) -> None:
     batch = many_events(3)
     rest = len(json.dumps(messages(batch[1])[0], separators=(",", ":"))) + len(',"t":""')
     batch[1] = msgspec.structs.replace(
@@ -141,7 +141,7 @@ def test_an_event_has_32_kb_at_most_and_holds_nobody_up(spare: int, is_taken: bo
     assert [event.id for event in fake.events()] == [event.id for event in batch if is_taken or event is not batch[1]]
 
 
-def test_whatever_sojourn_makes_is_small_enough() -> None:
+def test_largest_event_of_sojourn_fits() -> None:
     attributes: dict[str, Scalar] = {f"event_properties.text_{n}": "\u00fc" * 1_000 for n in range(50)}
     attributes |= {"url.path": "/" + "p" * 500, "url.query": "utm_source=" + "s" * 200, "user.id": "u" * 100}
     assert len(msgspec.json.encode(attributes)) > MAX_EVENT_BYTES
@@ -150,7 +150,7 @@ def test_whatever_sojourn_makes_is_small_enough() -> None:
     assert isinstance(call, HttpCall)
 
 
-def test_an_event_of_nobody_is_a_dead_letter_and_holds_nobody_up() -> None:
+def test_event_without_visitor_and_user_is_rejected_alone() -> None:
     batch = many_events(3)
     batch[1] = msgspec.structs.replace(batch[1], visitor_id=" ", user_id=None)
     fake = FakeRudderStack()
@@ -163,7 +163,7 @@ def test_an_event_of_nobody_is_a_dead_letter_and_holds_nobody_up() -> None:
 
 
 @given(batch=batches_of_any())
-def test_whatever_is_sent_is_taken(batch: list[Event]) -> None:
+def test_every_event_sent_is_kept(batch: list[Event]) -> None:
     fake = FakeRudderStack()
     sender = RudderStackBackend(ADDRESS, KEY, heartbeats=True, transport=fake.transport())
     chosen = [event for event in batch if sender.accepts(event)]
@@ -180,7 +180,7 @@ def test_session_id_is_the_time_of_its_start_and_the_user_has_traits() -> None:
 
 
 @pytest.mark.parametrize("after_taking", [False, True], ids=["refused", "responses lost"])
-def test_a_visit_through_a_real_app_ends_as_it_was(after_taking: bool) -> None:
+def test_visit_through_an_app_shows_its_sessions_and_events(after_taking: bool) -> None:
     fake = FakeRudderStack()
     fake.fail(0.2, seed=11, after_taking=after_taking)
     play([Twice(RudderStackBackend(ADDRESS, KEY, heartbeats=True, transport=fake.transport()))])

@@ -12,7 +12,7 @@ import msgspec
 from sojourn.testing.vendors import flat
 from sojourn.testing.vendors.fake import FakeVendor
 from sojourn.testing.vendors.instants import ms_of
-from sojourn.testing.vendors.seen import Received, Reply, Value, VendorEvent, VendorSession
+from sojourn.testing.vendors.model import Received, Reply, Value, VendorEvent, VendorSession
 
 PATH: Final = "/v2/bizevents/ingest"
 """How both the path of an environment and that of the platform end."""

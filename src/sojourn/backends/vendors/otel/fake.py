@@ -11,7 +11,7 @@ import msgspec
 
 from sojourn.testing.vendors import flat
 from sojourn.testing.vendors.fake import FakeVendor
-from sojourn.testing.vendors.seen import Received, Reply, Value, VendorEvent, VendorSession
+from sojourn.testing.vendors.model import Received, Reply, Value, VendorEvent, VendorSession
 
 PATH: Final = "/v1/logs"
 

@@ -15,7 +15,7 @@ import msgspec
 
 from sojourn.testing.vendors.fake import FakeVendor
 from sojourn.testing.vendors.instants import ms_of
-from sojourn.testing.vendors.seen import Received, Reply, Value, VendorEvent, VendorSession
+from sojourn.testing.vendors.model import Received, Reply, Value, VendorEvent, VendorSession
 
 BATCH: Final = "/v1/batch"
 HEALTH: Final = "/health"

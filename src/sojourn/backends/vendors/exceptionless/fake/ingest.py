@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from sojourn.testing.vendors.fake import FakeVendor
-from sojourn.testing.vendors.seen import Received, Reply, VendorEvent, VendorSession
+from sojourn.testing.vendors.model import Received, Reply, VendorEvent, VendorSession
 
 from .fold import DAY_MS, Document, Folding, is_identifier
 from .posts import ROOT, document_of, shown

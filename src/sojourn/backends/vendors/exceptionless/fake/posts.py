@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sojourn.testing.vendors.instants import ms_of
-from sojourn.testing.vendors.seen import Value, VendorEvent
+from sojourn.testing.vendors.model import Value, VendorEvent
 
 from .fold import Document, is_identifier
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from sojourn.testing.vendors.fake import FakeVendor
-from sojourn.testing.vendors.seen import Received, Reply, Value, VendorEvent, VendorSession
+from sojourn.testing.vendors.model import Received, Reply, Value, VendorEvent, VendorSession
 
 from .schema import Batch, Event, read_batch, session_id_of
 

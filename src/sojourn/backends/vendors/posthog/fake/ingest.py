@@ -13,7 +13,7 @@ import msgspec
 
 from sojourn.testing.vendors.fake import FakeVendor
 from sojourn.testing.vendors.instants import ms_of
-from sojourn.testing.vendors.seen import Received, Reply, VendorEvent, VendorSession
+from sojourn.testing.vendors.model import Received, Reply, VendorEvent, VendorSession
 
 from .people import People
 

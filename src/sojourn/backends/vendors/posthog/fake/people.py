@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sojourn.testing.vendors.seen import VendorEvent
+from sojourn.testing.vendors.model import VendorEvent
 
 IDENTIFY: Final = "$identify"
 # Ids that everybody's broken code sends: merging by them would make one person of thousands.
