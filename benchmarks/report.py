@@ -17,51 +17,51 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sojourn.demo.generator import generate
-from sojourn.stores import Database, open_store
+from sojourn.stores import Store, open_store
+from sojourn.stores.model import USER, VISITOR, DataSubject
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
-from sojourn.stores.tombstones import USER, VISITOR, DataSubject
 
 _PAGE, _NEXT, _TIMELINE = 250, 40, 15
 _DAYS = 90
 Case = tuple[str, int, Callable[[], object]]
 
 
-def cases(store: Database) -> list[Case]:
+def cases(store: Store) -> list[Case]:
     """What is measured: its name, its reach in ms, and the call."""
-    latest = store.sessions(limit=1)[0].started_at
+    latest = store.sessions.latest(limit=1)[0].started_at
     until = latest // DAY_MS * DAY_MS + DAY_MS
     lately = latest - 30 * 60_000
     month, all_time = Span(until - 30 * DAY_MS, until), Span(until - _DAYS * DAY_MS, until)
     day, half = Span(latest - DAY_MS, until), Span(until - _DAYS // 2 * DAY_MS, until)
-    line = store.session_page(Filter(), limit=1).lines[0]
+    line = store.sessions.page(Filter(), limit=1).lines[0]
     busiest = _busiest(store)
     user, visitor = DataSubject(USER, busiest), DataSubject(VISITOR, line.visitor_id)
-    longest = store.session_page(Filter(), sort=Sort.EVENTS, limit=1).lines[0]
+    longest = store.sessions.page(Filter(), sort=Sort.EVENTS, limit=1).lines[0]
     offset = 2 * HOUR_MS
 
     def overview(span: Span, bucket: Bucket) -> Callable[[], object]:
-        return lambda: store.overview(span, bucket=bucket, offset=offset, online_since=lately)
+        return lambda: store.report.overview(span, bucket=bucket, offset=offset, online_since=lately)
 
     def page(wanted: Filter, sort: Sort = Sort.STARTED) -> Callable[[], object]:
-        return lambda: store.session_page(wanted, sort=sort)
+        return lambda: store.sessions.page(wanted, sort=sort)
 
     def following(wanted: Filter, sort: Sort = Sort.STARTED, *, after: int = 3) -> Callable[[], object]:
         cursor = None
         for _ in range(after):
-            cursor = store.session_page(wanted, sort=sort, cursor=cursor).following or cursor
-        return lambda: store.session_page(wanted, sort=sort, cursor=cursor)
+            cursor = store.sessions.page(wanted, sort=sort, cursor=cursor).following or cursor
+        return lambda: store.sessions.page(wanted, sort=sort, cursor=cursor)
 
-    shown = [each.key for each in store.session_page(Filter()).lines]
+    shown = [each.key for each in store.sessions.page(Filter()).lines]
     found: list[Case] = [
         ("overview, a day by hours", _PAGE, overview(day, Bucket.HOUR)),
         ("overview, 30 days", _PAGE, overview(month, Bucket.DAY)),
         ("overview, 45 days and the 45 before", _PAGE, overview(half, Bucket.DAY)),
         ("overview, all 90 days by weeks", _PAGE, overview(all_time, Bucket.WEEK)),
-        ("online now", _TIMELINE, lambda: store.online(since=lately)),
+        ("online now", _TIMELINE, lambda: store.report.online(since=lately)),
         (
             "sessions, live poll of 50 rows",
             _NEXT,
-            lambda: store.session_changes(Filter(), shown=shown, started_after=lately),
+            lambda: store.sessions.changes(Filter(), shown=shown, started_after=lately),
         ),
         *((f"sessions by {sort.value}, first page", _PAGE, page(Filter(span=all_time), sort)) for sort in Sort),
         *((f"sessions by {sort.value}, next page", _NEXT, following(Filter(span=all_time), sort)) for sort in Sort),
@@ -83,20 +83,20 @@ def cases(store: Database) -> list[Case]:
         ("a user's sessions, first page", _NEXT, page(Filter(person=user))),
         ("a user's sessions, next page", _NEXT, following(Filter(person=user))),
         ("a user's sessions by duration", _NEXT, page(Filter(person=user), Sort.DURATION)),
-        ("a user's totals", _PAGE, lambda: store.person_detail(user)),
+        ("a user's totals", _PAGE, lambda: store.report.person(user)),
         ("a visitor's sessions", _NEXT, page(Filter(person=visitor))),
-        ("a session", _PAGE, lambda: store.session_detail(line.key)),
-        ("timeline, the longest session's first 200", _TIMELINE, lambda: store.timeline(longest.key)),
-        ("an event's session", _TIMELINE, lambda: store.session_of_event(store.timeline(line.key).events[0].id)),
-        ("export, the first 5,000 rows", _PAGE * 4, lambda: list(store.session_export(Filter(), limit=5000))),
+        ("a session", _PAGE, lambda: store.sessions.detail(line.key)),
+        ("timeline, the longest session's first 200", _TIMELINE, lambda: store.log.timeline(longest.key)),
+        ("an event's session", _TIMELINE, lambda: store.log.session_of(store.log.timeline(line.key).events[0].id)),
+        ("export, the first 5,000 rows", _PAGE * 4, lambda: list(store.sessions.export(Filter(), limit=5000))),
     ]
     return found
 
 
-def _busiest(store: Database) -> str:
+def _busiest(store: Store) -> str:
     """The user with the most sessions among the latest."""
     names: dict[str, int] = {}
-    for row in store.sessions(limit=5000):
+    for row in store.sessions.latest(limit=5000):
         if row.user_id is not None:
             names[row.user_id] = names.get(row.user_id, 0) + 1
     return max(names, key=lambda name: names[name])
@@ -112,7 +112,7 @@ def measured(call: Callable[[], object], rounds: int) -> list[float]:
     return spent
 
 
-def report(store: Database, rounds: int) -> bool:
+def report(store: Store, rounds: int) -> bool:
     """Print the table; whether all is within reach."""
     stats = store.stats()
     print(f"{stats.sessions:,} sessions, {stats.events:,} events")
@@ -128,7 +128,7 @@ def report(store: Database, rounds: int) -> bool:
 
 
 @contextmanager
-def stored(url: str | None, sessions: int) -> Iterator[Database]:
+def stored(url: str | None, sessions: int) -> Iterator[Store]:
     with tempfile.TemporaryDirectory() as folder:
         if url is None:
             path = Path(folder) / "report.db"

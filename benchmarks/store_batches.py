@@ -20,7 +20,7 @@ from pathlib import Path
 from sojourn.core.events import PAGE_VIEW, Event
 from sojourn.core.ids import event_id, uuid7
 from sojourn.stores import Store, open_store
-from sojourn.stores.protocol import Batch, Mark
+from sojourn.stores.model import Batch, Mark
 from sojourn.stores.rows import SessionRow
 
 _START = 1_769_860_800_000
@@ -104,7 +104,7 @@ def run(store: Store, keys: list[str], *, batches: int, size: int, spread: int) 
         fresh = [uuid7(at, chance.randbytes(10)) for _ in range(spread // 10)]
         chosen = fresh + chance.sample(keys, spread - len(fresh))
         entered = time.perf_counter()
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             rows = recording.load(chosen).rows
             rows |= recording.load([key + "-before" for key in fresh], successors_of=fresh).rows
             events = []
@@ -139,10 +139,10 @@ def filled(url: str, sessions: int) -> tuple[Store, list[str]]:
     """A store with that many open sessions."""
     chance = random.Random(3)
     store = open_store(url)
-    store.register(["bench"], now=_START)
+    store.outbox.register(["bench"], now=_START)
     keys = [uuid7(_START - sessions + number, chance.randbytes(10)) for number in range(sessions)]
     for first in range(0, sessions, 1000):
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             recording.save(Batch(rows=[new_row(key, _START) for key in keys[first : first + 1000]]))
     return store, keys
 

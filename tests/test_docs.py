@@ -83,7 +83,7 @@ def told(engine: Engine) -> list[Event]:
     assert engine.flush().done
     store = open_store(str(engine.settings.store))
     try:
-        return store.events_after(0, limit=100)
+        return store.log.after(0, limit=100)
     finally:
         store.close()
 

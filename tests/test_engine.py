@@ -215,12 +215,12 @@ def test_a_store_that_fails_later_is_tried_again(tmp_path: Path, store_url: str)
     site = Site(Engine(Settings(secret_key=KEY, store=store_url), clock=clock))
     site.open_page()
     site.engine.flush()
-    recording = site.engine.store.recording
-    site.engine.store.recording = _failing  # type: ignore[method-assign, assignment]
+    recording = site.engine.store.records.recording
+    site.engine.store.records.recording = _failing  # type: ignore[method-assign, assignment]
     assert site.open_page() == "200 OK"
     with pytest.raises(OSError, match="the disk is away"):
         site.engine.flush()
-    site.engine.store.recording = recording  # type: ignore[method-assign]
+    site.engine.store.records.recording = recording  # type: ignore[method-assign]
     assert site.engine.flush().recorded == 1
     assert site.engine.stats().store.counters["records.recorded"] == 2
     site.engine.close()
@@ -312,4 +312,4 @@ def test_hours_that_are_over_are_summed_up_for_the_report_beside_the_sweep(store
         runtime = engine.runtime
         runtime.open()
         runtime._sweep(clock.now(), clock.monotonic())
-        assert runtime._store.summarise(finished_before=finished, limit=48) == 0, "it is done already"
+        assert runtime._store.maintenance.roll_up(finished_before=finished, limit=48) == 0, "it is done already"

@@ -96,7 +96,7 @@ def event_names(engine: Engine) -> list[str]:
     assert engine.flush().done
     store = open_store(str(engine.settings.store))
     try:
-        return [event.name for event in store.events_after(0, limit=100)]
+        return [event.name for event in store.log.after(0, limit=100)]
     finally:
         store.close()
 

@@ -26,7 +26,8 @@ from .pipeline.journal import SYSTEM_FILES, JournalReader, JournalStats
 from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import FlushReport, Plan, Runtime
 from .settings import Settings
-from .stores.protocol import Store, StoreStats
+from .stores.model import StoreStats
+from .stores.protocol import Store
 from .tracking.consent import ConsentGate
 from .tracking.cookie import CookieCodec
 from .tracking.cookie_policy import CookiePolicy
@@ -218,7 +219,7 @@ class Engine:
 
     def _recorder(self, reader: JournalReader) -> Recorder:
         return Recorder(
-            self.store,
+            self.store.records,
             reader,
             rules=self._rules,
             service=self._service,

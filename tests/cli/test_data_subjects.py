@@ -16,7 +16,7 @@ import pytest
 from sojourn import cli
 from sojourn.core.events import Event
 from sojourn.stores import SQLiteStore
-from sojourn.stores.protocol import Batch, Settled
+from sojourn.stores.model import Batch, Settled
 from sojourn.stores.rows import SessionRow
 from sojourn.tracking.masking import pseudonym
 from tests.stores.contract.steps import NOW, event, lease, row, save
@@ -38,12 +38,12 @@ def of(key: str, visitor: str, user: str) -> list[Event]:
 def fill(path: Path, user: str = "anna") -> str:
     """Fill a database with Anna's and Ben's sessions, of which a backend received two events; return its URL."""
     store = SQLiteStore(path)
-    store.register(["posthog"], now=NOW)
+    store.outbox.register(["posthog"], now=NOW)
     rows = [session("a", visitor="browser-1", user=user), session("b", visitor="browser-2", user="ben")]
     save(store, Batch(rows=rows, events=[*of("a", "browser-1", user), *of("b", "browser-2", "ben")]))
     held = lease(store)
-    claimed = store.claim("posthog", held, until=NOW, limit=2, now=NOW).events
-    store.settle("posthog", held, Settled(upto=claimed[-1].seq, delivered=2), now=NOW)
+    claimed = store.delivery.claim("posthog", held, until=NOW, limit=2, now=NOW).events
+    store.delivery.settle("posthog", held, Settled(upto=claimed[-1].seq, delivered=2), now=NOW)
     store.close()
     return f"sqlite:///{path}"
 
@@ -56,8 +56,8 @@ def url(tmp_path: Path) -> str:
 def visitors_in(url: str) -> set[str]:
     store = SQLiteStore(Path(url.removeprefix("sqlite:///")))
     try:
-        return {kept.visitor_id for kept in store.sessions(limit=10)} | {
-            kept.visitor_id for kept in store.events_after(0, limit=100)
+        return {kept.visitor_id for kept in store.sessions.latest(limit=10)} | {
+            kept.visitor_id for kept in store.log.after(0, limit=100)
         }
     finally:
         store.close()

@@ -18,8 +18,7 @@ from sojourn.core.events import Event
 from sojourn.core.records import Record
 from sojourn.engine import Engine
 from sojourn.stores import SQLiteStore
-from sojourn.stores.operating import dispatcher_lease
-from sojourn.stores.protocol import Batch, Settled
+from sojourn.stores.model import Batch, Settled, dispatcher_lease
 from sojourn.testing.backends import MemoryBackend
 from tests.stores.contract.steps import NOW, event, lease, row, save
 
@@ -35,7 +34,7 @@ class Shop:
         self.url = f"sqlite:///{self.path}"
         self.one, self.two = MemoryBackend(name="one"), MemoryBackend(name="two")
         self.store = SQLiteStore(self.path)
-        self.store.register(["one", "two"], now=NOW)
+        self.store.outbox.register(["one", "two"], now=NOW)
         save(self.store, Batch(rows=[row("s")], events=[event(f"e{n}") for n in range(5)]))
         self.module = ModuleType(MODULE)
         monkeypatch.setitem(sys.modules, MODULE, self.module)
@@ -48,7 +47,7 @@ class Shop:
         return cli.main(["outbox", "drain", "--app", f"{MODULE}:app", *arguments])
 
     def backlogs(self) -> list[int]:
-        return [self.store.backend(name).backlog for name in ("one", "two")]
+        return [self.store.delivery.state(name).backlog for name in ("one", "two")]
 
     def adds_up(self) -> bool:
         return all(
@@ -87,19 +86,19 @@ def test_drain_waits_for_a_failing_backend(shop: Shop) -> None:
     shop.one.fail(2, error=OSError("down"))
     assert shop.drain() == 0
     assert (ids(shop.one), ids(shop.two)) == (ALL, ALL)
-    assert shop.store.backend("one").retried == 10
+    assert shop.store.delivery.state("one").retried == 10
     assert shop.adds_up()
 
 
 def test_drain_sends_requeued_dead_letters(shop: Shop) -> None:
     held = lease(shop.store, dispatcher_lease("one"), now=NOW)
-    claimed = shop.store.claim("one", held, until=NOW, limit=2, now=NOW).events
+    claimed = shop.store.delivery.claim("one", held, until=NOW, limit=2, now=NOW).events
     settled = Settled(upto=claimed[-1].seq, dead=[(each, "no", 422) for each in claimed])
-    shop.store.settle("one", held, settled, now=NOW)
-    shop.store.requeue("one", event_ids=["e1"], limit=9, now=NOW)
+    shop.store.delivery.settle("one", held, settled, now=NOW)
+    shop.store.outbox.requeue("one", event_ids=["e1"], limit=9, now=NOW)
     assert shop.drain("one") == 0
     assert sorted(ids(shop.one)) == ["e1", "e2", "e3", "e4"]
-    state = shop.store.backend("one")
+    state = shop.store.delivery.state("one")
     assert (state.delivered, state.dead, shop.adds_up()) == (4, 1, True)
 
 
@@ -123,20 +122,20 @@ def test_drain_reports_what_is_left_after_the_timeout(shop: Shop, capsys: pytest
 
 def test_drain_of_an_empty_outbox(shop: Shop) -> None:
     for name in ("one", "two"):
-        shop.store.skip_waiting(name, upto=shop.store.head(), limit=9)
+        shop.store.outbox.skip_waiting(name, upto=shop.store.log.head(), limit=9)
     assert shop.drain("--timeout", "0s") == 0
     assert ids(shop.one) == []
 
 
 def test_drain_releases_its_leases(shop: Shop) -> None:
     assert shop.drain() == 0
-    assert shop.store.leases() == ()
+    assert shop.store.leases.held() == ()
 
 
 def test_drain_watches_another_dispatcher(shop: Shop) -> None:
     """The lease is somebody's who lives: it is theirs to deliver."""
     now = time.time_ns() // 1_000_000
-    assert shop.store.acquire(dispatcher_lease("one"), "somewhere/else", now=now, until=now + 60_000) is not None
+    assert shop.store.leases.acquire(dispatcher_lease("one"), "somewhere/else", now=now, until=now + 60_000) is not None
     assert shop.drain("--timeout", "500ms") == 1
     assert (ids(shop.one), ids(shop.two)) == ([], ALL)
 

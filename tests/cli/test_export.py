@@ -16,7 +16,7 @@ from sojourn import cli
 from sojourn.cli._export import Progress
 from sojourn.core.session import EndReason
 from sojourn.stores import SQLiteStore
-from sojourn.stores.protocol import Batch
+from sojourn.stores.model import Batch
 from tests.postgres import Cluster
 from tests.stores.contract.steps import NOW, event, row, save
 

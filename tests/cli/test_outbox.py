@@ -11,8 +11,7 @@ import pytest
 
 from sojourn import cli
 from sojourn.stores import SQLiteStore
-from sojourn.stores.operating import dispatcher_lease
-from sojourn.stores.protocol import BackendState, Batch, Settled
+from sojourn.stores.model import BackendState, Batch, Settled, dispatcher_lease
 from tests.stores.contract.steps import NOW, event, lease, row, save
 
 EVENTS = ("e1", "e2", "e3", "e4", "e5", "e6")
@@ -22,15 +21,15 @@ EVENTS = ("e1", "e2", "e3", "e4", "e5", "e6")
 def store(tmp_path: Path) -> Iterator[SQLiteStore]:
     """A store whose backend took e1, refused e2 and e3, rests, and has three events to get."""
     store = SQLiteStore(tmp_path / "sojourn.db")
-    store.register(["posthog", "jsonl"], now=NOW)
+    store.outbox.register(["posthog", "jsonl"], now=NOW)
     save(store, Batch(rows=[row("s")], events=[event(each) for each in EVENTS]))
     held = lease(store, dispatcher_lease("posthog"))
-    claimed = store.claim("posthog", held, until=NOW, limit=3, now=NOW).events
+    claimed = store.delivery.claim("posthog", held, until=NOW, limit=3, now=NOW).events
     dead = [(claimed[1], "too \x1b[2J old", 422), (claimed[2], "no such project", None)]
     settled = Settled(
         upto=claimed[2].seq, delivered=1, dead=dead, retry_at=2**53, failures=7, problem="the key is wrong"
     )
-    store.settle("posthog", held, settled, now=NOW)
+    store.delivery.settle("posthog", held, settled, now=NOW)
     yield store
     store.close()
 
@@ -92,7 +91,7 @@ def test_list_as_json(
 
 
 def test_dead_letter_as_json_has_no_event_attributes(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
-    store.requeue("posthog", event_ids=["e2"], limit=1, now=NOW)
+    store.outbox.requeue("posthog", event_ids=["e2"], limit=1, now=NOW)
     assert run(store, "list", "posthog", "--json") == 0
     first, second = json.loads(capsys.readouterr().out)["dead_letters"]
     assert first.pop("age_ms") >= 0
@@ -135,9 +134,11 @@ def test_retry_requeues_dead_letters_and_ends_the_pause(
         f"posthog is tried now; {len(requeued)} dead letters go once more",
         "6 recorded = 1 delivered + 2 dead + 0 skipped + 0 dropped + 3 backlog",
     ]
-    back = [letter.event.id for letter in store.letters(None, after=0, limit=9) if letter.requeued_at is not None]
+    back = [
+        letter.event.id for letter in store.outbox.letters(None, after=0, limit=9) if letter.requeued_at is not None
+    ]
     assert back == requeued
-    state = store.backend("posthog")
+    state = store.delivery.state("posthog")
     assert (state.retry_at, state.failures, state.problem) == (None, 0, None)
 
 
@@ -147,7 +148,7 @@ def test_retry_rejects_events_that_are_no_dead_letters(
 ) -> None:
     assert run(store, "retry", "posthog", "--event", "e2", "--event", event_id) == 1
     assert "1 of the events are no dead letters of posthog" in capsys.readouterr().err
-    assert store.has_requeued("posthog"), "the other one is"
+    assert store.delivery.has_requeued("posthog"), "the other one is"
 
 
 # --- skip
@@ -184,8 +185,8 @@ def test_skip_skips_the_selected_events_and_figures_add_up(
     assert told["skipped"] == told["skipped_waiting"] + told["skipped_dead"]
     assert told["holds"] is True
     assert ("--upto SEQ" in err) is (code == 1)
-    assert came_to(store.backend("posthog")) == figures
-    assert came_to(store.backend("jsonl")) == (0, 0, 0, 6), "the others get theirs"
+    assert came_to(store.delivery.state("posthog")) == figures
+    assert came_to(store.delivery.state("jsonl")) == (0, 0, 0, 6), "the others get theirs"
     assert store.stats().events == 6, "and the store keeps them"
 
 
@@ -237,7 +238,7 @@ def test_invalid_arguments_are_errors_with_the_fix(
         with pytest.raises(SystemExit, match="2"):
             run(store, *arguments)
     assert says in capsys.readouterr().err
-    assert came_to(store.backend("posthog")) == (1, 2, 0, 3)
+    assert came_to(store.delivery.state("posthog")) == (1, 2, 0, 3)
 
 
 def test_no_verb_prints_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sojourn.cli import main
 from sojourn.stores import open_store
-from sojourn.stores.protocol import Batch
+from sojourn.stores.model import Batch
 from tests.postgres import Cluster
 from tests.stores.contract.steps import event, load, row, save
 

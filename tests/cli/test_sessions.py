@@ -22,7 +22,7 @@ from sojourn import capture_exception, cli, identify, set_session_property, trac
 from sojourn.cli import _tail
 from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore
-from sojourn.stores.protocol import Batch
+from sojourn.stores.model import Batch
 from sojourn.stores.rows import PropertyValue
 from sojourn.tracking.masking import pseudonym
 from tests.doors.browser import Answer, Browser, Site, view_of
@@ -80,7 +80,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 def key_of(url: str, user: str) -> str:
     store = SQLiteStore(Path(url.removeprefix("sqlite:///")))
     try:
-        return next(kept.key for kept in store.sessions(limit=9) if kept.user_id == user)
+        return next(kept.key for kept in store.sessions.latest(limit=9) if kept.user_id == user)
     finally:
         store.close()
 
@@ -318,10 +318,12 @@ def test_follow_survives_store_errors(
     out = io.StringIO()
     waits: list[float] = []
 
+    after = log.log.after
+
     def events_after(seq: int, *, limit: int) -> Any:
         if len(waits) == 1:
             raise StoreError("gone\x1b[2J")
-        return SQLiteStore.events_after(log, seq, limit=limit)
+        return after(seq, limit=limit)
 
     def wait(seconds: float) -> None:
         waits.append(seconds)
@@ -331,7 +333,7 @@ def test_follow_survives_store_errors(
             case 3:
                 raise Enough
 
-    monkeypatch.setattr(log, "events_after", events_after)
+    monkeypatch.setattr(log.log, "after", events_after)
     with pytest.raises(Enough):
         _tail.tail(log, lines=1, follows=True, patterns=None, is_json=True, out=out, wait=wait)
     assert ids(out.getvalue()) == ["e1199", *(f"new{n}" for n in range(700))]

@@ -13,15 +13,14 @@ from sojourn import Settings, cli
 from sojourn.core.clock import SystemClock
 from sojourn.engine import Engine
 from sojourn.stores import SQLiteStore
-from sojourn.stores.operating import dispatcher_lease
-from sojourn.stores.protocol import Batch, Settled
+from sojourn.stores.model import Batch, Settled, dispatcher_lease
 from tests.stores.contract.steps import NOW, event, lease, row, save
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SQLiteStore]:
     store = SQLiteStore(tmp_path / "sojourn.db")
-    store.register(["posthog", "jsonl"], now=NOW)
+    store.outbox.register(["posthog", "jsonl"], now=NOW)
     save(store, Batch(rows=[row("s")], events=[event(f"e{n}") for n in range(3)], counts={"ignored.bot": 1_234}))
     yield store
     store.close()
@@ -33,8 +32,10 @@ def status(store: SQLiteStore, *arguments: str) -> int:
 
 def refuse_all(store: SQLiteStore, name: str) -> None:
     held = lease(store, dispatcher_lease(name))
-    claimed = store.claim(name, held, until=NOW, limit=9, now=NOW).events
-    store.settle(name, held, Settled(upto=store.head(), dead=[(each, "no", 422) for each in claimed]), now=NOW)
+    claimed = store.delivery.claim(name, held, until=NOW, limit=9, now=NOW).events
+    store.delivery.settle(
+        name, held, Settled(upto=store.log.head(), dead=[(each, "no", 422) for each in claimed]), now=NOW
+    )
 
 
 def test_status_page(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:

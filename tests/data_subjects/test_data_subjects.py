@@ -13,9 +13,8 @@ import pytest
 from sojourn import data_subjects as people
 from sojourn.core.events import Event
 from sojourn.stores import SQLiteStore
-from sojourn.stores.protocol import Batch, Settled
+from sojourn.stores.model import Batch, DataSubject, Place, Settled, Slice
 from sojourn.stores.rows import PropertyValue, SessionRow
-from sojourn.stores.tombstones import DataSubject, Place, Slice
 from tests.stores.contract.steps import NOW, assert_adds_up, ended, event, lease, load, row, save
 
 
@@ -50,15 +49,15 @@ def exported(store: SQLiteStore, **person: str) -> dict[str, Any]:
 
 def test_erasing_a_visitor_leaves_nothing_of_them_in_the_file(store: SQLiteStore) -> None:
     """Not even the id: the tombstone is a hash."""
-    store.register(["b"], now=NOW)
+    store.outbox.register(["b"], now=NOW)
     secret, user = "visitor-f00", "user-f00"
     events = of("k", 1200, visitor=secret, user=user)
     save(store, Batch(rows=[session("k", visitor=secret, user=user), session("other")], events=events))
     save(store, Batch(events=of("other", 3)))
     held = lease(store)
-    claimed = store.claim("b", held, until=NOW, limit=10, now=NOW).events
+    claimed = store.delivery.claim("b", held, until=NOW, limit=10, now=NOW).events
     dead = [(claimed[0], "no", 400)]
-    store.settle("b", held, Settled(upto=claimed[-1].seq, delivered=9, dead=dead), now=NOW)
+    store.delivery.settle("b", held, Settled(upto=claimed[-1].seq, delivered=9, dead=dead), now=NOW)
 
     done = people.erase(store, visitor_id=secret, now=NOW)
 
@@ -91,16 +90,15 @@ def test_an_id_that_a_store_cannot_keep_whole_is_found_all_the_same(store: SQLit
 def test_an_erasure_that_was_stopped_is_finished_by_the_next(store: SQLiteStore) -> None:
     save(store, Batch(rows=[session("a"), session("b")], events=[*of("a", 600), *of("b", 600)]))
 
-    class Stopped(SQLiteStore):
-        slices = 0
+    stopped = SQLiteStore(store.path)
+    erase, slices = stopped.data_subjects.erase, iter(range(9))
 
-        def erase(self, person: DataSubject, *, at: int, upto: int, after: Place, limit: int) -> Slice:
-            self.slices += 1
-            if self.slices == 2:
-                raise KeyboardInterrupt
-            return super().erase(person, at=at, upto=upto, after=after, limit=limit)
+    def erase_one_slice(subject: DataSubject, *, at: int, upto: int, after: Place, limit: int) -> Slice:
+        if next(slices) == 1:
+            raise KeyboardInterrupt
+        return erase(subject, at=at, upto=upto, after=after, limit=limit)
 
-    stopped = Stopped(store.path)
+    stopped.data_subjects.erase = erase_one_slice  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         people.erase(stopped, visitor_id="visitor", now=NOW)
     stopped.close()
@@ -189,14 +187,14 @@ def test_an_export_goes_on_beyond_what_is_read_at_once(store: SQLiteStore) -> No
 
 def test_an_export_has_what_lies_beyond_the_person_s_sessions(store: SQLiteStore) -> None:
     """An event of a session that went to another user, and one that a backend refused and the log forgot."""
-    store.register(["b"], now=NOW)
+    store.outbox.register(["b"], now=NOW)
     save(store, Batch(rows=[session("theirs", user="8")], events=of("theirs", 1, user="7")))
     for number in range(2001):
         if number % 1000 == 0:
             save(store, Batch(events=of(f"fill{number}", 1000)))
     refused = event("refused", "gone", user_id="7")
     held = lease(store)
-    store.settle("b", held, Settled(upto=0, dead=[(refused, "too old", 422)]), now=NOW)
+    store.delivery.settle("b", held, Settled(upto=0, dead=[(refused, "too old", 422)]), now=NOW)
     found = exported(store, user_id="7")
     assert [each["id"] for each in found["other_events"]] == ["theirs-0"]
     (letter,) = found["dead_letters"]

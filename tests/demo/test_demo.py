@@ -23,7 +23,7 @@ from sojourn.demo.summary import problems, summary
 from sojourn.demo.visitors import Played
 from sojourn.errors import SojournError
 from sojourn.settings._places import state_folder
-from sojourn.stores.protocol import BackendState, StoreStats
+from sojourn.stores.model import BackendState, StoreStats
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (

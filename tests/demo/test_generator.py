@@ -36,8 +36,8 @@ def silent(_what: str, _done: int, _total: int) -> None:
 
 def contents(store: SQLiteStore) -> tuple[dict[str, SessionRow], dict[str, Event]]:
     """All rows by key, and all events by id, wherever in the log."""
-    rows = {each.key: each for each in store.sessions(limit=10_000)}
-    events = {each.id: msgspec.structs.replace(each, seq=0) for each in store.events_after(0, limit=100_000)}
+    rows = {each.key: each for each in store.sessions.latest(limit=10_000)}
+    events = {each.id: msgspec.structs.replace(each, seq=0) for each in store.log.after(0, limit=100_000)}
     return rows, events
 
 
@@ -45,7 +45,7 @@ def record_visits(store: SQLiteStore, sessions: int) -> None:
     """Record the same visits through a journal, with other batches and other sweep times."""
     journal = MemoryJournal(journal=generator._JOURNAL)
     recorder = Recorder(
-        store,
+        store.records,
         journal,
         rules=Rules(),
         service={},
@@ -86,9 +86,9 @@ def test_generated_store_has_the_schema_and_the_aggregates(tmp_path: Path) -> No
         with store._connections.reading() as db:
             structures.append(db.execute(look).fetchall())
     assert structures[0] == structures[1]
-    overview = generated.overview(SPAN, bucket=Bucket.DAY, online_since=NOW - 60_000)
+    overview = generated.report.overview(SPAN, bucket=Bucket.DAY, online_since=NOW - 60_000)
     assert (overview.figures.sessions, overview.pending) == (300, 0)
-    assert generated.summarise(finished_before=NOW, limit=9) == 0, "all finished hours are aggregated"
+    assert generated.maintenance.roll_up(finished_before=NOW, limit=9) == 0, "all finished hours are aggregated"
     generated.close()
     empty.close()
 
@@ -103,7 +103,7 @@ def test_generated_sessions_are_plausible(tmp_path: Path) -> None:
     assert names[SESSION_END] == sum(not row.is_open for row in rows.values())
     assert {"session.heartbeat", "user.identify", "session.properties", "exception", "add_to_cart"} <= set(names)
     assert names[PAGE_VIEW] > 3 * len(rows)
-    figures = store.overview(SPAN, bucket=Bucket.DAY, online_since=NOW).figures
+    figures = store.report.overview(SPAN, bucket=Bucket.DAY, online_since=NOW).figures
     assert 0.5 < figures.visitors / figures.sessions < 0.85, "many return"
     assert 0.1 < figures.users / figures.visitors < 0.4
     assert figures.bounce_rate is not None

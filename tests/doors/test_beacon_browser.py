@@ -126,7 +126,7 @@ class Visit:
         self._engine.flush()
         store = self._engine.store
         assert isinstance(store, SQLiteStore)
-        (line,) = store.session_page(Filter()).lines
+        (line,) = store.sessions.page(Filter()).lines
         return line.last_seen_at
 
 

@@ -169,7 +169,7 @@ def test_signals(make_site: MakeSite, setting: dict[str, str], header: str, name
     site.views["/"] = view_of(lambda: identify("ada"))
     browser = Browser(site)
     browser.ask("GET", "/", {header: "1"})
-    rows = site.engine.store.sessions(limit=9) if site.events else []  # type: ignore[attr-defined]
+    rows = site.engine.store.sessions.latest(limit=9) if site.events else []
     assert [event.name for event in site.events] == names
     assert all(row.no_forward is no_forward for row in rows)
     assert bool(browser.cookies) is bool(names)

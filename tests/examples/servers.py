@@ -19,7 +19,7 @@ from urllib.parse import quote
 import httpx
 
 from sojourn.core.events import Event
-from sojourn.stores import Database, open_store
+from sojourn.stores import Store, open_store
 from sojourn.stores.rows import SessionRow
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ class Example:
 
     kind: str
     address: str
-    store: Database
+    store: Store
     browsers: ExitStack
     events_file: Path
 
@@ -72,7 +72,7 @@ class Example:
         )
 
     def row(self, session_id: str) -> SessionRow | None:
-        return next((row for row in self.store.sessions(limit=1000) if row.session_id == session_id), None)
+        return next((row for row in self.store.sessions.latest(limit=1000) if row.session_id == session_id), None)
 
     def recorded(self, session_id: str, *, requests: int) -> SessionRow:
         """The session in the store, once all its requests are there."""
@@ -87,7 +87,7 @@ class Example:
         return row
 
     def events(self, row: SessionRow) -> list[Event]:
-        return self.store.events_of(row.key)
+        return self.store.log.of_session(row.key)
 
     def forwarded(self) -> list[dict[str, Any]]:
         """What its backend, a file, has got so far: CloudEvents."""

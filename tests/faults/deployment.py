@@ -17,7 +17,7 @@ from sojourn.core.events import Event
 from sojourn.errors import StoreError
 from sojourn.pipeline.journal import JournalDirectory
 from sojourn.stores import open_store
-from sojourn.stores.protocol import StoreStats
+from sojourn.stores.model import StoreStats
 from sojourn.stores.rows import SessionRow
 
 from . import servers
@@ -156,7 +156,7 @@ class Deployment:
         try:
             store = self.opened()
             store.open()
-            positions = {journal: mark.position for journal, mark in store.marks().items()}
+            positions = {journal: mark.position for journal, mark in store.records.marks().items()}
             unread = 0
             for directory in self.journals:
                 reader = JournalDirectory(directory)
@@ -170,19 +170,19 @@ class Deployment:
 
     def log_of_events(self) -> list[Event]:
         events: list[Event] = []
-        while page := self.opened().events_after(events[-1].seq if events else 0, limit=_PAGE):
+        while page := self.opened().log.after(events[-1].seq if events else 0, limit=_PAGE):
             events += page
         return events
 
     def rows(self) -> list[SessionRow]:
-        rows: list[SessionRow] = self.opened().sessions(limit=_MOST_ROWS)
+        rows: list[SessionRow] = self.opened().sessions.latest(limit=_MOST_ROWS)
         return rows
 
     def recorder_pid(self, host: int = 0) -> int | None:
         """Who records for this host now, by the lease in the store and the lock on the journal it names."""
         directory = self.journals[host]
         try:
-            lease = self.opened().holder(f"recorder:{JournalDirectory(directory).place()}")
+            lease = self.opened().leases.holder(f"recorder:{JournalDirectory(directory).place()}")
         except (StoreError, OSError):
             return None
         if lease is None or not lease.holder:

@@ -223,7 +223,7 @@ def _judge(fault: Fault, scene: Scene, row: Row) -> None:
     promise, receiver = fault.promise, scene.receiver
     steps = scene.truth.steps
     figures = scene.deployment.figures()
-    dead = {letter.event.id for letter in scene.deployment.opened().dead_letters(BACKEND, limit=100_000)}
+    dead = {letter.event.id for letter in scene.deployment.opened().outbox.letters(BACKEND, after=0, limit=100_000)}
     verdict = scene.verdict
     if verdict is None:
         verdict = judging.judge(

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from sojourn.cli._output import Lines, Paint, printable, span, table
 from sojourn.health.checks import Backlog, HealthSnapshot, Limits, document, problems, whose
 from sojourn.health.journals import Unapplied
-from sojourn.stores.operating import Outbox
-from sojourn.stores.protocol import BackendState, Lease, Mark, StoreStats
+from sojourn.stores.model import BackendState, Lease, Mark, OutboxState, StoreStats
 
 NOW = 1_769_860_800_000
 MINUTE = 60_000
@@ -30,7 +29,7 @@ def state(**changed: Any) -> BackendState:
 
 
 def backlog(*, letters: int = 0, lag: int | None = 4_000, **changed: Any) -> Backlog:
-    outbox = Outbox(name="posthog", oldest_at=NOW - 4_000, letters=letters, requeued=0, in_use_at=NOW)
+    outbox = OutboxState(name="posthog", oldest_at=NOW - 4_000, letters=letters, requeued=0, in_use_at=NOW)
     return Backlog(state=state(**changed), outbox=outbox, lag=lag)
 
 

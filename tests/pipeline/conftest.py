@@ -14,14 +14,15 @@ from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.leadership import LEASE_MS
 from sojourn.pipeline.record.recorder import Recorder
 from sojourn.stores import SQLiteStore
-from sojourn.stores.protocol import Lease, Leases
+from sojourn.stores.model import Lease
+from sojourn.stores.protocol import Leases
 
 NOW = 1_700_000_000_000
 
 
-def acquiring(store: Leases, holder: str) -> Callable[[str, int], Lease | None]:
+def acquiring(leases: Leases, holder: str) -> Callable[[str, int], Lease | None]:
     """Ask for leases in this name."""
-    return lambda name, now: store.acquire(name, holder, now=now, until=now + LEASE_MS)
+    return lambda name, now: leases.acquire(name, holder, now=now, until=now + LEASE_MS)
 
 
 class Bench:
@@ -35,7 +36,7 @@ class Bench:
 
     def another(self, journal: MemoryJournal, *, rules: Rules | None = None, sweep_grace: int = 0) -> Recorder:
         return Recorder(
-            self.store,
+            self.store.records,
             journal,
             rules=rules or Rules(),
             service={},
@@ -70,7 +71,7 @@ class Bench:
 
     @property
     def names(self) -> list[str]:
-        return [event.name for event in self.store.events_after(0, limit=10_000)]
+        return [event.name for event in self.store.log.after(0, limit=10_000)]
 
     def counter(self, name: str) -> int:
         return self.store.stats().counters.get(name, 0)

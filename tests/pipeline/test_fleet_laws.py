@@ -23,8 +23,9 @@ from sojourn.pipeline.deliver.dispatcher import Dispatcher
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.record.fold import Numbered
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
-from sojourn.stores import Database, SQLiteStore, open_store
-from sojourn.stores.protocol import Recording, TryAgain
+from sojourn.stores import SQLiteStore, Store, open_store
+from sojourn.stores.model import TryAgain
+from sojourn.stores.protocol import Recording
 from sojourn.stores.rows import SessionRow
 from sojourn.testing.backends import MemoryBackend
 from tests.core.player import ACTIONS, EPOCH, IDLE, LONG, RULES, SERVICE, Step, Visitor
@@ -55,16 +56,16 @@ class Crash(Exception):
 class Shaky:
     """The store as a recorder sees it that may be killed, or chosen as a deadlock's victim, before its commit."""
 
-    def __init__(self, store: Database) -> None:
-        self._store = store
+    def __init__(self, store: Store) -> None:
+        self._records = store.records
         self.fault: type[Exception] | None = None
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
+        return getattr(self._records, name)
 
     @contextmanager
     def recording(self) -> Iterator[Recording]:
-        with self._store.recording() as transaction:
+        with self._records.recording() as transaction:
             yield transaction
             fault, self.fault = self.fault, None
             if fault is not None:
@@ -74,7 +75,7 @@ class Shaky:
 class Host:
     """A journal on a disk that outlives its processes, and the recorder of whichever process is elected."""
 
-    def __init__(self, store: Database, skew: int) -> None:
+    def __init__(self, store: Store, skew: int) -> None:
         self.skew = skew
         self.shaky = Shaky(store)
         self.tick = 0
@@ -112,13 +113,13 @@ class Fleet(RuleBasedStateMachine):
         self.visitors = [Visitor(), Visitor()]
         self.visitors[1]._chance = 1_000  # ids of its own
         self.backends = [MemoryBackend(name="steady"), MemoryBackend(name="flaky")]
-        self.store.register([backend.name for backend in self.backends], now=self.now)
+        self.store.outbox.register([backend.name for backend in self.backends], now=self.now)
         self.dispatchers = [
             Dispatcher(
                 backend,
-                self.store,
+                self.store.delivery,
                 now=lambda: self.now,
-                acquire=acquiring(self.store, "dispatcher"),
+                acquire=acquiring(self.store.leases, "dispatcher"),
                 chance=lambda: 0.0,
             )
             for backend in self.backends
@@ -127,7 +128,7 @@ class Fleet(RuleBasedStateMachine):
         self.has_unclear_life = False
         """Lost answers and streams make lives that the simplest model does not know."""
 
-    def make_store(self) -> Database:
+    def make_store(self) -> Store:
         return SQLiteStore(None)
 
     # --- visitors
@@ -237,7 +238,7 @@ class Fleet(RuleBasedStateMachine):
             self.store.close()
 
     def the_store_agrees_with_the_model(self) -> None:
-        rows = {row.key: row for row in self.store.sessions(limit=10_000)}
+        rows = {row.key: row for row in self.store.sessions.latest(limit=10_000)}
         assert joined(rows) == joined(self.model.rows())
         log = self.log()
         revised = {event.id for event in log if event.attributes.get("session.end_revision")}
@@ -282,7 +283,7 @@ class Fleet(RuleBasedStateMachine):
             assert [event.id for event in backend.events] == log
 
     def log(self) -> list[Event]:
-        return self.store.events_after(0, limit=100_000)
+        return self.store.log.after(0, limit=100_000)
 
 
 def test_a_fleet_in_postgresql(postgres: Cluster) -> None:
@@ -290,7 +291,7 @@ def test_a_fleet_in_postgresql(postgres: Cluster) -> None:
     numbers = itertools.count()
 
     class InPostgreSQL(Fleet):
-        def make_store(self) -> Database:
+        def make_store(self) -> Store:
             return open_store(f"{url}?schema=fleet_{next(numbers)}")
 
     run_state_machine_as_test(InPostgreSQL, settings=settings(max_examples=20, stateful_step_count=20, deadline=None))

@@ -26,7 +26,7 @@ def store() -> Iterator[SQLiteStore]:
 
 def process(store: SQLiteStore, directory: Path) -> tuple[FileJournal, LeaseHolder]:
     journal = open_files(directory, limit=1 << 20)
-    return journal, LeaseHolder(store, journal, reader_of(journal, directory))
+    return journal, LeaseHolder(store.leases, journal, reader_of(journal, directory))
 
 
 def test_a_lease_of_a_dead_process_of_this_directory_passes_at_once(store: SQLiteStore, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_directories_have_recorders_of_their_own_and_share_all_other_leases(stor
 
 def test_a_journal_in_memory_is_a_place_of_its_own(store: SQLiteStore) -> None:
     first, second = MemoryJournal(), MemoryJournal()
-    one, two = (LeaseHolder(store, each, reader_of(each, None)) for each in (first, second))
+    one, two = (LeaseHolder(store.leases, each, reader_of(each, None)) for each in (first, second))
     assert one.acquire(LEASE, NOW) is not None
     first.close()
     assert two.acquire(LEASE, NOW) is None

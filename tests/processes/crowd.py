@@ -22,7 +22,7 @@ import httpx
 
 from sojourn import Engine, Event, Settings
 from sojourn.stores import SQLiteStore, open_store
-from sojourn.stores.protocol import StoreStats
+from sojourn.stores.model import StoreStats
 from sojourn.stores.rows import SessionRow
 
 KEY: Final = "a key for many worker processes"
@@ -158,7 +158,7 @@ def looked(store_url: str) -> Kept:
     store = open_store(store_url)
     assert isinstance(store, SQLiteStore)
     try:
-        return Kept(store.events_after(0, limit=1_000_000), store.sessions(limit=1_000_000), store.stats())
+        return Kept(store.log.after(0, limit=1_000_000), store.sessions.latest(limit=1_000_000), store.stats())
     finally:
         store.close()
 

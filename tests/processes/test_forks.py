@@ -158,7 +158,7 @@ for number in range(8):
     ("beside", "outcome"),
     [
         pytest.param("nullcontext()", "0 sessions", id="idle"),
-        pytest.param("store.recording()", "the store .* was in use when this process was forked", id="in use"),
+        pytest.param("store.records.recording()", "the store .* was in use when this process was forked", id="in use"),
     ],
 )
 def test_a_store_that_is_open_at_a_fork_without_hooks_is_used_only_where_that_is_safe(
@@ -314,7 +314,7 @@ body = iter(SojournMiddleware(pieces, engine=engine)(environ, lambda status, hea
 next(body), next(body)
 def seen():
     engine.flush()
-    return [row.last_seen_at for row in engine.store.sessions(limit=9)]
+    return [row.last_seen_at for row in engine.store.sessions.latest(limit=9)]
 at_first = seen()
 clock.advance(600)
 pid = os.fork()

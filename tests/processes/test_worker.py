@@ -172,7 +172,7 @@ def test_a_killed_worker_is_followed_by_another_that_goes_on(
     assert (told["records"]["holds"], told["backends"][0]["holds"]) == (True, True)
     store = SQLiteStore(place.folder / "sojourn.db")
     views = Counter(
-        event.attributes["url.path"] for event in store.events_after(0, limit=10_000) if event.name == "page_view"
+        event.attributes["url.path"] for event in store.log.after(0, limit=10_000) if event.name == "page_view"
     )
     store.close()
     assert views == Counter(asked)
@@ -213,7 +213,7 @@ def test_a_signal_ends_it_in_time_and_well(number: signal.Signals, place: Place,
     assert time.monotonic() - began < 5
     assert worker.told("ended")
     store = SQLiteStore(place.folder / "sojourn.db")
-    leases = store.leases()
+    leases = store.leases.held()
     store.close()
     assert leases == (), "they pass on at once"
 

@@ -9,7 +9,7 @@ import pytest
 
 from sojourn import Event
 from sojourn.backends.protocol import Receipt, Rejection
-from sojourn.stores.protocol import BackendState
+from sojourn.stores.model import BackendState
 from tests.report.conftest import MakeApp
 from tests.report.harness import PASSWORD, App, Reader
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
-from typing import cast
 
 import pytest
 
 from sojourn import capture_exception, end_session, identify, set_session_properties, track
-from sojourn.stores import Database
 from sojourn.stores.reporting.model import Filter, SessionLine
 from tests.report.harness import App, Reader
 
@@ -42,7 +40,7 @@ def visit(app: App, path: str = "/", *calls: Callable[[], object], **headers: st
 
 
 def newest(app: App) -> SessionLine:
-    return cast("Database", app.engine.store).session_page(Filter()).lines[0]
+    return app.engine.store.sessions.page(Filter()).lines[0]
 
 
 def latest(app: App) -> str:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from sojourn.errors import SojournError, StoreError
 from sojourn.report.serving import ReportServer, Source, names_of
-from sojourn.stores import Database, open_store
+from sojourn.stores import Store, open_store
 
 COMMAND = (sys.executable, "-c", "import sys; from sojourn.cli import main; sys.exit(main())", "report")
 PATIENCE_S = 30
@@ -152,7 +152,7 @@ def test_command_errors(tmp_path: Path, arguments: list[str], code: int, problem
 
 
 def test_page_says_that_the_store_is_unavailable(client: httpx.Client, links: list[str]) -> None:
-    def away() -> Database:
+    def away() -> Store:
         raise StoreError("the database db.example refused us; start it")
 
     with ReportServer(Source(store=away, now=lambda: 1_700_000_000_000), on_link=links.append) as server:

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sojourn.stores import SQLiteStore
-from sojourn.stores.operating import Resettled, dispatcher_lease
-from sojourn.stores.protocol import Batch, Claim, Lease, LeaseLost, Settled
+from sojourn.stores.model import Batch, Claim, Lease, LeaseLost, Resettled, Settled, dispatcher_lease
 from tests.stores.contract.steps import NOW, event, row, save
 
 FATES = ("delivered", "dead", "skipped")
@@ -33,7 +32,7 @@ class Outboxes(RuleBasedStateMachine):
 
     @initialize()
     def register(self) -> None:
-        self.store.register(["b"], now=NOW)
+        self.store.outbox.register(["b"], now=NOW)
         save(self.store, Batch(rows=[row("s")]))
 
     @rule(count=st.integers(1, 6))
@@ -45,12 +44,13 @@ class Outboxes(RuleBasedStateMachine):
     def claim(self, holder: str, *, is_overslept: bool, limit: int) -> None:
         self.now += 30_000 if is_overslept else 1
         until = self.now + 30_000
-        lease = self.store.acquire(dispatcher_lease("b"), holder, now=self.now, until=until)
+        lease = self.store.leases.acquire(dispatcher_lease("b"), holder, now=self.now, until=until)
         if lease is None:
             return
         self.held[holder] = lease
-        has_letters = self.store.has_requeued("b")
-        claim = self.store.claim_requeued if has_letters else self.store.claim
+        has_letters = self.store.delivery.has_requeued("b")
+        queue = self.store.delivery
+        claim = queue.claim_requeued if has_letters else queue.claim
         self.hands[holder] = (has_letters, claim("b", lease, until=until, limit=limit, now=self.now))
 
     @precondition(lambda self: self.hands)
@@ -65,44 +65,44 @@ class Outboxes(RuleBasedStateMachine):
         before = self.store.stats()
         try:
             if has_letters:
-                self.store.settle_requeued("b", self.held[holder], resettled(claim, fates), now=self.now)
+                self.store.delivery.settle_requeued("b", self.held[holder], resettled(claim, fates), now=self.now)
             else:
-                self.store.settle("b", self.held[holder], settled(claim, fates), now=self.now)
+                self.store.delivery.settle("b", self.held[holder], settled(claim, fates), now=self.now)
         except LeaseLost:
             assert self.store.stats() == before
 
     @rule(limit=st.integers(0, 5), is_all=st.booleans())
     def retry(self, limit: int, *, is_all: bool) -> None:
         ids = None if is_all else [str(n) for n in range(0, self.made, 2)]
-        self.store.requeue("b", event_ids=ids, limit=limit, now=self.now)
+        self.store.outbox.requeue("b", event_ids=ids, limit=limit, now=self.now)
 
     @rule(ahead=st.integers(0, 4), limit=st.integers(1, 3))
     def skip_what_waits(self, ahead: int, limit: int) -> None:
-        before = self.store.backend("b")
-        skipped = self.store.skip_waiting("b", upto=before.cursor + ahead, limit=limit)
-        assert self.store.backend("b").backlog == before.backlog - skipped
+        before = self.store.delivery.state("b")
+        skipped = self.store.outbox.skip_waiting("b", upto=before.cursor + ahead, limit=limit)
+        assert self.store.delivery.state("b").backlog == before.backlog - skipped
         assert skipped <= limit
 
     @rule(limit=st.integers(1, 3))
     def skip_letters(self, limit: int) -> None:
-        self.store.skip_letters("b", event_ids=None, limit=limit)
+        self.store.outbox.skip_letters("b", event_ids=None, limit=limit)
 
     @invariant()
     def every_event_is_somewhere_once(self) -> None:
-        if not self.store.outboxes():
+        if not self.store.outbox.states():
             return
-        state = self.store.backend("b")
+        state = self.store.delivery.state("b")
         assert state.recorded == self.made
         assert self.made == state.delivered + state.dead + state.skipped + state.dropped + state.backlog
         assert min(state.delivered, state.dead, state.skipped, state.backlog) >= 0
         before, self.final = self.final, (state.delivered, state.skipped)
         assert all(now >= then for now, then in zip(self.final, before, strict=True)), "what is settled stays so"
-        letters = self.store.letters("b", after=0, limit=1_000)
+        letters = self.store.outbox.letters("b", after=0, limit=1_000)
         assert len({letter.event.id for letter in letters}) == len(letters) == state.dead
-        (outbox,) = self.store.outboxes()
+        (outbox,) = self.store.outbox.states()
         requeued = sum(letter.requeued_at is not None for letter in letters)
         assert (outbox.letters, outbox.requeued) == (len(letters), requeued)
-        assert self.store.has_requeued("b") is (requeued > 0)
+        assert self.store.delivery.has_requeued("b") is (requeued > 0)
 
     def teardown(self) -> None:
         self.store.close()

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sojourn.stores import Database, open_store
-from sojourn.stores.protocol import Batch, Lease, LeaseLost, Mark, PositionMoved, Settled
+from sojourn.stores import Store, open_store
+from sojourn.stores.model import Batch, Lease, LeaseLost, Mark, PositionMoved, Settled
 from tests.stores.contract.steps import NOW, assert_adds_up, event, mark, save
 
 HOLDERS = ("one", "two")
@@ -43,7 +43,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.leases: dict[tuple[str, str], Lease] = {}
         self.holding: dict[str, tuple[str, int]] = {}
 
-    def make_store(self) -> Database:
+    def make_store(self) -> Store:
         return open_store("memory:")
 
     def teardown(self) -> None:
@@ -53,7 +53,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(who=holders)
     def look(self, who: str) -> None:
-        known = self.store.marks().get("j")
+        known = self.store.records.marks().get("j")
         self.views[who] = known.position if known else 0
         assert self.views[who] == self.position
 
@@ -95,14 +95,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=backends)
     def register(self, name: str) -> None:
-        self.store.register([name], now=self.now)
+        self.store.outbox.register([name], now=self.now)
         self.backends.setdefault(name, Backend())
 
     @rule(name=backends, who=holders, dead=st.booleans())
     def acquire(self, name: str, who: str, dead: bool) -> None:
         known = self.holding.get(name)
         others = [holder for holder in HOLDERS if holder != who]
-        got = self.store.acquire(name, who, now=self.now, until=self.now + 10, dead=others if dead else ())
+        got = self.store.leases.acquire(name, who, now=self.now, until=self.now + 10, dead=others if dead else ())
         may = known is None or known[0] == who or dead or known[1] <= self.now
         assert (got is not None) == may
         if got is not None:
@@ -117,7 +117,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(who=holders)
     def release(self, who: str) -> None:
-        self.store.release(who)
+        self.store.leases.release(who)
         self.holding = {name: held for name, held in self.holding.items() if held[0] != who}
         self.leases = {key: held for key, held in self.leases.items() if key[1] != who}
 
@@ -129,7 +129,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
         is_holder = self.holding.get(name, ("", 0))[0] == who
         try:
-            claim = self.store.claim(name, held, until=self.now + 10, limit=limit, now=self.now)
+            claim = self.store.delivery.claim(name, held, until=self.now + 10, limit=limit, now=self.now)
         except LeaseLost:
             assert not is_holder
             return
@@ -141,7 +141,9 @@ class StoreMachine(RuleBasedStateMachine):
         if not done:
             return
         dead = [(each, "no", 400) for each in done[:1]]
-        self.store.settle(name, held, Settled(upto=done[-1].seq, delivered=len(done) - 1, dead=dead), now=self.now)
+        self.store.delivery.settle(
+            name, held, Settled(upto=done[-1].seq, delivered=len(done) - 1, dead=dead), now=self.now
+        )
         backend.settled += len(done)
         del backend.waiting[: len(done)]
 
@@ -151,7 +153,7 @@ class StoreMachine(RuleBasedStateMachine):
         if held is None or name not in self.backends or self.holding.get(name, ("", 0))[0] == who:
             return
         try:
-            self.store.settle(name, held, Settled(upto=2**40, delivered=99), now=self.now)
+            self.store.delivery.settle(name, held, Settled(upto=2**40, delivered=99), now=self.now)
         except LeaseLost:
             return
         raise AssertionError("a holder that lost its lease moved the cursor")
@@ -166,7 +168,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_log_is_the_model(self) -> None:
-        assert [each.id for each in self.store.events_after(0, limit=10_000)] == self.log
+        assert [each.id for each in self.store.log.after(0, limit=10_000)] == self.log
 
     @invariant()
     def every_event_is_somewhere(self) -> None:
@@ -183,5 +185,5 @@ TestStoreLaws.settings = settings(max_examples=60, stateful_step_count=40)
 def test_a_mark_that_says_no_more_is_heard_of_when_it_was_recorded() -> None:
     store = open_store("memory:")
     save(store, Batch(marks=[(Mark(journal="j", position=1, recorded_until=NOW), 0)]))
-    assert store.marks()["j"].heard_at == NOW
+    assert store.records.marks()["j"].heard_at == NOW
     store.close()

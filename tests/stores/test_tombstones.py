@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from sojourn.stores import SQLiteStore, open_store
-from sojourn.stores.protocol import Batch
-from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject, Tombstone
+from sojourn.stores.model import SESSION, USER, VISITOR, Batch, DataSubject, Tombstone
 from tests.stores.contract.steps import NOW, event, mark, row, save, tombstones
 
 ANNA = DataSubject(VISITOR, "anna's browser")
@@ -22,8 +21,8 @@ def hashes(store: SQLiteStore) -> list[str]:
 def test_two_stores_call_one_person_by_different_names(tmp_path: Path) -> None:
     stores = [SQLiteStore(tmp_path / f"{name}.db") for name in ("a", "b")]
     for store in stores:
-        store.add_tombstone(ANNA, at=NOW)
-        store.add_tombstone(DataSubject(USER, ANNA.id), at=NOW)
+        store.data_subjects.add_tombstone(ANNA, at=NOW)
+        store.data_subjects.add_tombstone(DataSubject(USER, ANNA.id), at=NOW)
     found = [each for store in stores for each in hashes(store)]
     assert len(set(found)) == 4
     assert {len(each) for each in found} == {32}
@@ -35,7 +34,7 @@ def test_a_stone_is_found_by_another_process_s_store(tmp_path: Path) -> None:
     """One that had seen no tombstone when it began."""
     first, second = (open_store(f"sqlite:///{tmp_path}/one.db") for _ in range(2))
     assert tombstones(first, ANNA) == {}
-    second.add_tombstone(ANNA, at=NOW)
+    second.data_subjects.add_tombstone(ANNA, at=NOW)
     assert tombstones(first, ANNA) == {ANNA: Tombstone(at=NOW)}
     save(second, Batch(opted_out={"other": NOW}))
     assert set(tombstones(first, ANNA, DataSubject(VISITOR, "other"))) == {ANNA, DataSubject(VISITOR, "other")}
@@ -47,12 +46,12 @@ def statements(have_left: int) -> list[str]:
     """What SQLite runs for a batch, those within the trigger too."""
     store = SQLiteStore(None)
     for number in range(have_left):
-        store.add_tombstone(DataSubject(VISITOR, str(number)), at=NOW)
+        store.data_subjects.add_tombstone(DataSubject(VISITOR, str(number)), at=NOW)
     tombstones(store, ANNA)  # the first look tells whether there are any
     told: list[str] = []
     with store._connections.reading() as db:
         db.set_trace_callback(lambda line: told.append(line.split(None, 1)[0]))
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             recording.load(["k"], people=[ANNA, DataSubject(SESSION, "k")])
             recording.save(Batch(rows=[row("k")], events=[event("e")], marks=[(mark("j", 1), 0)]))
         db.set_trace_callback(None)

@@ -71,7 +71,7 @@ def drain(settings: Settings, *, only: str | None, timeout: timedelta | None, is
 
 def _names(store: Store, configured: Sequence[str], only: str | None) -> list[str]:
     """The backends to drain. One that the store has events for, and nobody a dispatcher, is an error: it never empties."""
-    known = {outbox.name for outbox in store.outboxes()}
+    known = {outbox.name for outbox in store.outbox.states()}
     if only is not None:
         if only not in configured:
             there = ", ".join(map(cell, configured))
@@ -150,8 +150,8 @@ def _now(store: Store) -> int:
 
 
 def _left(store: Store, name: str, now: int) -> Left:
-    state = store.backend(name)
-    requeued = next((outbox.requeued for outbox in store.outboxes() if outbox.name == name), 0)
+    state = store.delivery.state(name)
+    requeued = next((outbox.requeued for outbox in store.outbox.states() if outbox.name == name), 0)
     rests_for = None if state.retry_at is None or state.retry_at <= now else state.retry_at - now
     return Left(name=name, waiting=state.backlog + requeued, rests_for=rests_for, problem=state.problem)
 

@@ -20,7 +20,7 @@ from ._timeline import harmless
 
 if TYPE_CHECKING:
     from sojourn.core.events import Event
-    from sojourn.stores import Database
+    from sojourn.stores import Store
     from sojourn.stores.reporting.model import Filter, SessionLine, Span
 
 _AT_ONCE: Final = 500
@@ -97,7 +97,7 @@ def _check(arguments: argparse.Namespace) -> None:
 # --- what is written ---------------------------------------------------------------------------------------------------
 
 
-def _sessions(store: Database, wanted: Filter, out: TextIO, progress: Progress, *, is_csv: bool) -> int:
+def _sessions(store: Store, wanted: Filter, out: TextIO, progress: Progress, *, is_csv: bool) -> int:
     from sojourn.report._export import COLUMNS, cell, fields
     from sojourn.stores.reporting.model import Filter
 
@@ -116,7 +116,7 @@ def _sessions(store: Database, wanted: Filter, out: TextIO, progress: Progress, 
             return out.write(harmless(json.dumps(fields(line), ensure_ascii=False)) + "\n")
 
     done = 0
-    for part in store.session_export(wanted):
+    for part in store.sessions.export(wanted):
         for line in part:
             write(line)
         done += len(part)
@@ -124,14 +124,14 @@ def _sessions(store: Database, wanted: Filter, out: TextIO, progress: Progress, 
     return done
 
 
-def _events(store: Database, span: Span | None, out: TextIO, progress: Progress, *, is_csv: bool) -> int:
+def _events(store: Store, span: Span | None, out: TextIO, progress: Progress, *, is_csv: bool) -> int:
     """Events up to where the log is now; what is recorded meanwhile is not among them."""
     from sojourn.backends import cloudevents
 
     rows = csv.writer(out, lineterminator="\r\n")
     if is_csv:
         rows.writerow(_EVENT_COLUMNS)
-    done, head = 0, store.head()
+    done, head = 0, store.log.head()
     for event in _log(store, head):
         if span is None or span.since <= event.time < span.until:
             if is_csv:
@@ -143,9 +143,9 @@ def _events(store: Database, span: Span | None, out: TextIO, progress: Progress,
     return done
 
 
-def _log(store: Database, head: int) -> Iterator[Event]:
+def _log(store: Store, head: int) -> Iterator[Event]:
     after = 0
-    while part := store.events_after(after, limit=_AT_ONCE):
+    while part := store.log.after(after, limit=_AT_ONCE):
         for event in part:
             if event.seq > head:
                 return

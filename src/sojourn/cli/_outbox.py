@@ -15,9 +15,8 @@ from ._status import count, duration
 
 if TYPE_CHECKING:
     from sojourn.core.events import Event
-    from sojourn.stores import Database
-    from sojourn.stores.operating import Letter
-    from sojourn.stores.protocol import Store
+    from sojourn.stores import Store
+    from sojourn.stores.model import DeadLetter
 
 _AT_ONCE = 1_000
 """Rows of one transaction: recorder and dispatchers are at work beside it."""
@@ -112,10 +111,10 @@ def _list(arguments: argparse.Namespace) -> int:
             _check_known(store, arguments.backend)
         now = _now(store)
         if arguments.waiting:
-            waiting = store.events_after(store.backend(arguments.backend).cursor, limit=limit + 1)
+            waiting = store.log.after(store.delivery.state(arguments.backend).cursor, limit=limit + 1)
             _print_rows("waiting", [_of_event(event, now) for event in waiting], limit, is_json=arguments.json)
         else:
-            letters = store.letters(arguments.backend, after=0, limit=limit + 1)
+            letters = store.outbox.letters(arguments.backend, after=0, limit=limit + 1)
             _print_rows("dead_letters", [_of_letter(letter, now) for letter in letters], limit, is_json=arguments.json)
     return 0
 
@@ -124,7 +123,7 @@ def _of_event(event: Event, now: int) -> dict[str, object]:
     return {"seq": event.seq, "event_id": event.id, "name": event.name, "age_ms": max(0, now - event.time)}
 
 
-def _of_letter(letter: Letter, now: int) -> dict[str, object]:
+def _of_letter(letter: DeadLetter, now: int) -> dict[str, object]:
     return {
         "backend": letter.backend,
         "event_id": letter.event.id,
@@ -169,7 +168,7 @@ def _retry(arguments: argparse.Namespace) -> int:
     with place.opened() as store:
         _check_known(store, name)
         now, requeued = _now(store), 0
-        while done := store.requeue(name, event_ids=wanted, limit=_AT_ONCE, now=now):
+        while done := store.outbox.requeue(name, event_ids=wanted, limit=_AT_ONCE, now=now):
             requeued += done
         told = f"{cell(name)} is tried now; {requeued:,} dead letters go once more"
         is_well = _print_figures(store, name, told, {"requeued": requeued}, is_json=arguments.json)
@@ -188,14 +187,14 @@ def _skip(arguments: argparse.Namespace) -> int:
         _check_known(store, name)
         letters = waiting = 0
         if wanted:
-            letters = store.skip_letters(name, event_ids=wanted, limit=len(wanted))
+            letters = store.outbox.skip_letters(name, event_ids=wanted, limit=len(wanted))
             waiting = _skip_first(store, name, wanted) if letters < len(wanted) else 0
         if arguments.dead or arguments.all:
-            while done := store.skip_letters(name, event_ids=None, limit=_AT_ONCE):
+            while done := store.outbox.skip_letters(name, event_ids=None, limit=_AT_ONCE):
                 letters += done
         if arguments.upto is not None or arguments.all:
-            upto = store.head() if arguments.all else arguments.upto
-            while done := store.skip_waiting(name, upto=upto, limit=_AT_ONCE):
+            upto = store.log.head() if arguments.all else arguments.upto
+            while done := store.outbox.skip_waiting(name, upto=upto, limit=_AT_ONCE):
                 waiting += done
         told = f"{cell(name)} is not sent {letters + waiting:,} events ({waiting:,} waited, {letters:,} were dead)"
         skipped: dict[str, object] = {"skipped_waiting": waiting, "skipped_dead": letters}
@@ -207,14 +206,14 @@ def _skip(arguments: argparse.Namespace) -> int:
     return 0 if is_well else 1
 
 
-def _skip_first(store: Database, name: str, wanted: set[str]) -> int:
+def _skip_first(store: Store, name: str, wanted: set[str]) -> int:
     """Skip those of these events that stand first in the queue, one behind the other: a cursor has one place."""
     upto = 0
-    for event in store.events_after(store.backend(name).cursor, limit=len(wanted)):
+    for event in store.log.after(store.delivery.state(name).cursor, limit=len(wanted)):
         if event.id not in wanted:
             break
         upto = event.seq
-    return store.skip_waiting(name, upto=upto, limit=len(wanted)) if upto else 0
+    return store.outbox.skip_waiting(name, upto=upto, limit=len(wanted)) if upto else 0
 
 
 def _drain_outbox(arguments: argparse.Namespace) -> int:
@@ -227,7 +226,7 @@ def _drain_outbox(arguments: argparse.Namespace) -> int:
 
 
 def _check_known(store: Store, name: str) -> None:
-    known = [outbox.name for outbox in store.outboxes()]
+    known = [outbox.name for outbox in store.outbox.states()]
     if name not in known:
         there = ", ".join(map(cell, known)) or "none"
         raise SojournError(f"the store knows no backend {cell(name)!r}; it knows {there}")

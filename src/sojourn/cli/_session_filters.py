@@ -87,8 +87,8 @@ def span_of(arguments: argparse.Namespace, now: int) -> Span | None:
 
 def filter_of(arguments: argparse.Namespace, place: Place, now: int) -> Filter:
     """What the options come to. Raises `SojournError`."""
+    from sojourn.stores.model import USER, VISITOR, DataSubject
     from sojourn.stores.reporting.model import Filter
-    from sojourn.stores.tombstones import USER, VISITOR, DataSubject
 
     person = None
     if getattr(arguments, "visitor", None) is not None:

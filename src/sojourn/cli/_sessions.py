@@ -15,7 +15,7 @@ from ._output import Paint, cell, span, table
 from ._status import count
 
 if TYPE_CHECKING:
-    from sojourn.stores import Database
+    from sojourn.stores import Store
     from sojourn.stores.reporting.model import SessionLine
 
 _LONGEST_PATH: Final = 28
@@ -82,7 +82,7 @@ def tolerant() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def now_of(store: Database) -> int:
+def now_of(store: Store) -> int:
     """The store's time, else this machine's."""
     from sojourn.core.clock import SystemClock
 
@@ -135,7 +135,7 @@ def _list(arguments: argparse.Namespace) -> int:
     with place.opened() as store:
         now = now_of(store)
         wanted = _session_filters.filter_of(arguments, place, now)
-        found = list(islice(chain.from_iterable(store.session_export(wanted, limit=limit + 1)), limit + 1))
+        found = list(islice(chain.from_iterable(store.sessions.export(wanted, limit=limit + 1)), limit + 1))
     shown, is_more = found[:limit], len(found) > limit
     if arguments.json:
         from sojourn.report._export import fields

@@ -16,18 +16,18 @@ from sojourn.errors import SojournError
 if TYPE_CHECKING:
     from sojourn.engine import Engine
     from sojourn.settings import Settings
-    from sojourn.stores import Database
+    from sojourn.stores import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """A store that is there, and, where it was found through an app, that app's settings."""
 
-    make: Callable[[], Database]
+    make: Callable[[], Store]
     settings: Settings | None = None
 
     @contextmanager
-    def opened(self) -> Iterator[Database]:
+    def opened(self) -> Iterator[Store]:
         """The store, for the block."""
         store = self.make()
         try:
@@ -51,39 +51,23 @@ def place_of(arguments: argparse.Namespace) -> Place:
 
     settings = None if arguments.app is None else settings_of_app(arguments.app)
     named = arguments.store if settings is None else settings.store
-    store = open_store(named) if isinstance(named, str) else named
-    name, make = _found(store)
-    print(f"store: {name}", file=sys.stderr)
-    return Place(make=make, settings=settings)
+    store = _existing(open_store(named) if isinstance(named, str) else named)
+    print(f"store: {store.name}", file=sys.stderr)
+    return Place(make=store.recreate, settings=settings)
 
 
-def _found(store: object) -> tuple[str, Callable[[], Database]]:
-    """A store's name, without what may be a credential, and what makes one like it: the given one may be an app's own."""
-    from sojourn.stores import SQLiteStore
-
-    if isinstance(store, SQLiteStore):
-        path = store.path
-        if path is None:
-            raise SojournError("a store in memory: belongs to one process; no other one can look into it")
-        if not store.exists():
-            msg = (
-                f"there is no store at {path}; name the one that the app uses, and open a page of the app if it is new"
-            )
-            raise SojournError(msg)
-        return f"sqlite:///{path}", lambda: SQLiteStore(path)
-    # Not by its class: to name that would ask for the driver, which may not be installed.
-    if type(store).__name__ == "PostgreSQLStore":
-        from sojourn.stores import PostgreSQLStore
-
-        if isinstance(store, PostgreSQLStore):
-            if not store.exists():
-                msg = (
-                    f"there is no store at {store.name} yet; name the one that the app uses, and open a page of the app"
-                )
-                raise SojournError(msg)
-            return store.name, store.anew
-    msg = f"the app keeps its sessions in a {type(store).__qualname__}, which this command cannot open"
-    raise SojournError(msg)
+def _existing(store: Any) -> Store:
+    """Return another object for the same store: this one may be an app's own. Raises `SojournError` if it is missing."""
+    if not hasattr(store, "recreate"):
+        msg = f"the app keeps its sessions in a {type(store).__qualname__}, which this command cannot open"
+        raise SojournError(msg)
+    own: Store = store.recreate()
+    if not own.exists():
+        msg = (
+            f"there is no store at {own.name}; name the one that the app uses, and open a page of the app if it is new"
+        )
+        raise SojournError(msg)
+    return own
 
 
 def settings_of_app(name: str) -> Settings:

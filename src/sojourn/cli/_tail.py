@@ -14,7 +14,7 @@ from ._timeline import harmless
 
 if TYPE_CHECKING:
     from sojourn.core.events import Event
-    from sojourn.stores import Database
+    from sojourn.stores import Store
 
 _AT_ONCE: Final = 500
 _FURTHEST: Final = 100_000
@@ -23,7 +23,7 @@ _AWAY_S: Final = 2.0
 
 
 def tail(
-    store: Database,
+    store: Store,
     *,
     lines: int,
     follows: bool,
@@ -37,14 +37,14 @@ def tail(
 
     choice = EventFilter(patterns)
     line = _line(is_json=is_json, paint=Paint.on(out))
-    head = store.head()
+    head = store.log.head()
     out.writelines(line(event) + "\n" for event in _latest(store, head, lines, choice.accepts))
     out.flush()
     while follows:
         head = _printed(store, head, choice.accepts, line, out=out, wait=wait)
 
 
-def _latest(store: Database, head: int, lines: int, accepts: Callable[[Event], bool]) -> list[Event]:
+def _latest(store: Store, head: int, lines: int, accepts: Callable[[Event], bool]) -> list[Event]:
     """The last events up to the head. The log is looked through backwards, a part at a time, but not all of a long one."""
     found: list[Event] = []
     upto = head
@@ -56,14 +56,14 @@ def _latest(store: Database, head: int, lines: int, accepts: Callable[[Event], b
     return found[max(0, len(found) - lines) :]
 
 
-def _between(store: Database, after: int, upto: int) -> Iterator[Event]:
-    while after < upto and (part := store.events_after(after, limit=_AT_ONCE)):
+def _between(store: Store, after: int, upto: int) -> Iterator[Event]:
+    while after < upto and (part := store.log.after(after, limit=_AT_ONCE)):
         yield from (event for event in part if event.seq <= upto)
         after = part[-1].seq
 
 
 def _printed(
-    store: Database,
+    store: Store,
     head: int,
     accepts: Callable[[Event], bool],
     line: Callable[[Event], str],
@@ -73,7 +73,7 @@ def _printed(
 ) -> int:
     """Print what came since, or rest a little; how far the log is read now."""
     try:
-        part = store.events_after(head, limit=_AT_ONCE)
+        part = store.log.after(head, limit=_AT_ONCE)
     except StoreError as error:  # a database that restarts, say: whoever watches wants to see it come back
         print(f"sojourn sessions tail: {printable(str(error))}; trying again", file=sys.stderr)
         wait(_AWAY_S)

@@ -14,7 +14,7 @@ from ._output import Paint, cell, printable, span
 
 if TYPE_CHECKING:
     from sojourn.core.events import Event
-    from sojourn.stores import Database
+    from sojourn.stores import Store
     from sojourn.stores.reporting.model import SessionDetail
 
 _AT_ONCE: Final = 500
@@ -23,14 +23,14 @@ _STACK: Final = "exception.stacktrace"
 _LABEL: Final = 12
 
 
-def show(store: Database, name: str, *, limit: int, paint: Paint) -> Iterator[str]:
+def show(store: Store, name: str, *, limit: int, paint: Paint) -> Iterator[str]:
     """The lines of a session and its timeline. Raises `SojournError` if there is none."""
     detail = _found(store, name)
     yield from (f"{label:<{_LABEL}}{text}" for label, text in _about(detail) if text)
     yield ""
     shown, following, total = 0, 0, 0
     while shown < limit:
-        part = store.timeline(detail.row.key, after=following, limit=min(_AT_ONCE, limit - shown))
+        part = store.log.timeline(detail.row.key, after=following, limit=min(_AT_ONCE, limit - shown))
         for event in part.events:
             yield from _lines(event, detail.row.started_at, paint)
         shown, total = shown + len(part.events), part.total
@@ -41,7 +41,7 @@ def show(store: Database, name: str, *, limit: int, paint: Paint) -> Iterator[st
         yield f"  ... and more; --limit {total} shows all {total:,} events"
 
 
-def write(store: Database, name: str, out: TextIO) -> None:
+def write(store: Store, name: str, out: TextIO) -> None:
     """The session as one JSON document, however many events it has. Raises `SojournError` if there is none."""
     from sojourn.data_subjects import _events_of, _separated, _told
 
@@ -59,8 +59,8 @@ def harmless(document: str) -> str:
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in document)
 
 
-def _found(store: Database, name: str) -> SessionDetail:
-    detail = store.session_detail(name)
+def _found(store: Store, name: str) -> SessionDetail:
+    detail = store.sessions.detail(name)
     if detail is None:
         raise SojournError(f"there is no session {cell(name)!r}; `sojourn sessions list` tells which there are")
     return detail

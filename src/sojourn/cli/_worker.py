@@ -23,7 +23,7 @@ from ._output import Lines, span
 if TYPE_CHECKING:
     from sojourn.engine import Engine
     from sojourn.settings import Settings
-    from sojourn.stores.protocol import StoreStats
+    from sojourn.stores.model import StoreStats
 
 _LOOK_S = 0.25
 _AWAY_S = 1.0

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TextIO
+from typing import Final, TextIO
 
 import msgspec
 
 from sojourn.backends.cloudevents import encode, rfc3339
 from sojourn.core.events import Event, Scalar
-from sojourn.stores.queries import DeadLetter, PersonQueries, Queries
+from sojourn.stores.model import USER, VISITOR, DataSubject, DeadLetter, Place
+from sojourn.stores.protocol import Store
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import USER, VISITOR, DataSubject, Place, SuppressionList
 
 _ERASED_AT_ONCE: Final = 500
 _READ_AT_ONCE: Final = 500
@@ -57,11 +57,7 @@ class Erased:
     forwarded: Mapping[str, int] = field(default_factory=dict)
 
 
-class Reads(Queries, PersonQueries, Protocol):
-    """What an export needs of a store."""
-
-
-def erase(store: SuppressionList, *, visitor_id: str | None = None, user_id: str | None = None, now: int) -> Erased:
+def erase(store: Store, *, visitor_id: str | None = None, user_id: str | None = None, now: int) -> Erased:
     """Delete all about this visitor, or all sessions of this user, and keep late records from bringing it back.
 
     In short transactions. It may be stopped at any time and begun again. A visitor who comes later begins anew: to
@@ -69,12 +65,12 @@ def erase(store: SuppressionList, *, visitor_id: str | None = None, user_id: str
     """
     person = _person(visitor_id, user_id)
     # The tombstone comes first: what is recorded from here on is dropped, and no dispatcher sends what it has not sent.
-    upto = store.add_tombstone(person, at=now)
+    upto = store.data_subjects.add_tombstone(person, at=now)
     sessions, events, letters = 0, 0, 0
     forwarded: Counter[str] = Counter()
     place: Place | None = Place(0)
     while place is not None:
-        done = store.erase(person, at=now, upto=upto, after=place, limit=_ERASED_AT_ONCE)
+        done = store.data_subjects.erase(person, at=now, upto=upto, after=place, limit=_ERASED_AT_ONCE)
         sessions += done.sessions
         events += done.events
         letters += done.dead_letters
@@ -83,7 +79,7 @@ def erase(store: SuppressionList, *, visitor_id: str | None = None, user_id: str
     return Erased(sessions=sessions, events=events, dead_letters=letters, forwarded=dict(forwarded))
 
 
-def export(store: Reads, *, user_id: str | None = None, visitor_id: str | None = None) -> Iterator[str]:
+def export(store: Store, *, user_id: str | None = None, visitor_id: str | None = None) -> Iterator[str]:
     """All sessions and events of this person: one JSON document, in pieces, each read in a short transaction."""
     person = _person(visitor_id, user_id)
     name = "visitor.id" if person.kind == VISITOR else "user.id"
@@ -96,7 +92,7 @@ def export(store: Reads, *, user_id: str | None = None, visitor_id: str | None =
     yield "]}\n"
 
 
-def export_json(store: Reads, *, user_id: str | None = None, visitor_id: str | None = None, out: TextIO) -> None:
+def export_json(store: Store, *, user_id: str | None = None, visitor_id: str | None = None, out: TextIO) -> None:
     """Write the document of `export`, however long it gets, as it is read."""
     out.writelines(export(store, user_id=user_id, visitor_id=visitor_id))
 
@@ -110,9 +106,9 @@ def _person(visitor_id: str | None, user_id: str | None) -> DataSubject:
     raise ValueError(msg)
 
 
-def _sessions(store: Reads, person: DataSubject) -> Iterator[str]:
+def _sessions(store: Store, person: DataSubject) -> Iterator[str]:
     before, after = "", ""
-    while rows := store.sessions_of(person, after=after, limit=_READ_AT_ONCE):
+    while rows := store.data_subjects.sessions_of(person, after=after, limit=_READ_AT_ONCE):
         for row in rows:
             yield f'{before}{{"session":{_json(_told(row))},"events":['
             yield from _separated(_events_of(store, row.key))
@@ -134,24 +130,24 @@ def _told(row: SessionRow) -> dict[str, object]:
     return told
 
 
-def _events_of(store: Reads, session_key: str) -> Iterator[str]:
+def _events_of(store: Store, session_key: str) -> Iterator[str]:
     after = 0
-    while events := store.events_of(session_key, limit=_READ_AT_ONCE, after=after):
+    while events := store.log.of_session(session_key, limit=_READ_AT_ONCE, after=after):
         yield from map(_event, events)
         after = events[-1].seq
 
 
-def _events_naming(store: Reads, person: DataSubject) -> Iterator[str]:
+def _events_naming(store: Store, person: DataSubject) -> Iterator[str]:
     last: int | None = 0
     while last is not None:
-        events, last = store.events_naming(person, after=last, limit=_LOOKED_THROUGH_AT_ONCE)
+        events, last = store.data_subjects.events_naming(person, after=last, limit=_LOOKED_THROUGH_AT_ONCE)
         yield from map(_event, events)
 
 
-def _letters_naming(store: Reads, person: DataSubject) -> Iterator[str]:
+def _letters_naming(store: Store, person: DataSubject) -> Iterator[str]:
     last: int | None = 0
     while last is not None:
-        letters, last = store.letters_naming(person, after=last, limit=_LOOKED_THROUGH_AT_ONCE)
+        letters, last = store.data_subjects.letters_naming(person, after=last, limit=_LOOKED_THROUGH_AT_ONCE)
         yield from map(_letter, letters)
 
 

@@ -13,8 +13,8 @@ from typing import Final
 
 from sojourn.core.events import SESSION_END, SESSION_START
 from sojourn.engine import Engine
-from sojourn.stores import Database, open_store
-from sojourn.stores.protocol import StoreStats
+from sojourn.stores import Store, open_store
+from sojourn.stores.model import StoreStats
 
 _PATIENCE_S: Final = 10.0
 _PAGE: Final = 1000
@@ -49,13 +49,13 @@ def settled(engine: Engine, events_file: Path) -> Figures:
                 return figures
 
 
-def _look(store: Database, stats: StoreStats, events_file: Path, *, is_done: bool) -> Figures:
+def _look(store: Store, stats: StoreStats, events_file: Path, *, is_done: bool) -> Figures:
     names: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     by_session: dict[str, Counter[str]] = {SESSION_START: Counter(), SESSION_END: Counter()}
     visitors: set[str] = set()
     seq = 0
-    while page := store.events_after(seq, limit=_PAGE):
+    while page := store.log.after(seq, limit=_PAGE):
         for event in page:
             names[event.name] += 1
             visitors.add(event.visitor_id)

@@ -81,7 +81,7 @@ def generate(path: Path, sessions: int, *, now: int, days: int, on_progress: OnP
 def _summarise(store: SQLiteStore, now: int, days: int, on_progress: OnProgress) -> None:
     """Aggregate the finished hours, as a running app would have done."""
     done, hours = 0, days * 24
-    while (made := store.summarise(finished_before=now, limit=_SUMMED_AT_ONCE)) == _SUMMED_AT_ONCE:
+    while (made := store.maintenance.roll_up(finished_before=now, limit=_SUMMED_AT_ONCE)) == _SUMMED_AT_ONCE:
         done += made
         on_progress("summaries", min(done, hours), hours)
     on_progress("summaries", hours, hours)

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sojourn.backends.cloudevents import rfc3339
-from sojourn.stores.operating import Outbox
-from sojourn.stores.protocol import BackendState, Lease, Mark, StoreStats
+from sojourn.stores.model import BackendState, Lease, Mark, OutboxState, StoreStats
 
 from .formatting import cell, span
 from .journals import Unapplied
@@ -32,7 +31,7 @@ class Backlog:
     """One backend: its figures, its queue, and how long (ms) its oldest event has waited."""
 
     state: BackendState
-    outbox: Outbox
+    outbox: OutboxState
     lag: int | None
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sojourn.stores.protocol import Mark
+    from sojourn.stores.model import Mark
 
 _AT_ONCE = 2_000
 

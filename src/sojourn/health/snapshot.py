@@ -21,11 +21,11 @@ def snapshot(store: Store, directory: Path | None, *, now: int | None = None) ->
 
     While a recorder is at work, counters and journals are read again, up to five times, until they agree.
     """
-    marks = store.marks()
+    marks = store.records.marks()
     for _ in range(_MAX_READS):
         stats = store.stats()
         here = None if directory is None else unapplied(directory, marks)
-        before, marks = marks, store.marks()
+        before, marks = marks, store.records.marks()
         positions = ({name: mark.position for name, mark in each.items()} for each in (before, marks))
         is_moving = len({tuple(sorted(each.items())) for each in positions}) > 1
         if not is_moving:
@@ -33,7 +33,7 @@ def snapshot(store: Store, directory: Path | None, *, now: int | None = None) ->
     store_time = store.time()
     if store_time is not None or now is None:
         now = SystemClock.now() if store_time is None else store_time
-    outboxes = {outbox.name: outbox for outbox in store.outboxes()}
+    outboxes = {outbox.name: outbox for outbox in store.outbox.states()}
     backlogs = tuple(
         Backlog(state=state, outbox=outbox, lag=_lag(state.backlog, outbox.oldest_at, now))
         for state in sorted(stats.backends, key=lambda state: state.name)
@@ -43,7 +43,7 @@ def snapshot(store: Store, directory: Path | None, *, now: int | None = None) ->
         now=now,
         stats=stats,
         backlogs=backlogs,
-        leases=store.leases(),
+        leases=store.leases.held(),
         marks=marks,
         here=here,
         is_moving=is_moving and here is not None,

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from sojourn.core.clock import SYSTEM_CLOCK, Clock
-from sojourn.stores.protocol import Lease, Leases
+from sojourn.stores.model import Lease
+from sojourn.stores.protocol import Leases
 
 from .journal import SYSTEM_FILES, FileJournal, Files, JournalDirectory, JournalReader, MemoryJournal
 
@@ -16,8 +17,8 @@ LEASE_MS: Final = 30_000
 class LeaseHolder:
     """Asks for leases. Those of a dead process of this journal directory pass at once; all others when they are over."""
 
-    def __init__(self, store: Leases, journal: FileJournal | MemoryJournal, reader: JournalReader) -> None:
-        self._store = store
+    def __init__(self, leases: Leases, journal: FileJournal | MemoryJournal, reader: JournalReader) -> None:
+        self._leases = leases
         self._reader = reader
         self._place = reader.place() if isinstance(reader, JournalDirectory) else journal.id
         self.holder: Final = f"{self._place}/{journal.id}"
@@ -29,16 +30,16 @@ class LeaseHolder:
 
     def acquire(self, lease_name: str, now: int) -> Lease | None:
         """Take the lease, or go on with it, for 30 s from now. `None`: somebody else has it."""
-        return self._store.acquire(
+        return self._leases.acquire(
             lease_name, self.holder, now=now, until=now + LEASE_MS, dead=self._dead_holder(lease_name)
         )
 
     def release(self) -> None:
         """Give all leases back."""
-        self._store.release(self.holder)
+        self._leases.release(self.holder)
 
     def _dead_holder(self, lease_name: str) -> frozenset[str]:
-        held = self._store.holder(lease_name)
+        held = self._leases.holder(lease_name)
         if held is None or held.holder == self.holder:
             return frozenset()
         place, _, journal = held.holder.rpartition("/")

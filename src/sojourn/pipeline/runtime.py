@@ -18,7 +18,8 @@ from typing import Final
 from sojourn.backends.protocol import Backend
 from sojourn.core.clock import Clock
 from sojourn.core.threads import StopFlag, Worker, sleep, within
-from sojourn.stores.protocol import Lease, Store
+from sojourn.stores.model import Lease
+from sojourn.stores.protocol import Store
 
 from .deliver.dispatcher import Dispatcher
 from .journal import FileJournal, Files, JournalDirectory, JournalReader, MemoryJournal, open_files, open_journal
@@ -99,13 +100,13 @@ class Runtime:
             plan.directory, limit=plan.journal_limit, fsync=plan.journal_fsync, files=files, clock=clock
         )
         self._reader = reader_of(self.journal, plan.directory, files=files, clock=clock)
-        self._candidate = LeaseHolder(store, self.journal, self._reader)
+        self._candidate = LeaseHolder(store.leases, self.journal, self._reader)
         self._time = StoreTime(store, clock)
         self.recorder = recorder(self._reader)
         self.dispatchers = [
             Dispatcher(
                 backend,
-                store,
+                store.delivery,
                 now=self._time.now,
                 acquire=self._acquire,
                 outbox_max=plan.outbox_max,
@@ -239,11 +240,11 @@ class Runtime:
             files=self._files,
             clock=self._clock,
         )
-        before, self._candidate = self._candidate, LeaseHolder(self._store, journal, self._reader)
+        before, self._candidate = self._candidate, LeaseHolder(self._store.leases, journal, self._reader)
         self.journal, self.is_recorder = journal, False
         wiped.close()
         self._quietly(before.release)
-        self._quietly(lambda: self._store.forget_journals([wiped.id]))  # it holds no sweeper back
+        self._quietly(lambda: self._store.records.forget_journals([wiped.id]))  # it holds no sweeper back
 
     def _recorder_step(self) -> float:
         self.open()
@@ -264,7 +265,7 @@ class Runtime:
             return
         self.recorder.sweep(now)
         if tick - self._summed_at >= _SUMMARISE_EVERY_S:
-            summed = self._store.summarise(finished_before=now - _UNSETTLED_MS, limit=_SUMMED_AT_ONCE)
+            summed = self._store.maintenance.roll_up(finished_before=now - _UNSETTLED_MS, limit=_SUMMED_AT_ONCE)
             if summed < _SUMMED_AT_ONCE:  # else there is more, and the next sweep goes on with it
                 self._summed_at = tick
         if tick - self._expired_at >= _EXPIRE_EVERY_S:
@@ -286,7 +287,9 @@ class Runtime:
             self._store.open()
             if self._store.time() is not None and not self._clock.is_manual:
                 self.recorder.patience_ns = PATIENCE_NS
-            self._store.register([dispatcher.backend.name for dispatcher in self.dispatchers], now=self._time.now())
+            self._store.outbox.register(
+                [dispatcher.backend.name for dispatcher in self.dispatchers], now=self._time.now()
+            )
             self._is_ready = True
 
     def _elected(self, now: int) -> bool:
@@ -326,12 +329,12 @@ class Runtime:
                 return recorded, False
 
     def _is_passed(self, accepted: int) -> bool:
-        mark = self._store.marks().get(self.journal.id)
+        mark = self._store.records.marks().get(self.journal.id)
         return accepted == 0 or (mark is not None and mark.totals.get("records.accepted", 0) >= accepted)
 
     def _deliver_due(self, deadline: float) -> tuple[int, int, bool]:
         delivered, waiting, is_done = 0, 0, True
-        head = self._store.head()
+        head = self._store.log.head()
         for dispatcher in self.dispatchers:
             name = dispatcher.backend.name
             while True:
@@ -339,13 +342,13 @@ class Runtime:
                 delivered += step.delivered
                 if not step.is_idle:
                     continue
-                state = self._store.backend(name)
+                state = self._store.delivery.state(name)
                 if step.retry_at is not None or state.cursor >= head or time.monotonic() >= deadline:
                     break
                 if self._clock.is_manual:
                     break
                 sleep(_WAIT_S)
-            state = self._store.backend(name)
+            state = self._store.delivery.state(name)
             waiting += state.backlog
             is_done = is_done and (state.cursor >= head or step.retry_at is not None)
         return delivered, waiting, is_done
@@ -383,10 +386,11 @@ class Runtime:
             dispatcher.release()
 
     def _expire(self, now: int) -> None:
-        while self._store.expire(older_than=now - self._plan.retention, limit=_EXPIRE_ROWS, now=now) >= _EXPIRE_ROWS:
+        expire, older_than = self._store.maintenance.expire, now - self._plan.retention
+        while expire(older_than=older_than, limit=_EXPIRE_ROWS, now=now) >= _EXPIRE_ROWS:
             if self._stop.is_set():
                 return
-        self._store.checkpoint()
+        self._store.maintenance.checkpoint()
 
     def _quietly(self, work: Callable[[], object]) -> None:
         try:

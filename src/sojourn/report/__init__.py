@@ -6,7 +6,7 @@ Closed by default. `report(engine, ...)` is an ASGI app, `report_wsgi(engine, ..
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sojourn.tracking.forwarded import Proxies
 
@@ -17,7 +17,7 @@ from ._wsgi import WsgiReport
 
 if TYPE_CHECKING:
     from sojourn.engine import Engine
-    from sojourn.stores import Database
+    from sojourn.stores import Store
     from sojourn.wsgi import Framework
 
     from ._asgi import AsgiReport
@@ -60,11 +60,9 @@ def _core(engine: Engine, password: str | None, token: str | None, allow: Allow 
 def source_of(engine: Engine) -> Source:
     """The engine's store, clock and settings, for the report. The store is opened when a page first needs it."""
 
-    def store() -> Database:
-        # The report reads more of a store than the engine's own port has.
-        database = cast("Database", engine.store)
-        database.open()
-        return database
+    def store() -> Store:
+        engine.store.open()
+        return engine.store
 
     settings = engine.settings
     return Source(

@@ -49,7 +49,7 @@ def delivery(view: View) -> Response:
     query = view.request.query
     name = query.get("backend", "") or None
     after = query.get("after", "")
-    letters = view.store.letters(
+    letters = view.store.outbox.letters(
         name, after=int(after) if after.isdecimal() and len(after) < 16 else 0, limit=_LETTERS + 1
     )
     return view.html(
@@ -79,7 +79,7 @@ def live(view: View) -> Response:
 def try_now(view: View) -> Response:
     """Retry a backend at once, even if it is pausing."""
     name = view.request.form.get("backend", "")
-    return _act(view, "tried", lambda: view.store.requeue(name, event_ids=(), limit=1, now=_time(view)))
+    return _act(view, "tried", lambda: view.store.outbox.requeue(name, event_ids=(), limit=1, now=_time(view)))
 
 
 def retry(view: View) -> Response:
@@ -89,7 +89,8 @@ def retry(view: View) -> Response:
         view,
         "retried",
         lambda: _in_batches(
-            lambda: view.store.requeue(name, event_ids=ids, limit=_AT_ONCE, now=_time(view)), is_once=ids is not None
+            lambda: view.store.outbox.requeue(name, event_ids=ids, limit=_AT_ONCE, now=_time(view)),
+            is_once=ids is not None,
         ),
     )
 
@@ -101,7 +102,7 @@ def skip(view: View) -> Response:
         view,
         "skipped",
         lambda: _in_batches(
-            lambda: view.store.skip_letters(name, event_ids=ids, limit=_AT_ONCE), is_once=ids is not None
+            lambda: view.store.outbox.skip_letters(name, event_ids=ids, limit=_AT_ONCE), is_once=ids is not None
         ),
     )
 

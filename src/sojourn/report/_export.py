@@ -69,7 +69,7 @@ def cell(value: Field, /) -> str | int:
 
 def _lines(view: View) -> Iterator[list[SessionLine]]:
     query = _filters.parse_query(view.request.query, view.moments)
-    for part in view.store.session_export(query.filter):
+    for part in view.store.sessions.export(query.filter):
         yield list(part)
 
 

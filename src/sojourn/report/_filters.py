@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sojourn.core.session import EndReason
+from sojourn.stores.model import USER, VISITOR, DataSubject
 from sojourn.stores.reporting.model import Cursor, Filter, Sort
-from sojourn.stores.tombstones import USER, VISITOR, DataSubject
 
 from . import _ranges
 from ._moments import Moments

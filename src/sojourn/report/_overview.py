@@ -84,7 +84,7 @@ def overview(view: View) -> Response:
 
 
 def _load(view: View, range_: _ranges.Range) -> Overview:
-    return view.store.overview(
+    return view.store.report.overview(
         range_.span,
         bucket=range_.bucket,
         offset=view.moments.offset,
@@ -95,7 +95,7 @@ def _load(view: View, range_: _ranges.Range) -> Overview:
 
 def online(view: View) -> Response:
     """How many sessions are online, for the live figure in a page's head."""
-    return document({"online": view.store.online(since=view.online_since)})
+    return document({"online": view.store.report.online(since=view.online_since)})
 
 
 def cards(data: Overview) -> list[Card]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sojourn.stores.tombstones import USER, VISITOR, DataSubject
+from sojourn.stores.model import USER, VISITOR, DataSubject
 
 from . import _sessions
 from ._view import View, error_page
@@ -18,7 +18,7 @@ def visitor(view: View) -> Response:
 
 
 def _profile(view: View, subject: DataSubject) -> Response:
-    detail = view.store.person_detail(subject) if subject.id else None
+    detail = view.store.report.person(subject) if subject.id else None
     if detail is None:
         text = f"This {subject.kind} has no sessions. They may have been erased, or deleted after their `retention`."
         return error_page(view, 404, f"No such {subject.kind}", text)

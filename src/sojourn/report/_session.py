@@ -15,11 +15,11 @@ _NO_EVENT: Final = "There is no such event. It may have been erased, or deleted 
 
 
 def session(view: View, name: str) -> Response:
-    detail = view.store.session_detail(name)
+    detail = view.store.sessions.detail(name)
     if detail is None:
         return error_page(view, 404, "No such session", _NO_SESSION)
     after = _number(view.request.query.get("after", ""))
-    timeline = view.store.timeline(detail.row.key, after=after, limit=_STEPS)
+    timeline = view.store.log.timeline(detail.row.key, after=after, limit=_STEPS)
     last = timeline.events[-1].seq if timeline.events else after
     return view.html(
         "session.html",
@@ -41,10 +41,10 @@ def session(view: View, name: str) -> Response:
 def changes(view: View, name: str) -> Response:
     """The steps after the last one on the page, and the session's current state."""
     after = _number(view.request.query.get("after", ""))
-    detail = view.store.session_detail(name)
+    detail = view.store.sessions.detail(name)
     if detail is None:
         return error_page(view, 404, "No such session", _NO_SESSION)
-    timeline = view.store.timeline(detail.row.key, after=after, limit=_STEPS)
+    timeline = view.store.log.timeline(detail.row.key, after=after, limit=_STEPS)
     return document(
         {
             "now": view.now,
@@ -58,12 +58,12 @@ def changes(view: View, name: str) -> Response:
 
 def of_event(view: View, event_id: str) -> Response:
     """Redirect to the session of an event, scrolled to the event."""
-    place = view.store.session_of_event(event_id)
+    place = view.store.log.session_of(event_id)
     if place is None:
         return error_page(view, 404, "No such event", _NO_EVENT)
     key, seq = place
     # The page starts at the session's first step, unless the event lies beyond the first part of the timeline.
-    first = view.store.timeline(key, limit=_STEPS)
+    first = view.store.log.timeline(key, limit=_STEPS)
     is_in_first = first.following is None or any(event.seq == seq for event in first.events)
     after = None if is_in_first else max(0, seq - 1)
     return redirect(f"{view.request.url(f'/sessions/{key}', after=after)}#e{seq}")

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from sojourn.stores.model import DataSubject
 from sojourn.stores.reporting.model import Cursor, SessionPage, Sort
-from sojourn.stores.tombstones import DataSubject
 
 from . import _filters, _ranges
 from ._filters import SessionQuery
@@ -38,13 +38,13 @@ def sessions(view: View) -> Response:
         query=query,
         reasons=_filters.REASONS,
         presets=_ranges.PRESETS,
-        online=view.store.online(since=view.online_since),
+        online=view.store.report.online(since=view.online_since),
         **table(view, query, load_page(view, query), "/sessions"),
     )
 
 
 def load_page(view: View, query: SessionQuery, *, limit: int = ROWS) -> SessionPage:
-    return view.store.session_page(
+    return view.store.sessions.page(
         query.filter, sort=query.sort, is_ascending=query.is_ascending, cursor=query.cursor, limit=limit
     )
 
@@ -91,7 +91,7 @@ def changes(view: View) -> Response:
     keys = [key for key in params.get("keys", "").split(",") if key][:_LIVE_ROWS]
     after = params.get("after", "")
     is_number = after.isdecimal() and after.isascii() and len(after) < 16
-    news = view.store.session_changes(query.filter, shown=keys, started_after=int(after) if is_number else _NEVER)
+    news = view.store.sessions.changes(query.filter, shown=keys, started_after=int(after) if is_number else _NEVER)
     return document(
         {
             "now": view.now,

@@ -17,7 +17,7 @@ from ._rates import Rates
 from ._web import Request, Response, page
 
 if TYPE_CHECKING:
-    from sojourn.stores import Database
+    from sojourn.stores import Store
 
 ONLINE_MS: Final = 5 * 60_000
 """A session that is open and was active within this time is online."""
@@ -32,7 +32,7 @@ _FURTHEST_MIN: Final = 14 * 60
 class Source:
     """What the report reads. `journals` is the folder of this host's journals, where that is known."""
 
-    store: Callable[[], Database]
+    store: Callable[[], Store]
     now: Callable[[], int]
     journals: Path | None = None
     service: str | None = None
@@ -52,7 +52,7 @@ class View:
     """Whether to show the log-out button: with `allow` the app has its own."""
 
     @cached_property
-    def store(self) -> Database:
+    def store(self) -> Store:
         return self.source.store()
 
     @cached_property

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from sojourn.errors import StoreError
 
 from .protocol import Store
-from .queries import PersonQueries, Queries
-from .reporting.model import Reporting
 
 if TYPE_CHECKING:
     from .postgres.store import PostgreSQLStore
     from .sqlite.store import SQLiteStore
 
-__all__ = ["Database", "PostgreSQLStore", "SQLiteStore", "Store", "open_store"]
+__all__ = ["PostgreSQLStore", "SQLiteStore", "Store", "open_store"]
 
 _HOMES: Final = {"PostgreSQLStore": ".postgres.store", "SQLiteStore": ".sqlite.store"}
 _SQLITE: Final = "sqlite:///"
@@ -24,15 +22,7 @@ _MEMORY: Final = "memory:"
 _POSTGRESQL: Final = ("postgresql://", "postgres://", "postgresql+")
 
 
-class Database(Store, Queries, PersonQueries, Reporting, Protocol):
-    """A store with all that is read from it: what `open_store` gives."""
-
-    def store_key(self) -> bytes:
-        """The store's own random key."""
-        ...
-
-
-def open_store(url: str) -> Database:
+def open_store(url: str) -> Store:
     """The store that a URL names, opened at its first use. Raises `StoreError` for what is no such URL."""
     if url == _MEMORY or (url.startswith(_SQLITE) and not url.endswith("/")):
         from .sqlite.store import SQLiteStore

@@ -8,19 +8,16 @@ from typing import Final
 import msgspec
 
 from sojourn.core.events import Event
-from sojourn.errors import StoreError
 
 from . import wire
-from .operating import Letter, Outbox, Resettled
-from .protocol import Lease, Settled
+from .model import Lease, OutboxState, Resettled, Settled
 
-_outboxes: Final = msgspec.json.Decoder(tuple[Outbox, ...])
+_outboxes: Final = msgspec.json.Decoder(tuple[OutboxState, ...])
 _leases: Final = msgspec.json.Decoder(list[tuple[str, str, int, int]])
-_letters: Final = msgspec.json.Decoder(list[Letter])
 _events: Final = msgspec.json.Decoder(tuple[Event, ...])
 
 
-def decode_outboxes(text: str) -> tuple[Outbox, ...]:
+def decode_outboxes(text: str) -> tuple[OutboxState, ...]:
     return _outboxes.decode(text)
 
 
@@ -28,10 +25,6 @@ def decode_leases(text: str) -> tuple[Lease, ...]:
     return tuple(
         Lease(name=name, holder=holder, token=token, until=until) for name, holder, token, until in _leases.decode(text)
     )
-
-
-def decode_letters(text: str) -> list[Letter]:
-    return _letters.decode(text)
 
 
 def decode_whole_events(text: str) -> tuple[Event, ...]:
@@ -65,10 +58,6 @@ def figures(settled: Settled) -> dict[str, object]:
 def refigures(settled: Resettled, *, delivered: int, skipped: int) -> dict[str, object]:
     """The same of letters that were claimed once more, of which so many were there still."""
     return {"delivered": delivered, "skipped": skipped, **_again(settled)}
-
-
-def unknown(name: str) -> StoreError:
-    return StoreError(f"the store knows no backend {name!r}; `sojourn status` names those it knows")
 
 
 def _again(settled: Settled | Resettled) -> dict[str, object]:

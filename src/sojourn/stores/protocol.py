@@ -1,78 +1,48 @@
-"""The port to the store, in a few small parts. Knows no SQL; every method may block and none is called by a request.
+"""What the rest of Sojourn asks of a store, by role. Every method may block, and none is called by a request.
 
-`now` is always an argument: milliseconds since the epoch by the clock that leases and retries follow.
+`now`, `at` and `until` are milliseconds since the epoch by the clock that leases and retry times follow. Reads see one
+moment each. Where a method takes a `limit`, it works on at most so many rows; call it again for more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from sojourn.core.events import Event
 
-from .operating import Operating, OperatorQueries, Requeues
-from .reporting.model import Summaries
+from .model import (
+    BackendState,
+    Batch,
+    Claim,
+    DataSubject,
+    DeadLetter,
+    Lease,
+    Loaded,
+    Mark,
+    OutboxState,
+    Place,
+    Resettled,
+    Settled,
+    Slice,
+    StoreStats,
+)
+from .reporting.model import (
+    Bucket,
+    Changes,
+    Cursor,
+    Filter,
+    Overview,
+    PersonDetail,
+    SessionDetail,
+    SessionLine,
+    SessionPage,
+    Sort,
+    Span,
+    Timeline,
+)
 from .rows import SessionRow
-from .tombstones import DataSubject, SuppressionList, Tombstone
-
-
-class PositionMoved(Exception):
-    """Another recorder applied these records first: nothing of this transaction may stay."""
-
-
-class TryAgain(Exception):
-    """The database took this transaction back for another's sake (a deadlock, say): all of it may be repeated at once."""
-
-
-class LeaseLost(Exception):
-    """Another process holds the lease now: what this one was about to do is no longer its to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """How far a journal has been applied.
-
-    `recorded_until` (ms): when its oldest unapplied record was made, or when it was last seen empty. `totals` are the
-    process's running counters as last seen; the recorder puts what they grew by among the counts of the same batch.
-    `heard_at` (ms): when the recorder looked; `None`: at `recorded_until`. A journal with a backlog is old in the one
-    and new in the other, and must go on holding the sweeper back.
-    """
-
-    journal: str
-    position: int
-    recorded_until: int
-    totals: Mapping[str, int] = field(default_factory=dict)
-    heard_at: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """Session rows by key, and the ids of those `session.end` events that no backend has begun to read.
-
-    `tombstones` are those of the people that were asked for.
-    """
-
-    rows: dict[str, SessionRow]
-    unread: frozenset[str]
-    tombstones: Mapping[DataSubject, Tombstone] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """What one transaction writes: all of it, or nothing. `marks` go with the position each journal was read from.
-
-    `opted_out` are visitors, and when: each gets a tombstone for good, and what the sessions of this visitor have in
-    the log, now or later, is barred (see `Claim`).
-    """
-
-    rows: Sequence[SessionRow] = ()
-    events: Sequence[Event] = ()
-    withdrawn: Sequence[str] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
-    opted_out: Mapping[str, int] = field(default_factory=dict)
-    marks: Sequence[tuple[Mark, int]] = ()
 
 
 class Recording(Protocol):
@@ -81,175 +51,320 @@ class Recording(Protocol):
     def load(
         self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
     ) -> Loaded:
-        """Rows with these keys, and all rows that come after `successors_of`, however many sessions later.
+        """Return the rows with these keys, all rows that follow `successors_of`, and the tombstones of these people.
 
-        With them, the tombstones of those of the `people` that left.
+        A row follows if a chain of previous sessions, of any length, leads from it to one of those keys.
         """
         ...
 
     def silent(
         self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
     ) -> Loaded:
-        """Open sessions last seen at or before the one time, or started at or before the other; longest silent first.
+        """Return open sessions last seen, or started, at or before these times; the longest silent first.
 
-        With `manual_seen_before` a manual session is among them only when last seen at or before that: so that many
-        which may be silent for longer do not fill the limit again and again.
+        With `manual_seen_before`, manual sessions are returned only if last seen at or before that time. Else those that
+        may be silent for longer would use up the limit again and again.
         """
         ...
 
     def save(self, batch: Batch) -> None:
-        """Write it; raises `PositionMoved` where a mark's old position is not the store's."""
+        """Write the batch. Raises `PositionMoved` if the store has another position for one of the marks."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """Who may do a thing now. `token` grows with every change of holder: it fences off a holder that overslept."""
-
-    name: str
-    holder: str
-    token: int
-    until: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """Events a dispatcher is about to send: it has said so in the store, so they can no longer be withdrawn."""
-
-    events: tuple[Event, ...]
-    no_forward: frozenset[str]
-    """Ids of those that are for the own store only."""
-    barred: frozenset[str] = frozenset()
-    """Ids of those of people who left. Of these only `opt_out` may go, and the end of a session whose start went."""
-    started: Mapping[str, Event] = field(default_factory=dict)
-    """For barred ends: the starts that this backend was given, by session key. A withheld one is not among them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """What became of claimed events: the cursor moves to `upto` (a `seq`); each event before it was counted once.
-
-    What was erased since it was claimed has been counted as skipped; the store sees to it that it counts once.
-    """
-
-    upto: int
-    delivered: int = 0
-    skipped: int = 0
-    dropped: int = 0
-    dead: Sequence[tuple[Event, str, int | None]] = ()
-    """Events the backend will never take, why, and its status."""
-    withheld: Sequence[str] = ()
-    """Keys of sessions whose start was barred and so never went to this backend."""
-    retried: int = 0
-    retry_at: int | None = None
-    failures: int = 0
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendState:
-    """How a backend stands. recorded = delivered + dead + skipped + dropped + backlog, always."""
-
-    name: str
-    cursor: int
-    recorded: int
-    delivered: int
-    dead: int
-    skipped: int
-    dropped: int
-    retried: int
-    backlog: int
-    retry_at: int | None
-    failures: int
-    problem: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreStats:
-    """Counters, and how many sessions and events the store holds now."""
-
-    counters: Mapping[str, int]
-    sessions: int
-    open_sessions: int
-    events: int
-    backends: tuple[BackendState, ...]
 
 
 class RecordStore(Protocol):
-    """What the recorder needs."""
+    """The recorder's port: sessions as they are folded, and how far each journal has been applied."""
 
     def recording(self) -> AbstractContextManager[Recording]:
-        """A writing transaction: committed when the block ends well, else rolled back."""
+        """Open a writing transaction: committed at the end of the block, rolled back if it raises."""
         ...
 
-    def marks(self) -> dict[str, Mark]: ...
+    def marks(self) -> dict[str, Mark]:
+        """Return the marks of all journals, by journal."""
+        ...
 
     def forget_journals(self, journals: Collection[str]) -> None:
-        """Their files are gone and all of them is applied."""
+        """Drop the marks of journals that are fully applied and whose files are deleted."""
         ...
 
     def recorded_until(self, *, now: int, silent_after: int) -> int | None:
-        """The least `recorded_until` of journals heard of within `silent_after` ms; `None` when there is none."""
-        ...
-
-
-class EventLog(Protocol):
-    """What dispatchers need. A backend's cursor is by its name."""
-
-    def register(self, backends: Collection[str], *, now: int) -> None:
-        """Give each new backend a cursor at the head (it gets what comes from now on) and note that it is in use."""
-        ...
-
-    def backend(self, name: str) -> BackendState: ...
-
-    def head(self) -> int:
-        """The greatest `seq` of the log; 0 when it is empty."""
-        ...
-
-    def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
-        """The next events of a backend; renews the lease to `until` in the same transaction. Raises `LeaseLost`."""
-        ...
-
-    def settle(self, name: str, lease: Lease, settled: Settled, *, now: int) -> None:
-        """Move the cursor and count; raises `LeaseLost`, and then nothing is written."""
+        """Return the least `recorded_until` of journals heard of within `silent_after` ms; `None` if there is none."""
         ...
 
 
 class Leases(Protocol):
-    """Who may do what. A lease that is over, or whose holder is known dead, passes to whoever asks."""
+    """Who may do what. A lease passes to another holder when it has expired, or when its holder is known to be dead."""
 
-    def acquire(self, name: str, holder: str, *, now: int, until: int, dead: Collection[str] = ()) -> Lease | None: ...
+    def acquire(self, name: str, holder: str, *, now: int, until: int, dead: Collection[str] = ()) -> Lease | None:
+        """Take or renew a lease; `None` if another holder has it. `dead` names holders whose leases pass at once."""
+        ...
 
     def holder(self, name: str) -> Lease | None: ...
+
+    def held(self) -> tuple[Lease, ...]:
+        """Return all held leases by name, expired ones included."""
+        ...
 
     def release(self, holder: str) -> None:
         """Give back all leases of this holder."""
         ...
 
 
-class Store(RecordStore, EventLog, Leases, Requeues, Operating, OperatorQueries, SuppressionList, Summaries, Protocol):
-    """All of it, and its life. Opened by whoever uses it first; one object serves several threads."""
+class EventLog(Protocol):
+    """The log of events in the order in which they were committed."""
 
-    def open(self) -> None:
-        """Make or migrate the database; idempotent. Raises `StoreError` with the fix."""
+    def head(self) -> int:
+        """Return the greatest `seq`; 0 if the log is empty."""
         ...
 
-    def time(self) -> int | None:
-        """The database's own clock (ms since the epoch); `None` where that is this machine's: a store of one host."""
+    def after(self, seq: int, *, limit: int) -> list[Event]: ...
+
+    def of_session(self, session_key: str, *, limit: int = ..., after: int = ...) -> list[Event]:
+        """Return a session's events behind the `seq` `after`."""
         ...
 
-    def stats(self) -> StoreStats: ...
+    def timeline(self, session_key: str, *, after: int = 0, limit: int = 200) -> Timeline:
+        """Return a page of a session's events behind the `seq` `after`, with their total."""
+        ...
+
+    def session_of(self, event_id: str) -> tuple[str, int] | None:
+        """Return the key of an event's session, and the event's `seq`."""
+        ...
+
+
+class DeliveryQueue(Protocol):
+    """A dispatcher's port: the next events of a backend, and what became of them. No transaction is open in between."""
+
+    def state(self, name: str) -> BackendState: ...
+
+    def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
+        """Return a backend's next events and renew its lease to `until`. Raises `LeaseLost`."""
+        ...
+
+    def settle(self, name: str, lease: Lease, settled: Settled, *, now: int) -> None:
+        """Move the cursor and count. Raises `LeaseLost`, and then writes nothing."""
+        ...
+
+    def has_requeued(self, name: str) -> bool:
+        """Whether `claim_requeued` has anything to return; cheap."""
+        ...
+
+    def claim_requeued(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
+        """Return a backend's oldest requeued dead letters, and renew its lease to `until`. Raises `LeaseLost`.
+
+        Of those that are `barred` only `opt_out` may be sent; `started` is empty.
+        """
+        ...
+
+    def settle_requeued(self, name: str, lease: Lease, settled: Resettled, *, now: int) -> None:
+        """Count, and delete the letters that are settled. Raises `LeaseLost`, and then writes nothing."""
+        ...
+
+
+class Outbox(Protocol):
+    """An operator's port to delivery.
+
+    A dead letter that is requeued stays counted as dead until it is delivered or skipped; rejected again, it is a dead
+    letter as before, with the new reason. So recorded = delivered + dead + skipped + dropped + backlog, at every moment.
+    """
+
+    def register(self, backends: Collection[str], *, now: int) -> None:
+        """Start each new backend at the head of the log, and note that these backends are in use."""
+        ...
+
+    def states(self) -> tuple[OutboxState, ...]: ...
+
+    def letters(self, name: str | None, *, after: int, limit: int) -> list[DeadLetter]:
+        """Return dead letters of a backend, or of all (`None`), with numbers above `after`, oldest first."""
+        ...
+
+    def requeue(self, name: str, *, event_ids: Collection[str] | None, limit: int, now: int) -> int:
+        """Requeue dead letters, these or all (`None`), that were rejected until now; return how many.
+
+        Clears the backend's retry time, failures and problem. So with no ids the backend is merely tried at once. Raises
+        `StoreError` for an unknown backend.
+        """
+        ...
+
+    def skip_waiting(self, name: str, *, upto: int, limit: int) -> int:
+        """Move the cursor past waiting events up to this `seq`, counted as skipped; return how many.
+
+        Revokes the dispatcher's lease: it can no longer settle what it has claimed.
+        """
+        ...
+
+    def skip_letters(self, name: str, *, event_ids: Collection[str] | None, limit: int) -> int:
+        """Delete dead letters, these or all (`None`), counted as skipped instead of dead. Revokes the lease likewise."""
+        ...
+
+
+class DataSubjects(Protocol):
+    """Erasure and export of one person.
+
+    `events_naming` and `letters_naming` scan everything, a part at a time; continue from the number that they return.
+    """
+
+    def add_tombstone(self, subject: DataSubject, *, at: int) -> int:
+        """Suppress a person's records from before `at`, and unsent events from now on; return the head of the log."""
+        ...
+
+    def erase(self, subject: DataSubject, *, at: int, upto: int, after: Place, limit: int) -> Slice:
+        """Delete the next rows of this person, those of the log up to the `seq` `upto`, and dead letters.
+
+        Events that a backend has not read yet are counted as skipped for it. An erased session of a user gets a
+        tombstone of its own, because not every record names the user.
+        """
+        ...
+
+    def sessions_of(self, subject: DataSubject, *, after: str, limit: int) -> list[SessionRow]:
+        """Return the sessions of a visitor or a user with keys above `after`, by key."""
+        ...
+
+    def events_naming(self, subject: DataSubject, *, after: int, limit: int) -> tuple[list[Event], int | None]:
+        """Return those of the next `limit` events that name the person, but belong to no session of theirs.
+
+        Such events belong to a session that went to another user (`on_user_change="keep"`), or whose row is deleted.
+        """
+        ...
+
+    def letters_naming(self, subject: DataSubject, *, after: int, limit: int) -> tuple[list[DeadLetter], int | None]:
+        """Return those of the next `limit` dead letters that name the person."""
+        ...
+
+
+class SessionLists(Protocol):
+    """Sessions, page by page."""
+
+    def latest(self, *, limit: int, started_before: int | None = None) -> list[SessionRow]:
+        """Return the latest sessions that started at or before this time, latest first."""
+        ...
+
+    def page(
+        self,
+        where: Filter,
+        *,
+        sort: Sort = Sort.STARTED,
+        is_ascending: bool = False,
+        cursor: Cursor | None = None,
+        limit: int = 50,
+    ) -> SessionPage:
+        """Return the first sessions, or those after (or before) a cursor of the same filter and sort."""
+        ...
+
+    def changes(self, where: Filter, *, shown: Collection[str], started_after: int) -> Changes:
+        """Return the current lines of these keys, in no order and without deleted ones.
+
+        And how many sessions of the filter started after this time.
+        """
+        ...
+
+    def export(self, where: Filter, *, limit: int | None = None) -> Iterator[Sequence[SessionLine]]:
+        """Yield all sessions of a filter, latest first, a few hundred at a time, each in a short transaction.
+
+        Sessions that start meanwhile are not included. A part may be empty where few sessions match.
+        """
+        ...
+
+    def detail(self, name: str) -> SessionDetail | None:
+        """Return a session by its key or its public id; the latest one if several share the id."""
+        ...
+
+
+class Report(Protocol):
+    """Figures over many sessions."""
+
+    def overview(self, span: Span, *, bucket: Bucket, offset: int = 0, online_since: int, tops: int = 10) -> Overview:
+        """Return the figures of a span, and of the equally long span before it.
+
+        `online_since`: a session is online if it is open and was seen at this time or later. `offset`: how far the
+        reader's clock is ahead of UTC, in ms, rounded down to hours. The span is extended to whole hours of UTC.
+        """
+        ...
+
+    def online(self, *, since: int) -> int:
+        """Return how many sessions are open and were seen at this time or later; cheap."""
+        ...
+
+    def person(self, subject: DataSubject) -> PersonDetail | None:
+        """Return one user or visitor over all sessions; `None` if there are none."""
+        ...
+
+
+class Maintenance(Protocol):
+    """What the recorder does from time to time to keep the store small and its report quick."""
 
     def expire(self, *, older_than: int, limit: int, now: int) -> int:
-        """Delete closed sessions last seen, and events made, before this time; returns how many rows.
+        """Delete closed sessions last seen, and events made, before this time; return how many rows.
 
-        Never an open session, and no event that a backend in use has still to read. At most `limit` rows a call.
+        Keeps open sessions, and events that a backend in use has not read.
+        """
+        ...
+
+    def roll_up(self, *, finished_before: int, limit: int) -> int:
+        """Sum up hours and days that were over by then and have changed since; return how many.
+
+        Fewer than `limit`: the rest is being changed, or there is none. Any process may call it at any time, and may be
+        interrupted; no lock is held while it counts.
         """
         ...
 
     def checkpoint(self) -> bool:
-        """Put the database's own log in order after much was deleted; False where somebody else is at it."""
+        """Compact the database's own log after large deletions; False if another reader prevents it."""
         ...
+
+
+class Store(Protocol):
+    """A store: its life, and a port for each role. Opens at its first use; serves several threads."""
+
+    @property
+    def name(self) -> str:
+        """Its URL without credentials."""
+        ...
+
+    @property
+    def records(self) -> RecordStore: ...
+
+    @property
+    def leases(self) -> Leases: ...
+
+    @property
+    def log(self) -> EventLog: ...
+
+    @property
+    def delivery(self) -> DeliveryQueue: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def data_subjects(self) -> DataSubjects: ...
+
+    @property
+    def sessions(self) -> SessionLists: ...
+
+    @property
+    def report(self) -> Report: ...
+
+    @property
+    def maintenance(self) -> Maintenance: ...
+
+    def open(self) -> None:
+        """Create the database if needed; idempotent. Raises `StoreError` with the fix."""
+        ...
+
+    def exists(self) -> bool:
+        """Whether the database is there; creates nothing."""
+        ...
+
+    def recreate(self) -> Store:
+        """Return another store object for the same database. Raises `StoreError` for a database in memory."""
+        ...
+
+    def time(self) -> int | None:
+        """Return the database's own clock; `None` if this machine's clock is meant: a database of one host."""
+        ...
+
+    def stats(self) -> StoreStats: ...
 
     def close(self) -> None:
         """Close every connection of this process; idempotent."""

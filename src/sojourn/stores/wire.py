@@ -15,10 +15,8 @@ import msgspec
 
 from sojourn.core.events import Event, Scalar
 
-from .protocol import BackendState, Mark
-from .queries import DeadLetter
+from .model import BackendState, DataSubject, DeadLetter, Mark
 from .rows import SessionRow
-from .tombstones import DataSubject
 
 # A database ends a text at its first NUL, without a word; a lone surrogate is no UTF-8.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")

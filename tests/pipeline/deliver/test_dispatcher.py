@@ -24,18 +24,18 @@ class Desk:
         self.now = NOW
         self.bench = bench
         self.store = bench.store
-        self.store.register([backend.name], now=NOW)
+        self.store.outbox.register([backend.name], now=NOW)
         self.dispatcher = Dispatcher(
             backend,
-            bench.store,
+            bench.store.delivery,
             now=lambda: self.now,
-            acquire=acquiring(bench.store, holder),
+            acquire=acquiring(bench.store.leases, holder),
             chance=lambda: 0.0,
             outbox_max=outbox_max,
         )
 
     def adds_up(self, name: str) -> bool:
-        state = self.store.backend(name)
+        state = self.store.delivery.state(name)
         return state.recorded == state.delivered + state.dead + state.skipped + state.dropped + state.backlog
 
 
@@ -69,7 +69,7 @@ def test_a_backend_that_fails_gets_the_same_events_later_and_not_sooner(bench: B
     assert desk.dispatcher.step().retry_at == desk.now + 2_000  # twice as long
     desk.now += 2_000
     assert desk.dispatcher.step().delivered == 3
-    state = bench.store.backend(backend.name)
+    state = bench.store.delivery.state(backend.name)
     assert (state.failures, state.backlog, state.retry_at) == (0, 0, None)
     assert desk.adds_up(backend.name)
 
@@ -106,7 +106,7 @@ def test_the_cursor_moves_past_what_is_settled(
     desk = Desk(bench, backend)
     record(bench, 3)
     desk.dispatcher.step()
-    state = bench.store.backend(backend.name)
+    state = bench.store.delivery.state(backend.name)
     assert (state.delivered, state.dead, state.backlog) == (delivered, dead, backlog)
     assert desk.adds_up(backend.name)
 
@@ -117,7 +117,7 @@ def test_what_a_backend_does_not_want_is_skipped_and_counted(bench: Bench) -> No
     record(bench, 3)
     desk.dispatcher.step()
     assert [event.name for event in backend.events] == ["session.start"]
-    assert bench.store.backend(backend.name).skipped == 3
+    assert bench.store.delivery.state(backend.name).skipped == 3
     assert desk.adds_up(backend.name)
 
 
@@ -127,7 +127,7 @@ def test_a_pause_is_long_and_says_why(bench: Bench) -> None:
     record(bench, 1)
     backend.pause("401: the key is wrong")
     assert desk.dispatcher.step().retry_at == NOW + 5 * 60_000
-    assert bench.store.backend(backend.name).problem == "401: the key is wrong"
+    assert bench.store.delivery.state(backend.name).problem == "401: the key is wrong"
 
 
 def test_another_process_waits_while_the_lease_is_held_and_goes_on_when_it_is_over(bench: Bench) -> None:
@@ -159,7 +159,7 @@ def test_a_dispatcher_that_overslept_counts_nothing_twice(bench: Bench) -> None:
     desks.append(Desk(bench, slow))
     record(bench, 2)
     assert desks[0].dispatcher.step().delivered == 0
-    state = bench.store.backend(backend.name)
+    state = bench.store.delivery.state(backend.name)
     assert (state.delivered, state.backlog) == (3, 0)
     assert desks[0].adds_up(backend.name)
 
@@ -181,10 +181,10 @@ def test_a_queue_over_its_bound_does_without_page_views_and_counts_them(bench: B
     record(bench, 4)
     desk.dispatcher.step()
     assert [event.name for event in backend.events] == ["session.start"]
-    state = bench.store.backend(backend.name)
+    state = bench.store.delivery.state(backend.name)
     assert (state.delivered, state.dropped, state.skipped) == (1, 4, 0)
     assert desk.adds_up(backend.name)
-    assert len(bench.store.events_after(0, limit=10)) == 5, "the log keeps what one backend does without"
+    assert len(bench.store.log.after(0, limit=10)) == 5, "the log keeps what one backend does without"
 
 
 def test_what_was_shed_behind_a_failure_is_judged_again(bench: Bench) -> None:
@@ -193,10 +193,16 @@ def test_what_was_shed_behind_a_failure_is_judged_again(bench: Bench) -> None:
     record(bench, 4)
     backend.fail(1, error=OSError("down"))
     desk.dispatcher.step()
-    assert (bench.store.backend(backend.name).dropped, bench.store.backend(backend.name).backlog) == (0, 5)
+    assert (bench.store.delivery.state(backend.name).dropped, bench.store.delivery.state(backend.name).backlog) == (
+        0,
+        5,
+    )
     desk.now += 60_000
     desk.dispatcher.step()
-    assert (bench.store.backend(backend.name).dropped, bench.store.backend(backend.name).delivered) == (4, 1)
+    assert (bench.store.delivery.state(backend.name).dropped, bench.store.delivery.state(backend.name).delivered) == (
+        4,
+        1,
+    )
     assert desk.adds_up(backend.name)
 
 
@@ -251,17 +257,17 @@ def test_a_requeued_letter_goes_before_what_waits_and_is_then_delivered(bench: B
     desk = Desk(bench, backend)
     record(bench, 2)
     desk.dispatcher.step()
-    assert bench.store.backend(backend.name).dead == 2
+    assert bench.store.delivery.state(backend.name).dead == 2
     bench.request(KEY, 7)
     bench.apply()
 
     backend.refused = set()
-    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    bench.store.outbox.requeue(backend.name, event_ids=None, limit=10, now=NOW)
     assert [desk.dispatcher.step().delivered, desk.dispatcher.step().delivered] == [2, 1]
     assert [event.time - NOW for event in backend.events] == [0, 1, 7]
-    state = bench.store.backend(backend.name)
+    state = bench.store.delivery.state(backend.name)
     assert (state.delivered, state.dead, state.backlog) == (4, 0, 0)
-    assert bench.store.dead_letters(backend.name, limit=9) == []
+    assert bench.store.outbox.letters(backend.name, after=0, limit=9) == []
     assert desk.adds_up(backend.name)
 
 
@@ -270,10 +276,10 @@ def test_a_requeued_letter_that_is_refused_again_is_dead_again_and_not_asked_for
     desk = Desk(bench, backend)
     record(bench, 1)
     desk.dispatcher.step()
-    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    bench.store.outbox.requeue(backend.name, event_ids=None, limit=10, now=NOW)
     assert desk.dispatcher.step() == Delivery(delivered=0, is_idle=False)
     assert desk.dispatcher.step().is_idle
-    assert bench.store.backend(backend.name).dead == 1
+    assert bench.store.delivery.state(backend.name).dead == 1
     assert desk.adds_up(backend.name)
 
 
@@ -283,10 +289,10 @@ def test_a_requeued_letter_waits_while_the_backend_is_down(bench: Bench) -> None
     record(bench, 1)
     desk.dispatcher.step()
     backend.refused = set()
-    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    bench.store.outbox.requeue(backend.name, event_ids=None, limit=10, now=NOW)
     backend.fail(1, error=OSError("down"))
     assert desk.dispatcher.step() == Delivery(delivered=0, is_idle=True, retry_at=NOW + 1_000)
-    assert bench.store.backend(backend.name).dead == 1
+    assert bench.store.delivery.state(backend.name).dead == 1
     desk.now += 1_000
     assert desk.dispatcher.step().delivered == 1
     assert desk.adds_up(backend.name)
@@ -297,9 +303,9 @@ def test_a_requeued_letter_that_is_not_wanted_any_more_is_skipped(bench: Bench) 
     desk = Desk(bench, backend)
     record(bench, 1)
     desk.dispatcher.step()
-    bench.store.requeue(backend.name, event_ids=None, limit=10, now=NOW)
+    bench.store.outbox.requeue(backend.name, event_ids=None, limit=10, now=NOW)
     backend.accepts = lambda event: event.name != "page_view"  # type: ignore[method-assign]
     desk.dispatcher.step()
-    state = bench.store.backend(backend.name)
+    state = bench.store.delivery.state(backend.name)
     assert (state.dead, state.skipped, backend.events) == (0, 1, [])
     assert desk.adds_up(backend.name)

@@ -16,7 +16,7 @@ from sojourn.pipeline.deliver.dispatcher import Dispatcher
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.record.suppression import Suppressed, Suppression
 from sojourn.pipeline.record.suppression import people as people_of
-from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject, Tombstone
+from sojourn.stores.model import SESSION, USER, VISITOR, DataSubject, Tombstone
 from sojourn.testing.backends import MemoryBackend
 from tests.pipeline.conftest import NOW, Bench, acquiring
 from tests.stores.contract.steps import assert_adds_up
@@ -48,16 +48,16 @@ class Desk:
         self.bench = bench
         self.backend = backend or MemoryBackend()
         self.now = NOW
-        bench.store.register([self.backend.name], now=NOW)
+        bench.store.outbox.register([self.backend.name], now=NOW)
 
     def deliver(self) -> list[str]:
         """Deliver what is due, by a dispatcher of a process just started, and tell what arrived."""
         before = len(self.backend.events)
         dispatcher = Dispatcher(
             self.backend,
-            self.bench.store,
+            self.bench.store.delivery,
             now=lambda: self.now,
-            acquire=acquiring(self.bench.store, "me"),
+            acquire=acquiring(self.bench.store.leases, "me"),
             chance=lambda: 0.0,
         )
         while not dispatcher.step().is_idle:
@@ -73,12 +73,12 @@ def test_the_session_ends_and_the_visitor_is_remembered_as_gone(bench: Bench) ->
     bench.request(KEY, 0, is_start=True)
     bench.put(opt_out(5))
     bench.apply()
-    row = bench.store.sessions(limit=1)[0]
+    row = bench.store.sessions.latest(limit=1)[0]
     assert (row.end_reason, row.sealed_at, row.is_suppressed) == (EndReason.OPTED_OUT, NOW + 5, True)
     assert bench.names == ["session.start", "page_view", "opt_out", "session.end"]
-    told = bench.store.events_of(KEY)[2]
+    told = bench.store.log.of_session(KEY)[2]
     assert (told.visitor_id, told.session_id) == ("visitor", KEY)
-    with bench.store.recording() as transaction:
+    with bench.store.records.recording() as transaction:
         visitor = DataSubject(VISITOR, "visitor")
         assert transaction.load([], people=[visitor]).tombstones == {visitor: Tombstone(at=NOW + 5, is_for_good=True)}
 
@@ -144,7 +144,7 @@ def test_a_dropped_record_still_ends_a_session_whose_start_is_in_the_log(bench: 
         )
     bench.apply()
     assert bench.store.stats().open_sessions == 0
-    assert bench.store.events_after(0, limit=99)[-1].time == NOW + 5
+    assert bench.store.log.after(0, limit=99)[-1].time == NOW + 5
     assert bench.counter("records.opted_out") == 1
 
 
@@ -259,7 +259,7 @@ def test_who_goes_on_begins_anew_and_tells_nothing_of_before(bench: Bench) -> No
     people.erase(bench.store, visitor_id="visitor", now=NOW + 10)
     bench.request(KEY, 20, previous_key="before", previous_seen_at=NOW - 9, previous_reason=EndReason.IDLE_TIMEOUT)
     bench.apply()
-    (row,) = bench.store.sessions(limit=9)
+    (row,) = bench.store.sessions.latest(limit=9)
     assert (row.started_at, row.last_seen_at, row.previous_key, row.requests) == (NOW + 11, NOW + 20, None, 1)
     assert not row.is_suppressed
     assert bench.names == ["session.start", "page_view"]
@@ -283,12 +283,12 @@ def test_late_records_of_an_erased_user_s_session_are_dropped_though_they_do_not
     bench.put(tag("anna", 6, NEXT))
     bench.request(NEXT, 7, is_start=True)
     bench.apply()
-    (row,) = bench.store.sessions(limit=9)
+    (row,) = bench.store.sessions.latest(limit=9)
     assert (row.key, row.user_id) == (NEXT, None), "a session of the visitor that nobody is named in"
     assert bench.counter("records.erased") == 2
     bench.put(tag("anna", 20, NEXT))
     bench.apply()
-    assert bench.store.sessions(limit=9)[0].user_id == "anna", "she came back later"
+    assert bench.store.sessions.latest(limit=9)[0].user_id == "anna", "she came back later"
 
 
 def test_an_opt_out_is_a_flag_that_older_journals_do_not_have() -> None:

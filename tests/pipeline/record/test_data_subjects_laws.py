@@ -52,7 +52,7 @@ class Leaving(RuleBasedStateMachine):
                 name="choosy", accepts=lambda event: event.name != SESSION_START or event.session_key[-1] != "1"
             ),
         )
-        self.store.register([backend.name for backend in self.backends], now=NOW)
+        self.store.outbox.register([backend.name for backend in self.backends], now=NOW)
         self.journal = MemoryJournal()
         self.recorder = self.new_recorder()
         self.dispatchers = {backend.name: self.new_dispatcher(backend) for backend in self.backends}
@@ -74,7 +74,7 @@ class Leaving(RuleBasedStateMachine):
 
     def new_recorder(self) -> Recorder:
         return Recorder(
-            self.store,
+            self.store.records,
             self.journal,
             rules=RULES,
             service={},
@@ -87,9 +87,9 @@ class Leaving(RuleBasedStateMachine):
         now: Callable[[], int] = lambda: self.now  # noqa: E731 - the clock of this machine
         return Dispatcher(
             backend,
-            self.store,
+            self.store.delivery,
             now=now,
-            acquire=acquiring(self.store, "me"),
+            acquire=acquiring(self.store.leases, "me"),
             chance=lambda: 0.0,
         )
 
@@ -198,8 +198,8 @@ class Leaving(RuleBasedStateMachine):
 
     @invariant()
     def nothing_of_before_is_left(self) -> None:
-        rows: list[SessionRow] = self.store.sessions(limit=1_000, started_before=self.now + 1)
-        log: list[Event] = self.store.events_after(0, limit=10_000)
+        rows: list[SessionRow] = self.store.sessions.latest(limit=1_000, started_before=self.now + 1)
+        log: list[Event] = self.store.log.after(0, limit=10_000)
         for (kind, who), at in self.erased.items():
             if kind == "visitor":
                 assert [row for row in rows if row.visitor_id == who and row.started_at <= at] == []

@@ -8,7 +8,7 @@ from sojourn.core.records import ACTIVITY, OPT_OUT, STARTS, Entry, Record, Seal
 from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline.record.fold import Folded, Numbered, fold
 from sojourn.pipeline.record.suppression import Suppression
-from sojourn.stores.tombstones import VISITOR, DataSubject, Tombstone
+from sojourn.stores.model import VISITOR, DataSubject, Tombstone
 
 NOW = 1_700_000_000_000
 FIRST = "018bcfe5-6800-7000-8000-000000000001"

@@ -14,8 +14,8 @@ from sojourn.core.session import Rules
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import JournalDirectory, MemoryJournal
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
-from sojourn.stores.protocol import Recording, TryAgain
-from sojourn.stores.tombstones import VISITOR, DataSubject
+from sojourn.stores.model import VISITOR, DataSubject, TryAgain
+from sojourn.stores.protocol import Recording
 from tests.pipeline.conftest import NOW, Bench
 
 KEY = "018bcfe5-6800-7000-8000-000000000001"
@@ -80,7 +80,7 @@ def test_a_record_from_a_clock_far_ahead_is_taken_to_be_now(bench: Bench) -> Non
     far = 400 * 86_400_000
     bench.request(KEY, far, is_start=True)
     bench.apply()
-    assert bench.store.sessions(limit=1)[0].last_seen_at == NOW
+    assert bench.store.sessions.latest(limit=1)[0].last_seen_at == NOW
 
 
 def test_more_than_a_batch_is_applied_in_several(bench: Bench) -> None:
@@ -89,7 +89,7 @@ def test_more_than_a_batch_is_applied_in_several(bench: Bench) -> None:
         bench.request(KEY, number)
     assert bench.recorder.step(bench.now) == (500, True)
     assert bench.recorder.step(bench.now) == (200, False)
-    assert bench.store.sessions(limit=1)[0].page_views == 700
+    assert bench.store.sessions.latest(limit=1)[0].page_views == 700
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_sweeper_ends_a_silent_session_once(bench: Bench, silent_ms: int, en
     bench.apply()
     assert bench.recorder.sweep(NOW + silent_ms) == ended
     assert bench.recorder.sweep(NOW + silent_ms) == 0
-    row = bench.store.sessions(limit=1)[0]
+    row = bench.store.sessions.latest(limit=1)[0]
     assert row.last_seen_at == NOW
     assert row.is_open is not bool(ended)
 
@@ -139,18 +139,18 @@ def test_an_unread_sweep_is_withdrawn_by_late_activity(bench: Bench) -> None:
 
 def test_a_sweep_that_a_backend_has_begun_to_read_stands_and_late_activity_ends_it_again(bench: Bench) -> None:
     store = bench.store
-    store.register(["reader"], now=NOW)
+    store.outbox.register(["reader"], now=NOW)
     bench.request(KEY, 0, is_start=True)
     bench.apply()
     bench.recorder.sweep(NOW + IDLE)
-    lease = store.acquire("dispatcher:reader", "me", now=NOW, until=NOW + 30_000)
+    lease = store.leases.acquire("dispatcher:reader", "me", now=NOW, until=NOW + 30_000)
     assert lease is not None
-    assert len(store.claim("reader", lease, until=NOW + 30_000, limit=100, now=NOW).events) == 3
+    assert len(store.delivery.claim("reader", lease, until=NOW + 30_000, limit=100, now=NOW).events) == 3
     bench.request(KEY, IDLE - 5)
     bench.apply()
-    assert bench.store.sessions(limit=1)[0].last_seen_at == NOW + IDLE - 5
+    assert bench.store.sessions.latest(limit=1)[0].last_seen_at == NOW + IDLE - 5
     assert bench.recorder.sweep(NOW + 2 * IDLE) == 1
-    ends = [event for event in bench.store.events_after(0, limit=100) if event.name == "session.end"]
+    ends = [event for event in bench.store.log.after(0, limit=100) if event.name == "session.end"]
     assert [event.attributes.get("session.end_revision", 0) for event in ends] == [0, 1]
     assert [event.attributes["session.duration_ms"] for event in ends] == [0, IDLE - 5]
 
@@ -165,7 +165,7 @@ class Host:
         self.tick = 10**12
         self.journal = MemoryJournal(monotonic_ns=lambda: self.tick)
         self.recorder = Recorder(
-            bench.store,
+            bench.store.records,
             self.journal,
             rules=Rules(),
             service={},
@@ -190,7 +190,7 @@ def test_a_record_waits_for_the_one_that_started_its_session(bench: Bench) -> No
     assert first.step() == (1, False)
     assert second.step() == (1, False)
     assert bench.names == ["session.start", "page_view", "page_view"]
-    assert "session.start_inferred" not in bench.store.events_after(0, limit=1)[0].attributes
+    assert "session.start_inferred" not in bench.store.log.after(0, limit=1)[0].attributes
 
 
 def test_a_start_that_never_comes_is_inferred_after_two_seconds(bench: Bench) -> None:
@@ -198,7 +198,7 @@ def test_a_start_that_never_comes_is_inferred_after_two_seconds(bench: Bench) ->
     bench.request(KEY, 5, journal=host.journal)
     assert host.step(after_ms=1_999) == (0, True)
     assert host.step(after_ms=1) == (1, False)
-    assert bench.store.events_after(0, limit=1)[0].attributes["session.start_inferred"] is True
+    assert bench.store.log.after(0, limit=1)[0].attributes["session.start_inferred"] is True
 
 
 def test_what_was_made_before_a_record_that_waits_is_applied_and_what_came_after_waits_with_it(bench: Bench) -> None:
@@ -227,7 +227,7 @@ def test_waits_do_not_add_up(bench: Bench) -> None:
 
 
 def test_a_record_of_who_left_waits_for_nobody(bench: Bench) -> None:
-    bench.store.add_tombstone(DataSubject(VISITOR, "visitor"), at=NOW + 10)
+    bench.store.data_subjects.add_tombstone(DataSubject(VISITOR, "visitor"), at=NOW + 10)
     host = Host(bench)
     bench.request(KEY, 5, journal=host.journal)
     assert host.step() == (1, False)
@@ -240,11 +240,11 @@ def test_a_batch_that_the_database_takes_back_is_repeated(bench: Bench) -> None:
             self.times = 2
 
         def __getattr__(self, name: str) -> object:
-            return getattr(bench.store, name)
+            return getattr(bench.store.records, name)
 
         @contextmanager
         def recording(self) -> Iterator[Recording]:
-            with bench.store.recording() as transaction:
+            with bench.store.records.recording() as transaction:
                 yield transaction
                 self.times -= 1
                 if self.times >= 0:
@@ -262,7 +262,7 @@ def test_other_hosts_journals_are_left_alone(tmp_path: Path, bench: Bench) -> No
     bench.request(KEY, 0, is_start=True)
     bench.apply()
     elsewhere = Recorder(
-        bench.store,
+        bench.store.records,
         JournalDirectory(tmp_path),
         rules=Rules(),
         service={},
@@ -271,7 +271,7 @@ def test_other_hosts_journals_are_left_alone(tmp_path: Path, bench: Bench) -> No
         max_age=7 * 86_400_000,
     )
     elsewhere.sweep(NOW)
-    assert set(bench.store.marks()) == {bench.journal.id}
+    assert set(bench.store.records.marks()) == {bench.journal.id}
 
 
 def test_an_outage_longer_than_the_timeout_makes_no_false_end(bench: Bench) -> None:

@@ -5,8 +5,19 @@ from __future__ import annotations
 import pytest
 
 from sojourn.core.events import SESSION_END, SESSION_START
-from sojourn.stores.protocol import Batch, PositionMoved, Settled, Store
-from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject, Place, Slice, Tombstone
+from sojourn.stores.model import (
+    SESSION,
+    USER,
+    VISITOR,
+    Batch,
+    DataSubject,
+    Place,
+    PositionMoved,
+    Settled,
+    Slice,
+    Tombstone,
+)
+from sojourn.stores.protocol import Store
 
 from .steps import NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save, tombstones
 
@@ -16,10 +27,10 @@ USER_7 = DataSubject(USER, "7")
 
 def erase(store: Store, person: DataSubject, *, at: int = NOW, limit: int = 100) -> list[Slice]:
     """Erase to the end, and return what the slices told."""
-    upto = store.add_tombstone(person, at=at)
-    done = [store.erase(person, at=at, upto=upto, after=Place(0), limit=limit)]
+    upto = store.data_subjects.add_tombstone(person, at=at)
+    done = [store.data_subjects.erase(person, at=at, upto=upto, after=Place(0), limit=limit)]
     while (after := done[-1].after) is not None:
-        done.append(store.erase(person, at=at, upto=upto, after=after, limit=limit))
+        done.append(store.data_subjects.erase(person, at=at, upto=upto, after=after, limit=limit))
     return done
 
 
@@ -44,17 +55,17 @@ class PeopleContract:
 
     def test_a_tombstone_is_found_by_who_it_is_for(self, store: Store) -> None:
         assert tombstones(store, ANNA) == {}
-        store.add_tombstone(ANNA, at=NOW)
+        store.data_subjects.add_tombstone(ANNA, at=NOW)
         namesake = DataSubject(USER, ANNA.id)
         assert tombstones(store, ANNA, USER_7, namesake) == {ANNA: Tombstone(at=NOW)}
 
     def test_of_two_tombstones_the_later_holds_and_for_good_stays_for_good(self, store: Store) -> None:
-        store.add_tombstone(ANNA, at=NOW)
-        store.add_tombstone(ANNA, at=NOW - 5)
+        store.data_subjects.add_tombstone(ANNA, at=NOW)
+        store.data_subjects.add_tombstone(ANNA, at=NOW - 5)
         assert tombstones(store, ANNA) == {ANNA: Tombstone(at=NOW)}
         save(store, Batch(opted_out={ANNA.id: NOW - 9}))
         assert tombstones(store, ANNA) == {ANNA: Tombstone(at=NOW, is_for_good=True)}
-        store.add_tombstone(ANNA, at=NOW + 5)
+        store.data_subjects.add_tombstone(ANNA, at=NOW + 5)
         assert tombstones(store, ANNA) == {ANNA: Tombstone(at=NOW + 5, is_for_good=True)}
 
     def test_a_batch_that_is_rolled_back_leaves_no_tombstone(self, store: Store) -> None:
@@ -64,95 +75,99 @@ class PeopleContract:
 
     def test_retention_keeps_an_opt_out_and_forgets_an_erasure(self, store: Store) -> None:
         save(store, Batch(opted_out={ANNA.id: NOW}))
-        store.add_tombstone(USER_7, at=NOW)
-        store.expire(older_than=NOW, limit=10, now=NOW)
+        store.data_subjects.add_tombstone(USER_7, at=NOW)
+        store.maintenance.expire(older_than=NOW, limit=10, now=NOW)
         assert set(tombstones(store, ANNA, USER_7)) == {ANNA, USER_7}
-        store.expire(older_than=NOW + 1, limit=10, now=NOW)
+        store.maintenance.expire(older_than=NOW + 1, limit=10, now=NOW)
         assert set(tombstones(store, ANNA, USER_7)) == {ANNA}
 
     # --- what is barred
 
     def test_all_of_the_visitor_is_barred_from_the_opt_out_on(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, of_anna("earlier", "1"))
         save(store, Batch(rows=[row("other")], events=[event("2", "other")]))
         hers = of_anna("now", "3")
         save(store, Batch(rows=hers.rows, events=hers.events, opted_out={ANNA.id: NOW}))
         save(store, Batch(events=[event("4", "earlier"), event("5", "other"), event("6", "unknown")]))
-        assert store.claim("b", lease(store), until=NOW, limit=10, now=NOW).barred == {"1", "3", "4"}
+        assert store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).barred == {"1", "3", "4"}
         assert {row.is_suppressed for row in load(store, "earlier", "now").rows.values()} == {True}
         assert not load(store, "other").rows["other"].is_suppressed
 
     def test_a_barred_session_that_is_saved_again_stays_barred(self, store: Store) -> None:
         save(store, of_anna("k", "1"))
         save(store, Batch(opted_out={ANNA.id: NOW}))
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             again = recording.load(["k"]).rows["k"]
             again.end_event_id = "end"
             recording.save(Batch(rows=[again]))
         assert load(store, "k").rows["k"].is_suppressed
 
     def test_a_barred_end_comes_with_the_start_that_this_backend_was_given(self, store: Store) -> None:
-        store.register(["b", "slow"], now=NOW)
+        store.outbox.register(["b", "slow"], now=NOW)
         held, slow = lease(store), lease(store, "slow dispatcher")
         first = of_anna("k", "view")
         save(store, Batch(rows=first.rows, events=[event("start", "k", name=SESSION_START), *first.events]))
-        start = store.claim("b", held, until=NOW, limit=1, now=NOW).events[0]
-        store.settle("b", held, Settled(upto=start.seq, delivered=1), now=NOW)
+        start = store.delivery.claim("b", held, until=NOW, limit=1, now=NOW).events[0]
+        store.delivery.settle("b", held, Settled(upto=start.seq, delivered=1), now=NOW)
         save(store, Batch(events=[event("end", "k", name=SESSION_END)], opted_out={ANNA.id: NOW}))
-        given = store.claim("b", held, until=NOW, limit=10, now=NOW)
+        given = store.delivery.claim("b", held, until=NOW, limit=10, now=NOW)
         assert given.barred == {"view", "end"}
         assert {key: each.id for key, each in given.started.items()} == {"k": "start"}
-        assert store.claim("slow", slow, until=NOW, limit=10, now=NOW).started == {}, "it has not gone there yet"
+        assert store.delivery.claim("slow", slow, until=NOW, limit=10, now=NOW).started == {}, (
+            "it has not gone there yet"
+        )
 
     def test_a_start_that_was_withheld_was_not_given(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         held = lease(store)
         first = of_anna("k")
         save(store, Batch(rows=first.rows, events=[event("start", "k", name=SESSION_START)], opted_out={ANNA.id: NOW}))
-        (start,) = store.claim("b", held, until=NOW, limit=10, now=NOW).events
-        store.settle("b", held, Settled(upto=start.seq, skipped=1, withheld=["k"]), now=NOW)
+        (start,) = store.delivery.claim("b", held, until=NOW, limit=10, now=NOW).events
+        store.delivery.settle("b", held, Settled(upto=start.seq, skipped=1, withheld=["k"]), now=NOW)
         save(store, Batch(events=[event("end", "k", name=SESSION_END)]))
-        claim = store.claim("b", held, until=NOW, limit=10, now=NOW)
+        claim = store.delivery.claim("b", held, until=NOW, limit=10, now=NOW)
         assert claim.barred == {"end"}
         assert claim.started == {}
-        store.expire(older_than=NOW - 1, limit=10, now=NOW)
-        assert store.claim("b", held, until=NOW, limit=10, now=NOW).started == {}, "retention does not forget it"
+        store.maintenance.expire(older_than=NOW - 1, limit=10, now=NOW)
+        assert store.delivery.claim("b", held, until=NOW, limit=10, now=NOW).started == {}, (
+            "retention does not forget it"
+        )
 
     def test_a_start_from_before_the_backend_was_added_was_not_given(self, store: Store) -> None:
         first = of_anna("k")
         save(store, Batch(rows=first.rows, events=[event("start", "k", name=SESSION_START)]))
-        store.register(["late"], now=NOW)
+        store.outbox.register(["late"], now=NOW)
         save(store, Batch(events=[event("end", "k", name=SESSION_END)], opted_out={ANNA.id: NOW}))
-        assert store.claim("late", lease(store), until=NOW, limit=10, now=NOW).started == {}
+        assert store.delivery.claim("late", lease(store), until=NOW, limit=10, now=NOW).started == {}
 
     def test_retention_keeps_a_barred_session_while_its_events_wait(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         hers = of_anna("k", "view", "gone")
         save(store, Batch(rows=[ended(each, "e") for each in hers.rows], events=hers.events, opted_out={ANNA.id: NOW}))
-        store.expire(older_than=NOW + 1, limit=10, now=NOW)
+        store.maintenance.expire(older_than=NOW + 1, limit=10, now=NOW)
         held = lease(store)
-        claim = store.claim("b", held, until=NOW, limit=10, now=NOW)
+        claim = store.delivery.claim("b", held, until=NOW, limit=10, now=NOW)
         assert claim.barred == {"view", "gone"}
-        store.settle("b", held, Settled(upto=claim.events[-1].seq, skipped=2), now=NOW)
+        store.delivery.settle("b", held, Settled(upto=claim.events[-1].seq, skipped=2), now=NOW)
         for _ in range(2):
-            store.expire(older_than=NOW + 1, limit=10, now=NOW)
+            store.maintenance.expire(older_than=NOW + 1, limit=10, now=NOW)
         assert (store.stats().sessions, store.stats().events) == (0, 0)
 
     def test_a_session_that_begins_anew_after_an_erasure_is_not_withheld(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         held = lease(store)
         start, end = event("start", "k", name=SESSION_START), event("end", "k", name=SESSION_END)
         save(store, Batch(rows=of_anna("k").rows, events=[start]))
-        store.add_tombstone(ANNA, at=NOW)
-        (claimed,) = store.claim("b", held, until=NOW, limit=10, now=NOW).events
-        store.settle("b", held, Settled(upto=claimed.seq, skipped=1, withheld=["k"]), now=NOW)
+        store.data_subjects.add_tombstone(ANNA, at=NOW)
+        (claimed,) = store.delivery.claim("b", held, until=NOW, limit=10, now=NOW).events
+        store.delivery.settle("b", held, Settled(upto=claimed.seq, skipped=1, withheld=["k"]), now=NOW)
         erase(store, ANNA)
         save(store, Batch(rows=of_anna("k").rows, events=[start]))
-        (claimed,) = store.claim("b", held, until=NOW, limit=10, now=NOW).events
-        store.settle("b", held, Settled(upto=claimed.seq, delivered=1), now=NOW)
+        (claimed,) = store.delivery.claim("b", held, until=NOW, limit=10, now=NOW).events
+        store.delivery.settle("b", held, Settled(upto=claimed.seq, delivered=1), now=NOW)
         save(store, Batch(events=[end], opted_out={ANNA.id: NOW}))
-        assert set(store.claim("b", held, until=NOW, limit=10, now=NOW).started) == {"k"}
+        assert set(store.delivery.claim("b", held, until=NOW, limit=10, now=NOW).started) == {"k"}
 
     # --- erasing
 
@@ -189,28 +204,28 @@ class PeopleContract:
 
     def test_an_erasure_ends_where_the_log_ended_when_it_began(self, store: Store) -> None:
         save(store, Batch(events=[event("1", user_id="7")]))
-        upto = store.add_tombstone(USER_7, at=NOW)
+        upto = store.data_subjects.add_tombstone(USER_7, at=NOW)
         save(store, Batch(events=[event("came back", user_id="7")]))
         place: Place | None = Place(0)
         while place is not None:
-            place = store.erase(USER_7, at=NOW, upto=upto, after=place, limit=1).after
+            place = store.data_subjects.erase(USER_7, at=NOW, upto=upto, after=place, limit=1).after
         assert store.stats().events == 1
 
     def test_what_was_to_be_erased_is_barred_at_once(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, of_anna("k", "1"))
         save(store, of_user("u", "2"))
-        store.add_tombstone(ANNA, at=NOW)
-        store.add_tombstone(USER_7, at=NOW)
-        assert store.claim("b", lease(store), until=NOW, limit=10, now=NOW).barred == {"1", "2"}
+        store.data_subjects.add_tombstone(ANNA, at=NOW)
+        store.data_subjects.add_tombstone(USER_7, at=NOW)
+        assert store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).barred == {"1", "2"}
 
     def test_figures_add_up_after_an_erasure_and_it_tells_what_had_gone_out(self, store: Store) -> None:
         save(store, of_anna("k", "before the backend"))
-        store.register(["b", "idle"], now=NOW)
+        store.outbox.register(["b", "idle"], now=NOW)
         save(store, Batch(events=[event(each, "k") for each in ("sent", "refused", "claimed", "unread")]))
         held = lease(store)
-        sent, refused = store.claim("b", held, until=NOW, limit=2, now=NOW).events
-        store.settle("b", held, Settled(upto=refused.seq, delivered=1, dead=[(refused, "no", 400)]), now=NOW)
+        sent, refused = store.delivery.claim("b", held, until=NOW, limit=2, now=NOW).events
+        store.delivery.settle("b", held, Settled(upto=refused.seq, delivered=1, dead=[(refused, "no", 400)]), now=NOW)
         assert claim_ids(store, "b", held, limit=1) == ["claimed"]
         done = erase(store, ANNA)
         assert done[0].forwarded == {"b": len(["sent", "claimed"]), "idle": 0}
@@ -223,26 +238,26 @@ class PeopleContract:
 
     @pytest.mark.parametrize("share", [1, 2, 3])
     def test_what_is_erased_while_a_backend_takes_it_counts_once(self, store: Store, share: int) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, of_anna("k", "1", "2"))
         save(store, Batch(rows=[row("other")], events=[event("3", "other"), event("4", "other")]))
         held = lease(store)
-        claimed = store.claim("b", held, until=NOW, limit=3, now=NOW).events
+        claimed = store.delivery.claim("b", held, until=NOW, limit=3, now=NOW).events
         erase(store, ANNA)
         assert_adds_up(store)
-        store.settle("b", held, Settled(upto=claimed[share - 1].seq, delivered=share), now=NOW)
+        store.delivery.settle("b", held, Settled(upto=claimed[share - 1].seq, delivered=share), now=NOW)
         assert_adds_up(store)
-        state = store.backend("b")
+        state = store.delivery.state("b")
         assert (state.delivered, state.skipped) == (share, 2 - min(share, 2))
 
     def test_dead_letters_that_outlived_their_events_go_too(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         hers = event("hers", "k", visitor_id=ANNA.id)
         save(store, Batch(events=[hers, event("other")]))
         held = lease(store)
-        letters = [(each, "no", 400) for each in store.claim("b", held, until=NOW, limit=9, now=NOW).events]
-        store.settle("b", held, Settled(upto=store.head(), dead=letters), now=NOW)
-        while store.expire(older_than=NOW, limit=1, now=NOW):
+        letters = [(each, "no", 400) for each in store.delivery.claim("b", held, until=NOW, limit=9, now=NOW).events]
+        store.delivery.settle("b", held, Settled(upto=store.log.head(), dead=letters), now=NOW)
+        while store.maintenance.expire(older_than=NOW, limit=1, now=NOW):
             pass
         done = erase(store, ANNA, limit=1)
         assert sum(each.dead_letters for each in done) == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sojourn.core.events import Event
-from sojourn.stores.protocol import Batch, Lease, LeaseLost, Settled, Store
+from sojourn.stores.model import Batch, Lease, LeaseLost, Settled
+from sojourn.stores.protocol import Store
 
 from .steps import NOW, assert_adds_up, claim_ids, ended, event, fields, lease, load, row, save
 
@@ -16,16 +17,16 @@ class DeliveryContract:
     # --- the event log
 
     def test_an_event_comes_back_as_it_was_saved_with_its_place(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(events=[event("one"), event("two")]))
-        found = store.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
+        found = store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
         assert [each.id for each in found] == ["one", "two"]
-        assert 0 < found[0].seq < found[1].seq == store.head()
+        assert 0 < found[0].seq < found[1].seq == store.log.head()
         for got, given in zip(found, (event("one"), event("two")), strict=True):
             assert {**fields(got), "seq": 0} == fields(given)
 
     def test_the_log_takes_an_id_once_and_counts_what_it_took(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(events=[event("one"), event("two"), event("one")]))
         save(store, Batch(events=[event("two"), event("three")]))
         assert claim_ids(store, "b", lease(store)) == ["one", "two", "three"]
@@ -45,7 +46,7 @@ class DeliveryContract:
         ],
     )
     def test_hostile_text_never_stops_a_batch(self, store: Store, text: str) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         hostile = row("k")
         hostile.browser, hostile.user_id, hostile.user_traits = text, text, {text: text}
         odd = event("odd")
@@ -55,32 +56,34 @@ class DeliveryContract:
         kept = text.replace("\x00", "\ufffd").replace("\ud83d", "\ufffd")
         found = load(store, "k", "other").rows
         assert (found["k"].browser, found["k"].user_id, found["k"].user_traits) == (kept, kept, {kept: kept})
-        first, second = store.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
+        first, second = store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
         assert (first.user_id, first.attributes[kept], second.id) == (kept, kept, "other")
-        store.settle("b", lease(store), Settled(upto=first.seq, dead=[(odd, text, None)], problem=text), now=NOW)
-        assert store.backend("b").problem == kept
+        store.delivery.settle(
+            "b", lease(store), Settled(upto=first.seq, dead=[(odd, text, None)], problem=text), now=NOW
+        )
+        assert store.delivery.state("b").problem == kept
 
     def test_numbers_that_json_does_not_have_are_left_out(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         odd = event("odd")
         attributes = {**odd.attributes, "nan": float("nan"), "infinite": float("-inf"), "big": 2**80}
         odd = Event(**{**fields(odd), "attributes": attributes})  # type: ignore[arg-type]
         save(store, Batch(events=[odd]))
-        (found,) = store.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
+        (found,) = store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
         assert found.attributes == {**event("odd").attributes, "big": 2**80}
 
     def test_what_is_for_the_own_store_only_is_told_to_the_dispatcher(self, store: Store) -> None:
         hidden = row("hidden")
         hidden.no_forward = True
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(rows=[hidden, row("open")], events=[event("1", "hidden"), event("2", "open")]))
         save(store, Batch(events=[event("3", "hidden"), event("4", "unknown")]))
-        assert store.claim("b", lease(store), until=NOW, limit=10, now=NOW).no_forward == {"1", "3"}
+        assert store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).no_forward == {"1", "3"}
 
     # --- ends that nobody has read
 
     def test_an_end_is_unread_until_a_backend_claims_it(self, store: Store) -> None:
-        store.register(["b", "idle"], now=NOW)
+        store.outbox.register(["b", "idle"], now=NOW)
         save(store, Batch(rows=[ended(row("k"), "end")], events=[event("first"), event("end")]))
         held = lease(store)
         assert load(store, "k").unread == {"end"}
@@ -96,13 +99,13 @@ class DeliveryContract:
 
     def test_a_backend_added_later_does_not_read_what_was(self, store: Store) -> None:
         save(store, Batch(rows=[ended(row("k"), "end")], events=[event("end")]))
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         assert load(store, "k").unread == frozenset()
         assert claim_ids(store, "b", lease(store)) == []
         assert_adds_up(store)
 
     def test_a_withdrawn_end_leaves_log_and_figures(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(rows=[ended(row("k"), "end")], events=[event("first"), event("end")]))
         save(store, Batch(rows=[row("k")], withdrawn=["end", "never there"]))
         assert claim_ids(store, "b", lease(store)) == ["first"]
@@ -110,11 +113,11 @@ class DeliveryContract:
         assert_adds_up(store)
 
     def test_an_end_withdrawn_and_made_again_in_one_batch_stands_last(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(events=[event("end")]))
-        before = store.head()
+        before = store.log.head()
         save(store, Batch(events=[event("view"), event("end", at=NOW + 5)], withdrawn=["end"]))
-        found = store.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
+        found = store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
         assert [(each.id, each.time) for each in found] == [("view", NOW), ("end", NOW + 5)]
         assert found[0].seq > before, "a place in the log is never given twice"
         assert_adds_up(store)
@@ -123,10 +126,10 @@ class DeliveryContract:
 
     def test_figures_of_a_backend_add_up(self, store: Store) -> None:
         save(store, Batch(events=[event("before")]))
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(events=[event(str(n)) for n in range(9)]))
         held = lease(store)
-        claimed = store.claim("b", held, until=NOW, limit=6, now=NOW).events
+        claimed = store.delivery.claim("b", held, until=NOW, limit=6, now=NOW).events
         assert [each.id for each in claimed] == list("012345")
         settled = Settled(
             upto=claimed[4].seq,
@@ -139,8 +142,8 @@ class DeliveryContract:
             failures=3,
             problem="503",
         )
-        store.settle("b", held, settled, now=NOW)
-        state = store.backend("b")
+        store.delivery.settle("b", held, settled, now=NOW)
+        state = store.delivery.state("b")
         assert (state.recorded, state.delivered, state.skipped, state.dropped, state.dead) == (9, 1, 2, 1, 1)
         assert (state.backlog, state.retried, state.retry_at, state.failures, state.problem) == (
             4,
@@ -150,75 +153,75 @@ class DeliveryContract:
             "503",
         )
         assert claim_ids(store, "b", held) == list("5678")
-        store.settle("b", held, Settled(upto=store.head(), delivered=4), now=NOW)
-        state = store.backend("b")
+        store.delivery.settle("b", held, Settled(upto=store.log.head(), delivered=4), now=NOW)
+        state = store.delivery.state("b")
         assert (state.backlog, state.retry_at, state.failures, state.problem) == (0, None, 0, None)
         assert_adds_up(store)
 
     def test_registering_again_moves_no_cursor(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(events=[event("one")]))
-        store.register(["b", "late"], now=NOW + 1)
+        store.outbox.register(["b", "late"], now=NOW + 1)
         held = lease(store)
         assert (claim_ids(store, "b", held), claim_ids(store, "late", held)) == (["one"], [])
         assert_adds_up(store)
 
     def test_who_lost_the_lease_settles_nothing(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(events=[event("one")]))
         slept = lease(store)
         assert claim_ids(store, "b", slept) == ["one"]
-        assert store.acquire("dispatcher", "two", now=NOW + 30_000, until=NOW + 60_000) is not None
+        assert store.leases.acquire("dispatcher", "two", now=NOW + 30_000, until=NOW + 60_000) is not None
         before = store.stats()
         with pytest.raises(LeaseLost):
-            store.settle("b", slept, Settled(upto=1, dead=[(event("one"), "no", None)]), now=NOW)
+            store.delivery.settle("b", slept, Settled(upto=1, dead=[(event("one"), "no", None)]), now=NOW)
         with pytest.raises(LeaseLost):
-            store.claim("b", slept, until=NOW + 90_000, limit=1, now=NOW)
+            store.delivery.claim("b", slept, until=NOW + 90_000, limit=1, now=NOW)
         assert store.stats() == before
-        held = store.holder("dispatcher")
+        held = store.leases.holder("dispatcher")
         assert held is not None
         assert (held.holder, held.until) == ("two", NOW + 60_000)
 
     def test_a_claim_renews_the_lease(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         held = lease(store)
-        store.claim("b", held, until=NOW + 99_000, limit=1, now=NOW)
-        assert store.acquire("dispatcher", "two", now=NOW + 98_999, until=NOW + 200_000) is None
+        store.delivery.claim("b", held, until=NOW + 99_000, limit=1, now=NOW)
+        assert store.leases.acquire("dispatcher", "two", now=NOW + 98_999, until=NOW + 200_000) is None
 
     def test_a_settlement_is_taken_once(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(events=[event("one"), event("two")]))
         held = lease(store)
-        first, second = store.claim("b", held, until=NOW, limit=2, now=NOW).events
-        store.settle("b", held, Settled(upto=second.seq, delivered=2), now=NOW)
+        first, second = store.delivery.claim("b", held, until=NOW, limit=2, now=NOW).events
+        store.delivery.settle("b", held, Settled(upto=second.seq, delivered=2), now=NOW)
         with pytest.raises(LeaseLost):
-            store.settle("b", held, Settled(upto=first.seq, delivered=1), now=NOW)
+            store.delivery.settle("b", held, Settled(upto=first.seq, delivered=1), now=NOW)
         assert_adds_up(store)
 
     # --- leases
 
     def test_a_lease_has_one_holder_at_a_time(self, store: Store) -> None:
         first = lease(store, now=NOW)
-        assert store.acquire("dispatcher", "two", now=NOW + 29_999, until=NOW + 99_999) is None
-        assert store.holder("dispatcher") == first
-        second = store.acquire("dispatcher", "two", now=NOW + 30_000, until=NOW + 99_999)
+        assert store.leases.acquire("dispatcher", "two", now=NOW + 29_999, until=NOW + 99_999) is None
+        assert store.leases.holder("dispatcher") == first
+        second = store.leases.acquire("dispatcher", "two", now=NOW + 30_000, until=NOW + 99_999)
         assert second is not None
         assert second.token > first.token
-        assert store.holder("dispatcher") == second
-        assert store.acquire("other", "one", now=NOW, until=NOW + 1) is not None
+        assert store.leases.holder("dispatcher") == second
+        assert store.leases.acquire("other", "one", now=NOW, until=NOW + 1) is not None
 
     def test_a_holder_renews_its_lease_and_keeps_the_token(self, store: Store) -> None:
         first = lease(store)
-        again = store.acquire("dispatcher", "one", now=NOW + 5, until=NOW + 60_000)
+        again = store.leases.acquire("dispatcher", "one", now=NOW + 5, until=NOW + 60_000)
         assert again == Lease(name="dispatcher", holder="one", token=first.token, until=NOW + 60_000)
-        late = store.acquire("dispatcher", "one", now=NOW + 90_000, until=NOW + 120_000)
+        late = store.leases.acquire("dispatcher", "one", now=NOW + 90_000, until=NOW + 120_000)
         assert late is not None
         assert late.token == first.token, "nobody held it in between"
 
     def test_the_lease_of_a_dead_holder_passes_at_once(self, store: Store) -> None:
         first = lease(store)
-        assert store.acquire("dispatcher", "two", now=NOW, until=NOW + 1, dead=["three"]) is None
-        second = store.acquire("dispatcher", "two", now=NOW, until=NOW + 1, dead=["three", "one"])
+        assert store.leases.acquire("dispatcher", "two", now=NOW, until=NOW + 1, dead=["three"]) is None
+        second = store.leases.acquire("dispatcher", "two", now=NOW, until=NOW + 1, dead=["three", "one"])
         assert second is not None
         assert second.token > first.token
 
@@ -226,7 +229,11 @@ class DeliveryContract:
         first = lease(store)
         lease(store, "recorder")
         kept = lease(store, "kept", "two")
-        store.release("one")
-        assert (store.holder("dispatcher"), store.holder("recorder"), store.holder("kept")) == (None, None, kept)
+        store.leases.release("one")
+        assert (store.leases.holder("dispatcher"), store.leases.holder("recorder"), store.leases.holder("kept")) == (
+            None,
+            None,
+            kept,
+        )
         again = lease(store, "dispatcher", "one")
         assert again.token > first.token

@@ -8,8 +8,8 @@ import pytest
 
 from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event
 from sojourn.errors import StoreError
-from sojourn.stores.operating import Resettled, dispatcher_lease
-from sojourn.stores.protocol import Batch, Lease, LeaseLost, Settled, Store
+from sojourn.stores.model import Batch, Lease, LeaseLost, Resettled, Settled, dispatcher_lease
+from sojourn.stores.protocol import Store
 
 from .steps import NOW, assert_adds_up, claim_ids, ended, event, lease, row, save
 
@@ -23,7 +23,7 @@ def held_by(store: Store, holder: str = "one", *, now: int = NOW) -> Lease:
 
 def filled(store: Store, events: Sequence[Event] = tuple(map(event, NAMES))) -> Lease:
     """A backend with these events in its queue; the lease of its dispatcher."""
-    store.register(["b"], now=NOW)
+    store.outbox.register(["b"], now=NOW)
     save(store, Batch(rows=[row("s")], events=events))
     return held_by(store)
 
@@ -31,23 +31,23 @@ def filled(store: Store, events: Sequence[Event] = tuple(map(event, NAMES))) -> 
 def buried(store: Store, events: Sequence[Event] = tuple(map(event, NAMES))) -> Lease:
     """A backend that has refused all of these events."""
     held = filled(store, events)
-    claimed = store.claim("b", held, until=LATER, limit=100, now=NOW).events
+    claimed = store.delivery.claim("b", held, until=LATER, limit=100, now=NOW).events
     dead = [(each, "not for us", 422) for each in claimed]
-    store.settle("b", held, Settled(upto=store.head(), dead=dead), now=NOW)
+    store.delivery.settle("b", held, Settled(upto=store.log.head(), dead=dead), now=NOW)
     return held
 
 
 def requeued_ids(store: Store, held: Lease, *, limit: int = 100) -> list[str]:
-    return [each.id for each in store.claim_requeued("b", held, until=LATER, limit=limit, now=NOW).events]
+    return [each.id for each in store.delivery.claim_requeued("b", held, until=LATER, limit=limit, now=NOW).events]
 
 
 def letters_of(store: Store) -> list[tuple[str, str, int | None]]:
     """Of each letter the event, the reason, and when it was put back."""
-    return [(each.event.id, each.reason, each.requeued_at) for each in store.letters("b", after=0, limit=100)]
+    return [(each.event.id, each.reason, each.requeued_at) for each in store.outbox.letters("b", after=0, limit=100)]
 
 
 def figures(store: Store, name: str = "b") -> tuple[int, int, int, int]:
-    state = store.backend(name)
+    state = store.delivery.state(name)
     return state.delivered, state.dead, state.skipped, state.backlog
 
 
@@ -58,74 +58,74 @@ class OperatingContract:
 
     def test_a_dead_letter_goes_once_more_when_it_is_put_back(self, store: Store) -> None:
         held = buried(store)
-        assert (store.has_requeued("b"), requeued_ids(store, held)) == (False, [])
-        assert store.requeue("b", event_ids=["two", "never there"], limit=100, now=LATER) == 1
-        assert store.has_requeued("b")
-        (found,) = store.claim_requeued("b", held, until=LATER, limit=100, now=NOW).events
+        assert (store.delivery.has_requeued("b"), requeued_ids(store, held)) == (False, [])
+        assert store.outbox.requeue("b", event_ids=["two", "never there"], limit=100, now=LATER) == 1
+        assert store.delivery.has_requeued("b")
+        (found,) = store.delivery.claim_requeued("b", held, until=LATER, limit=100, now=NOW).events
         assert (found.id, found.attributes) == ("two", event("two").attributes)
         assert figures(store) == (0, 4, 0, 0), "it is dead until it is delivered"
-        store.settle_requeued("b", held, Resettled(delivered=["two"]), now=LATER)
-        assert (figures(store), store.has_requeued("b")) == ((1, 3, 0, 0), False)
+        store.delivery.settle_requeued("b", held, Resettled(delivered=["two"]), now=LATER)
+        assert (figures(store), store.delivery.has_requeued("b")) == ((1, 3, 0, 0), False)
         assert [name for name, _, _ in letters_of(store)] == ["one", "three", "four"]
         assert_adds_up(store)
 
     def test_all_letters_go_once_more_in_slices_and_in_their_order(self, store: Store) -> None:
         held = buried(store)
-        assert [store.requeue("b", event_ids=None, limit=3, now=LATER) for _ in range(3)] == [3, 1, 0]
+        assert [store.outbox.requeue("b", event_ids=None, limit=3, now=LATER) for _ in range(3)] == [3, 1, 0]
         assert requeued_ids(store, held, limit=3) == ["one", "two", "three"]
-        store.settle_requeued("b", held, Resettled(delivered=["one", "two", "three"]), now=LATER)
+        store.delivery.settle_requeued("b", held, Resettled(delivered=["one", "two", "three"]), now=LATER)
         assert requeued_ids(store, held, limit=3) == ["four"]
         assert_adds_up(store)
 
     def test_what_is_refused_again_is_a_dead_letter_as_before(self, store: Store) -> None:
         held = buried(store)
-        store.requeue("b", event_ids=["one", "two"], limit=100, now=NOW)
-        again = store.claim_requeued("b", held, until=LATER, limit=100, now=NOW).events[0]
+        store.outbox.requeue("b", event_ids=["one", "two"], limit=100, now=NOW)
+        again = store.delivery.claim_requeued("b", held, until=LATER, limit=100, now=NOW).events[0]
         settled = Resettled(dead=[(again, "still\x00 not", None)], retried=1, retry_at=LATER, failures=2, problem="503")
-        store.settle_requeued("b", held, settled, now=LATER)
-        first, second, *_ = store.letters("b", after=0, limit=100)
+        store.delivery.settle_requeued("b", held, settled, now=LATER)
+        first, second, *_ = store.outbox.letters("b", after=0, limit=100)
         assert (first.reason, first.status, first.at, first.requeued_at) == ("still\ufffd not", None, LATER, None)
         assert (second.reason, second.status, second.at, second.requeued_at) == ("not for us", 422, NOW, NOW)
-        state = store.backend("b")
+        state = store.delivery.state("b")
         assert (state.dead, state.retried, state.retry_at, state.failures, state.problem) == (4, 1, LATER, 2, "503")
         assert_adds_up(store)
 
     def test_what_was_refused_since_is_not_put_back(self, store: Store) -> None:
         held = buried(store)
-        store.requeue("b", event_ids=None, limit=1, now=NOW)
-        again = store.claim_requeued("b", held, until=LATER, limit=1, now=NOW).events
-        store.settle_requeued("b", held, Resettled(dead=[(again[0], "no", None)]), now=NOW + 1)
-        assert [store.requeue("b", event_ids=None, limit=9, now=NOW) for _ in range(2)] == [3, 0]
+        store.outbox.requeue("b", event_ids=None, limit=1, now=NOW)
+        again = store.delivery.claim_requeued("b", held, until=LATER, limit=1, now=NOW).events
+        store.delivery.settle_requeued("b", held, Resettled(dead=[(again[0], "no", None)]), now=NOW + 1)
+        assert [store.outbox.requeue("b", event_ids=None, limit=9, now=NOW) for _ in range(2)] == [3, 0]
         assert requeued_ids(store, held) == ["two", "three", "four"]
 
     def test_what_is_not_named_when_it_is_settled_stays_in_the_queue(self, store: Store) -> None:
         held = buried(store)
-        store.requeue("b", event_ids=None, limit=100, now=NOW)
+        store.outbox.requeue("b", event_ids=None, limit=100, now=NOW)
         assert requeued_ids(store, held) == list(NAMES)
-        store.settle_requeued("b", held, Resettled(delivered=["one"], skipped=["three"]), now=LATER)
+        store.delivery.settle_requeued("b", held, Resettled(delivered=["one"], skipped=["three"]), now=LATER)
         assert requeued_ids(store, held) == ["two", "four"]
         assert figures(store) == (1, 2, 1, 0)
         assert_adds_up(store)
 
     def test_who_lost_the_lease_claims_and_settles_no_letter(self, store: Store) -> None:
         slept = buried(store)
-        store.requeue("b", event_ids=None, limit=100, now=NOW)
+        store.outbox.requeue("b", event_ids=None, limit=100, now=NOW)
         assert requeued_ids(store, slept) == list(NAMES)
-        assert store.acquire(slept.name, "two", now=LATER, until=LATER + 30_000) is not None
+        assert store.leases.acquire(slept.name, "two", now=LATER, until=LATER + 30_000) is not None
         before = store.stats()
         with pytest.raises(LeaseLost):
-            store.settle_requeued("b", slept, Resettled(delivered=NAMES, problem="mine"), now=LATER)
+            store.delivery.settle_requeued("b", slept, Resettled(delivered=NAMES, problem="mine"), now=LATER)
         with pytest.raises(LeaseLost):
-            store.claim_requeued("b", slept, until=LATER + 90_000, limit=1, now=LATER)
+            store.delivery.claim_requeued("b", slept, until=LATER + 90_000, limit=1, now=LATER)
         assert store.stats() == before
         assert len(letters_of(store)) == len(NAMES)
 
     def test_a_claim_of_letters_renews_the_lease(self, store: Store) -> None:
         held = buried(store)
-        store.claim_requeued("b", held, until=NOW + 99_000, limit=1, now=NOW)
-        assert store.acquire(held.name, "two", now=NOW + 98_999, until=NOW + 200_000) is None
-        store.settle_requeued("b", held, Resettled(), now=NOW)
-        assert store.acquire(held.name, "two", now=NOW + 98_999, until=NOW + 200_000) is None
+        store.delivery.claim_requeued("b", held, until=NOW + 99_000, limit=1, now=NOW)
+        assert store.leases.acquire(held.name, "two", now=NOW + 98_999, until=NOW + 200_000) is None
+        store.delivery.settle_requeued("b", held, Resettled(), now=NOW)
+        assert store.leases.acquire(held.name, "two", now=NOW + 98_999, until=NOW + 200_000) is None
 
     def test_of_who_left_meanwhile_and_of_the_own_store_only_the_dispatcher_is_told(self, store: Store) -> None:
         left, hidden = row("left"), row("hidden")
@@ -134,8 +134,8 @@ class OperatingContract:
         events = [event("page", "left"), event("bye", "left", name=OPT_OUT), event("own", "hidden"), event("other")]
         held = buried(store, events)
         save(store, Batch(opted_out={"leaver": NOW}))
-        store.requeue("b", event_ids=None, limit=100, now=NOW)
-        claim = store.claim_requeued("b", held, until=LATER, limit=100, now=NOW)
+        store.outbox.requeue("b", event_ids=None, limit=100, now=NOW)
+        claim = store.delivery.claim_requeued("b", held, until=LATER, limit=100, now=NOW)
         assert [each.id for each in claim.events] == ["page", "bye", "own", "other"]
         assert claim.barred == {"page", "bye"}
         assert claim.no_forward == {"own"}
@@ -143,138 +143,138 @@ class OperatingContract:
 
     def test_a_letter_that_retention_took_meanwhile_stays_counted_as_dead(self, store: Store) -> None:
         held = buried(store)
-        store.requeue("b", event_ids=None, limit=100, now=NOW)
+        store.outbox.requeue("b", event_ids=None, limit=100, now=NOW)
         assert requeued_ids(store, held) == list(NAMES)
-        assert store.expire(older_than=LATER, limit=100, now=LATER) > 0
-        store.settle_requeued("b", held, Resettled(delivered=NAMES), now=LATER)
-        assert (store.backend("b").delivered, store.backend("b").dead) == (0, 4)
+        assert store.maintenance.expire(older_than=LATER, limit=100, now=LATER) > 0
+        store.delivery.settle_requeued("b", held, Resettled(delivered=NAMES), now=LATER)
+        assert (store.delivery.state("b").delivered, store.delivery.state("b").dead) == (0, 4)
         assert_adds_up(store)
 
     def test_a_backend_that_is_asked_to_try_is_tried_now(self, store: Store) -> None:
         held = filled(store)
         settled = Settled(upto=0, retried=4, retry_at=LATER, failures=9, problem="the key is wrong")
-        store.settle("b", held, settled, now=NOW)
-        assert store.requeue("b", event_ids=[], limit=100, now=NOW) == 0
-        state = store.backend("b")
+        store.delivery.settle("b", held, settled, now=NOW)
+        assert store.outbox.requeue("b", event_ids=[], limit=100, now=NOW) == 0
+        state = store.delivery.state("b")
         assert (state.retry_at, state.failures, state.problem, state.retried) == (None, 0, None, 4)
         assert_adds_up(store)
 
     def test_a_backend_that_nobody_registered_cannot_be_asked(self, store: Store) -> None:
         with pytest.raises(StoreError, match="'unknown'"):
-            store.requeue("unknown", event_ids=None, limit=100, now=NOW)
+            store.outbox.requeue("unknown", event_ids=None, limit=100, now=NOW)
 
     # --- what is not to be sent
 
     def test_what_waits_is_skipped_up_to_a_place_in_slices(self, store: Store) -> None:
         filled(store)
-        third = store.head() - 1
-        assert [store.skip_waiting("b", upto=third, limit=2) for _ in range(3)] == [2, 1, 0]
+        third = store.log.head() - 1
+        assert [store.outbox.skip_waiting("b", upto=third, limit=2) for _ in range(3)] == [2, 1, 0]
         assert figures(store) == (0, 0, 3, 1)
         assert claim_ids(store, "b", held_by(store)) == ["four"]
         assert_adds_up(store)
 
     def test_what_is_behind_the_cursor_is_not_skipped(self, store: Store) -> None:
         held = filled(store)
-        first = store.claim("b", held, until=LATER, limit=1, now=NOW).events[0]
-        store.settle("b", held, Settled(upto=first.seq, delivered=1), now=NOW)
-        assert store.skip_waiting("b", upto=first.seq, limit=100) == 0
-        store.claim("b", held, until=LATER, limit=1, now=NOW)  # and nobody was fenced off for nothing
+        first = store.delivery.claim("b", held, until=LATER, limit=1, now=NOW).events[0]
+        store.delivery.settle("b", held, Settled(upto=first.seq, delivered=1), now=NOW)
+        assert store.outbox.skip_waiting("b", upto=first.seq, limit=100) == 0
+        store.delivery.claim("b", held, until=LATER, limit=1, now=NOW)  # and nobody was fenced off for nothing
         assert figures(store) == (1, 0, 0, 3)
 
     def test_a_dispatcher_with_skipped_events_in_its_hands_settles_nothing_and_goes_on_after(
         self, store: Store
     ) -> None:
         held = filled(store)
-        claimed = store.claim("b", held, until=LATER, limit=3, now=NOW).events
-        assert store.skip_waiting("b", upto=claimed[1].seq, limit=100) == 2
+        claimed = store.delivery.claim("b", held, until=LATER, limit=3, now=NOW).events
+        assert store.outbox.skip_waiting("b", upto=claimed[1].seq, limit=100) == 2
         with pytest.raises(LeaseLost):
-            store.settle("b", held, Settled(upto=claimed[2].seq, delivered=3), now=NOW)
+            store.delivery.settle("b", held, Settled(upto=claimed[2].seq, delivered=3), now=NOW)
         anew = held_by(store)
         assert anew.token > held.token, "the same holder, and yet another lease"
         assert claim_ids(store, "b", anew) == ["three", "four"]
         assert_adds_up(store)
 
     def test_a_skipped_end_is_not_withdrawn(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(rows=[ended(row("k"), "end")], events=[event("end", "k", name=SESSION_END)]))
-        store.skip_waiting("b", upto=store.head(), limit=100)
-        with store.recording() as recording:
+        store.outbox.skip_waiting("b", upto=store.log.head(), limit=100)
+        with store.records.recording() as recording:
             assert recording.load(["k"]).unread == frozenset()
 
     def test_a_session_whose_start_was_skipped_owes_no_end_to_who_left(self, store: Store) -> None:
         theirs = row("k")
         theirs.visitor_id = "leaver"
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(rows=[theirs], events=[event("start", "k", name=SESSION_START)]))
-        store.skip_waiting("b", upto=store.head(), limit=100)
+        store.outbox.skip_waiting("b", upto=store.log.head(), limit=100)
         save(store, Batch(events=[event("end", "k", name=SESSION_END)], opted_out={"leaver": NOW}))
-        claim = store.claim("b", held_by(store), until=LATER, limit=100, now=NOW)
+        claim = store.delivery.claim("b", held_by(store), until=LATER, limit=100, now=NOW)
         assert claim.barred == {"end"}
         assert not claim.started
 
     def test_dead_letters_are_let_go_these_or_all(self, store: Store) -> None:
         buried(store)
-        store.requeue("b", event_ids=["two"], limit=100, now=NOW)
-        assert store.skip_letters("b", event_ids=["two", "never there"], limit=100) == 1
-        assert (figures(store), store.has_requeued("b")) == ((0, 3, 1, 0), False)
-        assert [store.skip_letters("b", event_ids=None, limit=2) for _ in range(3)] == [2, 1, 0]
+        store.outbox.requeue("b", event_ids=["two"], limit=100, now=NOW)
+        assert store.outbox.skip_letters("b", event_ids=["two", "never there"], limit=100) == 1
+        assert (figures(store), store.delivery.has_requeued("b")) == ((0, 3, 1, 0), False)
+        assert [store.outbox.skip_letters("b", event_ids=None, limit=2) for _ in range(3)] == [2, 1, 0]
         assert (figures(store), letters_of(store)) == ((0, 0, 4, 0), [])
         assert_adds_up(store)
 
     def test_a_dispatcher_with_skipped_letters_in_its_hands_settles_nothing(self, store: Store) -> None:
         held = buried(store)
-        store.requeue("b", event_ids=None, limit=100, now=NOW)
+        store.outbox.requeue("b", event_ids=None, limit=100, now=NOW)
         assert requeued_ids(store, held) == list(NAMES)
-        store.skip_letters("b", event_ids=["one"], limit=100)
+        store.outbox.skip_letters("b", event_ids=["one"], limit=100)
         with pytest.raises(LeaseLost):
-            store.settle_requeued("b", held, Resettled(delivered=NAMES), now=NOW)
+            store.delivery.settle_requeued("b", held, Resettled(delivered=NAMES), now=NOW)
         assert requeued_ids(store, held_by(store)) == ["two", "three", "four"]
         assert_adds_up(store)
 
     def test_one_backends_queue_is_not_the_others(self, store: Store) -> None:
-        store.register(["other"], now=NOW)
+        store.outbox.register(["other"], now=NOW)
         buried(store)
-        store.requeue("b", event_ids=None, limit=100, now=NOW)
-        store.skip_letters("b", event_ids=["one"], limit=100)
-        assert (store.has_requeued("other"), figures(store, "other")) == (False, (0, 0, 0, 4))
-        store.skip_waiting("other", upto=store.head(), limit=100)
+        store.outbox.requeue("b", event_ids=None, limit=100, now=NOW)
+        store.outbox.skip_letters("b", event_ids=["one"], limit=100)
+        assert (store.delivery.has_requeued("other"), figures(store, "other")) == (False, (0, 0, 0, 4))
+        store.outbox.skip_waiting("other", upto=store.log.head(), limit=100)
         assert (figures(store), figures(store, "other")) == ((0, 3, 1, 0), (0, 0, 4, 0))
         assert_adds_up(store)
 
     # --- what there is
 
     def test_each_queue_tells_its_oldest_event_and_its_letters(self, store: Store) -> None:
-        assert store.outboxes() == ()
+        assert store.outbox.states() == ()
         held = filled(store, [event("end", at=NOW - 90, name=SESSION_END), event("page", at=NOW - 5), event("young")])
-        store.register(["a"], now=NOW + 7)
-        by_name = {each.name: each for each in store.outboxes()}
+        store.outbox.register(["a"], now=NOW + 7)
+        by_name = {each.name: each for each in store.outbox.states()}
         assert list(by_name) == ["a", "b"]
         assert (by_name["a"].oldest_at, by_name["a"].letters, by_name["a"].in_use_at) == (None, 0, NOW + 7)
         assert by_name["b"].oldest_at == NOW - 5, "an end is dated back to the last activity"
-        claimed = store.claim("b", held, until=LATER, limit=2, now=NOW).events
+        claimed = store.delivery.claim("b", held, until=LATER, limit=2, now=NOW).events
         dead = [(each, "no", None) for each in claimed]
-        store.settle("b", held, Settled(upto=claimed[-1].seq, dead=dead), now=NOW)
-        store.requeue("b", event_ids=["end"], limit=100, now=NOW)
-        (_, b) = store.outboxes()
+        store.delivery.settle("b", held, Settled(upto=claimed[-1].seq, dead=dead), now=NOW)
+        store.outbox.requeue("b", event_ids=["end"], limit=100, now=NOW)
+        (_, b) = store.outbox.states()
         assert (b.oldest_at, b.letters, b.requeued) == (NOW, 2, 1)
 
     def test_letters_are_told_page_by_page_of_one_backend_or_of_all(self, store: Store) -> None:
-        store.register(["other"], now=NOW)
+        store.outbox.register(["other"], now=NOW)
         buried(store)
         held = lease(store, dispatcher_lease("other"))
-        claimed = store.claim("other", held, until=LATER, limit=1, now=NOW).events
-        store.settle("other", held, Settled(upto=claimed[0].seq, dead=[(claimed[0], "no", None)]), now=LATER)
-        first = store.letters(None, after=0, limit=3)
-        rest = store.letters(None, after=first[-1].number, limit=3)
+        claimed = store.delivery.claim("other", held, until=LATER, limit=1, now=NOW).events
+        store.delivery.settle("other", held, Settled(upto=claimed[0].seq, dead=[(claimed[0], "no", None)]), now=LATER)
+        first = store.outbox.letters(None, after=0, limit=3)
+        rest = store.outbox.letters(None, after=first[-1].number, limit=3)
         assert [(each.backend, each.event.id) for each in first + rest] == [
             *(("b", n) for n in NAMES),
             ("other", "one"),
         ]
-        assert [each.event.id for each in store.letters("other", after=0, limit=9)] == ["one"]
+        assert [each.event.id for each in store.outbox.letters("other", after=0, limit=9)] == ["one"]
 
     def test_held_leases_are_told(self, store: Store) -> None:
         second = lease(store, "sweeper", "two")
         first = lease(store, "dispatcher:b", "one")
         lease(store, "dispatcher:c", "gone")
-        store.release("gone")
-        assert store.leases() == (first, second)
+        store.leases.release("gone")
+        assert store.leases.held() == (first, second)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sojourn.core.session import EndReason
-from sojourn.stores.protocol import Batch, PositionMoved, Store
+from sojourn.stores.model import Batch, PositionMoved
+from sojourn.stores.protocol import Store
 from sojourn.stores.rows import PropertyValue, SessionRow
 
 from .steps import NOW, ended, event, load, mark, row, save, silent
@@ -78,7 +79,7 @@ class RecordingContract:
         others: dict[type, object] = {bool: True, int: NOW + 99, str: "other", list: [1], dict: {"a": 1}}
         reasons = ("previous_reason", "sealed_reason", "end_reason")
         save(store, Batch(rows=[row("k")]))
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             changed = recording.load(["k"]).rows["k"]
             before = getattr(changed, change)
             kind = dict if change == "user_traits" else str if before is None else type(before)
@@ -94,7 +95,7 @@ class RecordingContract:
         tagged = row("k")
         tagged.user_traits = {"plan": "free"}
         save(store, Batch(rows=[tagged]))
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             found = recording.load(["k"]).rows["k"]
             assert found.user_traits is not None
             found.user_traits["plan"] = "team"
@@ -102,13 +103,13 @@ class RecordingContract:
         assert load(store, "k").rows["k"].user_traits == {"plan": "team"}
 
     def test_what_a_transaction_saved_it_loads_again(self, store: Store) -> None:
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             recording.save(Batch(rows=[row("k")]))
             assert recording.load(["k"]).rows["k"] == row("k")
 
     def test_the_last_save_of_a_transaction_holds(self, store: Store) -> None:
         save(store, Batch(rows=[row("k")]))
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             again = recording.load(["k"]).rows["k"]
             again.user_id = "anna"
             recording.save(Batch(rows=[again]))
@@ -127,13 +128,13 @@ class RecordingContract:
         batch = Batch(rows=[row("k")], events=[event("e")], counts={"n": 1}, marks=[(mark("j", 9), 0)])
 
         def save_and_fail() -> None:
-            with store.recording() as recording:
+            with store.records.recording() as recording:
                 recording.save(batch)
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
             save_and_fail()
-        assert (load(store, "k").rows, store.marks(), store.head()) == ({}, {}, 0)
+        assert (load(store, "k").rows, store.records.marks(), store.log.head()) == ({}, {}, 0)
         assert store.stats().counters == {}
 
     def test_silent_gives_open_sessions_longest_silent_first(self, store: Store) -> None:
@@ -164,9 +165,9 @@ class RecordingContract:
     def test_marks_are_kept(self, store: Store) -> None:
         marks = [mark("a", 5, heard_at=NOW + 1), mark("b", 7, recorded_until=NOW - 9, heard_at=NOW)]
         save(store, Batch(marks=[(each, 0) for each in marks]))
-        assert store.marks() == {each.journal: each for each in marks}
+        assert store.records.marks() == {each.journal: each for each in marks}
         save(store, Batch(marks=[(mark("a", 6, heard_at=NOW), 5)]))
-        assert store.marks() == {"a": mark("a", 6, heard_at=NOW), "b": marks[1]}
+        assert store.records.marks() == {"a": mark("a", 6, heard_at=NOW), "b": marks[1]}
 
     @pytest.mark.parametrize(
         ("moved", "before"),
@@ -181,8 +182,8 @@ class RecordingContract:
     )
     def test_a_moved_position_rolls_all_back(self, store: Store, moved: str, before: int) -> None:
         save(store, Batch(marks=[(mark("a", 5), 0), (mark("b", 5), 0), (mark("gone", 8), 0)]))
-        store.forget_journals(["gone"])
-        known = store.marks()
+        store.records.forget_journals(["gone"])
+        known = store.records.marks()
         assert set(known) == {"a", "b"}
         batch = Batch(
             rows=[row("k")],
@@ -192,19 +193,19 @@ class RecordingContract:
         )
         with pytest.raises(PositionMoved):
             save(store, batch)
-        assert store.marks() == known
+        assert store.records.marks() == known
         assert load(store, "k").rows == {}
         assert (store.stats().counters, store.stats().events) == ({}, 0)
 
     def test_recorded_until_is_the_least_of_those_heard_of(self, store: Store) -> None:
-        assert store.recorded_until(now=NOW, silent_after=100) is None
+        assert store.records.recorded_until(now=NOW, silent_after=100) is None
         marks = [
             mark("busy", 1, recorded_until=NOW - 500, heard_at=NOW - 100),
             mark("idle", 1, recorded_until=NOW - 5, heard_at=NOW - 5),
             mark("dead host", 1, recorded_until=NOW - 900, heard_at=NOW - 101),
         ]
         save(store, Batch(marks=[(each, 0) for each in marks]))
-        assert store.recorded_until(now=NOW, silent_after=100) == NOW - 500, "a backlog holds the sweeper back"
-        store.forget_journals(["busy"])
-        assert store.recorded_until(now=NOW, silent_after=100) == NOW - 5
-        assert store.recorded_until(now=NOW + 96, silent_after=100) is None
+        assert store.records.recorded_until(now=NOW, silent_after=100) == NOW - 500, "a backlog holds the sweeper back"
+        store.records.forget_journals(["busy"])
+        assert store.records.recorded_until(now=NOW, silent_after=100) == NOW - 5
+        assert store.records.recorded_until(now=NOW + 96, silent_after=100) is None

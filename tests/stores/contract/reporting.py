@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import cast
 
 import pytest
 
-from sojourn.stores import Database
-from sojourn.stores.protocol import Batch, Store
+from sojourn.stores.model import VISITOR, Batch, DataSubject, Place
+from sojourn.stores.protocol import Store
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, Overview, Span, Top
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import VISITOR, DataSubject, Place
 from sojourn.user_agents.families import client_of
 
 from .steps import NOW, ended, event, row, save
@@ -60,31 +58,29 @@ def figures(rows: list[SessionRow], span: Span, known: list[SessionRow] | None =
     )
 
 
-def summarise(reports: Database, *, until: int = NOW + 9 * DAY_MS, limit: int = 7) -> int:
+def summarise(reports: Store, *, until: int = NOW + 9 * DAY_MS, limit: int = 7) -> int:
     """Sum up all there is, and return how many hours and days that was."""
     done = 0
-    while made := reports.summarise(finished_before=until, limit=limit):
+    while made := reports.maintenance.roll_up(finished_before=until, limit=limit):
         assert made <= limit
         done += made
     return done
 
 
-def overview(reports: Database, span: Span = DAY, bucket: Bucket = Bucket.HOUR, offset: int = 0) -> Overview:
-    return reports.overview(span, bucket=bucket, offset=offset, online_since=NOW)
+def overview(reports: Store, span: Span = DAY, bucket: Bucket = Bucket.HOUR, offset: int = 0) -> Overview:
+    return reports.report.overview(span, bucket=bucket, offset=offset, online_since=NOW)
 
 
 class ReportingContract:
     """Part of `StoreContract`, which has the fixture."""
 
     @pytest.fixture
-    def reports(self, store: Store) -> Database:
-        if not hasattr(store, "overview"):
-            pytest.skip("a store without `Reporting`")
-        return cast("Database", store)
+    def reports(self, store: Store) -> Store:
+        return store
 
     # --- figures
 
-    def test_an_empty_store_has_an_overview(self, reports: Database) -> None:
+    def test_an_empty_store_has_an_overview(self, reports: Store) -> None:
         assert summarise(reports) == 0
         told = overview(reports)
         assert (told.figures, told.before, told.online, told.pending) == (Figures(), Figures(), 0, 0)
@@ -103,7 +99,7 @@ class ReportingContract:
             pytest.param(Span(NOW - 5 * HOUR_MS, NOW - NOW % DAY_MS + 2 * DAY_MS), id="from within a day"),
         ],
     )
-    def test_figures_of_a_span_and_of_the_one_before(self, reports: Database, span: Span, *, is_summed: bool) -> None:
+    def test_figures_of_a_span_and_of_the_one_before(self, reports: Store, span: Span, *, is_summed: bool) -> None:
         rows = many()
         save(reports, Batch(rows=rows))
         if is_summed:
@@ -117,19 +113,19 @@ class ReportingContract:
         assert (told.is_sampled, told.pending) == (False, 0)
         assert told.online == sum(each.is_open for each in rows)
 
-    def test_a_span_counts_by_whole_hours(self, reports: Database) -> None:
+    def test_a_span_counts_by_whole_hours(self, reports: Store) -> None:
         rows = many()
         save(reports, Batch(rows=rows))
         told = overview(reports, Span(NOW + 1, NOW + DAY_MS - 1))
         assert (told.span, told.figures) == (DAY, figures(rows, DAY))
 
-    def test_online_is_open_and_seen_lately(self, reports: Database) -> None:
+    def test_online_is_open_and_seen_lately(self, reports: Store) -> None:
         manual = row("m", NOW, seen=NOW + 5)
         manual.is_manual = True
         save(reports, Batch(rows=[row("a", NOW, seen=NOW + 5), manual, row("b", NOW), ended(row("c", NOW + 9), "e")]))
-        assert [reports.online(since=NOW + after) for after in (0, 5, 6)] == [3, 2, 0]
+        assert [reports.report.online(since=NOW + after) for after in (0, 5, 6)] == [3, 2, 0]
 
-    def test_most_frequent_values_come_first(self, reports: Database) -> None:
+    def test_most_frequent_values_come_first(self, reports: Store) -> None:
         rows = many(20)
         views = [event(f"e{n}", "k0001", at=NOW + n) for n in range(3)]
         for number, each in enumerate(views):
@@ -154,7 +150,7 @@ class ReportingContract:
         ],
     )
     def test_a_series_has_the_buckets_of_the_readers_clocks(
-        self, reports: Database, bucket: Bucket, offset: int, starts: list[int]
+        self, reports: Store, bucket: Bucket, offset: int, starts: list[int]
     ) -> None:
         rows = many()
         save(reports, Batch(rows=rows))
@@ -165,11 +161,11 @@ class ReportingContract:
             here = figures(rows, span)
             assert (point.sessions, point.visitors, point.users) == (here.sessions, here.visitors, here.users)
 
-    def test_a_change_after_summing_up_is_in_the_next_overview(self, reports: Database) -> None:
+    def test_a_change_after_summing_up_is_in_the_next_overview(self, reports: Store) -> None:
         rows = {each.key: each for each in many()}
         save(reports, Batch(rows=list(rows.values())))
         summarise(reports)
-        with reports.recording() as recording:
+        with reports.records.recording() as recording:
             changed = recording.load(["k0003", "k0050"]).rows
             changed["k0003"].page_views, changed["k0003"].last_seen_at = 9, NOW + DAY_MS
             changed["k0050"].started_at = NOW + 3 * HOUR_MS  # another host knew of an earlier start
@@ -183,19 +179,19 @@ class ReportingContract:
             assert overview(reports, both).figures == figures(list(rows.values()), both), "it left its old hour"
             assert summarise(reports) < len(rows) // 4, "only what changed"
 
-    def test_who_is_erased_or_expired_is_in_no_figure_any_more(self, reports: Database) -> None:
+    def test_who_is_erased_or_expired_is_in_no_figure_any_more(self, reports: Store) -> None:
         rows = many()
         save(reports, Batch(rows=rows))
         summarise(reports)
         person = DataSubject(VISITOR, "v3")
-        upto = reports.add_tombstone(person, at=NOW + 9 * DAY_MS)
+        upto = reports.data_subjects.add_tombstone(person, at=NOW + 9 * DAY_MS)
         place: Place | None = Place(0)
         while place is not None:
-            place = reports.erase(person, at=NOW + 9 * DAY_MS, upto=upto, after=place, limit=100).after
+            place = reports.data_subjects.erase(person, at=NOW + 9 * DAY_MS, upto=upto, after=place, limit=100).after
         rows = [each for each in rows if each.visitor_id != "v3"]
         assert overview(reports).figures == figures(rows, DAY)
         before = NOW + DAY_MS // 2
-        assert reports.expire(older_than=before, limit=100, now=NOW) > 0
+        assert reports.maintenance.expire(older_than=before, limit=100, now=NOW) > 0
         left = [each for each in rows if each.is_open or each.last_seen_at >= before]
         assert (told := overview(reports).figures).sessions == figures(left, DAY).sessions
         assert told.visitors == figures(left, DAY).visitors

@@ -8,11 +8,10 @@ import pytest
 
 from sojourn.core.events import PAGE_VIEW
 from sojourn.core.session import EndReason
-from sojourn.stores import Database
-from sojourn.stores.protocol import Batch
+from sojourn.stores import Store
+from sojourn.stores.model import SESSION, USER, VISITOR, Batch, DataSubject
 from sojourn.stores.reporting.model import DAY_MS, Cursor, Filter, SessionPage, Sort, Span
 from sojourn.stores.rows import PropertyValue, SessionRow
-from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject
 from sojourn.user_agents.families import client_of
 
 from .reporting import DAY, IPHONE, many, overview, summarise
@@ -31,12 +30,12 @@ VALUES: dict[Sort, Callable[[SessionRow], int]] = {
 
 
 def pages(
-    reports: Database, wanted: Filter, *, sort: Sort = Sort.STARTED, is_ascending: bool = False, limit: int = 7
+    reports: Store, wanted: Filter, *, sort: Sort = Sort.STARTED, is_ascending: bool = False, limit: int = 7
 ) -> Iterator[SessionPage]:
     """All pages of a list, one after the other."""
     cursor: Cursor | None = None
     while True:
-        page = reports.session_page(wanted, sort=sort, is_ascending=is_ascending, cursor=cursor, limit=limit)
+        page = reports.sessions.page(wanted, sort=sort, is_ascending=is_ascending, cursor=cursor, limit=limit)
         yield page
         if page.following is None:
             return
@@ -44,7 +43,7 @@ def pages(
         assert cursor == page.following
 
 
-def keys(reports: Database, wanted: Filter, *, limit: int = 7) -> set[str]:
+def keys(reports: Store, wanted: Filter, *, limit: int = 7) -> set[str]:
     return {line.key for page in pages(reports, wanted, limit=limit) for line in page.lines}
 
 
@@ -56,7 +55,7 @@ class SessionListsContract:
     @pytest.mark.parametrize("is_ascending", [False, True], ids=["descending", "ascending"])
     @pytest.mark.parametrize("sort", list(Sort))
     def test_pages_go_through_all_sessions_in_order_and_back(
-        self, reports: Database, sort: Sort, *, is_ascending: bool
+        self, reports: Store, sort: Sort, *, is_ascending: bool
     ) -> None:
         rows = many()
         save(reports, Batch(rows=rows))
@@ -82,19 +81,19 @@ class SessionListsContract:
             back, cursor = [there[-1]], there[-1].preceding
             while cursor is not None:
                 back.insert(
-                    0, reports.session_page(wanted, sort=sort, is_ascending=is_ascending, cursor=cursor, limit=7)
+                    0, reports.sessions.page(wanted, sort=sort, is_ascending=is_ascending, cursor=cursor, limit=7)
                 )
                 cursor = back[0].preceding
             assert [[line.key for line in page.lines] for page in back] == [
                 [line.key for line in page.lines] for page in there
             ]
 
-    def test_a_cursor_stays_right_when_sessions_come_and_go(self, reports: Database) -> None:
+    def test_a_cursor_stays_right_when_sessions_come_and_go(self, reports: Store) -> None:
         rows = many(20)
         save(reports, Batch(rows=rows))
-        first = reports.session_page(Filter(), limit=5)
+        first = reports.sessions.page(Filter(), limit=5)
         save(reports, Batch(rows=[row("new", NOW + 9 * DAY_MS)]))
-        second = reports.session_page(Filter(), cursor=first.following, limit=5)
+        second = reports.sessions.page(Filter(), cursor=first.following, limit=5)
         assert [line.key for line in first.lines + second.lines] == [f"k{n:04}" for n in range(19, 9, -1)]
 
     @pytest.mark.parametrize("text", ["", "f", "f.1.2", "f.x.2.k", "x.1.2.k", "f.1.99999999999999999999.k", "f.1.2."])
@@ -144,7 +143,7 @@ class SessionListsContract:
         ],
     )
     @pytest.mark.parametrize("sort", [Sort.STARTED, Sort.PAGES])
-    def test_a_filter_finds(self, reports: Database, wanted: Filter, found: set[str], sort: Sort) -> None:
+    def test_a_filter_finds(self, reports: Store, wanted: Filter, found: set[str], sort: Sort) -> None:
         a, b, c = ended(row("a", NOW), "e"), row("b", NOW + 1), row("c", NOW + 2)
         a.visitor_id, b.visitor_id, c.visitor_id = "v-a", "v-b", "v-c"
         a.user_id = b.user_id = "anna"
@@ -158,11 +157,11 @@ class SessionListsContract:
         tracked = event("t", "c", name="added")
         tracked.attributes["url.path"] = "/tracked"  # type: ignore[index]
         save(reports, Batch(rows=[a, b, c], events=[event("seen", "b", name=PAGE_VIEW), tracked]))
-        assert {line.key for line in reports.session_page(wanted, sort=sort).lines} == found
+        assert {line.key for line in reports.sessions.page(wanted, sort=sort).lines} == found
         assert keys(reports, wanted, limit=1) == found
-        assert {line.key for part in reports.session_export(wanted) for line in part} == found
+        assert {line.key for part in reports.sessions.export(wanted) for line in part} == found
 
-    def test_a_line_tells_all_that_a_table_shows(self, reports: Database) -> None:
+    def test_a_line_tells_all_that_a_table_shows(self, reports: Store) -> None:
         made = row("k", NOW, seen=NOW + 65_000)
         made.user_id, made.user_name = HOSTILE, "Anna"
         made.browser, made.system, made.device = client_of(IPHONE)
@@ -171,69 +170,69 @@ class SessionListsContract:
         first, last = event("1", "k"), event("2", "k", at=NOW + 60_000)
         last.attributes["url.path"] = "/out"  # type: ignore[index]
         save(reports, Batch(rows=[made], events=[first, last, event("3", "k", name="session.heartbeat")]))
-        (line,) = reports.session_page(Filter()).lines
+        (line,) = reports.sessions.page(Filter()).lines
         assert (line.key, line.session_id, line.visitor_id, line.user_id) == ("k", "id-k", "visitor", HOSTILE)
         assert (line.user_name, line.is_open, line.duration_ms) == ("Anna", True, 65_000)
         assert (line.page_views, line.events, line.errors, line.requests) == (2, 3, 1, 4)
         assert (line.entry_path, line.exit_path, line.referrer) == ("/in", "/out", "https://search.example/")
         assert (line.browser, line.system, line.device) == ("Safari", "iOS", "phone")
 
-    def test_changes_of_what_is_shown(self, reports: Database) -> None:
+    def test_changes_of_what_is_shown(self, reports: Store) -> None:
         rows = many(20)
         save(reports, Batch(rows=rows))
-        told = reports.session_changes(Filter(), shown=["k0001", "gone", "k0002"], started_after=rows[15].started_at)
+        told = reports.sessions.changes(Filter(), shown=["k0001", "gone", "k0002"], started_after=rows[15].started_at)
         assert {line.key for line in told.lines} == {"k0001", "k0002"}
         assert told.newer == 4
         only = Filter(is_open=True, span=Span(NOW, NOW + 2 * DAY_MS))
-        assert reports.session_changes(only, shown=[], started_after=rows[15].started_at).newer == 1
-        assert reports.session_changes(Filter(property=("'", "")), shown=[], started_after=0).newer == 0
+        assert reports.sessions.changes(only, shown=[], started_after=rows[15].started_at).newer == 1
+        assert reports.sessions.changes(Filter(property=("'", "")), shown=[], started_after=0).newer == 0
 
-    def test_an_export_has_all_sessions_once_latest_first(self, reports: Database) -> None:
+    def test_an_export_has_all_sessions_once_latest_first(self, reports: Store) -> None:
         rows = many(1203)
         save(reports, Batch(rows=rows))
-        parts = list(reports.session_export(Filter(), limit=None))
+        parts = list(reports.sessions.export(Filter(), limit=None))
         assert max(map(len, parts)) <= 500, "a part is a transaction: short"
         assert [line.key for part in parts for line in part] == [each.key for each in reversed(rows)]
-        assert sum(map(len, reports.session_export(Filter(), limit=703))) == 703
+        assert sum(map(len, reports.sessions.export(Filter(), limit=703))) == 703
 
     # --- one session
 
-    def test_a_session_by_its_key_or_public_id(self, reports: Database) -> None:
+    def test_a_session_by_its_key_or_public_id(self, reports: Store) -> None:
         rows = [row("k1", NOW), row("k2", NOW + 1), row("k3", NOW + 2), row("k4", NOW + 3)]
         rows[1].session_id = rows[3].session_id = "1234567890"
         rows[2].visitor_id = "another"
         save(reports, Batch(rows=rows))
-        found = reports.session_detail("k2")
+        found = reports.sessions.detail("k2")
         assert found is not None
         assert (found.row, found.line.key, found.same_id) == (rows[1], "k2", 2)
         assert (found.previous_key, found.next_key) == ("k1", "k4")
-        latest = reports.session_detail("1234567890")
+        latest = reports.sessions.detail("1234567890")
         assert latest is not None
         assert (latest.row.key, latest.previous_key, latest.next_key) == ("k4", "k2", None)
         for unknown in ("", "k9", HOSTILE, "\x00"):
-            assert reports.session_detail(unknown) is None
+            assert reports.sessions.detail(unknown) is None
 
-    def test_a_timeline_goes_page_by_page(self, reports: Database) -> None:
+    def test_a_timeline_goes_page_by_page(self, reports: Store) -> None:
         events = [event(f"e{number}", "k", at=NOW + number) for number in range(5)]
         save(reports, Batch(rows=[row("k")], events=[*events, event("other", "k2")]))
-        first = reports.timeline("k", limit=3)
+        first = reports.log.timeline("k", limit=3)
         assert ([each.id for each in first.events], first.total) == (["e0", "e1", "e2"], 5)
         assert first.following is not None
-        rest = reports.timeline("k", limit=3, after=first.following)
+        rest = reports.log.timeline("k", limit=3, after=first.following)
         assert ([each.id for each in rest.events], rest.following) == (["e3", "e4"], None)
-        assert reports.timeline("nothing").total == 0
+        assert reports.log.timeline("nothing").total == 0
 
-    def test_an_event_leads_to_its_session(self, reports: Database) -> None:
+    def test_an_event_leads_to_its_session(self, reports: Store) -> None:
         save(reports, Batch(rows=[row("k")], events=[event("e0", "k"), event("e1", "k")]))
-        found = reports.session_of_event("e1")
+        found = reports.log.session_of("e1")
         assert found is not None
         assert found[0] == "k"
-        assert [each.id for each in reports.timeline("k", after=found[1] - 1).events] == ["e1"]
-        assert reports.session_of_event(HOSTILE) is None
+        assert [each.id for each in reports.log.timeline("k", after=found[1] - 1).events] == ["e1"]
+        assert reports.log.session_of(HOSTILE) is None
 
     # --- one person
 
-    def test_a_person_over_all_sessions(self, reports: Database) -> None:
+    def test_a_person_over_all_sessions(self, reports: Store) -> None:
         rows = many()
         for each in rows:
             if each.user_id == "u1" and each.started_at < NOW + DAY_MS:
@@ -241,7 +240,7 @@ class SessionListsContract:
         save(reports, Batch(rows=rows))
         mine = [each for each in rows if each.user_id == "u1"]
         named = [each for each in mine if each.user_name]
-        found = reports.person_detail(DataSubject(USER, "u1"))
+        found = reports.report.person(DataSubject(USER, "u1"))
         assert found is not None
         assert (found.name, found.traits) == (named[-1].user_name, named[-1].user_traits)
         assert (found.first_seen_at, found.last_seen_at) == (
@@ -254,13 +253,13 @@ class SessionListsContract:
         assert found.errors == sum(each.errors for each in mine)
         assert found.duration_ms == sum(each.last_seen_at - each.started_at for each in mine)
         assert found.others == tuple(dict.fromkeys(each.visitor_id for each in reversed(mine)))
-        visitor = reports.person_detail(DataSubject(VISITOR, "v5"))
+        visitor = reports.report.person(DataSubject(VISITOR, "v5"))
         assert visitor is not None
         assert set(visitor.others) == {each.user_id for each in rows if each.visitor_id == "v5" and each.user_id}
         for nobody in (DataSubject(USER, HOSTILE), DataSubject(VISITOR, ""), DataSubject(SESSION, mine[0].key)):
-            assert reports.person_detail(nobody) is None
+            assert reports.report.person(nobody) is None
 
-    def test_what_the_report_reads_changes_nothing(self, reports: Database) -> None:
+    def test_what_the_report_reads_changes_nothing(self, reports: Store) -> None:
         rows = many(10)
         save(reports, Batch(rows=rows))
         before = load(reports, *(each.key for each in rows)).rows

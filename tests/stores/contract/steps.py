@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from sojourn.core import events as names
 from sojourn.core.events import Event
 from sojourn.core.session import EndReason
-from sojourn.stores.protocol import Batch, Lease, Loaded, Mark, Store
+from sojourn.stores.model import Batch, DataSubject, Lease, Loaded, Mark, Tombstone
+from sojourn.stores.protocol import Store
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import DataSubject, Tombstone
+from sojourn.stores.store import SQLStore
 
 NOW = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 DAY = 24 * 3_600_000
@@ -81,37 +82,37 @@ def mark(journal: str, position: int, *, recorded_until: int = NOW, heard_at: in
 
 
 def save(store: Store, batch: Batch) -> None:
-    with store.recording() as recording:
+    with store.records.recording() as recording:
         recording.save(batch)
 
 
 def load(store: Store, *keys: str, successors_of: Sequence[str] = ()) -> Loaded:
-    with store.recording() as recording:
+    with store.records.recording() as recording:
         return recording.load(keys, successors_of=successors_of)
 
 
 def tombstones(store: Store, *people: DataSubject) -> dict[DataSubject, Tombstone]:
     """Return the tombstones of those of these people that left."""
-    with store.recording() as recording:
+    with store.records.recording() as recording:
         return dict(recording.load((), people=people).tombstones)
 
 
 def silent(
     store: Store, *, seen: int, started: int | None = None, limit: int = 10, manual: int | None = None
 ) -> list[str]:
-    with store.recording() as recording:
+    with store.records.recording() as recording:
         found = recording.silent(seen_before=seen, started_before=started, limit=limit, manual_seen_before=manual)
     return list(found.rows)
 
 
 def lease(store: Store, name: str = "dispatcher", holder: str = "one", *, now: int = NOW) -> Lease:
-    acquired = store.acquire(name, holder, now=now, until=now + 30_000)
+    acquired = store.leases.acquire(name, holder, now=now, until=now + 30_000)
     assert acquired is not None
     return acquired
 
 
 def claim_ids(store: Store, name: str, held: Lease, *, limit: int = 100) -> list[str]:
-    return [each.id for each in store.claim(name, held, until=NOW + 30_000, limit=limit, now=NOW).events]
+    return [each.id for each in store.delivery.claim(name, held, until=NOW + 30_000, limit=limit, now=NOW).events]
 
 
 def assert_adds_up(store: Store) -> None:
@@ -119,7 +120,13 @@ def assert_adds_up(store: Store) -> None:
     for state in store.stats().backends:
         somewhere = state.delivered + state.dead + state.skipped + state.dropped + state.backlog
         assert state.recorded == somewhere, state
-        assert store.backend(state.name) == state
+        assert store.delivery.state(state.name) == state
+
+
+def key_of(store: Store) -> bytes:
+    """Return the store's own key."""
+    assert isinstance(store, SQLStore)
+    return store.database.store_key()
 
 
 def fields(each: Event) -> dict[str, object]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sojourn.stores.protocol import Batch, PositionMoved, Settled, Store
+from sojourn.stores.model import Batch, PositionMoved, Settled
+from sojourn.stores.protocol import Store
 
 from .data_subjects import PeopleContract
 from .delivery import DeliveryContract
@@ -49,32 +50,32 @@ class StoreContract(
             row("open", NOW - 10),
         ]
         save(store, Batch(rows=rows))
-        assert store.expire(older_than=NOW, limit=10, now=NOW) == 1
+        assert store.maintenance.expire(older_than=NOW, limit=10, now=NOW) == 1
         assert set(load(store, "old", "seen later", "open").rows) == {"seen later", "open"}
         assert store.stats().counters["sessions.expired"] == 1
 
     def test_retention_goes_in_slices(self, store: Store) -> None:
         rows = [ended(row(str(n), NOW - 10), f"end-{n}") for n in range(3)]
         save(store, Batch(rows=rows, events=[event(str(n), at=NOW - 10) for n in range(4)]))
-        assert [store.expire(older_than=NOW, limit=3, now=NOW) for _ in range(4)] == [3, 3, 1, 0]
+        assert [store.maintenance.expire(older_than=NOW, limit=3, now=NOW) for _ in range(4)] == [3, 3, 1, 0]
         assert (store.stats().sessions, store.stats().events) == (0, 0)
         assert (store.stats().counters["sessions.expired"], store.stats().counters["events.expired"]) == (3, 4)
 
     def test_retention_waits_for_a_backend_in_use(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(events=[event("read", at=NOW - 9), event("unread", at=NOW - 9), event("young", at=NOW)]))
         held = lease(store)
-        first = store.claim("b", held, until=NOW, limit=1, now=NOW).events[0]
-        store.settle("b", held, Settled(upto=first.seq, delivered=1), now=NOW)
-        assert store.expire(older_than=NOW, limit=10, now=NOW + 7 * DAY) == 1
+        first = store.delivery.claim("b", held, until=NOW, limit=1, now=NOW).events[0]
+        store.delivery.settle("b", held, Settled(upto=first.seq, delivered=1), now=NOW)
+        assert store.maintenance.expire(older_than=NOW, limit=10, now=NOW + 7 * DAY) == 1
         assert claim_ids(store, "b", held) == ["unread", "young"]
         assert_adds_up(store)
 
     def test_a_backend_long_out_of_use_holds_nothing_and_still_adds_up(self, store: Store) -> None:
-        store.register(["b"], now=NOW)
+        store.outbox.register(["b"], now=NOW)
         save(store, Batch(events=[event("one", at=NOW - 9), event("two", at=NOW - 9), event("young", at=NOW)]))
-        assert store.expire(older_than=NOW, limit=10, now=NOW + 7 * DAY + 1) == 2
-        state = store.backend("b")
+        assert store.maintenance.expire(older_than=NOW, limit=10, now=NOW + 7 * DAY + 1) == 2
+        state = store.delivery.state("b")
         assert (state.recorded, state.dropped, state.backlog) == (3, 2, 1)
         assert_adds_up(store)
 

@@ -17,10 +17,10 @@ import psycopg
 import pytest
 
 from sojourn.errors import StoreError
-from sojourn.stores import Database, PostgreSQLStore, open_store
+from sojourn.stores import PostgreSQLStore, Store, open_store
+from sojourn.stores.model import Batch
 from sojourn.stores.postgres import connections as connections_module
 from sojourn.stores.postgres.opening import begin
-from sojourn.stores.protocol import Batch
 from tests.child_process import with_tests
 from tests.postgres import Cluster
 from tests.stores.contract.steps import event, lease, load, mark, row, save
@@ -34,7 +34,7 @@ def url(postgres: Cluster) -> str:
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[Database]:
+def store(url: str) -> Iterator[Store]:
     store = open_store(url)
     store.open()
     yield store
@@ -56,7 +56,7 @@ def until_connected(postgres: Cluster, url: str, count: int) -> None:
 # --- whose they are
 
 
-def test_each_thread_has_one_connection_and_close_closes_all(store: Database, url: str, postgres: Cluster) -> None:
+def test_each_thread_has_one_connection_and_close_closes_all(store: Store, url: str, postgres: Cluster) -> None:
     def use(number: int) -> None:
         save(store, Batch(rows=[row(str(number))]))
         store.stats()
@@ -72,7 +72,7 @@ def test_each_thread_has_one_connection_and_close_closes_all(store: Database, ur
 
 
 def test_the_connection_of_a_thread_that_ended_is_closed_when_another_comes(
-    store: Database, url: str, postgres: Cluster
+    store: Store, url: str, postgres: Cluster
 ) -> None:
     for _ in range(5):
         thread = threading.Thread(target=store.stats)
@@ -88,7 +88,7 @@ from sojourn.errors import StoreError
 from sojourn.stores import open_store
 from tests.stores.contract.steps import Batch, event, row, save, load
 store = open_store({url!r})
-with store.recording() as recording:
+with store.records.recording() as recording:
     recording.save(Batch(rows=[row("parent")], events=[event("1")]))
     pid = os.fork()
     if pid == 0:
@@ -108,7 +108,7 @@ if pid == 0:
     sys.exit(7)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 save(store, Batch(rows=[row("again")]))
-print(*sorted(store_row.key for store_row in store.sessions(limit=9)), sep=",")
+print(*sorted(store_row.key for store_row in store.sessions.latest(limit=9)), sep=",")
 store.close()
 """
     done = subprocess.run(
@@ -127,7 +127,7 @@ import os, sys
 from sojourn.stores import open_store
 from tests.stores.contract.steps import Batch, row, load
 store = open_store({url!r})
-with store.recording() as recording:
+with store.records.recording() as recording:
     recording.save(Batch(rows=[row("parent")]))
     if os.fork() == 0:
         sys.exit(0)
@@ -148,16 +148,16 @@ store.close()
 # --- within one thread
 
 
-def test_a_transaction_within_another_is_refused_and_harms_nothing(store: Database) -> None:
-    with store.recording() as recording:
+def test_a_transaction_within_another_is_refused_and_harms_nothing(store: Store) -> None:
+    with store.records.recording() as recording:
         recording.save(Batch(rows=[row("k")]))
         with pytest.raises(StoreError, match="end that one first"):
             lease(store)
     assert set(load(store, "k").rows) == {"k"}
 
 
-def test_what_is_read_within_a_transaction_is_as_that_sees_it(store: Database) -> None:
-    with store.recording() as recording:
+def test_what_is_read_within_a_transaction_is_as_that_sees_it(store: Store) -> None:
+    with store.records.recording() as recording:
         recording.save(Batch(rows=[row("k")], counts={"n": 1}))
         assert store.stats().counters == {"n": 1}
     assert store.stats().sessions == 1
@@ -171,10 +171,10 @@ BATCH = Batch(rows=[row("k")], events=[event("e")], counts={"n": 1}, marks=[(mar
 
 @pytest.mark.parametrize("has_saved", [pytest.param(False, id="before the save"), pytest.param(True, id="after it")])
 def test_a_transaction_whose_connection_is_cut_leaves_nothing_and_the_next_goes_well(
-    store: Database, url: str, postgres: Cluster, has_saved: bool
+    store: Store, url: str, postgres: Cluster, has_saved: bool
 ) -> None:
     def cut_in_the_middle() -> None:
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             recording.load(["k"])
             if has_saved:
                 recording.save(BATCH)
@@ -185,14 +185,17 @@ def test_a_transaction_whose_connection_is_cut_leaves_nothing_and_the_next_goes_
 
     with pytest.raises(StoreError, match="cut the connection"):
         cut_in_the_middle()
-    assert (store.stats().sessions, store.stats().events, store.stats().counters, store.marks()) == (0, 0, {}, {})
+    assert (store.stats().sessions, store.stats().events, store.stats().counters, store.records.marks()) == (
+        0,
+        0,
+        {},
+        {},
+    )
     save(store, BATCH)
     assert store.stats().counters == {"n": 1, "events.recorded": 1}
 
 
-def test_a_connection_that_was_cut_while_it_lay_idle_is_not_noticed(
-    store: Database, url: str, postgres: Cluster
-) -> None:
+def test_a_connection_that_was_cut_while_it_lay_idle_is_not_noticed(store: Store, url: str, postgres: Cluster) -> None:
     for pid in connected(postgres, url):
         postgres.run(f"SELECT pg_terminate_backend({pid}, 10000)")
     until_connected(postgres, url, 0)
@@ -223,7 +226,7 @@ def test_a_server_that_stops_in_mid_transaction_keeps_nothing_of_it() -> None:
         store.open()
 
         def stopped_in_the_middle() -> None:
-            with store.recording() as recording:
+            with store.records.recording() as recording:
                 recording.save(BATCH)
                 cluster.restart("immediate")
 
@@ -234,9 +237,7 @@ def test_a_server_that_stops_in_mid_transaction_keeps_nothing_of_it() -> None:
         store.close()
 
 
-def test_a_failing_statement_is_a_store_error_and_the_store_recovers(
-    store: Database, url: str, postgres: Cluster
-) -> None:
+def test_a_failing_statement_is_a_store_error_and_the_store_recovers(store: Store, url: str, postgres: Cluster) -> None:
     save(store, Batch(rows=[row("k")]))
     postgres.run("ALTER TABLE sojourn.sojourn_sessions RENAME TO away", database=url)
     for _ in range(2):
@@ -249,7 +250,7 @@ def test_a_failing_statement_is_a_store_error_and_the_store_recovers(
 
 
 def test_a_lock_that_lasts_is_a_store_error(
-    store: Database, url: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+    store: Store, url: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(store, Batch(rows=[row("k")]))
     monkeypatch.setattr(connections_module, "begin", partial(begin, lock_patience_s=1))
@@ -262,7 +263,7 @@ def test_a_lock_that_lasts_is_a_store_error(
     hasty.close()
 
 
-def test_a_read_only_server_says_so(store: Database, url: str, postgres: Cluster) -> None:
+def test_a_read_only_server_says_so(store: Store, url: str, postgres: Cluster) -> None:
     """A standby refuses so too."""
     postgres.run(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"

@@ -15,11 +15,11 @@ import pytest
 
 from sojourn.errors import StoreError
 from sojourn.stores import PostgreSQLStore, open_store
+from sojourn.stores.model import Batch
 from sojourn.stores.postgres import opening
-from sojourn.stores.protocol import Batch
 from sojourn.stores.schema import METADATA, SCHEMA_VERSION, STORE_KEY_BYTES
 from tests.postgres import Cluster
-from tests.stores.contract.steps import event, load, row, save
+from tests.stores.contract.steps import event, key_of, load, row, save
 
 PROCESSES = 10
 ROUNDS = 5
@@ -41,7 +41,7 @@ def open_in_rounds(url: str, number: int, barrier: Barrier, results: multiproces
         try:
             store.open()
             save(store, Batch(rows=[row(str(number))], events=[event(str(number))], counts={"n": 1}))
-            results.put(f"{turn} {store.store_key().hex()}")
+            results.put(f"{turn} {key_of(store).hex()}")
         except Exception as error:  # noqa: BLE001 - told to the test, which fails
             results.put(f"{turn} failed: {error!r}")
         finally:
@@ -76,7 +76,7 @@ def test_threads_that_open_a_fresh_store_at_once_all_come_up(url: str) -> None:
         store = PostgreSQLStore(f"{url}?schema=turn_{turn}")
         barrier.wait(60)
         try:
-            return store.store_key()
+            return key_of(store)
         finally:
             store.close()
 
@@ -121,7 +121,7 @@ def test_two_schemas_of_one_database_are_two_stores(url: str) -> None:
 def test_forms_of_the_url(url: str, url_of: str) -> None:
     store = open_store(url_of.format(rest=url.removeprefix("postgresql://")))
     assert isinstance(store, PostgreSQLStore)
-    assert store.store_key()
+    assert key_of(store)
     store.close()
 
 
@@ -345,12 +345,12 @@ def test_who_only_asks_whether_it_is_there_makes_none(url: str, postgres: Cluste
 
 def test_the_key_outlives_the_process_and_is_the_databases_own(url: str, postgres: Cluster) -> None:
     store = PostgreSQLStore(url)
-    key = store.store_key()
+    key = key_of(store)
     store.close()
-    assert store.store_key() == key
+    assert key_of(store) == key
     store.close()
     other = PostgreSQLStore(postgres.fresh_database())
-    assert other.store_key() != key
+    assert key_of(other) != key
     other.close()
 
 

@@ -19,9 +19,8 @@ import psycopg
 import pytest
 
 from sojourn.errors import StoreError
-from sojourn.stores import Database, open_store
-from sojourn.stores.protocol import Batch, PositionMoved, Settled, TryAgain
-from sojourn.stores.tombstones import VISITOR, DataSubject
+from sojourn.stores import Store, open_store
+from sojourn.stores.model import VISITOR, Batch, DataSubject, PositionMoved, Settled, TryAgain
 from tests.child_process import with_tests
 from tests.postgres import Cluster
 from tests.stores.contract.steps import NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save
@@ -37,7 +36,7 @@ def url(postgres: Cluster) -> str:
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[Database]:
+def store(url: str) -> Iterator[Store]:
     store = open_store(url)
     store.open()
     yield store
@@ -75,7 +74,7 @@ def waiting(postgres: Cluster, url: str) -> Waiting:
     return Waiting(postgres, url)
 
 
-def rows_of(store: Database) -> int:
+def rows_of(store: Store) -> int:
     """How many sessions there are, placeholders too."""
     return store.stats().sessions
 
@@ -83,18 +82,18 @@ def rows_of(store: Database) -> int:
 # --- one session, two hosts
 
 
-def folded(store: Database, key: str) -> None:
+def folded(store: Store, key: str) -> None:
     """What a recorder does for one request of a session: begin it, or count one more."""
-    with store.recording() as recording:
+    with store.records.recording() as recording:
         found = recording.load([key]).rows.get(key) or row(key)
         found.requests += 1
         recording.save(Batch(rows=[found], events=[event(f"{key} {found.requests}", key)]))
 
 
 def test_who_folds_the_same_new_session_waits_and_finds_what_the_first_made(
-    store: Database, beside: ThreadPoolExecutor, waiting: Waiting
+    store: Store, beside: ThreadPoolExecutor, waiting: Waiting
 ) -> None:
-    with store.recording() as first:
+    with store.records.recording() as first:
         assert first.load(["k"]).rows == {}
         second = beside.submit(folded, store, "k")
         waiting.until("transactionid", of=second)
@@ -108,10 +107,10 @@ def test_who_folds_the_same_new_session_waits_and_finds_what_the_first_made(
 
 @pytest.mark.parametrize("fails", [pytest.param(True, id="fails"), pytest.param(False, id="saves nothing")])
 def test_when_the_first_leaves_nothing_the_second_begins_the_session(
-    store: Database, beside: ThreadPoolExecutor, waiting: Waiting, fails: bool
+    store: Store, beside: ThreadPoolExecutor, waiting: Waiting, fails: bool
 ) -> None:
     def leave_nothing() -> Future[Any]:
-        with store.recording() as first:
+        with store.records.recording() as first:
             assert first.load(["k"]).rows == {}
             second: Future[Any] = beside.submit(folded, store, "k")
             waiting.until("transactionid", of=second)
@@ -129,10 +128,10 @@ def test_when_the_first_leaves_nothing_the_second_begins_the_session(
 
 
 def test_who_folds_a_session_that_another_has_loaded_waits(
-    store: Database, beside: ThreadPoolExecutor, waiting: Waiting
+    store: Store, beside: ThreadPoolExecutor, waiting: Waiting
 ) -> None:
     save(store, Batch(rows=[row("a"), row("b", previous="a")]))
-    with store.recording() as first:
+    with store.records.recording() as first:
         found = first.load(["a"], successors_of=["a"]).rows
         second = beside.submit(folded, store, "b")
         waiting.until("transactionid", of=second)
@@ -142,7 +141,7 @@ def test_who_folds_a_session_that_another_has_loaded_waits(
     assert load(store, "b").rows["b"].requests == 8
 
 
-def test_many_hosts_fold_the_same_sessions_and_none_is_lost(store: Database) -> None:
+def test_many_hosts_fold_the_same_sessions_and_none_is_lost(store: Store) -> None:
     """Each counts what it folded; sessions come in any order, so deadlocks are among what happens."""
 
     def host(number: int) -> int:
@@ -152,7 +151,7 @@ def test_many_hosts_fold_the_same_sessions_and_none_is_lost(store: Database) -> 
             keys = [f"s{chance.randrange(12)}" for _ in range(4)]
             while True:
                 try:
-                    with store.recording() as recording:
+                    with store.records.recording() as recording:
                         rows = recording.load(keys[:2]).rows
                         rows |= recording.load(keys[2:], successors_of=keys[:1]).rows
                         for key in set(keys):
@@ -167,15 +166,15 @@ def test_many_hosts_fold_the_same_sessions_and_none_is_lost(store: Database) -> 
     with ThreadPoolExecutor(max_workers=4) as hosts:
         list(hosts.map(host, range(4)))
     stats = store.stats()
-    counted = sum(each.requests for each in store.sessions(limit=100))
+    counted = sum(each.requests for each in store.sessions.latest(limit=100))
     assert counted == stats.counters["n"] == stats.counters["events.recorded"] == stats.events
 
 
 # --- placeholders
 
 
-def test_a_place_that_was_held_and_not_filled_is_gone(store: Database, url: str, postgres: Cluster) -> None:
-    with store.recording() as recording:
+def test_a_place_that_was_held_and_not_filled_is_gone(store: Store, url: str, postgres: Cluster) -> None:
+    with store.records.recording() as recording:
         assert recording.load(["a", "b", "c"]).rows == {}
         assert recording.load(["b", "d"]).rows == {}
         recording.save(Batch(rows=[row("a")], counts={"n": 1}))
@@ -184,43 +183,43 @@ def test_a_place_that_was_held_and_not_filled_is_gone(store: Database, url: str,
     assert store.stats().counters == {"n": 1}
 
 
-def test_who_saves_nothing_leaves_nothing(store: Database, url: str, postgres: Cluster) -> None:
+def test_who_saves_nothing_leaves_nothing(store: Store, url: str, postgres: Cluster) -> None:
     assert load(store, "a", "b", successors_of=["c"]).rows == {}
     assert postgres.run("SELECT count(*) FROM sojourn.sojourn_sessions", database=url) == [(0,)]
 
 
-def test_nobody_sees_a_place_that_is_held(store: Database, beside: ThreadPoolExecutor) -> None:
-    with store.recording() as recording:
+def test_nobody_sees_a_place_that_is_held(store: Store, beside: ThreadPoolExecutor) -> None:
+    with store.records.recording() as recording:
         recording.load(["k"])
         recording.save(Batch(counts={"n": 1}))
         assert beside.submit(rows_of, store).result(PATIENCE_S) == 0
-        assert beside.submit(store.sessions, limit=9).result(PATIENCE_S) == []
+        assert beside.submit(store.sessions.latest, limit=9).result(PATIENCE_S) == []
 
 
 # --- the log
 
 
 def test_the_log_is_written_by_one_at_a_time_so_no_number_comes_late(
-    store: Database, beside: ThreadPoolExecutor, waiting: Waiting
+    store: Store, beside: ThreadPoolExecutor, waiting: Waiting
 ) -> None:
-    with store.recording() as first:
+    with store.records.recording() as first:
         first.save(Batch(events=[event("first")]))
         second = beside.submit(save, store, Batch(events=[event("second")]))
         waiting.until("advisory", of=second)
     second.result(PATIENCE_S)
-    log = store.events_after(0, limit=9)
+    log = store.log.after(0, limit=9)
     assert [each.id for each in log] == ["first", "second"]
     assert log[0].seq < log[1].seq
 
 
-def test_a_cursor_that_follows_the_log_misses_nothing(store: Database) -> None:
+def test_a_cursor_that_follows_the_log_misses_nothing(store: Store) -> None:
     writers, batches = 4, 30
     is_over = threading.Event()
 
     def write(number: int) -> None:
         chance = random.Random(number)
         for turn in range(batches):
-            with store.recording() as recording:
+            with store.records.recording() as recording:
                 recording.load([f"{number} {turn}"])
                 made = [event(f"{number} {turn} {n}", str(number)) for n in range(chance.randrange(1, 9))]
                 recording.save(Batch(events=made))
@@ -231,7 +230,7 @@ def test_a_cursor_that_follows_the_log_misses_nothing(store: Database) -> None:
         cursor, was_over = 0, False
         while not was_over:
             was_over = is_over.is_set()
-            while found := store.events_after(cursor, limit=7):
+            while found := store.log.after(cursor, limit=7):
                 seen += [each.id for each in found]
                 cursor = found[-1].seq
         return seen
@@ -247,14 +246,14 @@ def test_a_cursor_that_follows_the_log_misses_nothing(store: Database) -> None:
     assert len(seen) == len(set(seen)) == store.stats().events
 
 
-def test_of_two_that_apply_the_same_positions_one_wins_each(store: Database) -> None:
+def test_of_two_that_apply_the_same_positions_one_wins_each(store: Store) -> None:
     size = 60
 
     def apply(_: int) -> int:
         won = 0
         for position in range(size):
             try:
-                with store.recording() as recording:
+                with store.records.recording() as recording:
                     counted = recording.load(["s"]).rows.get("s") or row("s")
                     counted.requests += 1
                     marks = [(mark("j", position + 1), position)]
@@ -266,7 +265,7 @@ def test_of_two_that_apply_the_same_positions_one_wins_each(store: Database) -> 
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         assert sum(pool.map(apply, range(2))) == size
-    assert store.marks()["j"].position == size
+    assert store.records.marks()["j"].position == size
     assert store.stats().counters == {"n": size, "events.recorded": size}
     assert load(store, "s").rows["s"].requests == size
 
@@ -274,13 +273,13 @@ def test_of_two_that_apply_the_same_positions_one_wins_each(store: Database) -> 
 # --- what is to be repeated
 
 
-def test_a_deadlock_is_to_be_repeated_and_leaves_nothing(store: Database, beside: ThreadPoolExecutor) -> None:
+def test_a_deadlock_is_to_be_repeated_and_leaves_nothing(store: Store, beside: ThreadPoolExecutor) -> None:
     save(store, Batch(rows=[row("a"), row("b")]))
     both = threading.Barrier(2)
 
     def cross(first: str, second: str) -> str:
         try:
-            with store.recording() as recording:
+            with store.records.recording() as recording:
                 rows = recording.load([first]).rows
                 both.wait(PATIENCE_S)
                 rows |= recording.load([second]).rows
@@ -297,14 +296,14 @@ def test_a_deadlock_is_to_be_repeated_and_leaves_nothing(store: Database, beside
     assert store.stats().counters == {"n": 1}
 
 
-def test_who_left_since_the_batch_was_begun_is_looked_up_again(store: Database, beside: ThreadPoolExecutor) -> None:
+def test_who_left_since_the_batch_was_begun_is_looked_up_again(store: Store, beside: ThreadPoolExecutor) -> None:
     def record() -> str:
         hers = row("late")
         hers.visitor_id = ANNA.id
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             tombstones = recording.load(["late"], people=[ANNA]).tombstones
             if not tombstones:
-                beside.submit(store.add_tombstone, ANNA, at=NOW).result(PATIENCE_S)
+                beside.submit(store.data_subjects.add_tombstone, ANNA, at=NOW).result(PATIENCE_S)
                 recording.save(Batch(rows=[hers], events=[event("late", "late")], counts={"n": 1}))
         return "known" if tombstones else "unknown"
 
@@ -314,11 +313,11 @@ def test_who_left_since_the_batch_was_begun_is_looked_up_again(store: Database, 
     assert record() == "known", "the second time it is seen"
 
 
-def test_who_left_as_the_second_is_looked_up_again_too(store: Database, beside: ThreadPoolExecutor) -> None:
+def test_who_left_as_the_second_is_looked_up_again_too(store: Store, beside: ThreadPoolExecutor) -> None:
     save(store, Batch(opted_out={"somebody": NOW}))
 
     def record() -> None:
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             assert recording.load(["late"], people=[ANNA]).tombstones == {}
             beside.submit(save, store, Batch(opted_out={ANNA.id: NOW})).result(PATIENCE_S)
             recording.save(Batch(rows=[row("late")]))
@@ -329,14 +328,14 @@ def test_who_left_as_the_second_is_looked_up_again_too(store: Database, beside: 
 
 
 def test_an_end_that_a_backend_began_to_read_meanwhile_is_not_withdrawn(
-    store: Database, beside: ThreadPoolExecutor
+    store: Store, beside: ThreadPoolExecutor
 ) -> None:
-    store.register(["b"], now=NOW)
+    store.outbox.register(["b"], now=NOW)
     save(store, Batch(rows=[ended(row("k"), "end")], events=[event("end", "k")]))
     held = lease(store)
 
     def reopen() -> None:
-        with store.recording() as recording:
+        with store.records.recording() as recording:
             loaded = recording.load(["k"])
             if "end" not in loaded.unread:
                 recording.save(Batch(events=[event("another revision", "k")]))
@@ -347,30 +346,30 @@ def test_an_end_that_a_backend_began_to_read_meanwhile_is_not_withdrawn(
     with pytest.raises(TryAgain):
         reopen()
     reopen()
-    store.settle("b", held, Settled(upto=store.head(), delivered=2), now=NOW)
-    assert [each.id for each in store.events_after(0, limit=9)] == ["end", "another revision"]
+    store.delivery.settle("b", held, Settled(upto=store.log.head(), delivered=2), now=NOW)
+    assert [each.id for each in store.log.after(0, limit=9)] == ["end", "another revision"]
     assert_adds_up(store)
 
 
 # --- the sweeper
 
 
-def test_a_sweep_leaves_out_what_another_has_in_its_hands(store: Database, beside: ThreadPoolExecutor) -> None:
+def test_a_sweep_leaves_out_what_another_has_in_its_hands(store: Store, beside: ThreadPoolExecutor) -> None:
     save(store, Batch(rows=[row("a"), row("b")]))
-    with store.recording() as recording:
+    with store.records.recording() as recording:
         recording.load(["a"])
         assert beside.submit(silent_keys, store, seen=NOW).result(PATIENCE_S) == ["b"]
     assert silent_keys(store, seen=NOW) == ["a", "b"]
 
 
-def test_two_sweepers_end_a_session_once(store: Database) -> None:
+def test_two_sweepers_end_a_session_once(store: Store) -> None:
     save(store, Batch(rows=[row(f"s{n}") for n in range(40)]))
 
     def sweep(number: int) -> list[str]:
         swept: list[str] = []
         barrier.wait(PATIENCE_S)
         for _ in range(20):
-            with store.recording() as recording:
+            with store.records.recording() as recording:
                 rows = recording.silent(seen_before=NOW, started_before=None, limit=5).rows
                 ends = [event(f"{number} {key}", key) for key in rows]
                 recording.save(Batch(rows=[ended(each, f"{number} {each.key}") for each in rows.values()], events=ends))
@@ -386,8 +385,8 @@ def test_two_sweepers_end_a_session_once(store: Database) -> None:
 # --- dispatchers beside recorders
 
 
-def test_an_erasure_beside_dispatchers_and_recorders_still_adds_up(store: Database) -> None:
-    store.register(["b"], now=NOW)
+def test_an_erasure_beside_dispatchers_and_recorders_still_adds_up(store: Store) -> None:
+    store.outbox.register(["b"], now=NOW)
     held = lease(store)
     is_over = threading.Event()
 
@@ -400,9 +399,9 @@ def test_an_erasure_beside_dispatchers_and_recorders_still_adds_up(store: Databa
 
     def deliver() -> None:
         while not is_over.is_set():
-            claimed = store.claim("b", held, until=NOW + 30_000, limit=7, now=NOW).events
+            claimed = store.delivery.claim("b", held, until=NOW + 30_000, limit=7, now=NOW).events
             if claimed:
-                store.settle("b", held, Settled(upto=claimed[-1].seq, delivered=len(claimed)), now=NOW)
+                store.delivery.settle("b", held, Settled(upto=claimed[-1].seq, delivered=len(claimed)), now=NOW)
 
     def leave() -> None:
         from sojourn.data_subjects import erase
@@ -439,11 +438,11 @@ from sojourn.stores import open_store
 from sojourn.stores.postgres import opening
 opening._FROZEN_FOR_S = 1
 from sojourn.errors import StoreError
-from sojourn.stores.protocol import Batch
+from sojourn.stores.model import Batch
 from tests.stores.contract.steps import event, row
 store = open_store(sys.argv[1])
 try:
-    with store.recording() as recording:
+    with store.records.recording() as recording:
         recording.load(["k"])
         recording.save(Batch(rows=[row("k")], events=[event("frozen")], counts={"n": 1}))
         print("holds", flush=True)
@@ -457,7 +456,7 @@ store.close()
 
 @pytest.mark.slow
 def test_a_recorder_that_is_stopped_in_mid_transaction_holds_up_nobody_and_writes_nothing(
-    store: Database, url: str
+    store: Store, url: str
 ) -> None:
     frozen = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", FROZEN, url],
@@ -473,7 +472,7 @@ def test_a_recorder_that_is_stopped_in_mid_transaction_holds_up_nobody_and_write
         assert frozen.stdout.readline() == "holds\n"
         os.kill(frozen.pid, signal.SIGSTOP)
         folded(store, "k")
-        assert [each.id for each in store.events_after(0, limit=9)] == ["k 1"]
+        assert [each.id for each in store.log.after(0, limit=9)] == ["k 1"]
         os.kill(frozen.pid, signal.SIGCONT)
         told, _ = frozen.communicate("\n", timeout=PATIENCE_S)
     finally:
@@ -492,7 +491,7 @@ def test_a_recorder_that_is_stopped_in_mid_transaction_holds_up_nobody_and_write
 
 @pytest.mark.parametrize("size", [1, 10, 500])
 def test_a_batch_is_the_same_few_round_trips_whatever_its_size(
-    store: Database, monkeypatch: pytest.MonkeyPatch, size: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     save(store, Batch(rows=[ended(row(str(n)), f"end-{n}") for n in range(size // 2)]))
     trips: list[object] = []
@@ -506,7 +505,7 @@ def test_a_batch_is_the_same_few_round_trips_whatever_its_size(
     store.close()
     store.open()
     trips.clear()
-    with store.recording() as recording:
+    with store.records.recording() as recording:
         rows = recording.load([str(n) for n in range(size)]).rows
         rows |= recording.load(["x"], successors_of=[str(n) for n in range(size)]).rows
         for n in range(size):
@@ -523,7 +522,7 @@ def test_a_batch_is_the_same_few_round_trips_whatever_its_size(
     assert len(trips) == len(["load", "load", "save", "commit"])
 
 
-def test_times_are_the_servers(store: Database, postgres: Cluster) -> None:
+def test_times_are_the_servers(store: Store, postgres: Cluster) -> None:
     told = store.time()
     (expected,) = postgres.run("SELECT (extract(epoch FROM now()) * 1000)::bigint")[0]
     assert told is not None
@@ -531,7 +530,7 @@ def test_times_are_the_servers(store: Database, postgres: Cluster) -> None:
     assert abs(told - expected) < 10_000
 
 
-def test_a_statement_of_a_batch_that_fails_is_a_store_error(store: Database) -> None:
+def test_a_statement_of_a_batch_that_fails_is_a_store_error(store: Store) -> None:
     bad = row("k")
     bad.requests = 2**70
     with pytest.raises(StoreError, match="NumericValueOutOfRange"):

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from sojourn.stores import SQLiteStore
-from sojourn.stores.protocol import Batch
-from sojourn.stores.reporting import lists as _reporting_lists
-from sojourn.stores.reporting import queries as _reporting
-from sojourn.stores.reporting import rollups as _summarising
+from sojourn.stores.model import Batch
+from sojourn.stores.reporting import lists as lists_module
+from sojourn.stores.reporting import rollups as rollups_module
+from sojourn.stores.reporting import session_lists as session_lists_module
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
 from tests.stores.contract.reporting import many
 from tests.stores.contract.session_lists import VALUES, pages
@@ -31,8 +31,8 @@ def store() -> Iterator[SQLiteStore]:
 def test_a_search_that_stops_goes_on_from_there(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, sort: Sort, *, is_ascending: bool, is_narrow: bool
 ) -> None:
-    monkeypatch.setattr(_reporting_lists, "_EXAMINED", 5)
-    monkeypatch.setattr(_reporting, "_NARROW", 1000 if is_narrow else 1)
+    monkeypatch.setattr(lists_module, "_EXAMINED", 5)
+    monkeypatch.setattr(session_lists_module, "_NARROW", 1000 if is_narrow else 1)
     rows = many()
     save(store, Batch(rows=rows))
     span = Span(NOW + 3 * HOUR_MS, NOW + 40 * HOUR_MS)
@@ -51,38 +51,38 @@ def test_a_search_that_stops_goes_on_from_there(
     assert not found[-1].is_cut
     back, cursor = list(found[-1].lines), found[-1].preceding
     while cursor is not None:
-        page = store.session_page(wanted, sort=sort, is_ascending=is_ascending, cursor=cursor, limit=2)
+        page = store.sessions.page(wanted, sort=sort, is_ascending=is_ascending, cursor=cursor, limit=2)
         back, cursor = [*page.lines, *back], page.preceding
     assert back == [line for page in found for line in page.lines]
 
 
 def test_what_costs_most_looks_at_least(store: SQLiteStore) -> None:
-    count = _reporting_lists._EXAMINED_BY_EVENTS + 5
+    count = lists_module._EXAMINED_BY_EVENTS + 5
     save(store, Batch(rows=[row(f"k{n:05}", NOW + n) for n in range(count)], events=[event("e", "k00002")]))
     wanted = Filter(seen_path="/Straße/日本")
-    first = store.session_page(wanted)
+    first = store.sessions.page(wanted)
     assert (first.lines, first.is_cut) == ((), True)
-    second = store.session_page(wanted, cursor=first.following)
+    second = store.sessions.page(wanted, cursor=first.following)
     assert ([line.key for line in second.lines], second.is_cut, second.following) == (["k00002"], False, None)
 
 
 def test_what_an_overview_leaves_out_it_tells(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_summarising, "_COUNTED_AT_ONCE", 20)
+    monkeypatch.setattr(rollups_module, "_COUNTED_AT_ONCE", 20)
     rows = many()
     save(store, Batch(rows=rows))
     span = Span(NOW, NOW + 2 * DAY_MS)
-    told = store.overview(span, bucket=Bucket.DAY, online_since=0)
+    told = store.report.overview(span, bucket=Bucket.DAY, online_since=0)
     assert 0 < told.pending == len(rows) - told.figures.sessions
     assert told.series[0].sessions < told.series[1].sessions, "the latest are counted first"
-    store.summarise(finished_before=NOW + 9 * DAY_MS, limit=1000)
-    told = store.overview(span, bucket=Bucket.DAY, online_since=0)
+    store.maintenance.roll_up(finished_before=NOW + 9 * DAY_MS, limit=1000)
+    told = store.report.overview(span, bucket=Bucket.DAY, online_since=0)
     assert (told.pending, told.figures.sessions) == (0, len(rows))
 
 
 def test_the_latest_hours_are_counted_whatever_they_hold(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_summarising, "_COUNTED_AT_ONCE", 0)
+    monkeypatch.setattr(rollups_module, "_COUNTED_AT_ONCE", 0)
     save(store, Batch(rows=[row(str(hour), NOW + hour * HOUR_MS) for hour in range(4)]))
-    told = store.overview(Span(NOW, NOW + DAY_MS), bucket=Bucket.HOUR, online_since=0)
+    told = store.report.overview(Span(NOW, NOW + DAY_MS), bucket=Bucket.HOUR, online_since=0)
     assert [point.sessions for point in told.series[:4]] == [0, 0, 1, 1]
     assert told.pending == 2
 
@@ -91,20 +91,20 @@ def test_the_latest_hours_are_counted_whatever_they_hold(store: SQLiteStore, mon
 def test_every_list_reads_along_an_index(store: SQLiteStore, statement: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No statement goes through all sessions or sorts them, but those that say so."""
     seen: list[str] = []
-    read = store._read
+    read = store.database.read
 
-    def read_and_note(sql: str, **values: object) -> tuple[Any, ...] | None:
+    def read_and_note(sql: str, **values: object) -> tuple[Any, ...]:
         with store._connections.reading() as db:
             seen.extend(line[3] for line in db.execute(f"EXPLAIN QUERY PLAN {sql}", values))
         return read(sql, **values)
 
-    monkeypatch.setattr(store, "_read", read_and_note)
+    monkeypatch.setattr(store.database, "read", read_and_note)
     if statement == "lists":
         for sort in Sort:
-            first = store.session_page(Filter(text="x"), sort=sort)
+            first = store.sessions.page(Filter(text="x"), sort=sort)
             assert first.lines == ()
     else:
-        store.overview(Span(NOW, NOW + DAY_MS), bucket=Bucket.DAY, online_since=NOW)
-        store.session_detail("k")
+        store.report.overview(Span(NOW, NOW + DAY_MS), bucket=Bucket.DAY, online_since=NOW)
+        store.sessions.detail("k")
     assert seen
-    assert not [line for line in seen if line in {"SCAN sessions", "SCAN s", "SCAN events", "SCAN e"}]
+    assert not [line for line in seen if line in {"SCAN sojourn_sessions", "SCAN s", "SCAN sojourn_events", "SCAN e"}]

@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sojourn.stores import SQLiteStore
-from sojourn.stores.protocol import Batch
+from sojourn.stores.model import USER, Batch, DataSubject, Place
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import USER, DataSubject, Place
 from tests.stores.contract.reporting import figures
 from tests.stores.contract.session_lists import VALUES, pages
 from tests.stores.contract.steps import NOW, ended, row, save
@@ -39,7 +38,7 @@ class Reports(RuleBasedStateMachine):
         made.last_seen_at = made.started_at + minutes * 60_000
         made.visitor_id, made.user_id = f"v{number % 6}", f"u{number % 3}" if is_named else None
         made.page_views = pages
-        with self.store.recording() as recording:
+        with self.store.records.recording() as recording:
             recording.load([made.key])
             recording.save(Batch(rows=[made]))
         self.rows[made.key] = made
@@ -50,7 +49,7 @@ class Reports(RuleBasedStateMachine):
         key = data.draw(st.sampled_from([None, *sorted(self.rows)]))
         if key is None:
             return
-        with self.store.recording() as recording:
+        with self.store.records.recording() as recording:
             changed = recording.load([key]).rows[key]
             changed.last_seen_at += 1000
             changed.page_views += 1
@@ -65,27 +64,27 @@ class Reports(RuleBasedStateMachine):
 
     @rule(hours=HOURS, limit=st.integers(1, 9))
     def summarise(self, hours: int, limit: int) -> None:
-        self.store.summarise(finished_before=NOW + hours * HOUR_MS, limit=limit)
+        self.store.maintenance.roll_up(finished_before=NOW + hours * HOUR_MS, limit=limit)
 
     @rule(number=st.integers(0, 2))
     def erase(self, number: int) -> None:
         person = DataSubject(USER, f"u{number}")
-        upto = self.store.add_tombstone(person, at=LATER)
+        upto = self.store.data_subjects.add_tombstone(person, at=LATER)
         place: Place | None = Place(0)
         while place is not None:
-            place = self.store.erase(person, at=LATER, upto=upto, after=place, limit=3).after
+            place = self.store.data_subjects.erase(person, at=LATER, upto=upto, after=place, limit=3).after
         self.rows = {key: each for key, each in self.rows.items() if each.user_id != person.id}
 
     @invariant()
     def all_of_it_adds_up(self) -> None:
-        told = self.store.overview(Span(NOW, NOW + 3 * DAY_MS), bucket=Bucket.DAY, online_since=0)
+        told = self.store.report.overview(Span(NOW, NOW + 3 * DAY_MS), bucket=Bucket.DAY, online_since=0)
         assert told.figures.sessions == len(self.rows)
         assert told.figures.page_views == sum(each.page_views for each in self.rows.values())
         assert sum(point.sessions for point in told.series) == len(self.rows)
 
     @rule(span=SPANS)
     def look_at(self, span: Span) -> None:
-        told = self.store.overview(span, bucket=Bucket.HOUR, online_since=0)
+        told = self.store.report.overview(span, bucket=Bucket.HOUR, online_since=0)
         expected = figures(list(self.rows.values()), span)
         assert (told.figures.sessions, told.figures.visitors, told.figures.users) == (
             expected.sessions,

@@ -18,8 +18,7 @@ import pytest
 
 from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore, open_store
-from sojourn.stores.protocol import Batch, Settled
-from sojourn.stores.queries import DeadLetter
+from sojourn.stores.model import Batch, DeadLetter, Settled
 from sojourn.stores.sqlite import waiting
 from tests.child_process import with_tests
 from tests.leaks import is_open
@@ -90,7 +89,7 @@ from sojourn.errors import StoreError
 from sojourn.stores import open_store
 from tests.stores.contract.steps import Batch, event, row, save, load
 store = open_store({url!r})
-with store.recording() as recording:
+with store.records.recording() as recording:
     recording.save(Batch(rows=[row("parent")], events=[event("1")]))
     pid = os.fork()
     if pid == 0:
@@ -156,7 +155,7 @@ def test_a_lock_that_lasts_is_a_store_error(store: SQLiteStore, path: Path, monk
 
 
 def test_a_transaction_within_another_is_refused_and_harms_nothing(store: SQLiteStore) -> None:
-    with store.recording() as recording:
+    with store.records.recording() as recording:
         recording.save(Batch(rows=[row("k")]))
         with pytest.raises(StoreError):
             lease(store)
@@ -171,10 +170,10 @@ def test_checkpoint_cuts_the_log_unless_somebody_reads(store: SQLiteStore, path:
     reader.execute("BEGIN")
     reader.execute("SELECT COUNT(*) FROM sojourn_sessions").fetchone()
     save(store, Batch(rows=[row("late")]))
-    assert store.checkpoint() is False
+    assert store.maintenance.checkpoint() is False
     reader.execute("COMMIT")
     reader.close()
-    assert store.checkpoint() is True
+    assert store.maintenance.checkpoint() is True
     assert wal.stat().st_size == 0
 
 
@@ -189,10 +188,10 @@ def test_a_batch_is_the_same_few_calls_whatever_its_size(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Telling))
     store = open_store("memory:")
-    store.register(["b"], now=NOW)
+    store.outbox.register(["b"], now=NOW)
     save(store, Batch(rows=[ended(row(str(n)), f"end-{n}") for n in range(size // 2)]))
     said.clear()
-    with store.recording() as recording:
+    with store.records.recording() as recording:
         rows = recording.load([str(n) for n in range(size)]).rows
         rows |= recording.load(["x"], successors_of=[str(n) for n in range(size)]).rows
         for n in range(size):
@@ -213,46 +212,48 @@ def test_a_batch_is_the_same_few_calls_whatever_its_size(monkeypatch: pytest.Mon
 def test_queries_of_reports_and_exports(store: SQLiteStore) -> None:
     rows = [row(str(n), NOW + n) for n in range(5)]
     save(store, Batch(rows=rows, events=[event(f"e{n}", key=str(n % 2)) for n in range(6)]))
-    assert [each.key for each in store.sessions(limit=2)] == ["4", "3"]
-    assert store.sessions(limit=9, started_before=NOW + 1) == [rows[1], rows[0]]
-    assert [each.id for each in store.events_of("1")] == ["e1", "e3", "e5"]
-    assert [each.id for each in store.events_after(2, limit=3)] == ["e2", "e3", "e4"]
-    assert [each.seq for each in store.events_after(2, limit=3)] == [3, 4, 5]
+    assert [each.key for each in store.sessions.latest(limit=2)] == ["4", "3"]
+    assert store.sessions.latest(limit=9, started_before=NOW + 1) == [rows[1], rows[0]]
+    assert [each.id for each in store.log.of_session("1")] == ["e1", "e3", "e5"]
+    assert [each.id for each in store.log.after(2, limit=3)] == ["e2", "e3", "e4"]
+    assert [each.seq for each in store.log.after(2, limit=3)] == [3, 4, 5]
 
 
 def test_dead_letters_are_kept_whole_until_retention(store: SQLiteStore) -> None:
-    store.register(["b"], now=NOW)
+    store.outbox.register(["b"], now=NOW)
     save(store, Batch(events=[event("one"), event("two")]))
     held = lease(store)
-    one, two = store.claim("b", held, until=NOW, limit=9, now=NOW).events
-    store.settle("b", held, Settled(upto=two.seq, dead=[(one, "too old", 422), (two, "no", None)]), now=NOW + 5)
-    assert store.dead_letters("b", limit=1) == [DeadLetter("b", "too old", 422, NOW + 5, one)]
-    assert store.dead_letters("b", limit=9)[1].event == two
-    assert store.dead_letters("other", limit=9) == []
-    assert store.expire(older_than=NOW + 5, limit=9, now=NOW) == 2, "the events, not yet the letters"
-    assert store.expire(older_than=NOW + 6, limit=1, now=NOW) == 1
-    assert [letter.event for letter in store.dead_letters("b", limit=9)] == [two]
+    one, two = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW).events
+    store.delivery.settle(
+        "b", held, Settled(upto=two.seq, dead=[(one, "too old", 422), (two, "no", None)]), now=NOW + 5
+    )
+    assert store.outbox.letters("b", after=0, limit=1) == [DeadLetter(1, "b", "too old", 422, NOW + 5, None, one)]
+    assert store.outbox.letters("b", after=0, limit=9)[1].event == two
+    assert store.outbox.letters("other", after=0, limit=9) == []
+    assert store.maintenance.expire(older_than=NOW + 5, limit=9, now=NOW) == 2, "the events, not yet the letters"
+    assert store.maintenance.expire(older_than=NOW + 6, limit=1, now=NOW) == 1
+    assert [letter.event for letter in store.outbox.letters("b", after=0, limit=9)] == [two]
     assert store.stats().counters["dead_letters.expired"] == 1
     assert_adds_up(store)
 
 
 def test_a_long_backlog_is_told_in_full() -> None:
     store = open_store("memory:")
-    store.register(["b"], now=NOW)
+    store.outbox.register(["b"], now=NOW)
     save(store, Batch(events=[event(str(n)) for n in range(10_050)]))
     held = lease(store)
-    first = store.claim("b", held, until=NOW, limit=30, now=NOW).events
-    store.settle("b", held, Settled(upto=first[29].seq, delivered=20, skipped=10), now=NOW)
-    assert store.backend("b").backlog == 10_020
+    first = store.delivery.claim("b", held, until=NOW, limit=30, now=NOW).events
+    store.delivery.settle("b", held, Settled(upto=first[29].seq, delivered=20, skipped=10), now=NOW)
+    assert store.delivery.state("b").backlog == 10_020
     assert_adds_up(store)
     store.close()
 
 
 def test_journals_that_are_gone_are_forgotten_with_the_retention(store: SQLiteStore, path: Path) -> None:
     save(store, Batch(marks=[(mark("gone", 5), 0), (mark("lives", 5), 0)]))
-    store.forget_journals(["gone"])
+    store.records.forget_journals(["gone"])
     for older_than, left in ((NOW, ["gone", "lives"]), (NOW + 1, ["lives"])):
-        store.expire(older_than=older_than, limit=9, now=NOW)
+        store.maintenance.expire(older_than=older_than, limit=9, now=NOW)
         other = sqlite3.connect(path)
         assert [line[0] for line in other.execute("SELECT id FROM sojourn_journals ORDER BY id")] == left
         other.close()
@@ -261,6 +262,6 @@ def test_journals_that_are_gone_are_forgotten_with_the_retention(store: SQLiteSt
 def test_an_unregistered_backend_says_so(store: SQLiteStore) -> None:
     held = lease(store)
     with pytest.raises(StoreError, match="register it"):
-        store.backend("b")
+        store.delivery.state("b")
     with pytest.raises(StoreError, match="register it"):
-        store.claim("b", held, until=NOW, limit=1, now=NOW)
+        store.delivery.claim("b", held, until=NOW, limit=1, now=NOW)

@@ -12,10 +12,10 @@ import pytest
 
 from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore
-from sojourn.stores.protocol import Batch
+from sojourn.stores.model import Batch
 from sojourn.stores.schema import SCHEMA_VERSION
 from sojourn.stores.sqlite import migration as opening
-from tests.stores.contract.steps import load, row, save
+from tests.stores.contract.steps import key_of, load, row, save
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_each_version_has_the_step_that_leads_there() -> None:
 def test_a_migration_runs_once_and_keeps_what_is_there(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = store.store_key()
+    key = key_of(store)
     store.close()
     monkeypatch.setattr(opening, "SCHEMA_VERSION", SCHEMA_VERSION + 2)
     steps = {
@@ -52,7 +52,7 @@ def test_a_migration_runs_once_and_keeps_what_is_there(
     def migrated(_: int) -> tuple[set[str], bytes]:
         newer = SQLiteStore(path)
         try:
-            return set(load(newer, "k").rows), newer.store_key()
+            return set(load(newer, "k").rows), key_of(newer)
         finally:
             newer.close()
 

@@ -17,10 +17,10 @@ import pytest
 
 from sojourn.errors import StoreError
 from sojourn.stores import open_store
-from sojourn.stores.protocol import Batch, PositionMoved
+from sojourn.stores.model import Batch, PositionMoved
 from sojourn.stores.schema import METADATA, SCHEMA_VERSION, SESSIONS, STORE_KEY_BYTES
 from sojourn.stores.sqlite.opening import exists, open_file, open_memory
-from tests.stores.contract.steps import NOW, event, load, mark, row, save
+from tests.stores.contract.steps import NOW, event, key_of, load, mark, row, save
 
 ROUNDS = 25
 PROCESSES = 4
@@ -37,7 +37,7 @@ def open_in_rounds(
         store = open_store(f"sqlite:///{folder}/{turn}.db")
         try:
             store.open()
-            key = store.store_key().hex()
+            key = key_of(store).hex()
             save(store, Batch(rows=[row(str(number))], events=[event(str(number))], counts={"n": 1}))
             results.put(f"{turn} {key}")
         except Exception as error:  # noqa: BLE001 - told to the test, which fails
@@ -82,7 +82,7 @@ def apply_journal(path: str, size: int, barrier: Barrier, results: multiprocessi
     barrier.wait(60)
     for position in range(size):
         try:
-            with store.recording() as recording:
+            with store.records.recording() as recording:
                 counted = recording.load(["s"]).rows.get("s") or row("s")
                 counted.requests += 1
                 recording.save(
@@ -115,7 +115,7 @@ def test_of_two_processes_that_apply_the_same_positions_one_wins_each(tmp_path: 
     results.join_thread()
     store = open_store(f"sqlite:///{path}")
     assert sum(won) == size
-    assert store.marks()["j"].position == size
+    assert store.records.marks()["j"].position == size
     assert store.stats().counters == {"n": size, "events.recorded": size}
     assert load(store, "s").rows["s"].requests == size
     store.close()
@@ -148,8 +148,8 @@ def test_each_database_has_a_key_of_its_own(tmp_path: Path) -> None:
     keys = set()
     for url in ("memory:", "memory:", f"sqlite:///{tmp_path}/a.db", f"sqlite:///{tmp_path}/b.db"):
         store = open_store(url)
-        keys.add(store.store_key())
-        assert store.store_key() in keys
+        keys.add(key_of(store))
+        assert key_of(store) in keys
         store.close()
     assert {len(key) for key in keys} == {STORE_KEY_BYTES}
     assert len(keys) == 4
@@ -157,9 +157,9 @@ def test_each_database_has_a_key_of_its_own(tmp_path: Path) -> None:
 
 def test_the_key_outlives_the_process(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/a.db")
-    key = store.store_key()
+    key = key_of(store)
     store.close()
-    assert store.store_key() == key
+    assert key_of(store) == key
     store.close()
 
 

@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -19,18 +19,14 @@ from sojourn.backends.protocol import Backend, Receipt
 from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event
 from sojourn.core.threads import RLock
 from sojourn.pipeline.leadership import LEASE_MS
-from sojourn.stores.operating import Requeues, Resettled, dispatcher_lease
-from sojourn.stores.protocol import BackendState, Claim, EventLog, Lease, LeaseLost, Settled
+from sojourn.stores.model import BackendState, Claim, Lease, LeaseLost, Resettled, Settled, dispatcher_lease
+from sojourn.stores.protocol import DeliveryQueue
 
 from . import retry, shedding
 
 log = logging.getLogger("sojourn")
 
 _BATCH: Final = 500
-
-
-class DispatcherStore(EventLog, Requeues, Protocol):
-    """What a dispatcher needs of the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +59,7 @@ class Dispatcher:
     def __init__(
         self,
         backend: Backend,
-        store: DispatcherStore,
+        queue: DeliveryQueue,
         *,
         now: Callable[[], int],
         acquire: Callable[[str, int], Lease | None],
@@ -72,7 +68,7 @@ class Dispatcher:
         outbox_max: int | None = None,
     ) -> None:
         self.backend = backend
-        self._store = store
+        self._queue = queue
         self._now = now
         self._acquire = acquire
         self._chance = chance
@@ -89,10 +85,10 @@ class Dispatcher:
         """Send the next batch, if one is due and the lease is ours. What was put back in the queue goes first."""
         with self._lock:
             name, now = self.backend.name, self._now()
-            state = self._store.backend(name)
+            state = self._queue.state(name)
             if state.retry_at is not None and now < state.retry_at:
                 return Delivery(retry_at=state.retry_at)
-            is_requeued = self._store.has_requeued(name)
+            is_requeued = self._queue.has_requeued(name)
             if (state.backlog == 0 and not is_requeued) or not self._holds(now):
                 return Delivery()
             lease = self._lease
@@ -118,7 +114,7 @@ class Dispatcher:
         """The next events of the log; the cursor moves past what is settled, from the front."""
         name = self.backend.name
         limit = retry.size(state.failures, _BATCH)
-        claim = self._store.claim(name, lease, until=now + LEASE_MS, limit=limit, now=now)
+        claim = self._queue.claim(name, lease, until=now + LEASE_MS, limit=limit, now=now)
         if not claim.events:
             return Delivery()
         sheds = shedding.level(state.backlog, self._outbox_max)
@@ -147,14 +143,14 @@ class Dispatcher:
             failures=outcome.failures,
             problem=outcome.problem,
         )
-        self._store.settle(name, lease, settled, now=self._now())
+        self._queue.settle(name, lease, settled, now=self._now())
         return outcome.delivery()
 
     def _resend(self, lease: Lease, state: BackendState, now: int) -> Delivery:
         """Dead letters that an operator put back in the queue."""
         name = self.backend.name
         limit = retry.size(state.failures, _BATCH)
-        claim = self._store.claim_requeued(name, lease, until=now + LEASE_MS, limit=limit, now=now)
+        claim = self._queue.claim_requeued(name, lease, until=now + LEASE_MS, limit=limit, now=now)
         wanted = [event for event in claim.events if self._wants(event, claim)]
         outcome = self._offered(wanted, state.failures)
         taken_on = {event.id for event in wanted}
@@ -167,7 +163,7 @@ class Dispatcher:
             failures=outcome.failures,
             problem=outcome.problem,
         )
-        self._store.settle_requeued(name, lease, settled, now=self._now())
+        self._queue.settle_requeued(name, lease, settled, now=self._now())
         return outcome.delivery()
 
     def _offered(self, wanted: Sequence[Event], failures: int) -> _Outcome:

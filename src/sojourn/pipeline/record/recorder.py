@@ -21,7 +21,8 @@ from sojourn.core.session import Rules
 from sojourn.core.threads import RLock, sleep
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import Frame, JournalReader, Reading
-from sojourn.stores.protocol import Batch, Mark, PositionMoved, RecordStore, TryAgain
+from sojourn.stores.model import Batch, Mark, PositionMoved, TryAgain
+from sojourn.stores.protocol import RecordStore
 from sojourn.stores.rows import SessionRow
 
 from .fold import Folded, Numbered, also_needed, fold, own_keys, set_exit_pages, sweep

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from sojourn.core.records import OPT_OUT, Record
-from sojourn.stores.tombstones import SESSION, USER, VISITOR, DataSubject, Tombstone
+from sojourn.stores.model import SESSION, USER, VISITOR, DataSubject, Tombstone
 
 _NOBODY: Final[Mapping[DataSubject, Tombstone]] = {}
 _NEVER: Final = -(2**63)

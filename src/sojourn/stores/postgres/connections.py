@@ -15,13 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 
 from sojourn.core.threads import Lock, RLock, living, sleep
 from sojourn.errors import StoreError
-from sojourn.stores.protocol import TryAgain
+from sojourn.stores.database import Result
+from sojourn.stores.model import TryAgain
 from sojourn.stores.tombstones import StoreKey
 
 from .address import Address
@@ -37,13 +38,6 @@ _Outcome = TypeVar("_Outcome")
 # Connections that a child found after a fork. They are their parent's: closing one would say farewell to the server in
 # its parent's name. So they are kept for as long as the child lives.
 _inherited: Final[list[object]] = []
-
-
-class Answer(NamedTuple):
-    """What one statement told: its first row, if it has any, and how many rows it found or changed."""
-
-    row: tuple[Any, ...]
-    rows: int
 
 
 class Work:
@@ -63,22 +57,25 @@ class Work:
         """False in a child that was forked in the middle of it: a word of the child's would end it for the parent."""
         return self._pid == os.getpid()
 
-    def execute(self, *statements: str, **values: object) -> list[Answer]:
+    def execute(self, *statements: str, **values: object) -> list[Result]:
         """Run these in one round trip; each sees what was committed before it began."""
         if not self.is_ours:
             raise StoreError("this transaction belongs to the process that this one was forked from; begin another")
         before = "" if self._prologue is None else f"{self._prologue};"
         skipped = before.count(";")
         self._prologue = None
-        cursor = self._connection.execute(";".join([before + statements[0], *statements[1:]]).encode(), values)
+        cursor = self._connection.execute((before + ";".join(filter(None, statements))).encode(), values)
         for _ in range(skipped):
             cursor.nextset()
-        answers = []
-        for _ in statements:
+        results = []
+        for statement in statements:
+            if not statement:
+                results.append(Result((), 0))
+                continue
             row = cursor.fetchone() if cursor.description else None
-            answers.append(Answer(row or (), cursor.rowcount))
+            results.append(Result(row or (), cursor.rowcount))
             cursor.nextset()
-        return answers
+        return results
 
     def at_end(self, statement: str, **values: object) -> None:
         """Run this just before the transaction is committed."""

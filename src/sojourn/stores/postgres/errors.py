@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors
 
 from sojourn.errors import StoreError
-from sojourn.stores.protocol import TryAgain
+from sojourn.stores.model import TryAgain
 
 LOCK_PATIENCE_S: Final = 5
 STATEMENT_PATIENCE_S: Final = 30

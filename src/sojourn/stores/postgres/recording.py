@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from sojourn.stores import wire
-from sojourn.stores.protocol import Batch, Loaded, PositionMoved, TryAgain
+from sojourn.stores.database import Result
+from sojourn.stores.model import VISITOR, Batch, DataSubject, Loaded, PositionMoved, Tombstone, TryAgain
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import VISITOR, DataSubject, Tombstone
 
 from . import statements as sql
-from .connections import Answer, Work
+from .connections import Work
 
 _NEVER: Final = -(2**62)
 """Before every time."""
@@ -50,17 +50,17 @@ class PostgreSQLRecording:
             statements.append(sql.TOMBSTONES)
         if not statements:
             return Loaded(rows={}, unread=frozenset())
-        answers = self._work.execute(
+        results = self._work.execute(
             *statements,
             keys=wire.encode(list(keys)),
             after=wire.encode(list(successors_of)),
             people=wire.encode(list(named)),
         )
-        tombstones = self._tombstones(answers.pop(), people, named) if people else {}
-        if not answers:
+        tombstones = self._tombstones(results.pop(), people, named) if people else {}
+        if not results:
             return Loaded(rows={}, unread=frozenset(), tombstones=tombstones)
-        loaded = self._loaded(answers.pop(), tombstones)
-        locked = wire.decode_names(answers.pop().row[0])
+        loaded = self._loaded(results.pop(), tombstones)
+        locked = wire.decode_names(results.pop().row[0])
         if not {*map(wire.clean, keys), *loaded.rows} <= set(locked):
             raise TryAgain("a session came or went while it was locked")
         self._unfilled.update(key for key in locked if key not in loaded.rows)
@@ -83,7 +83,7 @@ class PostgreSQLRecording:
 
     def save(self, batch: Batch) -> None:
         rows = {row.key: row for row in sorted(batch.rows, key=lambda row: row.key)}
-        answers = self._run(
+        results = self._run(
             {
                 sql.LOCK_OPTED_OUT: batch.opted_out,
                 sql.UPSERT_SESSIONS: rows,
@@ -114,13 +114,13 @@ class PostgreSQLRecording:
             ),
             marks=wire.encode_marks(batch.marks),
         )
-        if sql.TOMBSTONES in answers:
-            self._check_tombstones(answers[sql.TOMBSTONES])
-        if sql.READ_BY_NOW in answers and not self._unread.isdisjoint(
-            wire.decode_names(answers[sql.READ_BY_NOW].row[0])
+        if sql.TOMBSTONES in results:
+            self._check_tombstones(results[sql.TOMBSTONES])
+        if sql.READ_BY_NOW in results and not self._unread.isdisjoint(
+            wire.decode_names(results[sql.READ_BY_NOW].row[0])
         ):
             raise TryAgain("an end that was to be withdrawn has been read meanwhile")
-        if batch.marks and answers[sql.MOVE_MARKS].rows != len(batch.marks):
+        if batch.marks and results[sql.MOVE_MARKS].rows != len(batch.marks):
             raise PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks)))
         self._unfilled -= rows.keys()
         self.has_saved = True
@@ -132,36 +132,36 @@ class PostgreSQLRecording:
         elif self._unfilled:
             self._work.at_end(sql.DROP_PLACES, unfilled=wire.encode(sorted(self._unfilled)))
 
-    def _run(self, statements: Mapping[str, object], **values: object) -> dict[str, Answer]:
+    def _run(self, statements: Mapping[str, object], **values: object) -> dict[str, Result]:
         """Run those that there is something for, and return what each answered."""
         needed = [statement for statement, something in statements.items() if something]
         return dict(zip(needed, self._work.execute(*needed, **values), strict=True))
 
-    def _check_tombstones(self, answer: Answer) -> None:
+    def _check_tombstones(self, result: Result) -> None:
         key = self._work.key
-        if answer.row[1] and self._has_unnamed:
+        if result.row[1] and self._has_unnamed:
             key.has_tombstones = True
             raise TryAgain("somebody left meanwhile, the first of all")
-        if _tombstones(answer) != self._tombstones_read:
+        if _tombstones(result) != self._tombstones_read:
             raise TryAgain("somebody left meanwhile")
 
     def _tombstones(
-        self, answer: Answer, people: Collection[DataSubject], named: dict[str, DataSubject]
+        self, result: Result, people: Collection[DataSubject], named: dict[str, DataSubject]
     ) -> dict[DataSubject, Tombstone]:
         """The tombstones of these people. Nobody's id is hashed to look for one until a first was ever seen."""
         key = self._work.key
-        if answer.row[1] and not key.has_tombstones:
+        if result.row[1] and not key.has_tombstones:
             key.has_tombstones = True
             named = self._names_of(people)
-            (answer,) = self._work.execute(sql.TOMBSTONES, people=wire.encode(list(named)))
+            (result,) = self._work.execute(sql.TOMBSTONES, people=wire.encode(list(named)))
         self._has_unnamed = self._has_unnamed or not key.has_tombstones
-        found = _tombstones(answer)
+        found = _tombstones(result)
         self._named |= named
         self._tombstones_read |= found
         return {named[name]: tombstone for name, tombstone in found.items()}
 
-    def _loaded(self, answer: Answer, tombstones: Mapping[DataSubject, Tombstone]) -> Loaded:
-        rows, unread = answer.row
+    def _loaded(self, result: Result, tombstones: Mapping[DataSubject, Tombstone]) -> Loaded:
+        rows, unread = result.row
         found: dict[str, SessionRow] = {row.key: row for row in wire.decode_rows(rows)}
         ids = frozenset(wire.decode_names(unread))
         self._unread |= ids
@@ -171,8 +171,8 @@ class PostgreSQLRecording:
         return {wire.digest(self._work.key.value, person): person for person in people}
 
 
-def _tombstones(answer: Answer) -> dict[str, Tombstone]:
+def _tombstones(result: Result) -> dict[str, Tombstone]:
     return {
         name: Tombstone(at=at, is_for_good=is_for_good)
-        for name, at, is_for_good in wire.decode_tombstones(answer.row[0])
+        for name, at, is_for_good in wire.decode_tombstones(result.row[0])
     }

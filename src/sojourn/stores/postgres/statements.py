@@ -1,4 +1,4 @@
-"""PostgreSQL's driver-level statements for a batch, made once from the tables, as `sqlite_sql` has SQLite's.
+"""PostgreSQL's hot statements: those that load and save a batch of the recorder.
 
 Each is set-based: rows come in as one JSON parameter and leave as one JSON value. Tables are named without a schema:
 every transaction says where they are. What is read before it is changed is locked first, by a statement of its own,
@@ -14,7 +14,11 @@ from typing import Final
 from sqlalchemy import Boolean, Column, Table
 from sqlalchemy.types import Text
 
+from sojourn.stores.counting import RECORDED, add_counts, lock_backends
+from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.schema import JSON_COLUMNS, SESSIONS
+
+from .dialect import POSTGRESQL
 
 _NOTHING: Final = "'[]'"
 
@@ -45,17 +49,8 @@ def names_of(table: Table) -> str:
     return ", ".join(column.name for column in table.c)
 
 
-def _out(column: Column[object], table: str) -> str:
-    return f"{table}.{column.name}::json" if column in JSON_COLUMNS else f"{table}.{column.name}"
-
-
-RECORDED: Final = "events.recorded"
-"""The log's own count of what it took, less what was withdrawn: what each backend's figures must add up to."""
-
 # --- sessions
 
-SESSION_JSON: Final = f"json_build_array({', '.join(_out(column, 's') for column in SESSIONS.c)})"
-"""A row of sessions AS s as one value."""
 
 # A row that only holds its key's place: no other transaction ever sees it, and no index of open sessions has it.
 _PLACEHOLDER: Final = "end_reason = ''"
@@ -107,7 +102,7 @@ LOCK_WITH_SUCCESSORS: Final = f"""
 
 # With the rows, the ids of their ends that lie beyond what any backend has begun to read.
 _LOADED: Final = f"""
-SELECT {array(SESSION_JSON)},
+SELECT {array(POSTGRESQL.session)},
        {array_where("e.id", "e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends)")}
 FROM sojourn_sessions AS s LEFT JOIN sojourn_events AS e ON e.id = s.end_event_id
 WHERE s.end_reason IS DISTINCT FROM ''
@@ -148,7 +143,7 @@ FROM sojourn_tombstones WHERE hash = ANY({texts("people")})
 
 # --- what a batch writes
 
-COUNTED: Final = "ON CONFLICT (name) DO UPDATE SET value = c.value + excluded.value"
+_COUNTED: Final = "ON CONFLICT (name) DO UPDATE SET value = c.value + excluded.value"
 
 LOCK_OPTED_OUT: Final = f"""
 SELECT COUNT(*) FROM (
@@ -161,9 +156,7 @@ SELECT {names_of(SESSIONS)} FROM json_populate_recordset(NULL::sojourn_sessions,
 ON CONFLICT (key) DO UPDATE SET {", ".join(f"{c.name} = excluded.{c.name}" for c in SESSIONS.c if not c.primary_key)}
 """
 
-LOCK_BACKENDS: Final = """
-SELECT COUNT(*) FROM (SELECT 1 FROM sojourn_backends ORDER BY name FOR UPDATE) AS locked
-"""
+LOCK_BACKENDS: Final = lock_backends(POSTGRESQL)
 
 READ_BY_NOW: Final = f"""
 SELECT {array("id")} FROM sojourn_events
@@ -172,7 +165,7 @@ WHERE id = ANY({texts("withdrawn")}) AND seq <= (SELECT COALESCE(MAX(read_seq), 
 
 WITHDRAW: Final = f"""
 WITH gone AS (DELETE FROM sojourn_events WHERE id = ANY({texts("withdrawn")}) RETURNING 1)
-INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', -COUNT(*) FROM gone HAVING COUNT(*) > 0 {COUNTED}
+INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', -COUNT(*) FROM gone HAVING COUNT(*) > 0 {_COUNTED}
 """
 
 # What is for the own store only is so by its session, which was written before.
@@ -185,21 +178,12 @@ WITH taken AS (
     ON CONFLICT (id) DO NOTHING
     RETURNING 1
 )
-INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', COUNT(*) FROM taken HAVING COUNT(*) > 0 {COUNTED}
+INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', COUNT(*) FROM taken HAVING COUNT(*) > 0 {_COUNTED}
 """
 
-ADD_COUNTS: Final = f"""
-INSERT INTO sojourn_counters AS c (name, value)
-SELECT key, value::bigint FROM json_each_text(%(counts)s::json) WHERE value <> '0' ORDER BY key COLLATE "C" {COUNTED}
-"""
+ADD_COUNTS: Final = add_counts(POSTGRESQL)
 
-# What is said twice is joined: the latest time, and for good stays for good.
-SET_TOMBSTONES: Final = """
-INSERT INTO sojourn_tombstones AS t (hash, at, is_for_good)
-SELECT value->>0, (value->>1)::bigint, (value->>2)::boolean FROM json_array_elements(%(tombstones)s::json)
-ON CONFLICT (hash) DO UPDATE SET
-    at = GREATEST(t.at, excluded.at), is_for_good = t.is_for_good OR excluded.is_for_good
-"""
+SET_TOMBSTONES: Final = set_tombstones(POSTGRESQL)
 
 # After the sessions of this batch: those that it made are barred too.
 BAR: Final = f"""

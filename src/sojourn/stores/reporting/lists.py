@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from sojourn.stores import wire
+from sojourn.stores.dialect import Dialect
 
 from .lists_sql import CLOSED, Stream, entry_path, property_is, seen_path, spanned, text_in
 from .model import Filter, Sort
-from .statements import PERSONS, Dialect
+from .statements import PERSONS
 
 Spot = tuple[int, int, str]
 """A place in an order: value, start, key."""

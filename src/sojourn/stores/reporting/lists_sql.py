@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sojourn.core.events import PAGE_VIEW
+from sojourn.stores.dialect import Dialect
 
 from .model import Sort
-from .statements import Dialect, line
+from .statements import line
 
 VALUES: Final = {
     Sort.STARTED: "started_at",
@@ -114,7 +115,7 @@ def _matches(d: Dialect, column: str, name: str, *, is_prefix: bool) -> str:
 
 
 def property_is(d: Dialect) -> str:
-    return f"{d.property.format(d['property'])} IN ({d['value']}, {d['number']})"
+    return f"{d.property_text.format(d['property'])} IN ({d['value']}, {d['number']})"
 
 
 def text_in(d: Dialect) -> str:

@@ -4,7 +4,7 @@ Every call is a few short reads and may block. Times are milliseconds since the 
 visitors: user ids, paths, referrers and properties are hostile text.
 
 Figures of long ranges come from summaries, one per finished hour and day, which the store throws away by itself when a
-session of theirs changes, and `summarise` makes anew. A summary is a function of the sessions that began in its hour,
+session of theirs changes, and `roll_up` makes anew. A summary is a function of the sessions that began in its hour,
 so whatever is not summed up is counted from the sessions themselves: up to some thousands of them, and the rest is told
 as pending. Up to 100,000 sessions in the range and the one before it all figures are exact. Beyond, visitors and users
 are counted in a sample of them by their ids (within 3 %, 95 times of 100) and the median in a sample of durations.
@@ -13,16 +13,16 @@ Of entry paths, routes and referrers an hour keeps its 300 most frequent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from sojourn.core.events import Event, Scalar
 from sojourn.core.session import EndReason
+from sojourn.stores.model import DataSubject
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import DataSubject
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -131,22 +131,6 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """Visitors, users and the median come from a sample: say "about"."""
     pending: int = 0
     """Sessions of the span and the one before it that were left out: nothing has summed them up yet. Ask again later."""
-
-
-class Overviews(Protocol):
-    """Figures of many sessions."""
-
-    def overview(self, span: Span, *, bucket: Bucket, offset: int = 0, online_since: int, tops: int = 10) -> Overview:
-        """All of the overview. Online: open, and seen at `online_since` or later.
-
-        `offset`: how far the reader's clocks are ahead of UTC, in ms; whole hours count, the rest is left out. A span
-        counts by the hours of UTC it touches, so its first and last hour are whole.
-        """
-        ...
-
-    def online(self, *, since: int) -> int:
-        """How many sessions are open and were seen at this time or later; cheap."""
-        ...
 
 
 # --- lists
@@ -284,36 +268,6 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     newer: int
 
 
-class SessionLists(Protocol):
-    """Tables of sessions."""
-
-    def session_page(
-        self,
-        wanted: Filter,
-        *,
-        sort: Sort = Sort.STARTED,
-        is_ascending: bool = False,
-        cursor: Cursor | None = None,
-        limit: int = 50,
-    ) -> SessionPage:
-        """The first sessions, or those behind (or before) the cursor, which must come from the same filter and sort."""
-        ...
-
-    def session_changes(self, wanted: Filter, *, shown: Collection[str], started_after: int) -> Changes:
-        """Those with these keys as they are now, in no order, without those that are gone.
-
-        And how many of the filter started after this time.
-        """
-        ...
-
-    def session_export(self, wanted: Filter, *, limit: int | None = None) -> Iterator[Sequence[SessionLine]]:
-        """All sessions of a filter, latest first, a few hundred at a time: no part holds a transaction open.
-
-        What starts meanwhile is not among them. A part may be empty where a filter finds little.
-        """
-        ...
-
-
 # --- one session
 
 
@@ -337,22 +291,6 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     total: int
 
 
-class SessionPages(Protocol):
-    """All about one session."""
-
-    def session_detail(self, name: str) -> SessionDetail | None:
-        """By its key or its public id; of several with one id, the latest."""
-        ...
-
-    def timeline(self, key: str, *, after: int = 0, limit: int = 200) -> Timeline:
-        """The events of a session behind this `seq`."""
-        ...
-
-    def session_of_event(self, event_id: str) -> tuple[str, int] | None:
-        """The key of an event's session, and the event's `seq`."""
-        ...
-
-
 # --- one person
 
 
@@ -374,27 +312,3 @@ class PersonDetail(msgspec.Struct, frozen=True, kw_only=True):
     """Of all sessions together."""
     others: tuple[str, ...]
     """The visitor ids of a user, the user ids of a visitor: the latest, at most 20."""
-
-
-class PersonPages(Protocol):
-    """All about one user or visitor."""
-
-    def person_detail(self, person: DataSubject) -> PersonDetail | None:
-        """`None`: there is no session of theirs."""
-        ...
-
-
-class Summaries(Protocol):
-    """What makes overviews of long spans quick."""
-
-    def summarise(self, *, finished_before: int, limit: int) -> int:
-        """Sum up at most `limit` hours and days that were over by then and changed since; how many were.
-
-        Fewer than `limit`: what is left is being changed, or nothing is. May be called by any process at any time, and
-        be interrupted; no lock is held while it counts.
-        """
-        ...
-
-
-class Reporting(Overviews, SessionLists, SessionPages, PersonPages, Summaries, Protocol):
-    """All that the report reads, beside `OperatorQueries` and `Store.stats` for the page about delivery."""

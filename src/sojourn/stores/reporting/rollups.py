@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+
+from sojourn.stores.database import Database
 
 from .model import DAY_MS, HOUR_MS, Bucket, Overview, Span
 from .rollup_figures import (
@@ -67,31 +68,12 @@ def _in_slices(told: Iterable[Told]) -> Iterator[Told]:
         yield each
 
 
-class Summarising(ABC):
-    """`Overviews` and `Summaries` over a store."""
+class Rollups:
+    """The overview, and the rollups that make it quick."""
 
-    _statements: Statements
-    """In the database's dialect."""
-
-    @abstractmethod
-    def _one(self, statement: str, **values: object) -> tuple[Any, ...]:
-        """Return the first row of one statement."""
-
-    @abstractmethod
-    def _value_of(self, statement: str, **values: object) -> str:
-        """Return its first column."""
-
-    @abstractmethod
-    def _claim_summary(self, statement: str, **values: object) -> None:
-        """Run this when no transaction that changes a session is under way, and commit."""
-
-    @abstractmethod
-    def _finish_summary(self, statement: str, **values: object) -> int:
-        """Run this and commit; how many rows it changed."""
-
-    @abstractmethod
-    def store_key(self) -> bytes:
-        """Return the store's own random key."""
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._statements = Statements(database.dialect)
 
     # --- the overview
 
@@ -99,7 +81,7 @@ class Summarising(ABC):
         span = Span(span.since // HOUR_MS * HOUR_MS, -(-span.until // HOUR_MS) * HOUR_MS)
         whole = Span(max(0, 2 * span.since - span.until), span.until)
         counted, pending = self._counted(self._unsummed(self._statements.unsummed_hours, whole))
-        summed: int = self._one(self._statements.summed_sessions, since=whole.since, until=whole.until)[0]
+        summed: int = self._database.read(self._statements.summed_sessions, since=whole.since, until=whole.until)[0]
         sample = Sample.for_sessions(int(summed) + sum(hour.sessions for hour in counted))
         hours = self._summed(whole, sample)
         known = {hour.at for hour in hours}
@@ -118,18 +100,18 @@ class Summarising(ABC):
         )
 
     def online(self, *, since: int) -> int:
-        seen: int = self._one(self._statements.online, since=since)[0]
+        seen: int = self._database.read(self._statements.online, since=since)[0]
         return seen
 
     def _unsummed(self, statement: str, span: Span, limit: int = _MOST_HOURS) -> list[int]:
-        return _times.decode(self._value_of(statement, since=span.since, until=span.until, limit=limit))
+        return _times.decode(self._text(statement, since=span.since, until=span.until, limit=limit))
 
     def _counted(self, hours: Sequence[int]) -> tuple[list[Summary], int]:
         """Sum up hours for this once, the latest first, and tell how many sessions were too many for that."""
         counted: list[Summary] = []
         sessions = pending = 0
         for at in sorted(hours, reverse=True):
-            here: int = self._one(self._statements.started, since=at, until=at + HOUR_MS, limit=2**31)[0]
+            here: int = self._database.read(self._statements.started, since=at, until=at + HOUR_MS, limit=2**31)[0]
             if len(counted) >= _ALWAYS_COUNTED and sessions + here > _COUNTED_AT_ONCE:
                 pending += here
                 continue
@@ -139,12 +121,12 @@ class Summarising(ABC):
 
     def _summary(self, at: int) -> Summary:
         span = {"since": at, "until": at + HOUR_MS}
-        told = _told.decode(self._value_of(self._statements.told, **span))
-        routes = _routes.decode(self._value_of(self._statements.routes, **span))
-        return summary_of(at, _in_slices(told), routes, self.store_key())
+        told = _told.decode(self._text(self._statements.told, **span))
+        routes = _routes.decode(self._text(self._statements.routes, **span))
+        return summary_of(at, _in_slices(told), routes, self._database.store_key())
 
     def _summed(self, span: Span, sample: Sample) -> list[Summary]:
-        text = self._value_of(self._statements.hours, since=span.since, until=span.until, one_in=sample.one_in)
+        text = self._text(self._statements.hours, since=span.since, until=span.until, one_in=sample.one_in)
         return [
             Summary(
                 at=hour.at,
@@ -182,11 +164,11 @@ class Summarising(ABC):
         return parts
 
     def _tops_of(self, statement: str, since: int, until: int) -> list[tuple[int, TopCounts]]:
-        return _tops.decode(self._value_of(statement, since=since, until=until))
+        return _tops.decode(self._text(statement, since=since, until=until))
 
     # --- summaries
 
-    def summarise(self, *, finished_before: int, limit: int) -> int:
+    def roll_up(self, *, finished_before: int, limit: int) -> int:
         until = finished_before // HOUR_MS * HOUR_MS
         if until <= 0:
             return 0
@@ -196,10 +178,10 @@ class Summarising(ABC):
             token = self._claimed(at)
             kept += self._keep(at, token, self._summary(at))
         if len(hours) < limit and until >= DAY_MS:
-            kept += self._summarise_days(Span(0, until // DAY_MS * DAY_MS), limit - len(hours))
+            kept += self._roll_up_days(Span(0, until // DAY_MS * DAY_MS), limit - len(hours))
         return kept
 
-    def _summarise_days(self, span: Span, limit: int) -> int:
+    def _roll_up_days(self, span: Span, limit: int) -> int:
         """Sum up days whose hours all are."""
         kept = 0
         for at in self._unsummed(self._statements.unsummed_days, span, limit):
@@ -211,7 +193,8 @@ class Summarising(ABC):
 
     def _claimed(self, number: int) -> str:
         token = secrets.token_hex(8)
-        self._claim_summary(self._statements.claim, id=number, token=token)
+        claim = (*self._database.dialect.alone, self._statements.claim)
+        self._database.write(lambda work: work.execute(*claim, id=number, token=token))
         return token
 
     def _keep(self, number: int, token: str, made: Summary) -> bool:
@@ -220,4 +203,11 @@ class Summarising(ABC):
         }
         values |= {name: packed(getattr(made, name)) for name in ("users", "firsts", "durations", "visitors")}
         values["tops"] = msgspec.json.encode(made.tops).decode()
-        return bool(self._finish_summary(self._statements.finish, id=number, token=token, **values))
+        (finished,) = self._database.write(
+            lambda work: work.execute(self._statements.finish, id=number, token=token, **values)
+        )
+        return bool(finished.rows)
+
+    def _text(self, statement: str, **values: object) -> str:
+        text: str = self._database.read(statement, **values)[0]
+        return text

@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Final
 
 from sojourn.core.events import PAGE_VIEW
+from sojourn.stores.dialect import Dialect
 from sojourn.stores.dimensions import NAMES
+from sojourn.stores.model import USER, VISITOR
 from sojourn.stores.schema import ROLLUPS
-from sojourn.stores.tombstones import USER, VISITOR
 
 from .model import DAY_MS, HOUR_MS
 
@@ -40,47 +41,6 @@ LINE: Final = (
 def _is(width: int, beside: int) -> str:
     """Whether a summary is of an hour, or of a day. Without `%`, which a driver would take for a parameter."""
     return f"id - id / {width} * {width} = {beside}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dialect:
-    """What two databases say differently. `{}` stands for the value."""
-
-    parameter: str
-    """How a statement names a parameter."""
-    row: str
-    """The function that makes a JSON array of its arguments."""
-    rows: str
-    """All values of a column as one JSON text; nothing but `[]` for none."""
-    json: str
-    """A column of JSON text within a JSON array."""
-    field: str
-    """A field of a column of JSON: `{}` and the field's name."""
-    hex: str
-    part: str
-    """The first bytes of a column: `{}` and how many."""
-    by_session: str
-    """The number of an event where its session's events are to be found by their own index, and then put in order."""
-    like: str
-    property: str
-    """A session property as text, by the parameter `property`; {} stands for that."""
-    property_name: str
-    """What that parameter is for a property; {} is its name."""
-    keys: str
-    """A JSON parameter of texts, as what stands behind IN."""
-    join: str
-    """A join whose left side is read first."""
-    inner: str
-    outer: str
-    """Sessions in order, and the same looked at once more: {} is the former."""
-    indexed: str
-    """The index by start, where the database would choose another."""
-
-    def __getitem__(self, name: str) -> str:
-        return self.parameter.format(name)
-
-    def array(self, *columns: str) -> str:
-        return f"{self.row}({', '.join(columns)})"
 
 
 def line(d: Dialect, value: str) -> str:
@@ -285,14 +245,6 @@ SELECT {d.rows.format("key")} FROM (
         return (
             f"SELECT {nearest('<', 'DESC')}, {nearest('>', 'ASC')} FROM sojourn_sessions AS s WHERE s.key = {d['key']}"
         )
-
-    @cached_property
-    def events_total(self) -> str:
-        return f"SELECT COUNT(*) FROM sojourn_events WHERE session_key = {self.d['key']}"
-
-    @cached_property
-    def session_of_event(self) -> str:
-        return f"SELECT session_key, seq FROM sojourn_events WHERE id = {self.d['id']}"
 
     # --- one person
 

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 
 from sojourn.stores import wire
-from sojourn.stores.protocol import Batch, Loaded, PositionMoved
+from sojourn.stores.model import VISITOR, Batch, DataSubject, Loaded, PositionMoved, Tombstone
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.schema import LIVELY
-from sojourn.stores.tombstones import VISITOR, DataSubject, StoreKey, Tombstone
+from sojourn.stores.tombstones import StoreKey
 
 from . import statements as sql
 

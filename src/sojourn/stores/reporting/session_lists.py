@@ -1,29 +1,29 @@
-"""What the report asks, for any database: the pages and how their figures come together. Statements: `_reporting_sql`."""
+"""Sessions page by page, in any database: how streams of them become a page."""
+
+# ruff: noqa: S608 - every part is written here; values are always parameters
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from sojourn.core.events import Event, Scalar
 from sojourn.core.session import EndReason
 from sojourn.stores import wire
+from sojourn.stores.database import Database
 from sojourn.stores.dimensions import NAMES
 from sojourn.stores.rows import SessionRow
-from sojourn.stores.tombstones import SESSION, DataSubject
 
 from .lists import Listing, Spot, listing
 from .lists_sql import count, last_examined, page
-from .model import Changes, Cursor, Filter, PersonDetail, SessionDetail, SessionLine, SessionPage, Sort, Timeline
-from .rollups import Summarising
-from .statements import Dialect
+from .model import Changes, Cursor, Filter, SessionDetail, SessionLine, SessionPage, Sort
+from .statements import Statements
 
 _EXPORTED_AT_ONCE: Final = 500
 _SHOWN_AT_ONCE: Final = 1000
 _NEWER: Final = 100
+_LATEST: Final = 2**63 - 1
 _NARROW: Final = 20_000
 """As many sessions are sorted at a time rather than looked for in an order of all sessions."""
 
@@ -53,29 +53,29 @@ class _Line(msgspec.Struct, array_like=True, frozen=True):
 
 
 _lines: Final = msgspec.json.Decoder(list[_Line], strict=False)
-_traits: Final = msgspec.json.Decoder(dict[str, Scalar])
 
 
-class ReportingQueries(Summarising, ABC):
-    """`Reporting` over a store: a database gives its dialect and says how a statement is read."""
+class SQLSessionLists:
+    """The port `SessionLists`."""
 
-    _dialect: Dialect
+    def __init__(self, database: Database) -> None:
+        d = database.dialect
+        self._database = database
+        self._dialect = d
+        self._statements = Statements(d)
+        self._latest: Final = d.sql(f"""
+SELECT {d.rows.format(d.session)} FROM (
+    SELECT * FROM sojourn_sessions WHERE started_at <= :started_before ORDER BY started_at DESC LIMIT :limit) AS s
+""")
+        self._rows: Final = d.sql(f"""
+SELECT {d.rows.format(d.session)} FROM sojourn_sessions AS s WHERE {d.among.format("s.key", ":keys")}
+""")
 
-    @abstractmethod
-    def _read(self, statement: str, **values: object) -> tuple[Any, ...] | None:
-        """Return the first row of one statement, if it has one."""
+    def latest(self, *, limit: int, started_before: int | None = None) -> list[SessionRow]:
+        before = _LATEST if started_before is None else started_before
+        return wire.decode_rows(self._text(self._latest, limit=limit, started_before=before))
 
-    @abstractmethod
-    def _rows(self, keys: Sequence[str]) -> list[SessionRow]:
-        """Return whole rows, in no order."""
-
-    @abstractmethod
-    def events_of(self, session_key: str, *, limit: int = ..., after: int = ...) -> list[Event]:
-        """Return events, as `Queries` says."""
-
-    # --- lists
-
-    def session_page(
+    def page(
         self,
         wanted: Filter,
         *,
@@ -114,23 +114,23 @@ class ReportingQueries(Summarising, ABC):
             is_cut=len(found) <= limit and stopped_at is not None,
         )
 
-    def session_changes(self, wanted: Filter, *, shown: Collection[str], started_after: int) -> Changes:
+    def changes(self, wanted: Filter, *, shown: Collection[str], started_after: int) -> Changes:
         keys = wire.encode(list(shown)[:_SHOWN_AT_ONCE])
-        lines = _lines.decode(self._value_of(self._statements.lines, keys=keys))
+        lines = _lines.decode(self._text(self._statements.lines, keys=keys))
         since = (0, started_after + 1, "")
         asked = listing(self._dialect, wanted, sort=Sort.STARTED, is_ascending=True, cursor=since, is_narrow=False)
         newer = 0
         if asked is not None:
             values = {**asked.values, "examine": asked.examine(_NEWER), "limit": _NEWER}
-            newer = sum(self._one(count(self._dialect, stream), **values)[0] for stream in asked.streams)
+            newer = sum(self._database.read(count(self._dialect, stream), **values)[0] for stream in asked.streams)
         return Changes(lines=tuple(map(_told, lines)), newer=min(newer, _NEWER))
 
-    def session_export(self, wanted: Filter, *, limit: int | None = None) -> Iterator[Sequence[SessionLine]]:
+    def export(self, wanted: Filter, *, limit: int | None = None) -> Iterator[Sequence[SessionLine]]:
         cursor: Cursor | None = None
         left = limit
         while left is None or left > 0:
             size = _EXPORTED_AT_ONCE if left is None else min(left, _EXPORTED_AT_ONCE)
-            part = self.session_page(wanted, cursor=cursor, limit=size)
+            part = self.page(wanted, cursor=cursor, limit=size)
             yield part.lines
             cursor = part.following
             if cursor is None:
@@ -143,7 +143,7 @@ class ReportingQueries(Summarising, ABC):
         if sort is Sort.STARTED or wanted.span is None:
             return False
         span = {"since": wanted.span.since, "until": wanted.span.until}
-        started: int = self._one(self._statements.started, **span, limit=_NARROW + 1)[0]
+        started: int = self._database.read(self._statements.started, **span, limit=_NARROW + 1)[0]
         return started <= _NARROW
 
     def _found(self, asked: Listing, limit: int) -> tuple[list[_Line], Spot | None]:
@@ -153,11 +153,11 @@ class ReportingQueries(Summarising, ABC):
         examine = asked.examine(limit)
         for stream in asked.streams:
             values = {**asked.values, "examine": examine, "limit": limit}
-            part = _lines.decode(self._value_of(page(self._dialect, stream), **values))
+            part = _lines.decode(self._text(page(self._dialect, stream), **values))
             found += part
             if stream.conditions and len(part) < limit:
-                last = self._read(last_examined(self._dialect, stream), **asked.values, offset=examine - 1)
-                if last is not None:
+                last = self._database.read(last_examined(self._dialect, stream), **asked.values, offset=examine - 1)
+                if last:
                     stops.append((last[0], last[1], last[2]))
         found.sort(key=lambda line: line.spot, reverse=not asked.is_ascending)
         if not stops:
@@ -169,11 +169,11 @@ class ReportingQueries(Summarising, ABC):
 
     # --- one session
 
-    def session_detail(self, name: str) -> SessionDetail | None:
-        keys = wire.decode_names(self._value_of(self._statements.named, name=wire.clean(name)))
-        rows = self._rows(keys[:1])
-        lines = _lines.decode(self._value_of(self._statements.lines, keys=wire.encode(keys[:1])))
-        around = self._read(self._statements.around, key=keys[0]) if keys else None
+    def detail(self, name: str) -> SessionDetail | None:
+        keys = wire.decode_names(self._text(self._statements.named, name=wire.clean(name)))
+        rows = wire.decode_rows(self._text(self._rows, keys=wire.encode(keys[:1])))
+        lines = _lines.decode(self._text(self._statements.lines, keys=wire.encode(keys[:1])))
+        around = self._database.read(self._statements.around, key=keys[0]) if keys else ()
         if not (rows and lines and around):
             return None
         row = rows[0]
@@ -182,59 +182,12 @@ class ReportingQueries(Summarising, ABC):
             line=_told(lines[0]),
             previous_key=around[0],
             next_key=around[1],
-            same_id=len(wire.decode_names(self._value_of(self._statements.named, name=row.session_id))),
+            same_id=len(wire.decode_names(self._text(self._statements.named, name=row.session_id))),
         )
 
-    def timeline(self, key: str, *, after: int = 0, limit: int = 200) -> Timeline:
-        key = wire.clean(key)
-        found = self.events_of(key, limit=limit + 1, after=after)
-        shown = found[:limit]
-        return Timeline(
-            events=tuple(shown),
-            following=shown[-1].seq if len(found) > limit else None,
-            total=self._one(self._statements.events_total, key=key)[0],
-        )
-
-    def session_of_event(self, event_id: str) -> tuple[str, int] | None:
-        found = self._read(self._statements.session_of_event, id=wire.clean(event_id))
-        return None if found is None else (found[0], found[1])
-
-    # --- one person
-
-    def person_detail(self, person: DataSubject) -> PersonDetail | None:
-        if person.kind == SESSION:
-            return None
-        found = self._one(self._statements.person(person.kind), id=wire.clean(person.id))
-        name, traits, first, last, sessions, are_open, pages, events, errors, duration, others = found
-        if not sessions:
-            return None
-        return PersonDetail(
-            person=person,
-            name=name,
-            traits=None if traits is None else _traits.decode(traits),
-            first_seen_at=first,
-            last_seen_at=last,
-            sessions=sessions,
-            open_sessions=are_open,
-            page_views=int(pages),
-            events=int(events),
-            errors=int(errors),
-            duration_ms=max(0, int(duration)),
-            others=tuple(wire.decode_names(others)),
-        )
-
-    # --- how a statement is read
-
-    def _one(self, statement: str, **values: object) -> tuple[Any, ...]:
-        found = self._read(statement, **values)
-        if found is None:
-            msg = "a statement that always has an answer had none"
-            raise AssertionError(msg)
-        return found
-
-    def _value_of(self, statement: str, **values: object) -> str:
-        value: str = self._one(statement, **values)[0]
-        return value
+    def _text(self, statement: str, **values: object) -> str:
+        text: str = self._database.read(statement, **values)[0]
+        return text
 
 
 def _told(line: _Line) -> SessionLine:

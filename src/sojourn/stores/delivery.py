@@ -1,0 +1,205 @@
+"""What dispatchers take from the log and from requeued dead letters, and what became of it, in any database."""
+
+# ruff: noqa: S608 - every part is written here; values are always parameters
+from __future__ import annotations
+
+from typing import Final
+
+from sojourn.core.events import SESSION_END, SESSION_START
+from sojourn.errors import StoreError
+
+from . import counting, wire
+from .database import Database, Transaction
+from .dialect import Dialect
+from .leases import HOLDS, RENEW
+from .model import BackendState, Claim, Lease, LeaseLost, Resettled, Settled
+from .outbox_wire import decode_whole_events, figures, held, refigures, some_ids
+
+_CURSOR: Final = "(SELECT cursor FROM sojourn_backends WHERE name = :name)"
+
+
+class SQLDelivery:
+    """The port `DeliveryQueue`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = _Statements(database.dialect)
+
+    def state(self, name: str) -> BackendState:
+        states = wire.decode_states(self._database.read(self._sql.state, name=name)[0])
+        if not states:
+            raise _unregistered(name)
+        return states[0]
+
+    def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
+        sql = self._sql
+
+        def attempt(work: Transaction) -> Claim:
+            renewed, _, claimed = work.execute(
+                sql.renew, sql.lock_backend, sql.claim, **held(lease), name=name, until=until, limit=limit
+            )
+            if not renewed.rows:
+                raise LeaseLost(lease.name)
+            is_registered, text, last, barred, starts = claimed.row
+            if not is_registered:
+                raise _unregistered(name)
+            work.at_end(sql.begin_reading, name=name, seq=last, now=now)
+            events, hidden = wire.decode_events(text)
+            return Claim(
+                events=tuple(events),
+                no_forward=frozenset(hidden),
+                barred=frozenset(wire.decode_names(barred)),
+                started=wire.decode_starts(starts),
+            )
+
+        return self._database.write(attempt)
+
+    def settle(self, name: str, lease: Lease, settled: Settled, *, now: int) -> None:
+        sql = self._sql
+
+        def attempt(work: Transaction) -> None:
+            values = {**held(lease), **figures(settled), "name": name, "now": now}
+            _, moved = work.execute(sql.lock_backend, sql.settle, **values)
+            if not moved.rows:
+                raise LeaseLost(lease.name)
+            if settled.dead:
+                work.at_end(sql.bury, name=name, now=now, letters=wire.encode_dead(settled.dead))
+            if settled.withheld:
+                work.at_end(sql.withhold, name=name, keys=wire.encode(list(settled.withheld)))
+
+        self._database.write(attempt)
+
+    def has_requeued(self, name: str) -> bool:
+        return bool(self._database.read(self._sql.has_requeued, name=name)[0])
+
+    def claim_requeued(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
+        sql = self._sql
+
+        def attempt(work: Transaction) -> Claim:
+            renewed, _, claimed = work.execute(
+                sql.renew, sql.lock_backend, sql.claim_requeued, **held(lease), name=name, until=until, limit=limit
+            )
+            if not renewed.rows:
+                raise LeaseLost(lease.name)
+            work.at_end(sql.begin_reading, name=name, seq=0, now=now)
+            events, barred, hidden = claimed.row
+            return Claim(
+                events=decode_whole_events(events),
+                no_forward=frozenset(wire.decode_names(hidden)),
+                barred=frozenset(wire.decode_names(barred)),
+            )
+
+        return self._database.write(attempt)
+
+    def settle_requeued(self, name: str, lease: Lease, settled: Resettled, *, now: int) -> None:
+        sql = self._sql
+        letters = wire.encode([(event.id, reason, status) for event, reason, status in settled.dead])
+
+        def attempt(work: Transaction) -> None:
+            _, is_held = work.execute(sql.lock_backend, sql.is_held, **held(lease), name=name)
+            if not is_held.row[0]:
+                raise LeaseLost(lease.name)
+            (delivered,) = work.execute(sql.let_go, name=name, ids=some_ids(settled.delivered))
+            (skipped,) = work.execute(sql.let_go, name=name, ids=some_ids(settled.skipped))
+            work.execute(
+                sql.reject_again if settled.dead else "",
+                sql.resettle,
+                name=name,
+                now=now,
+                letters=letters,
+                **refigures(settled, delivered=delivered.rows, skipped=skipped.rows),
+            )
+
+        self._database.write(attempt)
+
+
+class _Statements:
+    """In one database's dialect."""
+
+    def __init__(self, d: Dialect) -> None:
+        self.state: Final = d.sql(f"""
+SELECT {d.rows.format(counting.state(d, counting.quick_backlog(d)))} FROM sojourn_backends WHERE name = :name
+""")
+        self.renew: Final = d.sql(RENEW)
+        self.lock_backend: Final = counting.lock_backend(d)
+
+        # A start was sent if it is behind the cursor and was not withheld: an event is barred from the claim that passes it.
+        started = d.json.format(f"""(
+SELECT {d.event} FROM sojourn_events AS first
+WHERE first.session_key = next.session_key AND first.name = '{SESSION_START}' AND first.seq <= {_CURSOR}
+  AND first.seq > (SELECT first_seq FROM sojourn_backends WHERE name = :name)
+  AND NOT EXISTS (SELECT 1 FROM sojourn_withheld WHERE backend = :name AND session_key = next.session_key)
+LIMIT 1)""")
+        # Sessions are read only in a store that has tombstones: CASE, because SQLite evaluates both sides of an AND.
+        self.claim: Final = d.sql(f"""
+SELECT EXISTS (SELECT 1 FROM sojourn_backends WHERE name = :name),
+       {d.rows.format(d.event)}, COALESCE(MAX(seq), 0), {d.rows_where.format("id", "is_suppressed")},
+       {d.rows_where.format(started, f"is_suppressed AND name = '{SESSION_END}'")}
+FROM (
+    SELECT *, CASE WHEN EXISTS (SELECT 1 FROM sojourn_tombstones) THEN EXISTS (
+        SELECT 1 FROM sojourn_sessions AS s WHERE s.key = session_key AND s.is_suppressed) ELSE false END AS is_suppressed
+    FROM sojourn_events WHERE seq > {_CURSOR} ORDER BY seq LIMIT :limit) AS next
+""")
+        self.begin_reading: Final = d.sql(f"""
+UPDATE sojourn_backends SET read_seq = {d.greatest}(read_seq, :seq), in_use_at = {d.greatest}(in_use_at, :now)
+WHERE name = :name
+""")
+        # Rows that were erased since they were claimed were counted as skipped then: so the figures add up.
+        erased_since = "(:total - (SELECT COUNT(*) FROM sojourn_events WHERE seq > cursor AND seq <= :upto))"
+        self.settle: Final = d.sql(f"""
+UPDATE sojourn_backends SET
+    cursor = :upto, read_seq = {d.greatest}(read_seq, :upto), in_use_at = {d.greatest}(in_use_at, :now),
+    delivered = delivered + :delivered, skipped = skipped + :skipped - {erased_since}, dropped = dropped + :dropped,
+    dead = dead + :dead, retried = retried + :retried,
+    retry_at = :retry_at, failures = :failures, problem = :problem
+WHERE name = :name AND cursor <= :upto AND {HOLDS}
+""")
+        self.bury: Final = d.sql(f"""
+INSERT INTO sojourn_dead_letters (backend, event_id, reason, status, at, event)
+SELECT :name, {d.item.format(0)}, {d.item.format(1)}, {d.integer.format(2)}, :now, {d.item.format(3)}
+FROM {d.items.format(":letters")} AS each
+""")
+        self.withhold: Final = d.sql(f"""
+INSERT INTO sojourn_withheld (backend, session_key)
+SELECT :name, value FROM {d.texts.format(":keys")} AS each WHERE true
+ON CONFLICT (backend, session_key) DO NOTHING
+""")
+
+        # --- dead letters, once more
+        self.has_requeued: Final = d.sql("""
+SELECT EXISTS (SELECT 1 FROM sojourn_dead_letters WHERE backend = :name AND requeued_at IS NOT NULL)
+""")
+        # Whether the visitor left, and what is for the own store only, may have changed since.
+        self.claim_requeued: Final = d.sql(f"""
+SELECT {d.rows.format(d.json.format("event"))}, {d.rows_where.format("event_id", "is_suppressed")},
+       {d.rows_where.format("event_id", "is_hidden")}
+FROM (
+    SELECT event, event_id,
+           EXISTS (SELECT 1 FROM sojourn_sessions AS s
+                   WHERE s.key = {d.field.format("event", "session_key")} AND s.is_suppressed) AS is_suppressed,
+           EXISTS (SELECT 1 FROM sojourn_events AS e WHERE e.id = event_id AND e.no_forward) AS is_hidden
+    FROM sojourn_dead_letters WHERE backend = :name AND requeued_at IS NOT NULL ORDER BY number LIMIT :limit) AS part
+""")
+        self.is_held: Final = d.sql(f"SELECT {HOLDS}")
+        self.let_go: Final = d.sql(f"""
+DELETE FROM sojourn_dead_letters
+WHERE backend = :name AND requeued_at IS NOT NULL AND {d.among.format("event_id", ":ids")}
+""")
+        self.reject_again: Final = d.sql(f"""
+UPDATE sojourn_dead_letters SET
+    reason = {d.item.format(1)}, status = {d.integer.format(2)}, at = :now, requeued_at = NULL
+FROM {d.items.format(":letters")} AS each
+WHERE backend = :name AND requeued_at IS NOT NULL AND event_id = {d.item.format(0)}
+""")
+        # By rows, not by what was reported: a letter that was erased since it was claimed stays counted as dead.
+        self.resettle: Final = d.sql(f"""
+UPDATE sojourn_backends SET
+    dead = dead - :delivered - :skipped, delivered = delivered + :delivered, skipped = skipped + :skipped,
+    retried = retried + :retried, in_use_at = {d.greatest}(in_use_at, :now),
+    retry_at = :retry_at, failures = :failures, problem = :problem
+WHERE name = :name
+""")
+
+
+def _unregistered(name: str) -> StoreError:
+    return StoreError(f"the store has no backend {name!r}; register it before its events are claimed")

@@ -1,0 +1,123 @@
+"""What the two databases write differently, so that a statement off the hot path exists once.
+
+A shared statement names its parameters as SQLite does (`:name`); `Dialect.sql` turns them into the driver's. Lists are
+one JSON parameter each, and rows leave as one JSON value: a statement per row would give up the interpreter lock per row.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from .schema import EVENTS, JSON_COLUMNS, SESSIONS
+
+_PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """Templates: `{}` stands for the value, a column or a parameter."""
+
+    parameter: str
+    """How the driver names a parameter."""
+
+    # --- values out
+    row: str
+    """The function that makes a JSON array of its arguments."""
+    rows: str
+    """All values of a column as one JSON text, `[]` for none."""
+    rows_where: str
+    """The same of the values for which a condition holds."""
+    totals: str
+    """Names and numbers as one JSON object."""
+    json: str
+    """A column of JSON text within a JSON array."""
+    field: str
+    """A field of a column of JSON: the column and the field's name."""
+    hex: str
+    part: str
+    """The first bytes of a column, and how many."""
+
+    # --- values in
+    keys: str
+    """A JSON parameter of texts, as what follows IN."""
+    among: str
+    """Whether a column is one of a JSON parameter of texts, found by the column's index."""
+    numbers: str
+    """A JSON parameter of whole numbers, as a table with the column `value`."""
+    among_numbers: str
+    """Whether a column is one of a JSON parameter of whole numbers, found by the column's index."""
+    texts: str
+    """A JSON parameter of texts, as a table with the column `value`."""
+    items: str
+    """A JSON parameter of arrays, as a table with the column `value`."""
+    item: str
+    """An item of `value` as text, by its place."""
+    integer: str
+    """An item of `value` as a whole number, by its place."""
+    boolean: str
+    """An item of `value` as a truth value, by its place."""
+    entries: str
+    """A JSON parameter of names and numbers, as a table with the columns `key` and `value`."""
+
+    # --- functions
+    greatest: str
+    either: str
+    """Of two truth values, whether one is true."""
+    like: str
+    property_text: str
+    """A session property as text; {0} is its parameter."""
+    property_name: str
+    """What that parameter is for a property of this name."""
+
+    # --- plans
+    by_session: str
+    """An event's number where its session's events are to be found by their own index, and then put in order."""
+    join: str
+    """A join whose left side is read first."""
+    inner: str
+    outer: str
+    """Sessions in order, and the same looked at once more: {} is the former."""
+    indexed: str
+    """The index by start, where the database would choose another."""
+
+    # --- locks; empty where a writing transaction has the database to itself
+    locked: str
+    """What locks the rows of a SELECT from this table."""
+    alone: tuple[str, ...]
+    """Statements that wait until no transaction is changing sessions."""
+    erasing: str
+    """The statement that makes the database overwrite what this transaction deletes."""
+
+    def __getitem__(self, name: str) -> str:
+        return self.parameter.format(name)
+
+    def sql(self, statement: str) -> str:
+        """Return a shared statement in this dialect."""
+        return _PARAMETER.sub(lambda name: self.parameter.format(name[1]), statement)
+
+    def array(self, *columns: str) -> str:
+        return f"{self.row}({', '.join(columns)})"
+
+    @property
+    def session(self) -> str:
+        """A row of sessions AS s as one value."""
+        return self.array(
+            *(
+                self.json.format(f"s.{column.name}") if column in JSON_COLUMNS else f"s.{column.name}"
+                for column in SESSIONS.c
+            )
+        )
+
+    @property
+    def event(self) -> str:
+        """A row of the log as one value."""
+        return self.array(
+            *(self.json.format("data") if column is EVENTS.c.data else column.name for column in EVENTS.c)
+        )
+
+    @property
+    def letter(self) -> str:
+        """A dead letter as one value."""
+        return self.array("number", "backend", "reason", "status", "at", "requeued_at", self.json.format("event"))

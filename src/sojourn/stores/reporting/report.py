@@ -1,0 +1,50 @@
+"""Figures over many sessions, in any database."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from sojourn.core.events import Scalar
+from sojourn.stores import wire
+from sojourn.stores.database import Database
+from sojourn.stores.model import SESSION, DataSubject
+
+from .model import PersonDetail
+from .rollups import Rollups
+from .statements import Statements
+
+_traits: Final = msgspec.json.Decoder(dict[str, Scalar])
+
+
+class SQLReport:
+    """The port `Report`."""
+
+    def __init__(self, database: Database, rollups: Rollups) -> None:
+        self.overview = rollups.overview
+        self.online = rollups.online
+        self._database = database
+        self._statements = Statements(database.dialect)
+
+    def person(self, subject: DataSubject) -> PersonDetail | None:
+        if subject.kind == SESSION:
+            return None
+        row = self._database.read(self._statements.person(subject.kind), id=wire.clean(subject.id))
+        name, traits, first, last, sessions, are_open, pages, events, errors, duration, others = row
+        if not sessions:
+            return None
+        return PersonDetail(
+            person=subject,
+            name=name,
+            traits=None if traits is None else _traits.decode(traits),
+            first_seen_at=first,
+            last_seen_at=last,
+            sessions=sessions,
+            open_sessions=are_open,
+            page_views=int(pages),
+            events=int(events),
+            errors=int(errors),
+            duration_ms=max(0, int(duration)),
+            others=tuple(wire.decode_names(others)),
+        )

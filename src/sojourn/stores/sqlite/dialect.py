@@ -1,0 +1,45 @@
+"""SQLite's dialect. It is the oldest that is allowed (3.33): no `->>`, no RETURNING."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sojourn.stores.dialect import Dialect
+
+SQLITE: Final = Dialect(
+    parameter=":{}",
+    row="json_array",
+    rows="json_group_array({})",
+    rows_where="json_group_array({}) FILTER (WHERE {})",
+    totals="json_group_object({}, {})",
+    json="json({})",
+    field="json_extract({}, '$.\"{}\"')",
+    hex="hex({})",
+    part="substr({}, 1, {})",
+    keys="(SELECT value FROM json_each({}))",
+    among="{} IN (SELECT value FROM json_each({}))",
+    numbers="json_each({})",
+    among_numbers="{} IN (SELECT value FROM json_each({}))",
+    texts="json_each({})",
+    items="json_each({})",
+    item="json_extract(value, '$[{}]')",
+    integer="json_extract(value, '$[{}]')",
+    boolean="json_extract(value, '$[{}]')",
+    entries="json_each({})",
+    greatest="MAX",
+    either="MAX({}, {})",
+    like="LIKE",
+    property_text="CASE json_type(s.properties, {0}) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'"
+    " ELSE CAST(json_extract(s.properties, {0}) AS TEXT) END",
+    property_name='$."{}"[0]',
+    by_session="seq",
+    join="CROSS JOIN",
+    # By its number in the table: what is looked at is thousands of sessions, what is sorted only their numbers.
+    inner="rowid AS number",
+    outer="({}) AS c CROSS JOIN sojourn_sessions AS s ON s.rowid = c.number",
+    indexed="INDEXED BY sojourn_ix_sessions_started",
+    locked="",
+    alone=(),
+    # Not every SQLite does so by itself.
+    erasing="PRAGMA secure_delete = ON",
+)

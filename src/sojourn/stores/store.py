@@ -1,0 +1,63 @@
+"""A store over any database: its ports, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final
+
+from . import counting, wire
+from .data_subjects import SQLDataSubjects
+from .database import Database
+from .delivery import SQLDelivery
+from .leases import SQLLeases
+from .log import SQLLog
+from .maintenance import SQLMaintenance
+from .model import StoreStats
+from .outbox import SQLOutbox
+from .protocol import Recording
+from .records import SQLRecords
+from .reporting.report import SQLReport
+from .reporting.rollups import Rollups
+from .reporting.session_lists import SQLSessionLists
+
+
+class SQLStore:
+    """The ports of `Store`. A database adds how a batch is recorded, and the store's life."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        recording: Callable[[], AbstractContextManager[Recording]],
+        checkpoint: Callable[[], bool],
+    ) -> None:
+        self.database: Final = database
+        self.rollups: Final = Rollups(database)
+        self.records: Final = SQLRecords(database, recording)
+        self.leases: Final = SQLLeases(database)
+        self.log: Final = SQLLog(database)
+        self.delivery: Final = SQLDelivery(database)
+        self.outbox: Final = SQLOutbox(database)
+        self.data_subjects: Final = SQLDataSubjects(database)
+        self.sessions: Final = SQLSessionLists(database)
+        self.report: Final = SQLReport(database, self.rollups)
+        self.maintenance: Final = SQLMaintenance(database, self.rollups, checkpoint)
+        d = database.dialect
+        self._stats: Final = f"""
+SELECT (SELECT {d.totals.format("name", "value")} FROM sojourn_counters),
+       (SELECT COUNT(*) FROM sojourn_sessions),
+       (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL),
+       (SELECT COUNT(*) FROM sojourn_events),
+       (SELECT {d.rows.format(counting.state(d, counting.BACKLOG))} FROM sojourn_backends)
+"""  # noqa: S608 - every part is written here
+
+    def stats(self) -> StoreStats:
+        counters, sessions, open_sessions, events, states = self.database.read(self._stats)
+        return StoreStats(
+            counters=wire.decode_totals(counters),
+            sessions=sessions,
+            open_sessions=open_sessions,
+            events=events,
+            backends=tuple(wire.decode_states(states)),
+        )
