@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import subprocess
 import sys
 from inspect import ismodule
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +35,12 @@ def test_every_public_name_is_there_and_documented(module: str) -> None:
         assert getattr(found, name) is not None
         if name != "UNKNOWN":
             assert getattr(found, name).__doc__, name
+
+
+def test_the_type_checker_sees_every_public_name_in_use() -> None:
+    tree = ast.parse((Path(__file__).parent / "typing" / "api.py").read_text())
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert set(sojourn.__all__) - used == set()
 
 
 @pytest.mark.parametrize("module", [sojourn, sojourn.testing], ids=lambda module: module.__name__)

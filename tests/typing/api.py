@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal, assert_type
 
@@ -31,6 +31,7 @@ from sojourn import (
     capture_exception,
     current_session,
     end_session,
+    gpc_support,
     heartbeat,
     identify,
     opt_in,
@@ -84,6 +85,8 @@ Settings(secret_key="...", scrub=len)  # type: ignore[arg-type]
 settings.idle_timeout = "60m"  # type: ignore[misc]
 Property(list)  # type: ignore[arg-type]
 Property(str, keep="newest")  # type: ignore[arg-type]
+
+assert_type(gpc_support(date(2026, 1, 31)), dict[str, bool | str])
 
 # --- the doors
 
