@@ -131,7 +131,8 @@ def test_forms_of_the_url(url: str, url_of: str) -> None:
 def columns(postgres: Cluster, url: str) -> list[tuple[object, ...]]:
     return postgres.run(
         "SELECT table_name, column_name, data_type, is_nullable, column_default, collation_name"
-        " FROM information_schema.columns WHERE table_schema = 'sojourn' ORDER BY table_name, column_name",
+        " FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)"
+        " WHERE table_schema = 'sojourn' AND table_type = 'BASE TABLE' ORDER BY table_name, column_name",
         database=url,
     )
 

@@ -45,7 +45,10 @@ def test_a_migration_runs_once_and_keeps_what_is_there(
     monkeypatch.setattr(opening, "SCHEMA_VERSION", SCHEMA_VERSION + 2)
     steps = {
         SCHEMA_VERSION: ("CREATE TABLE first_step (x int)", "INSERT INTO first_step VALUES (1)"),
-        SCHEMA_VERSION + 1: ("INSERT INTO first_step VALUES (2)",),
+        SCHEMA_VERSION + 1: (
+            "INSERT INTO first_step VALUES (2)",
+            "ALTER TABLE sojourn_sessions ADD COLUMN later TEXT",  # under the views
+        ),
     }
     monkeypatch.setattr(opening, "STEPS", steps)
 
@@ -60,6 +63,7 @@ def test_a_migration_runs_once_and_keeps_what_is_there(
         assert list(pool.map(migrated, range(4))) == [({"k"}, key)] * 4
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT x FROM first_step ORDER BY x").fetchall() == [(1,), (2,)]
+        assert db.execute("SELECT session_key FROM sessions").fetchall() == [("k",)]
 
 
 def test_a_migration_that_fails_leaves_all_as_it_was(

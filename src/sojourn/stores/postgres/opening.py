@@ -22,6 +22,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sojourn.errors import StoreError
 from sojourn.stores.reporting.rollup_triggers import POSTGRES_TRIGGERS
 from sojourn.stores.schema import METADATA, SCHEMA_VERSION, STORE_KEY_BYTES
+from sojourn.stores.views import POSTGRESQL, SHARED_PREFIX, create_views, drop_views
 
 from .address import Address
 from .errors import LOCK_PATIENCE_S, STATEMENT_PATIENCE_S, explained, unreachable
@@ -187,8 +188,7 @@ def _made(connection: Connection, address: Address) -> bytes:
         if version is None:
             _create(connection, address)
         elif version < SCHEMA_VERSION:
-            for statement in chain.from_iterable(STEPS[step] for step in range(version, SCHEMA_VERSION)):
-                connection.execute(statement.encode())
+            _migrate(connection, version)
         connection.execute(
             "UPDATE sojourn_meta SET value = %(version)s WHERE name = 'schema_version'",
             {"version": str(SCHEMA_VERSION).encode()},
@@ -208,12 +208,23 @@ def _create(connection: Connection, address: Address) -> None:
     there = connection.execute("SELECT to_regnamespace(%(schema)s) IS NOT NULL", {"schema": address.schema}).fetchone()
     if there != (True,):
         connection.execute(f'CREATE SCHEMA "{address.schema}"'.encode())
-    for statement in chain(CREATE, POSTGRES_TRIGGERS):
+    look = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(%(schema)s))"
+    is_shared = connection.execute(look, {"schema": address.schema}).fetchone() == (True,)
+    prefix = SHARED_PREFIX if is_shared else ""
+    for statement in chain(CREATE, POSTGRES_TRIGGERS, create_views(POSTGRESQL, prefix)):
         connection.execute(statement.encode())
     connection.execute(
-        "INSERT INTO sojourn_meta (name, value) VALUES ('schema_version', '0'), ('store_key', %(key)s)",
-        {"key": secrets.token_bytes(STORE_KEY_BYTES)},
+        "INSERT INTO sojourn_meta (name, value)"
+        " VALUES ('schema_version', '0'), ('store_key', %(key)s), ('view_prefix', %(prefix)s)",
+        {"key": secrets.token_bytes(STORE_KEY_BYTES), "prefix": prefix.encode()},
     )
+
+
+def _migrate(connection: Connection, version: int) -> None:
+    (prefix,) = connection.execute("SELECT value FROM sojourn_meta WHERE name = 'view_prefix'").fetchall()[0]
+    steps = chain.from_iterable(STEPS[step] for step in range(version, SCHEMA_VERSION))
+    for statement in chain(drop_views(prefix.decode()), steps, create_views(POSTGRESQL, prefix.decode())):
+        connection.execute(statement.encode())
 
 
 def _ddl() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from sojourn.errors import StoreError
 from sojourn.stores.reporting.rollup_triggers import SQLITE_TRIGGERS
 from sojourn.stores.schema import METADATA, SCHEMA_VERSION, STORE_KEY_BYTES
+from sojourn.stores.views import SHARED_PREFIX, SQLITE, create_views, drop_views
 
 from .statements import CREATE
 from .waiting import begin, patiently
@@ -78,8 +79,7 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
         if contents.version is None:
             _create(connection, is_ours=contents.is_empty)
         else:
-            for statement in chain.from_iterable(STEPS[step] for step in range(contents.version, SCHEMA_VERSION)):
-                connection.execute(statement)
+            _migrate(connection, contents.version)
         connection.execute(
             "UPDATE sojourn_meta SET value = ? WHERE name = 'schema_version'", (str(SCHEMA_VERSION).encode(),)
         )
@@ -111,9 +111,21 @@ def _foreign(name: str) -> StoreError:
 def _create(connection: sqlite3.Connection, *, is_ours: bool) -> None:
     if is_ours:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    for statement in chain(CREATE, SQLITE_TRIGGERS):
+    prefix = "" if is_ours else SHARED_PREFIX
+    for statement in chain(CREATE, SQLITE_TRIGGERS, create_views(SQLITE, prefix)):
         connection.execute(statement)
     connection.executemany(
         "INSERT INTO sojourn_meta (name, value) VALUES (?, ?)",
-        [("schema_version", b"0"), ("store_key", secrets.token_bytes(STORE_KEY_BYTES))],
+        [
+            ("schema_version", b"0"),
+            ("store_key", secrets.token_bytes(STORE_KEY_BYTES)),
+            ("view_prefix", prefix.encode()),
+        ],
     )
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    (prefix,) = connection.execute("SELECT value FROM sojourn_meta WHERE name = 'view_prefix'").fetchone()
+    steps = chain.from_iterable(STEPS[step] for step in range(version, SCHEMA_VERSION))
+    for statement in chain(drop_views(prefix.decode()), steps, create_views(SQLITE, prefix.decode())):
+        connection.execute(statement)
