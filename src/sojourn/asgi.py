@@ -128,7 +128,7 @@ class SojournMiddleware(Wrapper):
         reply: Reply = NO_CONTENT
         facts = guarded(None, AsgiFacts, scope, self._proxies, self._request)
         if facts is not None:
-            body = await _body(facts, receive) if guarded(False, endpoint.reads, facts) else None
+            body = await _small_body(facts, receive) if guarded(False, endpoint.reads, facts) else None
             reply = guarded(NO_CONTENT, endpoint.answer, facts, body)
         headers = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -297,16 +297,22 @@ class AsgiResponse:
         return [key.lower().decode("latin-1") for key, _ in self._headers]
 
 
-async def _body(facts: AsgiFacts, receive: Receive) -> bytes:
-    """A small body; nothing for one that is, or says it is, longer."""
-    declared = facts.header("content-length")
-    if declared and not (declared.isdecimal() and len(declared) < 9 and int(declared) <= LONGEST_BODY):
-        return b""
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Read a body of at most `limit` bytes; of a longer one, just enough to notice it."""
     body, has_more = b"", True
-    while has_more and len(body) <= LONGEST_BODY:
+    while has_more and len(body) <= limit:
         message = await receive()
         body += message.get("body") or b""
         has_more = message.get("more_body", False)
+    return body
+
+
+async def _small_body(facts: AsgiFacts, receive: Receive) -> bytes:
+    """The body for an endpoint of ours; empty if it is, or is declared to be, too long."""
+    declared = facts.header("content-length")
+    if declared and not (declared.isdecimal() and len(declared) < 9 and int(declared) <= LONGEST_BODY):
+        return b""
+    body = await read_body(receive, LONGEST_BODY)
     return body if len(body) <= LONGEST_BODY else b""
 
 

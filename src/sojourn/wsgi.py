@@ -113,7 +113,7 @@ class SojournMiddleware(Wrapper):
         reply = NO_CONTENT
         facts = guarded(None, WsgiFacts, environ, self._proxies, self._framework)
         if facts is not None:
-            body = guarded(b"", _body, environ) if guarded(False, endpoint.reads, facts) else None
+            body = guarded(b"", _small_body, environ) if guarded(False, endpoint.reads, facts) else None
             reply = guarded(NO_CONTENT, endpoint.answer, facts, body)
         start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", [*reply.headers])
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
@@ -193,7 +193,7 @@ class WsgiFacts:
         self._framework = framework
         self.method: str = environ.get("REQUEST_METHOD", "GET")
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") or "/"
-        self.path = path if path.isascii() else _text(path)
+        self.path = path if path.isascii() else decoded(path)
         self.cookie = environ.get("HTTP_COOKIE", "").encode("latin-1", "replace")
         scheme = environ.get("wsgi.url_scheme", "http")
         if proxies:
@@ -254,26 +254,42 @@ def _key(name: str) -> str:
     return "HTTP_" + name.upper().replace("-", "_")
 
 
-def _body(environ: Environ) -> bytes:
-    """A small body; nothing for one that is, or says it is, longer."""
+def declared_length(environ: Environ) -> int | None:
+    """The length of the body, as far as it is declared; 0 for one that is no number."""
     declared = environ.get("CONTENT_LENGTH") or ""
     if not declared:
-        # Chunked: PEP 3333 knows no end of it, but servers that find one say so.
-        left = LONGEST_BODY if environ.get("wsgi.input_terminated") else 0
-    else:
-        left = int(declared) if declared.isdecimal() and len(declared) < 9 else LONGEST_BODY + 1
-    if left > LONGEST_BODY:
-        return b""
-    body = b""
-    with suppress(OSError):  # the page went away in the middle of it
+        return None
+    return int(declared) if declared.isdecimal() and declared.isascii() and len(declared) < 19 else 0
+
+
+def read_body(environ: Environ, size: int) -> bytes:
+    """Read the body, at most `size` bytes of it.
+
+    Nothing without a declared length: reading on would wait for ever, except on servers that end a chunked body
+    themselves, and say so (PEP 3333 leaves it open).
+    """
+    length = declared_length(environ)
+    if length is None:
+        length = size if environ.get("wsgi.input_terminated") else 0
+    left, body = min(length, size), b""
+    with suppress(OSError):  # the client went away in the middle of it
         while left and (piece := environ["wsgi.input"].read(left)):
             body += piece
             left -= len(piece)
-    return body if declared or left else b""
+    return body
 
 
-def _text(latin: str) -> str:
-    """WSGI strings are bytes dressed as latin-1 (PEP 3333)."""
+def _small_body(environ: Environ) -> bytes:
+    """The body for an endpoint of ours; empty if it is too long."""
+    length = declared_length(environ)
+    if length is not None and length > LONGEST_BODY:
+        return b""
+    body = read_body(environ, LONGEST_BODY)
+    return body if length is not None or len(body) < LONGEST_BODY else b""
+
+
+def decoded(latin: str) -> str:
+    """Decode a WSGI string, which holds bytes as latin-1 (PEP 3333)."""
     return latin.encode("latin-1", "replace").decode("utf-8", "replace")
 
 

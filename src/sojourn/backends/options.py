@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from sojourn.core.flags import flag_of
 from sojourn.errors import SettingsError
 
 COMMON_OPTIONS: Final[Mapping[str, type]] = {"name": str, "third_party": bool, "events": list, "heartbeats": bool}
 """The options of every backend, as keyword arguments of its class."""
-
-_TRUE: Final = frozenset({"1", "true", "yes", "on"})
-_FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
 class Options:
@@ -59,11 +57,11 @@ class Options:
             raise SettingsError(f"{self._scheme}: the option {name} is given {len(values)} times; give it once")
         (value,) = values
         if kind is bool:
-            if value.lower() not in _TRUE | _FALSE:
+            if (flag := flag_of(value)) is None:
                 raise SettingsError(
                     f"{self._scheme}: the option {name} is neither true nor false; write {name}=1 or {name}=0"
                 )
-            return value.lower() in _TRUE
+            return flag
         if kind is float:
             try:
                 return float(value)

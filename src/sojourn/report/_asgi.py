@@ -10,7 +10,7 @@ from starlette.requests import Request as FrameworkRequest
 from starlette.responses import Response as Sender
 from starlette.responses import StreamingResponse
 
-from sojourn.asgi import AsgiFacts, Message, Receive, Scope, Send
+from sojourn.asgi import AsgiFacts, Message, Receive, Scope, Send, read_body
 from sojourn.tracking.forwarded import Proxies
 from sojourn.tracking.visit import VISIT_KEY
 
@@ -37,7 +37,7 @@ class AsgiReport:
         exclude(scope.get(VISIT_KEY))
         mounted = scope.get("root_path", "")
         path = path_below(scope.get("path", "/"), mounted)
-        body = await _body(scope, receive)
+        body = await read_body(receive, MAX_BODY) if scope["method"] == "POST" else b""
         request = Request(
             facts=AsgiFacts(scope, self._proxies, FrameworkRequest),
             base=base_of(mounted),
@@ -61,18 +61,6 @@ class AsgiReport:
             return verdict_of(await allow(request))
         result = await run_in_threadpool(allow, request)
         return verdict_of(await result if inspect.isawaitable(result) else result)
-
-
-async def _body(scope: Scope, receive: Receive) -> bytes:
-    """The body of a form; of one that is too long, just enough to notice it."""
-    pieces, size = [], 0
-    while scope["method"] == "POST" and size <= MAX_BODY:
-        message = await receive()
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if message["type"] != "http.request" or not message.get("more_body"):
-            break
-    return b"".join(pieces)
 
 
 def _sender(response: Response) -> Sender:

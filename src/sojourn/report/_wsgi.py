@@ -9,7 +9,7 @@ from http import HTTPStatus
 from sojourn.errors import SettingsError
 from sojourn.tracking.forwarded import Proxies
 from sojourn.tracking.visit import VISIT_KEY
-from sojourn.wsgi import Environ, Framework, StartResponse, WsgiFacts
+from sojourn.wsgi import Environ, Framework, StartResponse, WsgiFacts, decoded, read_body
 
 from ._access import is_async, verdict_of
 from ._app import Report
@@ -30,12 +30,12 @@ class WsgiReport:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         exclude(environ.get(VISIT_KEY))
         facts = WsgiFacts(environ, self._proxies, self._framework)
-        path = _text(environ.get("PATH_INFO", "")) or "/"
-        body = _body(environ)
+        path = decoded(environ.get("PATH_INFO", "")) or "/"
+        body = read_body(environ, MAX_BODY + 1) if facts.method == "POST" else b""
         environ["wsgi.input"] = io.BytesIO(body)  # allow may read the form as well
         request = Request(
             facts=facts,
-            base=base_of(_text(environ.get("SCRIPT_NAME", ""))),
+            base=base_of(decoded(environ.get("SCRIPT_NAME", ""))),
             path=path,
             is_allowed=self._verdict(facts) if self.core.needs_verdict(path) else None,
             body=body,
@@ -50,20 +50,3 @@ class WsgiReport:
     def _verdict(self, facts: WsgiFacts) -> bool:
         allow = self.core.access.allow
         return allow is not None and verdict_of(allow(facts.framework_request()))
-
-
-def _body(environ: Environ) -> bytes:
-    """The body of a form; of one that is too long, just enough to notice it.
-
-    Without a length there is none: reading on would wait for ever.
-    """
-    length = environ.get("CONTENT_LENGTH") or "0"
-    if environ.get("REQUEST_METHOD") != "POST" or not length.isdecimal() or not length.isascii():
-        return b""
-    read: bytes = environ["wsgi.input"].read(min(int(length), MAX_BODY + 1))
-    return read
-
-
-def _text(latin: str) -> str:
-    """Decode a WSGI string, which holds bytes as latin-1."""
-    return latin.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
+from sojourn.core.flags import flag_of
+
 from . import _secrets
 from ._quantities import format_duration, format_size, parse_duration, parse_size
 from ._table import Kind, plain
@@ -13,8 +15,6 @@ from ._table import Kind, plain
 NOTHING: Final = frozenset({"none", "off"})
 """Text that means `None`, or an empty list."""
 
-_TRUE: Final = frozenset({"1", "true", "yes", "on"})
-_FALSE: Final = frozenset({"0", "false", "no", "off"})
 _LONGEST_TEXT: Final = 255
 
 
@@ -36,11 +36,11 @@ def parse_flag(value: object) -> bool:
         return value
     if isinstance(value, int) and value in (0, 1):
         return value == 1
-    word = value.strip().lower() if isinstance(value, str) else ""
-    if word not in _TRUE | _FALSE:
+    flag = flag_of(value) if isinstance(value, str) else None
+    if flag is None:
         msg = "give True or False (in text 1/0, true/false, yes/no or on/off)"
         raise ValueError(msg)
-    return word in _TRUE
+    return flag
 
 
 def parse_secure(value: object) -> object:
