@@ -1,4 +1,7 @@
-"""What dispatchers take from the log and from requeued dead letters, and what became of it, in any database."""
+"""What dispatchers take from the log and from requeued dead letters, and what became of it, in any database.
+
+See P21 in docs/internals.md.
+"""
 
 # ruff: noqa: S608 - every part is written here; values are always parameters
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A shared statement names its parameters as SQLite does (`:name`); `Dialect.sql` turns them into the driver's. Lists are
 one JSON parameter each, and rows leave as one JSON value: a statement per row would give up the interpreter lock per row.
+
+See P11 in docs/internals.md.
 """
 
 from __future__ import annotations

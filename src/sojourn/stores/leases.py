@@ -1,4 +1,7 @@
-"""Leases in any database."""
+"""Leases in any database.
+
+See P8 and P20 in docs/internals.md.
+"""
 
 # ruff: noqa: S608 - every part is written here; values are always parameters
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The recorder's side of a store beside its transactions: how far each journal has been applied."""
+"""The recorder's side of a store beside its transactions: how far each journal has been applied.
+
+See P9 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The key under which a store keeps tombstones: a keyed hash of its own stands for each person, never the id."""
+"""The key under which a store keeps tombstones: a keyed hash of its own stands for each person, never the id.
+
+See P24 in docs/internals.md.
+"""
 
 from __future__ import annotations
 

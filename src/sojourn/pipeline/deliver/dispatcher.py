@@ -3,6 +3,8 @@
 It says in the store what it is about to send before it sends (from then on an end cannot be withdrawn), holds no
 transaction while the backend works, and moves the cursor by its lease's token: if it overslept, another dispatcher has taken
 over, and what it did is repeated there, never lost.
+
+See P21 and P22 in docs/internals.md.
 """
 
 from __future__ import annotations

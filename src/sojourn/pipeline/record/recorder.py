@@ -2,6 +2,8 @@
 
 A record has its effect exactly once, because the journals' positions move in the transaction that carries the effect, and
 only from where they were. It also sweeps, in the same thread, so that rows have one writer.
+
+See P8, P9, P10, P11 and P19 in docs/internals.md.
 """
 
 from __future__ import annotations

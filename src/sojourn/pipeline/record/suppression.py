@@ -2,6 +2,8 @@
 
 An opt-out is for good, whenever a record of the visitor was made and in whatever order it comes. An erasure is of what
 was until then: later records begin anew, and tell nothing of what was before.
+
+See P24 in docs/internals.md.
 """
 
 from __future__ import annotations

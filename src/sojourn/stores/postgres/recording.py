@@ -3,6 +3,8 @@
 Several hosts fold at once. Who loads a session has it alone until the end, even one that is not there yet; and the log
 is written by one at a time. What was read without a lock is looked at again under that last one: who left meanwhile,
 and which ends a backend has begun to read. If it has changed, all of it is to be repeated.
+
+See P13 in docs/internals.md.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Each is set-based: rows come in as one JSON parameter and leave as one JSON valu
 every transaction says where they are. What is read before it is changed is locked first, by a statement of its own,
 because a statement sees what was committed before it began. To lock is done in this order, so that two transactions seldom
 wait for each other: sessions by key, the log, a lease, backends by name.
+
+See P11 and P13 in docs/internals.md.
 """
 
 # ruff: noqa: S608 - every part is written here or comes from the tables; values are always parameters

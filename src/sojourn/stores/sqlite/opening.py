@@ -3,6 +3,8 @@
 The file is created with `O_EXCL` and closed before SQLite opens it. From then on only SQLite touches it: closing any
 other descriptor of the file would drop the locks that this process holds. Nothing is changed before `migration` has
 found that the file can hold a store.
+
+See P12 in docs/internals.md.
 """
 
 from __future__ import annotations

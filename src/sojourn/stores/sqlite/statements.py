@@ -3,6 +3,8 @@
 Each is set-based. Rows come in as one JSON parameter and leave as one JSON value, because `sqlite3` gives up the
 interpreter lock at every step: beside a busy thread, a statement per row is a hundred times slower. Written for SQLite
 3.33, which Python 3.11 still meets on supported systems: so no `->>`, no RETURNING.
+
+See P11 in docs/internals.md.
 """
 
 # ruff: noqa: S608 - every part is written here or comes from the tables; values are always parameters
