@@ -25,6 +25,7 @@ from .pipeline.intake import Intake
 from .pipeline.journal import SYSTEM_FILES, JournalReader, JournalStats
 from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import FlushReport, Plan, Runtime
+from .pipeline.shared_table import SharedTable, in_memory
 from .settings import Settings
 from .stores.model import StoreStats
 from .stores.protocol import Store
@@ -73,6 +74,7 @@ class Engine:
         counters = Counters()
         self.guard = Guard(counters, strict=settings.strict)
         self.intake = Intake(self._make_runtime, counters, after_fork=self._after_fork)
+        self._shared = self._shared_table()
         self.tracker = Tracker(
             TrackingOptions(
                 rules=self._rules,
@@ -102,6 +104,7 @@ class Engine:
                 consent=settings.consent,
                 is_required=settings.consent_required,
             ),
+            shared=self._shared.session,
             principal=settings.principal,
         )
         self.beacon = None if settings.beacon_path is None else self._beacon(settings.beacon_path)
@@ -158,6 +161,7 @@ class Engine:
             runtime.close(self.settings.shutdown_timeout.total_seconds())
         if store is not None:
             store.close()
+        self._shared.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -185,6 +189,10 @@ class Engine:
     def runtime(self) -> Runtime:
         """The background of this process, started if it was not: for who runs or watches it, such as a worker."""
         return self.intake.running()
+
+    def _shared_table(self) -> SharedTable:
+        folder = self.settings.journal_folder if self.settings.enabled else None
+        return in_memory(folder) if self.clock.is_manual else SharedTable(folder)
 
     def _make_runtime(self) -> Runtime:
         settings = self.settings

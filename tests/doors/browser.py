@@ -182,7 +182,7 @@ class Site:
             "client": (client, 4711) if client else None,
         }
         if self.user is not None:
-            scope["user"] = DataSubject(self.user)
+            scope["user"] = AuthenticatedUser(self.user)
         run(self.door(scope, receive, send))
         start = sent[0]
         assert start["type"] == "http.response.start"
@@ -229,7 +229,7 @@ class Site:
         return Reply(int(status[:3]), tuple((name.lower(), value) for name, value in answered), b"".join(pieces))
 
 
-class DataSubject:
+class AuthenticatedUser:
     """As Starlette's `AuthenticationMiddleware` leaves one in the scope."""
 
     def __init__(self, name: str) -> None:

@@ -14,18 +14,19 @@ from hypothesis import strategies as st
 
 from sojourn.core.ids import uuid7
 from sojourn.core.session import EndReason
-from sojourn.pipeline.shared_table import FILE_NAME, SharedTable, digest_of, in_memory, key_of, open_file
+from sojourn.pipeline.shared_table import FILE_NAME, SharedTable, digest_of, in_memory, key_of
 
 NOW = 1_700_000_000_000
 A, B = (key_of(uuid7(NOW, bytes([n] * 10))) for n in (1, 2))
 
 
 @pytest.fixture
-def open_table(tmp_path: Path) -> Iterator[Callable[..., SharedTable]]:
+def open_table(tmp_path: Path) -> Iterator[Callable[[], SharedTable]]:
     tables: list[SharedTable] = []
 
-    def open_one(**sizes: int) -> SharedTable:
-        tables.append(open_file(tmp_path, **sizes))
+    def open_one() -> SharedTable:
+        tables.append(SharedTable(tmp_path))
+        tables[-1].open()
         return tables[-1]
 
     yield open_one
@@ -34,18 +35,18 @@ def open_table(tmp_path: Path) -> Iterator[Callable[..., SharedTable]]:
 
 
 @pytest.fixture(params=["file", "memory"])
-def table(request: pytest.FixtureRequest, open_table: Callable[..., SharedTable]) -> SharedTable:
+def table(request: pytest.FixtureRequest, open_table: Callable[[], SharedTable]) -> SharedTable:
     return open_table() if request.param == "file" else in_memory()
 
 
 def test_an_unknown_session_has_no_facts(table: SharedTable) -> None:
-    entry = table.session(A)
+    entry = table.entry(A)
     assert (entry.is_present, entry.last_seen_at, entry.revision, entry.end) == (False, 0, (0, 0), None)
     assert (entry.targets(), entry.is_in_use) == ([0] * 10, False)
 
 
 def test_every_fact_is_read_back_through_another_entry(table: SharedTable) -> None:
-    entry, other = table.session(A), table.session(A)
+    entry, other = table.entry(A), table.entry(A)
     entry.see(NOW)
     entry.revise(3, 1, NOW)
     entry.seal(EndReason.USER_CHANGED, NOW + 5)
@@ -53,18 +54,20 @@ def test_every_fact_is_read_back_through_another_entry(table: SharedTable) -> No
     entry.mark_in_use(NOW)
     assert (other.last_seen_at, other.revision, other.end) == (NOW, (3, 1), (EndReason.USER_CHANGED, NOW + 5))
     assert (other.targets(), other.is_in_use) == ([0, 0, 0, 0xABCDEF, *[0] * 6], True)
-    assert not table.session(B).is_present
+    assert not table.entry(B).is_present
 
 
 @pytest.mark.parametrize("reason", EndReason)
 def test_the_first_end_holds(table: SharedTable, reason: EndReason) -> None:
-    table.session(A).seal(reason, NOW)
-    table.session(A).seal(EndReason.ENDED, NOW + 1)
-    assert table.session(A).end == (reason, NOW)
+    table.entry(A).seal(reason, NOW)
+    table.entry(A).seal(EndReason.ENDED, NOW + 1)
+    assert table.entry(A).end == (reason, NOW)
+    table.entry(A).seal(EndReason.OPTED_OUT, NOW + 2)
+    assert table.entry(A).end == (EndReason.OPTED_OUT, NOW + 2)
 
 
 def test_activity_and_revisions_never_run_back(table: SharedTable) -> None:
-    entry = table.session(A)
+    entry = table.entry(A)
     entry.see(NOW)
     entry.see(NOW - 1)
     entry.revise(5, 1, NOW)
@@ -73,7 +76,7 @@ def test_activity_and_revisions_never_run_back(table: SharedTable) -> None:
 
 
 def test_targets_are_forgotten_on_a_new_page(table: SharedTable) -> None:
-    entry = table.session(A)
+    entry = table.entry(A)
     for place in range(10):
         entry.put_target(place, (1 << 48) - 1 - place, NOW)
     assert entry.targets() == [(1 << 48) - 1 - place for place in range(10)]
@@ -82,8 +85,8 @@ def test_targets_are_forgotten_on_a_new_page(table: SharedTable) -> None:
 
 
 def test_of_a_full_bucket_the_session_idle_for_longest_gives_way() -> None:
-    table = in_memory(sessions=8, networks=8)
-    entries = [table.session(key_of(uuid7(NOW, bytes([n] * 10)))) for n in range(9)]
+    table = SharedTable(None, sessions=8, networks=8)
+    entries = [table.session(uuid7(NOW, bytes([n] * 10))) for n in range(9)]
     for number, entry in enumerate(entries):
         entry.see(NOW + number)
     assert [entry.is_present for entry in entries] == [False] + [True] * 8
@@ -94,8 +97,8 @@ def test_of_a_full_bucket_the_session_idle_for_longest_gives_way() -> None:
 
 def test_a_value_left_by_a_racing_writer_is_not_believed() -> None:
     """It found its slot, another process gave that to another session, and only then it wrote."""
-    table = in_memory(sessions=8, networks=8)
-    late, other = table.session(A), table.session(B)
+    table = SharedTable(None, sessions=8, networks=8)
+    late, other = table.entry(A), table.entry(B)
     late.seal(EndReason.ENDED, NOW)
     word = list(table.words)[4 : table.words.nbytes // 8 : 16]
     position = next(n for n, value in enumerate(word) if value) * 16 + 4
@@ -121,35 +124,57 @@ def test_kinds_of_names_are_apart() -> None:
 # --- the file
 
 
-def test_it_is_private_and_survives_its_processes(open_table: Callable[..., SharedTable], tmp_path: Path) -> None:
-    open_table().session(A).see(NOW)
+def test_it_is_private_and_survives_its_processes(open_table: Callable[[], SharedTable], tmp_path: Path) -> None:
+    open_table().entry(A).see(NOW)
     assert os.stat(tmp_path / FILE_NAME).st_mode & 0o777 == 0o600
-    assert open_table().session(A).last_seen_at == NOW
+    assert open_table().entry(A).last_seen_at == NOW
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100, b"\0" * 4_329_472])
 def test_a_file_of_another_form_is_replaced(
-    content: bytes, open_table: Callable[..., SharedTable], tmp_path: Path
+    content: bytes, open_table: Callable[[], SharedTable], tmp_path: Path
 ) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
     table = open_table()
-    table.session(A).see(NOW)
-    assert open_table().session(A).last_seen_at == NOW
+    table.entry(A).see(NOW)
+    assert open_table().entry(A).last_seen_at == NOW
 
 
-def test_a_link_in_its_place_is_refused(open_table: Callable[..., SharedTable], tmp_path: Path) -> None:
+def test_a_link_in_its_place_is_not_followed(
+    open_table: Callable[[], SharedTable], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / FILE_NAME).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic links"):
-        open_table()
+    table = open_table()
+    assert not table.is_shared
     assert not (tmp_path / "elsewhere").exists()
+    assert "do not see each other's sessions" in caplog.text
 
 
-def test_processes_that_open_it_at_once_share_one(open_table: Callable[..., SharedTable], tmp_path: Path) -> None:
+def test_an_entry_outlives_the_file_and_finds_it_again(open_table: Callable[[], SharedTable]) -> None:
+    table = open_table()
+    entry = table.entry(A)
+    entry.see(NOW)
+    table.close()
+    assert entry.last_seen_at == 0
+    entry.see(NOW - 9)
+    table.open()
+    assert table.entry(A).last_seen_at == NOW
+    assert entry.last_seen_at == NOW
+
+
+def test_engines_of_one_process_share_a_table_in_memory_by_folder(tmp_path: Path) -> None:
+    one, other, third = in_memory(tmp_path), in_memory(tmp_path), in_memory(tmp_path / "x")
+    one.entry(A).see(NOW)
+    assert (other.entry(A).last_seen_at, third.entry(A).last_seen_at) == (NOW, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_that_open_it_at_once_share_one(open_table: Callable[[], SharedTable], tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from sojourn.pipeline.shared_table import open_file\n"
-        "table = open_file(Path(sys.argv[1])); sys.stdin.read(1)\n"
-        f"for n in range(200): table.session({A} + int(sys.argv[2]) * 1000 + n).see({NOW} + n)\n"
+        "import sys; from pathlib import Path; from sojourn.pipeline.shared_table import SharedTable\n"
+        "table = SharedTable(Path(sys.argv[1])); table.open(); sys.stdin.read(1)\n"
+        f"for n in range(200): table.entry({A} + int(sys.argv[2]) * 1000 + n).see({NOW} + n)\n"
     )
     processes = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(number)], stdin=subprocess.PIPE)
@@ -159,7 +184,7 @@ def test_processes_that_open_it_at_once_share_one(open_table: Callable[..., Shar
         process.communicate(b"x", timeout=60)
     assert [process.returncode for process in processes] == [0] * 4
     table = open_table()
-    seen = [table.session(A + number * 1000 + n).last_seen_at for number in range(4) for n in range(200)]
+    seen = [table.entry(A + number * 1000 + n).last_seen_at for number in range(4) for n in range(200)]
     assert seen == [NOW + n for _ in range(4) for n in range(200)]
 
 
@@ -174,31 +199,31 @@ TIMES = st.integers(NOW, NOW + 10**9)
 )
 def test_it_agrees_with_a_dictionary(steps: list[tuple[int, int, int, EndReason]]) -> None:
     """As long as nothing gives way, each session has its greatest activity and revision, and its first end."""
-    table = in_memory(sessions=64, networks=8)
+    table = SharedTable(None, sessions=64, networks=8)
     seen: dict[int, int] = {}
     revisions: dict[int, int] = {}
     ends: dict[int, tuple[EndReason, int]] = {}
     for key, at, revision, reason in steps:
-        entry = table.session(key_of(uuid7(NOW, bytes([key] * 10))))
+        entry = table.session(uuid7(NOW, bytes([key] * 10)))
         entry.see(at)
         entry.revise(revision, 0, at)
         if revision % 3 == 0:
             entry.seal(reason, at)
-            ends.setdefault(key, (reason, at))
+            ends[key] = (reason, at) if reason is EndReason.OPTED_OUT else ends.get(key, (reason, at))
         seen[key] = max(at, seen.get(key, 0))
         revisions[key] = max(revision, revisions.get(key, 0))
     for key, last_seen_at in seen.items():
-        entry = table.session(key_of(uuid7(NOW, bytes([key] * 10))))
+        entry = table.session(uuid7(NOW, bytes([key] * 10)))
         assert (entry.last_seen_at, entry.revision[0], entry.end) == (last_seen_at, revisions[key], ends.get(key))
 
 
 @given(st.lists(st.tuples(KEYS, TIMES), max_size=60))
 def test_what_it_says_of_a_session_was_noted_of_it(notes: list[tuple[int, int]]) -> None:
     """However full it is: a session that gave way is unknown, and never has the facts of another."""
-    table = in_memory(sessions=8, networks=8)
+    table = SharedTable(None, sessions=8, networks=8)
     noted: dict[int, set[int]] = {}
     for key, at in notes:
-        table.session(key).see(at)
+        table.entry(key).see(at)
         noted.setdefault(key, set()).add(at)
     for key, times in noted.items():
-        assert table.session(key).last_seen_at in {0, *times}
+        assert table.entry(key).last_seen_at in {0, *times}

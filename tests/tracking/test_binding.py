@@ -7,6 +7,7 @@ import re
 import pytest
 
 from sojourn.core.session import EndReason, SessionState, begin, end
+from sojourn.pipeline.shared_table import SharedTable
 from sojourn.tracking import binding
 from sojourn.tracking.binding import NOT_RECOGNISED, OPTED_OUT, Choice, SessionBinding, recognised
 from sojourn.tracking.cookie import Verified
@@ -15,18 +16,19 @@ from sojourn.tracking.session_cache import CachedSession
 FIRST = begin(visitor_id="v", visitor_since=1, key="first", now=1_000)
 NEXT = begin(visitor_id="v", visitor_since=1, key="next", now=9_000)
 COOKIE = Verified(FIRST, 0)
+SHARED = SharedTable(None).entry(1)
 
 
 def running() -> SessionBinding:
-    return recognised(COOKIE, CachedSession(FIRST, 0), None)
+    return recognised(COOKIE, CachedSession(FIRST, 0, SHARED), None)
 
 
 def over() -> SessionBinding:
-    return recognised(COOKIE, CachedSession(FIRST, 0), EndReason.IDLE_TIMEOUT)
+    return recognised(COOKIE, CachedSession(FIRST, 0, SHARED), EndReason.IDLE_TIMEOUT)
 
 
 def ended() -> SessionBinding:
-    return recognised(COOKIE, CachedSession(end(FIRST), 0), EndReason.ENDED)
+    return recognised(COOKIE, CachedSession(end(FIRST), 0, SHARED), EndReason.ENDED)
 
 
 ROWS = [
@@ -36,7 +38,7 @@ ROWS = [
     ("drafted", NOT_RECOGNISED.begin(NEXT)),
     ("drafted", over().begin(NEXT)),
     ("drafted", running().begin(NEXT)),
-    ("begun", NOT_RECOGNISED.begin(NEXT).commit(CachedSession(NEXT, 0))),
+    ("begun", NOT_RECOGNISED.begin(NEXT).commit(CachedSession(NEXT, 0, SHARED))),
     ("ended", ended()),
     ("draft ended", over().begin(NEXT).revise(end(NEXT))),
     ("refused", running().refuse("no_consent")),
@@ -82,17 +84,17 @@ def test_the_current_session_and_why_it_is_to_be_succeeded(
 
 
 def test_following_the_browser_sees_where_another_request_moved_it() -> None:
-    live = CachedSession(FIRST, 0)
+    live = CachedSession(FIRST, 0, SHARED)
     value = recognised(COOKIE, live, None)
     assert not value.has_moved_on
-    live.become(NEXT)
+    live.become(NEXT, SHARED)
     assert value.has_moved_on
     assert value.is_left_behind(has_ended_it=False)
     assert not value.follow(live, None).has_moved_on
 
 
 def test_a_session_that_another_request_ended_is_left_behind_but_not_one_that_this_request_ended() -> None:
-    live = CachedSession(FIRST, 0)
+    live = CachedSession(FIRST, 0, SHARED)
     value = recognised(COOKIE, live, None)
     live.state = end(FIRST)
     assert value.is_left_behind(has_ended_it=False)

@@ -7,9 +7,10 @@ import pytest
 
 from sojourn.core.identity import tagged
 from sojourn.core.session import SessionState, begin, end, revised, seen
+from sojourn.pipeline.shared_table import SharedTable
 from sojourn.tracking.session_cache import SessionCache
 
-FIRST = begin(visitor_id="v", visitor_since=1, key="k", now=1_000)
+FIRST = begin(visitor_id="v", visitor_since=1, key="018bcfe5-6800-7000-8000-000000000001", now=1_000)
 TAGGED = revised(tagged(FIRST, b"ada"))
 ENDED = revised(end(FIRST))
 LATER = seen(FIRST, 1_500)
@@ -28,7 +29,7 @@ LATER = seen(FIRST, 1_500)
     ],
 )
 def test_the_newer_state_of_a_session_holds(known: SessionState, told: SessionState, believed: SessionState) -> None:
-    sessions = SessionCache()
+    sessions = SessionCache(SharedTable(None).session)
     sessions.get_or_add(known, 0)
     live = sessions.get_or_add(told, 0)
     assert live.state == believed
@@ -36,7 +37,7 @@ def test_the_newer_state_of_a_session_holds(known: SessionState, told: SessionSt
 
 
 def test_what_no_cookie_has_told_yet_is_not_undone() -> None:
-    sessions = SessionCache()
+    sessions = SessionCache(SharedTable(None).session)
     live = sessions.get_or_add(FIRST, 0)
     live.state, live.is_ahead = TAGGED, True
     assert sessions.get_or_add(msgspec.structs.replace(LATER, revision=9), 0).state == TAGGED

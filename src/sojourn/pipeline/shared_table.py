@@ -13,6 +13,7 @@ them: a count of a network or an activity some milliseconds younger. An end is n
 from __future__ import annotations
 
 import contextlib
+import logging
 import mmap
 import os
 import struct
@@ -20,8 +21,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 from sojourn.core.session import EndReason
+
+from .journal.filesystem import make_private, may_map
+
+log = logging.getLogger("sojourn")
 
 FILE_NAME: Final = "sessions.table"
 SESSIONS: Final = 32_768
@@ -133,8 +139,8 @@ class SharedSession:
         return (_REASONS[number - 1], value & _AT) if 0 < number <= len(_REASONS) else None
 
     def seal(self, reason: EndReason, at: int) -> None:
-        """Note the end of the session. The first one holds."""
-        if not self._read(_END):
+        """Note the end of the session. The first one holds, but an opt-out outranks all others."""
+        if reason is EndReason.OPTED_OUT or not self._read(_END):
             self._write(_END, (_REASONS.index(reason) + 1) << _AT_BITS | (at & _AT), at)
 
     @property
@@ -178,27 +184,64 @@ class SharedSession:
 
 
 class SharedTable:
-    """The table. In a file where it may be mapped, else in this process's memory, known to this process alone."""
+    """The table of one host. Opened on first use; where it cannot be a mapped file, known to this process alone.
 
-    def __init__(self, words: memoryview, *, sessions: int, networks: int, resource: mmap.mmap | None = None) -> None:
-        self.words = words
-        self.is_shared = resource is not None
+    `folder`: where the file is; `None` for a table in memory. Any thread may use it; a forked child shares it.
+    """
+
+    def __init__(self, folder: Path | None, *, sessions: int = SESSIONS, networks: int = NETWORKS) -> None:
+        self._folder = folder
+        self._sessions, self._networks = sessions, networks
         self._buckets = sessions // _WAYS
         self._counts = sessions * _SLOT
-        self._networks = networks // _WAYS
-        self._resource = resource
+        self._mapped: mmap.mmap | None = None
+        self._is_open = False
+        self.words = self._zeros()
 
-    def session(self, key: int) -> SharedSession:
-        """The entry of this key. None is made until something is noted."""
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes see it."""
+        return self._mapped is not None
+
+    def session(self, session_key: str) -> SharedSession:
+        """The entry of a session. None is made until something is noted."""
+        return self.entry(key_of(session_key))
+
+    def entry(self, key: int) -> SharedSession:
+        """The entry of any key: see `digest_of`."""
+        self.open()
         return SharedSession(self, key)
+
+    def open(self) -> None:
+        """Map the file, and make it if there is none. Idempotent; a file that cannot be mapped is logged once."""
+        if self._is_open:
+            return
+        self._is_open = True
+        if self._folder is None:
+            return
+        try:
+            make_private(self._folder)
+            if may_map(self._folder):
+                self._mapped = _open(self._folder / FILE_NAME, self._sessions, self._networks)
+                self.words = memoryview(self._mapped).cast("Q")[_HEADER_SIZE >> 3 :]
+        except OSError as error:
+            log.warning("Workers of this host do not see each other's sessions: %s", error.strerror or error)
+
+    def close(self) -> None:
+        """Give the file back. What is used afterwards is in memory until the table is opened again."""
+        self._is_open = False
+        if self._mapped is not None:
+            self.words = self._zeros()
+            self._mapped = None  # unmapped when the last request that looks at it is done
 
     def count(self, network: int, window: int) -> int:
         """Count one more for a network in this window of time (a number that only grows); return how many there are.
 
         About right: two processes that count at the same instant may count one.
         """
+        self.open()
         tag = network & _WORD or 1
-        words, first = self.words, self._counts + network % self._networks * _WAYS * _COUNT_SLOT
+        words, first = self.words, self._counts + network % (self._networks // _WAYS) * _WAYS * _COUNT_SLOT
         window &= 0xFFFFFFFF
         oldest, oldest_window = first, 1 << 32
         for offset in range(first, first + _WAYS * _COUNT_SLOT, _COUNT_SLOT):
@@ -230,38 +273,37 @@ class SharedTable:
         for word in range(_ACTIVITY, _SLOT):
             words[taken + word] = 0
         words[taken + 1] = low
-        words[taken] = high  # last: until now nobody finds it
+        words[taken] = high  # last: until now nothing finds it
         return taken
 
-    def close(self) -> None:
-        """Give the map back. Entries taken from the table are unusable from then on."""
-        self.words.release()
-        if self._resource is not None:
-            self._resource.close()
+    def _zeros(self) -> memoryview:
+        """As many words as the file has, so that an entry which is held keeps a place. Costs nothing until used."""
+        return memoryview(bytearray(_size(self._sessions, self._networks) - _HEADER_SIZE)).cast("Q")
 
 
-def in_memory(*, sessions: int = SESSIONS, networks: int = NETWORKS) -> SharedTable:
-    """A table of this process alone."""
-    words = memoryview(bytearray(_size(sessions, networks) - _HEADER_SIZE)).cast("Q")
-    return SharedTable(words, sessions=sessions, networks=networks)
+def in_memory(folder: Path | None = None) -> SharedTable:
+    """A table in memory; one for all engines of this process that name the same folder.
 
-
-def open_file(directory: Path, *, sessions: int = SESSIONS, networks: int = NETWORKS) -> SharedTable:
-    """The table in this directory, made if there is none. Raises `OSError`.
-
-    Several processes may open it at once: one of them makes it. A file of another size or form is replaced; processes
-    that have mapped it keep theirs until they end.
+    For engines with a manual clock, whose journals are in memory too: they behave as the workers of one host.
     """
-    path = directory / FILE_NAME
+    if folder is None:
+        return SharedTable(None)
+    return _in_memory.setdefault(str(folder), SharedTable(None))
+
+
+_in_memory: WeakValueDictionary[str, SharedTable] = WeakValueDictionary()
+
+
+def _open(path: Path, sessions: int, networks: int) -> mmap.mmap:
+    """Several processes may open it at once: one of them makes it. A file of another size or form is replaced."""
     header = _HEADER.pack(_MAGIC, sessions, networks)
     size = _size(sessions, networks)
     for _ in range(3):
         mapped = _map(path, header, size)
         if mapped is not None:
-            words = memoryview(mapped).cast("Q")[_HEADER_SIZE >> 3 :]
-            return SharedTable(words, sessions=sessions, networks=networks, resource=mapped)
+            return mapped
         _make(path, header, size)
-    raise OSError(f"{path} cannot be made: other processes keep replacing it")
+    raise OSError(f"{path.name} cannot be made: other processes keep replacing it")
 
 
 def _map(path: Path, header: bytes, size: int) -> mmap.mmap | None:

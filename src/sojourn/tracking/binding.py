@@ -96,7 +96,7 @@ class SessionBinding(msgspec.Struct, frozen=True, gc=False):
             return False
         if self.live.state.key != self.home.key:
             return True
-        return self.live.state.is_ended and not has_ended_it
+        return (self.live.state.is_ended or self.live.ended_elsewhere is not None) and not has_ended_it
 
     # --- transitions -----------------------------------------------------------------------------------------------
 

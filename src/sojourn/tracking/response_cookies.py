@@ -55,10 +55,11 @@ class ResponseCookies:
         if live is None:
             return None
         arrived = visit.binding.arrived
-        if arrived is not None and not (visit.is_cookie_due or live.differs_from(arrived.state)):
-            if visit.at - arrived.state.last_seen_at < self._refresh:
+        if arrived is not None and not visit.is_cookie_due:
+            is_refresh = not live.differs_from(arrived.state)
+            if is_refresh and visit.at - arrived.state.last_seen_at < self._refresh:
                 return None
-            if self._clock.monotonic() - visit.mono > _SLOW_RESPONSE_S:  # a newer response may have written it since
+            if not live.may_write(is_slow=is_refresh and self._clock.monotonic() - visit.mono > _SLOW_RESPONSE_S):
                 return None
         if not self.may_carry(visit, response):
             return None

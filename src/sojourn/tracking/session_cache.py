@@ -8,23 +8,61 @@ See S1 in docs/internals.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import msgspec
 
 from sojourn.core import session
 from sojourn.core.bounded import Bounded
-from sojourn.core.session import SessionState
+from sojourn.core.session import EndReason, SessionState
 from sojourn.core.threads import Lock
 
 _LIMIT = 10_000
+_SHARED_EVERY_MS = 1000
+"""How much newer activity must be to be worth telling the other workers."""
+_BY_CALL = frozenset({EndReason.RESTARTED, EndReason.USER_CHANGED})
+"""Ends of which no other worker can know from the cookie that it sees."""
+
+
+class SharedSession(Protocol):
+    """What the workers of this host note of one session for each other. Never blocks, never raises."""
+
+    def look(self) -> tuple[int, int, int]:
+        """Last activity (ms since the epoch), revision, and end; each 0 where unknown."""
+        ...
+
+    @property
+    def end(self) -> tuple[EndReason, int] | None:
+        """Why and when a call ended it."""
+        ...
+
+    def see(self, at: int) -> None: ...
+
+    def revise(self, revision: int, logouts: int, at: int) -> None: ...
+
+    def seal(self, reason: EndReason, at: int) -> None: ...
+
+
+Shared = Callable[[str], SharedSession]
+"""The shared entry of a session, by its key."""
 
 
 class CachedSession:
     """A session as this process knows it: the newest state, and its last activity to the millisecond."""
 
-    __slots__ = ("is_ahead", "is_gone", "key_number", "last_seen_at", "principal_id", "recorded_at", "state")
+    __slots__ = (
+        *("ended_elsewhere", "is_ahead", "is_gone", "key_number", "last_seen_at", "principal_id", "recorded_at"),
+        *("shared", "shared_at", "state"),
+    )
 
-    def __init__(self, state: SessionState, key_number: int) -> None:
+    def __init__(self, state: SessionState, key_number: int, shared: SharedSession) -> None:
         self.state = state
+        self.shared = shared
+        self.shared_at = 0
+        """The last activity that the other workers know from this one."""
+        self.ended_elsewhere: EndReason | None = None
+        """A call at another worker ended it: the browser may be in another session by now, whatever its cookie says."""
         self.last_seen_at = state.last_seen_at
         self.key_number = key_number
         """The signing key of its cookie, under which the id of a successor is derived."""
@@ -48,6 +86,26 @@ class CachedSession:
     def see(self, at: int) -> None:
         """Note activity; time never runs back."""
         self.last_seen_at = max(self.last_seen_at, at)
+        if at - self.shared_at >= _SHARED_EVERY_MS:
+            self.shared.see(at)
+            self.shared_at = at
+
+    def look(self) -> None:
+        """Take over what other workers of this host noted."""
+        last_seen_at, _, end = self.shared.look()
+        self.last_seen_at = max(self.last_seen_at, last_seen_at)
+        if end and not self.state.is_ended and (known := self.shared.end) is not None:
+            self.ended_elsewhere = known[0]
+
+    def may_write(self, *, is_slow: bool) -> bool:
+        """Whether a cookie may be written that this request did not change: not over what another worker has changed.
+
+        A slow response may be overtaken by one of this very process, so it writes only what every worker agrees on.
+        """
+        last_seen_at, revision, end = self.shared.look()
+        if (end and not self.state.is_ended) or revision >> 16 > self.state.revision:
+            return False
+        return last_seen_at > 0 or not is_slow
 
     def differs_from(self, cookie: SessionState) -> bool:
         """Whether this process knows more of the session than a cookie says, later activity aside."""
@@ -56,9 +114,12 @@ class CachedSession:
             state, cookie.last_seen_at
         )
 
-    def become(self, state: SessionState) -> None:
+    def become(self, state: SessionState, shared: SharedSession) -> None:
         """Follow the browser into the next session."""
         self.state = state
+        self.shared = shared
+        self.shared_at = 0
+        self.ended_elsewhere = None
         self.last_seen_at = max(state.last_seen_at, state.started_at)
         self.is_ahead = True
         self.principal_id = None
@@ -71,9 +132,10 @@ class SessionCache:
     Every method may be called by any thread. What changes a session's state does it under one lock.
     """
 
-    __slots__ = ("_by_key", "_lock", "_opted_out", "has_opt_outs")
+    __slots__ = ("_by_key", "_lock", "_opted_out", "_shared", "has_opt_outs")
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
         self._by_key: Bounded[str, CachedSession] = Bounded(_LIMIT)
         self._lock = Lock()
         self._opted_out: Bounded[bytes, bool] = Bounded(_LIMIT)
@@ -87,7 +149,9 @@ class SessionCache:
         """The session of a cookie. The newer state holds: another worker may have written the cookie."""
         live = self._by_key.young.get(state.key) or self._by_key.get(state.key)
         if live is None:
-            return self._add(state, key_number)
+            live = self._add(state, key_number)
+            live.look()
+            return live
         cached = live.state
         if cached is not state and cached.key == state.key:
             if state == cached:
@@ -95,7 +159,8 @@ class SessionCache:
             elif session.is_newer(state, cached) and not live.is_ahead:
                 live.state = state
                 live.principal_id = None
-            live.see(state.last_seen_at)
+            live.last_seen_at = max(live.last_seen_at, state.last_seen_at)
+        live.look()
         return live
 
     def change(self, live: CachedSession, state: SessionState) -> None:
@@ -103,6 +168,9 @@ class SessionCache:
         with self._lock:
             live.state = state
             live.is_ahead = True
+        if state.is_ended:
+            live.shared.seal(EndReason.ENDED, state.last_seen_at)
+        live.shared.revise(state.revision, 0, state.last_seen_at)
 
     def adopt(self, draft: SessionState, live: CachedSession | None, at: int) -> CachedSession:
         """Make a drafted session, the successor of `live`, known to this process; the session that holds.
@@ -112,9 +180,11 @@ class SessionCache:
         with self._lock:
             cached = self._by_key.get(draft.key)
             if live is None or (cached is not None and cached.state.key == draft.key):
-                live = cached or CachedSession(draft, -1)
+                live = cached or CachedSession(draft, -1, self._shared(draft.key))
             if cached is None:
-                live.become(draft)
+                if draft.previous_key is not None and draft.previous_reason in _BY_CALL:
+                    self._shared(draft.previous_key).seal(draft.previous_reason, at)
+                live.become(draft, self._shared(draft.key))
             elif live.state.key == draft.key:
                 live.state = msgspec.structs.replace(draft, started_at=min(draft.started_at, live.started_at))
                 live.is_ahead = True
@@ -135,6 +205,7 @@ class SessionCache:
         self._opted_out[hashed_visitor] = self.has_opt_outs = True
         key = live.state.key
         live.is_gone = True
+        live.shared.seal(EndReason.OPTED_OUT, live.last_seen_at)
         live.state = msgspec.structs.replace(live.state, is_ended=True)
         live.principal_id = None
         self._by_key.discard(key)
@@ -151,9 +222,9 @@ class SessionCache:
             previous = None if state.previous_key is None else self._by_key.get(state.previous_key)
             if previous is not None and previous.state.key == state.previous_key:
                 live = previous  # another worker moved the browser on: what runs here follows
-                live.become(state)
+                live.become(state, self._shared(state.key))
                 live.is_ahead, live.key_number = False, key_number
             else:
-                live = CachedSession(state, key_number)
+                live = CachedSession(state, key_number, self._shared(state.key))
             self._by_key[state.key] = live
             return live

@@ -32,7 +32,7 @@ from .pages import Pages
 from .principal import Resolver
 from .recording import Recording, Sink
 from .response_cookies import ResponseCookies
-from .session_cache import CachedSession, SessionCache
+from .session_cache import CachedSession, SessionCache, Shared
 from .visit import Visit, VisitContext
 
 _BY_CALL = frozenset({EndReason.RESTARTED, EndReason.USER_CHANGED})
@@ -53,6 +53,7 @@ class Tracker:
         paths: Paths,
         pages: Pages,
         consent: ConsentGate,
+        shared: Shared,
         principal: Resolver | None = None,
     ) -> None:
         self.codec = codec
@@ -67,7 +68,7 @@ class Tracker:
         self._cookie_names = (cookies.name(is_https=False), cookies.name(is_https=True))
         self._refresh = options.rules.refresh
         self._sink = sink
-        self._sessions = SessionCache()
+        self._sessions = SessionCache(shared)
         self._recording = Recording(sink, pages=pages, sessions=self._sessions)
         self._cookies = ResponseCookies(cookies, options, codec=codec, sessions=self._sessions, clock=clock)
         self._context = VisitContext(
@@ -132,7 +133,9 @@ class Tracker:
             if binding.refused is not None:
                 return self._part(visit, response)
             live = binding.live
-            is_plain = live is not None and live.state is binding.home and not visit.changes
+            is_plain = (
+                live is not None and live.state is binding.home and not visit.changes and not live.ended_elsewhere
+            )
             if live is not None and is_plain:
                 self._apply_principal(visit, response)
                 if not visit.changes and not visit.is_cookie_due:
@@ -179,8 +182,15 @@ class Tracker:
             self._refuse(visit, OPTED_OUT)
             return
         live = sessions.get_or_add(state, read.key_number)
+        if live.ended_elsewhere is EndReason.OPTED_OUT:
+            visit.binding = SessionBinding(arrived=read)
+            self._refuse(visit, OPTED_OUT)
+            return
         visit.at = max(now, live.last_seen_at)
-        visit.binding = recognised(read, live, visit.over(live, visit.at))
+        over = visit.over(live, visit.at)
+        if over is None and live.ended_elsewhere is not None and admission.is_navigation(visit.facts):
+            over = EndReason.ENDED  # the browser is still there; what else it sent may be older than its new cookie
+        visit.binding = recognised(read, live, over)
 
     def _finish(self, visit: Visit, response: ResponseFacts, *, has_principal: bool) -> str | None:
         visit.follow()
@@ -217,7 +227,7 @@ class Tracker:
             visit.page_view = self._page_view(visit, response)
             entries, kind = (Entry(PAGE_VIEW, at, visit.page_view),), PAGE_VIEW
         state, arrived = live.state, visit.binding.arrived
-        live.last_seen_at = max(live.last_seen_at, at)
+        live.see(at)
         if arrived is None or state is not arrived.state or at - state.last_seen_at >= self._refresh:
             visit.cookie_line = self._cookies.session_line(visit, response)
         flags = ACTIVITY | REQUEST | NO_FORWARD if visit.no_forward else ACTIVITY | REQUEST
