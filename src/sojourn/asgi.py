@@ -218,7 +218,7 @@ class SojournMiddleware(Wrapper):
 class AsgiFacts:
     """The facts of a request, from its scope (see `facts.RequestFacts`)."""
 
-    __slots__ = ("_headers", "_proxies", "_request", "_scope", "cookie", "is_https", "method", "path")
+    __slots__ = ("_headers", "_proxies", "_request", "_scope", "cookie", "is_https", "method", "mount", "path")
 
     def __init__(self, scope: Scope, proxies: Proxies, request: RequestFactory | None = None) -> None:
         self._scope = scope
@@ -226,6 +226,9 @@ class AsgiFacts:
         self._request = request
         self.method: str = scope.get("method", "GET")
         self.path: str = scope.get("path", "/")
+        self.mount: str = scope.get(
+            "root_path", ""
+        )  # as it is now: routers within the app write theirs into the same scope
         headers = scope.get("headers") or ()
         if not isinstance(headers, list | tuple):  # any iterable is allowed, even one that can be read but once
             scope["headers"] = headers = list(headers)

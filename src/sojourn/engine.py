@@ -34,9 +34,9 @@ from .tracking.cookie import CookieCodec
 from .tracking.cookie_policy import CookiePolicy
 from .tracking.exceptions import MESSAGE
 from .tracking.guard import Counters, Guard
-from .tracking.masking import Paths
 from .tracking.options import TrackingOptions
 from .tracking.pages import Pages
+from .tracking.paths import Paths
 from .tracking.privacy_signals import PrivacySignals
 from .tracking.tracker import Tracker
 from .user_agents.kinds import kind_of
@@ -73,6 +73,13 @@ class Engine:
         self._store: Store | None = _store(settings) if settings.enabled else None
         counters = Counters()
         self.guard = Guard(counters, strict=settings.strict)
+        paths = Paths(settings.exclude, settings.keep)
+        self._pages = Pages(
+            service=self._service,
+            mask_addresses=settings.mask_addresses,
+            query_parameters=settings.query_parameters,
+            paths=paths,
+        )
         self.intake = Intake(self._make_runtime, counters, after_fork=self._after_fork)
         self._shared = self._shared_table()
         self.tracker = Tracker(
@@ -92,12 +99,8 @@ class Engine:
             codec=CookieCodec(settings.secret_key or (os.urandom(32),), settings.cookie_name),
             cookies=_policy(settings),
             clock=self.clock,
-            paths=Paths(settings.exclude),
-            pages=Pages(
-                service=self._service,
-                mask_addresses=settings.mask_addresses,
-                query_parameters=settings.query_parameters,
-            ),
+            paths=paths,
+            pages=self._pages,
             consent=ConsentGate(
                 self.guard,
                 signals=PrivacySignals(settings.gpc, settings.dnt),
@@ -220,9 +223,7 @@ class Engine:
 
     def _beacon(self, path: str) -> Beacon:
         settings = self.settings
-        receiver = Receiver(
-            self.tracker, self.guard, has_page_views=settings.page_views, query_parameters=settings.query_parameters
-        )
+        receiver = Receiver(self.tracker, self.guard, has_page_views=settings.page_views, query=self._pages.query)
         return Beacon(path, script=Script(interval_ms(self._rules)), receiver=receiver)
 
     def _recorder(self, reader: JournalReader) -> Recorder:

@@ -185,15 +185,17 @@ class TrackedBody:
 class WsgiFacts:
     """The facts of a request, from its environ (see `facts.RequestFacts`)."""
 
-    __slots__ = ("_environ", "_framework", "_proxies", "cookie", "is_https", "method", "path")
+    __slots__ = ("_environ", "_framework", "_proxies", "cookie", "is_https", "method", "mount", "path")
 
     def __init__(self, environ: Environ, proxies: Proxies, framework: Framework | None = None) -> None:
         self._environ = environ
         self._proxies = proxies
         self._framework = framework
         self.method: str = environ.get("REQUEST_METHOD", "GET")
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") or "/"
+        mount = environ.get("SCRIPT_NAME", "")
+        path = mount + environ.get("PATH_INFO", "") or "/"
         self.path = path if path.isascii() else decoded(path)
+        self.mount: str = mount if mount.isascii() else decoded(mount)
         self.cookie = environ.get("HTTP_COOKIE", "").encode("latin-1", "replace")
         scheme = environ.get("wsgi.url_scheme", "http")
         if proxies:

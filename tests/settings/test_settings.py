@@ -157,6 +157,7 @@ def test_a_value_is_normalised(name: str, value: object, expected: object) -> No
         pytest.param({"trusted_proxies": [1]}, "networks", id="a number is no address"),
         pytest.param({"exclude": ["static/*"]}, 'start with "/"', id="a pattern that cannot match"),
         pytest.param({"exclude": {"/a": 1}}, "list", id="a mapping is no list"),
+        pytest.param({"keep": ["a b"]}, "names of parameters", id="neither a path nor a name"),
         pytest.param({"session_properties": {"a": float}}, "Property(float)", id="a bare type"),
         pytest.param({"session_properties": {"a b": Property(int)}}, "malformed", id="a malformed name"),
         pytest.param({"session_properties": {1: Property(int)}}, "malformed", id="a name that is no text"),

@@ -69,6 +69,7 @@ TEXT: dict[str, tuple[str, object]] = {
     "user_hash_key": (KEY, KEY.encode()),
     "mask_addresses": ("false", False),
     "query_parameters": ("ref,utm_*", ("ref", "utm_*")),
+    "keep": ("/share/*, code", ("/share/*", "code")),
     "exception_messages": ("1", True),
     "scrub": ("builtins:repr", repr),
     "consent_required": ("1", True),

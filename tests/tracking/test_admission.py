@@ -27,6 +27,7 @@ class Request:
     """The facts of a request, as a door tells them."""
 
     path = "/"
+    mount = ""
     cookie = b""
     query = ""
     is_https = False

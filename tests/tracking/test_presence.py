@@ -25,7 +25,7 @@ class Request:
     def __init__(
         self, method: str = "GET", path: str = "/", query: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
-        self.method, self.path, self.query = method, path, query
+        self.method, self.path, self.mount, self.query = method, path, "", query
         self._headers = headers or {}
 
     def header(self, name: str) -> str:

@@ -47,7 +47,7 @@ class PageFacts:
     So what holds for a request to that page holds for what the page tells: exclusion, masking, consent.
     """
 
-    __slots__ = ("_sent", "cookie", "is_https", "method", "path", "query")
+    __slots__ = ("_sent", "cookie", "is_https", "method", "mount", "path", "query")
 
     def __init__(self, sent: RequestFacts, page: str) -> None:
         path, _, query = page.partition("?")
@@ -55,6 +55,7 @@ class PageFacts:
         self.method = sent.method
         self.cookie = sent.cookie
         self.is_https = sent.is_https
+        self.mount = sent.mount
         self.path = unquote(path, errors="replace")  # as servers give a path to us
         self.query = query
 

@@ -6,12 +6,12 @@ renewed as by any answer, when it is due: a long look at one page would otherwis
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from sojourn.core.bounded import Bounded
 from sojourn.core.events import PAGE_VIEW, Scalar
-from sojourn.tracking import masking as privacy
 from sojourn.tracking.facts import RequestFacts
 from sojourn.tracking.guard import Guard
 from sojourn.tracking.tracker import Tracker
@@ -33,12 +33,12 @@ class Receiver:
     """The endpoint that pages send to."""
 
     def __init__(
-        self, tracker: Tracker, guard: Guard, *, has_page_views: bool, query_parameters: tuple[str, ...] = ()
+        self, tracker: Tracker, guard: Guard, *, has_page_views: bool, query: Callable[[RequestFacts], str | None]
     ) -> None:
         self._tracker = tracker
         self._guard = guard
         self._has_page_views = has_page_views
-        self._query_parameters = query_parameters
+        self._query = query
         self._allowances: Bounded[str, tuple[float, float]] = Bounded(_REMEMBERED)
 
     def reads(self, request: RequestFacts) -> bool:
@@ -89,8 +89,8 @@ class Receiver:
 
     def _page_view(self, visit: Visit, told: Told) -> dict[str, Scalar]:
         view: dict[str, Scalar] = {"url.path": visit.shown_path, SAME_DOCUMENT: told.kind is Kind.PAGE_VIEW}
-        if kept := privacy.kept_query(visit.facts.query, self._query_parameters):
-            view["url.query"] = kept
+        if query := self._query(visit.facts):
+            view["url.query"] = query
         return view
 
 

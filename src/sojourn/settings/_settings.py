@@ -94,6 +94,7 @@ class Settings:
 
     trusted_proxies: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.NETWORKS, ())
     exclude: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_EXCLUDE)
+    keep: Patterns = setting(web.KEEP_PATTERNS, ())
     ignore_http_clients: Flag = setting(kinds.FLAG, False)
 
     session_properties: Declared = setting(objects.SESSION_PROPERTIES, None, hashed=False)

@@ -33,6 +33,7 @@ DEFAULT_EXCLUDE: Final = (
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+_PARAMETER: Final = re.compile(r"[\w.-]{1,64}")
 _PATH: Final = re.compile(r"/[!-:<-~]*")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -99,7 +100,15 @@ def _show_networks(value: object) -> str:
     return plain([str(item) for item in value]) if isinstance(value, list | tuple) else plain(value)
 
 
+def _parse_kept(value: object) -> Iterable[str]:
+    text = value.strip() if isinstance(value, str) else ""
+    if not text.startswith(("/", "*")) and not _PARAMETER.fullmatch(text):
+        raise ValueError(_KEEP_HINT)
+    return _parse_pattern(text, is_path=False)
+
+
 _PATHS_HINT: Final = 'give a list of glob patterns that start with "/" or "*", such as ["/static/*"]'
+_KEEP_HINT: Final = 'give a list of glob patterns of paths, or of names of parameters, such as ["/share/*", "code"]'
 _NAMES_HINT: Final = 'give a list of glob patterns, such as ["utm_*"]'
 _NETWORKS_HINT: Final = 'give a list of addresses or networks, such as ["10.0.0.0/8", "::1"]; "*" believes every sender'
 
@@ -109,4 +118,5 @@ DOMAIN: Final = optional(Kind(parse_domain))
 URL_PATH: Final = optional(Kind(parse_url_path))
 NETWORKS: Final = listing(_parse_networks, _NETWORKS_HINT, _show_networks)
 PATH_PATTERNS: Final = listing(partial(_parse_pattern, is_path=True), _PATHS_HINT)
+KEEP_PATTERNS: Final = listing(_parse_kept, _KEEP_HINT)
 NAME_PATTERNS: Final = listing(partial(_parse_pattern, is_path=False), _NAMES_HINT)

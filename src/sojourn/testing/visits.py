@@ -127,6 +127,7 @@ class _Request:
 
     method = "GET"
     path = "/"
+    mount = ""
     cookie = b""
     query = ""
     is_https = False

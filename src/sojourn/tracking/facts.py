@@ -9,10 +9,13 @@ from .principal import UNKNOWN, Principal
 
 
 class RequestFacts(Protocol):
-    """One request. Everything but the first four is read only when a rule needs it."""
+    """One request. Everything but the first five is read only when a rule needs it."""
 
     method: str
     path: str
+    """The whole path, as the visitor sees it."""
+    mount: str
+    """Where the app is mounted (`SCRIPT_NAME`, `root_path`); empty at the root. Some servers leave it out of the path."""
     cookie: bytes
     """The `Cookie` header, several joined with `; `; empty without one."""
     is_https: bool
@@ -63,6 +66,7 @@ class _Nothing:
 
     method = ""
     path = ""
+    mount = ""
     cookie = b""
     query = ""
     is_https = False

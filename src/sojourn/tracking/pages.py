@@ -10,6 +10,7 @@ from sojourn.core.records import Origin
 
 from . import masking
 from .facts import RequestFacts, ResponseFacts
+from .paths import Paths
 
 _SERVER_ERROR = 500
 _NOT_FOUND = 404
@@ -18,12 +19,15 @@ _NOT_FOUND = 404
 class Pages:
     """Describes requests as far as the settings allow."""
 
-    __slots__ = ("_mask_addresses", "_query_parameters", "_service")
+    __slots__ = ("_mask_addresses", "_paths", "_query_parameters", "_service")
 
-    def __init__(self, *, service: Origin, mask_addresses: bool = True, query_parameters: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, service: Origin, paths: Paths, mask_addresses: bool = True, query_parameters: tuple[str, ...] = ()
+    ) -> None:
         self._service = service
         self._mask_addresses = mask_addresses
         self._query_parameters = query_parameters
+        self._paths = paths
 
     def view(self, request: RequestFacts, response: ResponseFacts, path: str, took_s: float) -> dict[str, Scalar]:
         """The attributes of a page view; `path` as it may be shown, `took_s` from arrival to the response start."""
@@ -39,17 +43,21 @@ class Pages:
             attributes["http.route"] = route
         if status >= _SERVER_ERROR or status == _NOT_FOUND:
             attributes["error.type"] = str(status)
-        if request.query and (query := masking.kept_query(request.query, self._query_parameters)):
+        if query := self.query(request):
             attributes["url.query"] = query
         return attributes
+
+    def query(self, request: RequestFacts) -> str | None:
+        """The query parameters that the settings allow, as they may be kept."""
+        return masking.kept_query(request.query, self._query_parameters, self._paths.keep_names)
 
     def origin(self, request: RequestFacts, path: str, *, is_anonymous: bool) -> Origin:
         """How a session began, from the request that began it."""
         address = request.client_address()
         values = {
             "url.path": path,
-            "url.query": masking.kept_query(request.query, self._query_parameters),
-            "http.request.header.referer": masking.referrer(request.header("referer")),
+            "url.query": self.query(request),
+            "http.request.header.referer": self._paths.referrer(request.header("referer")),
             "user_agent.original": masking.user_agent(request.header("user-agent")),
             "client.address": masking.masked_address(address) if self._mask_addresses or is_anonymous else address,
         }

@@ -26,9 +26,9 @@ from .cookie_policy import CookiePolicy
 from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
 from .identification import apply_principal
-from .masking import Paths
 from .options import TrackingOptions
 from .pages import Pages
+from .paths import Paths
 from .principal import Resolver
 from .recording import Recording, Sink
 from .response_cookies import ResponseCookies
@@ -72,7 +72,13 @@ class Tracker:
         self._recording = Recording(sink, pages=pages, sessions=self._sessions)
         self._cookies = ResponseCookies(cookies, options, codec=codec, sessions=self._sessions, clock=clock)
         self._context = VisitContext(
-            options=options, guard=guard, codec=codec, sessions=self._sessions, clock=clock, recorder=self._recording
+            options=options,
+            guard=guard,
+            codec=codec,
+            sessions=self._sessions,
+            clock=clock,
+            recorder=self._recording,
+            paths=paths,
         )
         self.connections = Connections(options, clock=clock, sink=sink, guard=guard)
         self._pid = os.getpid()
@@ -99,8 +105,7 @@ class Tracker:
         if os.getpid() != self._pid:
             self.after_fork()
         visit.mono = self._clock.monotonic()
-        is_excluded, visit.shown_path = self._paths.look(facts.path)
-        if is_excluded:
+        if self._paths.is_excluded(facts.path, facts.mount):
             self._refuse(visit, "excluded")
         elif facts.cookie:
             read = self.codec.read(facts.cookie, self._cookie_names[facts.is_https])

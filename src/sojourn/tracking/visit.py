@@ -30,6 +30,7 @@ from .cookie import CookieCodec
 from .facts import RequestFacts
 from .guard import Guard
 from .options import TrackingOptions
+from .paths import Paths
 from .session_cache import CachedSession, SessionCache
 
 VISIT_KEY = "sojourn.tracking.visit"
@@ -60,6 +61,7 @@ class VisitContext:
     sessions: SessionCache
     clock: Clock
     recorder: VisitRecorder
+    paths: Paths
 
 
 class Visit:
@@ -68,7 +70,6 @@ class Visit:
     # Defaults on the class, not slots set one by one: most visits change few of them, and one is made per request.
     binding: SessionBinding = NOT_RECOGNISED
     mono = 0.0
-    shown_path = ""
     responded = False
     is_cookie_due = False
     """Something has changed that the cookie must say."""
@@ -100,6 +101,12 @@ class Visit:
     @property
     def guard(self) -> Guard:
         return self.context.guard
+
+    @property
+    def shown_path(self) -> str:
+        """The path as it may be kept. Worked out where it is kept: most requests, and all refused ones, need none."""
+        facts = self.facts
+        return self.context.paths.shown(facts.path, facts.mount, facts.route())
 
     # --- which session -------------------------------------------------------------------------------------------
 
