@@ -135,6 +135,6 @@ def test_webhook_has_a_last_call() -> None:
     )
     backend = WebhookBackend("https://hooks.example/hunter2", transport=transport, wall=lambda: NOW / 1000)
     outcome = of(backend)
-    assert "HTTP 404: nothing takes events at this address" in outcome.problem
+    assert "HTTP 404: nothing accepts events at this address" in outcome.problem
     assert len(outcome.warnings) == 1
     assert "hunter2" not in repr(outcome)

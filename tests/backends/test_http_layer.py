@@ -118,7 +118,7 @@ def poisoned(poison: set[str], status: int = 400) -> Callable[[list[str]], int]:
             Receipt(
                 delivered=0,
                 rejected=tuple(
-                    Rejection(event_id=event_id, reason="HTTP 409: the receiver refuses it", status=409)
+                    Rejection(event_id=event_id, reason="HTTP 409: the receiver refuses the event", status=409)
                     for event_id in ids(many_events(2))
                 ),
             ),
@@ -128,7 +128,7 @@ def poisoned(poison: set[str], status: int = 400) -> Callable[[list[str]], int]:
             httpx.Response(401),
             Receipt(
                 delivered=0,
-                pause="vendor (https://user-key.example:8443): HTTP 401: it does not know the credentials; "
+                pause="vendor (https://user-key.example:8443): HTTP 401: the credentials are unknown; "
                 "check the key or secret",
             ),
             id="wrong key",
@@ -137,7 +137,7 @@ def poisoned(poison: set[str], status: int = 400) -> Callable[[list[str]], int]:
             httpx.Response(308, headers={"Location": "https://elsewhere.example/?token=secret-token"}),
             Receipt(
                 delivered=0,
-                pause="vendor (https://user-key.example:8443): HTTP 308: it redirects elsewhere; "
+                pause="vendor (https://user-key.example:8443): HTTP 308: the address redirects; "
                 "set the URL to the final address",
             ),
             id="redirected",

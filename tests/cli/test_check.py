@@ -57,7 +57,7 @@ def test_failing_backend_sets_the_exit_code_and_others_are_still_tried(
     lines = captured.out.splitlines()[1:]
     assert code == 1
     assert lines[0].startswith("other          failed")
-    assert "does not know the token" in lines[0]
+    assert "the token is unknown" in lines[0]
     assert "nothing listens there" in lines[1]
     assert lines[2].startswith("dynatrace      ok")
     assert "hunter" not in f"{captured.out}{captured.err}"

@@ -24,14 +24,14 @@ _BISECTED: Final = frozenset({400, 422})
 
 # These concern the address, the key or the account, not an event: rejecting events for them would lose good ones.
 _PAUSED: Final[Mapping[int, str]] = {
-    401: "it does not know the credentials; check the key or secret",
-    402: "the account's plan or quota is used up; look at its billing page",
+    401: "the credentials are unknown; check the key or secret",
+    402: "the account's plan or quota is used up; check its billing page",
     403: "the credentials do not allow this; check the key's permissions",
-    404: "nothing takes events at this address; check the URL",
-    405: "it does not take this method at this address; check the URL",
-    407: "the proxy wants credentials; check HTTP_PROXY and HTTPS_PROXY",
-    410: "this address is gone for good; ask its owner for the new one",
-    415: "it does not take this kind of body; check that the URL is of an endpoint that takes these events",
+    404: "nothing accepts events at this address; check the URL",
+    405: "the address does not accept this method; check the URL",
+    407: "the proxy requires credentials; check HTTP_PROXY and HTTPS_PROXY",
+    410: "the address is gone for good; ask its owner for the new one",
+    415: "this kind of body is not accepted; check that the URL is an endpoint for these events",
 }
 
 
@@ -91,14 +91,14 @@ def outcome_of_status(response: Response, *, now: float) -> Outcome:
         return RetryLater(after=retry_after(response.headers.get("retry-after"), now=now))
     if 300 <= status < 400:
         # Not followed: the credentials would go wherever the response points.
-        return Pause(reason=f"HTTP {status}: it redirects elsewhere; set the URL to the final address")
+        return Pause(reason=f"HTTP {status}: the address redirects; set the URL to the final address")
     if hint := _PAUSED.get(status):
         return Pause(reason=f"HTTP {status}: {hint}")
     if status == 413:
-        return Split(reason="HTTP 413: the event is larger than the receiver takes")
+        return Split(reason="HTTP 413: the event is larger than the receiver accepts")
     if status in _BISECTED:
-        return Split(reason=f"HTTP {status}: the receiver finds the event invalid")
-    return Reject(reason=f"HTTP {status}: the receiver refuses it")
+        return Split(reason=f"HTTP {status}: the receiver considers the event invalid")
+    return Reject(reason=f"HTTP {status}: the receiver refuses the event")
 
 
 def retry_after(value: str | None, *, now: float) -> float | None:

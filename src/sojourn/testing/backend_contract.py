@@ -1,11 +1,11 @@
-"""What every backend must keep to, as tests to inherit. Knows only the `Backend` protocol.
+"""The tests that every backend must pass, to inherit from.
 
 class TestMyBackend(BackendContract):
     def make_backend(self, tmp_path: Path) -> Backend:
-        return MyBackend(...)               # one whose receiver is up and takes everything
+        return MyBackend(...)               # its receiver is up and accepts everything
 
     def received(self) -> list[str] | None:
-        return [...]                        # the ids of the events that arrived; `None`: cannot be told
+        return [...]                        # the ids of the events that arrived, or `None` if they are unknown
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _event(event_id: str, name: str, time: int, attributes: dict[str, Scalar]) -
 
 
 def sample_events() -> list[Event]:
-    """Return one event of each name, and one that an app tracked, of one visit."""
+    """Return the events of one visit: one of each name, and one that an app tracked."""
     return [
         _event(f"{number:032x}", name, _STARTED_AT + offset, attributes)
         for number, (name, offset, attributes) in enumerate(_SAMPLES, 1)
@@ -114,7 +114,7 @@ def sample_events() -> list[Event]:
 
 
 def hostile_events() -> list[Event]:
-    """Return events with what a browser, a framework or a bug may put into an attribute."""
+    """Return events with hostile values, such as a browser, a framework or a bug may put into an attribute."""
     return [
         _event(f"hostile-{number}", "hostile.event", _STARTED_AT, {"user.id": str(value), label: value})
         for number, (label, value) in enumerate(_HOSTILE)
@@ -122,13 +122,13 @@ def hostile_events() -> list[Event]:
 
 
 def many_events(count: int) -> list[Event]:
-    """Return as many events, with ids that tell their order."""
+    """Return `count` events, with ids in their order."""
     return [_event(f"many-{n:06}", "cart.add", _STARTED_AT + n, {"event_properties.n": n}) for n in range(count)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What sending until all was settled came to."""
+    """The result of sending until every event was settled."""
 
     delivered: int
     rejected: tuple[str, ...]
@@ -136,7 +136,7 @@ class Delivery:
 
 
 def deliver(backend: Backend, batch: Sequence[Event], *, sends: int = 50) -> Delivery:
-    """Send as a dispatcher does, without its patience, and check every receipt on the way."""
+    """Send as a dispatcher does, without its pauses, and check every receipt."""
     delivered = 0
     rejected: list[str] = []
     rest = list(batch)
@@ -152,7 +152,7 @@ def deliver(backend: Backend, batch: Sequence[Event], *, sends: int = 50) -> Del
 
 
 def check_receipt(receipt: Receipt, batch: Sequence[Event]) -> None:
-    """Check that a receipt speaks of the front of the batch, and of nothing else."""
+    """Check that a receipt is about the front of the batch."""
     settled = receipt.delivered + len(receipt.rejected)
     assert receipt.delivered >= 0
     assert settled <= len(batch)
@@ -163,14 +163,14 @@ def check_receipt(receipt: Receipt, batch: Sequence[Event]) -> None:
 
 
 class BackendContract:
-    """Inherit from it in a class whose name begins with `Test`, and override `make_backend`."""
+    """The contract of a backend. Inherit from it in a class whose name begins with `Test`, and override `make_backend`."""
 
     def make_backend(self, tmp_path: Path) -> Backend:
-        """Return a new backend whose receiver is up and takes everything."""
+        """Return a new backend, whose receiver is up and accepts everything."""
         raise NotImplementedError("override make_backend(self, tmp_path)")
 
     def received(self) -> list[str] | None:
-        """Return the ids of the events that arrived, in their order, or `None` if that cannot be told."""
+        """Return the ids of the events that arrived, in order, or `None` if they are unknown."""
         return None
 
     @pytest.fixture

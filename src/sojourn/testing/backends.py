@@ -1,4 +1,4 @@
-"""A backend in memory, for tests: it shows what was forwarded, and fails as it is told. No transport."""
+"""A backend in memory, for tests: it keeps the events, and fails on demand."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sojourn.core.events import Event
 
 
 class MemoryBackend:
-    """Keeps what it took in `events`, in the order of delivery, and the size of every batch it was offered in `sizes`.
+    """Keeps accepted events in `events`, in the order of delivery, and the size of every batch in `sizes`.
 
-    `reject` says which events to refuse for good, and `accepts` which not to be given at all. By default it counts as
-    the team's own (`third_party=False`), so that events of visitors with `Sec-GPC` arrive too.
+    `reject`: returns whether to refuse an event for good. `accepts`: returns whether the backend gets an event at all. With
+    `third_party=False`, the default, events of visitors who send `Sec-GPC` arrive too.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MemoryBackend:
     def fail(
         self, times: int = 1, *, after: int = 0, retry_after: float | None = None, error: Exception | None = None
     ) -> None:
-        """Fail the next `times` sends: raise `error`, or take the first `after` events and ask for the rest later."""
+        """Fail the next `times` sends: raise `error`, or accept the first `after` events and ask for the rest later."""
         self._failures = times
         self._taken_before_failure = after
         self._retry_after = retry_after
@@ -53,7 +53,7 @@ class MemoryBackend:
         self._pause = None
 
     def clear(self) -> None:
-        """Forget what was taken."""
+        """Forget all events and sizes."""
         self.events.clear()
         self.sizes.clear()
 

@@ -1,4 +1,4 @@
-"""A clock that stands until a test moves it."""
+"""A clock that moves only when a test advances it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class ManualClock:
         return (self.now_ms - self._started_ms) / 1000
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds that grow at every call, so that what happens while the clock stands keeps its order."""
+        """Return nanoseconds that grow with every call, so that events at one time keep their order."""
         self._latest_ms = max(self._latest_ms, self.now_ms)
         return (self._latest_ms - self._started_ms) * 1_000_000 + next(self._ticks)
 
     def advance(self, seconds: float) -> None:
-        """Move on by this many seconds."""
+        """Advance by this many seconds."""
         self.now_ms += round(seconds * 1000)

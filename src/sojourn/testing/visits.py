@@ -20,7 +20,7 @@ _KEY = "a key that only tests use"
 
 
 class RecordedEvents(Sequence[Event]):
-    """The events so far, in order; looking applies what was called since."""
+    """The events so far, in order. Reading it first records and delivers what was called since."""
 
     def __init__(self, engine: Engine, backend: MemoryBackend) -> None:
         self._engine: Engine | None = engine
@@ -31,7 +31,7 @@ class RecordedEvents(Sequence[Event]):
         self._engine = None
 
     def named(self, name: str) -> list[Event]:
-        """Those of this name."""
+        """Return the events of this name."""
         return [event for event in self if event.name == name]
 
     @property
@@ -58,7 +58,7 @@ class RecordedEvents(Sequence[Event]):
 
 
 class FakeVisits:
-    """An engine in memory whose events a test looks at. `clock` moves time; `close()` when done."""
+    """An engine in memory, and its events. `clock` moves time; call `close()` at the end."""
 
     def __init__(self, **settings: Any) -> None:
         self.clock = ManualClock()
@@ -71,14 +71,14 @@ class FakeVisits:
 
     @contextmanager
     def visit(self, user_id: str | int | None = None) -> Iterator[RecordedEvents]:
-        """Inside the block a visitor's request is active, with a session, and a user if one is given."""
+        """Make a visitor's request active inside the block, with a session and, if `user_id` is given, a user."""
         tracker = self.engine.tracker
         visit = tracker.begin(_Request())
         token = active_visit.set(visit)
         try:
             if user_id is not None:
                 identify(user_id)
-            tracker.finish(visit, _Answer())
+            tracker.finish(visit, _Response())
             yield self.events
         finally:
             active_visit.reset(token)
@@ -89,14 +89,14 @@ class FakeVisits:
 
 
 _shared: list[FakeVisits] = []
-"""What the fixture `sojourn_events` looks at, while a test uses it."""
+"""The visits behind the fixture `sojourn_events`, while a test uses it."""
 
 
 @contextmanager
 def fake_visit(user_id: str | int | None = None) -> Iterator[RecordedEvents]:
-    """A visitor's request is active inside the block; gives the events of the visit as they come.
+    """Make a visitor's request active inside the block; yield the events of the visit as they come.
 
-    With the fixture `sojourn_events` all visits of a test share one log; without it each has its own.
+    With the fixture `sojourn_events`, all visits of a test share one log; without it, each has its own.
     """
     if _shared:
         with _shared[-1].visit(user_id) as events:
@@ -112,7 +112,7 @@ def fake_visit(user_id: str | int | None = None) -> Iterator[RecordedEvents]:
 
 @contextmanager
 def shared_visits() -> Iterator[FakeVisits]:
-    """All `fake_visit()` blocks inside share one engine and one log of events."""
+    """Let all `fake_visit()` blocks inside share one engine and one log of events."""
     visits = FakeVisits()
     _shared.append(visits)
     try:
@@ -123,7 +123,7 @@ def shared_visits() -> Iterator[FakeVisits]:
 
 
 class _Request:
-    """A person opening a page."""
+    """The request of a person who opens a page."""
 
     method = "GET"
     path = "/"
@@ -148,8 +148,8 @@ class _Request:
         return UNKNOWN
 
 
-class _Answer:
-    """An answer that may carry a cookie, and is no page."""
+class _Response:
+    """A response that can carry a cookie and is not a page."""
 
     status = 204
 

@@ -86,7 +86,7 @@ def test_what_scrub_removed_is_in_no_store_and_no_backend() -> None:
 )
 def test_exception_messages(third_party: bool, allowed: bool, is_shown: bool) -> None:
     from sojourn import capture_exception
-    from sojourn.testing.visits import _Answer, _Request
+    from sojourn.testing.visits import _Request, _Response
     from sojourn.tracking.visit import active_visit
 
     backend = MemoryBackend(third_party=third_party)
@@ -96,7 +96,7 @@ def test_exception_messages(third_party: bool, allowed: bool, is_shown: bool) ->
     engine = Engine(settings, clock=ManualClock())
     visit = engine.tracker.begin(_Request())
     token = active_visit.set(visit)
-    engine.tracker.finish(visit, _Answer())
+    engine.tracker.finish(visit, _Response())
     capture_exception(LookupError("card 4111"))
     active_visit.reset(token)
     engine.flush()

@@ -1,4 +1,4 @@
-"""Fake vendors: what each one's ingest takes, refuses and makes of it, to test an integration without an account."""
+"""Fake vendors, to test an integration without an account: what each accepts, refuses and makes of events."""
 
 from __future__ import annotations
 

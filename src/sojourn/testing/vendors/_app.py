@@ -1,4 +1,4 @@
-"""A fake vendor as a Starlette app: any method, any path. Knows no vendor."""
+"""A fake vendor as a Starlette app, for any method and path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fakes of all registered backends. Each backend class says where its own is, so there is no list here."""
+"""The fakes of all registered backends. Each backend class names its own fake."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def places() -> dict[str, str]:
     for scheme, entry in sorted(registered().items()):
         try:
             place = getattr(load(entry), "fake", None)
-        except Exception:  # noqa: BLE001 - another distribution's backend, which lacks what it needs
+        except Exception:  # noqa: BLE001 - a third-party backend that cannot be imported
             place = None
         if place is not None:
             found[scheme] = place

@@ -1,7 +1,7 @@
-"""What all fake vendors share: calls in, the vendor's responses out, what was taken, and failing when told to.
+"""The base class of fake vendors: it takes calls, gives the vendor's responses, keeps the events, and fails on demand.
 
-A fake is synchronous and has no clock of its own: tests call it through `transport()`, without a socket; `serve()` puts it
-on a loopback port, and `sojourn fake <vendor>` does so for a user. Knows no vendor.
+A fake is synchronous and has no clock of its own. Tests call it through `transport()`, without a socket; `serve()` serves it on
+a loopback port, and so does `sojourn fake <vendor>`.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from .trouble import Failure, Trouble
 if TYPE_CHECKING:
     import httpx
 
-_UNPACKED_LIMIT = 64 * 1024 * 1024
+_BODY_LIMIT = 64 * 1024 * 1024
 
 
 class FakeVendor:
     """The base class of fakes. `respond()` checks a call and takes its events; `sessions()` returns what it would show."""
 
     vendor: ClassVar[str]
-    """As in `sojourn fake <vendor>`, and the scheme of its backend's URL."""
+    """The name in `sojourn fake <vendor>`, and the scheme of its backend's URL."""
     transient: ClassVar[tuple[int, ...]] = (429, 500, 503)
-    """The statuses with which this vendor responds when it wants the same call again later."""
+    """The statuses of this vendor that ask for a later retry."""
     url_options: ClassVar[str] = ""
-    """A query that its backend's URL needs to talk to the fake."""
+    """A query that its backend's URL needs for the fake."""
 
     def __init__(self, *credentials: str) -> None:
         self.credentials = credentials
-        """What stands before the host in its backend's URL."""
+        """The keys before the host in its backend's URL."""
         self._lock = threading.RLock()
         self._trouble = Trouble()
         self._taken: dict[str, VendorEvent] = {}
         self.requests: list[Received] = []
-        """Every call as it came, those that failed too."""
+        """Every call that arrived, failed ones included."""
         self.duplicates = 0
-        """Events that came again under an id that was taken before."""
+        """How many events arrived again under a known id."""
         self.on_event: Callable[[VendorEvent], None] | None = None
-        """Called with each event when it is first taken."""
+        """Called with each event when it first arrives."""
         self.address: str | None = None
-        """While it is served: `http://127.0.0.1:<port>`."""
+        """`http://127.0.0.1:<port>` while it is served."""
 
     # --- for a vendor to write ---------------------------------------------------------------------------------------
 
     def respond(self, request: Received) -> Reply:
-        """Check and take a call, whose body is unpacked already."""
+        """Check a call, whose body is decompressed already; `take()` its events, and return the response."""
         raise NotImplementedError
 
     def sessions(self) -> list[VendorSession]:
@@ -60,15 +60,15 @@ class FakeVendor:
         raise NotImplementedError
 
     def failure(self, status: int) -> Reply:
-        """Return this vendor's response of a failing status."""
+        """Return this vendor's response with an error status."""
         return Reply(status=status)
 
-    def bad_packing(self) -> Reply:
-        """Return the response to a body that does not unpack."""
+    def bad_encoding(self) -> Reply:
+        """Return the response to a body that cannot be decompressed."""
         return self.failure(400)
 
     def take(self, event: VendorEvent) -> bool:
-        """Keep an event; false if its id was taken before."""
+        """Keep an event; return false if its id is known already."""
         if event.id in self._taken:
             self.duplicates += 1
             return False
@@ -80,18 +80,18 @@ class FakeVendor:
     # --- for a test ----------------------------------------------------------------------------------------------
 
     def events(self) -> list[VendorEvent]:
-        """Return what was taken, each once, in the order of arrival."""
+        """Return the events, each once, in order of arrival."""
         with self._lock:
             return list(self._taken.values())
 
     def event_ids(self) -> list[str] | None:
-        """Return Sojourn's ids of the events that were taken, in order of arrival; `None` if the vendor does not keep them."""
+        """Return Sojourn's ids of the events, in order of arrival, or `None` if the vendor does not keep them."""
         return [event.id for event in self.events()]
 
     def fail(
         self, rate: float, statuses: Sequence[int] | None = None, *, seed: int = 0, after_taking: bool = False
     ) -> None:
-        """Fail this part of the calls at random from now on; `after_taking`: take them, and lose only the response."""
+        """Fail this fraction of calls, at random, from now on. `after_taking`: keep the events, and lose only the response."""
         with self._lock:
             self._trouble.at_random(
                 rate, self.transient if statuses is None else statuses, seed, has_taken=after_taking
@@ -100,28 +100,28 @@ class FakeVendor:
     def fail_next(
         self, status: int, times: int = 1, headers: Mapping[str, str] | None = None, *, after_taking: bool = False
     ) -> None:
-        """Fail the next calls with this status."""
+        """Fail the next `times` calls with this status."""
         with self._lock:
             self._trouble.next_times(Failure(status=status, headers=headers or {}, has_taken=after_taking), times)
 
     def delay(self, seconds: float) -> None:
-        """Let each response wait, where the fake is served."""
+        """Delay each response by this many seconds while the fake is served."""
         self._trouble.seconds = seconds
 
     def heal(self) -> None:
-        """Fail no more."""
+        """Stop failing and delaying."""
         with self._lock:
             self._trouble.heal()
 
     def clear(self) -> None:
-        """Forget all that came."""
+        """Forget all calls and events."""
         with self._lock:
             self._taken.clear()
             self.requests.clear()
             self.duplicates = 0
 
     def url(self, address: str) -> str:
-        """Return what stands in `SOJOURN_BACKENDS` for this fake at `http://host:port`."""
+        """Return the URL for `SOJOURN_BACKENDS` of this fake at `http://host:port`."""
         scheme, _, host = address.partition("://")
         keys = ":".join(quote(key, safe="") for key in self.credentials)
         return f"{self.vendor}+{scheme}://{keys}{'@' if keys else ''}{host}{self.url_options}"
@@ -146,7 +146,7 @@ class FakeVendor:
 
     @contextmanager
     def serve(self, port: int = 0) -> Iterator[str]:
-        """Serve on a loopback port (0: a free one) in a thread, for the block; yields the backend's URL."""
+        """Serve on a loopback port (0: any free one) in a thread during the block; yield the backend's URL."""
         from .serving import served
 
         with served(self.app, port) as address:
@@ -170,7 +170,7 @@ class FakeVendor:
         return self._trouble.seconds
 
     def handle(self, request: Received) -> Reply:
-        """Respond to one call, as told to fail or as the vendor would."""
+        """Respond to one call, with a failure if one is due."""
         with self._lock:
             failure = self._trouble.pick()
             if failure is not None and not failure.has_taken:
@@ -191,20 +191,20 @@ class FakeVendor:
         if packing in ("", "identity"):
             return self.respond(request)
         if packing != "gzip":
-            return self.bad_packing()
+            return self.bad_encoding()
         try:
-            body = unpacked(request.body)
+            body = decompressed(request.body)
         except (OSError, EOFError, ValueError, zlib.error):
-            return self.bad_packing()
+            return self.bad_encoding()
         return self.respond(replace(request, body=body))
 
 
-def unpacked(body: bytes, limit: int = _UNPACKED_LIMIT) -> bytes:
-    """Return what was gzipped; raise `ValueError` beyond the limit."""
+def decompressed(body: bytes, limit: int = _BODY_LIMIT) -> bytes:
+    """Return the decompressed body; raise `ValueError` beyond the limit."""
     reader = zlib.decompressobj(wbits=31)
     plain = reader.decompress(body, limit)
     if reader.unconsumed_tail:
-        msg = "the body is larger than the fake unpacks"
+        msg = "the decompressed body is larger than the limit of the fake"
         raise ValueError(msg)
     if not reader.eof:
         raise gzip.BadGzipFile("the body ends too early")

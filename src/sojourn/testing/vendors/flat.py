@@ -1,4 +1,4 @@
-"""Sessions of vendors that keep flat events and fold nothing: what a query by session id would show. Pure."""
+"""Sessions for vendors that only store flat events: what a query by session id would show. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROPERTIES = "session_properties."
 
 
 def sessions_of(events: Iterable[VendorEvent]) -> list[VendorSession]:
-    """Group events by session, oldest first; attributes have Sojourn's own names."""
+    """Return the sessions, oldest first. The attributes must have Sojourn's own names."""
     groups: dict[str, list[VendorEvent]] = {}
     for event in events:
         if event.session_id:
@@ -22,10 +22,10 @@ def sessions_of(events: Iterable[VendorEvent]) -> list[VendorSession]:
 
 
 def _session(session_id: str, group: list[VendorEvent]) -> VendorSession:
-    group = sorted(group, key=lambda event: event.at)  # stable: what came first stays first
+    group = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
     start = next((event for event in group if event.name == START), None)
     end = max((event for event in group if event.name == END), key=_revision, default=None)
-    # What is told after the end is marked, and knows nothing that the end does not.
+    # Events after the end are marked, and add nothing to what the end says.
     timely = [event for event in group if not event.attributes.get("session.late")]
     last = end or (timely or group)[-1]
     duration = None if end is None else end.attributes.get("session.duration_ms")

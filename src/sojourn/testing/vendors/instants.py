@@ -1,4 +1,4 @@
-"""Moments as vendors write them, in milliseconds since the epoch. Knows no vendor."""
+"""Timestamps as vendors write them, in milliseconds since the epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]
 
 
 def ms_of(text: object) -> int | None:
-    """Read a timestamp of RFC 3339; `None` for what is none."""
+    """Parse an RFC 3339 timestamp; return `None` for anything else."""
     if not isinstance(text, str) or not _RFC3339.fullmatch(text):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a fake vendor got, and what it makes of it: requests, events, sessions. Plain data; knows no vendor."""
+"""What a fake vendor receives and shows: requests, events, sessions. Plain data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Value = Scalar | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One request as it came, and the status of its response. Header names are in lower case."""
+    """A request that a fake received, and the status of its response. Header names are in lower case."""
 
     method: str
     path: str
@@ -23,7 +23,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A response."""
+    """The response of a fake."""
 
     status: int
     body: bytes = b""
@@ -32,9 +32,9 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VendorEvent:
-    """One event that was taken, under the vendor's own name for it. `at` is in milliseconds since the epoch.
+    """An event that a fake accepted, under the vendor's own name.
 
-    `id` is what the vendor de-duplicates by.
+    `id`: by which the vendor de-duplicates. `at`: milliseconds since the epoch.
     """
 
     id: str
@@ -48,7 +48,7 @@ class VendorEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VendorSession:
-    """A session as this vendor sees it. `None`: the vendor was not told, or has no such notion."""
+    """A session as the vendor shows it. `None`: unknown to the vendor, or it has no such field."""
 
     session_id: str
     user_id: str | None = None

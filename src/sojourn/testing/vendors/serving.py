@@ -1,4 +1,4 @@
-"""An ASGI app on a loopback port, in a thread of its own or in this one, by uvicorn. Knows no vendor."""
+"""Serve an ASGI app on a loopback port with uvicorn, in another thread or in this one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STARTING_S: Final = 10.0
 
 @contextmanager
 def served(app: Any, port: int = 0) -> Iterator[str]:
-    """Serve for the block; yields `http://127.0.0.1:<port>`."""
+    """Serve during the block; yield `http://127.0.0.1:<port>`."""
     with _listening(port) as (listener, address):
         server = _server(app)
         thread = threading.Thread(target=server.run, args=([listener],), name="sojourn-fake", daemon=True)
@@ -37,16 +37,16 @@ def served(app: Any, port: int = 0) -> Iterator[str]:
 
 
 def serve_here(app: Any, port: int, *, ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; `ready` is called with the address when calls are taken."""
+    """Serve until Ctrl-C or SIGTERM. `ready` is called with the address as soon as calls are accepted."""
     with _listening(port) as (listener, address):
         server = _server(app)
-        ready(address)  # the socket listens already: a call that comes now waits
+        ready(address)  # the socket listens already, so a call that arrives now waits
         server.run([listener])
 
 
 @contextmanager
 def _listening(port: int) -> Iterator[tuple[socket.socket, str]]:
-    # Named as TCP: asyncio then sends at once, where else each response would wait 40 ms for the client's acknowledgement.
+    # With the protocol named, asyncio disables Nagle's algorithm; otherwise each response would wait 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

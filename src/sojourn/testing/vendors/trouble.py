@@ -1,4 +1,4 @@
-"""How a fake vendor fails when told to: at random with a seed, the next few times, slowly. Knows no vendor."""
+"""How a fake vendor fails on demand: at random with a seed, the next few times, or slowly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sojourn.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One response that is a failure. `has_taken`: what was sent is taken all the same, and only the response is lost."""
+    """A failing response. `has_taken`: the events are kept all the same, and only the response is lost."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class Failure:
 
 
 class Trouble:
-    """What is to go wrong. Of one lock's holder at a time."""
+    """The failures to come. The caller holds a lock."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -32,7 +32,9 @@ class Trouble:
 
     def at_random(self, rate: float, statuses: Sequence[int], seed: int, *, has_taken: bool) -> None:
         if not 0 <= rate <= 1 or (rate and not statuses):
-            raise SettingsError(f"fail(rate=..., statuses=...): a rate is from 0 to 1, with a status; got {rate!r}")
+            raise SettingsError(
+                f"fail(rate=..., statuses=...): a rate is from 0 to 1, with at least one status; got {rate!r}"
+            )
         self._rate, self._statuses, self._has_taken = rate, tuple(statuses), has_taken
         self._chance = random.Random(seed)  # noqa: S311
 
@@ -44,7 +46,7 @@ class Trouble:
         self._rate = self.seconds = 0.0
 
     def pick(self) -> Failure | None:
-        """Return the failure that the next call meets, if any."""
+        """Return the failure of the next call, if any."""
         if self._next:
             return self._next.popleft()
         if self._rate and self._chance.random() < self._rate:

@@ -173,7 +173,7 @@ def test_any_400_settles_the_call(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        pytest.param(401, "does not know the token", id="unknown token"),
+        pytest.param(401, "the token is unknown", id="unknown token"),
         pytest.param(403, "lacks the scope bizevents.ingest", id="scope"),
         pytest.param(404, "check the URL", id="address"),
     ],

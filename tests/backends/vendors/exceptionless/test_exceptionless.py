@@ -26,8 +26,8 @@ from tests.backends.vendors.recorded_visit import check_truth, deliver_in_parts,
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        pytest.param(401, "does not know the key", id="unknown key"),
-        pytest.param(402, "events of this month are used up", id="plan used up"),
+        pytest.param(401, "the key is unknown", id="unknown key"),
+        pytest.param(402, "this month's quota", id="plan used up"),
         pytest.param(404, "scheme and host only", id="address"),
     ],
 )

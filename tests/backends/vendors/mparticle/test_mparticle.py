@@ -120,7 +120,7 @@ def test_environment_defaults_to_production() -> None:
         pytest.param(200, "mParticle responds with 202", id="somebody else"),
         pytest.param(204, "mParticle responds with 202", id="nobody"),
         pytest.param(401, "key and secret", id="no credentials"),
-        pytest.param(403, "not of one input", id="wrong pair"),
+        pytest.param(403, "do not belong to one input", id="wrong pair"),
         pytest.param(404, "check the URL", id="address"),
     ],
 )
@@ -148,7 +148,7 @@ def test_400_bisects_down_to_the_event(takes_part: bool) -> None:
     fake = FakeMParticle(takes_part=takes_part)
     receipt = backend(fake).send(events)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (63, [events[40].id])
-    assert receipt.rejected[0].reason.startswith("HTTP 400: it is invalid: ")
+    assert receipt.rejected[0].reason.startswith("HTTP 400: the batch is invalid: ")
     assert {event.id for event in fake.events()} == {event.id for event in events} - {events[40].id}
 
 

@@ -280,7 +280,7 @@ def test_a_partial_success_is_final(
     with caplog.at_level(logging.WARNING, logger="sojourn"):
         receipt = backend_responding("otel", take).send(many_events(3))
     assert (receipt.delivered, len(receipt.rejected)) == (3 - rejected, rejected)
-    assert ("refused 2 of 3 events" in caplog.text) is is_told
+    assert ("rejected 2 of 3 events" in caplog.text) is is_told
     assert len(calls) == 1
 
 

@@ -91,7 +91,7 @@ def test_invalid_calls_are_refused(changes: dict[str, Any], status: int) -> None
         pytest.param(changed(distinct_id=...), "without a distinct_id", id="nobody"),
         pytest.param(changed(distinct_id=""), "without a distinct_id", id="empty distinct id"),
         pytest.param(changed(uuid="many-000001"), "failed to parse request", id="uuid that is none"),
-        pytest.param(changed(uuid=...), "send a uuid", id="no uuid"),
+        pytest.param(changed(uuid=...), "de-duplicates by uuid", id="no uuid"),
         pytest.param(changed(properties=[]), "failed to parse request", id="list as properties"),
         pytest.param(changed(timestamp="today"), "timestamp", id="time in words"),
         pytest.param(changed(timestamp=NOON), "failed to parse request", id="time as a number"),

@@ -76,7 +76,7 @@ def test_wrong_url_names_the_fix_without_the_key(url: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("response", "says"),
     [
-        pytest.param(httpx.Response(401, text="invalid write key\n"), "does not know the write key", id="unknown key"),
+        pytest.param(httpx.Response(401, text="invalid write key\n"), "the write key is unknown", id="unknown key"),
         pytest.param(httpx.Response(404, text="source is disabled\n"), "the source is disabled", id="switched off"),
         pytest.param(httpx.Response(404, text="404 page not found\n"), "check the URL", id="address"),
         pytest.param(httpx.Response(200, text="\n<!doctype html>"), "address of the data plane", id="a web page"),

@@ -1,4 +1,4 @@
-"""Dynatrace: events as business events (bizevents) in CloudEvents batches. The HTTP layer does the rest.
+"""Dynatrace: send events as business events (bizevents), in batches of CloudEvents.
 
 https://docs.dynatrace.com/docs/shortlink/ba-api-ingest
 """
@@ -26,10 +26,10 @@ from sojourn.core.events import Event, Scalar
 PATH: Final = "/api/v2/bizevents/ingest"
 _PLATFORM_PATH: Final = "/platform/classic/environment-api/v2/bizevents/ingest"
 _PLATFORM_HOST: Final = ".apps.dynatrace.com"
-# As Dynatrace's own tools cut their calls; the endpoint itself says 5 MB.
+# 400 events, as in Dynatrace's own tools; 5 MB is the documented limit of the endpoint.
 LIMITS: Final = CallLimits(bytes=5_000_000, events=400)
 
-_ANSWER_LIMIT: Final = 1024 * 1024  # a 400 lists every event that was not taken
+_RESPONSE_LIMIT: Final = 1024 * 1024  # a 400 lists every event that was refused
 _INDEX: Final = re.compile(r'"index"\s*:\s*(\d+)')
 _API_TOKEN: Final = "dt0c01."  # noqa: S105 - how such tokens begin
 
@@ -40,9 +40,9 @@ class DynatraceBackend(VendorBackend):
     """Sends to an environment, an ActiveGate, or the platform.
 
     `address`: `https://<id>.live.dynatrace.com`, `https://host:9999/e/<id>`, or `https://<id>.apps.dynatrace.com`, which
-    wants OAuth. `token`: an API token with the scope `bizevents.ingest`, a platform token, or a function that returns
-    a fresh OAuth token (called for every call, so let it keep one while it is valid). `gzip`: the endpoint's
-    documentation does not promise that it takes compressed bodies, so they are plain unless asked for.
+    requires OAuth. `token`: an API token with the scope `bizevents.ingest`, a platform token, or a function that returns an
+    OAuth token (it runs for every call, so cache the token while it is valid). `gzip`: whether to compress bodies; off by
+    default, because the endpoint's documentation does not say that it accepts compressed ones.
     """
 
     scheme = "dynatrace"
@@ -93,7 +93,7 @@ class _Encoder:
             headers={"content-type": "application/cloudevent-batch+json", "authorization": self._authorization()},
             has_gzip=self._has_gzip,
             interpret=partial(_outcome, pack.events),
-            response_limit=_ANSWER_LIMIT,
+            response_limit=_RESPONSE_LIMIT,
         )
 
     def _authorization(self) -> str:
@@ -116,17 +116,17 @@ def _encoded(event: Event) -> bytes:
 def _outcome(events: Sequence[Event], response: Response) -> Outcome | None:
     match response.status:
         case 400:
-            return _partly_taken(events, response.body)
+            return _partly_accepted(events, response.body)
         case 401:
-            return Pause(reason="HTTP 401: it does not know the token, or it has expired; make a new one")
+            return Pause(reason="HTTP 401: the token is unknown or has expired; create a new one")
         case 403:
             return Pause(reason="HTTP 403: the token lacks the scope bizevents.ingest (OAuth: storage:events:write)")
         case _:
             return None
 
 
-def _partly_taken(events: Sequence[Event], body: bytes) -> Outcome | None:
-    """Read which events a 400 is about: all others were taken. `None`: it is about the call as a whole."""
+def _partly_accepted(events: Sequence[Event], body: bytes) -> Outcome | None:
+    """Return which events a 400 refused; all others were accepted. `None`: it refused the call as a whole."""
     text = body.decode("utf-8", "replace")
     try:
         document = json.loads(text)
@@ -135,14 +135,14 @@ def _partly_taken(events: Sequence[Event], body: bytes) -> Outcome | None:
             return None
         reasons = _reasons(events, errors)
     except ValueError:
-        # Cut short: what can be read of it still says that the others were taken.
+        # The body was cut short, but the part that was read still names refused events, so the others were accepted.
         indices = [int(found) for found in _INDEX.findall(text)]
         reasons = {events[index].id: "" for index in indices if index < len(events)}
         if not reasons:
             return None
     return Delivered(
         rejected=tuple(
-            Rejection(event_id=event_id, reason=f"HTTP 400: it is invalid{reason}", status=400)
+            Rejection(event_id=event_id, reason=f"HTTP 400: the event is invalid{reason}", status=400)
             for event_id, reason in reasons.items()
         )
     )

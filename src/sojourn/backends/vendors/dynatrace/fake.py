@@ -1,4 +1,4 @@
-"""Dynatrace's ingest of business events, as far as its documentation tells: tokens, CloudEvents, partial success."""
+"""A fake of Dynatrace's ingest of business events, after its documentation: tokens, CloudEvents, partial success."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sojourn.testing.vendors.instants import ms_of
 from sojourn.testing.vendors.model import Received, Reply, Value, VendorEvent, VendorSession
 
 PATH: Final = "/v2/bizevents/ingest"
-"""How both the path of an environment and that of the platform end."""
+"""The end of the path, both on an environment and on the platform."""
 
 _LIMIT: Final = 5_000_000
 _BATCH: Final = frozenset({"application/cloudevent-batch+json", "application/cloudevents-batch+json"})
@@ -36,10 +36,10 @@ _MESSAGES: Final = {
 
 
 class FakeDynatrace(FakeVendor):
-    """Takes CloudEvents at the path of bizevents, on any environment; a 400 has taken the valid events of its call.
+    """Accepts CloudEvents at the path of bizevents, on any environment. A 400 has accepted the valid events of its call.
 
-    `token` is the one that may ingest; `powerless` one that is known and lacks the scope. Dynatrace keeps events and folds
-    none: `sessions()` is what a query by `session.id` shows, each `event.id` once.
+    `token` may ingest; `powerless` is a known token without the scope. Dynatrace has no sessions of its own: `sessions()` is
+    what a query by `session.id` shows, each `event.id` once.
     """
 
     vendor = "dynatrace"
@@ -55,7 +55,7 @@ class FakeDynatrace(FakeVendor):
             return self.failure(404)
         if request.method != "POST":
             return self.failure(405)
-        if (status := self._stranger(request.headers.get("authorization", ""))) is not None:
+        if (status := self._token_problem(request.headers.get("authorization", ""))) is not None:
             return self.failure(status)
         if len(request.body) > _LIMIT:
             return self.failure(413)
@@ -79,7 +79,7 @@ class FakeDynatrace(FakeVendor):
         error = {"error": {"code": status, "message": message, "constraintViolations": []}}
         return _json(status, error)
 
-    def _stranger(self, authorization: str) -> int | None:
+    def _token_problem(self, authorization: str) -> int | None:
         scheme, _, token = authorization.partition(" ")
         is_api_token = token.startswith("dt0c01.")
         if scheme != ("Api-Token" if is_api_token else "Bearer"):
@@ -101,7 +101,7 @@ class FakeDynatrace(FakeVendor):
 
 
 def _read(event: object) -> VendorEvent:
-    """Return one CloudEvent as it is kept; raise `ValueError` with what is wrong with it."""
+    """Return one CloudEvent as it is stored; raise `ValueError` with the reason if it is invalid."""
     if not isinstance(event, dict):
         raise ValueError("Event is no JSON object")
     for name in _REQUIRED:
@@ -118,7 +118,7 @@ def _read(event: object) -> VendorEvent:
     data: dict[str, Any] = event.get("data", {})
     if not isinstance(data, dict):
         raise ValueError("Attribute data is no JSON object")
-    # What is nested is kept, as text: nobody can query it, which is why a backend sends flat keys.
+    # Nested values are kept as text and cannot be queried, which is why the backend sends flat keys.
     nested = {name: json.dumps(value) for name, value in data.items() if isinstance(value, dict | list)}
     return VendorEvent(
         id=event["id"],

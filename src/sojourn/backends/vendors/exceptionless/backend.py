@@ -1,7 +1,7 @@
-"""Exceptionless: a session is one `session` event that its server keeps mutating; all others refer to it by id.
+"""Exceptionless: a session is one `session` event that the server keeps updating; other events refer to it by id.
 
-The ids are ours ("manual mode"), every event is dated and has a `reference_id`, by which the server drops what comes
-twice within a day. A `session` that was stored keeps the user it came with, so a later login is told by a call of its own.
+The ids are Sojourn's ("manual mode"). Every event has a date and a `reference_id`, by which the server drops duplicates of the
+same day. A stored `session` keeps the user it came with, so a later login takes a call of its own.
 https://exceptionless.com/docs/api/api-getting-started/
 """
 
@@ -29,25 +29,25 @@ log = logging.getLogger("sojourn")
 
 PATH: Final = "/api/v2/events"
 ADDRESS: Final = "https://collector.exceptionless.io"
-# What the server takes as sent; unpacked it may be ten times as much, and what is more it drops without a word.
+# The server accepts this much as sent, and ten times as much decompressed; it drops anything larger without an error.
 LIMITS: Final = CallLimits(bytes=200_000, events=50)
 
 _THROTTLED_S: Final = 60.0
-# These say that the server has no such call, or did not like it; the event itself was taken before.
+# The server lacks this call or refuses it. The event itself was accepted before.
 _NO_SUCH_CALL: Final = frozenset({400, 404, 405, 415, 422})
 
 
 class ExceptionlessBackend(VendorBackend):
     """Sends to Exceptionless, hosted (`https://collector.exceptionless.io`) or your own.
 
-    `key`: a client API key of the project. `rows`: whether a login in mid-session costs a call that shows the user on
-    the session's row. `environment`: what `@environment` tells of the server; by default of the one that sends.
+    `key`: a client API key of the project. `rows`: whether to make one more call for a login in mid-session, so that the
+    session's row shows the user. `environment`: the contents of `@environment`; by default, this machine's.
     """
 
     scheme = "exceptionless"
     fake = "sojourn.backends.vendors.exceptionless.fake:FakeExceptionless"
     heartbeats_by_default = True
-    # What came after an end has begun a second row; the later end closes it.
+    # Events after an end begin a second row; the later end closes it.
     takes_revised_ends = True
     own_options: ClassVar[Mapping[str, type]] = {"rows": bool}
 
@@ -67,7 +67,7 @@ class ExceptionlessBackend(VendorBackend):
 
 
 def machine() -> dict[str, str | int]:
-    """What `@environment` tells: nothing by which one of several hosts is known, for any of them may send for the others."""
+    """Return `@environment`, without a host name: any host of a fleet may send for the others."""
     return {
         "architecture": platform.machine(),
         "o_s_name": platform.system(),
@@ -92,7 +92,7 @@ class _Encoder:
             "content-type": "application/json",
         }
         self._has_rows = has_rows
-        self._has_told = False
+        self._has_warned = False
 
     def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         namings = Namings.of(batch)
@@ -108,7 +108,7 @@ class _Encoder:
     def _row(self, event: Event) -> HttpCall:
         """Put the user on the row of a session that began without one.
 
-        The call is made for what people write about an event; its `data` is laid over that of the event.
+        The API has this call for descriptions that users write; its `data` overrides that of the event.
         """
         description = _Description(description="signed in", data={"@user": naming(event)})
         return HttpCall(
@@ -123,10 +123,10 @@ class _Encoder:
     def _outcome_of_row(self, response: Response) -> Outcome | None:
         if response.status not in _NO_SUCH_CALL:
             return _outcome(response)
-        if not self._has_told:
-            self._has_told = True
+        if not self._has_warned:
+            self._has_warned = True
             log.warning(
-                "exceptionless responds HTTP %s to the call that shows users on session rows; rows=False saves it",
+                "exceptionless: HTTP %s for the call that shows users on session rows; rows=False turns it off",
                 response.status,
             )
         return Delivered()
@@ -135,13 +135,13 @@ class _Encoder:
 def _outcome(response: Response) -> Outcome | None:
     match response.status:
         case 401 | 403:
-            return Pause(reason=f"HTTP {response.status}: it does not know the key, or it is disabled; copy it again")
+            return Pause(reason=f"HTTP {response.status}: the key is unknown or disabled; copy it again")
         case 402:
-            return Pause(reason="HTTP 402: the plan's events of this month are used up; look at its billing page")
+            return Pause(reason="HTTP 402: this month's quota of events is used up; check the billing page")
         case 404:
-            return Pause(reason="HTTP 404: no Exceptionless at this address; give scheme and host only")
+            return Pause(reason="HTTP 404: there is no Exceptionless at this address; write scheme and host only")
         case 429 if "retry-after" not in response.headers:
-            # 3,500 calls a quarter of an hour, and the response does not say when the next one begins.
+            # The limit is 3,500 calls per 15 minutes; the response does not say when the next period begins.
             return RetryLater(after=_THROTTLED_S)
         case _:
             return None

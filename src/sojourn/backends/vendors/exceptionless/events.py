@@ -1,4 +1,4 @@
-"""One event as Exceptionless has it: which of its types, what stands in `data` under which `@` name. Pure."""
+"""Encode one event for Exceptionless: its type, and `data` with its `@` names. Pure."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _TYPES: Final = {
     names.EXCEPTION: "error",
     names.LOG: "log",
 }
-# Types of our own: as features they would be counted among what people use.
+# Sent under types of our own: as `usage` they would count as features that people use.
 _KEPT_NAMES: Final = frozenset({names.USER_IDENTIFY, names.SESSION_PROPERTIES, names.CONNECTION_END, names.OPT_OUT})
-# Any event with a session's id moves its end, or makes it anew: these are no activity, and may come after the end.
+# Any event with a session's id extends or reopens the session. These are not activity, and may come after the end.
 _APART: Final = frozenset({names.CONNECTION_END, names.OPT_OUT})
 _LEVELS: Final = {"WARNING": "Warn", "CRITICAL": "Fatal"}
-# What is told elsewhere in the event.
-_MOVED: Final = frozenset(
+# Attributes that have another place in the event.
+_PLACED: Final = frozenset(
     {
         "session.id",
         "session.previous_id",
@@ -77,10 +77,10 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Namings:
-    """Who is named in a batch: in the request that began the session (its start shows the user), or later.
+    """The `user.identify` events of a batch: those of the request that began the session, and later ones.
 
-    What one request told is committed to the log as one, so that its start and its naming come in one batch. If a batch
-    ends between them, the naming counts as later, and nothing is lost.
+    The start shows the user of its own request. The events of one request are committed to the log together, so they come in
+    one batch; if a batch ends between them, the event counts as a later one and nothing is lost.
     """
 
     __slots__ = ("at_start", "later")
@@ -104,7 +104,7 @@ class Namings:
 
 
 def naming(event: Event) -> User:
-    """The user that an event is about, with name and traits where it tells them."""
+    """Return the user of an event, with name and traits if the event has them."""
     attributes = event.attributes
     traits = {name.removeprefix(_TRAITS): value for name, value in attributes.items() if name.startswith(_TRAITS)}
     name = attributes.get("user.name")
@@ -113,18 +113,18 @@ def naming(event: Event) -> User:
 
 @lru_cache(maxsize=4096)
 def reference(own_id: str) -> str:
-    """An id as Exceptionless takes it; ours are."""
+    """Return an id that Exceptionless accepts; Sojourn's own ids are returned unchanged."""
     return own_id if _IDENTIFIER.fullmatch(own_id) else event_id(own_id)
 
 
 def encoded(event: Event, server: Mapping[str, str | int], namings: Namings) -> bytes:
-    """One event as JSON."""
+    """Return one event as JSON."""
     name, attributes = event.name, event.attributes
     if name == names.SESSION_START:
         return _start(event, server, namings)
     data: dict[str, object] = {}
     if name in _APART or "session.late" in attributes:
-        # Without the session's id a user's identity would make a session of its own ("automatic mode").
+        # Without the session's id, a user's identity would create another session ("automatic mode").
         data["@ref:ended-session"] = reference(event.session_key)
         if event.user_id:
             data["user.id"] = event.user_id
@@ -136,7 +136,7 @@ def encoded(event: Event, server: Mapping[str, str | int], namings: Namings) -> 
     source = message = None
     match kind:
         case "heartbeat":
-            # Read and thrown away by the server: only the date counts.
+            # The server uses only the date of it.
             return to_json(_Event(type=kind, date=rfc3339(event.time), reference_id=reference(event.id), data=data))
         case "error":
             source, message = _text(attributes, "url.path"), _text(attributes, "exception.message")
@@ -176,7 +176,7 @@ def _start(event: Event, server: Mapping[str, str | int], namings: Namings) -> b
         "user_agent": attributes.get("user_agent.original"),
         "path": attributes.get("url.path"),
         "referrer": attributes.get("http.request.header.referer"),
-        # By this one many events at once are taken for a bot's, and deleted: not for an address that many share.
+        # The server deletes many events from one address as a bot's, so an address that many visitors share is left out.
         "client_ip_address": None if address is None or _is_masked(address) else address,
     }
     data["@request"] = {name: value for name, value in request.items() if value is not None}
@@ -197,7 +197,7 @@ def _start(event: Event, server: Mapping[str, str | int], namings: Namings) -> b
 
 
 def _told(event: Event, data: dict[str, object]) -> dict[str, object]:
-    """Fill up with what has no place of its own. Properties of an event lose their prefix, as its own clients have them."""
+    """Add the attributes that have no place of their own. Event properties lose their prefix, as in Exceptionless's clients."""
     attributes = event.attributes
     version = attributes.get("service.version")
     if version is not None:
@@ -205,7 +205,7 @@ def _told(event: Event, data: dict[str, object]) -> dict[str, object]:
     if event.session_id != event.session_key:
         data["session.id"] = event.session_id
     for name, value in attributes.items():
-        if name not in _MOVED:
+        if name not in _PLACED:
             data[name.removeprefix(_OWN_PROPERTIES)] = value
     return data
 
@@ -239,5 +239,5 @@ def _text(attributes: Mapping[str, Scalar], name: str) -> str | None:
 
 
 def _is_masked(address: str) -> bool:
-    """Whether it stands for a whole network, as addresses do by default."""
+    """Return whether the address stands for a whole network, as masked addresses do."""
     return address.endswith((".0", "::"))

@@ -1,4 +1,4 @@
-"""mParticle: batches of one user in one session to its server-to-server Events API. The HTTP layer does the rest.
+"""mParticle: send batches, each of one user in one session, to the server-to-server Events API.
 
 https://docs.mparticle.com/developers/apis/http/
 """
@@ -29,7 +29,7 @@ MANY: Final = "/bulkevents"
 OLD: Final = "/bulkevents/historical"
 LIMITS: Final = CallLimits(bytes=256_000, pieces=100)
 OLD_AFTER_MS: Final = 30 * 24 * 3600 * 1000
-"""What is older than this is taken at an address of its own."""
+"""Older events go to the address for historical data."""
 
 Environment = Literal["production", "development"]
 
@@ -109,7 +109,7 @@ class _Encoder:
             pack.events,
             body=pack.bodies[0] if is_alone else pack.joined(),
             headers=self._headers,
-            has_gzip=False,  # nothing says that it takes compressed bodies
+            has_gzip=False,  # the documentation does not say that it accepts compressed bodies
             interpret=_outcome,
         )
 
@@ -119,13 +119,15 @@ def _outcome(response: Response) -> Outcome | None:
         case 202:
             return Delivered()
         case status if 200 <= status < 300:
-            return Pause(reason=f"HTTP {status}, where mParticle responds with 202: check the URL")
+            return Pause(reason=f"HTTP {status}, but mParticle responds with 202; check the URL")
         case 400:
-            return Split(reason=f"HTTP 400: it is invalid{_message(response.body)}")
+            return Split(reason=f"HTTP 400: the batch is invalid{_message(response.body)}")
         case 401:
-            return Pause(reason="HTTP 401: it wants key and secret; check both, and that no proxy drops the header")
+            return Pause(
+                reason="HTTP 401: the credentials are missing; check key and secret, and that no proxy drops the header"
+            )
         case 403:
-            return Pause(reason="HTTP 403: key and secret are not of one input, or not of this pod; copy them again")
+            return Pause(reason="HTTP 403: key and secret do not belong to one input of this pod; copy them again")
         case _:
             return None
 

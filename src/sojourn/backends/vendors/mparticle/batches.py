@@ -1,4 +1,4 @@
-"""Events in mParticle's batches, each of one user in one session, as its own libraries do. Pure; knows no transport."""
+"""Group events into mParticle's batches, each of one user in one session, as its own libraries do. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}
 
 @dataclass(slots=True, kw_only=True)
 class Group:
-    """What goes into one batch. `named` are the events that told who the user is: the batch's head says that."""
+    """The events of one batch. `named`: its `user.identify` events, which become part of the batch's head."""
 
     visitor_id: str
     user_id: str | None
@@ -42,7 +42,7 @@ class Group:
     pieces: list[Piece] = field(default_factory=list)
     named: list[Event] = field(default_factory=list)
     start: Mapping[str, Scalar] = field(default_factory=dict)
-    """What is known of the client: attributes of the session's start."""
+    """The attributes of the session's start, which describe the client."""
     service: tuple[Scalar | None, Scalar | None] = (None, None)
 
     def holds(self, event: Event, *, is_old: bool) -> bool:
@@ -74,7 +74,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def grouped(batch: Sequence[Event], *, old_before: int) -> list[Group]:
-    """Group events by session and user; a session whose user changes goes on in another group, so that order is kept."""
+    """Group events by session and user. When the user of a session changes, another group begins, so that order is kept."""
     groups: list[Group] = []
     current: dict[str, Group] = {}
     for event in batch:
@@ -112,12 +112,12 @@ def pieces_of(group: Group, environment: str) -> Iterator[Piece | Unsendable]:
         else:
             yield pack
     if named:
-        # A batch without an event tells who the user is, and nothing else.
+        # A batch without events only identifies the user.
         yield Piece(_opening(named) + head + _TAIL, named)
 
 
 def _opening(events: Sequence[Event]) -> bytes:
-    """Begin a batch with its id: the same whenever the same events are sent again."""
+    """Return the beginning of a batch: its id, which is the same when the same events are sent again."""
     return f'{{"{_ID}":"{event_id("mparticle", events[0].id, events[-1].id, str(len(events)))}",'.encode()
 
 
@@ -138,19 +138,19 @@ def _head(group: Group, environment: str) -> _Head:
 
 
 def _user_attributes(named: Sequence[Event]) -> dict[str, Scalar]:
-    told: dict[str, Scalar] = {}
+    attributes: dict[str, Scalar] = {}
     for event in named:
         for name, value in event.attributes.items():
             if name == _NAME:
-                told["name"] = fitted(value)
+                attributes["name"] = fitted(value)
             elif name.startswith(_TRAITS):
-                told[name.removeprefix(_TRAITS)] = fitted(value)
-    return dict(list(told.items())[:MAX_USER_ATTRIBUTES])
+                attributes[name.removeprefix(_TRAITS)] = fitted(value)
+    return dict(list(attributes.items())[:MAX_USER_ATTRIBUTES])
 
 
 @lru_cache(maxsize=4096)
 def _device_id(visitor_id: str) -> str:
-    """Return a visitor as the UUID that `mp_deviceid` has to be: ours are, those of tests and imports may not be."""
+    """Return the visitor as a UUID, which `mp_deviceid` must be. Sojourn's own ids are UUIDs; others are hashed."""
     return visitor_id if _UUID.fullmatch(visitor_id) else event_id("mparticle", visitor_id)
 
 

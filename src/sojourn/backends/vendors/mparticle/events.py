@@ -1,4 +1,4 @@
-"""Our events as mParticle's: `session_start`, `session_end`, `screen_view`, `custom_event`, ... Pure; knows no batch.
+"""Encode events for mParticle: `session_start`, `session_end`, `screen_view`, `custom_event`, ... Pure.
 
 https://docs.mparticle.com/developers/apis/json-reference/
 """
@@ -32,22 +32,22 @@ _PLACED: Final = frozenset(
         "session.previous_id",
     }
 )
-"""What has a place of its own outside `custom_attributes`, or stands on the start only."""
+"""Attributes that have a place outside `custom_attributes`, or are on the start only."""
 _OF_START: Final = ("deployment.environment.name", "session.previous_id")
 _CUSTOM: Final = {
-    names.SESSION_HEARTBEAT: "session_heartbeat",  # there is no type for it
+    names.SESSION_HEARTBEAT: "session_heartbeat",  # mParticle has no such type
     names.CONNECTION_END: "connection_end",
 }
 _LONGEST_MS: Final = 2**63 - 1
 _FNV_BASIS: Final = 0xCBF29CE484222325
 _FNV_PRIME: Final = 0x100000001B3
 _64_BITS: Final = (1 << 64) - 1
-# Every second byte of UTF-16 is 0 here, so two rounds of the hash are one exclusive or and one product.
+# Every second byte of the UTF-16 is 0, so two rounds of the hash are one exclusive or and one product.
 _TWO_ROUNDS: Final = _FNV_PRIME * _FNV_PRIME & _64_BITS
 
 
 class _Own(TypedDict, total=False):
-    """What one type of event has beside what all have."""
+    """The fields of one type of event."""
 
     session_duration_ms: int
     is_opted_out: bool
@@ -86,12 +86,12 @@ class _Event(msgspec.Struct, frozen=True, gc=False):
 
 
 def is_silent(event: Event) -> bool:
-    """Whether mParticle has no word for it: session attributes go out with the end, and nobody is a user without an id."""
+    """Return whether an event is not sent: session attributes go out with the end, and mParticle has no user without an id."""
     return event.name == names.SESSION_PROPERTIES or (event.name == names.USER_IDENTIFY and event.user_id is None)
 
 
 def encoded(event: Event) -> bytes:
-    """Return an event as JSON."""
+    """Return one event as JSON."""
     attributes = _attributes(event)
     match event.name:
         case names.SESSION_START:
@@ -116,7 +116,7 @@ def encoded(event: Event) -> bytes:
 
 @lru_cache(maxsize=8192)
 def session_ids(session_key: str) -> tuple[str, int]:
-    """Return `session_uuid` and `session_id`, which is the signed FNV-1a of the other's UTF-16."""
+    """Return `session_uuid` and `session_id`, the signed FNV-1a hash of the UUID in UTF-16."""
     uuid = session_key.upper()
     value = _FNV_BASIS
     for char in uuid.encode("latin-1", "replace"):
@@ -125,7 +125,7 @@ def session_ids(session_key: str) -> tuple[str, int]:
 
 
 def fitted(value: Scalar) -> Scalar:
-    """Return a value as long as an attribute may be."""
+    """Return a value, cut to the length that an attribute may have."""
     if isinstance(value, str) and len(value) > LONGEST_VALUE:
         return value[: LONGEST_VALUE - len(CUT_MARK)] + CUT_MARK
     return value
@@ -154,26 +154,26 @@ def _attributes(event: Event) -> dict[str, Scalar]:
     return attributes
 
 
-@lru_cache(maxsize=4096)  # names come from the app, and nobody promises that they are few
+@lru_cache(maxsize=4096)  # bounded, because names come from the app
 def _shown(name: str) -> str | None:
-    """Return the name of an attribute among `custom_attributes`; what `track()` was given goes by its own."""
+    """Return the name of an attribute in `custom_attributes`. Properties given to `track()` keep their names."""
     if name in _PLACED or name.startswith(SESSION_PREFIX):
         return None
     return name.removeprefix(EVENT_PREFIX)
 
 
-def _session_attributes(event: Event, told: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Return the session's properties by their own names, which mParticle compares without regard to case.
+def _session_attributes(event: Event, reserved: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return the session's properties under their own names, which are case-insensitive for mParticle.
 
-    The first casing is kept and the last value, as in its own libraries; facts of ours (`told`) are not overwritten.
+    The first casing and the last value are kept, as in its own libraries. `reserved` names are not overwritten.
     """
-    casings = {name.lower(): name for name in told}
+    casings = {name.lower(): name for name in reserved}
     attributes: dict[str, Scalar] = {}
     for name, value in event.attributes.items():
         if name.startswith(SESSION_PREFIX):
             bare = name.removeprefix(SESSION_PREFIX)
             casing = casings.setdefault(bare.lower(), bare)
-            if casing not in told:
+            if casing not in reserved:
                 attributes[casing] = fitted(value)
     return attributes
 
@@ -186,12 +186,12 @@ def _duration(event: Event) -> int:
 
 
 def _crash(attributes: dict[str, Scalar]) -> _Own:
-    """Take what a crash report has places for out of the attributes."""
+    """Move attributes to the fields of a crash report."""
     kind = attributes.pop("exception.type", "Exception")
     own = _Own(
         class_name=kind,
         severity="error",
-        # It is wanted, and for third parties there may be none.
+        # The field is required, and events for third parties may have no message.
         message=attributes.pop("exception.message", kind),
         exception_handled=not attributes.pop("exception.escaped", False),
     )

@@ -1,4 +1,4 @@
-"""OpenTelemetry: events as log records over OTLP/HTTP in JSON, named by the semantic conventions. Knows no SDK.
+"""OpenTelemetry: send events as log records over OTLP/HTTP in JSON, named by the semantic conventions.
 
 https://opentelemetry.io/docs/specs/otlp/#otlphttp
 https://opentelemetry.io/docs/specs/semconv/general/session/
@@ -28,7 +28,7 @@ from .otlp import encoded, frame, resource
 log = logging.getLogger("sojourn")
 
 PATH: Final = "/v1/logs"
-# The specification names none; collectors take 20 MiB, and gRPC behind them 4 MiB.
+# The specification has no limits; collectors accept 20 MiB, and gRPC receivers behind them 4 MiB.
 LIMITS: Final = CallLimits(bytes=4_000_000, events=1_000, frame=4_096)
 
 _RETRIED: Final = frozenset({429, 502, 503, 504})
@@ -37,9 +37,9 @@ _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[:=]\s*([\x20-\x7e]+)
 
 
 class OpenTelemetryBackend(VendorBackend):
-    """Sends to an OTLP/HTTP receiver, such as a collector at `http://host:4318`; `/v1/logs` is added.
+    """Sends to an OTLP/HTTP receiver, such as a collector at `http://host:4318`. `/v1/logs` is appended.
 
-    `key` becomes `Authorization: Bearer`; `headers` go with every call, for receivers that take a key elsewhere.
+    `key` is sent as `Authorization: Bearer`. `headers` go with every call, for receivers that expect a key elsewhere.
     """
 
     scheme = "otel"
@@ -105,7 +105,7 @@ class _Encoder:
 
 
 def _runs(batch: Sequence[Event]) -> Iterator[tuple[int, int]]:
-    """Split where the resource changes (a deployment): order is the log's, and stays."""
+    """Split the batch where the resource changes (at a deployment), keeping the order of the log."""
     start = 0
     for index in range(1, len(batch) + 1):
         if index == len(batch) or resource(batch[index]) != resource(batch[start]):
@@ -115,28 +115,28 @@ def _runs(batch: Sequence[Event]) -> Iterator[tuple[int, int]]:
 
 
 def _outcome(name: str, events: Sequence[Event], response: Response) -> Outcome | None:
-    """OTLP/HTTP has its own classes: four statuses are to be tried again, and a success may say how many were refused."""
+    """Apply the rules of OTLP/HTTP: four statuses are retried, and a success may report how many records were rejected."""
     status = response.status
     if 200 <= status < 300:
-        return _partly_taken(name, events, response.body)
+        return _partial_success(name, events, response.body)
     if status in _RETRIED_ELSEWHERE or (status >= 500 and status not in _RETRIED):
-        return Reject(reason=f"HTTP {status}: OTLP calls this final; look at the receiver's log")
+        return Reject(reason=f"HTTP {status}: OTLP calls this final; check the receiver's log")
     return None
 
 
-def _partly_taken(name: str, events: Sequence[Event], body: bytes) -> Outcome | None:
-    """The response says how many were refused and never which; to send any of them again is forbidden."""
+def _partial_success(name: str, events: Sequence[Event], body: bytes) -> Outcome | None:
+    """Read a partial success. It says how many records were rejected, never which, and OTLP forbids sending any again."""
     try:
-        partial_success = json.loads(body)["partialSuccess"]
-        count = int(partial_success.get("rejectedLogRecords", 0))
+        partial = json.loads(body)["partialSuccess"]
+        count = int(partial.get("rejectedLogRecords", 0))
     except (ValueError, TypeError, LookupError, AttributeError):
         return None
     if count >= len(events):
-        reason = "the receiver took the call and refused each of its events; look at its log"
+        reason = "the receiver accepted the call and rejected all of its events; check its log"
         return Delivered(rejected=tuple(Rejection(event_id=event.id, reason=reason) for event in events))
     if count > 0:
         log.warning(
-            "backend %s: the receiver refused %s of %s events, and does not say which", name, count, len(events)
+            "backend %s: the receiver rejected %s of %s events, and does not say which", name, count, len(events)
         )
     return None
 

@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver of logs in JSON, as strict as the protocol's definition: names, types, one value an attribute."""
+"""A fake OTLP/HTTP receiver of logs in JSON, as strict as the protocol's definition about names, types and values."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _OWN: Final = "sojourn."
 _CODES: Final = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 415: 3, 429: 8, 502: 14, 503: 14, 504: 4}
 _UNKNOWN: Final = 13
 _ONE_OF_FIVE: Final = 4
-"""How many of the five kinds of value are absent, at least."""
+"""At least this many of the five kinds of value are absent."""
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Names of OTLP in JSON are in lowerCamelCase, and nothing else is one."""
+    """Names in OTLP/JSON are lowerCamelCase; no other form is valid."""
 
 
 class AnyValue(_Strict, frozen=True):
@@ -34,7 +34,7 @@ class AnyValue(_Strict, frozen=True):
     array_value: ArrayValue | None = None
 
     def plain(self) -> Value:
-        """Return the one value; raise `ValueError` if there are several, or a number that is none."""
+        """Return the value; raise `ValueError` if there are several, or if a number is malformed."""
         text, flag, number, double = self.string_value, self.bool_value, self.int_value, self.double_value
         several = self.array_value
         if (text, flag, number, double, several).count(None) < _ONE_OF_FIVE:
@@ -106,10 +106,10 @@ _decoder = msgspec.json.Decoder(ExportLogs)
 
 
 class FakeOpenTelemetry(FakeVendor):
-    """Takes `POST /v1/logs` in JSON; with a `key`, only with `Authorization: Bearer <key>`.
+    """Accepts `POST /v1/logs` in JSON; with a `key`, only with `Authorization: Bearer <key>`.
 
-    `reject` names events to refuse for good, as a collector's own limits do: the response is a partial success, which says
-    how many. By default it fails (`fail()`) with what OTLP allows to be tried again.
+    `reject`: names of events to refuse for good, as the limits of a collector do; the response is a partial success that says
+    how many. `fail()` uses the statuses that OTLP allows to be retried.
     """
 
     vendor = "otel"
@@ -143,16 +143,18 @@ class FakeOpenTelemetry(FakeVendor):
             else:
                 self.take(event)
         if refused:
-            told = {"rejectedLogRecords": str(refused), "errorMessage": "a limit of this receiver"}
-            return _json(200, {"partialSuccess": told})
+            partial_success = {"rejectedLogRecords": str(refused), "errorMessage": "a limit of this receiver"}
+            return _json(200, {"partialSuccess": partial_success})
         return _json(200, {})
 
     def sessions(self) -> list[VendorSession]:
-        """Return what a query by `session.id` shows; the conventions define start, end and the link to the one before."""
+        """Return what a query by `session.id` shows. The conventions define start, end and previous session."""
         return flat.sessions_of(self.events())
 
     def failure(self, status: int) -> Reply:
-        return _json(status, {"code": _CODES.get(status, _UNKNOWN), "message": f"told to respond with {status}"})
+        return _json(
+            status, {"code": _CODES.get(status, _UNKNOWN), "message": f"the fake was set to respond with {status}"}
+        )
 
     def clear(self) -> None:
         super().clear()

@@ -1,4 +1,4 @@
-"""Events as OTLP log records in JSON, under the names of the semantic conventions. Pure; knows no address and no response.
+"""Encode events as OTLP log records in JSON, under the names of the semantic conventions. Pure.
 
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
@@ -17,7 +17,7 @@ from sojourn.core.events import EXCEPTION, LOG, RESERVED_NAMES, SESSION_END, SES
 _OWN: Final = "sojourn."
 _RESOURCE: Final = ("service.name", "service.version", "deployment.environment.name")
 _OF_A_LOG: Final = (*_RESOURCE, "log.body", "log.severity")
-_REQUEST_HEADERS: Final = "http.request.header."  # by convention a list: a header may come several times
+_REQUEST_HEADERS: Final = "http.request.header."  # a list by convention, because a header may be repeated
 _OWN_EVENTS: Final = RESERVED_NAMES - {SESSION_START, SESSION_END, EXCEPTION}
 _SEVERITIES: Final = {
     "TRACE": 1,
@@ -31,7 +31,7 @@ _SEVERITIES: Final = {
 }
 _INFO: Final = 9
 _ERROR: Final = 17
-# What the conventions define; all else goes under our own name, so that it means nothing to others by mistake.
+# Defined by the conventions. Everything else gets our own prefix, so that it cannot be mistaken for something else.
 _SHARED_NAMES: Final = frozenset({"session.id", "session.previous_id", "user.id", "user.name", "error.type"})
 _SHARED_PREFIXES: Final = (
     "client.",
@@ -69,15 +69,15 @@ class _Record(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel
 
 
 def resource(event: Event) -> tuple[Scalar | None, ...]:
-    """Return what tells one resource from another."""
+    """Return the values that identify a resource."""
     attributes = event.attributes
     return tuple(attributes.get(name) for name in _RESOURCE)
 
 
 @lru_cache(maxsize=64)
 def frame(of: tuple[Scalar | None, ...]) -> tuple[bytes, bytes]:
-    """Return what stands before and behind the records of one resource."""
-    # https://opentelemetry.io/docs/specs/semconv/resource/#service: a name is required, and this is the one for none.
+    """Return the JSON before and after the records of one resource."""
+    # https://opentelemetry.io/docs/specs/semconv/resource/#service: a name is required; this is the default.
     named = {name: value for name, value in zip(_RESOURCE, of, strict=True) if value}
     pairs = [_pair(name, value) for name, value in ({"service.name": "unknown_service:python"} | named).items()]
     scope = {"name": "sojourn", "version": user_agent().partition("/")[2]}
@@ -92,7 +92,7 @@ def encoded(event: Event) -> bytes:
     attributes = [
         _pair(_attribute_name(name), value) for name, value in event.attributes.items() if name not in elsewhere
     ]
-    # Delivery is at least once, and the conventions have no name for what tells a repetition.
+    # Delivery is at least once, and the conventions have no name for an id by which to de-duplicate.
     attributes.append(_pair("sojourn.event.id", event.id))
     severity, text = _INFO, "INFO"
     body: _Any | msgspec.UnsetType = msgspec.UNSET
@@ -139,7 +139,7 @@ def _any(value: Scalar) -> _Any:
     if isinstance(value, bool):
         return _Any(bool_value=value)
     if isinstance(value, float):
-        # https://protobuf.dev/programming-guides/json/: JSON has no number for these three.
+        # https://protobuf.dev/programming-guides/json/: JSON has no numbers for these three.
         return _Any(double_value=value if value - value == 0 else _odd(value))
     if -(2**63) <= value < 2**63:
         return _Any(int_value=str(value))

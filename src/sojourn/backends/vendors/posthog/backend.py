@@ -1,4 +1,4 @@
-"""PostHog: events to `/batch/`, sessions by `$session_id`, people by `distinct_id`, as its own libraries send them.
+"""PostHog: send events to `/batch/`, as its own libraries do: sessions by `$session_id`, people by `distinct_id`.
 
 https://posthog.com/docs/api/capture
 """
@@ -24,7 +24,7 @@ from .events import Shape, encoded, named_at_start
 
 PATH: Final = "/batch/"
 ADDRESS: Final = "https://us.i.posthog.com"
-# As its own libraries cut their calls; the endpoint takes 20 MiB.
+# The limits of its own libraries; the endpoint accepts 20 MiB.
 LIMITS: Final = CallLimits(bytes=5 * 1024 * 1024, events=1_000, frame=512)
 MAX_EVENT_BYTES: Final = 900 * 1024
 
@@ -34,13 +34,13 @@ _PERSONAL: Final = "phx_"
 class PostHogBackend(VendorBackend):
     """Sends to PostHog, hosted (`https://us.i.posthog.com`, `https://eu.i.posthog.com`) or your own.
 
-    `key`: the project's key, which begins with `phc_`. `site`: where your visitors find you (`https://shop.example`), so that
-    `$current_url` is whole; without it, it is the path.
+    `key`: the project's key, which begins with `phc_`. `site`: the address of your site (`https://shop.example`), so that
+    `$current_url` is a full URL; without it, it is the path.
     """
 
     scheme = "posthog"
     fake = "sojourn.backends.vendors.posthog.fake:FakePostHog"
-    # A session is what its events span, so a later end only makes it as long as it was.
+    # A session lasts from its first event to its last, so a later end corrects its duration.
     takes_revised_ends = True
     own_options: ClassVar[Mapping[str, type]] = {"site": str}
 
@@ -49,8 +49,8 @@ class PostHogBackend(VendorBackend):
         key = checked_key(key, self.scheme)
         if key.startswith(_PERSONAL):
             raise SettingsError(
-                f"posthog: key begins with {_PERSONAL}, so it is a personal one; "
-                "take the project's, from its settings (it begins with phc_)"
+                f"posthog: the key begins with {_PERSONAL}, so it is a personal API key; "
+                "use the project API key from the project's settings (it begins with phc_)"
             )
         shape = Shape.of(None if site is None else checked_address(site, f"{self.scheme}: site"))
         super().__init__(_Encoder(url, key, shape, options.get("wall", time.time)), **options)
@@ -68,7 +68,7 @@ class _Encoder:
         yield from packed_calls(self._pieces(batch, refused), LIMITS, self._call)
         if refused:
             yield Unsendable(
-                refused, f"encoded it has more than the {MAX_EVENT_BYTES} bytes that PostHog takes of one event"
+                refused, f"encoded it is larger than the {MAX_EVENT_BYTES} bytes that PostHog accepts for one event"
             )
 
     def _pieces(self, batch: Sequence[Event], refused: list[Event]) -> Iterator[Piece]:
@@ -98,13 +98,13 @@ def _outcome(response: Response) -> Outcome | None:
         case 200:
             return _quota(response.body)
         case 401:
-            return Pause(reason="HTTP 401: it does not know the key; take the project's, which begins with phc_")
+            return Pause(reason="HTTP 401: the key is unknown; use the project API key, which begins with phc_")
         case _:
             return None
 
 
 def _quota(body: bytes) -> Outcome | None:
-    """Beyond the plan's quota PostHog responds with 200 and throws the events away: keep them until somebody acts."""
+    """Pause if the quota is used up: PostHog then responds with 200 and drops the events."""
     if b"quota_limited" not in body:
         return None
     try:
@@ -112,5 +112,5 @@ def _quota(body: bytes) -> Outcome | None:
     except (ValueError, AttributeError):
         return None
     if isinstance(limited, list) and "events" in limited:
-        return Pause(reason="HTTP 200: the plan's events are used up, and none was taken; look at its billing page")
+        return Pause(reason="HTTP 200: the quota of events is used up, and none was accepted; check the billing page")
     return None

@@ -1,4 +1,4 @@
-"""One event as PostHog has it: its `$` names, who it is of, and of which session. Pure; knows no key."""
+"""Encode one event for PostHog: its `$` names, its person and its session. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAMES: Final = {
     names.PAGE_VIEW: "$pageview",
     names.EXCEPTION: "$exception",
 }
-# A session lasts from its first event to its last: what is no activity must not make it longer.
+# A session lasts from its first event to its last, so events that are not activity have no session.
 _APART: Final = frozenset({names.CONNECTION_END, names.OPT_OUT})
 _OWN_PROPERTIES: Final = "event_properties."
 _TRAITS: Final = "user.traits."
@@ -55,7 +55,7 @@ _KEPT_NAMES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is the same on every event. `site` is the address that paths are relative to."""
+    """Properties that every event has. `site`: the address that paths are relative to."""
 
     site: str
     constants: Mapping[str, object]
@@ -68,7 +68,7 @@ class Shape:
             "$is_server": True,
             "$python_runtime": platform.python_implementation(),
             "$python_version": platform.python_version(),
-            # Our times are a server's, and exact; mended by how long the call took, they would all differ.
+            # Our times come from a server and are exact. Corrected by the duration of the call, they would all be wrong.
             "$ignore_sent_at": True,
         }
         if site is not None:
@@ -85,9 +85,9 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def named_at_start(batch: Sequence[Event]) -> Mapping[str, str]:
-    """The users who were named in the request that began their session: the start is theirs too.
+    """Return the users identified in the request that began their session, by session: the start belongs to them too.
 
-    On a shared device it would else go to who was there before, for that is whom PostHog knows the visitor as.
+    On a shared device it would otherwise go to the previous user, to whom PostHog has merged the visitor.
     """
     return {
         event.session_key: event.user_id
@@ -97,7 +97,7 @@ def named_at_start(batch: Sequence[Event]) -> Mapping[str, str]:
 
 
 def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
-    """One event as JSON."""
+    """Return one event as JSON."""
     attributes = event.attributes
     user = event.user_id
     if event.name == names.SESSION_START:
@@ -111,7 +111,7 @@ def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
         if known := _property_name(name):
             properties[known] = value
     if "client.address" not in attributes:
-        # Else it would place every visitor where our server stands.
+        # Otherwise PostHog would locate every visitor at our server.
         properties["$geoip_disable"] = True
     if not user:
         properties["$process_person_profile"] = False
@@ -133,7 +133,7 @@ def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
 
 
 def _named(event: Event, user: str | None, properties: dict[str, object]) -> str:
-    """The name it goes by, and what only events of this name have."""
+    """Return PostHog's name of an event, and the properties that only this kind of event has."""
     match event.name:
         case names.USER_IDENTIFY if user:
             properties["$anon_distinct_id"] = event.visitor_id
@@ -149,7 +149,7 @@ def _named(event: Event, user: str | None, properties: dict[str, object]) -> str
 
 @lru_cache(maxsize=_KEPT_NAMES)
 def _property_name(name: str) -> str:
-    """What an attribute is called there; empty: it is told in another way."""
+    """Return PostHog's name of an attribute; empty if it is sent in another way."""
     if name in _MOVED or name.startswith(_TRAITS):
         return ""
     return _RENAMED.get(name) or name.removeprefix(_OWN_PROPERTIES)
@@ -181,7 +181,7 @@ def _person(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
 
 
 def _exceptions(attributes: Mapping[str, Scalar]) -> list[dict[str, object]]:
-    """The exception and its causes, outermost first, each with its frames."""
+    """Return the exception and its causes, outermost first, each with its frames."""
     listed = [_exception(str(attributes.get("exception.type", "Exception")), number=0)]
     listed[0]["value"] = attributes.get("exception.message", "")
     listed[0]["mechanism"] = {

@@ -1,4 +1,4 @@
-"""RudderStack: the events of its specification in batches to a data plane. The HTTP layer does the rest.
+"""RudderStack: send the events of its specification to a data plane, in batches.
 
 https://www.rudderstack.com/docs/api/http-api/
 """
@@ -26,10 +26,10 @@ EVENT_BYTES: Final = 32 * 1024
 _HEAD: Final = b'{"batch":['
 _TAIL: Final = b"]}"
 LIMITS: Final = CallLimits(bytes=450_000, events=100, frame=len(_HEAD) + len(_TAIL))
-"""Of one call before it is compressed, as RudderStack's own libraries keep to; its server takes 4 MB."""
+"""The limits of RudderStack's own libraries, before compression; the server accepts 4 MB."""
 
-# Its responses are plain text; only what is known to hold nothing of an event is repeated.
-_SAYINGS: Final = frozenset(
+# Responses are plain text. Only texts that are known to contain nothing of an event are repeated.
+_ERROR_TEXTS: Final = frozenset(
     {
         "invalid json",
         "empty batch payload",
@@ -43,7 +43,7 @@ _SAYINGS: Final = frozenset(
 class RudderStackBackend(VendorBackend):
     """Sends to a data plane.
 
-    `address`: `https://<name>.dataplane.rudderstack.com`, or your own server's. `key`: the write key of a source.
+    `address`: `https://<name>.dataplane.rudderstack.com`, or that of your own server. `key`: the write key of a source.
     `gzip=False` is for servers before 1.4, which cannot read compressed bodies.
     """
 
@@ -82,7 +82,7 @@ class _Encoder:
             if is_untagging(event):
                 continue
             body = encoded(event, sent_at)
-            if reason := _unfit(event, body):
+            if reason := _reason_against(event, body):
                 yield Unsendable((event,), reason)
             else:
                 pieces.append(Piece(body, (event,)))
@@ -100,25 +100,25 @@ class _Encoder:
         )
 
 
-def _unfit(event: Event, body: bytes) -> str | None:
-    """Say why an event cannot go out: one such, and the server refuses all that are with it."""
+def _reason_against(event: Event, body: bytes) -> str | None:
+    """Return why an event cannot be sent, or `None`. The server refuses a whole batch for one such event."""
     if len(body) > EVENT_BYTES:
-        return f"encoded it is {len(body)} bytes, and RudderStack takes {EVENT_BYTES} at most"
+        return f"encoded it is {len(body)} bytes, and RudderStack accepts at most {EVENT_BYTES}"
     if not event.visitor_id.strip() and not (event.user_id or "").strip():
-        return "it has neither a visitor nor a user, and RudderStack wants one of them"
+        return "it has neither a visitor nor a user, and RudderStack requires one of them"
     return None
 
 
 def _outcome(response: Response) -> Outcome | None:
-    said = response.body[:100].decode("utf-8", "replace").strip()
+    text = response.body[:100].decode("utf-8", "replace").strip()
     match response.status:
-        case 200 if said.startswith("<"):
-            return Pause(reason="HTTP 200 with a web page: give the address of the data plane, not that of the app")
-        case 400 if said in _SAYINGS:
-            return Split(reason=f"HTTP 400: {said}")
+        case 200 if text.startswith("<"):
+            return Pause(reason="HTTP 200 with a web page; use the address of the data plane, not that of the app")
+        case 400 if text in _ERROR_TEXTS:
+            return Split(reason=f"HTTP 400: {text}")
         case 401:
-            return Pause(reason="HTTP 401: it does not know the write key; copy it from the source's setup page")
-        case 404 if said == "source is disabled":
+            return Pause(reason="HTTP 401: the write key is unknown; copy it from the source's setup page")
+        case 404 if text == "source is disabled":
             return Pause(reason="HTTP 404: the source is disabled; enable it in RudderStack")
         case _:
             return None

@@ -1,6 +1,6 @@
-"""Our events as RudderStack's `track`, `page` and `identify`, each with its session in `context`. Pure; knows no transport.
+"""Encode events as RudderStack's `track`, `page` and `identify`, each with its session in `context`. Pure.
 
-Its server reads nothing that stands beside the events of a batch, so each one says all there is to say.
+The server reads only the events of a batch, nothing beside them, so each event is complete.
 https://www.rudderstack.com/docs/event-spec/standard-events/
 """
 
@@ -47,17 +47,17 @@ _PLACED: Final = frozenset(
         "url.query",
     }
 )
-"""What has a place of its own outside `properties`."""
+"""Attributes that have a place outside `properties`."""
 _SESSIONS_OWN: Final = ("session.", "session_")
 _NAME: Final = "user.name"
 _TRAITS: Final = "user.traits."
 _UTM: Final = "utm_"
-# Without an address, destinations would place the visitor where the application's own server stands.
+# Without an address, destinations would locate the visitor at the application's server.
 _NOWHERE: Final = "0.0.0.0"  # noqa: S104 - nothing listens there
 _EVERYWHERE: Final = {"All": True}
 _GIVEN_ID: Final = re.compile(r"[1-9][0-9]{9,15}", re.ASCII)
 _GREATEST_ID: Final = 2**53 - 1
-"""Beyond it JavaScript, which destinations are written in, rounds."""
+"""JavaScript, in which destinations are written, rounds larger integers."""
 
 
 class _Library(msgspec.Struct, frozen=True, gc=False):
@@ -80,7 +80,7 @@ class _Page(msgspec.Struct, frozen=True, gc=False):
 class _Context(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     session_id: int
     session_start: bool | UnsetType
-    """True on a session's first event, absent on all others: that is how their own libraries say it."""
+    """True on a session's first event, absent on all others, as in RudderStack's own libraries."""
     ip: Scalar
     user_agent: Scalar | UnsetType
     page: _Page | UnsetType
@@ -107,12 +107,12 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="came
 
 
 def is_untagging(event: Event) -> bool:
-    """Whether a user was taken off: no event of theirs, what follows just has no `userId`."""
+    """Return whether the event removes the user. RudderStack has no such event; later events just have no `userId`."""
     return event.name == names.USER_IDENTIFY and event.user_id is None
 
 
 def encoded(event: Event, sent_at: str) -> bytes:
-    """Return an event as JSON."""
+    """Return one event as JSON."""
     attributes, at = event.attributes, rfc3339(event.time)
     page = _page(attributes)
     view: str | UnsetType = UNSET
@@ -151,7 +151,7 @@ def encoded(event: Event, sent_at: str) -> bytes:
 
 
 def session_id(event: Event) -> int:
-    """Return the number that their sessions go by: a manual session's own if it is one, else when the session started."""
+    """Return the session as an integer: the id of a manual session if it is one, or else the time of the start (ms)."""
     if event.is_manual and _GIVEN_ID.fullmatch(event.session_id) and int(event.session_id) <= _GREATEST_ID:
         return int(event.session_id)
     return event.session_started_at
@@ -187,16 +187,16 @@ def _page(attributes: Mapping[str, Scalar]) -> _Page | UnsetType:
 
 def _properties(event: Event) -> dict[str, Scalar]:
     properties = {shown: value for name, value in event.attributes.items() if (shown := _shown(name)) is not None}
-    # `session_id` would be taken for the number by some destinations, in place of that in the context.
+    # Some destinations would read a `session_id` here as the number, instead of the one in the context.
     properties["session_uuid"] = event.session_key
     if event.session_id != event.session_key:
         properties["session.id"] = event.session_id
     return properties
 
 
-@lru_cache(maxsize=4096)  # names come from the app, and nobody promises that they are few
+@lru_cache(maxsize=4096)  # bounded, because names come from the app
 def _shown(name: str) -> str | None:
-    """Return the name of an attribute among `properties`; what `track()` was given goes by its own, as they expect it."""
+    """Return the name of an attribute in `properties`. Properties given to `track()` keep their names."""
     if name in _PLACED:
         return None
     bare = name.removeprefix(EVENT_PREFIX)
@@ -212,7 +212,7 @@ def _traits(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
 
 @lru_cache(maxsize=1024)
 def _campaign(query: str) -> Mapping[str, str]:
-    """Return the campaign's parameters as their own libraries call them."""
+    """Return the campaign's parameters under the names of RudderStack's own libraries."""
     found = {name[len(_UTM) :]: value for name, value in parse_qsl(query) if name.startswith(_UTM)}
     return {"name" if name == "campaign" else name: value for name, value in found.items() if name}
 
@@ -224,6 +224,6 @@ def _app(name: Scalar | UnsetType, version: Scalar | UnsetType, environment: Sca
 
 @lru_cache(maxsize=1)
 def _library() -> _Library:
-    # Their server takes three figures, and notes anything else as invalid.
+    # The server accepts three numbers and marks anything else as invalid.
     figures = re.match(r"\d+\.\d+\.\d+", user_agent().partition("/")[2])
     return _Library("sojourn", figures.group() if figures else "0.0.0")

@@ -1,4 +1,4 @@
-"""RudderStack's gateway, as its server's source tells: plain-text responses, all of a batch or none, sessions by context."""
+"""A fake of RudderStack's gateway, after its source: plain-text responses, a batch as a whole, sessions by context."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _InvalidError(Exception):
-    """Why a whole call is refused: a status, and what it says."""
+    """Why a whole call is refused: a status and a text."""
 
     def __init__(self, said: str, status: int = 400) -> None:
         super().__init__(said)
@@ -64,12 +64,12 @@ class _InvalidError(Exception):
 
 
 class FakeRudderStack(FakeVendor):
-    """Takes `POST /v1/batch` and the calls of one event (`/v1/track`, ...), all of a call or nothing.
+    """Accepts `POST /v1/batch` and the calls for single events (`/v1/track`, ...), a call as a whole or not at all.
 
-    `key` is the write key of a source, `disabled` that of one that is switched off. `is_strict`: refuse too what the gateway
-    lets through and something behind it spoils: a session id that is no integer, `sessionStart` that is not `true`, times and
-    versions that cannot be read, events above 32 KB. By `messageId` it takes each event once, which the open-source server
-    does only when told to.
+    `key`: the write key of a source; `disabled`: that of a disabled source. `is_strict`: also refuse what the gateway accepts
+    but something behind it would misread: a session id that is not an integer, a `sessionStart` other than `true`, unreadable
+    times and versions, events above 32 KB. Each `messageId` is accepted once; the open-source server does so only if
+    configured.
     """
 
     vendor = "rudderstack"
@@ -101,14 +101,14 @@ class FakeRudderStack(FakeVendor):
     def failure(self, status: int) -> Reply:
         return _text(status, _SAYINGS.get(status, "Internal Server Error"))
 
-    def bad_packing(self) -> Reply:
-        # It looks as if it were worth another try, and is not.
+    def bad_encoding(self) -> Reply:
+        # The status suggests a retry, which would fail again.
         return self.failure(500)
 
     def sessions(self) -> list[VendorSession]:
-        """Return the sessions by `context.sessionId` and visitor, which together are RudderStack's key of one.
+        """Return the sessions by `context.sessionId` and visitor, which together identify a session in RudderStack.
 
-        `session_id` is that number as text; `previous_id` is Sojourn's own id of the session before, from a property.
+        `session_id` is that number as text; `previous_id` is Sojourn's own id of the previous session, from a property.
         """
         groups: dict[tuple[str, str | None], list[VendorEvent]] = {}
         for event in self.events():
@@ -118,7 +118,7 @@ class FakeRudderStack(FakeVendor):
         return sorted(sessions, key=lambda session: session.events[0].at)
 
     def users(self) -> dict[str, dict[str, Value]]:
-        """Return the users who were identified, and their traits."""
+        """Return the identified users and their traits."""
         users: dict[str, dict[str, Value]] = {}
         for event in sorted(self.events(), key=lambda event: event.at):
             if event.name == "identify" and event.user_id:
@@ -205,7 +205,7 @@ def _batch(body: bytes) -> list[msgspec.Raw]:
 
 
 def _is_deep(text: bytes) -> bool:
-    """Whether JSON is nested deeper than the hosted service reads."""
+    """Return whether JSON is nested deeper than the hosted service accepts."""
     if text.count(b"{") + text.count(b"[") <= _DEEPEST:
         return False
     depth = deepest = 0
@@ -225,14 +225,14 @@ def _is_deep(text: bytes) -> bool:
 
 
 def _problem(event: dict[str, Any], context: object) -> bool:
-    """Whether something behind the gateway would spoil the event."""
+    """Return whether something behind the gateway would misread the event."""
     kind = event.get("type")
     if kind not in _TYPES or not isinstance(context, dict):
         return True
     if kind == "track" and not (isinstance(event.get("event"), str) and event["event"]):
         return True
     if kind == "identify" and "traits" in event:
-        return True  # their libraries put them into the context, and nothing reads them here
+        return True  # RudderStack's libraries put them into the context; here they are ignored
     library = context.get("library", {})
     if not isinstance(library, dict) or not _is_version(str(library.get("version", "0.0.0"))):
         return True
@@ -246,7 +246,7 @@ def _problem(event: dict[str, Any], context: object) -> bool:
     return type(number) is not int or number < 0 or len(str(number)) < _SHORTEST_ID
 
 
-# The same in all events of a call: looked at once.
+# The same in all events of a call, so it is parsed once.
 @lru_cache(maxsize=64)
 def _is_version(text: str) -> bool:
     return _SEMVER.fullmatch(text) is not None
@@ -258,7 +258,7 @@ def _is_moment(text: str) -> bool:
 
 
 def _session(session_id: str, group: list[VendorEvent]) -> VendorSession:
-    group = sorted(group, key=lambda event: event.at)  # stable: what came first stays first
+    group = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
     start = next((event for event in group if event.attributes.get(_START) is True), None)
     end = max((event for event in group if _is_end(event)), key=_revision, default=None)
     timely = [event for event in group if not event.attributes.get("session.late")]
@@ -279,7 +279,7 @@ def _session(session_id: str, group: list[VendorEvent]) -> VendorSession:
 
 
 def _is_end(event: VendorEvent) -> bool:
-    # The app may track what it likes under this name; a duration of the session it cannot give.
+    # The app may track an event of this name, but cannot give it a session's duration.
     return event.name == SESSION_ENDED and "session.duration_ms" in event.attributes
 
 
@@ -294,7 +294,7 @@ def _word(event: VendorEvent | None, name: str) -> str | None:
 
 
 def _id(value: object) -> str:
-    """Return an id as the gateway keeps it: as text, without spaces around."""
+    """Return an id as the gateway stores it: as text, stripped."""
     return "" if value is None else str(value).strip()
 
 
@@ -303,7 +303,7 @@ def _dict(value: object) -> dict[str, Any]:
 
 
 def _flat_all(values: dict[str, Any]) -> dict[str, Value]:
-    """Return values as a warehouse's columns: what is nested becomes text."""
+    """Return values as columns of a warehouse: nested values become text."""
     nested = {name: json.dumps(value) for name, value in values.items() if type(value) in (dict, list)}
     return values | nested
 

@@ -1,7 +1,7 @@
-"""How Exceptionless makes sessions of events: one stored `session` event each, mutated by whatever comes later.
+"""How Exceptionless makes sessions of events: one stored `session` event each, updated by later events.
 
-By session id ("manual") or, without one, by the user's identity ("automatic"), batch by batch; a job closes what fell
-silent. The server's own rules, its oddities included. Knows no HTTP and no clock: `now` is asked for when caches expire.
+Sessions go by session id ("manual") or, without one, by the user's identity ("automatic"), batch by batch; a job closes
+inactive ones. These are the server's own rules, oddities included. There is no clock here: `now` is called when caches expire.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ Data = dict[str, Any]
 
 
 def is_identifier(value: object) -> bool:
-    """Whether the server takes it as a reference or session id."""
+    """Return whether the server accepts it as a reference id or session id."""
     return isinstance(value, str) and _IDENTIFIER.fullmatch(value) is not None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Document:
-    """An event as it is stored. `value_ms` and `ended_at` are of sessions; open while it has no end."""
+    """A stored event. `value_ms` and `ended_at` are for sessions; a session without an end is open."""
 
     type: str
     date: int
@@ -69,13 +69,13 @@ class Document:
         return self.date + self.value_ms
 
     def update(self, last_activity: int, *, is_end: bool) -> None:
-        """Move the end: never back, and whatever is no end opens the session again."""
+        """Move the last activity, never back. An event that is not an end reopens the session."""
         self.value_ms = max(self.value_ms, 0, last_activity - self.date)
         self.ended_at = self.last_activity if is_end else None
 
 
 class Cache:
-    """Values that expire; never, where nobody tells the time."""
+    """Values that expire; without a clock, they never do."""
 
     def __init__(self, now: Callable[[], int] | None) -> None:
         self._now = now
@@ -97,7 +97,7 @@ class Cache:
 
 
 class Folding:
-    """The project's stored events. `discarded` says what was thrown away, and why; its senders are never told."""
+    """The stored events of a project. `discarded` lists dropped events with the reason, which their senders never learn."""
 
     def __init__(self, now: Callable[[], int] | None, bot_limit: int) -> None:
         self._cache = Cache(now)
@@ -108,12 +108,12 @@ class Folding:
         self.discarded: list[tuple[str, Document]] = []
 
     def fold(self, batch: Sequence[Document]) -> None:
-        """Take the events of one call."""
+        """Store the events of one call."""
         events = [event for event in self._without_bots(batch) if self._is_new(event)]
         manual = [event for event in events if event.session_id is not None]
         kept = [event for event in events if event.session_id is None and not event.identity]
         if any(not is_identifier(event.session_id) for event in manual):
-            # The plugin throws, and none of the batch gets a session: its events are stored all the same.
+            # The server's plugin throws, so no event of the batch gets a session; the events are stored all the same.
             self.discarded += [("the batch has an invalid session id", event) for event in manual]
             kept += manual
         else:
@@ -137,7 +137,7 @@ class Folding:
         return True
 
     def _without_bots(self, batch: Sequence[Document]) -> Sequence[Document]:
-        """Too many events of one public address in five minutes are a bot's: these and the earlier ones are deleted."""
+        """Drop events of a bot: too many from one public address in five minutes; the earlier ones are deleted too."""
         sources = {id(event): source for event in batch if (source := _source(event)) is not None}
         self._bots.update(sources.values())
         bots = {source for source in sources.values() if self._bots[source] >= self._bot_limit}
@@ -224,7 +224,7 @@ class Folding:
         return kept
 
     def _once_each(self, group: Sequence[Document]) -> list[Document]:
-        """The first start and the first end; heartbeats go, though their dates count."""
+        """Keep the first start and the first end. Heartbeats are dropped, though their dates count."""
         kept: list[Document] = []
         for event in group:
             if event.type == "heartbeat":
@@ -236,7 +236,7 @@ class Folding:
         return kept
 
     def _started(self, key: str, source: Document, session_id: str, last: int, *, is_end: bool) -> None:
-        """Make the start that nobody sent, with what is copied of the first event."""
+        """Create the missing start, with fields copied from the first event."""
         data: Data = {name: source.data[name] for name in ("@user", "@location", "@version") if name in source.data}
         request, server = source.data.get("@request"), source.data.get("@environment")
         if isinstance(request, Mapping):
@@ -251,13 +251,13 @@ class Folding:
     # --- heartbeats by call, and the job that closes -------------------------------------------------------------------
 
     def heartbeat(self, own_id: str, at: int, *, is_close: bool) -> None:
-        """Note that a session, or a user's, was seen at this moment."""
+        """Record a heartbeat of a session, or of a user's session."""
         self._cache.put(f"heartbeat:{own_id}", at, HEARTBEAT_MS)
         if is_close:
             self._cache.put(f"heartbeat:{own_id}-close", True, HEARTBEAT_MS)
 
     def close_inactive(self, now: int) -> None:
-        """Fold the heartbeats that came by call, and end what was silent for five minutes: at its last activity."""
+        """Apply the recorded heartbeats, and end sessions that were inactive for five minutes, at their last activity."""
         found = [doc for doc in self.documents if doc.type == "session" and doc.ended_at is None]
         found = sorted((doc for doc in found if doc.date < now - _YOUNG_MS), key=lambda doc: -doc.date)
         for at in range(0, len(found), _PAGE):
@@ -271,13 +271,13 @@ class Folding:
     def _close(self, doc: Document, now: int, used: set[str]) -> None:
         for own_id in (doc.session_id, doc.identity):
             key = f"heartbeat:{own_id}"
-            seen = self._cache.get(key) if own_id else None
-            if seen is None:
+            last_seen = self._cache.get(key) if own_id else None
+            if last_seen is None:
                 continue
             is_close = key in used or bool(self._cache.get(f"{key}-close"))
             used.add(key)
-            if is_close or seen > doc.last_activity:
-                doc.update(seen, is_end=is_close or seen <= now - INACTIVE_MS)
+            if is_close or last_seen > doc.last_activity:
+                doc.update(last_seen, is_end=is_close or last_seen <= now - INACTIVE_MS)
                 return
             break
         if doc.last_activity <= now - INACTIVE_MS:
@@ -285,7 +285,7 @@ class Folding:
 
 
 def _source(event: Document) -> tuple[str, int] | None:
-    """The public address that an event tells, and its five minutes."""
+    """Return the public address of an event, and its five-minute period."""
     request = event.data.get("@request")
     address = request.get("client_ip_address") if isinstance(request, Mapping) else None
     is_public = isinstance(address, str) and address and not _PRIVATE.match(address)
@@ -293,7 +293,7 @@ def _source(event: Document) -> tuple[str, int] | None:
 
 
 def _grouped(events: Sequence[Document], key: Callable[[Document], str]) -> Iterator[tuple[str, list[Document]]]:
-    """By key, each group in order of date; what has the same date stays as it came."""
+    """Group events by key, each group in order of date; equal dates keep the order of arrival."""
     by_date = sorted(events, key=lambda event: event.date)
     for value, group in groupby(sorted(by_date, key=key), key=key):
         yield value, list(group)

@@ -1,7 +1,7 @@
-"""Exceptionless's API as far as a client sees it: keys, posting in its three forms, heartbeats, users' words, session rows.
+"""A fake of Exceptionless's API: keys, the three ways to post events, heartbeats, descriptions, session rows.
 
-As the real one it responds with 202 to whatever it can put into its queue, reads it later, and throws away what it does not
-like: `malformed` and `discarded` tell what. Its queue is worked off when somebody looks.
+Like the real server, it responds with 202 to everything that it can queue, reads it later, and drops what it does not accept:
+`malformed` and `discarded` list that. The queue is processed when a test looks at the fake.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _MESSAGES: Final = {
 
 
 class FakeExceptionless(FakeVendor):
-    """Takes events for one project; folds sessions by the server's rules, with a job that `close_inactive()` runs.
+    """Accepts events for one project and makes sessions by the server's rules; `close_inactive()` runs its job.
 
-    `now` (milliseconds) lets caches expire and dates be judged (nothing older than three days, nothing of the future). An
-    address that sends `bot_limit` events in five minutes is a bot. `remaining` calls are left until the throttle.
+    With `now` (returns milliseconds), caches expire and dates are checked (nothing older than three days or in the future). An
+    address that sends `bot_limit` events in five minutes is a bot. `remaining`: how many calls are left until the throttle.
     """
 
     vendor = "exceptionless"
@@ -89,7 +89,7 @@ class FakeExceptionless(FakeVendor):
             return super().events()
 
     def sessions(self) -> list[VendorSession]:
-        """Return the rows of the sessions report, with the events that each one's page lists."""
+        """Return the rows of the sessions report, with the events listed for each."""
         with self._lock:
             self._work()
             starts = [doc for doc in self._folding.documents if doc.type == "session"]
@@ -97,7 +97,7 @@ class FakeExceptionless(FakeVendor):
 
     @property
     def duplicates(self) -> int:
-        """Return how many events came again under a reference id that was taken before."""
+        """Return how many events arrived again under a known reference id."""
         with self._lock:
             self._work()
             return self._duplicates
@@ -108,27 +108,27 @@ class FakeExceptionless(FakeVendor):
 
     @property
     def malformed(self) -> list[str]:
-        """Return what was posted and could not be read at all: the reasons."""
+        """Return why posted contents could not be read at all."""
         with self._lock:
             self._work()
             return list(self._malformed)
 
     @property
     def discarded(self) -> list[tuple[str, str]]:
-        """Return what was read and thrown away: the reason, and the event's type."""
+        """Return the events that were read and dropped: the reason, and the type."""
         with self._lock:
             self._work()
             return [(reason, doc.type) for reason, doc in self._folding.discarded]
 
     @property
     def stored(self) -> list[Document]:
-        """Return all that is kept, sessions among it, in the order of arrival."""
+        """Return all stored events, session rows included, in order of arrival."""
         with self._lock:
             self._work()
             return list(self._folding.documents)
 
     def close_inactive(self, now: int | None = None) -> None:
-        """Run the job that folds heartbeats and ends what was silent for five minutes; the server does every minute."""
+        """Run the job that applies heartbeats and ends sessions inactive for five minutes; the server runs it every minute."""
         with self._lock:
             self._work()
             self._folding.close_inactive(self._time() if now is None else now)
@@ -175,7 +175,7 @@ class FakeExceptionless(FakeVendor):
             return self.failure(404)
         if not request.body:
             return self.failure(411)
-        # What counts is what was sent, packed or not; here it is unpacked, and larger than ten times that is lost.
+        # The limit is for the body as sent. Decompressed, more than ten times the limit is dropped.
         if int(request.headers.get("content-length", len(request.body))) > LIMIT:
             return self.failure(413)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -190,14 +190,14 @@ class FakeExceptionless(FakeVendor):
             self._work()
 
     def _work(self) -> None:
-        """Work the queue off."""
+        """Process the queue."""
         queue, self._queue = self._queue, []
         for job in queue:
             job()
 
     def _process_body(self, body: bytes, *, is_json: bool) -> None:
         if len(body) > 10 * LIMIT:
-            self._malformed.append("unpacked it has more than ten times the limit")
+            self._malformed.append("decompressed it is larger than ten times the limit")
             return
         if not is_json:
             lines = body.decode("utf-8", "replace").splitlines()
@@ -211,7 +211,7 @@ class FakeExceptionless(FakeVendor):
         self._process(found if isinstance(found, list) else [found])
 
     def _process(self, found: list[Any]) -> None:
-        """Read a call's events; one that cannot be read spoils all."""
+        """Read the events of a call; one unreadable event discards the call."""
         try:
             events = [document_of(event, self._time()) for event in found]
         except ValueError as problem:
@@ -232,7 +232,7 @@ class FakeExceptionless(FakeVendor):
         self._folding.fold(batch)
 
     def _described(self, project: str | None, reference: str, request: Received) -> Reply:
-        """Lay `data` over that of the event that has this reference: made for what users write about an error."""
+        """Override the data of the event with this reference: the call for descriptions that users write about an error."""
         if request.method != "POST":
             return self.failure(405)
         if project not in (None, PROJECT_ID) or not is_identifier(reference):
@@ -249,13 +249,13 @@ class FakeExceptionless(FakeVendor):
     def _describe(self, reference: str, words: dict[str, Any]) -> None:
         found = next((doc for doc in self._folding.documents if doc.reference_id == reference), None)
         if found is None:
-            self._malformed.append("a description of an event that is not there")
+            self._malformed.append("a description of an unknown event")
         else:
             found.data |= words.get("data") or {}
             found.data["@user_description"] = {name: value for name, value in words.items() if name != "data"}
 
     def _submit(self, kind: str | None, request: Received) -> Reply:
-        """Take one event as a query; what is no field of it becomes its data."""
+        """Accept one event as a query; parameters that are not fields become its data."""
         query = dict(parse_qsl(request.query, keep_blank_values=True))
         event: dict[str, Any] = {"type": kind or query.pop("type", None) or "log", "data": {}}
         if identity := query.pop("identity", None):
@@ -291,8 +291,8 @@ class FakeExceptionless(FakeVendor):
 
     def _session(self, start: Document) -> VendorSession:
         own = [doc for doc in self._folding.documents if doc.session_id == start.session_id]
-        own.sort(key=lambda doc: (doc.date, doc.type == "sessionend"))  # stable: what came first stays first
-        told = [doc.data for doc in own if doc.type != "session"] or [start.data]
+        own.sort(key=lambda doc: (doc.date, doc.type == "sessionend"))  # the sort is stable: order of arrival
+        data = [doc.data for doc in own if doc.type != "session"] or [start.data]
         reasons = [doc.data.get("session.end_reason") for doc in own if doc.type == "sessionend"]
         return VendorSession(
             session_id=start.session_id or "",
@@ -303,7 +303,7 @@ class FakeExceptionless(FakeVendor):
             ended_at=start.ended_at,
             duration_ms=start.value_ms,
             reason=next((reason for reason in reasons if reason), None),
-            properties={name: value for name, value in told[-1].items() if name.startswith("session_properties.")},
+            properties={name: value for name, value in data[-1].items() if name.startswith("session_properties.")},
             events=tuple(shown(doc.reference_id or "", doc) for doc in own),
         )
 

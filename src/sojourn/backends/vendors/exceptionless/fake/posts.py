@@ -1,4 +1,4 @@
-"""Reads events as Exceptionless's parser does: types that are missing, names that it does not know, texts too long."""
+"""Read events as Exceptionless's parser does: missing types, unknown names, texts that are too long."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .fold import Document, is_identifier
 ROOT: Final = frozenset(
     {"type", "source", "date", "tags", "message", "geo", "value", "count", "data", "reference_id", "id"}
 )
-"""What an event has beside `data`, where everything else goes."""
+"""The fields of an event beside `data`; every other name goes into `data`."""
 
 _LONGEST: Final = 2_000
 _LONGEST_TYPE: Final = 100
@@ -21,7 +21,7 @@ _TAGS: Final = 50
 
 
 def document_of(event: object, now: int) -> Document:
-    """Return an event as it is stored; raise `ValueError` for one that spoils its call."""
+    """Return an event as it is stored; raise `ValueError` for one that discards its call."""
     if not isinstance(event, dict):
         raise ValueError("an event is a JSON object")
     given = event.get("data")
@@ -52,7 +52,7 @@ def document_of(event: object, now: int) -> Document:
 
 
 def shown(own_id: str, doc: Document) -> VendorEvent:
-    """Return a stored event as a test sees it."""
+    """Return a stored event for a test."""
     attributes: Mapping[str, Value] = {
         name: value for name, value in doc.data.items() if value is None or isinstance(value, str | int | float | bool)
     }

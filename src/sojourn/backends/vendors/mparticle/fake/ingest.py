@@ -1,4 +1,4 @@
-"""mParticle's Events API, as its documentation and schema tell: key and secret, limits, batches, sessions by their UUID."""
+"""A fake of mParticle's Events API, after its documentation and schema: credentials, limits, batches, sessions by UUID."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "screen_view": ("screen_name",),
     "crash_report": ("class_name", "message"),
 }
-"""What of an event's data is shown beside its attributes."""
+"""Fields of an event's data that are shown with its attributes."""
 _FACTS: Final = frozenset(
     {
         "event.cut",
@@ -50,7 +50,7 @@ _FACTS: Final = frozenset(
         "session_duration_ms",
     }
 )
-"""What stands on an end beside the session's attributes."""
+"""Names on an end that are not attributes of the session."""
 _CODES: Final = {
     400: ("BAD_REQUEST", "Invalid JSON."),
     401: ("UNAUTHORIZED", "Missing or invalid authorization header."),
@@ -66,13 +66,12 @@ _many = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class FakeMParticle(FakeVendor):
-    """Takes batches at `/v2/events` and `/v2/bulkevents`; success is a 202 without a body.
+    """Accepts batches at `/v2/events` and `/v2/bulkevents`; success is a 202 without a body.
 
-    `is_strict`: want also what its OpenAPI document wants (`environment`, and `session_id` on a start), and that a
-    `session_id` is that of its UUID. What the documentation leaves open is chosen here: `takes_part`: whether the good
-    batches of a refused call are taken; `too_large`: the status for a call beyond the limits; `batches_per_second`: beyond it
-    calls get a 429, by the clock `monotonic`. With `wall`, what is older than 30 days is taken at its own
-    address only.
+    `is_strict`: also require what its OpenAPI document requires (`environment`, and `session_id` on a start), and that a
+    `session_id` matches its UUID. The documentation leaves three things open: `takes_part` (whether the valid batches of a
+    refused call are accepted), `too_large` (the status for a call beyond the limits) and `batches_per_second` (beyond it, calls
+    get a 429; measured with `monotonic`). With `wall`, data older than 30 days is accepted at its own address only.
     """
 
     vendor = "mparticle"
@@ -102,12 +101,12 @@ class FakeMParticle(FakeVendor):
         self._second = (0, 0)
         self._names: set[str] = set()
         self._types: dict[str, str] = {}
-        """Of starts and ends, by id: a custom event may have any name, theirs too."""
+        """The types of starts and ends, by id; a custom event may have the same name."""
         self._users: dict[str, dict[str, object]] = {}
         self.opted_out: dict[str, bool] = {}
-        """By `mp_deviceid`: whether the last thing that was told is that it opted out."""
+        """By `mp_deviceid`: whether the device has opted out."""
         self.dropped = 0
-        """Events under a name beyond the first thousand: accepted with a 202, and dropped."""
+        """Events with a name beyond the first thousand: accepted with a 202, and dropped."""
 
     def respond(self, request: Received) -> Reply:
         if request.path not in (ONE, MANY, OLD):
@@ -138,7 +137,7 @@ class FakeMParticle(FakeVendor):
         return _errors(status, code, message, limits)
 
     def sessions(self) -> list[VendorSession]:
-        """Return the sessions by `session_uuid` (in lower case), of the pairs of a start and an end."""
+        """Return the sessions by `session_uuid` (in lower case), from pairs of a start and an end."""
         groups: dict[str, list[VendorEvent]] = {}
         for event in self.events():
             if event.session_id:
@@ -147,10 +146,10 @@ class FakeMParticle(FakeVendor):
         return sorted(sessions, key=lambda session: session.events[0].at)
 
     def event_ids(self) -> None:
-        """Return nothing: what identified a user is kept with the user, under no id."""
+        """Return nothing: `user.identify` becomes part of the user and keeps no id."""
 
     def users(self) -> dict[str, dict[str, object]]:
-        """Return the users by `customer_id`, and their attributes."""
+        """Return the attributes of the users, by `customer_id`."""
         with self._lock:
             return {user: dict(attributes) for user, attributes in self._users.items()}
 
@@ -192,7 +191,7 @@ class FakeMParticle(FakeVendor):
             try:
                 batch = read_batch(raw)
                 self._check(batch, is_old=is_old)
-                if len(bytes(raw)) > _LONGEST_VALUE:  # else nothing in it can be too long
+                if len(bytes(raw)) > _LONGEST_VALUE:  # a shorter body cannot contain a value that is too long
                     _check_lengths(batch)
                 good.append(batch)
             except (ValueError, RecursionError) as error:
@@ -203,7 +202,7 @@ class FakeMParticle(FakeVendor):
         return _bad(problem) if problem else Reply(status=202)
 
     def _check(self, batch: Batch, *, is_old: bool) -> None:
-        """Raise `ValueError` for what the schema does not say."""
+        """Raise `ValueError` for rules that the schema does not contain."""
         if len(batch.user_attributes or ()) > _USER_ATTRIBUTES:
             raise ValueError("A batch has at most 100 user attributes.")
         if batch.mpid is None and batch.mp_deviceid is None and batch.user_identities is None:
@@ -265,7 +264,7 @@ def _kept(event: Event, kind: str, user: str | None, device: str, *, number: int
 
 
 def _session(uuid: str, group: list[VendorEvent], types: Mapping[str, str]) -> VendorSession:
-    group = sorted(group, key=lambda event: event.at)  # stable: what came first stays first
+    group = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
     start = next((event for event in group if types.get(event.id) == _START), None)
     end = max((event for event in group if types.get(event.id) == _END), key=_revision, default=None)
     timely = [event for event in group if not event.attributes.get("session.late")]
@@ -286,7 +285,7 @@ def _session(uuid: str, group: list[VendorEvent], types: Mapping[str, str]) -> V
 
 
 def _session_attributes(attributes: Mapping[str, Value]) -> dict[str, Value]:
-    """Return a session's attributes: names are compared without regard to case, and the first casing stays."""
+    """Return a session's attributes. Names are case-insensitive; the first casing is kept."""
     casings: dict[str, str] = {}
     folded: dict[str, Value] = {}
     for name, value in attributes.items():

@@ -1,7 +1,7 @@
-"""What mParticle's published JSON schema of a batch allows, as types; decoding is checking. Pure; knows no HTTP.
+"""mParticle's published JSON schema of a batch, as types: decoding a batch checks it. Pure.
 
-`null` stands where a field is absent, numbers and flags where texts are expected, but no float where an integer is; an
-event has `event_type` and `data`, and what is unknown inside `data` is let through.
+`null` is the same as an absent field, numbers and booleans are accepted as texts, but floats are not accepted as integers. An
+event has `event_type` and `data`; unknown names in `data` are accepted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-# As the schema calls them.
+# The names are those of the schema.
 String = str | bool | int | float | None
 Uuid = (
     Annotated[str, Meta(pattern="^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")] | None
@@ -76,7 +76,7 @@ class OptOutData(EventData, kw_only=True, frozen=True):
 
 
 class _Event(Struct, tag_field="event_type", frozen=True):
-    """An event: its type, and its data. Of the types that no visit has, the fields of their own are not looked at."""
+    """An event: its type and its data. The own fields of types that no visit has are not checked."""
 
     data: EventData
 
@@ -86,7 +86,7 @@ class _Event(Struct, tag_field="event_type", frozen=True):
 
 
 class SessionStart(_Event, tag="session_start", frozen=True):
-    """A session began."""
+    """The start of a session."""
 
 
 class SessionEnd(_Event, tag="session_end", frozen=True):
@@ -240,23 +240,23 @@ class Batch(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     sdk_version: String = None
     job_id: String = None
     schema_version: int | None = None
-    """Not in the schema; the endpoint takes it, as mParticle's own quick start sends it."""
+    """Not in the schema, but mParticle's own quick start sends it."""
 
 
 _decoder = msgspec.json.Decoder(Batch)
 
 
 def read_batch(text: bytes | msgspec.Raw) -> Batch:
-    """Return a batch; raise `ValueError` with what is wrong with it."""
+    """Return a batch; raise `ValueError` with the reason if it is invalid."""
     batch = _decoder.decode(text)
     if batch.ip is not None:
         ip_address(batch.ip)
     return batch
 
 
-@lru_cache(maxsize=8192)  # all events of a session ask
+@lru_cache(maxsize=8192)  # once per session
 def session_id_of(session_uuid: str) -> int:
-    """Return the 64-bit number that goes with a UUID: FNV-1a of its upper-case text in UTF-16, signed."""
+    """Return the 64-bit number of a session's UUID: the signed FNV-1a hash of its upper-case text in UTF-16."""
     value = _FNV_BASIS
     for byte in session_uuid.upper().encode("utf-16-le"):
         value = (value ^ byte) * _FNV_PRIME % 2**64

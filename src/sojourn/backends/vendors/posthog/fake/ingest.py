@@ -1,4 +1,4 @@
-"""PostHog's `/batch/`, people and sessions: what its capture service refuses, who is whom, what a session spans."""
+"""A fake of PostHog: what `/batch/` refuses, how people are merged, and how long a session lasts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CANONICAL: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class _Raw(msgspec.Struct, frozen=True):
-    """An event as the capture service reads it; what it does not know it does not mind."""
+    """An event as the capture service reads it; unknown names are ignored."""
 
     event: str
     distinct_id: Any = None
@@ -56,10 +56,10 @@ _events: Final = msgspec.json.Decoder(_Raw)
 
 
 class FakePostHog(FakeVendor):
-    """Takes batches with the project's key; merges people as `$identify` says, folds sessions by `$session_id`.
+    """Accepts batches with the project's key, merges people by `$identify`, and makes sessions by `$session_id`.
 
-    One thing is stricter than PostHog, which responds with 200 to a key that it does not know, and throws the events away.
-    `quota_limited`: respond as beyond the plan's quota, which is a 200 too. `warnings` are what its ingestion would warn of.
+    It is stricter than PostHog in one thing: an unknown key gets a 401, where PostHog responds with 200 and drops the events.
+    `is_quota_limited`: respond as if the quota were used up (a 200 too). `warnings`: the ingestion warnings PostHog would show.
     """
 
     vendor = "posthog"
@@ -73,7 +73,7 @@ class FakePostHog(FakeVendor):
 
     @property
     def warnings(self) -> list[str]:
-        """Return what PostHog's page of ingestion warnings would show."""
+        """Return the ingestion warnings that PostHog would show."""
         return self.people.warnings
 
     def respond(self, request: Received) -> Reply:
@@ -105,7 +105,7 @@ class FakePostHog(FakeVendor):
         return _json(200, {"status": "Ok"})
 
     def sessions(self) -> list[VendorSession]:
-        """Return its sessions: all events of one `$session_id`, a UUIDv7 that is at most a day older than any of them."""
+        """Return the sessions: events with one `$session_id`, a UUIDv7 at most a day older than any of them."""
         groups: dict[str, list[VendorEvent]] = {}
         for event in self.events():
             began_at = _began_at(event.session_id)
@@ -133,7 +133,7 @@ class FakePostHog(FakeVendor):
         return None if hmac.compare_digest(key, self._key) else "API key is not valid: unknown"
 
     def _read(self, raw: msgspec.Raw) -> VendorEvent:
-        """Return an event as it is kept; raise `ValueError` in the service's words."""
+        """Return an event as it is stored; raise `ValueError` with the service's error text."""
         if len(bytes(raw)) > MAX_EVENT_BYTES:
             raise ValueError("maximum event size exceeded")
         try:
@@ -152,7 +152,7 @@ class FakePostHog(FakeVendor):
         if at is None:
             raise ValueError("the fake has no clock: send a timestamp of RFC 3339")
         if not own_id:
-            raise ValueError("the fake cannot tell repetitions: send a uuid")
+            raise ValueError("the fake de-duplicates by uuid: send one")
         session_id, device = properties.get("$session_id"), properties.get("$device_id")
         return VendorEvent(
             id=own_id,
@@ -165,7 +165,7 @@ class FakePostHog(FakeVendor):
         )
 
     def _session(self, group: Iterable[VendorEvent]) -> VendorSession:
-        events = sorted(group, key=lambda event: event.at)  # stable: what came first stays first
+        events = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
         first, last = events[0], events[-1]
         attributes = last.attributes
         start = next((event for event in events if event.name == "session.start"), first)
@@ -186,7 +186,7 @@ class FakePostHog(FakeVendor):
 
 
 def _began_at(session_id: str) -> int | None:
-    """The moment in a UUIDv7; `None`: it is none, and PostHog makes no session of it."""
+    """Return the time in a UUIDv7; `None` for anything else, of which PostHog makes no session."""
     try:
         own = UUID(session_id)
     except ValueError:

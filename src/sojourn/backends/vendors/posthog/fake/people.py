@@ -1,4 +1,4 @@
-"""Who is whom in PostHog: people with their distinct ids, merged by `$identify` as its ingestion does. Knows no HTTP."""
+"""PostHog's people: profiles with their distinct ids, merged by `$identify` as its ingestion does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from sojourn.testing.vendors.model import VendorEvent
 
 IDENTIFY: Final = "$identify"
-# Ids that everybody's broken code sends: merging by them would make one person of thousands.
+# Ids that broken code sends everywhere: merging by them would make one person of thousands.
 ILLEGAL_IDS: Final = frozenset(
     {
         *("anonymous", "guest", "distinctid", "distinct_id", "id", "not_authenticated", "email", "undefined"),
@@ -20,7 +20,7 @@ ILLEGAL_IDS: Final = frozenset(
 
 @dataclass(slots=True)
 class DataSubject:
-    """A profile. `user_id` is the id that it was identified by."""
+    """A profile. `user_id`: the id by which it was identified."""
 
     user_id: str | None = None
     properties: dict[str, Any] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class People:
         self.warnings: list[str] = []
 
     def see(self, event: VendorEvent) -> None:
-        """Take note of whom an event is of. Without a profile (`$process_person_profile`) it makes none."""
+        """Apply an event. It creates no profile if `$process_person_profile` is false."""
         properties: Mapping[str, Any] = event.attributes
         own_id = str(event.user_id)
         if event.name == IDENTIFY:
@@ -51,17 +51,17 @@ class People:
             self.warnings.append("$identify without a profile does nothing")
 
     def user_of(self, distinct_id: str) -> str | None:
-        """The id that the person was identified by whom this id belongs to."""
+        """Return the user id of the person to whom a distinct id belongs."""
         person = self._by_id.get(distinct_id)
         return None if person is None else person.user_id
 
     def profile(self, distinct_id: str) -> Mapping[str, Any] | None:
-        """The properties of the person; `None` where there is no profile."""
+        """Return the properties of a person, or `None` without a profile."""
         person = self._by_id.get(distinct_id)
         return None if person is None else person.properties
 
     def _identify(self, own_id: str, other_id: object) -> None:
-        """Make one person of two ids; one that is somebody already stays who it is."""
+        """Merge two ids into one person. An identified person is not merged into another."""
         if own_id.strip().lower() in ILLEGAL_IDS:
             self.warnings.append("cannot merge with an illegal distinct id")
             return
