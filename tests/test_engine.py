@@ -311,5 +311,5 @@ def test_hours_that_are_over_are_summed_up_for_the_report_beside_the_sweep(store
         finished = clock.now() - 3 * 3_600_000
         runtime = engine.runtime
         runtime.open()
-        runtime._sweep(clock.now(), clock.monotonic())
+        runtime._sweeper.sweep(clock.now())
         assert runtime._store.maintenance.roll_up(finished_before=finished, limit=48) == 0, "it is done already"

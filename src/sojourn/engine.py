@@ -21,10 +21,12 @@ from .core.clock import Clock, SystemClock
 from .core.properties import Declared
 from .core.records import SERVICE_ATTRIBUTES, Origin
 from .core.session import Rules
+from .pipeline.flushing import FlushReport
 from .pipeline.intake import Intake
 from .pipeline.journal import SYSTEM_FILES, JournalReader, JournalStats
 from .pipeline.record.recorder import Recorder
-from .pipeline.runtime import FlushReport, Plan, Runtime
+from .pipeline.runtime import Plan, Runtime
+from .pipeline.scheduling import InlineScheduler, ThreadScheduler
 from .pipeline.shared_table import SharedTable, in_memory
 from .settings import Settings
 from .stores.model import StoreStats
@@ -217,6 +219,7 @@ class Engine:
             backends=self._backends,
             clock=self.clock,
             files=SYSTEM_FILES,
+            scheduler=InlineScheduler() if self.clock.is_manual else ThreadScheduler(),
             recorder=self._recorder,
             keep=self._keep,
         )
