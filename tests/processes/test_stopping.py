@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -122,6 +123,7 @@ def test_flush_and_close_keep_to_their_time(place: Place, trouble: Trouble, *, i
         setup_testing_defaults(environ)
         door(environ, lambda *_: lambda _: None)
         hanging.is_met()
+        store = engine.store
         began = time.monotonic()
         if is_flush:
             assert not engine.flush(SHUTDOWN_S).done
@@ -129,6 +131,10 @@ def test_flush_and_close_keep_to_their_time(place: Place, trouble: Trouble, *, i
             engine.close()
         took = time.monotonic() - began
     engine.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("sojourn"):  # cut off, but what it waited for comes to its end now
+            thread.join()
+    store.close()  # which such a thread may have used once more
     assert took < SHUTDOWN_S + SLACK_S
     found = kept(place.store, Truth(pages={"/shop": ""}))
     assert [event.name for event in found.events] == ["session.start", "page_view"]
