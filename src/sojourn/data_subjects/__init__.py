@@ -121,7 +121,7 @@ def _told(row: SessionRow) -> dict[str, object]:
     told: dict[str, object] = {}
     for name in row.__struct_fields__:
         value = getattr(row, name)
-        if name in _BOOKKEEPING or value is None:
+        if name in _BOOKKEEPING or value is None or value == {}:
             continue
         if name == "properties":
             told[name] = {key: each.value for key, each in value.items()}

@@ -271,7 +271,7 @@ def test_a_read_only_server_says_so(store: Store, url: str, postgres: Cluster) -
         database=url,
     )
     postgres.run(
-        "CREATE TRIGGER refuse BEFORE INSERT ON sojourn.counters EXECUTE FUNCTION public.refuse()", database=url
+        "CREATE TRIGGER refuse BEFORE INSERT ON sojourn.sojourn_counters EXECUTE FUNCTION public.refuse()", database=url
     )
     with pytest.raises(StoreError, match="a standby, it seems"):
         save(store, Batch(counts={"n": 1}))
