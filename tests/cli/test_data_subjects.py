@@ -290,7 +290,7 @@ def test_user_ids_are_hashed_as_the_app_does(tmp_path: Path) -> None:
         pytest.param("shop", "give module:app", id="no app named"),
         pytest.param("nowhere:app", "ModuleNotFoundError", id="no such module"),
         pytest.param("shop:application", "AttributeError", id="no such name"),
-        pytest.param("shop:plain", "has no Sojourn in front of it", id="an app without us"),
+        pytest.param("shop:plain", "does not use Sojourn", id="an app without us"),
         pytest.param("broken:app", "ZeroDivisionError", id="a module that fails"),
         pytest.param("keyless:app", "SOJOURN_SECRET_KEY=", id="an app that lacks its key"),
     ],

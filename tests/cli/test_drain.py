@@ -1,4 +1,4 @@
-"""`sojourn outbox drain`: delivers until nothing waits, waits for who rests, records nothing, and says how it went."""
+"""`sojourn outbox drain`: it delivers until nothing is waiting, waits for paused backends, and records nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from sojourn import Settings, cli
-from sojourn.cli._drain import Bar, Left
+from sojourn.cli._drain import Bar, Remaining
 from sojourn.core.events import Event
 from sojourn.core.records import Record
 from sojourn.engine import Engine
@@ -27,7 +27,7 @@ KEY = "a key that only tests use"
 
 
 class Shop:
-    """An app with its store, two backends, and five events that wait for both of them."""
+    """An app with a store, two backends, and five events waiting for both of them."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = folder / "sojourn.db"
@@ -73,7 +73,7 @@ ALL = [f"e{n}" for n in range(5)]
 def test_drain_delivers_waiting_events_in_order(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     assert shop.drain() == 0
     assert (ids(shop.one), ids(shop.two), shop.backlogs()) == (ALL, ALL, [0, 0])
-    assert capsys.readouterr().out.splitlines()[-1] == "sojourn outbox drain: nothing waits any more"
+    assert capsys.readouterr().out.splitlines()[-1] == "sojourn outbox drain: nothing is waiting"
     assert shop.adds_up()
 
 
@@ -109,10 +109,10 @@ def test_drain_reports_what_is_left_after_the_timeout(shop: Shop, capsys: pytest
     assert time.monotonic() - began < 10
     *_, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert last.pop("at")
-    assert 0 < last.pop("rests_for") <= 300_000
+    assert 0 < last.pop("paused_for") <= 300_000
     assert last == {
         "what": "left",
-        "message": "one: 5 events are left: the key is wrong; check it",
+        "message": "one: 5 events left: the key is wrong; check it",
         "name": "one",
         "waiting": 5,
         "problem": "the key is wrong; check it",
@@ -133,7 +133,7 @@ def test_drain_releases_its_leases(shop: Shop) -> None:
 
 
 def test_drain_watches_another_dispatcher(shop: Shop) -> None:
-    """The lease is somebody's who lives: it is theirs to deliver."""
+    """Another live process holds the lease, so it delivers."""
     now = time.time_ns() // 1_000_000
     assert shop.store.leases.acquire(dispatcher_lease("one"), "somewhere/else", now=now, until=now + 60_000) is not None
     assert shop.drain("--timeout", "500ms") == 1
@@ -160,7 +160,7 @@ def test_third_parties_get_no_exception_messages(shop: Shop) -> None:
     assert [("exception.message" in backend.events[-1].attributes) for backend in (shop.one, shop.two)] == [True, False]
 
 
-# --- what it needs
+# --- errors
 
 
 def test_drain_of_a_store_uses_the_backends_of_the_environment(
@@ -179,18 +179,18 @@ def test_no_backends_is_an_error_with_the_fix(shop: Shop, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
-        pytest.param([], "events wait for two, which is not configured here", id="one has no dispatcher"),
-        pytest.param(["two"], "no backend 'two' is configured; configured are one", id="nor has this"),
+        pytest.param([], "events are waiting for two, which is not configured here", id="all backends"),
+        pytest.param(["two"], "no backend 'two' is configured; choose one of one", id="the unconfigured one"),
     ],
 )
 def test_unconfigured_backend_with_waiting_events_is_an_error(
-    arguments: list[str], says: str, shop: Shop, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.configure(Settings(secret_key=KEY, store=shop.url, backends=[shop.one]))
     assert shop.drain(*arguments) == 1
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert shop.backlogs() == [5, 5]
 
 
@@ -210,7 +210,7 @@ class Terminal(io.StringIO):
 
 
 def test_terminal_shows_a_progress_bar(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    for backend in (shop.one, shop.two):  # so that all ten are seen waiting, however slow this machine is
+    for backend in (shop.one, shop.two):  # so that all ten are waiting at first, even on a slow host
         backend.fail(1, retry_after=1)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -221,7 +221,7 @@ def test_terminal_shows_a_progress_bar(shop: Shop, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "spent", "left", "text"),
+    ("done", "total", "spent", "remaining", "text"),
     [
         pytest.param(0, 10, 0.2, None, "[........................] 0 of 10", id="nothing yet"),
         pytest.param(5, 10, 2.0, None, "[############............] 5 of 10, 2/s", id="half"),
@@ -231,13 +231,13 @@ def test_terminal_shows_a_progress_bar(shop: Shop, monkeypatch: pytest.MonkeyPat
             0,
             4,
             0.5,
-            Left(name="one", waiting=4, rests_for=43_000, problem="503\x1b[2J"),
-            "[........................] 0 of 4; one again in 43 s: 503\\x1b[2J",
-            id="at rest",
+            Remaining(name="one", waiting=4, paused_for=43_000, problem="503\x1b[2J"),
+            "[........................] 0 of 4; one paused for 43 s: 503\\x1b[2J",
+            id="paused",
         ),
     ],
 )
-def test_bar(done: int, total: int, spent: float, left: Left | None, text: str) -> None:
+def test_bar(done: int, total: int, spent: float, remaining: Remaining | None, text: str) -> None:
     stream = io.StringIO()
-    Bar(stream).show(done, total, spent, [left] if left else [])
+    Bar(stream).show(done, total, spent, [remaining] if remaining else [])
     assert stream.getvalue() == f"\r\x1b[K{text}"

@@ -1,4 +1,4 @@
-"""`sojourn export` of sessions and events: every one once, as JSON lines or CSV, with a bar where somebody looks."""
+"""`sojourn export` of sessions and events, as JSON lines and CSV, with a progress bar on a terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMULA = "=HYPERLINK(1)"
 
 
 def fill(store: Any, sessions: int = 3) -> None:
-    """Sessions an hour apart, the first of them ended, with two events each; the second has a formula for a user."""
+    """Save sessions an hour apart with two events each; the first has ended, the second's user ID is a formula."""
     rows = [row(f"s{n}", NOW + n * HOUR) for n in range(sessions)]
     rows[0].end_reason = EndReason.IDLE_TIMEOUT
     rows[0].exit_path = "/Straße/日本"
@@ -46,7 +46,7 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'sojourn.db'}"
 
 
-def written(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def export(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert cli.main(["export", *arguments]) == 0
     return capsys.readouterr().out
 
@@ -76,24 +76,24 @@ def test_sessions_as_json_lines_latest_first(url: str, capsys: pytest.CaptureFix
         "end_reason": "idle_timeout",
         "exit_path": "/Straße/日本",
     }
-    assert err == f"store: {url}\nwritten: 3 sessions\n"
+    assert err == f"store: {url}\nexported: 3 sessions\n"
 
 
 def test_sessions_as_csv_without_formulas(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    told = lines(written(capsys, "--sessions", "--store", url))
-    rows = table(written(capsys, "--sessions", "--format", "csv", "--store", url))
-    assert [list(each) for each in rows] == [list(each) for each in told]
+    documents = lines(export(capsys, "--sessions", "--store", url))
+    rows = table(export(capsys, "--sessions", "--format", "csv", "--store", url))
+    assert [list(each) for each in rows] == [list(each) for each in documents]
     assert [each["session_key"] for each in rows] == ["s2", "s1", "s0"]
-    assert told[1]["user_id"] == FORMULA
+    assert documents[1]["user_id"] == FORMULA
     assert rows[1]["user_id"] == f"'{FORMULA}"
     assert (rows[2]["is_open"], rows[2]["requests"], rows[2]["referrer"]) == ("false", "0", "")
 
 
 @pytest.mark.parametrize(
-    ("options", "found"),
+    ("options", "expected"),
     [
         pytest.param(["--active"], ["s2", "s1"], id="open"),
-        pytest.param(["--reason", "idle_timeout"], ["s0"], id="ended so"),
+        pytest.param(["--reason", "idle_timeout"], ["s0"], id="end reason"),
         pytest.param(["--errors"], ["s1"], id="with errors"),
         pytest.param(["--path", "/Straße/*"], ["s2", "s1", "s0"], id="with a page"),
         pytest.param(["--path", "/none"], [], id="with no such page"),
@@ -101,9 +101,9 @@ def test_sessions_as_csv_without_formulas(url: str, capsys: pytest.CaptureFixtur
         pytest.param(["--until", "2026-01-31T13:00"], ["s0"], id="before"),
     ],
 )
-def test_session_filters(options: list[str], found: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    out = written(capsys, "--sessions", *options, "--store", url)
-    assert [each["session_key"] for each in lines(out)] == found
+def test_session_filters(options: list[str], expected: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = export(capsys, "--sessions", *options, "--store", url)
+    assert [each["session_key"] for each in lines(out)] == expected
 
 
 def test_export_larger_than_one_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,9 +111,9 @@ def test_export_larger_than_one_batch(tmp_path: Path, capsys: pytest.CaptureFixt
     fill(store, 1203)
     store.close()
     url = f"sqlite:///{tmp_path / 'sojourn.db'}"
-    keys = [each["session_key"] for each in lines(written(capsys, "--sessions", "--store", url))]
+    keys = [each["session_key"] for each in lines(export(capsys, "--sessions", "--store", url))]
     assert keys == [f"s{n}" for n in reversed(range(1203))]
-    ids = [each["id"] for each in lines(written(capsys, "--events", "--store", url))]
+    ids = [each["id"] for each in lines(export(capsys, "--events", "--store", url))]
     assert ids == [f"e{n}-{each}" for n in range(1203) for each in range(2)]
 
 
@@ -121,17 +121,17 @@ def test_export_larger_than_one_batch(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_events_as_json_lines_are_cloudevents(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    told = lines(written(capsys, "--events", "--store", url))
-    assert [each["id"] for each in told] == ["e0-0", "e0-1", "e1-0", "e1-1", "e2-0", "e2-1"]
-    assert told[0]["specversion"] == "1.0"
-    assert told[0]["data"]["event_properties.n"] == 2**53 + 1
+    documents = lines(export(capsys, "--events", "--store", url))
+    assert [each["id"] for each in documents] == ["e0-0", "e0-1", "e1-0", "e1-1", "e2-0", "e2-1"]
+    assert documents[0]["specversion"] == "1.0"
+    assert documents[0]["data"]["event_properties.n"] == 2**53 + 1
 
 
 def test_events_as_csv(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    told = lines(written(capsys, "--events", "--store", url))
-    rows = table(written(capsys, "--events", "--format", "csv", "--store", url))
-    assert [each["event_id"] for each in rows] == [each["id"] for each in told]
-    assert [json.loads(each["attributes"]) for each in rows] == [each["data"] for each in told]
+    documents = lines(export(capsys, "--events", "--store", url))
+    rows = table(export(capsys, "--events", "--format", "csv", "--store", url))
+    assert [each["event_id"] for each in rows] == [each["id"] for each in documents]
+    assert [json.loads(each["attributes"]) for each in rows] == [each["data"] for each in documents]
     assert {name: value for name, value in rows[2].items() if name != "attributes"} == {
         "event_id": "e1-0",
         "seq": "3",
@@ -145,40 +145,40 @@ def test_events_as_csv(url: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "found"),
+    ("options", "expected"),
     [
         pytest.param(["--since", "2026-01-31T14:00"], ["e2-0", "e2-1"], id="since"),
         pytest.param(["--until", "2026-01-31T12:00:00.001"], ["e0-0"], id="before"),
     ],
 )
-def test_event_filters(options: list[str], found: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert [each["id"] for each in lines(written(capsys, "--events", *options, "--store", url))] == found
+def test_event_filters(options: list[str], expected: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [each["id"] for each in lines(export(capsys, "--events", *options, "--store", url))] == expected
 
 
 def test_empty_export_is_a_header_or_nothing(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     none = ["--since", "2030-01-01", "--store", url]
     for what in ("--sessions", "--events"):
-        assert written(capsys, what, *none) == ""
-        assert written(capsys, what, "--format", "csv", *none).count("\n") == 1
+        assert export(capsys, what, *none) == ""
+        assert export(capsys, what, "--format", "csv", *none).count("\n") == 1
 
 
-# --- where it goes
+# --- output
 
 
 def test_output_file_is_new_and_private(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "sessions.csv"
     arguments = ["--sessions", "--format", "csv", "--output", str(path), "--store", url]
-    assert written(capsys, *arguments) == ""
+    assert export(capsys, *arguments) == ""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     before = path.read_bytes()
-    assert before.decode() == written(capsys, *arguments[:3], "--store", url)
+    assert before.decode() == export(capsys, *arguments[:3], "--store", url)
     assert cli.main(["export", *arguments]) == 1
     assert "--output" in capsys.readouterr().err
     assert path.read_bytes() == before
 
 
 def test_closed_pipe_is_no_error(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As under `| head`: what is left of the pipe is the shell's."""
+    """As under `| head`."""
 
     class Closed(io.StringIO):
         def write(self, text: str, /) -> int:
@@ -193,22 +193,24 @@ def test_closed_pipe_is_no_error(url: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         pytest.param(["--events", "--active"], "--active cannot be used with --events", id="a filter of sessions"),
         pytest.param(["--events", "--path", "/a", "--errors"], "--path, --errors cannot", id="two of them"),
-        pytest.param(["--user", "a", "--format", "csv"], "--format cannot be used with one person", id="a person"),
+        pytest.param(
+            ["--user", "a", "--format", "csv"], "--format cannot be used with --user or --visitor", id="a person"
+        ),
         pytest.param(["--visitor", "a", "--since", "7d"], "--since cannot", id="a part of a person"),
-        pytest.param(["--sessions", "--until", "1900-01-01"], "--until has to be later", id="before all time"),
+        pytest.param(["--sessions", "--until", "1900-01-01"], "--until must be later", id="before all time"),
     ],
 )
 def test_options_without_effect_are_errors(
-    options: list[str], says: str, url: str, capsys: pytest.CaptureFixture[str]
+    options: list[str], message: str, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["export", *options, "--store", url]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert says in err
+    assert message in err
 
 
 @pytest.mark.parametrize("options", [[], ["--sessions", "--events"], ["--sessions", "--user", "anna"]])
@@ -218,7 +220,7 @@ def test_exactly_one_kind_of_export(options: list[str], url: str, capsys: pytest
     assert "usage: sojourn export" in capsys.readouterr().err
 
 
-# --- how far it is
+# --- progress
 
 
 class Terminal(io.StringIO):
@@ -240,15 +242,15 @@ def test_bar_is_shown_on_a_terminal_only(
         assert ("[" in drawn) is is_drawn, number
         if is_drawn:
             assert "] 6 of 6" in drawn
-            assert drawn.endswith("\r\x1b[Kwritten: 6 events\n")
+            assert drawn.endswith("\r\x1b[Kexported: 6 events\n")
 
 
 @pytest.mark.parametrize(
     ("total", "drawn"),
     [
-        pytest.param(1_000, "[############............] 500 of 1,000", id="of so many"),
-        pytest.param(400, "[########################] 400 of 400", id="more than there were at first"),
-        pytest.param(None, "500 sessions", id="of nobody knows how many"),
+        pytest.param(1_000, "[############............] 500 of 1,000", id="of a known total"),
+        pytest.param(400, "[########################] 400 of 400", id="more than the total"),
+        pytest.param(None, "500 sessions", id="of an unknown total"),
     ],
 )
 def test_bar(total: int | None, drawn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +261,7 @@ def test_bar(total: int | None, drawn: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert out.getvalue() == f"\r\x1b[K{drawn}\r\x1b[K"
 
 
-# --- a store of a fleet
+# --- PostgreSQL
 
 
 @pytest.mark.slow
@@ -270,5 +272,5 @@ def test_with_postgresql(postgres: Cluster, capsys: pytest.CaptureFixture[str]) 
     store = open_store(url)
     fill(store)
     store.close()
-    assert [each["session_key"] for each in lines(written(capsys, "--sessions", "--store", url))] == ["s2", "s1", "s0"]
-    assert len(table(written(capsys, "--events", "--format", "csv", "--store", url))) == 6
+    assert [each["session_key"] for each in lines(export(capsys, "--sessions", "--store", url))] == ["s2", "s1", "s0"]
+    assert len(table(export(capsys, "--events", "--format", "csv", "--store", url))) == 6

@@ -1,4 +1,4 @@
-"""`sojourn outbox list|retry|skip`: what they show and decide, what they say, and when they refuse."""
+"""`sojourn outbox list|retry|skip`: effects, output and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVENTS = ("e1", "e2", "e3", "e4", "e5", "e6")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SQLiteStore]:
-    """A store whose backend took e1, refused e2 and e3, rests, and has three events to get."""
+    """A store whose backend took e1, rejected e2 and e3, is paused, and has three waiting events."""
     store = SQLiteStore(tmp_path / "sojourn.db")
     store.outbox.register(["posthog", "jsonl"], now=NOW)
     save(store, Batch(rows=[row("s")], events=[event(each) for each in EVENTS]))
@@ -42,7 +42,7 @@ def run(store: SQLiteStore, *arguments: str) -> int:
     return cli.main(["outbox", *arguments, "--store", url(store)])
 
 
-def came_to(state: BackendState) -> tuple[int, int, int, int]:
+def figures_of(state: BackendState) -> tuple[int, int, int, int]:
     return state.delivered, state.dead, state.skipped, state.backlog
 
 
@@ -55,7 +55,7 @@ def test_list_shows_dead_letters_of_all_backends_escaped(
     assert run(store, "list") == 0
     out, err = capsys.readouterr()
     heads, *rows = [line.split() for line in out.splitlines()]
-    assert heads == ["backend", "event", "name", "age", "status", "again", "reason"]
+    assert heads == ["backend", "event", "name", "age", "status", "requeued", "reason"]
     assert [(each[0], each[1], each[2]) for each in rows] == [
         ("posthog", "e2", "page_view"),
         ("posthog", "e3", "page_view"),
@@ -71,9 +71,9 @@ def test_list_shows_dead_letters_of_all_backends_escaped(
     [
         pytest.param(["list"], ["e2", "e3"], False, id="all"),
         pytest.param(["list", "posthog", "--limit", "1"], ["e2"], True, id="a page"),
-        pytest.param(["list", "jsonl"], [], False, id="of a backend that refused nothing"),
-        pytest.param(["list", "posthog", "--waiting", "--limit", "2"], ["e4", "e5"], True, id="what waits"),
-        pytest.param(["list", "jsonl", "--waiting"], list(EVENTS), False, id="what waits for another"),
+        pytest.param(["list", "jsonl"], [], False, id="of a backend without any"),
+        pytest.param(["list", "posthog", "--waiting", "--limit", "2"], ["e4", "e5"], True, id="waiting"),
+        pytest.param(["list", "jsonl", "--waiting"], list(EVENTS), False, id="waiting for another"),
     ],
 )
 def test_list_as_json(
@@ -85,9 +85,9 @@ def test_list_as_json(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(store, *arguments, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    rows = told["waiting" if "--waiting" in arguments else "dead_letters"]
-    assert ([each["event_id"] for each in rows], told["is_more"]) == (ids, is_more)
+    document = json.loads(capsys.readouterr().out)
+    rows = document["waiting" if "--waiting" in arguments else "dead_letters"]
+    assert ([each["event_id"] for each in rows], document["is_more"]) == (ids, is_more)
 
 
 def test_dead_letter_as_json_has_no_event_attributes(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +117,7 @@ def test_empty_list(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("chosen", "requeued"),
     [
-        pytest.param([], [], id="only to be tried now"),
+        pytest.param([], [], id="no dead letter"),
         pytest.param(["--event", "e3"], ["e3"], id="one"),
         pytest.param(
             ["--event", "e3", "--event", "e2", "--event", "e3"], ["e2", "e3"], id="several, one of them twice"
@@ -131,7 +131,7 @@ def test_retry_requeues_dead_letters_and_ends_the_pause(
     assert run(store, "retry", "posthog", *chosen) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        f"posthog is tried now; {len(requeued)} dead letters go once more",
+        f"posthog: retrying now; {len(requeued)} dead letters requeued",
         "6 recorded = 1 delivered + 2 dead + 0 skipped + 0 dropped + 3 backlog",
     ]
     back = [
@@ -147,8 +147,8 @@ def test_retry_rejects_events_that_are_no_dead_letters(
     event_id: str, store: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(store, "retry", "posthog", "--event", "e2", "--event", event_id) == 1
-    assert "1 of the events are no dead letters of posthog" in capsys.readouterr().err
-    assert store.delivery.has_requeued("posthog"), "the other one is"
+    assert "1 of the events are not dead letters of posthog" in capsys.readouterr().err
+    assert store.delivery.has_requeued("posthog"), "the other one is requeued"
 
 
 # --- skip
@@ -165,8 +165,8 @@ def test_retry_rejects_events_that_are_no_dead_letters(
         pytest.param(["--event", "e5"], (1, 2, 0, 3), 1, id="not the next"),
         pytest.param(["--event", "e5", "--event", "e6"], (1, 2, 0, 3), 1, id="two behind another"),
         pytest.param(["--event", "e1", "--event", "e2"], (1, 1, 1, 3), 1, id="what was delivered, and a letter"),
-        pytest.param(["--upto", "5"], (1, 2, 2, 1), 0, id="up to a place"),
-        pytest.param(["--upto", "2"], (1, 2, 0, 3), 0, id="up to a place behind the cursor"),
+        pytest.param(["--upto", "5"], (1, 2, 2, 1), 0, id="up to a position"),
+        pytest.param(["--upto", "2"], (1, 2, 0, 3), 0, id="up to a position behind the cursor"),
         pytest.param(["--dead"], (1, 0, 2, 3), 0, id="all dead letters"),
         pytest.param(["--all"], (1, 0, 5, 0), 0, id="all"),
     ],
@@ -180,25 +180,25 @@ def test_skip_skips_the_selected_events_and_figures_add_up(
 ) -> None:
     assert run(store, "skip", "posthog", *chosen, "--json") == code
     out, err = capsys.readouterr()
-    told: dict[str, Any] = json.loads(out)
-    assert (told["delivered"], told["dead"], told["skipped"], told["backlog"]) == figures
-    assert told["skipped"] == told["skipped_waiting"] + told["skipped_dead"]
-    assert told["holds"] is True
+    document: dict[str, Any] = json.loads(out)
+    assert (document["delivered"], document["dead"], document["skipped"], document["backlog"]) == figures
+    assert document["skipped"] == document["skipped_waiting"] + document["skipped_dead"]
+    assert document["holds"] is True
     assert ("--upto SEQ" in err) is (code == 1)
-    assert came_to(store.delivery.state("posthog")) == figures
-    assert came_to(store.delivery.state("jsonl")) == (0, 0, 0, 6), "the others get theirs"
-    assert store.stats().events == 6, "and the store keeps them"
+    assert figures_of(store.delivery.state("posthog")) == figures
+    assert figures_of(store.delivery.state("jsonl")) == (0, 0, 0, 6), "other backends are not affected"
+    assert store.stats().events == 6, "the store keeps the events"
 
 
 def test_skip_prints_the_figures(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(store, "skip", "posthog", "--all") == 0
     assert capsys.readouterr().out.splitlines() == [
-        "posthog is not sent 5 events (3 waited, 2 were dead)",
+        "posthog: 5 events skipped (3 waiting, 2 dead letters)",
         "6 recorded = 1 delivered + 0 dead + 5 skipped + 0 dropped + 0 backlog",
     ]
 
 
-# --- what all of them refuse
+# --- errors
 
 
 @pytest.mark.parametrize("arguments", [["list", "unknown"], ["retry", "unknown"], ["skip", "unknown", "--all"]])
@@ -206,7 +206,7 @@ def test_unknown_backend_is_an_error_that_lists_the_known_ones(
     arguments: list[str], store: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(store, *arguments) == 1
-    assert "knows no backend 'unknown'; it knows jsonl, posthog" in capsys.readouterr().err
+    assert "has no backend 'unknown'; it has jsonl, posthog" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["retry", "b"], ["skip", "b", "--all"], ["drain"]])
@@ -219,26 +219,26 @@ def test_missing_store_is_an_error_and_none_is_created(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
-        pytest.param(["list", "--waiting"], "name the backend", id="waiting for whom"),
+        pytest.param(["list", "--waiting"], "name the backend", id="no backend"),
         pytest.param(["list", "--limit", "-1"], "0 or more", id="no number"),
-        pytest.param(["skip", "posthog"], "one of the arguments", id="skip what"),
+        pytest.param(["skip", "posthog"], "one of the arguments", id="nothing to skip"),
         pytest.param(["skip", "posthog", "--all", "--dead"], "not allowed with", id="two at once"),
         pytest.param(["retry", "posthog", "--all", "--event", "e2"], "not allowed with", id="all and one"),
-        pytest.param(["drain", "--timeout", "soon"], "give a span", id="no span"),
+        pytest.param(["drain", "--timeout", "soon"], "give a duration", id="no duration"),
     ],
 )
 def test_invalid_arguments_are_errors_with_the_fix(
-    arguments: list[str], says: str, store: SQLiteStore, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, store: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if arguments == ["list", "--waiting"]:
         assert run(store, *arguments) == 1
     else:
         with pytest.raises(SystemExit, match="2"):
             run(store, *arguments)
-    assert says in capsys.readouterr().err
-    assert came_to(store.delivery.state("posthog")) == (1, 2, 0, 3)
+    assert message in capsys.readouterr().err
+    assert figures_of(store.delivery.state("posthog")) == (1, 2, 0, 3)
 
 
 def test_no_verb_prints_help(capsys: pytest.CaptureFixture[str]) -> None:

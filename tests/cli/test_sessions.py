@@ -1,4 +1,4 @@
-"""`sojourn sessions`: which are listed, what is shown of one, and events as they come; safe for any terminal."""
+"""`sojourn sessions list|show|tail`: filters, output, and text that is safe for any terminal."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from tests.stores.contract.steps import NOW, event, row, save
 
 HASH_KEY = b"a key for user ids alone"
 HOSTILE = "/\x1b[2J\u202e\r\n" + "x" * 300
-HEADS = ["session", "started (UTC)", "user", "entry", "exit", "with", "lasted", "pages", "events", "errors"]
+HEADS = ["session", "started (UTC)", "user", "entry", "exit", "device", "duration", "pages", "events", "errors"]
 
 
 def play(url: str) -> None:
-    """Anna's session, ended by silence; Ben's an hour later, which is open."""
+    """Record Anna's session, ended by the idle timeout, and an hour later Ben's, which is open."""
     site = Site("wsgi", store=url)
     anna, ben = Browser(site), Browser(site)
     site.views["/login"] = view_of(
@@ -68,13 +68,13 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert cli.main(["sessions", *arguments]) == 0
     return capsys.readouterr().out
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    return json.loads(said(capsys, *arguments, "--json"))
+def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    return json.loads(output(capsys, *arguments, "--json"))
 
 
 def key_of(url: str, user: str) -> str:
@@ -85,7 +85,7 @@ def key_of(url: str, user: str) -> str:
         store.close()
 
 
-# --- a list
+# --- list
 
 
 def test_list_as_a_table(played: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +95,7 @@ def test_list_as_a_table(played: str, capsys: pytest.CaptureFixture[str]) -> Non
     heads, ben, anna = out.splitlines()
     assert re.split("  +", heads.strip()) == HEADS
     assert re.fullmatch(r"  [0-9a-f-]{36}  2023-11-14 22:\d\d  Anna Example .*  1 m 15 s +2 +5 +1  idle_timeout", anna)
-    assert "open, last seen " in ben
+    assert "open, last activity " in ben
     assert ben.index("  /  ") == anna.index("  /login  ") == heads.index("  entry  ")
 
 
@@ -105,37 +105,37 @@ def test_list_as_a_table(played: str, capsys: pytest.CaptureFixture[str]) -> Non
         pytest.param([], ["ben", "anna"], id="all, latest first"),
         pytest.param(["--active"], ["ben"], id="open"),
         pytest.param(["--user", "anna"], ["anna"], id="of a user"),
-        pytest.param(["--user", "nobody"], [], id="of nobody"),
+        pytest.param(["--user", "nobody"], [], id="of an unknown user"),
         pytest.param(["--path", "/fails"], ["anna"], id="with a page"),
         pytest.param(["--path", "/f*"], ["anna"], id="with a page below"),
-        pytest.param(["--reason", "idle_timeout"], ["anna"], id="ended so"),
-        pytest.param(["--reason", "ended"], [], id="ended otherwise"),
+        pytest.param(["--reason", "idle_timeout"], ["anna"], id="end reason"),
+        pytest.param(["--reason", "ended"], [], id="another end reason"),
         pytest.param(["--errors"], ["anna"], id="with errors"),
-        pytest.param(["--errors", "--active"], [], id="both have to hold"),
+        pytest.param(["--errors", "--active"], [], id="two filters"),
         pytest.param(["--limit", "1"], ["ben"], id="only one"),
         pytest.param(["--since", "2023-11-14T23:00"], ["ben"], id="since"),
         pytest.param(["--until", "2023-11-14T23:00:00+00:00"], ["anna"], id="until"),
-        pytest.param(["--since", "1h"], [], id="lately"),
-        pytest.param(["--since", "36500d"], ["ben", "anna"], id="since long"),
+        pytest.param(["--since", "1h"], [], id="an age"),
+        pytest.param(["--since", "36500d"], ["ben", "anna"], id="a long age"),
     ],
 )
 def test_list_filters(options: list[str], users: list[str], played: str, capsys: pytest.CaptureFixture[str]) -> None:
-    document = told(capsys, "list", "--store", played, *options)
-    assert [each["user_id"] for each in document["sessions"]] == users
-    assert document["is_more"] is ("--limit" in options)
+    listed = document(capsys, "list", "--store", played, *options)
+    assert [each["user_id"] for each in listed["sessions"]] == users
+    assert listed["is_more"] is ("--limit" in options)
 
 
 def test_list_by_visitor_id(played: str, capsys: pytest.CaptureFixture[str]) -> None:
-    (ben, _) = told(capsys, "list", "--store", played)["sessions"]
-    (found,) = told(capsys, "list", "--store", played, "--visitor", ben["visitor_id"])["sessions"]
-    assert found == ben
+    (ben, _) = document(capsys, "list", "--store", played)["sessions"]
+    (session,) = document(capsys, "list", "--store", played, "--visitor", ben["visitor_id"])["sessions"]
+    assert session == ben
 
 
 def test_list_limit_announces_more(played: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, "list", "--store", played, "--limit", "1").splitlines()[-1] == (
-        "  ... and more; --limit 2 shows more of them"
+    assert output(capsys, "list", "--store", played, "--limit", "1").splitlines()[-1] == (
+        "  ... and more; use --limit 2 to show them"
     )
-    assert said(capsys, "list", "--store", played, "--user", "nobody") == "none\n"
+    assert output(capsys, "list", "--store", played, "--user", "nobody") == "none\n"
 
 
 def test_list_by_user_id_with_hash_user_ids(
@@ -153,12 +153,12 @@ def test_list_by_user_id_with_hash_user_ids(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    assert len(told(capsys, "list", "--app", "hashing_shop:app", "--user", "anna")["sessions"]) == 1
+    assert len(document(capsys, "list", "--app", "hashing_shop:app", "--user", "anna")["sessions"]) == 1
     sys.modules.pop("hashing_shop")
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "says"),
+    ("options", "code", "message"),
     [
         pytest.param(["list", "--since", "soon"], 2, "got 'soon'", id="no moment"),
         pytest.param(["list", "--reason", "bored"], 2, "bored", id="no reason"),
@@ -173,34 +173,34 @@ def test_list_by_user_id_with_hash_user_ids(
     ],
 )
 def test_invalid_arguments_are_errors(
-    options: list[str], code: int, says: str, played: str, capsys: pytest.CaptureFixture[str]
+    options: list[str], code: int, message: str, played: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
-        left = cli.main(["sessions", *options, "--store", played])
+        exit_code = cli.main(["sessions", *options, "--store", played])
     except SystemExit as exit_:
-        left = exit_.code if isinstance(exit_.code, int) else -1
+        exit_code = exit_.code if isinstance(exit_.code, int) else -1
     err = capsys.readouterr().err
-    assert (left, says in err) == (code, True), err
+    assert (exit_code, message in err) == (code, True), err
     assert "\x1b" not in err
 
 
-# --- one session
+# --- show
 
 
 def test_show_as_a_page(played: str, capsys: pytest.CaptureFixture[str]) -> None:
-    out = said(capsys, "show", key_of(played, "anna"), "--store", played)
+    out = output(capsys, "show", key_of(played, "anna"), "--store", played)
     assert out.replace("\n", "").isprintable()
     about, timeline = out.split("\n\n")
     facts = dict(line.split(None, 1) for line in about.splitlines() if not line.startswith(" "))
     assert facts["user"] == "anna (Anna Example)"
-    assert facts["lasted"] == "1 m 15 s, 2 requests, 2 page views, 5 events, 1 errors"
+    assert facts["duration"] == "1 m 15 s, 2 requests, 2 page views, 5 events, 1 errors"
     assert facts["entry"] == "/login from https://search.example/x"
     assert facts["exit"] == "/fails"
     assert facts["properties"] == "session_properties.plan=pro"
     assert ": idle_timeout" in about
     lines = timeline.splitlines()
     kinds = [re.match(r" +\+(\S+ \S+|\S+ \S+ \S+ \S+)  ([a-z._]+)", line) for line in lines]
-    assert [found[2] for found in kinds if found] == [
+    assert [match[2] for match in kinds if match] == [
         "session.start",
         "user.identify",
         "session.properties",
@@ -216,7 +216,7 @@ def test_show_as_a_page(played: str, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_show_as_json_equals_an_export(played: str, capsys: pytest.CaptureFixture[str]) -> None:
     key = key_of(played, "anna")
-    shown = told(capsys, "show", key, "--store", played)
+    shown = document(capsys, "show", key, "--store", played)
     assert cli.main(["export", "--user", "anna", "--store", played]) == 0
     (exported,) = json.loads(capsys.readouterr().out)["sessions"]
     assert shown["events"] == exported["events"]
@@ -225,8 +225,8 @@ def test_show_as_json_equals_an_export(played: str, capsys: pytest.CaptureFixtur
 
 
 def test_show_limit_announces_more(played: str, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = said(capsys, "show", key_of(played, "anna"), "--store", played, "--limit", "2").splitlines()
-    assert lines[-1] == "  ... and more; --limit 8 shows all 8 events"
+    lines = output(capsys, "show", key_of(played, "anna"), "--store", played, "--limit", "2").splitlines()
+    assert lines[-1] == "  ... and more; use --limit 8 to show all 8 events"
     assert "user.identify" in lines[-2]
 
 
@@ -235,8 +235,8 @@ def test_show_reads_long_sessions_in_parts(tmp_path: Path, capsys: pytest.Captur
     save(store, Batch(rows=[row("s")], events=[event(f"e{n}", at=NOW + n) for n in range(1203)]))
     store.close()
     url = f"sqlite:///{tmp_path / 'sojourn.db'}"
-    assert said(capsys, "show", "id-s", "--store", url, "--limit", "5000").count("page_view") == 1203
-    assert len(told(capsys, "show", "s", "--store", url)["events"]) == 1203
+    assert output(capsys, "show", "id-s", "--store", url, "--limit", "5000").count("page_view") == 1203
+    assert len(document(capsys, "show", "s", "--store", url)["events"]) == 1203
 
 
 @pytest.mark.parametrize(
@@ -259,16 +259,16 @@ def test_untrusted_text_cannot_control_the_terminal(
     kept.user_traits, kept.origin = {HOSTILE: HOSTILE}, {"client.address": HOSTILE}
     kept.properties = {HOSTILE: PropertyValue(HOSTILE, NOW, "r")}
     attributes = {"url.path": HOSTILE, HOSTILE: HOSTILE, "exception.stacktrace": f"a\n{HOSTILE}\x9b"}
-    told_ = msgspec.structs.replace(event("e", name=HOSTILE, user_id=HOSTILE), attributes=attributes)
+    hostile = msgspec.structs.replace(event("e", name=HOSTILE, user_id=HOSTILE), attributes=attributes)
     store = SQLiteStore(tmp_path / "sojourn.db")
-    save(store, Batch(rows=[kept], events=[told_]))
+    save(store, Batch(rows=[kept], events=[hostile]))
     store.close()
-    out = said(capsys, *command, "--store", f"sqlite:///{tmp_path / 'sojourn.db'}")
+    out = output(capsys, *command, "--store", f"sqlite:///{tmp_path / 'sojourn.db'}")
     assert "[2J" in out
     assert {char for char in out if not char.isprintable()} == {"\n"}
 
 
-# --- events as they come
+# --- tail
 
 
 @pytest.fixture
@@ -285,31 +285,31 @@ def ids(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("options", "found"),
+    ("options", "numbers"),
     [
         pytest.param([], range(1190, 1200), id="the last ten"),
         pytest.param(["-n", "2"], [1198, 1199], id="fewer"),
         pytest.param(["-n", "0"], [], id="none"),
         pytest.param(["-n", "5000"], range(1200), id="all"),
         pytest.param(["-n", "2", "--events", "bought"], [1197, 1199], id="of a name"),
-        pytest.param(["-n", "2", "--events", "!bought"], [1196, 1198], id="but a name"),
-        pytest.param(["-n", "600", "--events", "b*"], range(1, 1200, 2), id="further back than one look"),
+        pytest.param(["-n", "2", "--events", "!bought"], [1196, 1198], id="except a name"),
+        pytest.param(["-n", "600", "--events", "b*"], range(1, 1200, 2), id="more than one part of the log"),
     ],
 )
 def test_tail_prints_the_latest_events(
-    options: list[str], found: list[int], log: SQLiteStore, capsys: pytest.CaptureFixture[str]
+    options: list[str], numbers: list[int], log: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = said(capsys, "tail", "--store", f"sqlite:///{log.path}", "--json", *options)
-    assert ids(out) == [f"e{n}" for n in found]
+    out = output(capsys, "tail", "--store", f"sqlite:///{log.path}", "--json", *options)
+    assert ids(out) == [f"e{n}" for n in numbers]
 
 
 def test_tail_prints_console_lines(log: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
-    out = said(capsys, "tail", "--store", f"sqlite:///{log.path}", "-n", "1")
+    out = output(capsys, "tail", "--store", f"sqlite:///{log.path}", "-n", "1")
     assert re.fullmatch(r"12:00:00\.000Z  bought +id-s +anna .*\n", out)
 
 
 class Enough(Exception):
-    """The test has seen what it wanted."""
+    """Ends the endless loop of the test."""
 
 
 def test_follow_survives_store_errors(
@@ -373,15 +373,15 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-# --- a store of a fleet
+# --- PostgreSQL
 
 
 @pytest.mark.slow
 def test_with_postgresql(postgres: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     url = postgres.fresh_database()
     play(url)
-    listed = told(capsys, "list", "--store", url, "--path", "/f*")["sessions"]
+    listed = document(capsys, "list", "--store", url, "--path", "/f*")["sessions"]
     assert [each["user_id"] for each in listed] == ["anna"]
-    shown = told(capsys, "show", listed[0]["session_key"], "--store", url)
+    shown = document(capsys, "show", listed[0]["session_key"], "--store", url)
     assert len(shown["events"]) == 8
-    assert len(ids(said(capsys, "tail", "--store", url, "--json", "-n", "3"))) == 3
+    assert len(ids(output(capsys, "tail", "--store", url, "--json", "-n", "3"))) == 3

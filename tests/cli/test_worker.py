@@ -45,7 +45,7 @@ def test_invalid_setting_is_fatal_and_creates_nothing(environ: dict[str, str], m
     [
         pytest.param("shop", "give module:app", id="no name of an app"),
         pytest.param("no_such_module:app", "could not be imported", id="not there"),
-        pytest.param("json:loads", "has no Sojourn in front of it", id="something else"),
+        pytest.param("json:loads", "does not use Sojourn", id="something else"),
     ],
 )
 def test_invalid_app_is_fatal(app: str, message: str, tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_a_store_that_is_not_there_yet_is_waited_for_and_not_made(place: Place, 
     settings = settings_of(place)
     worker = hire(**settings)
     (waiting,) = until(lambda: worker.told("waiting"))
-    assert "there is no database at" in waiting["message"]
+    assert "there is no store at" in waiting["message"]
     assert {file.suffix for file in place.folder.iterdir()} <= {".py", ".log"}
     browse(serve("uvicorn", **settings), PAGES)
     until(lambda: delivered(place).keys() >= set(PAGES))
@@ -263,4 +263,4 @@ def test_without_a_usable_journal_folder_it_says_so_and_fails(place: Place, hire
     folder.chmod(0o777)  # where anybody may plant files
     worker = hire(journal_dir=str(folder))
     assert worker.process.wait(30) == 1
-    assert "cannot use it; set journal_dir" in worker.said.read_text()
+    assert f"the worker cannot use the journal directory {folder}; set journal_dir" in worker.said.read_text()

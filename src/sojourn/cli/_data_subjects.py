@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from sojourn.errors import SojournError
 
 from . import _stores
-from ._stores import Place
+from ._stores import StoreSource
 
 if TYPE_CHECKING:
     from sojourn.data_subjects import Erased
@@ -60,32 +60,32 @@ def _erase(arguments: argparse.Namespace) -> int:
     from sojourn.core.clock import SystemClock
     from sojourn.data_subjects import erase
 
-    place = _stores.place_of(arguments)
-    user = stored_user_id(arguments, place)
+    source = _stores.source_of(arguments)
+    user = stored_user_id(arguments, source)
     if not arguments.yes and not _is_confirmed(arguments):
         print("sojourn: nothing was erased", file=sys.stderr)
         return 1
-    with place.opened() as store:
+    with source.opened() as store:
         done = erase(store, visitor_id=arguments.visitor, user_id=user, now=SystemClock.now())
     print(_summary(done))
     return 0
 
 
-def export_person(arguments: argparse.Namespace, place: Place) -> None:
+def export_person(arguments: argparse.Namespace, source: StoreSource) -> None:
     """Write all data of the person that the arguments name, as one JSON document."""
     from sojourn.data_subjects import export_json
 
-    user = stored_user_id(arguments, place)
-    with place.opened() as store, open_output(arguments.output) as out:
+    user = stored_user_id(arguments, source)
+    with source.opened() as store, open_output(arguments.output) as out:
         export_json(store, visitor_id=arguments.visitor, user_id=user, out=out)
 
 
-def stored_user_id(arguments: argparse.Namespace, place: Place) -> str | None:
+def stored_user_id(arguments: argparse.Namespace, source: StoreSource) -> str | None:
     """The user's ID as stored: hashed, if `--app` has `hash_user_ids`."""
     from sojourn.tracking.masking import pseudonym
 
     user: str | None = arguments.user
-    settings = place.settings
+    settings = source.settings
     if user is None or settings is None or not settings.hash_user_ids or settings.user_hash_key is None:
         return user
     return pseudonym(user, settings.user_hash_key)

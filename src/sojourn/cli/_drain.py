@@ -1,4 +1,4 @@
-"""`sojourn outbox drain`: dispatchers in this process, until nothing waits. They deliver, and record nothing."""
+"""`sojourn outbox drain`: dispatchers in this process, until nothing is waiting. They record nothing."""
 
 from __future__ import annotations
 
@@ -22,76 +22,76 @@ if TYPE_CHECKING:
     from sojourn.settings import Settings
     from sojourn.stores.protocol import Store
 
-_LOOK_S = 0.2
-_TELL_S = 5.0
-_REST_S = 0.2
-_AWAY_S = 1.0
+_POLL_S = 0.2
+_LINE_EVERY_S = 5.0
+_IDLE_S = 0.2
+_STORE_ERROR_S = 1.0
 _WIDTH = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """What one backend has still to be sent, and why it does not get it now."""
+class Remaining:
+    """What is still waiting for one backend, and why it is not sent now."""
 
     name: str
     waiting: int
-    rests_for: int | None
+    paused_for: int | None
     """Milliseconds; `None`: it is being sent."""
     problem: str | None
 
 
 def drain(settings: Settings, *, only: str | None, timeout: timedelta | None, is_json: bool) -> int:
-    """Deliver until nothing waits: 0; 1 where something is left. Raises `SojournError`."""
+    """Deliver until nothing is waiting; return 0, or 1 if something is left. Raises `SojournError`."""
     from sojourn.engine import Engine
 
     if not settings.enabled:
-        raise SojournError("enabled=False: Sojourn is switched off in these settings, and delivers nothing")
+        raise SojournError("enabled=False: Sojourn is disabled in these settings and delivers nothing")
     if not settings.backends:
-        raise SojournError("no backend is configured: name the app with --app, or its backends in SOJOURN_BACKENDS")
-    # Not to record: these settings may be those of a shell, and would end other people's sessions by its idle_timeout.
+        raise SojournError("no backend is configured; set --app or SOJOURN_BACKENDS")
+    # "worker", so that this process does not record: it would end sessions by the idle_timeout of its own environment.
     engine = Engine(dataclasses.replace(settings, deliver="worker"))
     lines = Lines("sojourn outbox drain", is_json=is_json)
     try:
         store = engine.store
         names = _names(store, [backend.name for backend in engine.backends], only)
         engine.start()
-        engine.runtime.open()  # registers, so that leases are given back at the end
+        engine.runtime.open()  # registers this process, so that its leases are released at the end
         dispatchers = [dispatcher for dispatcher in engine.runtime.dispatchers if dispatcher.backend.name in names]
         with _delivering(dispatchers, lines, patience=settings.shutdown_timeout):
-            left = _watched(store, names, timeout, lines, is_json=is_json)
+            remaining = _watch(store, names, timeout, lines, is_json=is_json)
     finally:
         engine.close()
-    for each in left:
+    for each in remaining:
         problem = f": {each.problem}" if each.problem else ""
-        lines.say("left", f"{each.name}: {each.waiting:,} events are left{problem}", dataclasses.asdict(each))
-    if not left:
-        lines.say("empty", "nothing waits any more", {"backends": names})
-    return 1 if left else 0
+        lines.say("left", f"{each.name}: {each.waiting:,} events left{problem}", dataclasses.asdict(each))
+    if not remaining:
+        lines.say("empty", "nothing is waiting", {"backends": names})
+    return 1 if remaining else 0
 
 
 def _names(store: Store, configured: Sequence[str], only: str | None) -> list[str]:
-    """The backends to drain. One that the store has events for, and nobody a dispatcher, is an error: it never empties."""
-    known = {outbox.name for outbox in store.outbox.states()}
+    """The backends to drain. Raises `SojournError` for an unconfigured backend with waiting events: it never empties."""
+    registered = {outbox.name for outbox in store.outbox.states()}
     if only is not None:
         if only not in configured:
-            there = ", ".join(map(cell, configured))
-            raise SojournError(f"no backend {cell(only)!r} is configured; configured are {there}")
+            names = ", ".join(map(cell, configured))
+            raise SojournError(f"no backend {cell(only)!r} is configured; choose one of {names}")
         return [only]
-    waiting = [name for name in sorted(known - set(configured)) if _left(store, name, 0).waiting]
+    waiting = [name for name in sorted(registered - set(configured)) if _remaining(store, name, 0).waiting]
     if waiting:
-        there = ", ".join(map(cell, waiting))
+        names = ", ".join(map(cell, waiting))
         raise SojournError(
-            f"events wait for {there}, which is not configured here: configure it (SOJOURN_BACKENDS, or --app), give "
-            "its events up with `sojourn outbox skip`, or name the backend to drain"
+            f"events are waiting for {names}, which is not configured here: configure it (SOJOURN_BACKENDS or --app), skip "
+            "its events with `sojourn outbox skip`, or name the backend to drain"
         )
-    return [name for name in configured if name in known]
+    return [name for name in configured if name in registered]
 
 
 @contextmanager
 def _delivering(dispatchers: Sequence[Dispatcher], lines: Lines, *, patience: timedelta) -> Iterator[None]:
-    """A thread per dispatcher, for the block; one dead backend delays no other.
+    """Run each dispatcher in a thread for the block, so that a slow backend does not delay the others.
 
-    At its end they are waited for: one that works on would open the store again after it was closed.
+    The block waits for them to end: a running one would reopen the store after it was closed.
     """
     stop = Signal()
 
@@ -99,10 +99,10 @@ def _delivering(dispatchers: Sequence[Dispatcher], lines: Lines, *, patience: ti
         while not stop.is_set():
             try:
                 if dispatcher.step().is_idle:
-                    stop.wait(_REST_S)
+                    stop.wait(_IDLE_S)
             except StoreError as error:
                 lines.say("away", str(error))
-                stop.wait(_AWAY_S)
+                stop.wait(_STORE_ERROR_S)
 
     threads = [Thread(target=deliver, args=(dispatcher,), daemon=True) for dispatcher in dispatchers]
     for thread in threads:
@@ -116,66 +116,69 @@ def _delivering(dispatchers: Sequence[Dispatcher], lines: Lines, *, patience: ti
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _watched(
+def _watch(
     store: Store, names: Sequence[str], timeout: timedelta | None, lines: Lines, *, is_json: bool
-) -> list[Left]:
-    """Tell how it goes, until nothing is left or the time is over: what is left."""
-    began = told_at = time.monotonic()
+) -> list[Remaining]:
+    """Show progress until nothing is left or the timeout is over; return what is left."""
+    began = shown_at = time.monotonic()
     bar = None if is_json or not sys.stderr.isatty() else Bar(sys.stderr)
     first = None
     try:
         while True:
             now = _now(store)
-            found = [_left(store, name, now) for name in names]
-            left = [each for each in found if each.waiting]
-            total = sum(each.waiting for each in left)
+            remaining = [each for name in names if (each := _remaining(store, name, now)).waiting]
+            total = sum(each.waiting for each in remaining)
             first = total if first is None else max(first, total)
             spent = time.monotonic() - began
-            if not left or (timeout is not None and spent >= timeout.total_seconds()):
-                return left
+            if not remaining or (timeout is not None and spent >= timeout.total_seconds()):
+                return remaining
             if bar is not None:
-                bar.show(first - total, first, spent, left)
-            elif time.monotonic() - told_at >= _TELL_S or spent < _LOOK_S:
-                told_at = time.monotonic()
-                lines.say("waiting", f"{total:,} events wait{_reasons(left)}", {"waiting": total, **_by_name(left)})
-            time.sleep(_LOOK_S)
+                bar.show(first - total, first, spent, remaining)
+            elif time.monotonic() - shown_at >= _LINE_EVERY_S or spent < _POLL_S:
+                shown_at = time.monotonic()
+                lines.say(
+                    "waiting",
+                    f"{total:,} events waiting{_reasons(remaining)}",
+                    {"waiting": total, **_by_name(remaining)},
+                )
+            time.sleep(_POLL_S)
     finally:
         if bar is not None:
             bar.clear()
 
 
 def _now(store: Store) -> int:
-    told = store.time()
-    return time.time_ns() // 1_000_000 if told is None else told
+    store_time = store.time()
+    return time.time_ns() // 1_000_000 if store_time is None else store_time
 
 
-def _left(store: Store, name: str, now: int) -> Left:
+def _remaining(store: Store, name: str, now: int) -> Remaining:
     state = store.delivery.state(name)
     requeued = next((outbox.requeued for outbox in store.outbox.states() if outbox.name == name), 0)
-    rests_for = None if state.retry_at is None or state.retry_at <= now else state.retry_at - now
-    return Left(name=name, waiting=state.backlog + requeued, rests_for=rests_for, problem=state.problem)
+    paused_for = None if state.retry_at is None or state.retry_at <= now else state.retry_at - now
+    return Remaining(name=name, waiting=state.backlog + requeued, paused_for=paused_for, problem=state.problem)
 
 
-def _by_name(left: Sequence[Left]) -> Mapping[str, object]:
-    return {"backends": {each.name: each.waiting for each in left}}
+def _by_name(remaining: Sequence[Remaining]) -> Mapping[str, object]:
+    return {"backends": {each.name: each.waiting for each in remaining}}
 
 
-def _reasons(left: Sequence[Left]) -> str:
-    resting = [each for each in left if each.rests_for is not None]
-    return "".join(f"; {each.name} again in {span(each.rests_for or 0)}: {each.problem or ''}" for each in resting)
+def _reasons(remaining: Sequence[Remaining]) -> str:
+    paused = [each for each in remaining if each.paused_for is not None]
+    return "".join(f"; {each.name} paused for {span(each.paused_for or 0)}: {each.problem or ''}" for each in paused)
 
 
 class Bar:
-    """A progress bar on one line of a terminal, drawn over itself."""
+    """A progress bar on one line of a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def show(self, done: int, total: int, spent: float, left: Sequence[Left]) -> None:
+    def show(self, done: int, total: int, spent: float, remaining: Sequence[Remaining]) -> None:
         """`spent` in seconds."""
         filled = _WIDTH * done // total if total else _WIDTH
         speed = f", {done / spent:,.0f}/s" if spent >= 1 else ""
-        text = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {done:,} of {total:,}{speed}{_reasons(left)}"
+        text = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {done:,} of {total:,}{speed}{_reasons(remaining)}"
         self._stream.write(f"\r\x1b[K{printable(text, 110)}")
         self._stream.flush()
 

@@ -1,4 +1,4 @@
-"""`sojourn export`: a person, all sessions, or all events, as JSON or CSV. As much as there is, in bounded memory."""
+"""`sojourn export`: sessions, events, or one person's data, as JSON or CSV, in bounded memory."""
 
 from __future__ import annotations
 
@@ -39,33 +39,33 @@ _EVENT_COLUMNS: Final = (
 
 
 def add_commands(commands: Any) -> None:
-    """Add it to the subparsers of the command line."""
+    """Add the command to the subparsers."""
     export = commands.add_parser(
         "export",
         parents=[_stores.options(), _session_filters.options()],
-        help="write sessions or events as JSON lines or CSV, or all about one person as JSON",
-        description="Write sessions (latest first), or events in the order of the log, a line each: JSON, or CSV whose "
-        "cells no spreadsheet takes for formulas. Or all about a visitor or a user, as one JSON document.",
+        help="export sessions or events as JSON lines or CSV, or one person's data as JSON",
+        description="Export sessions (latest first) or events (in log order), one per line, as JSON or as CSV that no "
+        "spreadsheet takes for formulas; or all data of a visitor or a user as one JSON document.",
     )
     what = export.add_mutually_exclusive_group(required=True)
     what.add_argument("--sessions", action="store_true", help="sessions, without their events")
     what.add_argument(
-        "--events", action="store_true", help="events, as CloudEvents; --since and --until are about them"
+        "--events", action="store_true", help="events, as CloudEvents; --since and --until filter by their time"
     )
     _data_subjects.add_person(what)
-    export.add_argument("--format", choices=["jsonl", "csv"], help="JSON lines (without it), or CSV")
-    export.add_argument("--output", type=Path, metavar="FILE", help="write a new file, not to standard output")
+    export.add_argument("--format", choices=["jsonl", "csv"], help="JSON lines (default) or CSV")
+    export.add_argument("--output", type=Path, metavar="FILE", help="write to this new file (default: standard output)")
     export.set_defaults(command=_export)
 
 
 def _export(arguments: argparse.Namespace) -> int:
     _check(arguments)
-    place = _stores.place_of(arguments)
+    source = _stores.source_of(arguments)
     if not (arguments.sessions or arguments.events):
-        _data_subjects.export_person(arguments, place)
+        _data_subjects.export_person(arguments, source)
         return 0
     with (
-        place.opened() as store,
+        source.opened() as store,
         _data_subjects.open_output(arguments.output) as out,
         _progress(arguments.output) as progress,
     ):
@@ -74,34 +74,34 @@ def _export(arguments: argparse.Namespace) -> int:
         if arguments.events:
             done = _events(store, _session_filters.span_of(arguments, now), out, progress, is_csv=is_csv)
         else:
-            done = _sessions(store, _session_filters.filter_of(arguments, place, now), out, progress, is_csv=is_csv)
-    print(f"written: {done:,} {'events' if arguments.events else 'sessions'}", file=sys.stderr)
+            done = _sessions(store, _session_filters.filter_of(arguments, source, now), out, progress, is_csv=is_csv)
+    print(f"exported: {done:,} {'events' if arguments.events else 'sessions'}", file=sys.stderr)
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Refuse options that would silently do nothing."""
+    """Raise `SojournError` for options that would have no effect."""
     names = ["active", "path", "reason", "errors"]
     if not (arguments.sessions or arguments.events):
         names += ["format", "since", "until"]
-        what = "one person: that is one JSON document of all there is"
+        what = "--user or --visitor, which export everything as one JSON document"
     elif arguments.events:
-        what = "--events: choose sessions with --sessions, or look through the events with --since and --until"
+        what = "--events: use --sessions to filter sessions, or filter events with --since and --until"
     else:
         return
-    given = [f"--{name}" for name in names if getattr(arguments, name)]
-    if given:
-        raise SojournError(f"{', '.join(given)} cannot be used with {what}")
+    options = [f"--{name}" for name in names if getattr(arguments, name)]
+    if options:
+        raise SojournError(f"{', '.join(options)} cannot be used with {what}")
 
 
-# --- what is written ---------------------------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------------------
 
 
-def _sessions(store: Store, wanted: Filter, out: TextIO, progress: Progress, *, is_csv: bool) -> int:
+def _sessions(store: Store, session_filter: Filter, out: TextIO, progress: Progress, *, is_csv: bool) -> int:
     from sojourn.report._export import COLUMNS, cell, fields
     from sojourn.stores.reporting.model import Filter
 
-    total = store.stats().sessions if wanted == Filter() else None
+    total = store.stats().sessions if session_filter == Filter() else None
     write: Callable[[SessionLine], object]
     if is_csv:
         rows = csv.writer(out, lineterminator="\r\n")
@@ -116,7 +116,7 @@ def _sessions(store: Store, wanted: Filter, out: TextIO, progress: Progress, *, 
             return out.write(harmless(json.dumps(fields(line), ensure_ascii=False)) + "\n")
 
     done = 0
-    for part in store.sessions.export(wanted):
+    for part in store.sessions.export(session_filter):
         for line in part:
             write(line)
         done += len(part)
@@ -125,7 +125,7 @@ def _sessions(store: Store, wanted: Filter, out: TextIO, progress: Progress, *, 
 
 
 def _events(store: Store, span: Span | None, out: TextIO, progress: Progress, *, is_csv: bool) -> int:
-    """Events up to where the log is now; what is recorded meanwhile is not among them."""
+    """Export events up to the current head of the log, without those recorded meanwhile."""
     from sojourn.backends import cloudevents
 
     rows = csv.writer(out, lineterminator="\r\n")
@@ -139,7 +139,7 @@ def _events(store: Store, span: Span | None, out: TextIO, progress: Progress, *,
             else:
                 out.write(harmless(cloudevents.encode(event).decode()) + "\n")
             done += 1
-        progress.show(event.seq, head, "places of the log")
+        progress.show(event.seq, head, "log positions")
     return done
 
 
@@ -172,11 +172,11 @@ def _cells(event: Event) -> list[str | int]:
     return [cell(value) for value in values]
 
 
-# --- how far it is -----------------------------------------------------------------------------------------------------
+# --- progress -----------------------------------------------------------------------------------------------------
 
 
 class Progress:
-    """A bar on standard error where a person sees it and it disturbs nothing; else nothing at all."""
+    """A progress bar on standard error, if that is a terminal that the export itself does not use."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -184,7 +184,7 @@ class Progress:
         self._began = self._drawn_at = time.monotonic()
 
     def show(self, done: int, total: int | None, what: str) -> None:
-        """Of an unknown `total` only how many there are so far."""
+        """Show the progress; without a `total`, the count so far."""
         if self._bar is None or self._stream is None:
             return
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""`sojourn outbox`: what waits for a backend and what it refused, to be looked at, sent once more, or given up."""
+"""`sojourn outbox`: list, retry and skip the dead letters and waiting events of backends."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from sojourn.stores.model import DeadLetter
 
 _AT_ONCE = 1_000
-"""Rows of one transaction: recorder and dispatchers are at work beside it."""
+"""Rows per transaction: the recorder and the dispatchers write to the same store."""
 
 
 def add_commands(commands: Any) -> None:
-    """Add all four to the subparsers of the command line."""
+    """Add the four commands to the subparsers."""
     outbox = commands.add_parser(
         "outbox",
-        help="look at what backends refused or still wait for; send it once more, or give it up",
-        description="What backends refused for good (dead letters) and what waits for them.",
+        help="list, retry or skip dead letters and waiting events",
+        description="Manage events that backends rejected permanently (dead letters), and events waiting for them.",
     )
     outbox.set_defaults(command=lambda _arguments: _help(outbox))
     verbs = outbox.add_subparsers(title="commands", metavar="")
@@ -36,54 +36,54 @@ def add_commands(commands: Any) -> None:
     list_ = verbs.add_parser(
         "list",
         parents=[store, as_json],
-        help="list dead letters, or what waits",
-        description="List dead letters, oldest first: the event, the reason, and the status that the backend gave.",
+        help="list dead letters or waiting events",
+        description="List dead letters, oldest first, with the reason and the HTTP status that the backend gave.",
     )
-    list_.add_argument("backend", nargs="?", metavar="BACKEND", help="of this backend alone")
-    list_.add_argument("--waiting", action="store_true", help="list what the backend is to be sent next, by seq")
-    list_.add_argument("--limit", type=count, default=50, metavar="N", help="at most so many (50)")
+    list_.add_argument("backend", nargs="?", metavar="BACKEND", help="only of this backend")
+    list_.add_argument("--waiting", action="store_true", help="list the events that the backend receives next, by seq")
+    list_.add_argument("--limit", type=count, default=50, metavar="N", help="at most this many (default: 50)")
     list_.set_defaults(command=_list)
 
     retry = verbs.add_parser(
         "retry",
         parents=[store, as_json],
-        help="try a backend now, and send dead letters once more",
-        description="Try a backend now, whatever it rests for, and put dead letters back into its queue. They count as "
-        "dead until they are delivered; what is refused once more is a dead letter again, with the new reason.",
+        help="retry a backend now, and requeue dead letters",
+        description="Retry a backend now, even if it is paused, and requeue dead letters. They count as dead until they are "
+        "delivered; an event that is rejected again stays a dead letter, with the new reason.",
     )
     retry.add_argument("backend", metavar="BACKEND")
     which = retry.add_mutually_exclusive_group()
-    which.add_argument("--event", action="append", metavar="ID", help="this dead letter; may be repeated")
-    which.add_argument("--all", action="store_true", help="all of its dead letters")
+    which.add_argument("--event", action="append", metavar="ID", help="requeue this dead letter; can be repeated")
+    which.add_argument("--all", action="store_true", help="requeue all dead letters of the backend")
     retry.set_defaults(command=_retry)
 
     skip = verbs.add_parser(
         "skip",
         parents=[store, as_json],
-        help="give up events: they are not sent, and counted as skipped",
-        description="Give up events for one backend: they stay in the store and go to the others. A dispatcher that has "
-        "them in its hands right now may still deliver them.",
+        help="skip dead letters or waiting events",
+        description="Skip events for one backend: they are not sent to it, but stay in the store and go to the other backends. "
+        "A dispatcher that is just sending some of them may still deliver those.",
     )
     skip.add_argument("backend", metavar="BACKEND")
     what = skip.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "--event", action="append", metavar="ID", help="a dead letter, or the next to be sent; may be repeated"
+        "--event", action="append", metavar="ID", help="a dead letter, or the next event to be sent; can be repeated"
     )
-    what.add_argument("--upto", type=count, metavar="SEQ", help="what waits, up to this place in the log")
+    what.add_argument("--upto", type=count, metavar="SEQ", help="waiting events up to this position in the log")
     what.add_argument("--dead", action="store_true", help="all dead letters")
-    what.add_argument("--all", action="store_true", help="all that waits, and all dead letters")
+    what.add_argument("--all", action="store_true", help="all waiting events and all dead letters")
     skip.set_defaults(command=_skip)
 
     drain = verbs.add_parser(
         "drain",
         parents=[store, as_json],
-        help="deliver all that waits, here and now",
-        description="Deliver all that waits, and dead letters that were put back, in this process, waiting where a "
-        "backend rests, until nothing is left. The backends are the app's, or with --store those of SOJOURN_BACKENDS. "
-        "The exit code is 0 when nothing is left.",
+        help="deliver all waiting events in this process",
+        description="Deliver all waiting events and requeued dead letters in this process, until nothing is left. It waits "
+        "while a backend is paused. The backends are those of the app, or with --store those of SOJOURN_BACKENDS. The "
+        "exit code is 0 if nothing is left.",
     )
-    drain.add_argument("backend", nargs="?", metavar="BACKEND", help="to this backend alone")
-    drain.add_argument("--timeout", type=duration, metavar="SPAN", help="give up after this, such as 10m")
+    drain.add_argument("backend", nargs="?", metavar="BACKEND", help="only to this backend")
+    drain.add_argument("--timeout", type=duration, metavar="DURATION", help="stop after this time, such as 10m")
     drain.set_defaults(command=_drain_outbox)
 
 
@@ -98,17 +98,17 @@ def _json_option() -> argparse.ArgumentParser:
     return parent
 
 
-# --- looking -----------------------------------------------------------------------------------------------------------
+# --- list -----------------------------------------------------------------------------------------------------------
 
 
 def _list(arguments: argparse.Namespace) -> int:
     if arguments.waiting and arguments.backend is None:
         raise SojournError("--waiting: name the backend, such as `sojourn outbox list posthog --waiting`")
-    place = _stores.place_of(arguments)
+    source = _stores.source_of(arguments)
     limit: int = arguments.limit
-    with place.opened() as store:
+    with source.opened() as store:
         if arguments.backend is not None:
-            _check_known(store, arguments.backend)
+            _check_backend(store, arguments.backend)
         now = _now(store)
         if arguments.waiting:
             waiting = store.log.after(store.delivery.state(arguments.backend).cursor, limit=limit + 1)
@@ -143,11 +143,11 @@ def _print_rows(what: str, rows: Sequence[dict[str, object]], limit: int, *, is_
     if not rows:
         print("none")
         return
-    heads = {"event_id": "event", "age_ms": "age", "is_requeued": "again"}
+    heads = {"event_id": "event", "age_ms": "age", "is_requeued": "requeued"}
     lines = [[heads.get(name, name) for name in rows[0]], *([_cell(*item) for item in row.items()] for row in shown)]
     print("\n".join(table(lines, left=frozenset(range(len(heads) + len(lines[0]))))))
     if is_more:
-        print(f"  ... and more; --limit {limit * 2 or 50} shows more of them")
+        print(f"  ... and more; use --limit {limit * 2 or 50} to show them")
 
 
 def _cell(name: str, value: object) -> str:
@@ -158,37 +158,37 @@ def _cell(name: str, value: object) -> str:
     return "-" if value is None else cell(str(value))
 
 
-# --- deciding ----------------------------------------------------------------------------------------------------------
+# --- retry and skip ----------------------------------------------------------------------------------------------------------
 
 
 def _retry(arguments: argparse.Namespace) -> int:
     name: str = arguments.backend
-    wanted: list[str] | None = None if arguments.all else sorted(set(arguments.event or ()))
-    place = _stores.place_of(arguments)
-    with place.opened() as store:
-        _check_known(store, name)
+    event_ids: list[str] | None = None if arguments.all else sorted(set(arguments.event or ()))
+    source = _stores.source_of(arguments)
+    with source.opened() as store:
+        _check_backend(store, name)
         now, requeued = _now(store), 0
-        while done := store.outbox.requeue(name, event_ids=wanted, limit=_AT_ONCE, now=now):
+        while done := store.outbox.requeue(name, event_ids=event_ids, limit=_AT_ONCE, now=now):
             requeued += done
-        told = f"{cell(name)} is tried now; {requeued:,} dead letters go once more"
-        is_well = _print_figures(store, name, told, {"requeued": requeued}, is_json=arguments.json)
-    missing = 0 if wanted is None else len(wanted) - requeued
+        message = f"{cell(name)}: retrying now; {requeued:,} dead letters requeued"
+        is_well = _print_figures(store, name, message, {"requeued": requeued}, is_json=arguments.json)
+    missing = 0 if event_ids is None else len(event_ids) - requeued
     if missing:
-        msg = f"{missing} of the events are no dead letters of {name}, or go once more already"
+        msg = f"{missing} of the events are not dead letters of {name}, or are already requeued"
         raise SojournError(f"{msg}; see `sojourn outbox list {name}`")
     return 0 if is_well else 1
 
 
 def _skip(arguments: argparse.Namespace) -> int:
     name: str = arguments.backend
-    wanted: set[str] = set(arguments.event or ())
-    place = _stores.place_of(arguments)
-    with place.opened() as store:
-        _check_known(store, name)
+    event_ids: set[str] = set(arguments.event or ())
+    source = _stores.source_of(arguments)
+    with source.opened() as store:
+        _check_backend(store, name)
         letters = waiting = 0
-        if wanted:
-            letters = store.outbox.skip_letters(name, event_ids=wanted, limit=len(wanted))
-            waiting = _skip_first(store, name, wanted) if letters < len(wanted) else 0
+        if event_ids:
+            letters = store.outbox.skip_letters(name, event_ids=event_ids, limit=len(event_ids))
+            waiting = _skip_first(store, name, event_ids) if letters < len(event_ids) else 0
         if arguments.dead or arguments.all:
             while done := store.outbox.skip_letters(name, event_ids=None, limit=_AT_ONCE):
                 letters += done
@@ -196,51 +196,51 @@ def _skip(arguments: argparse.Namespace) -> int:
             upto = store.log.head() if arguments.all else arguments.upto
             while done := store.outbox.skip_waiting(name, upto=upto, limit=_AT_ONCE):
                 waiting += done
-        told = f"{cell(name)} is not sent {letters + waiting:,} events ({waiting:,} waited, {letters:,} were dead)"
+        message = f"{cell(name)}: {letters + waiting:,} events skipped ({waiting:,} waiting, {letters:,} dead letters)"
         skipped: dict[str, object] = {"skipped_waiting": waiting, "skipped_dead": letters}
-        is_well = _print_figures(store, name, told, skipped, is_json=arguments.json)
-    if wanted and letters + waiting < len(wanted):
-        missing = len(wanted) - letters - waiting
-        msg = f"{missing} of the events are neither dead letters of {name} nor the next to be sent to it"
-        raise SojournError(f"{msg}; see `sojourn outbox list {name} --waiting`, and skip all before with --upto SEQ")
+        is_well = _print_figures(store, name, message, skipped, is_json=arguments.json)
+    if event_ids and letters + waiting < len(event_ids):
+        missing = len(event_ids) - letters - waiting
+        msg = f"{missing} of the events are neither dead letters of {name} nor next in its queue"
+        raise SojournError(f"{msg}; see `sojourn outbox list {name} --waiting`; skip everything before with --upto SEQ")
     return 0 if is_well else 1
 
 
-def _skip_first(store: Store, name: str, wanted: set[str]) -> int:
-    """Skip those of these events that stand first in the queue, one behind the other: a cursor has one place."""
+def _skip_first(store: Store, name: str, event_ids: set[str]) -> int:
+    """Skip those of these events that come first in the queue, without gaps: a cursor has one position."""
     upto = 0
-    for event in store.log.after(store.delivery.state(name).cursor, limit=len(wanted)):
-        if event.id not in wanted:
+    for event in store.log.after(store.delivery.state(name).cursor, limit=len(event_ids)):
+        if event.id not in event_ids:
             break
         upto = event.seq
-    return store.outbox.skip_waiting(name, upto=upto, limit=len(wanted)) if upto else 0
+    return store.outbox.skip_waiting(name, upto=upto, limit=len(event_ids)) if upto else 0
 
 
 def _drain_outbox(arguments: argparse.Namespace) -> int:
-    place = _stores.place_of(arguments)
-    settings = place.settings or _settings.settings_of(arguments, store=arguments.store)
+    source = _stores.source_of(arguments)
+    settings = source.settings or _settings.settings_of(arguments, store=arguments.store)
     return _drain.drain(settings, only=arguments.backend, timeout=arguments.timeout, is_json=arguments.json)
 
 
-# --- what they share ---------------------------------------------------------------------------------------------------
+# --- shared ---------------------------------------------------------------------------------------------------
 
 
-def _check_known(store: Store, name: str) -> None:
-    known = [outbox.name for outbox in store.outbox.states()]
-    if name not in known:
-        there = ", ".join(map(cell, known)) or "none"
-        raise SojournError(f"the store knows no backend {cell(name)!r}; it knows {there}")
+def _check_backend(store: Store, name: str) -> None:
+    names = [outbox.name for outbox in store.outbox.states()]
+    if name not in names:
+        listed = ", ".join(map(cell, names)) or "none"
+        raise SojournError(f"the store has no backend {cell(name)!r}; it has {listed}")
 
 
 def _now(store: Store) -> int:
     from sojourn.core.clock import SystemClock
 
-    told = store.time()
-    return SystemClock.now() if told is None else told
+    store_time = store.time()
+    return SystemClock.now() if store_time is None else store_time
 
 
-def _print_figures(store: Store, name: str, told: str, more: dict[str, object], *, is_json: bool) -> bool:
-    """Say what was done and what the events came to since; whether they add up."""
+def _print_figures(store: Store, name: str, message: str, more: dict[str, object], *, is_json: bool) -> bool:
+    """Print the message and the backend's current figures; return whether they add up."""
     from sojourn.health.checks import figures
 
     state = next(state for state in store.stats().backends if state.name == name)
@@ -250,6 +250,6 @@ def _print_figures(store: Store, name: str, told: str, more: dict[str, object], 
         print(json.dumps({"backend": name, **more, **numbers, "holds": holds}, indent=2))
     else:
         parts = " + ".join(f"{number:,} {key}" for key, number in numbers.items() if key != "recorded")
-        print(told)
+        print(message)
         print(f"{state.recorded:,} recorded = {parts}" + ("" if holds else ": this does not add up"))
     return holds

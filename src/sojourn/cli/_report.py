@@ -51,16 +51,18 @@ def _report(arguments: argparse.Namespace) -> int:
     from sojourn.core.clock import SystemClock
     from sojourn.report.serving import ReportServer, Source
 
-    place = _stores.place_of(arguments)
-    with place.opened() as store:
+    source = _stores.source_of(arguments)
+    with source.opened() as store:
         store.open()
-        source = Source(
+        report_source = Source(
             store=lambda: store,
             now=SystemClock.now,
-            journals=_settings.journals_of(place.settings, arguments.store),
-            service=None if place.settings is None else place.settings.service_name,
+            journals=_settings.journals_of(source.settings, arguments.store),
+            service=None if source.settings is None else source.settings.service_name,
         )
-        with ReportServer(source, host=arguments.host, port=arguments.port, on_link=_link_printer(arguments)) as server:
+        with ReportServer(
+            report_source, host=arguments.host, port=arguments.port, on_link=_link_printer(arguments)
+        ) as server:
             _serve(server, is_opened=arguments.open)
     return 0
 

@@ -1,4 +1,4 @@
-"""Which sessions a command is about: options that several commands share, and the filter they come to."""
+"""Options that select sessions, shared by several commands, and the filter they make."""
 
 from __future__ import annotations
 
@@ -14,50 +14,54 @@ from ._status import duration
 if TYPE_CHECKING:
     from sojourn.stores.reporting.model import Filter, Span
 
-    from ._stores import Place
+    from ._stores import StoreSource
 
 _LATEST: Final = 253_402_300_799_999
 """The end of the year 9999."""
 
 
 def options() -> argparse.ArgumentParser:
-    """A parent of the parser of every command that lists sessions."""
+    """A parent parser with the options that select sessions."""
     parent = argparse.ArgumentParser(add_help=False)
-    which = parent.add_argument_group("which sessions (all that is given has to hold)")
-    which.add_argument("--active", action="store_true", help="those that have not ended")
-    which.add_argument("--path", metavar="PATH", help="those with a view of this page; `/shop/*` is all below")
-    which.add_argument("--reason", choices=[str(reason) for reason in EndReason], help="those that ended so")
-    which.add_argument("--errors", action="store_true", help="those with an answer of 500 or more")
+    which = parent.add_argument_group("filters (a session must match all of them)")
+    which.add_argument("--active", action="store_true", help="sessions that have not ended")
+    which.add_argument(
+        "--path", metavar="PATH", help="sessions that viewed this page; `/shop/*` matches everything below"
+    )
+    which.add_argument(
+        "--reason", choices=[str(reason) for reason in EndReason], help="sessions that ended for this reason"
+    )
+    which.add_argument("--errors", action="store_true", help="sessions with a response status of 500 or above")
     span_options(which)
     return parent
 
 
 def span_options(parser: Any) -> None:
-    """`--since` and `--until`."""
+    """Add `--since` and `--until`."""
     parser.add_argument(
         "--since",
         type=moment,
         metavar="WHEN",
-        help="from then on: 2026-01-31, 2026-01-31T12:00 (UTC), or 7d for so long ago",
+        help="from this time on: 2026-01-31, 2026-01-31T12:00 (UTC), or an age such as 7d",
     )
-    parser.add_argument("--until", type=moment, metavar="WHEN", help="before then")
+    parser.add_argument("--until", type=moment, metavar="WHEN", help="before this time")
 
 
 def person_options() -> argparse.ArgumentParser:
-    """A parent: whose sessions."""
+    """A parent parser with `--user` and `--visitor`."""
     parent = argparse.ArgumentParser(add_help=False)
     who = parent.add_mutually_exclusive_group()
     who.add_argument(
-        "--user", type=_data_subjects.parse_id, metavar="ID", help="those of a user, by the id given to identify()"
+        "--user", type=_data_subjects.parse_id, metavar="ID", help="sessions of a user, by the ID passed to identify()"
     )
     who.add_argument(
-        "--visitor", type=_data_subjects.parse_id, metavar="ID", help="those of a browser, by its visitor.id"
+        "--visitor", type=_data_subjects.parse_id, metavar="ID", help="sessions of a browser, by its visitor.id"
     )
     return parent
 
 
 def moment(text: str) -> datetime | timedelta:
-    """A moment of the command line, or how long ago it is."""
+    """Parse a date argument, or how long ago it is."""
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
@@ -67,12 +71,12 @@ def moment(text: str) -> datetime | timedelta:
     try:
         return duration(text)
     except argparse.ArgumentTypeError:
-        msg = f'give a date such as "2026-01-31" or "2026-01-31T12:00", or how long ago, such as "7d"; got {text!r}'
+        msg = f'give a date such as "2026-01-31" or "2026-01-31T12:00", or an age such as "7d"; got {text!r}'
         raise argparse.ArgumentTypeError(msg) from None
 
 
 def span_of(arguments: argparse.Namespace, now: int) -> Span | None:
-    """What `--since` and `--until` come to; `None`: all time. Raises `SojournError`."""
+    """The span from `--since` to `--until`; `None`: all time. Raises `SojournError`."""
     from sojourn.errors import SojournError
     from sojourn.stores.reporting.model import Span
 
@@ -81,12 +85,12 @@ def span_of(arguments: argparse.Namespace, now: int) -> Span | None:
     since = 0 if arguments.since is None else _at(arguments.since, now)
     until = _LATEST if arguments.until is None else _at(arguments.until, now)
     if since >= until:
-        raise SojournError("--until has to be later than --since: no session starts in between")
+        raise SojournError("--until must be later than --since")
     return Span(since, until)
 
 
-def filter_of(arguments: argparse.Namespace, place: Place, now: int) -> Filter:
-    """What the options come to. Raises `SojournError`."""
+def filter_of(arguments: argparse.Namespace, source: StoreSource, now: int) -> Filter:
+    """The filter that the options make. Raises `SojournError`."""
     from sojourn.stores.model import USER, VISITOR, DataSubject
     from sojourn.stores.reporting.model import Filter
 
@@ -94,7 +98,7 @@ def filter_of(arguments: argparse.Namespace, place: Place, now: int) -> Filter:
     if getattr(arguments, "visitor", None) is not None:
         person = DataSubject(VISITOR, arguments.visitor)
     elif getattr(arguments, "user", None) is not None:
-        person = DataSubject(USER, _data_subjects.stored_user_id(arguments, place) or "")
+        person = DataSubject(USER, _data_subjects.stored_user_id(arguments, source) or "")
     return Filter(
         span=span_of(arguments, now),
         is_open=True if arguments.active else None,

@@ -1,4 +1,4 @@
-"""`sojourn sessions`: a list of them, all about one, and events as they are recorded. For eyes, pipes and scripts."""
+"""`sojourn sessions`: list sessions, show one, and follow events as they are recorded."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _LONGEST_NAME: Final = 20
 
 
 def add_commands(commands: Any) -> None:
-    """Add all three to the subparsers of the command line."""
+    """Add the three commands to the subparsers."""
     sessions = commands.add_parser(
         "sessions",
-        help="list sessions, show one with its timeline, or watch events as they are recorded",
-        description="What the store knows of sessions. The report (`sojourn report`) shows the same in a browser.",
+        help="list sessions, show one with its timeline, or follow events",
+        description="Look at the sessions of a store. The report (`sojourn report`) shows the same in a browser.",
     )
     sessions.set_defaults(command=lambda _arguments: _help(sessions))
     verbs = sessions.add_subparsers(title="commands", metavar="")
@@ -37,37 +37,46 @@ def add_commands(commands: Any) -> None:
         "list",
         parents=[store, _session_filters.person_options(), _session_filters.options()],
         help="list sessions, latest first",
-        description="List sessions, those that started last first. The exit code is 0, also when there is none.",
+        description="List sessions, latest first. The exit code is 0 even if there are none.",
     )
-    list_.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many (20)")
+    list_.add_argument("--limit", type=count, default=20, metavar="N", help="at most this many (default: 20)")
     list_.add_argument("--json", action="store_true", help="print one JSON document")
     list_.set_defaults(command=_list)
 
     show = verbs.add_parser(
         "show",
         parents=[store],
-        help="show all about one session, with its timeline",
+        help="show one session with its timeline",
         description="Show a session and its events. The exit code is 1 if there is no such session.",
     )
-    show.add_argument("session", metavar="KEY|ID", help="its key, or its id: of several with one id, the latest")
-    show.add_argument("--limit", type=count, default=200, metavar="N", help="at most so many events (200)")
+    show.add_argument(
+        "session", metavar="KEY|ID", help="its key or its ID; if several sessions share the ID, the latest"
+    )
+    show.add_argument("--limit", type=count, default=200, metavar="N", help="at most this many events (default: 200)")
     show.add_argument("--json", action="store_true", help="print one JSON document, with all events")
     show.set_defaults(command=_show)
 
     tail = verbs.add_parser(
         "tail",
         parents=[store],
-        help="print the latest events, and (-f) those to come",
-        description="Print the latest events of the log, a line each. With -f go on as they are recorded, until Ctrl-C.",
+        help="print the latest events, and with -f new ones",
+        description="Print the latest events of the log, one per line. With -f, continue with new events until Ctrl-C.",
     )
-    tail.add_argument("-f", "--follow", action="store_true", help="go on with what is recorded from now on")
-    tail.add_argument("-n", "--lines", type=count, default=10, metavar="N", help="so many of the latest first (10)")
+    tail.add_argument("-f", "--follow", action="store_true", help="continue with events as they are recorded")
+    tail.add_argument(
+        "-n",
+        "--lines",
+        type=count,
+        default=10,
+        metavar="N",
+        help="start with this many of the latest events (default: 10)",
+    )
     tail.add_argument(
         "--events",
         metavar="PATTERNS",
-        help="only these: names or patterns, such as 'session.*,purchase' or '!page_view'",
+        help="only these events: names or patterns, such as 'session.*,purchase' or '!page_view'",
     )
-    tail.add_argument("--json", action="store_true", help="print CloudEvents as JSON, one a line")
+    tail.add_argument("--json", action="store_true", help="print CloudEvents as JSON, one per line")
     tail.set_defaults(command=_tail)
 
 
@@ -77,17 +86,17 @@ def _help(parser: argparse.ArgumentParser) -> int:
 
 
 def tolerant() -> None:
-    """Let standard output take whatever a visitor told, also where its encoding has no such characters."""
+    """Let standard output escape characters that its encoding does not have: visitors can send any."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def now_of(store: Store) -> int:
-    """The store's time, else this machine's."""
+    """The store's time, else this host's."""
     from sojourn.core.clock import SystemClock
 
-    told = store.time()
-    return SystemClock.now() if told is None else told
+    store_time = store.time()
+    return SystemClock.now() if store_time is None else store_time
 
 
 def when(at: int) -> str:
@@ -98,9 +107,9 @@ def when(at: int) -> str:
 def _show(arguments: argparse.Namespace) -> int:
     from ._timeline import show, write
 
-    place = _stores.place_of(arguments)
+    source = _stores.source_of(arguments)
     tolerant()
-    with place.opened() as store:
+    with source.opened() as store:
         if arguments.json:
             write(store, arguments.session, sys.stdout)
         else:
@@ -111,9 +120,9 @@ def _show(arguments: argparse.Namespace) -> int:
 def _tail(arguments: argparse.Namespace) -> int:
     from ._tail import tail
 
-    place = _stores.place_of(arguments)
+    source = _stores.source_of(arguments)
     tolerant()
-    with place.opened() as store:
+    with source.opened() as store:
         tail(
             store,
             lines=arguments.lines,
@@ -125,18 +134,18 @@ def _tail(arguments: argparse.Namespace) -> int:
     return 0
 
 
-# --- a list ------------------------------------------------------------------------------------------------------------
+# --- list ------------------------------------------------------------------------------------------------------------
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    place = _stores.place_of(arguments)
+    source = _stores.source_of(arguments)
     tolerant()
     limit: int = arguments.limit
-    with place.opened() as store:
+    with source.opened() as store:
         now = now_of(store)
-        wanted = _session_filters.filter_of(arguments, place, now)
-        found = list(islice(chain.from_iterable(store.sessions.export(wanted, limit=limit + 1)), limit + 1))
-    shown, is_more = found[:limit], len(found) > limit
+        session_filter = _session_filters.filter_of(arguments, source, now)
+        lines = list(islice(chain.from_iterable(store.sessions.export(session_filter, limit=limit + 1)), limit + 1))
+    shown, is_more = lines[:limit], len(lines) > limit
     if arguments.json:
         from sojourn.report._export import fields
 
@@ -145,17 +154,29 @@ def _list(arguments: argparse.Namespace) -> int:
     if not shown:
         print("none" if not is_more else "--limit 0 shows none")
         return 0
-    heads = ["session", "started (UTC)", "user", "entry", "exit", "with", "lasted", "pages", "events", "errors", "  "]
+    heads = [
+        "session",
+        "started (UTC)",
+        "user",
+        "entry",
+        "exit",
+        "device",
+        "duration",
+        "pages",
+        "events",
+        "errors",
+        "  ",
+    ]
     rows = [heads, *(_row(line, now, Paint.on(sys.stdout)) for line in shown)]
     print("\n".join(table(rows, left=frozenset({0, 1, 2, 3, 4, 5, len(heads) - 1}))))
     if is_more:
-        print(f"  ... and more; --limit {limit * 2 or 20} shows more of them")
+        print(f"  ... and more; use --limit {limit * 2 or 20} to show them")
     return 0
 
 
 def _row(line: SessionLine, now: int, paint: Paint) -> list[str]:
     if line.end_reason is None:
-        state = paint("open", "good") + f", last seen {span(now - line.last_seen_at)} ago"
+        state = paint("open", "good") + f", last activity {span(now - line.last_seen_at)} ago"
     else:
         state = paint(line.end_reason.value, "quiet")
     return [

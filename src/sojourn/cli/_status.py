@@ -64,9 +64,9 @@ def _status(arguments: argparse.Namespace) -> int:
     from sojourn.health.checks import Limits, document, problems
     from sojourn.health.snapshot import snapshot
 
-    place = _stores.place_of(arguments)
-    with place.opened() as store:
-        health = snapshot(store, _settings.journals_of(place.settings, arguments.store))
+    source = _stores.source_of(arguments)
+    with source.opened() as store:
+        health = snapshot(store, _settings.journals_of(source.settings, arguments.store))
     limits = Limits(
         lag=round(arguments.max_lag.total_seconds() * 1000), dead=arguments.max_dead, backlog=arguments.max_backlog
     )

@@ -1,4 +1,4 @@
-"""Events as they are recorded, a line each: what the console backend prints, read from the log of any process."""
+"""`sojourn sessions tail`: events as the console backend prints them, read from the store's log."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from sojourn.stores import Store
 
 _AT_ONCE: Final = 500
-_FURTHEST: Final = 100_000
-_LOOK_S: Final = 0.5
-_AWAY_S: Final = 2.0
+_SEARCHED_EVENTS: Final = 100_000
+_POLL_S: Final = 0.5
+_STORE_ERROR_S: Final = 2.0
 
 
 def tail(
@@ -32,7 +32,7 @@ def tail(
     out: TextIO,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Print the latest `lines` events that the patterns name, then (`follows`) all that come. Ends by Ctrl-C."""
+    """Print the latest `lines` events that match the patterns, then (`follows`) new ones until Ctrl-C."""
     from sojourn.backends.filters import EventFilter
 
     choice = EventFilter(patterns)
@@ -41,19 +41,19 @@ def tail(
     out.writelines(line(event) + "\n" for event in _latest(store, head, lines, choice.accepts))
     out.flush()
     while follows:
-        head = _printed(store, head, choice.accepts, line, out=out, wait=wait)
+        head = _print_new(store, head, choice.accepts, line, out=out, wait=wait)
 
 
 def _latest(store: Store, head: int, lines: int, accepts: Callable[[Event], bool]) -> list[Event]:
-    """The last events up to the head. The log is looked through backwards, a part at a time, but not all of a long one."""
-    found: list[Event] = []
+    """The latest matching events up to the head. Searches the log backwards in parts, up to `_SEARCHED_EVENTS`."""
+    matches: list[Event] = []
     upto = head
-    while len(found) < lines and upto > max(0, head - _FURTHEST):
+    while len(matches) < lines and upto > max(0, head - _SEARCHED_EVENTS):
         after = max(0, upto - max(_AT_ONCE, lines))
         part = [event for event in _between(store, after, upto) if accepts(event)]
-        found = part + found
+        matches = part + matches
         upto = after
-    return found[max(0, len(found) - lines) :]
+    return matches[max(0, len(matches) - lines) :]
 
 
 def _between(store: Store, after: int, upto: int) -> Iterator[Event]:
@@ -62,7 +62,7 @@ def _between(store: Store, after: int, upto: int) -> Iterator[Event]:
         after = part[-1].seq
 
 
-def _printed(
+def _print_new(
     store: Store,
     head: int,
     accepts: Callable[[Event], bool],
@@ -71,15 +71,15 @@ def _printed(
     out: TextIO,
     wait: Callable[[float], None],
 ) -> int:
-    """Print what came since, or rest a little; how far the log is read now."""
+    """Print new events, or wait a little; return the new position in the log."""
     try:
         part = store.log.after(head, limit=_AT_ONCE)
-    except StoreError as error:  # a database that restarts, say: whoever watches wants to see it come back
+    except StoreError as error:  # for example a database that restarts
         print(f"sojourn sessions tail: {printable(str(error))}; trying again", file=sys.stderr)
-        wait(_AWAY_S)
+        wait(_STORE_ERROR_S)
         return head
     if not part:
-        wait(_LOOK_S)
+        wait(_POLL_S)
         return head
     out.writelines(line(event) + "\n" for event in part if accepts(event))
     out.flush()

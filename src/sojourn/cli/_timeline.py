@@ -1,4 +1,4 @@
-"""All about one session: for people in lines, for programs as the document that an export of a person holds too."""
+"""`sojourn sessions show`: one session as a page, or as JSON in the form that the export of a person uses."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _LABEL: Final = 12
 
 
 def show(store: Store, name: str, *, limit: int, paint: Paint) -> Iterator[str]:
-    """The lines of a session and its timeline. Raises `SojournError` if there is none."""
-    detail = _found(store, name)
+    """Yield the lines of a session and its timeline. Raises `SojournError` if there is none."""
+    detail = _detail(store, name)
     yield from (f"{label:<{_LABEL}}{text}" for label, text in _about(detail) if text)
     yield ""
     shown, following, total = 0, 0, 0
@@ -38,14 +38,14 @@ def show(store: Store, name: str, *, limit: int, paint: Paint) -> Iterator[str]:
             break
         following = part.following
     if shown < total:
-        yield f"  ... and more; --limit {total} shows all {total:,} events"
+        yield f"  ... and more; use --limit {total} to show all {total:,} events"
 
 
 def write(store: Store, name: str, out: TextIO) -> None:
-    """The session as one JSON document, however many events it has. Raises `SojournError` if there is none."""
+    """Write the session as one JSON document, in parts. Raises `SojournError` if there is none."""
     from sojourn.data_subjects import _events_of, _separated, _told
 
-    detail = _found(store, name)
+    detail = _detail(store, name)
     told = {**_told(detail.row), "previous_session": detail.previous_key, "next_session": detail.next_key}
     out.write(f'{{"session":{harmless(msgspec.json.encode(told).decode())},"events":[')
     out.writelines(map(harmless, _separated(_events_of(store, detail.row.key))))
@@ -53,16 +53,16 @@ def write(store: Store, name: str, out: TextIO) -> None:
 
 
 def harmless(document: str) -> str:
-    """JSON that means the same, with nothing in it that could move a terminal's cursor: JSON itself allows some of that."""
+    """Escape what could control a terminal; JSON allows some such characters. The document's meaning stays the same."""
     if document.isprintable():
         return document
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in document)
 
 
-def _found(store: Store, name: str) -> SessionDetail:
+def _detail(store: Store, name: str) -> SessionDetail:
     detail = store.sessions.detail(name)
     if detail is None:
-        raise SojournError(f"there is no session {cell(name)!r}; `sojourn sessions list` tells which there are")
+        raise SojournError(f"there is no session {cell(name)!r}; see `sojourn sessions list`")
     return detail
 
 
@@ -74,26 +74,26 @@ def _about(detail: SessionDetail) -> Iterator[tuple[str, str]]:
     if row.session_id != row.key:
         yield "key", cell(row.key)
     if detail.same_id > 1:
-        yield "", f"{detail.same_id:,} sessions have this id; this is the latest, the others are known by their keys"
+        yield "", f"{detail.same_id:,} sessions share this ID; this is the latest. Show the others by their keys"
     yield "visitor", cell(row.visitor_id)
     if row.user_id is not None:
         yield "user", cell(row.user_id) + (f" ({cell(row.user_name)})" if row.user_name else "")
     yield "", _pairs({f"traits.{key}": value for key, value in (row.user_traits or {}).items()})
     yield "started", rfc3339(row.started_at)
-    seen = rfc3339(row.last_seen_at)
-    yield "", f"open, last seen {seen}" if line.end_reason is None else f"ended {seen}: {line.end_reason.value}"
+    last = rfc3339(row.last_seen_at)
+    yield "", f"open, last activity {last}" if line.end_reason is None else f"ended {last}: {line.end_reason.value}"
     figures = (
         f"{span(line.duration_ms)}, {row.requests:,} requests, {row.page_views:,} page views, {row.events:,} events, "
         f"{row.errors:,} errors"
     )
-    yield "lasted", figures
+    yield "duration", figures
     yield "entry", " from ".join(cell(text) for text in (row.entry_path, row.referrer) if text)
     yield "exit", cell(line.exit_path or "")
     address = row.origin.get("client.address")
-    yield "with", ", ".join(cell(str(text)) for text in (line.browser, line.system, line.device, address) if text)
+    yield "device", ", ".join(cell(str(text)) for text in (line.browser, line.system, line.device, address) if text)
     yield "properties", _pairs({key: each.value for key, each in (row.properties or {}).items()})
-    yield "before it", cell(detail.previous_key or "")
-    yield "after it", cell(detail.next_key or "")
+    yield "previous", cell(detail.previous_key or "")
+    yield "next", cell(detail.next_key or "")
 
 
 def _pairs(values: dict[str, str | int | float | bool]) -> str:
@@ -101,11 +101,11 @@ def _pairs(values: dict[str, str | int | float | bool]) -> str:
 
 
 def _lines(event: Event, started_at: int, paint: Paint) -> Iterator[str]:
-    """An event as the console backend shows it, but by the time since the start, and an exception with its place."""
+    """An event as the console backend prints it, but with the time since the start, and with stack traces."""
     from sojourn.backends.plain.console import _COLOURS, _NAME_COLUMN, _interesting
 
-    gone = max(0, event.time - started_at)
-    at = f"+{gone / 1000:.1f} s" if gone < _MINUTE_MS else f"+{span(gone)}"
+    elapsed = max(0, event.time - started_at)
+    at = f"+{elapsed / 1000:.1f} s" if elapsed < _MINUTE_MS else f"+{span(elapsed)}"
     name = f"{printable(event.name, _NAME_COLUMN):<{_NAME_COLUMN}}"
     if paint.is_on and (colour := _COLOURS.get(event.name)):
         name = f"\x1b[{colour}m{name}\x1b[0m"

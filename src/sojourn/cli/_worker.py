@@ -1,4 +1,4 @@
-"""`sojourn worker`: recorder, sweeper and dispatchers in a process of its own, until it is asked to end."""
+"""`sojourn worker`: recorder, sweeper and dispatchers in their own process, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from sojourn.settings import Settings
     from sojourn.stores.model import StoreStats
 
-_LOOK_S = 0.25
-_AWAY_S = 1.0
+_POLL_S = 0.25
+_STORE_ERROR_S = 1.0
 _REMIND_S = 60.0
 
 
 def add_commands(commands: Any) -> None:
-    """Add it to the subparsers of the command line."""
+    """Add the command to the subparsers."""
     worker = commands.add_parser(
         "worker",
-        help="record and deliver in a process of its own, until SIGTERM or Ctrl-C",
-        description="Record what web processes wrote into their journals, end sessions, and deliver events. With "
-        'deliver="worker" web processes do nothing of that; start this beside them on each machine, with the same '
-        "settings. Several may run: one records, the others stand by. The exit code is 0 after SIGTERM or SIGINT, and 2 "
-        "for settings that cannot work.",
+        help="record and deliver in a separate process",
+        description="Record the journals of web processes, end idle sessions, and deliver events, until SIGTERM or "
+        'Ctrl-C. With deliver="worker" the web processes leave that to it; start one on each host, with the same '
+        "settings as the app. If several run, one records and the others stand by. The exit code is 0 after SIGTERM or "
+        "Ctrl-C, and 2 for invalid settings.",
     )
     _settings.app_option(worker)
     worker.add_argument("--json", action="store_true", help="print each line as a JSON document")
@@ -55,44 +55,44 @@ def _worker(arguments: argparse.Namespace) -> int:
         print(f"sojourn: {error}", file=sys.stderr)
         return 2
     lines = Lines("sojourn worker", is_json=arguments.json)
-    with _asked_to_end() as asked, _warnings(lines):
-        return _run(engine, lines, asked)
+    with _stop_signal() as stop, _warnings(lines):
+        return _run(engine, lines, stop)
 
 
 def _usable(settings: Settings) -> Settings:
     if not settings.enabled:
-        raise SojournError("enabled=False: Sojourn is switched off in these settings; a worker has nothing to do")
+        raise SojournError("enabled=False: Sojourn is disabled in these settings; a worker has nothing to do")
     if settings.store == "memory:":
         raise SojournError('store="memory:" belongs to one process; give the app and its worker a store in a file')
     return settings
 
 
-def _run(engine: Engine, lines: Lines, asked: Signal) -> int:
+def _run(engine: Engine, lines: Lines, stop: Signal) -> int:
     settings = engine.settings
     directory = _settings.journals_of(settings, None)
-    if not _store_is_there(engine, directory, lines, asked):
-        lines.say("ended", "ended before there was a store")
+    if not _store_is_there(engine, directory, lines, stop):
+        lines.say("ended", "stopped before the store was available")
         return 0
     before, began = _stats(engine), time.monotonic()
     engine.start()
     runtime = engine.runtime
     try:
         if runtime.journal.stats().medium == "memory":
-            where = f"the journal directory {directory}" if directory else "a journal directory of its own"
-            print(f"sojourn: a worker needs {where}, and cannot use it; set journal_dir", file=sys.stderr)
+            where = f"the journal directory {directory}" if directory else "its journal directory"
+            print(f"sojourn: the worker cannot use {where}; set journal_dir", file=sys.stderr)
             return 1
         names = [backend.name for backend in engine.backends]
         store = _settings.shown_store(settings)
         lines.say(
             "started",
-            f"records from {directory} into {store} and delivers to {', '.join(names) or 'no backend'}",
+            f"records {directory} into {store} and delivers to {', '.join(names) or 'no backend'}",
             {"store": store, "journals": str(directory), "backends": names},
         )
         was_recorder = False
-        while not asked.wait(_LOOK_S):
+        while not stop.wait(_POLL_S):
             if runtime.is_recorder != was_recorder:
                 was_recorder = runtime.is_recorder
-                text = "is the recorder now" if was_recorder else "is not the recorder any more; stands by"
+                text = "is now the recorder" if was_recorder else "is no longer the recorder; stands by"
                 lines.say("recorder", text, {"is_recorder": was_recorder})
     finally:
         after = _stats(engine)
@@ -101,18 +101,16 @@ def _run(engine: Engine, lines: Lines, asked: Signal) -> int:
     return 0
 
 
-def _store_is_there(engine: Engine, directory: Path | None, lines: Lines, asked: Signal) -> bool:
-    """Wait for the store, and say so; False where the end was asked for first.
+def _store_is_there(engine: Engine, directory: Path | None, lines: Lines, stop: Signal) -> bool:
+    """Wait until the store is available; return False if a signal came first.
 
-    A file is made only where an app keeps its journals: else a wrong folder would look like an app without visitors.
+    A database file is created only where an app keeps its journals: a wrong folder would look like an app without visitors.
     """
-    path, told_at = engine.settings.store_path, float("-inf")
-    while not asked.is_set():
+    path, shown_at = engine.settings.store_path, float("-inf")
+    while not stop.is_set():
         problem = None
         if path is not None and not path.exists() and not (directory is not None and directory.is_dir()):
-            problem = (
-                f"there is no database at {path} and no journal in {directory} yet: start the app, or correct store"
-            )
+            problem = f"there is no store at {path} and no journal in {directory} yet; start the app, or correct store"
         else:
             try:
                 engine.store.open()
@@ -120,10 +118,10 @@ def _store_is_there(engine: Engine, directory: Path | None, lines: Lines, asked:
                 problem = str(error)
         if problem is None:
             return True
-        if time.monotonic() - told_at >= _REMIND_S:
-            told_at = time.monotonic()
-            lines.say("waiting", f"waits for the store: {problem}")
-        asked.wait(_AWAY_S)
+        if time.monotonic() - shown_at >= _REMIND_S:
+            shown_at = time.monotonic()
+            lines.say("waiting", f"waiting for the store: {problem}")
+        stop.wait(_STORE_ERROR_S)
     return False
 
 
@@ -135,17 +133,15 @@ def _stats(engine: Engine) -> StoreStats | None:
 
 
 def _summary(before: StoreStats | None, after: StoreStats | None, ran: int) -> tuple[str, Mapping[str, object]]:
-    """What the store counted meanwhile: also what others did beside this worker."""
+    """What the store counted while this worker ran; other workers' work is included."""
     if before is None or after is None:
-        return f"ended after {span(ran)}; the store is away", {"ran_ms": ran}
+        return f"stopped after {span(ran)}; the store is unavailable", {"ran_ms": ran}
     recorded = _grown(before, after, "records.recorded")
     earlier = {state.name: state.delivered for state in before.backends}
     delivered = {state.name: state.delivered - earlier.get(state.name, 0) for state in after.backends}
     parts = [f"{number:,} events delivered to {name}" for name, number in delivered.items()]
     waiting = sum(state.backlog for state in after.backends)
-    text = (
-        f"ended after {span(ran)}; meanwhile {', '.join([f'{recorded:,} records recorded', *parts])}; {waiting:,} wait"
-    )
+    text = f"stopped after {span(ran)}: {', '.join([f'{recorded:,} records recorded', *parts])}; {waiting:,} waiting"
     return text, {"ran_ms": ran, "recorded": recorded, "delivered": delivered, "waiting": waiting}
 
 
@@ -154,20 +150,20 @@ def _grown(before: StoreStats, after: StoreStats, name: str) -> int:
 
 
 @contextmanager
-def _asked_to_end() -> Iterator[Signal]:
-    """Set by SIGTERM or SIGINT. A second Ctrl-C ends the process as it would without us; SIGTERM is often sent twice."""
-    asked = Signal()
+def _stop_signal() -> Iterator[Signal]:
+    """Set by SIGTERM or SIGINT. A second Ctrl-C ends the process at once; a second SIGTERM does not, as it is often sent."""
+    stop = Signal()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    def ask(number: int, _frame: FrameType | None) -> None:
-        asked.set()
+    def request_stop(number: int, _frame: FrameType | None) -> None:
+        stop.set()
         if number == signal.SIGINT:
             signal.signal(number, before[signal.SIGINT])
 
     for number in before:
-        signal.signal(number, ask)
+        signal.signal(number, request_stop)
     try:
-        yield asked
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -175,12 +171,12 @@ def _asked_to_end() -> Iterator[Signal]:
 
 @contextmanager
 def _warnings(lines: Lines) -> Iterator[None]:
-    """What the library logs is told like all else, unless the app has set up its logging."""
+    """Print the library's log records as lines, unless the app has set up logging."""
     log = logging.getLogger("sojourn")
     if log.hasHandlers():
         yield
         return
-    handler = _Telling(lines)
+    handler = _LinesHandler(lines)
     log.addHandler(handler)
     try:
         yield
@@ -188,7 +184,7 @@ def _warnings(lines: Lines) -> Iterator[None]:
         log.removeHandler(handler)
 
 
-class _Telling(logging.Handler):
+class _LinesHandler(logging.Handler):
     def __init__(self, lines: Lines) -> None:
         super().__init__(logging.WARNING)
         self._lines = lines
