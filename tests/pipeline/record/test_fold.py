@@ -11,8 +11,7 @@ from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_HEARTBEAT, SESSI
 from sojourn.core.ids import event_id
 from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, STARTS, Entry, Record, Seal, about
 from sojourn.core.session import EndReason, begin, succeed
-from sojourn.pipeline.record import merge as joins
-from sojourn.pipeline.record import row_events as stamp
+from sojourn.pipeline.record import merge, row_events
 from sojourn.pipeline.record.fold import Folded, Needed, Numbered, also_needed, close, fold, own_keys
 from tests.pipeline.record.story import BEAT, FIRST, ORIGIN, RULES, SEAL, SECOND, SERVICE, Story, user
 
@@ -207,9 +206,9 @@ def test_the_earliest_seal_holds_and_its_reason(order: tuple[int, int]) -> None:
 
 
 def test_of_two_seals_at_one_moment_the_one_that_saw_more_holds() -> None:
-    row = joins.opened(about(FIRST, 0, 0), SERVICE)
-    joins.join_seal(row, 90, EndReason.ENDED, 90)
-    joins.join_seal(row, 90, EndReason.ENDED, 40)
+    row = merge.new_row(about(FIRST, 0, 0), SERVICE)
+    merge.seal(row, 90, EndReason.ENDED, 90)
+    merge.seal(row, 90, EndReason.ENDED, 40)
     assert (row.sealed_seen_at, row.last_seen_at) == (90, 90)
 
 
@@ -270,7 +269,7 @@ def test_a_record_that_knows_the_key_but_no_reason_seals_nothing() -> None:
 
 def test_an_open_session_has_no_end_to_tell() -> None:
     with pytest.raises(ValueError, match="open session"):
-        stamp.end(Story().tell(FIRST, 0).rows["k1"])
+        row_events.end(Story().tell(FIRST, 0).rows["k1"])
 
 
 def test_closing_is_done_once() -> None:
@@ -283,7 +282,7 @@ def test_closing_is_done_once() -> None:
 def test_a_revised_end_says_so_in_id_and_attributes() -> None:
     row = Story().tell(FIRST, 0).rows["k1"]
     row.end_reason, row.end_revision = EndReason.IDLE_TIMEOUT, 2
-    end = stamp.end(row)
+    end = row_events.end(row)
     assert end.attributes["session.end_revision"] == 2
     assert end.id == event_id("k1", "session.end", "2")
 
@@ -328,8 +327,8 @@ def test_a_service_without_a_name_adds_nothing_to_events() -> None:
 
 
 def test_the_latest_moments_of_activity_are_kept_in_order() -> None:
-    row = joins.opened(about(FIRST, 0, 0), SERVICE)
+    row = merge.new_row(about(FIRST, 0, 0), SERVICE)
     for at in (5, 3, 9, 3, 9, 1, 2, 4, 6, 7, 8):
-        joins.join_activity(row, at)
+        merge.activity(row, at)
     assert row.activity == [9, 8, 7, 6, 5, 4, 3, 2]
     assert row.last_seen_at == 9

@@ -10,7 +10,7 @@ import pytest
 from sojourn.core.events import Scalar
 from sojourn.core.records import ACTIVITY, STARTS, Entry, Record, Seal
 from sojourn.core.session import EndReason, Rules
-from sojourn.pipeline.record import row_events as stamp
+from sojourn.pipeline.record import row_events
 from sojourn.pipeline.record.fold import Folded, Numbered, fold
 
 NOW = 1_700_000_000_000
@@ -81,6 +81,6 @@ def test_an_event_is_never_longer_than_its_bound(letter: str) -> None:
         *(sets(number, **{name: text}) for number, (name, text) in enumerate(texts.items())), tracks(99, "after")
     )
     for event in out.events:
-        assert len(msgspec.json.encode(event.attributes)) <= stamp.MAX_EVENT_BYTES
+        assert len(msgspec.json.encode(event.attributes)) <= row_events.MAX_EVENT_BYTES
     assert out.events[-1].attributes["event.cut"] is True
     assert out.events[-1].attributes["session.id"] == KEY

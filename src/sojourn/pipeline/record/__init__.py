@@ -1,1 +1,1 @@
-"""From the journal into the store: the recorder and its pure arithmetic."""
+"""From the journals into the store: the recorder, and the pure fold that it applies."""

@@ -1,8 +1,11 @@
-"""Records and rows in, rows and events out: the recorder's arithmetic. Pure; knows no store, no clock, no thread.
+"""Fold records into session rows, and make their events. Pure.
 
-The door decided which session a record belongs to; nothing here re-judges that. Whoever folds the first record of a
-successor does it whole: the old session is sealed and its end made, then the new one starts, then the rest. So per
-visitor every backend sees: end of the previous < start < every other event < end (late ones apart, and marked).
+The door decided which session a record belongs to; nothing here judges that again. The first record of a successor does it
+all: the old session is sealed and ended, then the new one starts, then the rest. So for each visitor every backend sees:
+end of the previous session < start < every other event < end (late events apart, which are marked).
+
+It is one pass: an event is made right after its record was merged, and carries the user and the properties of that moment.
+Making events from the rows after a whole batch would be shorter, but then what an event says depends on the batch.
 
 See P14, P15, P17 and P18 in docs/internals.md.
 """
@@ -22,13 +25,12 @@ from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, Entry, Origin, R
 from sojourn.core.session import EndReason, Rules, over
 from sojourn.stores.rows import SessionRow
 
-from . import merge as joins
-from . import row_events as stamp
+from . import merge, row_events
 from .suppression import Suppressed, Suppression
 
 
 class Numbered(msgspec.Struct, frozen=True, gc=False):
-    """A record and its id: where it stands in which journal, unique for good."""
+    """A record and its id, which is its place in its journal: unique for good."""
 
     rid: str
     record: Record
@@ -36,7 +38,7 @@ class Numbered(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Folded:
-    """What a batch comes to. `withdrawn` are ids of ends that late activity took back before any backend read them."""
+    """The result of a batch. `withdrawn` are ids of ends that late activity took back before any backend read them."""
 
     rows: dict[str, SessionRow]
     changed: set[str] = field(default_factory=set)
@@ -44,34 +46,34 @@ class Folded:
     withdrawn: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     opted_out: dict[str, int] = field(default_factory=dict)
-    """Visitors who opted out, and when."""
-    after: dict[str, list[SessionRow]] = field(default_factory=dict)
+    """Visitors who opted out, and when (ms)."""
+    successors: dict[str, list[SessionRow]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for row in self.rows.values():
-            self.follows(row)
+            self.note_previous(row)
 
-    def follows(self, row: SessionRow) -> None:
-        """Note which session this one came after."""
+    def note_previous(self, row: SessionRow) -> None:
+        """Note the session before this one."""
         if row.previous_key is not None:
-            self.after.setdefault(row.previous_key, []).append(row)
+            self.successors.setdefault(row.previous_key, []).append(row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """The rows that folding these records needs beside their own."""
+    """The rows that folding these records needs besides their own."""
 
     keys: frozenset[str]
     successors_of: frozenset[str]
 
 
 def own_keys(records: Iterable[Numbered]) -> frozenset[str]:
-    """The sessions that the records speak of: load these first."""
+    """Return the sessions of the records: load these first."""
     return frozenset(numbered.record.key for numbered in records)
 
 
 def also_needed(records: Sequence[Numbered], rows: dict[str, SessionRow]) -> Needed:
-    """What to load second: sessions before new ones, and sessions after new or newly tagged ones."""
+    """Return what to load second: the sessions before new ones, and those after new or newly tagged ones."""
     keys: set[str] = set()
     after: set[str] = set()
     for numbered in records:
@@ -79,7 +81,7 @@ def also_needed(records: Sequence[Numbered], rows: dict[str, SessionRow]) -> Nee
         row = rows.get(record.key)
         if row is None:
             after.add(record.key)
-        if record.previous_key and (row is None or joins.tells_more(row, record)):
+        if record.previous_key and (row is None or merge.adds_to_start(row, record)):
             keys.add(record.previous_key)
         if any(entry.tag is not None for entry in record.entries):
             after.add(record.key)
@@ -98,12 +100,12 @@ def fold(
     """Fold a batch. `rows` holds what `own_keys` and `also_needed` named, and is changed in place.
 
     `unread` are ids of `session.end` events that no backend has begun to read: only these may be withdrawn.
-    `suppression` are the people who left; it learns of those who do so here.
+    `suppression` knows who opted out or was erased; it learns of opt-outs in this batch.
     """
-    left = Suppression() if suppression is None else suppression
-    folding = _Folding(Folded(rows, opted_out=left.opted_out), rules, defaults, unread)
+    suppressed = Suppression() if suppression is None else suppression
+    folding = _Folding(Folded(rows, opted_out=suppressed.opted_out), rules, defaults, unread)
     for numbered in records:
-        judged = left.judge(numbered.record)
+        judged = suppressed.judge(numbered.record)
         if judged is Suppressed.OPTED_OUT or judged is Suppressed.ERASED:
             folding.pass_over(numbered.record, judged)
         else:
@@ -112,11 +114,11 @@ def fold(
 
 
 def close(row: SessionRow, reason: EndReason, out: Folded) -> None:
-    """End a session, once: the request path's seals and the sweeper both come through here."""
+    """End a session, once. Seals of the request path and the sweeper both come through here."""
     if not row.is_open:
         return
     row.end_reason = reason
-    ended = stamp.end(row)
+    ended = row_events.end(row)
     row.end_event_id = ended.id
     out.events.append(ended)
     out.changed.add(row.key)
@@ -124,7 +126,7 @@ def close(row: SessionRow, reason: EndReason, out: Folded) -> None:
 
 
 def sweep(rows: Iterable[SessionRow], rules: Rules, *, as_of: int) -> Folded:
-    """End the sessions that are over as of what is recorded."""
+    """End the sessions that are over at `as_of`, the moment up to which all is recorded."""
     out = Folded({row.key: row for row in rows})
     for row in out.rows.values():
         reason = over(row, rules, as_of)
@@ -137,11 +139,11 @@ def set_exit_pages(rows: Mapping[str, SessionRow], kept: Iterable[Event]) -> Non
     """Set the exit pages from the page views that are kept: an app's `scrub` may have changed or dropped some."""
     for event in kept:
         if event.name == events.PAGE_VIEW:
-            joins.join_page_view(rows[event.session_key], event)
+            merge.page_view(rows[event.session_key], event)
 
 
 class _Folding:
-    """One batch on its way."""
+    """The fold of one batch."""
 
     __slots__ = ("_defaults", "_rules", "_unread", "out")
 
@@ -158,11 +160,11 @@ class _Folding:
         if row is None:
             row = self._open(record, rid)
         else:
-            if joins.tells_more(row, record):
-                joins.join_start(row, record)
+            if merge.adds_to_start(row, record):
+                merge.start(row, record)
                 self._seal_previous(row)
             if record.origin is not None:
-                joins.join_origin(row, record.origin, record.at, rid)
+                merge.origin(row, record.origin, record.at, rid)
             if flags & NO_FORWARD:
                 row.no_forward = True
         if flags & REQUEST:
@@ -173,11 +175,11 @@ class _Folding:
             self._entry(row, entry, rid, index)
         self.out.changed.add(row.key)
 
-    def pass_over(self, record: Record, left: Suppressed) -> None:
-        """A record of somebody who left. After an opt-out it may still end a session whose start is in the log."""
+    def pass_over(self, record: Record, reason: Suppressed) -> None:
+        """Drop a suppressed record. After an opt-out it may still end a session whose start is in the log."""
         out = self.out
-        out.counts[left.value] += 1
-        if left is Suppressed.ERASED:
+        out.counts[reason.value] += 1
+        if reason is Suppressed.ERASED:
             return
         row = out.rows.get(record.key)
         if row is not None:
@@ -190,21 +192,21 @@ class _Folding:
 
     def _open(self, record: Record, rid: str) -> SessionRow:
         out = self.out
-        row = joins.opened(record, self._defaults)
+        row = merge.new_row(record, self._defaults)
         out.rows[row.key] = row
-        out.follows(row)
+        out.note_previous(row)
         if record.origin is not None:
-            joins.join_origin(row, record.origin, record.at, rid)
+            merge.origin(row, record.origin, record.at, rid)
         self._seal_previous(row)
-        out.events.append(stamp.start(row, record.origin))
+        out.events.append(row_events.start(row, record.origin))
         out.counts["sessions.started"] += 1
-        successors = out.after.get(row.key)
-        if successors:  # they overtook us: another host's records came first
+        successors = out.successors.get(row.key)
+        if successors:  # another host's records came first
             for successor in successors:
                 successor.previous_id = row.session_id
                 out.changed.add(successor.key)
                 self._seal(row, successor.started_at, successor.previous_reason, successor.previous_seen_at)
-            self._carry(row)
+            self._pass_user_on(row)
         return row
 
     def _seal_previous(self, row: SessionRow) -> None:
@@ -213,37 +215,37 @@ class _Folding:
             return
         row.previous_id = previous.session_id
         self._seal(previous, row.started_at, row.previous_reason, row.previous_seen_at)
-        joins.inherit(row, previous)
+        merge.user_from_previous(row, previous)
 
     def _seal(self, row: SessionRow, at: int, reason: EndReason | None, last_seen_at: int) -> None:
         if reason is None:
             return
         was_guessed = reason is not row.end_reason or last_seen_at > row.last_seen_at
         if was_guessed and self._is_swept(row):
-            self._reopen(row)  # the sweeper could only guess how it ended; this is what happened
-        joins.join_seal(row, at, reason, last_seen_at)
+            self._reopen(row)  # the sweeper guessed how it ended; this is what happened
+        merge.seal(row, at, reason, last_seen_at)
         self.out.changed.add(row.key)
         close(row, row.sealed_reason or reason, self.out)
-        row.end_reason = row.sealed_reason  # the row tells what is known now, whatever an end said that went out
+        row.end_reason = row.sealed_reason  # the row has what is known now, whatever the event said that went out
 
     def _activity(self, row: SessionRow, at: int) -> None:
         if row.end_reason is not None:
             self._activity_after_end(row, at)
             if row.end_reason is not None:
                 return
-        joins.join_activity(row, at)
+        merge.activity(row, at)
         interval = self._rules.heartbeat_interval
         if interval is None:
             return
         slot = (at - row.anchor) // interval
         if slot > row.slot:
             row.slot = slot
-            self.out.events.append(stamp.heartbeat(row, at, slot))
+            self.out.events.append(row_events.heartbeat(row, at, slot))
 
     def _activity_after_end(self, row: SessionRow, at: int) -> None:
-        """Activity of a session whose end was made: it may still move what the row says, but no event that went out."""
+        """Take activity after the end was made. It may still change the row, but no event that went out."""
         if at <= row.last_seen_at or (row.sealed_at is not None and at < row.sealed_at):
-            joins.join_activity(row, at)
+            merge.activity(row, at)
         elif self._is_swept(row):
             self._reopen(row)
         else:
@@ -252,11 +254,11 @@ class _Folding:
 
     @staticmethod
     def _is_swept(row: SessionRow) -> bool:
-        """Ended because of silence alone: neither a call nor a successor says so."""
+        """Say whether it was ended for silence alone, not by a call or a successor."""
         return row.end_reason is not None and row.sealed_at is None
 
     def _reopen(self, row: SessionRow) -> None:
-        """The sweeper ended it, and here is the visitor. What nobody has read never happened; else it will end again."""
+        """Reopen a session that the sweeper ended. An end that no backend has read is withdrawn; else it will end again."""
         if row.end_event_id in self._unread:
             self.out.withdrawn.append(row.end_event_id or "")
         else:
@@ -280,26 +282,26 @@ class _Folding:
             row.errors += isinstance(status, int) and status >= 500
         elif entry.name == events.SESSION_PROPERTIES and entry.attributes:
             keep_first = self._rules.keep_first
-            lost = joins.join_properties(row, entry.attributes, entry.at, f"{rid}.{index:05d}", keep_first)
-            if lost:
-                out.counts["session_properties.too_many"] += lost
-        out.events.append(stamp.told(row, entry.name, entry.at, entry.attributes, event_id(rid, str(index))))
+            without_room = merge.properties(row, entry.attributes, entry.at, f"{rid}.{index:05d}", keep_first)
+            if without_room:
+                out.counts["session_properties.too_many"] += without_room
+        out.events.append(row_events.from_entry(row, entry.name, entry.at, entry.attributes, event_id(rid, str(index))))
 
     def _tag(self, row: SessionRow, tag: Tag, at: int, rid: str) -> None:
-        if not joins.join_tag(row, tag, at, rid, is_split=self._rules.split_on_user_change):
+        if not merge.tag(row, tag, at, rid, is_split=self._rules.split_on_user_change):
             row.user_conflicts += 1
             self.out.counts["user_conflict"] += 1
-        self._carry(row)
+        self._pass_user_on(row)
         if tag.is_told:
             row.events += 1
-            self.out.events.append(stamp.identify(row, at, tag))
+            self.out.events.append(row_events.identify(row, at, tag))
 
-    def _carry(self, row: SessionRow) -> None:
-        """A user learned late reaches the sessions that were carried on from this one."""
+    def _pass_user_on(self, row: SessionRow) -> None:
+        """Pass a user that was named late on to the sessions that continued this one."""
         pending = [row]
         while pending:
             previous = pending.pop()
-            for successor in self.out.after.get(previous.key, ()):
-                if joins.inherit(successor, previous):
+            for successor in self.out.successors.get(previous.key, ()):
+                if merge.user_from_previous(successor, previous):
                     self.out.changed.add(successor.key)
                     pending.append(successor)

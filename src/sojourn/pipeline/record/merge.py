@@ -1,15 +1,15 @@
-"""How a record joins a session row. Pure, and made so that the order of records does not change the row they end in.
+"""Merge a record into a session row. Pure, and the order of records does not change the row they end in.
 
-Each field is a join: the least, the greatest, or a count by record. Two are only nearly so, because a row is bounded:
+Each field is a merge: the least, the greatest, or a count by record. Two are only nearly so, because a row is bounded:
 
 - The last activity is exact unless more than `_KEPT_ACTIVITY` different moments of activity, all at or after the seal,
-  are folded before the seal is known; then the session ends at what the sealing door knew. On one host a seal is folded
-  before whatever was made after it, so this takes several hosts, one of them behind.
+  are folded before the seal; then the session ends at the activity that the sealing door knew. On one host a seal is
+  folded before everything that was made after it, so this takes several hosts, one of them behind.
 - Name and traits of a user: a later tag overrules an earlier one, whichever is folded first. Among three or more tags
   of one session, folded out of order and with different values for one trait, a middle one may win.
 
-`late` and `user_conflicts` count what was met on the way, so they depend on the way; whether the app named two users in
-one session does not.
+`late` and `user_conflicts` count events of the fold, so they depend on the order of records. Whether the app named two users
+in one session does not.
 
 See P14, P15 and P18 in docs/internals.md.
 """
@@ -26,11 +26,11 @@ from sojourn.stores.dimensions import COLUMN_ATTRIBUTES, COMPUTED
 from sojourn.stores.rows import PropertyValue, SessionRow
 
 _KEPT_ACTIVITY = 8
-"""How many of the latest moments of activity a row keeps, for a seal that is found later to choose from."""
+"""How many of the latest moments of activity a row keeps, so that a seal folded later can choose among them."""
 
 
-def opened(record: Record, defaults: Origin) -> SessionRow:
-    """The row that the first record of a session makes."""
+def new_row(record: Record, defaults: Origin) -> SessionRow:
+    """Return the row that the first record of a session makes."""
     row = SessionRow(
         key=record.key,
         session_id=record.session_id or record.key,
@@ -51,23 +51,23 @@ def opened(record: Record, defaults: Origin) -> SessionRow:
     return row
 
 
-def tells_more(row: SessionRow, record: Record) -> bool:
-    """Whether the record knows of an earlier start, or of later activity of the session before.
+def adds_to_start(row: SessionRow, record: Record) -> bool:
+    """Say whether the record has an earlier start, or later activity of the session before.
 
     Requests that race for one successor each start it at their own time, and each had its own cookie.
     """
     return record.started_at < row.started_at or record.previous_seen_at > row.previous_seen_at
 
 
-def join_start(row: SessionRow, record: Record) -> None:
-    """The earliest start, and the latest that is known of the session before."""
+def start(row: SessionRow, record: Record) -> None:
+    """Keep the earliest start, and the latest activity of the session before."""
     row.started_at = min(row.started_at, record.started_at)
     row.previous_seen_at = max(row.previous_seen_at, record.previous_seen_at)
-    settle(row)
+    _settle(row)
 
 
-def join_origin(row: SessionRow, origin: Origin, at: int, rid: str) -> None:
-    """Of several first requests, the earliest tells how the session began."""
+def origin(row: SessionRow, origin: Origin, at: int, rid: str) -> None:
+    """Keep the origin of the earliest of several first requests."""
     if row.origin_rid and (row.origin_at, row.origin_rid) <= (at, rid):
         return
     row.origin_at, row.origin_rid = at, rid
@@ -76,21 +76,21 @@ def join_origin(row: SessionRow, origin: Origin, at: int, rid: str) -> None:
         setattr(row, name, value(origin))
 
 
-def join_page_view(row: SessionRow, page_view: Event) -> None:
-    """The exit page is the path of the latest page view."""
+def page_view(row: SessionRow, page_view: Event) -> None:
+    """Keep the path of the latest page view as the exit page."""
     path = page_view.attributes.get("url.path")
     if isinstance(path, str) and (page_view.time, path) > (row.exit_at, row.exit_path or ""):
         row.exit_path, row.exit_at = path, page_view.time
 
 
-def join_activity(row: SessionRow, at: int) -> None:
-    """Activity at this time; it moves the end unless the session was sealed by then."""
+def activity(row: SessionRow, at: int) -> None:
+    """Add activity at this time; it moves the end unless the session was sealed by then."""
     if _note(row, at):
-        settle(row)
+        _settle(row)
 
 
-def join_seal(row: SessionRow, at: int, reason: EndReason, last_seen_at: int) -> None:
-    """The session ended at `at`, by what a successor or a call knew; the earliest seal and its reason hold."""
+def seal(row: SessionRow, at: int, reason: EndReason, last_seen_at: int) -> None:
+    """End the session at `at`, as a successor or a call reports it. The earliest seal and its reason hold."""
     _note(row, last_seen_at)
     seal = (at, reason.value, -last_seen_at)
     if (
@@ -99,13 +99,13 @@ def join_seal(row: SessionRow, at: int, reason: EndReason, last_seen_at: int) ->
         or seal < (row.sealed_at, row.sealed_reason.value, -row.sealed_seen_at)
     ):
         row.sealed_at, row.sealed_reason, row.sealed_seen_at = at, reason, last_seen_at
-    settle(row)
+    _settle(row)
 
 
-def settle(row: SessionRow) -> None:
-    """The last activity, from all that is known: what came at or after the seal does not count.
+def _settle(row: SessionRow) -> None:
+    """Compute the last activity. Activity at or after the seal does not count.
 
-    But the sealing request's own does: `end_session()` was called in one.
+    That of the sealing request itself does: `end_session()` was called in one.
     """
     activity, sealed_at = row.activity, row.sealed_at
     if sealed_at is not None:
@@ -117,11 +117,11 @@ def settle(row: SessionRow) -> None:
     row.last_seen_at = max(latest, row.started_at)
 
 
-def join_tag(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) -> bool:
-    """A user named or removed for this session. False: a second user from the same source where none should be.
+def tag(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) -> bool:
+    """Name or remove the session's user. False: a second user from the same source where none should be.
 
-    With splitting the first user holds (a door that knew of another would have split); without, the latest. What the
-    app said outranks what the framework said.
+    With splitting the first user holds (a door that saw another would have split), without it the latest. `identify()`
+    outranks the framework's principal.
     """
     is_latest = (at, rid) >= (row.tagged_at, row.tagged_rid)
     if is_latest:
@@ -138,26 +138,26 @@ def join_tag(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) ->
         row.user_id, row.user_name, row.user_traits = tag.user_id, tag.name, tag.traits
         row.is_user_inherited = False
     elif not is_other:
-        _join_profile(row, tag, is_latest=is_latest)
+        _merge_profile(row, tag, is_latest=is_latest)
     return not (is_other and is_split and was_explicit == tag.is_explicit)
 
 
-def join_properties(row: SessionRow, given: Mapping[str, Scalar], at: int, rid: str, keep_first: frozenset[str]) -> int:
-    """Session properties set at this time: per name the last holds, or the first. How many found no room in the session."""
+def properties(row: SessionRow, values: Mapping[str, Scalar], at: int, rid: str, keep_first: frozenset[str]) -> int:
+    """Set session properties at this time; per name the last value holds, or the first. Return how many had no room."""
     kept = dict(row.properties or {})
     without_room = 0
-    for name, value in given.items():
-        known = kept.get(name)
-        if known is None and len(kept) >= MAX_PROPERTIES:
+    for name, value in values.items():
+        current = kept.get(name)
+        if current is None and len(kept) >= MAX_PROPERTIES:
             without_room += 1
-        elif known is None or ((at, rid) < (known.at, known.rid)) is (name in keep_first):
+        elif current is None or ((at, rid) < (current.at, current.rid)) is (name in keep_first):
             kept[name] = PropertyValue(value, at, rid)
     row.properties = kept
     return without_room
 
 
-def inherit(row: SessionRow, previous: SessionRow) -> bool:
-    """Carry the user of the session before over, where the rules say so. True: this changed the row."""
+def user_from_previous(row: SessionRow, previous: SessionRow) -> bool:
+    """Take over the user of the session before, where the reason of its end allows it. True: this changed the row."""
     if row.previous_reason not in RETAGGING or (row.user_id is not None and not row.is_user_inherited):
         return False
     before = (row.user_id, row.user_name, row.user_traits, row.is_tagged)
@@ -179,17 +179,17 @@ def _outranks(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) -
     return (at, rid) > (row.user_at, row.user_rid)
 
 
-def _join_profile(row: SessionRow, tag: Tag, *, is_latest: bool) -> None:
-    """The same user named again: the latest word counts, an older one only fills gaps."""
+def _merge_profile(row: SessionRow, tag: Tag, *, is_latest: bool) -> None:
+    """Merge name and traits of the same user: the latest tag overwrites, an older one only fills gaps."""
     if tag.name is not None and (is_latest or row.user_name is None):
         row.user_name = tag.name
     if tag.traits:
-        known = row.user_traits or {}
-        row.user_traits = {**known, **tag.traits} if is_latest else {**tag.traits, **known}
+        traits = row.user_traits or {}
+        row.user_traits = {**traits, **tag.traits} if is_latest else {**tag.traits, **traits}
 
 
 def _note(row: SessionRow, at: int) -> bool:
-    """Remember a moment of activity. False: it does not count, or was known."""
+    """Remember a moment of activity. False: it does not count, or is there already."""
     if row.sealed_at is not None and at >= row.sealed_at:
         return False
     activity = row.activity

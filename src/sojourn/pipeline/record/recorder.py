@@ -1,7 +1,7 @@
-"""The recorder: journals in, one store transaction out, again and again. One per journal directory and store, by lease.
+"""The recorder: reads journals and writes each batch in one store transaction. One per journal directory, by lease.
 
-A record has its effect exactly once, because the journals' positions move in the transaction that carries the effect, and
-only from where they were. It also sweeps, in the same thread, so that rows have one writer.
+A record takes effect exactly once: the journals' positions move in the same transaction, and only from where they were when
+the batch was read. The recorder also sweeps, on the same thread, so that rows have one writer.
 
 See P8, P9, P10, P11 and P19 in docs/internals.md.
 """
@@ -36,17 +36,17 @@ log = logging.getLogger("sojourn")
 BATCH: Final = 500
 _SLICE: Final = 32
 _SLICE_S: Final = 0.0008
-"""For how long Python runs here before a request's thread gets the interpreter: it would wait for 5 ms otherwise."""
+"""For how long Python runs here before a request's thread gets the interpreter. Otherwise that would wait for 5 ms."""
 _HEARD_OF_MS: Final = 120_000
 _DISCARD_EVERY: Final = 10_000
 PATIENCE_NS: Final = 2_000_000_000
-"""How old a record gets before it is folded without the one that started its session, which another host may hold."""
+"""How long a record waits for the one that started its session, which another host may still hold."""
 _NEVER: Final = -1
 
 
 @dataclass(slots=True)
 class _Decoded:
-    """What a run of frames says: records and the places of their frames, and how far and with what each journal came."""
+    """Decoded frames: the records and the places of their frames, and each journal's new position and totals."""
 
     frames: Sequence[Frame]
     records: list[Numbered] = field(default_factory=list)
@@ -57,7 +57,7 @@ class _Decoded:
 
 
 class Recorder:
-    """Applies what journals hold. Called by one thread at a time (a lock sees to it); blocks."""
+    """Applies the records of journals. Blocks; a lock admits one thread at a time. Raises `StoreError`."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Recorder:
         self._max_age = max_age
         self._scrubber = None if scrub is None else Scrubber(scrub)
         self.patience_ns = 0
-        """How long records wait for the start of their session: `PATIENCE_NS` where several hosts share the store."""
+        """How long records wait for the start of their session: `PATIENCE_NS` if several hosts share the store, else 0."""
         self._monotonic_ns = monotonic_ns
         self._marks: dict[str, Mark] | None = None
         self._marked_at = 0
@@ -92,11 +92,11 @@ class Recorder:
     def step(self, now: int, *, must_mark: bool = False) -> tuple[int, bool]:
         """Apply one batch of what was appended before this moment: (records applied, whether there is more).
 
-        With nothing to apply the store is told so every `sweep_interval`, or now if it `must_mark`. More, but none
-        applied: what comes next has to wait a moment, for another host's record or for another recorder.
+        With nothing to apply, the marks are written every `sweep_interval`, or now if `must_mark`. If there is more but
+        nothing was applied, the next record has to wait: for another host's record, or for another recorder.
         """
         with self._lock:
-            marks = self._known_marks()
+            marks = self._current_marks()
             positions = {journal: mark.position for journal, mark in marks.items()}
             reading = self._reader.read(positions, before=self._monotonic_ns(), limit=BATCH)
             applied, more = 0, reading.more
@@ -116,11 +116,11 @@ class Recorder:
             return applied, more
 
     def sweep(self, now: int) -> int:
-        """End what is over, as of what is recorded: how many sessions."""
+        """End the sessions that are over, as of what is recorded, and return how many."""
         with self._lock:
             self.step(now, must_mark=True)
-            known = self._store.recorded_until(now=now, silent_after=_HEARD_OF_MS)
-            as_of = min(now, now if known is None else known) - self._sweep_grace
+            until = self._store.recorded_until(now=now, silent_after=_HEARD_OF_MS)
+            as_of = min(now, now if until is None else until) - self._sweep_grace
             ended = 0
             while True:
                 swept = self._swept(as_of)
@@ -129,7 +129,7 @@ class Recorder:
                     return ended
 
     def _swept(self, as_of: int) -> int:
-        """End at most a batch of sessions, in one transaction."""
+        """End at most a batch of sessions, in one transaction, and return how many."""
         while True:
             try:
                 with self._store.recording() as transaction:
@@ -147,24 +147,24 @@ class Recorder:
                 continue
 
     def forget(self) -> None:
-        """Somebody else has recorded since: read the positions anew."""
+        """Read the positions anew at the next step: another process may have recorded since."""
         with self._lock:
             self._marks = None
 
-    def _known_marks(self) -> dict[str, Mark]:
+    def _current_marks(self) -> dict[str, Mark]:
         if self._marks is None:
             self._marks = self._store.marks()
         return self._marks
 
     def _apply(self, reading: Reading, marks: dict[str, Mark], now: int) -> int:
-        """Apply the frames, or those before one that has to wait: how many."""
+        """Apply the frames, or those before the first that has to wait, and return how many."""
         frames = reading.frames
         batch = self._decoded(frames, now)
         with self._store.recording() as transaction:
             out = Folded({})
             if batch.records:
-                spoken_of = people(numbered.record for numbered in batch.records)
-                loaded = transaction.load(own_keys(batch.records), people=spoken_of)
+                named = people(numbered.record for numbered in batch.records)
+                loaded = transaction.load(own_keys(batch.records), people=named)
                 suppression = Suppression(loaded.tombstones)
                 place = self._waiting(batch, loaded.rows, suppression)
                 if place == 0:
@@ -181,11 +181,11 @@ class Recorder:
                 out = self._folded(batch.records, rows, unread, suppression)
             out.counts.update(batch.counts)
             out.counts["records.recorded"] += len(frames)
-            # With more to come only what moved is marked: the last batch tells of the others.
+            # With more to come only journals that moved are marked; the last batch marks the others.
             is_behind = reading.more or len(frames) < len(reading.frames)
             until = min(now, reading.frames[min(len(frames), len(reading.frames) - 1)].wall) if is_behind else now
-            known = batch.positions.keys() if is_behind else self._reader.journals() | batch.positions.keys()
-            changed = self._moved(known, marks, batch, out.counts, until=until, now=now)
+            journals = batch.positions.keys() if is_behind else self._reader.journals() | batch.positions.keys()
+            changed = self._moved(journals, marks, batch, out.counts, until=until, now=now)
             transaction.save(self._batch(out, changed))
         for mark, _ in changed:
             marks[mark.journal] = mark
@@ -193,18 +193,18 @@ class Recorder:
         return len(frames)
 
     def _waiting(self, batch: _Decoded, rows: Mapping[str, SessionRow], suppression: Suppression) -> int | None:
-        """The place of the first record whose session nobody has started yet, and that is young enough to wait for it."""
+        """Return the place of the first record that has to wait for the start of its session, or `None`."""
         if not self.patience_ns:
             return None
-        known = set(rows)
+        started = set(rows)
         now = self._monotonic_ns()
         for place, numbered in zip(batch.places, batch.records, strict=True):
             record = numbered.record
-            if record.key in known:
+            if record.key in started:
                 continue
             if record.origin is not None:
-                known.add(record.key)
-            elif 0 <= now - batch.frames[place].mono < self.patience_ns and not suppression.has_left(record):
+                started.add(record.key)
+            elif 0 <= now - batch.frames[place].mono < self.patience_ns and not suppression.is_suppressed(record):
                 return place
         return None
 
@@ -219,8 +219,8 @@ class Recorder:
         counts = batch.counts
         for place, frame in enumerate(batch.frames[start : start + _SLICE], start):
             batch.positions[frame.journal] = frame.end
-            known = batch.totals.setdefault(frame.journal, {})
-            known["records.accepted"], known["records.refused"] = frame.accepted, frame.refused
+            totals = batch.totals.setdefault(frame.journal, {})
+            totals["records.accepted"], totals["records.refused"] = frame.accepted, frame.refused
             if now - frame.wall >= self._max_age:
                 counts["records.too_old"] += 1
                 continue
@@ -233,7 +233,7 @@ class Recorder:
                 counts["records.unknown_kind"] += 1
                 continue
             if record.counters:
-                known.update({f"ignored.{reason}": total for reason, total in record.counters.items()})
+                totals.update({f"ignored.{reason}": total for reason, total in record.counters.items()})
             if not record.key:
                 continue
             if record.at - now > self._rules.max_clock_lead:
@@ -270,7 +270,7 @@ class Recorder:
         return whole if whole is not None else Folded({})
 
     def _breathe(self) -> None:
-        """Let other threads run, if they had to wait for a slice."""
+        """Let other threads run, if this one has had the interpreter for a slice."""
         if time.thread_time() - self._breathed_at >= _SLICE_S:
             sleep(0)
             self._breathed_at = time.thread_time()
@@ -285,12 +285,12 @@ class Recorder:
         until: int,
         now: int,
     ) -> list[tuple[Mark, int]]:
-        """The new marks with the positions they start from; what the processes' totals grew by goes to the counters."""
+        """Return the new marks with the positions that they start from; count by how much the processes' totals grew."""
         moved: list[tuple[Mark, int]] = []
         for journal in journals:
             old = marks.get(journal) or Mark(journal=journal, position=0, recorded_until=0)
-            told = batch.totals.get(journal, {})
-            for name, total in told.items():
+            totals = batch.totals.get(journal, {})
+            for name, total in totals.items():
                 counts[name] += total - old.totals.get(name, 0)
             position = batch.positions.get(journal, old.position)
             mark = Mark(
@@ -298,7 +298,7 @@ class Recorder:
                 position=position,
                 recorded_until=until,
                 heard_at=now,
-                totals={**old.totals, **told},
+                totals={**old.totals, **totals},
             )
             moved.append((mark, old.position))
         return moved
@@ -318,8 +318,8 @@ class Recorder:
         )
 
     def _discard(self) -> None:
-        marks, here = self._known_marks(), self._reader.journals()
-        # The store may know journals of other hosts, which have no file here and are not gone.
+        marks, here = self._current_marks(), self._reader.journals()
+        # The store also has marks of other hosts' journals, which have no file here and are not gone.
         gone = self._reader.discard({journal: mark.position for journal, mark in marks.items() if journal in here})
         if gone:
             self._store.forget_journals(gone)

@@ -1,4 +1,4 @@
-"""Events of a session row: the one place where an event gets its id and its attributes. Pure.
+"""Make the events of a session row: the one place where an event gets its id and its attributes. Pure.
 
 See S8 and P16 in docs/internals.md.
 """
@@ -25,11 +25,10 @@ _NEEDED: Final = frozenset({"session.id", "visitor.id", "session.previous_id", "
 
 
 def fitted(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
-    """The attributes of an event of at most 32 KiB as JSON: its longest texts go first, and a mark says so."""
+    """Cut the attributes to 32 KiB as JSON: the longest texts are left out first, and `event.cut` says so."""
     texts = [name for name, value in attributes.items() if isinstance(value, str)]
-    if (
-        sum(len(str(attributes[name])) for name in texts) < MAX_EVENT_BYTES // 8
-    ):  # whatever they are escaped to, it fits
+    # An eighth fits however the texts are escaped.
+    if sum(len(str(attributes[name])) for name in texts) < MAX_EVENT_BYTES // 8:
         return attributes
     room = MAX_EVENT_BYTES - _ENVELOPE_BYTES
     kept = dict(attributes)
@@ -43,19 +42,19 @@ def fitted(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
 
 
 def start(row: SessionRow, origin: Origin | None) -> Event:
-    """`session.start`. Without an origin it is inferred: the first record never came, only a later one."""
+    """Make `session.start`. Without an origin it is inferred: only a later record of the session came."""
     attributes: Mapping[str, Scalar] = {"session.start_inferred": True} if origin is None else origin
     return _event(row, events.SESSION_START, row.started_at, attributes, event_id(row.key, events.SESSION_START))
 
 
 def heartbeat(row: SessionRow, at: int, slot: int) -> Event:
-    """`session.heartbeat` of a slot."""
+    """Make the `session.heartbeat` of a slot."""
     attributes: dict[str, Scalar] = {"session.duration_ms": max(0, at - row.started_at)}
     return _event(row, events.SESSION_HEARTBEAT, at, attributes, event_id(row.key, events.SESSION_HEARTBEAT, str(slot)))
 
 
 def end(row: SessionRow) -> Event:
-    """`session.end`, dated at the last activity."""
+    """Make `session.end`, dated at the last activity. Raises `ValueError` for an open session."""
     if row.end_reason is None:
         msg = "an open session has no end"
         raise ValueError(msg)
@@ -72,12 +71,12 @@ def end(row: SessionRow) -> Event:
 
 
 def end_id(row: SessionRow) -> str:
-    """The id of the end of this revision."""
+    """Return the id of the end of this revision."""
     return event_id(row.key, events.SESSION_END, str(row.end_revision))
 
 
 def identify(row: SessionRow, at: int, tag: Tag) -> Event:
-    """`user.identify`: the user just named, or, without `user.id`, that the tag was removed."""
+    """Make `user.identify`: the user just named, or, without `user.id`, the removal of the tag."""
     attributes: dict[str, Scalar] = {}
     if tag.name is not None:
         attributes["user.name"] = tag.name
@@ -87,8 +86,8 @@ def identify(row: SessionRow, at: int, tag: Tag) -> Event:
     return _event(row, events.USER_IDENTIFY, at, attributes, own_id, user_id=tag.user_id, has_user=True)
 
 
-def told(row: SessionRow, name: str, at: int, attributes: Mapping[str, Scalar] | None, own_id: str) -> Event:
-    """An event that a record carried."""
+def from_entry(row: SessionRow, name: str, at: int, attributes: Mapping[str, Scalar] | None, own_id: str) -> Event:
+    """Make an event that a record carried."""
     return _event(row, name, at, attributes or {}, own_id)
 
 
@@ -116,7 +115,7 @@ def _event(
     if not row.is_open and name != events.SESSION_END:
         attributes["session.late"] = True
     if row.properties:
-        attributes.update({key: known.value for key, known in row.properties.items()})
+        attributes.update({key: current.value for key, current in row.properties.items()})
     attributes.update(own)
     if row.properties or len(own) > _FEW:
         attributes = fitted(attributes)

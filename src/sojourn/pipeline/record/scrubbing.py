@@ -22,19 +22,19 @@ _NEEDED: Final = ("session.id", "visitor.id")
 
 
 class Scrubber:
-    """Asks for every event. One that the callable fails on is not kept: it was to be made harmless first."""
+    """Calls the app for every event. An event on which the call fails is dropped: it was to be made harmless first."""
 
     def __init__(self, scrub: Scrub) -> None:
         self._scrub = scrub
         self._has_failed = False
 
     def scrubbed(self, events: Iterable[Event], counts: Counter[str]) -> list[Event]:
-        """What is left of the events; `counts` learns of the others."""
+        """Return the events that are kept, and count the others."""
         kept: list[Event] = []
         for event in events:
             try:
-                answer = self._scrub(event)
-                changed = None if answer is None else _changed(event, answer)
+                result = self._scrub(event)
+                changed = None if result is None else _changed(event, result)
             except Exception as error:  # noqa: BLE001 - the app's own callable
                 counts["events.scrub_failed"] += 1
                 self._say(error)
@@ -51,15 +51,15 @@ class Scrubber:
             log.warning("scrub failed and its event was dropped: %s (said once; counted)", type(error).__name__)
 
 
-def _changed(event: Event, answer: Event) -> Event:
-    """The event with the attributes of the answer: what it is and whose, the answer cannot change."""
-    if answer is event:
+def _changed(event: Event, result: Event) -> Event:
+    """Return the event with the attributes of the result. What it is and whose it is cannot be changed."""
+    if result is event:
         return event
-    told: dict[str, Scalar] = {name: value for name, value in answer.attributes.items() if _is_scalar(value)}
+    attributes: dict[str, Scalar] = {name: value for name, value in result.attributes.items() if _is_scalar(value)}
     for name in _NEEDED:
-        told[name] = event.attributes[name]
-    user = told.get("user.id")
-    return msgspec.structs.replace(event, attributes=told, user_id=user if isinstance(user, str) else None)
+        attributes[name] = event.attributes[name]
+    user = attributes.get("user.id")
+    return msgspec.structs.replace(event, attributes=attributes, user_id=user if isinstance(user, str) else None)
 
 
 def _is_scalar(value: object) -> bool:

@@ -1,7 +1,7 @@
-"""Who left, and what of their records still counts. Pure; knows no store and no row.
+"""Suppress the records of visitors who opted out or were erased. Pure.
 
-An opt-out is for good, whenever a record of the visitor was made and in whatever order it comes. An erasure is of what
-was until then: later records begin anew, and tell nothing of what was before.
+An opt-out is for good, whenever a record of the visitor was made and in whatever order it comes. An erasure covers what was
+recorded until then: later records start a new session, without a link to what was before.
 
 See P24 in docs/internals.md.
 """
@@ -17,19 +17,19 @@ import msgspec
 from sojourn.core.records import OPT_OUT, Record
 from sojourn.stores.model import SESSION, USER, VISITOR, DataSubject, Tombstone
 
-_NOBODY: Final[Mapping[DataSubject, Tombstone]] = {}
+_NONE: Final[Mapping[DataSubject, Tombstone]] = {}
 _NEVER: Final = -(2**63)
 
 
 class Suppressed(Enum):
-    """Why a record does not count: the name of its counter."""
+    """Why a record is suppressed; the value is the name of its counter."""
 
     OPTED_OUT = "records.opted_out"
     ERASED = "records.erased"
 
 
 def people(records: Iterable[Record]) -> set[DataSubject]:
-    """All that the records speak of: these may have left."""
+    """Return the visitors, sessions and users that the records name."""
     visitors, sessions, users = set(), set(), set()
     for record in records:
         visitors.add(record.visitor_id)
@@ -45,41 +45,41 @@ def people(records: Iterable[Record]) -> set[DataSubject]:
 
 
 class Suppression:
-    """Those that the store knows of, and those that a batch tells of on its way: one object for all of a batch."""
+    """The tombstones that the store has, and the opt-outs that this batch brings: one object for a whole batch."""
 
     __slots__ = ("_tombstones", "opted_out")
 
-    def __init__(self, tombstones: Mapping[DataSubject, Tombstone] = _NOBODY) -> None:
+    def __init__(self, tombstones: Mapping[DataSubject, Tombstone] = _NONE) -> None:
         self._tombstones = tombstones
         self.opted_out: dict[str, int] = {}
-        """Visitors, and when: what this batch has to write."""
+        """Visitors who opt out in this batch, and when (ms)."""
 
     def judge(self, record: Record) -> Record | Suppressed:
-        """The record as it counts, or why it does not. An opt-out is heeded in either case."""
+        """Return the record as it counts, or why it is suppressed. An opt-out takes effect in either case."""
         opts_out = record.flags & OPT_OUT
         if not opts_out and not self._tombstones and not self.opted_out:
             return record
         visitor = record.visitor_id
-        known = self._tombstones.get(DataSubject(VISITOR, visitor))
-        has_left = visitor in self.opted_out or (known is not None and known.is_for_good)
+        tombstone = self._tombstones.get(DataSubject(VISITOR, visitor))
+        has_left = visitor in self.opted_out or (tombstone is not None and tombstone.is_for_good)
         if opts_out and not has_left:
             self.opted_out[visitor] = record.at
         if has_left:
             return Suppressed.OPTED_OUT
         since = max(
-            _NEVER if known is None else known.at,
+            _NEVER if tombstone is None else tombstone.at,
             self._erased_at(DataSubject(SESSION, record.key)),
         )
         if record.at <= since or self._names_an_erased_user(record):
             return Suppressed.ERASED
-        return _anew(record, since) if record.started_at <= since else record
+        return _restarted(record, since) if record.started_at <= since else record
 
-    def has_left(self, record: Record) -> bool:
-        """Whether the record is of somebody who left, as far as is known; changes nothing."""
+    def is_suppressed(self, record: Record) -> bool:
+        """Say whether the record is suppressed as far as the tombstones say. Changes nothing."""
         if not self._tombstones:
             return False
-        known = self._tombstones.get(DataSubject(VISITOR, record.visitor_id))
-        if known is not None and (known.is_for_good or record.at <= known.at):
+        tombstone = self._tombstones.get(DataSubject(VISITOR, record.visitor_id))
+        if tombstone is not None and (tombstone.is_for_good or record.at <= tombstone.at):
             return True
         return record.at <= self._erased_at(DataSubject(SESSION, record.key)) or self._names_an_erased_user(record)
 
@@ -96,8 +96,8 @@ class Suppression:
         return _NEVER if tombstone is None else tombstone.at
 
 
-def _anew(record: Record, since: int) -> Record:
-    """The record of a session that was erased and goes on: as if it had begun right after."""
+def _restarted(record: Record, since: int) -> Record:
+    """Return the record of an erased session that goes on, as if the session had begun right after the erasure."""
     return msgspec.structs.replace(
         record, started_at=since + 1, previous_key=None, previous_seen_at=0, previous_reason=None
     )
