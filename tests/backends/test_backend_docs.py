@@ -64,8 +64,3 @@ def test_every_vendor_has_a_page_that_the_index_links() -> None:
 
 def test_the_index_shows_a_url_for_every_backend() -> None:
     assert set(re.findall(r"\| `([a-z]+)(?::|\+https?://)", INDEX.read_text())) == {entry.name for entry in built_in()}
-
-
-def test_the_page_of_fakes_names_them_all() -> None:
-    (line,) = re.findall(r"^Vendors: (.+)\.$", (DOCS / "backends" / "fakes.md").read_text(), re.MULTILINE)
-    assert line.replace("`", "").split(", ") == sorted(FAKES)

@@ -35,7 +35,7 @@ class Plain:
 
 @dataclass
 class Receiver:
-    """Responses as its rule says, which sees the ids that came; remembers what it took. Each response takes `seconds`."""
+    """Responds by a rule over the ids that arrived, and keeps the ids it accepted. Each response takes `seconds`."""
 
     rule: Callable[[list[str]], httpx.Response | int] = lambda ids: 200
     seconds: float = 0.0

@@ -13,6 +13,8 @@ import pytest
 from sojourn import cli
 from sojourn.backends import backend_from_url
 from sojourn.testing.backend_contract import hostile_events, sample_events
+from sojourn.testing.vendors import FAKES
+from tests.backends.vendors.connected import logged_events
 
 SCRIPT = "import sys; from sojourn.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -58,6 +60,27 @@ def test_fake_accepts_and_prints_events(vendor: str) -> None:
     assert lines[-1].split()[1:] == ["anna", "95.25", "s", f"{len(sample_events()) + len(hostile_events())}", "events"]
     assert all(line.isprintable() for line in lines)
     assert err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("vendor", sorted(FAKES))
+def test_every_vendor_is_served_and_shows_its_session(vendor: str) -> None:
+    with running(vendor) as (process, url):
+        backend = backend_from_url(url)
+        batch = [event for event in logged_events() if backend.accepts(event)]
+        assert backend.send(batch).delivered == len(batch)
+        backend.close()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines()
+    assert any(line.startswith("1 sessions, ") for line in lines)
+    assert lines[-1].split()[1:4] == ["anna", "95.25", "s"]
+
+
+def test_help_lists_every_vendor(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["fake", "--help"])
+    assert ", ".join(sorted(FAKES)) in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow
