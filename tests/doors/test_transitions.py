@@ -195,6 +195,7 @@ def test_a_user_named_after_the_response_has_started_is_told_at_once_and_the_coo
     assert len(site.sessions) == 2
 
 
+PERSIAN = "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"
 LONG = "𝔞é" * 128
 
 
@@ -206,7 +207,15 @@ LONG = "𝔞é" * 128
         pytest.param("a b", "a b", id="a space within"),
         pytest.param(0, "0", id="zero is somebody"),
         pytest.param(UUID(int=7), str(UUID(int=7)), id="a UUID"),
+        pytest.param(PERSIAN, PERSIAN, id="a non-joiner"),
+        pytest.param("क्\u200dष", "क्\u200dष", id="a joiner"),
+        pytest.param("山田\u3000太郎", "山田\u3000太郎", id="an ideographic blank"),
+        pytest.param("anna\u00a0b", "anna\u00a0b", id="a no-break blank"),
+        pytest.param("\u0378", "\u0378", id="a character that is not assigned yet"),
         pytest.param("x" * 257, None, id="257 characters"),
+        pytest.param("a\ufdd0", None, id="a noncharacter"),
+        pytest.param("a\udc80", None, id="half a character"),
+        pytest.param("a\u2067b", None, id="an isolate"),
         pytest.param("a\nb", None, id="a line break"),
         pytest.param("\u202eada", None, id="turned around"),
         pytest.param(10**5000, None, id="a number beyond printing"),

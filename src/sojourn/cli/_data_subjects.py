@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from sojourn.core.user_ids import is_user_id
 from sojourn.errors import SojournError
 
 from . import _stores
@@ -51,7 +52,7 @@ def add_person(who: Any) -> None:
 
 
 def parse_id(text: str) -> str:
-    if not text or not text.isprintable():  # lone surrogates too: command-line bytes that are not text
+    if not is_user_id(text):  # lone surrogates too: command-line bytes that are not text
         raise argparse.ArgumentTypeError("an ID must have at least one character, and only printable ones")
     return text
 

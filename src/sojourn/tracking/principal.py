@@ -14,10 +14,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from sojourn.core.events import Scalar
+from sojourn.core.user_ids import LONGEST, is_user_id
 
 from .masking import printable
 
-_LONGEST_ID = 256
 _LONGEST_NAME = 256
 
 
@@ -35,7 +35,7 @@ UNKNOWN: Final = Unknown.UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user: `id` of at most 256 printable characters, a name to show, and traits (flat, scalars)."""
+    """A user: `id` of at most 256 characters (see `core.user_ids`), a name to show, and traits (flat, scalars)."""
 
     id: str
     name: str | None = None
@@ -58,8 +58,11 @@ def user_id(value: object) -> str:
         msg = f"a user id is str, int or UUID, not {type(value).__name__}: pass the id, not the user object"
         raise TypeError(msg)
     text = str.__str__(value) if isinstance(value, str) else str(value)
-    if not text or len(text) > _LONGEST_ID or not text.isprintable():
-        msg = f"a user id has 1 to {_LONGEST_ID} characters, all printable; this one has {len(text)}"
+    if not is_user_id(text):
+        msg = (
+            f"a user id has 1 to {LONGEST} printable characters, without control characters and marks of direction; "
+            f"this one has {len(text)}"
+        )
         raise ValueError(msg)
     return text
 
