@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final
 
 from markupsafe import Markup
@@ -10,15 +9,15 @@ from markupsafe import Markup
 from sojourn.health import formatting
 from sojourn.health.formatting import clock
 
-__all__ = ["EMPTY", "LONGEST_TOOLTIP", "clock", "full", "number", "percent", "short", "span", "visible"]
+from ._lookalikes import is_invisible, problems
+
+__all__ = ["EMPTY", "LONGEST_TOOLTIP", "clock", "full", "lookalike", "number", "percent", "short", "span", "visible"]
 
 EMPTY: Final = "—"
 LONGEST_TOOLTIP: Final = 400
 """Characters: a table has hundreds of tooltips."""
 
 _KEPT: Final = frozenset("\n\t")
-_HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_JOINERS: Final = frozenset("\u200c\u200d")
 
 
 def visible(text: str, *, keeps_lines: bool = False) -> str:
@@ -27,19 +26,19 @@ def visible(text: str, *, keeps_lines: bool = False) -> str:
         return text
     return "".join(
         char
-        if (keeps_lines and char in _KEPT) or not _is_hidden(char, before)
+        if (keeps_lines and char in _KEPT) or not is_invisible(char, before, after)
         else chr(0x2400 + ord(char))
         if ord(char) < 0x20
         else f"⟨U+{ord(char):04X}⟩"
-        for before, char in zip(("", *text), text, strict=False)
+        for before, char, after in zip(("", *text), text, (*text[1:], ""), strict=False)
     )
 
 
-def _is_hidden(char: str, before: str) -> bool:
-    # Joiners between letters of other scripts, and in emoji, are part of how those look.
-    if char in _JOINERS and before and not before.isascii():
-        return False
-    return unicodedata.category(char) in _HIDDEN_CATEGORIES
+def lookalike(user_id: str | None) -> Markup:
+    """A mark behind a user id that may be mistaken for another one, with the reason; nothing for an ordinary id."""
+    if not user_id or not (found := problems(user_id)):
+        return Markup("")
+    return Markup(' <span class="odd" title="This ID has {}">look-alike</span>').format("; ".join(found))
 
 
 def short(value: str | None, longest: int = 60, *, has_tooltip: bool = True) -> Markup:

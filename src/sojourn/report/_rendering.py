@@ -26,6 +26,7 @@ def _environment() -> Environment:
     environment.filters.update(
         short=_formatting.short,
         full=_formatting.full,
+        lookalike=_formatting.lookalike,
         visible=_formatting.visible,
         number=_formatting.number,
         percent=_formatting.percent,
