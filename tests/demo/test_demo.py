@@ -247,7 +247,7 @@ def test_consistent_figures_have_no_problems() -> None:
         pytest.param(FIGURES, replace(PLAYED, visitors=2), "2 visitors came, but", id="two taken for one"),
         pytest.param(FIGURES, replace(PLAYED, pages=4), "4 pages were opened, but", id="a page view lost"),
         pytest.param(FIGURES, replace(PLAYED, purchases=0), "0 purchases were made, but", id="an event made up"),
-        pytest.param(FIGURES, replace(PLAYED, troubles=("no answer",)), "no answer", id="a visitor was stopped"),
+        pytest.param(FIGURES, replace(PLAYED, troubles=("no response",)), "no response", id="a visitor was stopped"),
         pytest.param(
             counted(**{"ignored.fault": 2}), PLAYED, "Sojourn failed internally 2 times", id="a fault of ours"
         ),

@@ -51,15 +51,15 @@ def test_page_redirects_to_log_in_and_log_in_redirects_back(app: App, path: str)
     reply = reader.request("GET", path, headers=NAVIGATE)
     assert (reply.status, "secret-page" in reply.text) == (303, False)
     assert reply.header("location").startswith("/_sojourn/login")
-    answer = reader.log_in(next=path)
-    assert (answer.status, answer.header("location")) == (303, f"/_sojourn{path}")
+    reply = reader.log_in(next=path)
+    assert (reply.status, reply.header("location")) == (303, f"/_sojourn{path}")
 
 
 @pytest.mark.parametrize("path", LIVE)
 def test_live_updates_need_a_log_in(app: App, path: str) -> None:
     app.visit()
-    answer = Reader(app).request("GET", path)
-    assert (answer.status, answer.text) == (401, "{}")
+    reply = Reader(app).request("GET", path)
+    assert (reply.status, reply.text) == (401, "{}")
 
 
 @pytest.mark.parametrize("path", ["/delivery/try", "/delivery/retry", "/delivery/skip", "/logout"])
@@ -145,8 +145,8 @@ def test_workers_share_tickets_until_the_password_changes(protocol: Protocol) ->
 
 def test_rate_limited_guesser_gets_a_retry_after(app: App) -> None:
     reader = Reader(app)
-    answers = [reader.log_in("wrong wrong").status for _ in range(6)]
-    assert answers == [403] * 5 + [429]
+    statuses = [reader.log_in("wrong wrong").status for _ in range(6)]
+    assert statuses == [403] * 5 + [429]
     refused = reader.log_in()  # the right password is rate-limited too
     assert (refused.status, refused.header("retry-after").isdecimal()) == (429, True)
     assert "Too many attempts" in refused.words
@@ -155,10 +155,10 @@ def test_rate_limited_guesser_gets_a_retry_after(app: App) -> None:
 
 def test_wrong_bearer_token_counts_as_an_attempt(make_app: MakeApp) -> None:
     app = make_app(token=TOKEN)
-    answers = [
+    statuses = [
         app.request("GET", "/_sojourn/sessions.json", {"authorization": "Bearer wrong"}).status for _ in range(6)
     ]
-    assert answers == [401] * 6
+    assert statuses == [401] * 6
     assert Reader(app).log_in(TOKEN).status == 429  # the form is rate-limited like any other attempt
     assert app.request("GET", "/_sojourn/sessions.json", {"authorization": f"Bearer {TOKEN}"}).status == 200
 
@@ -168,8 +168,8 @@ def test_wrong_bearer_token_counts_as_an_attempt(make_app: MakeApp) -> None:
 
 def test_token_works_as_a_bearer_and_in_the_form(make_app: MakeApp) -> None:
     app = make_app(token=TOKEN, password=PASSWORD)
-    answer = app.request("GET", "/_sojourn/sessions.json", {"authorization": f"Bearer {TOKEN}"})
-    assert (answer.status, answer.text) == (200, "[]\n")
+    reply = app.request("GET", "/_sojourn/sessions.json", {"authorization": f"Bearer {TOKEN}"})
+    assert (reply.status, reply.text) == (200, "[]\n")
     for guess in (TOKEN, PASSWORD):
         assert Reader(app).log_in(guess).status == 303
 
@@ -200,9 +200,9 @@ def test_allow_gets_the_frameworks_request(make_app: MakeApp, protocol: Protocol
         assert type(seen[0]).__module__.startswith("starlette.")
 
 
-@pytest.mark.parametrize("answer", [None, 1, "yes", lambda: False])
-def test_allow_must_return_a_bool(make_app: MakeApp, answer: Any) -> None:
-    app = make_app(allow=lambda _request: answer)
+@pytest.mark.parametrize("result", [None, 1, "yes", lambda: False])
+def test_allow_must_return_a_bool(make_app: MakeApp, result: Any) -> None:
+    app = make_app(allow=lambda _request: result)
     with pytest.raises(TypeError, match="must return a bool"):
         app.request("GET", "/_sojourn/", NAVIGATE)
 

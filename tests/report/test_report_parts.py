@@ -235,8 +235,8 @@ def test_addresses_of_one_network_share_attempts(first: str | None, second: str 
 
 def test_many_addresses_share_an_overall_limit_in_bounded_memory() -> None:
     attempts = Attempts()
-    answers = [attempts.take(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", 0.0) for n in range(20_000)]
-    assert answers.count(None) == attempts.overall
+    waits = [attempts.take(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", 0.0) for n in range(20_000)]
+    assert waits.count(None) == attempts.overall
     assert len(attempts._by_address) <= 2 * 4096
 
 

@@ -171,7 +171,7 @@ def test_demo_serves_its_report(tmp_path: Path, client: httpx.Client) -> None:
     ) as process:
         assert process.stdout is not None
         links = (re.search(r"^  report +(http\S+)$", line) for line in process.stdout)
-        link = next(found[1] for found in links if found)
+        link = next(match[1] for match in links if match)
         response = client.get(link)
         assert (response.status_code, response.headers["location"]) == (303, "/sessions")
         assert "seed-shop" in client.get(f"{link.partition('?')[0]}sessions").text

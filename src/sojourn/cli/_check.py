@@ -78,7 +78,7 @@ def _settings(app: str | None) -> Settings:
 
 
 def _build(items: list[Any]) -> list[Backend | CheckResult]:
-    """Build each backend, or an outcome with the error in its URL: one that is misspelt does not hide the others' results."""
+    """Build each backend, or an outcome with its error: an invalid URL must not hide the outcomes of the others."""
     from sojourn.backends.checking import CheckResult
     from sojourn.backends.urls import backend_from_url, check_unique_names
 

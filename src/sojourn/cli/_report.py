@@ -25,7 +25,7 @@ def add_commands(commands: Any) -> None:
         parents=[_stores.options()],
         help="serve the Sessions report to a browser",
         description="Serve the Sessions report of a store on this host, and print a link that opens it. Each link works "
-        "once. When it has been used, a new one is printed. The app may go on running. Stop with Ctrl-C.",
+        "once. When it has been used, a new one is printed. The app can keep running. Stop with Ctrl-C.",
     )
     report.add_argument(
         "--host",

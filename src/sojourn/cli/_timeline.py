@@ -46,8 +46,8 @@ def write(store: Store, name: str, out: TextIO) -> None:
     from sojourn.data_subjects import _events_of, _separated, _told
 
     detail = _detail(store, name)
-    told = {**_told(detail.row), "previous_session": detail.previous_key, "next_session": detail.next_key}
-    out.write(f'{{"session":{harmless(msgspec.json.encode(told).decode())},"events":[')
+    document = {**_told(detail.row), "previous_session": detail.previous_key, "next_session": detail.next_key}
+    out.write(f'{{"session":{harmless(msgspec.json.encode(document).decode())},"events":[')
     out.writelines(map(harmless, _separated(_events_of(store, detail.row.key))))
     out.write("]}\n")
 

@@ -151,7 +151,7 @@ def _grown(before: StoreStats, after: StoreStats, name: str) -> int:
 
 @contextmanager
 def _stop_signal() -> Iterator[Signal]:
-    """Set by SIGTERM or SIGINT. A second Ctrl-C ends the process at once; a second SIGTERM does not, as it is often sent."""
+    """Set by SIGTERM or SIGINT. A second Ctrl-C ends the process at once; supervisors often send SIGTERM twice."""
     stop = Signal()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 

@@ -24,7 +24,7 @@ def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
     from sojourn.report import source_of
     from sojourn.report.serving import ReportServer
 
-    from .figures import settled
+    from .figures import settled_figures
     from .folder import new_folder
     from .summary import intro, problems, summary
 
@@ -40,7 +40,7 @@ def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
             crowd = visitors.Crowd(shop.address)
             crowd.play(seconds)
             played = crowd.played(time.monotonic() - began)
-        figures = settled(shop.engine, shop.events_file)
+        figures = settled_figures(shop.engine, shop.events_file)
     found_problems = problems(figures, played)
     say(summary(figures, played, folder, found_problems))
     if found_problems:

@@ -1,4 +1,4 @@
-"""What the store and the file say in the end, read when nothing moves any more. Judges nothing."""
+"""The figures of the store and of the events file, read when both have settled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PAGE: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Counts of one moment. `starts` and `ends` are by session key, `in_file` by event id."""
+    """Counts of one moment. `starts` and `ends` are by session key, `in_file` by event ID."""
 
     is_done: bool
     stats: StoreStats
@@ -34,22 +34,22 @@ class Figures:
     in_file: Mapping[str, int]
 
 
-def settled(engine: Engine, events_file: Path) -> Figures:
-    """Flush until all that happened is delivered and two looks agree; after ten seconds, the last look."""
+def settled_figures(engine: Engine, events_file: Path) -> Figures:
+    """Flush until everything is delivered and two reads agree; after ten seconds, return the last read."""
     deadline = time.monotonic() + _PATIENCE_S
     with closing(open_store(str(engine.settings.store))) as store:
         store.open()
         while True:
             is_done = engine.flush(max(0.1, deadline - time.monotonic())).done
             before = engine.stats().store
-            figures = _look(store, before, events_file, is_done=is_done)
-            # The sweeper goes on: a visit may just have ended between two reads.
+            figures = _read(store, before, events_file, is_done=is_done)
+            # The sweeper is still running: a session may have ended between the two reads.
             is_steady = engine.stats().store == before and not any(state.backlog for state in before.backends)
             if (is_done and is_steady) or time.monotonic() >= deadline:
                 return figures
 
 
-def _look(store: Store, stats: StoreStats, events_file: Path, *, is_done: bool) -> Figures:
+def _read(store: Store, stats: StoreStats, events_file: Path, *, is_done: bool) -> Figures:
     names: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     by_session: dict[str, Counter[str]] = {SESSION_START: Counter(), SESSION_END: Counter()}

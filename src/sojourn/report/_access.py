@@ -53,7 +53,7 @@ class Access:
         return self.password is not None or self.token is not None
 
     def serves(self, host: str) -> bool:
-        """Whether to serve this `Host` header: it gives away a page of another site that was rebound to our address."""
+        """Whether to serve this `Host` header; a host name rebound to our address (DNS rebinding) is not served."""
         return self.hosts is None or self.hosts(host)
 
     def ticket(self, request: Request, now: int) -> Ticket | None:

@@ -29,7 +29,7 @@ class Ticket:
 
 
 class Tickets:
-    """Makes and reads them. `key` is this process's own, or derived from the app's secret: then any worker's is good."""
+    """Makes and reads tickets. With a `key` derived from the app's secret, workers accept each other's tickets."""
 
     def __init__(self, key: bytes, *, name: str = "sojourn_report") -> None:
         self._signer = Signer(key, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)
