@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
-FOREIGN = ("django", "fastapi", "flask", "httpx", "sqlalchemy", "starlette")
+FOREIGN = ("django", "fastapi", "flask", "httpx", "psycopg", "sqlite3", "starlette")
 
 # Spelled in parts, or this file would be the first to break its own rule.
 REGISTRY_HOSTS = tuple(

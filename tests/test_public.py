@@ -14,7 +14,7 @@ import pytest
 import sojourn
 import sojourn.testing
 
-HEAVY = ("flask", "starlette", "fastapi", "httpx", "sqlalchemy", "werkzeug", "pytest")
+HEAVY = ("flask", "starlette", "fastapi", "httpx", "psycopg", "sqlite3", "werkzeug", "pytest")
 
 
 def test_the_names_of_sojourn_are_these() -> None:

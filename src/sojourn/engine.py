@@ -293,7 +293,7 @@ def _backends(settings: Settings) -> tuple[Backend, ...]:
 
 
 def _store(settings: Settings) -> Store:
-    from .stores import open_store  # loads SQLAlchemy, which an import of sojourn must not
+    from .stores import open_store
 
     return open_store(settings.store) if isinstance(settings.store, str) else cast("Store", settings.store)
 

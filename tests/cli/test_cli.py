@@ -94,6 +94,6 @@ def test_missing_extra_is_an_error_with_the_fix(missing: str) -> None:
 
 
 def test_help_imports_no_heavy_library() -> None:
-    heavy = {"httpx", "sqlalchemy", "starlette", "uvicorn"}
+    heavy = {"httpx", "sqlite3", "starlette", "uvicorn"}
     code = f"import sys; from sojourn.cli import main; main([]); sys.exit(len({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -257,7 +257,7 @@ def test_objects_are_found_by_their_names(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_importing_settings_is_light() -> None:
-    heavy = "{'httpx', 'sqlalchemy', 'starlette', 'flask', 'sojourn.backends', 'sojourn.engine'}"
+    heavy = "{'httpx', 'sqlite3', 'starlette', 'flask', 'sojourn.backends', 'sojourn.engine'}"
     code = f"import sys, sojourn.settings._settings; print(sorted({heavy} & set(sys.modules)))"
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)

@@ -22,7 +22,7 @@ def started(origin: dict[str, Scalar]) -> SessionRow:
 def test_each_dimension_is_a_column_and_a_field_that_may_be_empty() -> None:
     assert len(set(NAMES)) == len(DIMENSIONS)
     for name in NAMES:
-        assert SESSIONS.c[name].nullable
+        assert SESSIONS[name].is_nullable
         assert getattr(started({}), name) is None
 
 

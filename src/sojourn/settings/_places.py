@@ -55,7 +55,7 @@ def parse_store(value: object) -> object:
         if not _server(text).rpartition("/")[2] and not {"dbname", "service"} & dict(_options(text)).keys():
             msg = 'it names no database; write it as "postgresql://user:password@host/database"'
             raise ValueError(msg)
-        # Hosting platforms still hand out "postgres://", which SQLAlchemy refuses.
+        # Hosting platforms still hand out "postgres://": one store, one URL.
         return f"postgresql{match[1] or ''}://{match[2]}"
     raise ValueError(_STORE_HINT)
 

@@ -9,10 +9,12 @@ See P11 in docs/internals.md.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from .schema import EVENTS, JSON_COLUMNS, SESSIONS
+from .tables import Kind
 
 _PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
 
@@ -23,6 +25,12 @@ class Dialect:
 
     parameter: str
     """How the driver names a parameter."""
+
+    # --- tables
+    kinds: Mapping[Kind, str]
+    """What a column's type is called."""
+    sequence: str
+    """What a key says whose numbers are never given twice."""
 
     # --- values out
     row: str
@@ -108,7 +116,7 @@ class Dialect:
         return self.array(
             *(
                 self.json.format(f"s.{column.name}") if column in JSON_COLUMNS else f"s.{column.name}"
-                for column in SESSIONS.c
+                for column in SESSIONS.columns
             )
         )
 
@@ -116,7 +124,7 @@ class Dialect:
     def event(self) -> str:
         """A row of the log as one value."""
         return self.array(
-            *(self.json.format("data") if column is EVENTS.c.data else column.name for column in EVENTS.c)
+            *(self.json.format("data") if column.name == "data" else column.name for column in EVENTS.columns)
         )
 
     @property

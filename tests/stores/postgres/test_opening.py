@@ -17,7 +17,7 @@ from sojourn.errors import StoreError
 from sojourn.stores import PostgreSQLStore, open_store
 from sojourn.stores.model import Batch
 from sojourn.stores.postgres import opening
-from sojourn.stores.schema import METADATA, SCHEMA_VERSION, STORE_KEY_BYTES
+from sojourn.stores.schema import SCHEMA_VERSION, STORE_KEY_BYTES, TABLES
 from tests.postgres import Cluster
 from tests.stores.contract.steps import event, key_of, load, row, save
 
@@ -142,8 +142,8 @@ def test_the_tables_are_those_of_the_schema(url: str, postgres: Cluster) -> None
     store.open()
     store.close()
     found = {(table, column) for table, column, *_ in columns(postgres, url)}
-    assert found == {(table.name, column.name) for table in METADATA.sorted_tables for column in table.c}
-    named = {index.name for table in METADATA.sorted_tables for index in table.indexes}
+    assert found == {(table.name, column.name) for table in TABLES for column in table.columns}
+    named = {index.name for table in TABLES for index in table.indices}
     look = "SELECT indexname FROM pg_indexes WHERE schemaname = 'sojourn' AND indexname LIKE 'sojourn_ix_%'"
     assert {name for (name,) in postgres.run(look, database=url)} == named
 
@@ -330,7 +330,7 @@ except Exception as error:
 
 
 def test_importing_the_package_loads_no_driver() -> None:
-    code = "import sojourn.stores, sys; print(*sorted({'sqlalchemy', 'sqlite3', 'psycopg'} & set(sys.modules)))"
+    code = "import sojourn.stores, sys; print(*sorted({'sqlite3', 'psycopg'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr, done.stdout.split()) == (0, "", [])
 

@@ -124,7 +124,7 @@ store.close()
 
 
 def test_importing_the_package_loads_no_database_library() -> None:
-    code = "import sojourn.stores, sys; print(*sorted({'sqlalchemy', 'sqlite3'} & set(sys.modules)))"
+    code = "import sojourn.stores, sys; print(*sorted({'psycopg', 'sqlite3'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr, done.stdout.split()) == (0, "", [])
 

@@ -18,7 +18,7 @@ import pytest
 from sojourn.errors import StoreError
 from sojourn.stores import open_store
 from sojourn.stores.model import Batch, PositionMoved
-from sojourn.stores.schema import METADATA, SCHEMA_VERSION, SESSIONS, STORE_KEY_BYTES
+from sojourn.stores.schema import SCHEMA_VERSION, SESSIONS, STORE_KEY_BYTES, TABLES
 from sojourn.stores.sqlite.opening import exists, open_file, open_memory
 from tests.stores.contract.steps import NOW, event, key_of, load, mark, row, save
 
@@ -178,13 +178,13 @@ def test_settings_of_a_connection(tmp_path: Path) -> None:
 
 def test_the_tables_are_those_of_the_schema() -> None:
     connection = open_memory()
-    for table in METADATA.sorted_tables:
+    for table in TABLES:
         columns = [line[1] for line in connection.execute(f"PRAGMA table_info({table.name})")]
-        assert columns == [column.name for column in table.c]
+        assert columns == [column.name for column in table.columns]
     found = {line[0] for line in connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'sojourn_ix_%'")}
     connection.close()
-    assert found == {index.name for table in METADATA.sorted_tables for index in table.indexes}
-    assert SESSIONS.c.keys()[0] == "key"
+    assert found == {index.name for table in TABLES for index in table.indices}
+    assert SESSIONS.columns[0].name == "key"
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,23 @@ from __future__ import annotations
 from typing import Final
 
 from sojourn.stores.dialect import Dialect
+from sojourn.stores.tables import Kind
 
 _TEXTS: Final = "json_array_elements_text({}::json)"
 
 POSTGRESQL: Final = Dialect(
     parameter="%({})s",
+    # Texts are compared by bytes: ids need no language, and no upgrade of an operating system's then spoils an index.
+    kinds={
+        Kind.TEXT: 'TEXT COLLATE "C"',
+        Kind.INTEGER: "BIGINT",
+        Kind.SMALL: "SMALLINT",
+        Kind.BOOLEAN: "BOOLEAN",
+        Kind.BYTES: "BYTEA",
+        Kind.SERIAL: "BIGSERIAL",
+        Kind.SEQUENCE: "BIGSERIAL",
+    },
+    sequence="",
     row="json_build_array",
     rows="COALESCE(json_agg({}), '[]')::text",
     rows_where="COALESCE(json_agg({}) FILTER (WHERE {}), '[]')::text",

@@ -16,15 +16,16 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from sojourn.errors import StoreError
+from sojourn.stores.ddl import create_statements
 from sojourn.stores.reporting.rollup_triggers import POSTGRES_TRIGGERS
-from sojourn.stores.schema import METADATA, SCHEMA_VERSION, STORE_KEY_BYTES
-from sojourn.stores.views import POSTGRESQL, SHARED_PREFIX, create_views, drop_views
+from sojourn.stores.schema import SCHEMA_VERSION, STORE_KEY_BYTES, TABLES
+from sojourn.stores.views import POSTGRESQL as EXPRESSIONS
+from sojourn.stores.views import SHARED_PREFIX, create_views, drop_views
 
 from .address import Address
+from .dialect import POSTGRESQL
 from .errors import LOCK_PATIENCE_S, STATEMENT_PATIENCE_S, explained, unreachable
 
 _OLDEST_SERVER: Final = 13
@@ -136,7 +137,7 @@ def _found(connection: Connection, address: Address) -> bytes | None:
 
 def _version(connection: Connection, address: Address) -> int | None:
     """The version of the schema that is there. Raises `StoreError` for tables that are not ours."""
-    names = [*(table.name for table in METADATA.sorted_tables), *_UNRELEASED_TABLES]
+    names = [*(table.name for table in TABLES), *_UNRELEASED_TABLES]
     look = """
 SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), ARRAY(
     SELECT relname::text FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -211,7 +212,7 @@ def _create(connection: Connection, address: Address) -> None:
     look = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(%(schema)s))"
     is_shared = connection.execute(look, {"schema": address.schema}).fetchone() == (True,)
     prefix = SHARED_PREFIX if is_shared else ""
-    for statement in chain(CREATE, POSTGRES_TRIGGERS, create_views(POSTGRESQL, prefix)):
+    for statement in chain(CREATE, POSTGRES_TRIGGERS, create_views(EXPRESSIONS, prefix)):
         connection.execute(statement.encode())
     connection.execute(
         "INSERT INTO sojourn_meta (name, value)"
@@ -223,21 +224,11 @@ def _create(connection: Connection, address: Address) -> None:
 def _migrate(connection: Connection, version: int) -> None:
     (prefix,) = connection.execute("SELECT value FROM sojourn_meta WHERE name = 'view_prefix'").fetchall()[0]
     steps = chain.from_iterable(STEPS[step] for step in range(version, SCHEMA_VERSION))
-    for statement in chain(drop_views(prefix.decode()), steps, create_views(POSTGRESQL, prefix.decode())):
+    for statement in chain(drop_views(prefix.decode()), steps, create_views(EXPRESSIONS, prefix.decode())):
         connection.execute(statement.encode())
 
 
-def _ddl() -> tuple[str, ...]:
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    tables = METADATA.sorted_tables
-    made: list[CreateTable | CreateIndex] = [CreateTable(table) for table in tables]
-    made += [
-        CreateIndex(index) for table in tables for index in sorted(table.indexes, key=lambda each: each.name or "")
-    ]
-    return tuple(str(element.compile(dialect=dialect)).strip() for element in made)
-
-
-CREATE: Final = _ddl()
+CREATE: Final = create_statements(POSTGRESQL)
 
 STEPS: Final[Mapping[int, tuple[str, ...]]] = {}
 """By version n, the statements that lead from there to n + 1. A released step never changes."""

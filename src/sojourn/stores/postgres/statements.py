@@ -13,12 +13,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Table
-from sqlalchemy.types import Text
-
 from sojourn.stores.counting import RECORDED, add_counts, lock_backends
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.schema import JSON_COLUMNS, SESSIONS
+from sojourn.stores.tables import Column, Kind
 
 from .dialect import POSTGRESQL
 
@@ -47,10 +45,6 @@ def lock_log(number: int) -> str:
     return f"SELECT pg_advisory_xact_lock({number})"
 
 
-def names_of(table: Table) -> str:
-    return ", ".join(column.name for column in table.c)
-
-
 # --- sessions
 
 
@@ -58,17 +52,17 @@ def names_of(table: Table) -> str:
 _PLACEHOLDER: Final = "end_reason = ''"
 
 
-def _blank(column: Column[object]) -> str:
-    if column.primary_key:
+def _blank(column: Column) -> str:
+    if column.name in SESSIONS.key:
         return "wanted.key"
     if column in JSON_COLUMNS:
         return _NOTHING
-    if isinstance(column.type, Boolean):
+    if column.kind is Kind.BOOLEAN:
         return "false"
-    return "''" if isinstance(column.type, Text) else "0"
+    return "''" if column.kind is Kind.TEXT else "0"
 
 
-_HELD: Final = [column for column in SESSIONS.c if not column.nullable or column.name == "end_reason"]
+_HELD: Final = [column for column in SESSIONS.columns if not column.is_nullable or column.name == "end_reason"]
 
 # Two transactions that fold the same new session meet here: the second waits, and then finds what the first has made.
 HOLD_PLACES: Final = f"""
@@ -153,9 +147,9 @@ SELECT COUNT(*) FROM (
 """
 
 UPSERT_SESSIONS: Final = f"""
-INSERT INTO sojourn_sessions ({names_of(SESSIONS)})
-SELECT {names_of(SESSIONS)} FROM json_populate_recordset(NULL::sojourn_sessions, %(sessions)s::json)
-ON CONFLICT (key) DO UPDATE SET {", ".join(f"{c.name} = excluded.{c.name}" for c in SESSIONS.c if not c.primary_key)}
+INSERT INTO sojourn_sessions ({SESSIONS.names})
+SELECT {SESSIONS.names} FROM json_populate_recordset(NULL::sojourn_sessions, %(sessions)s::json)
+ON CONFLICT (key) DO UPDATE SET {SESSIONS.replaced}
 """
 
 LOCK_BACKENDS: Final = lock_backends(POSTGRESQL)

@@ -202,7 +202,7 @@ ON CONFLICT (id) DO UPDATE SET token = excluded.token, sessions = NULL
     @cached_property
     def finish(self) -> str:
         """Keep a summary, unless a session of it was changed since it was claimed."""
-        names = [column.name for column in ROLLUPS.c if column.name not in {"id", "token"}]
+        names = [column.name for column in ROLLUPS.columns if column.name not in {"id", "token"}]
         d = self.d
         return f"""
 UPDATE sojourn_rollups SET {", ".join(f"{name} = {d[name]}" for name in names)}

@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from sojourn.stores.dialect import Dialect
+from sojourn.stores.tables import Kind
 
 SQLITE: Final = Dialect(
     parameter=":{}",
+    # Row numbers are handed out only for a key that is declared INTEGER.
+    kinds={
+        Kind.TEXT: "TEXT",
+        Kind.INTEGER: "INTEGER",
+        Kind.SMALL: "INTEGER",
+        Kind.BOOLEAN: "BOOLEAN",
+        Kind.BYTES: "BLOB",
+        Kind.SERIAL: "INTEGER",
+        Kind.SEQUENCE: "INTEGER",
+    },
+    sequence=" AUTOINCREMENT",
     row="json_array",
     rows="json_group_array({})",
     rows_where="json_group_array({}) FILTER (WHERE {})",

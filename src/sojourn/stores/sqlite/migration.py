@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from sojourn.errors import StoreError
 from sojourn.stores.reporting.rollup_triggers import SQLITE_TRIGGERS
-from sojourn.stores.schema import METADATA, SCHEMA_VERSION, STORE_KEY_BYTES
+from sojourn.stores.schema import SCHEMA_VERSION, STORE_KEY_BYTES, TABLES
 from sojourn.stores.views import SHARED_PREFIX, SQLITE, create_views, drop_views
 
 from .statements import CREATE
@@ -26,7 +26,7 @@ APPLICATION_ID: Final = 0x534A524E
 _UNRELEASED_ID: Final = 0x536F6A6E
 """Of files from before the first release. Their tables had other names, and no release reads them."""
 
-_TABLES: Final = frozenset(table.name for table in METADATA.sorted_tables)
+_TABLES: Final = frozenset(table.name for table in TABLES)
 
 STEPS: Final[Mapping[int, tuple[str, ...]]] = {}
 """By version n, the statements that lead from there to n + 1. A released step never changes."""

@@ -12,41 +12,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Table
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
-
 from sojourn.stores.counting import RECORDED
 from sojourn.stores.data_subjects_sql import set_tombstones
-from sojourn.stores.schema import LIVELY, METADATA, SESSIONS
+from sojourn.stores.ddl import create_statements
+from sojourn.stores.schema import LIVELY, SESSIONS
 
 from .dialect import SQLITE
-
-_DIALECT: Final = sqlite.dialect()
-
-
-def _names(table: Table) -> str:
-    return ", ".join(column.name for column in table.c)
 
 
 def _in(count: int) -> str:
     return ", ".join(f"json_extract(value, '$[{index}]')" for index in range(count))
 
 
-def _ddl() -> tuple[str, ...]:
-    tables = METADATA.sorted_tables
-    made: list[CreateTable | CreateIndex] = [CreateTable(table) for table in tables]
-    made += [
-        CreateIndex(index) for table in tables for index in sorted(table.indexes, key=lambda each: each.name or "")
-    ]
-    return tuple(str(element.compile(dialect=_DIALECT)).strip() for element in made)
-
-
-CREATE: Final = _ddl()
+CREATE: Final = create_statements(SQLITE)
 
 # --- sessions
-
-_SESSION_SETS: Final = ", ".join(f"{c.name} = excluded.{c.name}" for c in SESSIONS.c if not c.primary_key)
 
 # With the rows, the ids of their ends that lie beyond what any backend has begun to read, and the tombstones of people.
 _LOADED: Final = f"""
@@ -113,9 +93,9 @@ FROM json_each(NEW.touched) WHERE sojourn_sessions.key = json_extract(value, '$[
 """
 
 _UPSERT_SESSIONS: Final = f"""
-INSERT INTO sojourn_sessions ({_names(SESSIONS)})
-SELECT {_in(len(SESSIONS.c))} FROM json_each(NEW.sessions) WHERE true
-ON CONFLICT (key) DO UPDATE SET {_SESSION_SETS}
+INSERT INTO sojourn_sessions ({SESSIONS.names})
+SELECT {_in(len(SESSIONS.columns))} FROM json_each(NEW.sessions) WHERE true
+ON CONFLICT (key) DO UPDATE SET {SESSIONS.replaced}
 """
 
 # What is for the own store only is so by its session, which was written before.

@@ -1,0 +1,33 @@
+"""The statements that create the tables, in a database's dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .dialect import Dialect
+from .schema import TABLES
+from .tables import Index, Kind, Table
+
+
+def create_statements(d: Dialect) -> tuple[str, ...]:
+    """Return what creates all tables and indices of the schema."""
+    tables = tuple(_table(d, table) for table in TABLES)
+    return tables + tuple(_index(table, index) for table in TABLES for index in table.indices)
+
+
+def _table(d: Dialect, table: Table) -> str:
+    return f"CREATE TABLE {table.name} ({', '.join(_parts(d, table))})"
+
+
+def _parts(d: Dialect, table: Table) -> Iterator[str]:
+    for column in table.columns:
+        yield f"{column.name} {d.kinds[column.kind]}{'' if column.is_nullable else ' NOT NULL'}"
+    yield f"PRIMARY KEY ({', '.join(table.key)}{d.sequence if table[table.key[0]].kind is Kind.SEQUENCE else ''})"
+    for column in table.columns:
+        if column.is_unique:
+            yield f"UNIQUE ({column.name})"
+
+
+def _index(table: Table, index: Index) -> str:
+    where = "" if index.where is None else f" WHERE {index.where}"
+    return f"CREATE INDEX {index.name} ON {table.name} ({', '.join(index.columns)}){where}"
