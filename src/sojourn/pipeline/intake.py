@@ -2,6 +2,8 @@
 
 Never waits and never raises for a journal that is full: that is counted there. It holds the runtime of this process,
 which is made on first use; a forked child gets one of its own, and never touches what it inherited.
+
+See P1 and P7 in docs/internals.md.
 """
 
 from __future__ import annotations

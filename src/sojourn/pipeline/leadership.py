@@ -1,6 +1,8 @@
 """Who records and who delivers: leases in the store, held in the name of this process's journal.
 
 A free lock of a journal means that its process is dead, so a lease of a dead process of this host passes on at once.
+
+See P8 and P20 in docs/internals.md.
 """
 
 from __future__ import annotations

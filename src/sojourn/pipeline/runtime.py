@@ -2,6 +2,8 @@
 
 It belongs to the pid that made it; after a fork the engine makes another and never touches this one again. What it does
 again and again are steps, which a scheduler runs; with a manual clock none runs, and `flush` and `sweep` do the work.
+
+See P2 in docs/internals.md.
 """
 
 from __future__ import annotations

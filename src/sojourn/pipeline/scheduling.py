@@ -3,6 +3,8 @@
 A step does a bounded piece of work and returns for how many seconds to rest. A runtime gives its steps to a `Scheduler`,
 which the engine hands in, and waits through it; so a simulation can run the steps of many processes in one thread, in
 any order.
+
+See P2 in docs/internals.md.
 """
 
 from __future__ import annotations

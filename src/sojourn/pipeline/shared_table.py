@@ -8,6 +8,8 @@ Writers race, so nothing spans two words. A slot is a key of two words and value
 bits of its key, so one that a racing writer left behind for another session is not believed. Storing an aligned word
 through a map is one instruction, as it is for the journal's frames. Two racing writers of one value may lose one of
 them: a count of a network or an activity some milliseconds younger. An end is never lost: nothing takes it back.
+
+See P26 in docs/internals.md.
 """
 
 from __future__ import annotations

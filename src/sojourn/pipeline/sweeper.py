@@ -1,4 +1,7 @@
-"""What is due every `sweep_interval` beside recording: end idle sessions, sum up hours for the report, apply retention."""
+"""What is due every `sweep_interval` beside recording: end idle sessions, sum up hours for the report, apply retention.
+
+See P19 in docs/internals.md.
+"""
 
 from __future__ import annotations
 
