@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from sojourn import UNKNOWN, Engine, Event, Settings, User, cli
+from sojourn.core.events import START
 from sojourn.stores import open_store
 from sojourn.testing import fake_visit
 from sojourn.tracking.masking import masked_address
@@ -83,7 +84,7 @@ def told(engine: Engine) -> list[Event]:
     assert engine.flush().done
     store = open_store(str(engine.settings.store))
     try:
-        return store.log.after(0, limit=100)
+        return store.log.after(START, limit=100)
     finally:
         store.close()
 

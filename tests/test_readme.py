@@ -29,7 +29,7 @@ from sojourn import (
     set_session_property,
     track,
 )
-from sojourn.core.events import RESERVED_NAMES
+from sojourn.core.events import RESERVED_NAMES, START
 from sojourn.flask import Sojourn
 from sojourn.logging import SojournHandler
 from sojourn.stores import open_store
@@ -96,7 +96,7 @@ def event_names(engine: Engine) -> list[str]:
     assert engine.flush().done
     store = open_store(str(engine.settings.store))
     try:
-        return [event.name for event in store.log.after(0, limit=100)]
+        return [event.name for event in store.log.after(START, limit=100)]
     finally:
         store.close()
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sojourn import cli
-from sojourn.core.events import Event
+from sojourn.core.events import START, Event
 from sojourn.stores import SQLiteStore
 from sojourn.stores.model import Batch, Settled
 from sojourn.stores.rows import SessionRow
@@ -43,7 +43,7 @@ def fill(path: Path, user: str = "anna") -> str:
     save(store, Batch(rows=rows, events=[*of("a", "browser-1", user), *of("b", "browser-2", "ben")]))
     held = lease(store)
     claimed = store.delivery.claim("posthog", held, until=NOW, limit=2, now=NOW).events
-    store.delivery.settle("posthog", held, Settled(upto=claimed[-1].seq, delivered=2), now=NOW)
+    store.delivery.settle("posthog", held, Settled(upto=claimed[-1].position, delivered=2), now=NOW)
     store.close()
     return f"sqlite:///{path}"
 
@@ -57,7 +57,7 @@ def visitors_in(url: str) -> set[str]:
     store = SQLiteStore(Path(url.removeprefix("sqlite:///")))
     try:
         return {kept.visitor_id for kept in store.sessions.latest(limit=10)} | {
-            kept.visitor_id for kept in store.log.after(0, limit=100)
+            kept.visitor_id for kept in store.log.after(START, limit=100)
         }
     finally:
         store.close()

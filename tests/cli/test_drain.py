@@ -93,7 +93,7 @@ def test_drain_waits_for_a_failing_backend(shop: Shop) -> None:
 def test_drain_sends_requeued_dead_letters(shop: Shop) -> None:
     held = lease(shop.store, dispatcher_lease("one"), now=NOW)
     claimed = shop.store.delivery.claim("one", held, until=NOW, limit=2, now=NOW).events
-    settled = Settled(upto=claimed[-1].seq, dead=[(each, "no", 422) for each in claimed])
+    settled = Settled(upto=claimed[-1].position, dead=[(each, "no", 422) for each in claimed])
     shop.store.delivery.settle("one", held, settled, now=NOW)
     shop.store.outbox.requeue("one", event_ids=["e1"], limit=9, now=NOW)
     assert shop.drain("one") == 0

@@ -134,7 +134,7 @@ def test_events_as_csv(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert [json.loads(each["attributes"]) for each in rows] == [each["data"] for each in documents]
     assert {name: value for name, value in rows[2].items() if name != "attributes"} == {
         "event_id": "e1-0",
-        "seq": "3",
+        "position": "3",
         "name": "page_view",
         "time": "2026-01-31T13:00:00.000Z",
         "session_key": "s1",

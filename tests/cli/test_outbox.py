@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[SQLiteStore]:
     claimed = store.delivery.claim("posthog", held, until=NOW, limit=3, now=NOW).events
     dead = [(claimed[1], "too \x1b[2J old", 422), (claimed[2], "no such project", None)]
     settled = Settled(
-        upto=claimed[2].seq, delivered=1, dead=dead, retry_at=2**53, failures=7, problem="the key is wrong"
+        upto=claimed[2].position, delivered=1, dead=dead, retry_at=2**53, failures=7, problem="the key is wrong"
     )
     store.delivery.settle("posthog", held, settled, now=NOW)
     yield store
@@ -184,7 +184,7 @@ def test_skip_skips_the_selected_events_and_figures_add_up(
     assert (document["delivered"], document["dead"], document["skipped"], document["backlog"]) == figures
     assert document["skipped"] == document["skipped_waiting"] + document["skipped_dead"]
     assert document["holds"] is True
-    assert ("--upto SEQ" in err) is (code == 1)
+    assert ("--upto POSITION" in err) is (code == 1)
     assert figures_of(store.delivery.state("posthog")) == figures
     assert figures_of(store.delivery.state("jsonl")) == (0, 0, 0, 6), "other backends are not affected"
     assert store.stats().events == 6, "the store keeps the events"

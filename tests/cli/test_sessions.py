@@ -20,6 +20,7 @@ import pytest
 
 from sojourn import capture_exception, cli, identify, set_session_property, track
 from sojourn.cli import _tail
+from sojourn.core.events import Position
 from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore
 from sojourn.stores.model import Batch
@@ -320,10 +321,10 @@ def test_follow_survives_store_errors(
 
     after = log.log.after
 
-    def events_after(seq: int, *, limit: int) -> Any:
+    def events_after(position: Position, *, limit: int) -> Any:
         if len(waits) == 1:
             raise StoreError("gone\x1b[2J")
-        return after(seq, limit=limit)
+        return after(position, limit=limit)
 
     def wait(seconds: float) -> None:
         waits.append(seconds)

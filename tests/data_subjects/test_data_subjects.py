@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sojourn import data_subjects as people
-from sojourn.core.events import Event
+from sojourn.core.events import Event, Position
 from sojourn.stores import SQLiteStore
 from sojourn.stores.model import Batch, DataSubject, Place, Settled, Slice
 from sojourn.stores.rows import PropertyValue, SessionRow
@@ -57,7 +57,7 @@ def test_erasing_a_visitor_leaves_nothing_of_them_in_the_file(store: SQLiteStore
     held = lease(store)
     claimed = store.delivery.claim("b", held, until=NOW, limit=10, now=NOW).events
     dead = [(claimed[0], "no", 400)]
-    store.delivery.settle("b", held, Settled(upto=claimed[-1].seq, delivered=9, dead=dead), now=NOW)
+    store.delivery.settle("b", held, Settled(upto=claimed[-1].position, delivered=9, dead=dead), now=NOW)
 
     done = people.erase(store, visitor_id=secret, now=NOW)
 
@@ -93,7 +93,7 @@ def test_an_erasure_that_was_stopped_is_finished_by_the_next(store: SQLiteStore)
     stopped = SQLiteStore(store.path)
     erase, slices = stopped.data_subjects.erase, iter(range(9))
 
-    def erase_one_slice(subject: DataSubject, *, at: int, upto: int, after: Place, limit: int) -> Slice:
+    def erase_one_slice(subject: DataSubject, *, at: int, upto: Position, after: Place, limit: int) -> Slice:
         if next(slices) == 1:
             raise KeyboardInterrupt
         return erase(subject, at=at, upto=upto, after=after, limit=limit)
@@ -194,7 +194,7 @@ def test_an_export_has_what_lies_beyond_the_person_s_sessions(store: SQLiteStore
             save(store, Batch(events=of(f"fill{number}", 1000)))
     refused = event("refused", "gone", user_id="7")
     held = lease(store)
-    store.delivery.settle("b", held, Settled(upto=0, dead=[(refused, "too old", 422)]), now=NOW)
+    store.delivery.settle("b", held, Settled(upto=None, dead=[(refused, "too old", 422)]), now=NOW)
     found = exported(store, user_id="7")
     assert [each["id"] for each in found["other_events"]] == ["theirs-0"]
     (letter,) = found["dead_letters"]

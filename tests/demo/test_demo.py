@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from sojourn.core.events import Position
 from sojourn.demo.figures import Figures
 from sojourn.demo.folder import new_folder
 from sojourn.demo.summary import problems, summary
@@ -168,7 +169,7 @@ def test_unusable_folder_is_an_error_with_the_fix(tmp_path: Path) -> None:
 
 STATE = BackendState(
     name="jsonl",
-    cursor=9,
+    cursor=Position(9),
     recorded=7,
     delivered=7,
     dead=0,

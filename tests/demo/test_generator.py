@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from sojourn import cli
-from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, Event
+from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, START, Event
 from sojourn.core.records import Record
 from sojourn.core.session import Rules
 from sojourn.demo import generator
@@ -37,7 +37,7 @@ def silent(_what: str, _done: int, _total: int) -> None:
 def contents(store: SQLiteStore) -> tuple[dict[str, SessionRow], dict[str, Event]]:
     """All rows by key, and all events by id, wherever in the log."""
     rows = {each.key: each for each in store.sessions.latest(limit=10_000)}
-    events = {each.id: msgspec.structs.replace(each, seq=0) for each in store.log.after(0, limit=100_000)}
+    events = {each.id: msgspec.structs.replace(each, position=START) for each in store.log.after(START, limit=100_000)}
     return rows, events
 
 

@@ -170,7 +170,7 @@ class Deployment:
 
     def log_of_events(self) -> list[Event]:
         events: list[Event] = []
-        while page := self.opened().log.after(events[-1].seq if events else 0, limit=_PAGE):
+        while page := self.opened().log.after(events[-1].position if events else 0, limit=_PAGE):
             events += page
         return events
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sojourn.core.events import START
 from sojourn.core.records import ACTIVITY, REQUEST, STARTS, Entry, Record, Seal
 from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline import payloads
@@ -71,7 +72,7 @@ class Bench:
 
     @property
     def names(self) -> list[str]:
-        return [event.name for event in self.store.log.after(0, limit=10_000)]
+        return [event.name for event in self.store.log.after(START, limit=10_000)]
 
     def counter(self, name: str) -> int:
         return self.store.stats().counters.get(name, 0)

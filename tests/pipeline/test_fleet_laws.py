@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from sojourn.core.events import SESSION_END, SESSION_START, Event
+from sojourn.core.events import SESSION_END, SESSION_START, START, Event
 from sojourn.core.session import EndReason
 from sojourn.pipeline import payloads
 from sojourn.pipeline.deliver.dispatcher import Dispatcher
@@ -283,7 +283,7 @@ class Fleet(RuleBasedStateMachine):
             assert [event.id for event in backend.events] == log
 
     def log(self) -> list[Event]:
-        return self.store.log.after(0, limit=100_000)
+        return self.store.log.after(START, limit=100_000)
 
 
 def test_a_fleet_in_postgresql(postgres: Cluster) -> None:

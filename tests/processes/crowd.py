@@ -21,6 +21,7 @@ from typing import Final
 import httpx
 
 from sojourn import Engine, Event, Settings
+from sojourn.core.events import START
 from sojourn.stores import SQLiteStore, open_store
 from sojourn.stores.model import StoreStats
 from sojourn.stores.rows import SessionRow
@@ -158,7 +159,7 @@ def looked(store_url: str) -> Kept:
     store = open_store(store_url)
     assert isinstance(store, SQLiteStore)
     try:
-        return Kept(store.log.after(0, limit=1_000_000), store.sessions.latest(limit=1_000_000), store.stats())
+        return Kept(store.log.after(START, limit=1_000_000), store.sessions.latest(limit=1_000_000), store.stats())
     finally:
         store.close()
 

@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from sojourn import cli
+from sojourn.core.events import START
 from sojourn.stores import SQLiteStore
 
 from .conftest import Place, Server, Start
@@ -172,7 +173,7 @@ def test_a_killed_worker_is_followed_by_another_that_goes_on(
     assert (told["records"]["holds"], told["backends"][0]["holds"]) == (True, True)
     store = SQLiteStore(place.folder / "sojourn.db")
     views = Counter(
-        event.attributes["url.path"] for event in store.log.after(0, limit=10_000) if event.name == "page_view"
+        event.attributes["url.path"] for event in store.log.after(START, limit=10_000) if event.name == "page_view"
     )
     store.close()
     assert views == Counter(asked)

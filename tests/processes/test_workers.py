@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sojourn.core.events import Event
+from sojourn.core.events import START, Event
 from sojourn.engine import Engine
 from sojourn.settings import Settings
 from sojourn.stores import SQLiteStore, open_store
@@ -48,7 +48,7 @@ def recorded(place: Place, *, pages: int) -> list[Event]:
             assert engine.flush(30).done
             store = engine.store
             assert isinstance(store, SQLiteStore)
-            events = store.log.after(0, limit=100_000)
+            events = store.log.after(START, limit=100_000)
             if sum(event.name == "page_view" for event in events) >= pages or time.monotonic() > deadline:
                 return events
             time.sleep(0.1)
@@ -152,7 +152,7 @@ def until_all_ended(place: Place) -> list[Event]:
             assert isinstance(store, SQLiteStore)
             stats = store.stats()
             if stats.counters.get("sessions.started", 0) >= VISITORS and stats.open_sessions == 0:
-                return store.log.after(0, limit=100_000)
+                return store.log.after(START, limit=100_000)
         finally:
             store.close()
         assert time.monotonic() < deadline, stats

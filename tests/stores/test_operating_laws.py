@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sojourn.core.events import Position
 from sojourn.stores import SQLiteStore
 from sojourn.stores.model import Batch, Claim, Lease, LeaseLost, Resettled, Settled, dispatcher_lease
 from tests.stores.contract.steps import NOW, event, row, save
@@ -79,7 +80,7 @@ class Outboxes(RuleBasedStateMachine):
     @rule(ahead=st.integers(0, 4), limit=st.integers(1, 3))
     def skip_what_waits(self, ahead: int, limit: int) -> None:
         before = self.store.delivery.state("b")
-        skipped = self.store.outbox.skip_waiting("b", upto=before.cursor + ahead, limit=limit)
+        skipped = self.store.outbox.skip_waiting("b", upto=Position(before.cursor.stored + ahead), limit=limit)
         assert self.store.delivery.state("b").backlog == before.backlog - skipped
         assert skipped <= limit
 
@@ -111,7 +112,7 @@ class Outboxes(RuleBasedStateMachine):
 def settled(claim: Claim, fates: Sequence[str]) -> Settled:
     done = list(zip(claim.events, fates, strict=False))
     return Settled(
-        upto=done[-1][0].seq,
+        upto=done[-1][0].position,
         delivered=fates.count("delivered"),
         skipped=fates.count("skipped"),
         dead=[(each, "no", None) for each, fate in done if fate == "dead"],

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from sojourn.core.events import START, Position
 from sojourn.stores import Store, open_store
 from sojourn.stores.model import Batch, Lease, LeaseLost, Mark, PositionMoved, Settled
 from tests.stores.contract.steps import NOW, assert_adds_up, event, mark, save
@@ -142,7 +143,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
         dead = [(each, "no", 400) for each in done[:1]]
         self.store.delivery.settle(
-            name, held, Settled(upto=done[-1].seq, delivered=len(done) - 1, dead=dead), now=self.now
+            name, held, Settled(upto=done[-1].position, delivered=len(done) - 1, dead=dead), now=self.now
         )
         backend.settled += len(done)
         del backend.waiting[: len(done)]
@@ -153,7 +154,7 @@ class StoreMachine(RuleBasedStateMachine):
         if held is None or name not in self.backends or self.holding.get(name, ("", 0))[0] == who:
             return
         try:
-            self.store.delivery.settle(name, held, Settled(upto=2**40, delivered=99), now=self.now)
+            self.store.delivery.settle(name, held, Settled(upto=Position(2**40), delivered=99), now=self.now)
         except LeaseLost:
             return
         raise AssertionError("a holder that lost its lease moved the cursor")
@@ -168,7 +169,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_log_is_the_model(self) -> None:
-        assert [each.id for each in self.store.log.after(0, limit=10_000)] == self.log
+        assert [each.id for each in self.store.log.after(START, limit=10_000)] == self.log
 
     @invariant()
     def every_event_is_somewhere(self) -> None:

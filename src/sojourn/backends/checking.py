@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, Event, Scalar
+from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, Event, Position, Scalar
 from sojourn.core.ids import event_id, uuid7
 
 from .http import LastCall
@@ -77,7 +77,7 @@ def check_events(now: int, chance: bytes, *, service: str | None = None) -> list
             session_key=key,
             session_started_at=started_at,
             visitor_id=str(shared["visitor.id"]),
-            seq=number,
+            position=Position(number),
             attributes=shared | own,
         )
         for number, (name, after, own) in enumerate(contents, 1)

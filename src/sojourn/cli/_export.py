@@ -19,7 +19,7 @@ from ._sessions import now_of
 from ._timeline import harmless
 
 if TYPE_CHECKING:
-    from sojourn.core.events import Event
+    from sojourn.core.events import Event, Position
     from sojourn.stores import Store
     from sojourn.stores.reporting.model import Filter, SessionLine, Span
 
@@ -27,7 +27,7 @@ _AT_ONCE: Final = 500
 _REDRAW_S: Final = 0.1
 _EVENT_COLUMNS: Final = (
     "event_id",
-    "seq",
+    "position",
     "name",
     "time",
     "session_key",
@@ -131,26 +131,28 @@ def _events(store: Store, span: Span | None, out: TextIO, progress: Progress, *,
     rows = csv.writer(out, lineterminator="\r\n")
     if is_csv:
         rows.writerow(_EVENT_COLUMNS)
-    done, head = 0, store.log.head()
-    for event in _log(store, head):
+    done, total, head = 0, store.stats().events, store.log.head()
+    for number, event in enumerate(_log(store, head), 1):
         if span is None or span.since <= event.time < span.until:
             if is_csv:
                 rows.writerow(_cells(event))
             else:
                 out.write(harmless(cloudevents.encode(event).decode()) + "\n")
             done += 1
-        progress.show(event.seq, head, "log positions")
+        progress.show(min(number, total), total, "events")
     return done
 
 
-def _log(store: Store, head: int) -> Iterator[Event]:
-    after = 0
+def _log(store: Store, head: Position) -> Iterator[Event]:
+    from sojourn.core.events import START
+
+    after = START
     while part := store.log.after(after, limit=_AT_ONCE):
         for event in part:
-            if event.seq > head:
+            if not store.log.has_passed(head, event.position):
                 return
             yield event
-        after = part[-1].seq
+        after = part[-1].position
 
 
 def _cells(event: Event) -> list[str | int]:
@@ -160,7 +162,7 @@ def _cells(event: Event) -> list[str | int]:
     attributes = json.dumps(dict(event.attributes), ensure_ascii=False)
     values = (
         event.id,
-        event.seq,
+        str(event.position),
         event.name,
         rfc3339(event.time),
         event.session_key,

@@ -14,7 +14,7 @@ from ._output import cell, span, table
 from ._status import count, duration
 
 if TYPE_CHECKING:
-    from sojourn.core.events import Event
+    from sojourn.core.events import Event, Position
     from sojourn.stores import Store
     from sojourn.stores.model import DeadLetter
 
@@ -40,7 +40,9 @@ def add_commands(commands: Any) -> None:
         description="List dead letters, oldest first, with the reason and the HTTP status that the backend gave.",
     )
     list_.add_argument("backend", nargs="?", metavar="BACKEND", help="only of this backend")
-    list_.add_argument("--waiting", action="store_true", help="list the events that the backend receives next, by seq")
+    list_.add_argument(
+        "--waiting", action="store_true", help="list the events that the backend receives next, by position"
+    )
     list_.add_argument("--limit", type=count, default=50, metavar="N", help="at most this many (default: 50)")
     list_.set_defaults(command=_list)
 
@@ -69,7 +71,9 @@ def add_commands(commands: Any) -> None:
     what.add_argument(
         "--event", action="append", metavar="ID", help="a dead letter, or the next event to be sent; can be repeated"
     )
-    what.add_argument("--upto", type=count, metavar="SEQ", help="waiting events up to this position in the log")
+    what.add_argument(
+        "--upto", type=_position, metavar="POSITION", help="waiting events up to this position in the log"
+    )
     what.add_argument("--dead", action="store_true", help="all dead letters")
     what.add_argument("--all", action="store_true", help="all waiting events and all dead letters")
     skip.set_defaults(command=_skip)
@@ -98,6 +102,17 @@ def _json_option() -> argparse.ArgumentParser:
     return parent
 
 
+def _position(text: str) -> Position:
+    """Parse a position, as `outbox list --waiting` shows it."""
+    from sojourn.core.events import Position
+
+    position = Position.from_text(text)
+    if position is None:
+        msg = f"give a position as `sojourn outbox list --waiting` shows it; got {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return position
+
+
 # --- list -----------------------------------------------------------------------------------------------------------
 
 
@@ -120,7 +135,12 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _of_event(event: Event, now: int) -> dict[str, object]:
-    return {"seq": event.seq, "event_id": event.id, "name": event.name, "age_ms": max(0, now - event.time)}
+    return {
+        "position": str(event.position),
+        "event_id": event.id,
+        "name": event.name,
+        "age_ms": max(0, now - event.time),
+    }
 
 
 def _of_letter(letter: DeadLetter, now: int) -> dict[str, object]:
@@ -202,18 +222,20 @@ def _skip(arguments: argparse.Namespace) -> int:
     if event_ids and letters + waiting < len(event_ids):
         missing = len(event_ids) - letters - waiting
         msg = f"{missing} of the events are neither dead letters of {name} nor next in its queue"
-        raise SojournError(f"{msg}; see `sojourn outbox list {name} --waiting`; skip everything before with --upto SEQ")
+        raise SojournError(
+            f"{msg}; see `sojourn outbox list {name} --waiting`; skip everything before with --upto POSITION"
+        )
     return 0 if is_well else 1
 
 
 def _skip_first(store: Store, name: str, event_ids: set[str]) -> int:
     """Skip those of these events that come first in the queue, without gaps: a cursor has one position."""
-    upto = 0
+    upto = None
     for event in store.log.after(store.delivery.state(name).cursor, limit=len(event_ids)):
         if event.id not in event_ids:
             break
-        upto = event.seq
-    return store.outbox.skip_waiting(name, upto=upto, limit=len(event_ids)) if upto else 0
+        upto = event.position
+    return store.outbox.skip_waiting(name, upto=upto, limit=len(event_ids)) if upto is not None else 0
 
 
 def _drain_outbox(arguments: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TextIO
 
 from sojourn.errors import StoreError
@@ -13,7 +13,7 @@ from ._output import Paint, printable
 from ._timeline import harmless
 
 if TYPE_CHECKING:
-    from sojourn.core.events import Event
+    from sojourn.core.events import Event, Position
     from sojourn.stores import Store
 
 _AT_ONCE: Final = 500
@@ -44,33 +44,30 @@ def tail(
         head = _print_new(store, head, choice.accepts, line, out=out, wait=wait)
 
 
-def _latest(store: Store, head: int, lines: int, accepts: Callable[[Event], bool]) -> list[Event]:
+def _latest(store: Store, head: Position, lines: int, accepts: Callable[[Event], bool]) -> list[Event]:
     """The latest matching events up to the head. Searches the log backwards in parts, up to `_SEARCHED_EVENTS`."""
     matches: list[Event] = []
-    upto = head
-    while len(matches) < lines and upto > max(0, head - _SEARCHED_EVENTS):
-        after = max(0, upto - max(_AT_ONCE, lines))
-        part = [event for event in _between(store, after, upto) if accepts(event)]
-        matches = part + matches
-        upto = after
+    before: Position | None = None
+    limit, searched, is_more = max(_AT_ONCE, lines), 0, True
+    while len(matches) < lines and searched < _SEARCHED_EVENTS and is_more:
+        part = store.log.latest(before=before, limit=limit)
+        searched, is_more = searched + len(part), len(part) == limit
+        if part:
+            before = part[0].position
+        # Events that were recorded after the head was read come next, with `--follow`.
+        matches = [event for event in part if store.log.has_passed(head, event.position) and accepts(event)] + matches
     return matches[max(0, len(matches) - lines) :]
-
-
-def _between(store: Store, after: int, upto: int) -> Iterator[Event]:
-    while after < upto and (part := store.log.after(after, limit=_AT_ONCE)):
-        yield from (event for event in part if event.seq <= upto)
-        after = part[-1].seq
 
 
 def _print_new(
     store: Store,
-    head: int,
+    head: Position,
     accepts: Callable[[Event], bool],
     line: Callable[[Event], str],
     *,
     out: TextIO,
     wait: Callable[[float], None],
-) -> int:
+) -> Position:
     """Print new events, or wait a little; return the new position in the log."""
     try:
         part = store.log.after(head, limit=_AT_ONCE)
@@ -83,7 +80,7 @@ def _print_new(
         return head
     out.writelines(line(event) + "\n" for event in part if accepts(event))
     out.flush()
-    return part[-1].seq
+    return part[-1].position
 
 
 def _line(*, is_json: bool, paint: Paint) -> Callable[[Event], str]:

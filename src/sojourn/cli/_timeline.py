@@ -25,10 +25,12 @@ _LABEL: Final = 12
 
 def show(store: Store, name: str, *, limit: int, paint: Paint) -> Iterator[str]:
     """Yield the lines of a session and its timeline. Raises `SojournError` if there is none."""
+    from sojourn.core.events import START
+
     detail = _detail(store, name)
     yield from (f"{label:<{_LABEL}}{text}" for label, text in _about(detail) if text)
     yield ""
-    shown, following, total = 0, 0, 0
+    shown, total, following = 0, 0, START
     while shown < limit:
         part = store.log.timeline(detail.row.key, after=following, limit=min(_AT_ONCE, limit - shown))
         for event in part.events:

@@ -38,12 +38,34 @@ RESERVED_NAMES: Final = frozenset(
 """Names that `track()` refuses: only Sojourn itself makes these events."""
 
 
+class Position(msgspec.Struct, frozen=True, gc=False):
+    """A place in an event log. Opaque: only the store that made it can compare two of them; `str()` is for URLs and people.
+
+    There may be several logs one day, or stripes of one: then a place is more than a number.
+    """
+
+    stored: int = 0
+    """What the store made of it. Only the store reads it."""
+
+    def __str__(self) -> str:
+        return str(self.stored)
+
+    @classmethod
+    def from_text(cls, text: str) -> Position | None:
+        """Read what `str()` made; `None` for anything else."""
+        return cls(int(text)) if text.isdecimal() and text.isascii() and len(text) < 16 else None
+
+
+START: Final = Position()
+"""Before the first event of a log."""
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One fact to forward.
 
     `time` and `session_started_at` are integer milliseconds since the epoch (UTC). `id` is deterministic: a replay, a
     second sweeper or a retry makes the same one. `session_id` is what the world sees (a manual session may choose it),
-    `session_key` is always a UUIDv7 of ours. `seq` is the place in the event log (0 before the log has it).
+    `session_key` is always a UUIDv7 of ours. `position` is the place in the event log (`START` before it has one).
     `attributes` is flat, names to scalars, and complete: it repeats `session.id`, `visitor.id`, `user.id` and the
     service under their OpenTelemetry names, so a backend may forward it as it is.
     """
@@ -58,5 +80,5 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_manual: bool = False
     previous_id: str | None = None
     user_id: str | None = None
-    seq: int = 0
+    position: Position = START
     attributes: Mapping[str, Scalar] = {}

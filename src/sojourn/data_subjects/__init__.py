@@ -14,7 +14,7 @@ from typing import Final, TextIO
 import msgspec
 
 from sojourn.backends.cloudevents import encode, rfc3339
-from sojourn.core.events import Event, Scalar
+from sojourn.core.events import START, Event, Position, Scalar
 from sojourn.stores.model import USER, VISITOR, DataSubject, DeadLetter, Place
 from sojourn.stores.protocol import Store
 from sojourn.stores.rows import SessionRow
@@ -131,14 +131,14 @@ def _told(row: SessionRow) -> dict[str, object]:
 
 
 def _events_of(store: Store, session_key: str) -> Iterator[str]:
-    after = 0
+    after = START
     while events := store.log.of_session(session_key, limit=_READ_AT_ONCE, after=after):
         yield from map(_event, events)
-        after = events[-1].seq
+        after = events[-1].position
 
 
 def _events_naming(store: Store, person: DataSubject) -> Iterator[str]:
-    last: int | None = 0
+    last: Position | None = START
     while last is not None:
         events, last = store.data_subjects.events_naming(person, after=last, limit=_LOOKED_THROUGH_AT_ONCE)
         yield from map(_event, events)

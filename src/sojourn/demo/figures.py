@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sojourn.core.events import SESSION_END, SESSION_START
+from sojourn.core.events import SESSION_END, SESSION_START, START
 from sojourn.engine import Engine
 from sojourn.stores import Store, open_store
 from sojourn.stores.model import StoreStats
@@ -54,8 +54,8 @@ def _read(store: Store, stats: StoreStats, events_file: Path, *, is_done: bool) 
     reasons: Counter[str] = Counter()
     by_session: dict[str, Counter[str]] = {SESSION_START: Counter(), SESSION_END: Counter()}
     visitors: set[str] = set()
-    seq = 0
-    while page := store.log.after(seq, limit=_PAGE):
+    position = START
+    while page := store.log.after(position, limit=_PAGE):
         for event in page:
             names[event.name] += 1
             visitors.add(event.visitor_id)
@@ -63,7 +63,7 @@ def _read(store: Store, stats: StoreStats, events_file: Path, *, is_done: bool) 
                 by_session[event.name][event.session_key] += 1
             if event.name == SESSION_END:
                 reasons[str(event.attributes["session.end_reason"])] += 1
-        seq = page[-1].seq
+        position = page[-1].position
     return Figures(
         is_done=is_done,
         stats=stats,

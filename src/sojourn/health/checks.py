@@ -178,7 +178,7 @@ def _backend(each: Backlog, now: int) -> dict[str, object]:
         "retried": state.retried,
         "holds": each.holds,
         "lag_ms": each.lag,
-        "cursor": state.cursor,
+        "cursor": str(state.cursor),
         "failures": state.failures,
         "retry_in_ms": wait,
         "problem": state.problem,

@@ -93,7 +93,7 @@ class Flusher:
     def _deliver(self, deadline: float) -> tuple[int, int, bool]:
         """Deliver what is due: (events delivered here, events that wait, whether none of them is due)."""
         delivered, waiting, is_done = 0, 0, True
-        head = self._store.log.head()
+        head, has_passed = self._store.log.head(), self._store.log.has_passed
         for dispatcher in self._dispatchers:
             name = dispatcher.backend.name
             while True:
@@ -102,14 +102,14 @@ class Flusher:
                 if not step.is_idle:
                     continue
                 state = self._store.delivery.state(name)
-                if step.retry_at is not None or state.cursor >= head or self._is_over(deadline):
+                if step.retry_at is not None or has_passed(state.cursor, head) or self._is_over(deadline):
                     break
                 if not self._waits_for_others:
                     break
                 self._scheduler.pause(_PAUSE_S)
             state = self._store.delivery.state(name)
             waiting += state.backlog
-            is_done = is_done and (state.cursor >= head or step.retry_at is not None)
+            is_done = is_done and (has_passed(state.cursor, head) or step.retry_at is not None)
         return delivered, waiting, is_done
 
     def _is_over(self, deadline: float) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from sojourn.core.events import START, Position
+
 from ._filters import REASONS
 from ._timeline import step
 from ._view import View, error_page
@@ -18,9 +20,9 @@ def session(view: View, name: str) -> Response:
     detail = view.store.sessions.detail(name)
     if detail is None:
         return error_page(view, 404, "No such session", _NO_SESSION)
-    after = _number(view.request.query.get("after", ""))
+    after = _position(view.request.query.get("after", ""))
     timeline = view.store.log.timeline(detail.row.key, after=after, limit=_STEPS)
-    last = timeline.events[-1].seq if timeline.events else after
+    last = timeline.events[-1].position if timeline.events else after
     return view.html(
         "session.html",
         row=detail.row,
@@ -30,7 +32,7 @@ def session(view: View, name: str) -> Response:
         reasons=REASONS,
         steps=[step(event) for event in timeline.events],
         total=timeline.total,
-        after=after,
+        after=after if after != START else None,
         last=last,
         more=None
         if timeline.following is None
@@ -40,7 +42,7 @@ def session(view: View, name: str) -> Response:
 
 def changes(view: View, name: str) -> Response:
     """The steps after the last one on the page, and the session's current state."""
-    after = _number(view.request.query.get("after", ""))
+    after = _position(view.request.query.get("after", ""))
     detail = view.store.sessions.detail(name)
     if detail is None:
         return error_page(view, 404, "No such session", _NO_SESSION)
@@ -49,7 +51,7 @@ def changes(view: View, name: str) -> Response:
         {
             "now": view.now,
             "steps": [view.part("_steps.html", "item", step(event)) for event in timeline.events],
-            "last": timeline.events[-1].seq if timeline.events else after,
+            "last": str(timeline.events[-1].position if timeline.events else after),
             "state": view.part("_steps.html", "state", detail.line, REASONS),
             "is_open": detail.line.is_open,
         }
@@ -58,16 +60,16 @@ def changes(view: View, name: str) -> Response:
 
 def of_event(view: View, event_id: str) -> Response:
     """Redirect to the session of an event, scrolled to the event."""
-    place = view.store.log.session_of(event_id)
+    place = view.store.log.place_of(event_id)
     if place is None:
         return error_page(view, 404, "No such event", _NO_EVENT)
-    key, seq = place
+    key = place.session_key
     # The page starts at the session's first step, unless the event lies beyond the first part of the timeline.
     first = view.store.log.timeline(key, limit=_STEPS)
-    is_in_first = first.following is None or any(event.seq == seq for event in first.events)
-    after = None if is_in_first else max(0, seq - 1)
-    return redirect(f"{view.request.url(f'/sessions/{key}', after=after)}#e{seq}")
+    is_in_first = first.following is None or any(event.position == place.position for event in first.events)
+    after = None if is_in_first else place.before
+    return redirect(f"{view.request.url(f'/sessions/{key}', after=after)}#e{place.position}")
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and text.isascii() and len(text) < 16 else 0
+def _position(text: str) -> Position:
+    return Position.from_text(text) or START

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from sojourn.core.events import Event
+from sojourn.core.events import Event, Position
 
 from . import wire
 from .data_subjects_sql import Statements
@@ -37,10 +37,10 @@ class SQLDataSubjects:
 
     # --- erasure
 
-    def add_tombstone(self, subject: DataSubject, *, at: int) -> int:
+    def add_tombstone(self, subject: DataSubject, *, at: int) -> Position:
         sql = self._sql
 
-        def attempt(work: Transaction) -> int:
+        def attempt(work: Transaction) -> Position:
             *_, head = work.execute(
                 sql.of[subject.kind].lock_sessions,
                 self._database.lock_log,
@@ -50,11 +50,11 @@ class SQLDataSubjects:
                 id=wire.clean(subject.id),
                 tombstones=_tombstones(work, [subject], at),
             )
-            return int(head.row[0])
+            return Position(int(head.row[0]))
 
         return self._database.write(attempt)
 
-    def erase(self, subject: DataSubject, *, at: int, upto: int, after: Place, limit: int) -> Slice:
+    def erase(self, subject: DataSubject, *, at: int, upto: Position, after: Place, limit: int) -> Slice:
         if after.part == _SESSIONS:
             return self._erase_sessions(subject, at, limit)
         if after.part == _LOG:
@@ -92,9 +92,9 @@ class SQLDataSubjects:
             return replace(erased, after=Place(_SESSIONS))
         return database.write(sessions)
 
-    def _erase_from_log(self, subject: DataSubject, upto: int, after: Place, limit: int) -> Slice:
+    def _erase_from_log(self, subject: DataSubject, upto: Position, after: Place, limit: int) -> Slice:
         sql, database = self._sql, self._database
-        values = {"id": wire.clean(subject.id), "after": after.after, "upto": upto, "limit": limit}
+        values = {"id": wire.clean(subject.id), "after": after.after, "upto": upto.stored, "limit": limit}
         seqs, last = database.read(sql.of[subject.kind].seqs_naming, **values)
         following = Place(_LETTERS) if last is None else Place(_LOG, last)
         if seqs == _NONE:
@@ -148,9 +148,11 @@ class SQLDataSubjects:
         statement = self._sql.of[subject.kind].sessions
         return wire.decode_rows(self._database.read(statement, id=wire.clean(subject.id), after=after, limit=limit)[0])
 
-    def events_naming(self, subject: DataSubject, *, after: int, limit: int) -> tuple[list[Event], int | None]:
-        text, last = self._part(self._sql.of[subject.kind].events_naming, subject, after, limit)
-        return wire.decode_events(text)[0], last
+    def events_naming(
+        self, subject: DataSubject, *, after: Position, limit: int
+    ) -> tuple[list[Event], Position | None]:
+        text, last = self._part(self._sql.of[subject.kind].events_naming, subject, after.stored, limit)
+        return wire.decode_events(text)[0], None if last is None else Position(last)
 
     def letters_naming(self, subject: DataSubject, *, after: int, limit: int) -> tuple[list[DeadLetter], int | None]:
         text, last = self._part(self._sql.of[subject.kind].letters_naming, subject, after, limit)

@@ -149,13 +149,14 @@ WHERE name = :name
 """)
         # Rows that were erased since they were claimed were counted as skipped then: so the figures add up.
         erased_since = "(:total - (SELECT COUNT(*) FROM sojourn_events WHERE seq > cursor AND seq <= :upto))"
+        upto = "COALESCE(:upto, cursor)"
         self.settle: Final = d.sql(f"""
 UPDATE sojourn_backends SET
-    cursor = :upto, read_seq = {d.greatest}(read_seq, :upto), in_use_at = {d.greatest}(in_use_at, :now),
+    cursor = {upto}, read_seq = {d.greatest}(read_seq, {upto}), in_use_at = {d.greatest}(in_use_at, :now),
     delivered = delivered + :delivered, skipped = skipped + :skipped - {erased_since}, dropped = dropped + :dropped,
     dead = dead + :dead, retried = retried + :retried,
     retry_at = :retry_at, failures = :failures, problem = :problem
-WHERE name = :name AND cursor <= :upto AND {HOLDS}
+WHERE name = :name AND cursor <= {upto} AND {HOLDS}
 """)
         self.bury: Final = d.sql(f"""
 INSERT INTO sojourn_dead_letters (backend, event_id, reason, status, at, event)

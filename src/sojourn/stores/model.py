@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from sojourn.core.events import Event
+from sojourn.core.events import Event, Position
 
 from .rows import SessionRow
 
@@ -154,14 +154,22 @@ class Claim:
     """For barred ends: the starts that this backend was given, by session key. A withheld one is not among them."""
 
 
+class EventPlace(NamedTuple):
+    """Where an event is: its session, its position, and a position right before it."""
+
+    session_key: str
+    position: Position
+    before: Position
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What became of claimed events: the cursor moves to `upto` (a `seq`); each event before it was counted once.
+    """What became of claimed events: the cursor moves to `upto` (`None`: stays); each event before it was counted once.
 
     What was erased since it was claimed has been counted as skipped; the store sees to it that it counts once.
     """
 
-    upto: int
+    upto: Position | None
     delivered: int = 0
     skipped: int = 0
     dropped: int = 0
@@ -195,7 +203,7 @@ class BackendState:
     """How a backend stands. recorded = delivered + dead + skipped + dropped + backlog, always."""
 
     name: str
-    cursor: int
+    cursor: Position
     recorded: int
     delivered: int
     dead: int

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from sojourn.core.events import SESSION_END, SESSION_START
+from sojourn.core.events import SESSION_END, SESSION_START, Position
 from sojourn.errors import StoreError
 
 from . import counting, wire
@@ -49,11 +49,13 @@ class SQLOutbox:
 
         return self._database.write(attempt)
 
-    def skip_waiting(self, name: str, *, upto: int, limit: int) -> int:
+    def skip_waiting(self, name: str, *, upto: Position, limit: int) -> int:
         sql, values = self._sql, {"name": name, "lease": dispatcher_lease(name)}
 
         def attempt(work: Transaction) -> int:
-            *_, waiting = work.execute(sql.lock_lease, sql.lock_backend, sql.waiting, **values, upto=upto, limit=limit)
+            *_, waiting = work.execute(
+                sql.lock_lease, sql.lock_backend, sql.waiting, **values, upto=upto.stored, limit=limit
+            )
             count, last = waiting.row
             if count:
                 work.execute(sql.withhold_starts, sql.skip, sql.revoke_lease, **values, upto=last, skipped=count)

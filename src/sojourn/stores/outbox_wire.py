@@ -45,7 +45,7 @@ def some_ids(event_ids: Collection[str] | None) -> str | None:
 def figures(settled: Settled) -> dict[str, object]:
     """What became of claimed events, as the values of a statement."""
     return {
-        "upto": settled.upto,
+        "upto": None if settled.upto is None else settled.upto.stored,
         "delivered": settled.delivered,
         "skipped": settled.skipped,
         "dropped": settled.dropped,

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from sojourn.core.events import Event
+from sojourn.core.events import START, Event, Position
 
 from .model import (
     BackendState,
@@ -18,6 +18,7 @@ from .model import (
     Claim,
     DataSubject,
     DeadLetter,
+    EventPlace,
     Lease,
     Loaded,
     Mark,
@@ -113,22 +114,30 @@ class Leases(Protocol):
 class EventLog(Protocol):
     """The log of events in the order in which they were committed."""
 
-    def head(self) -> int:
-        """Return the greatest `seq`; 0 if the log is empty."""
+    def head(self) -> Position:
+        """Return the position of the last event; `START` if the log is empty."""
         ...
 
-    def after(self, seq: int, *, limit: int) -> list[Event]: ...
-
-    def of_session(self, session_key: str, *, limit: int = ..., after: int = ...) -> list[Event]:
-        """Return a session's events behind the `seq` `after`."""
+    def has_passed(self, position: Position, other: Position) -> bool:
+        """Whether a position is at the other one, or after it. Reads nothing."""
         ...
 
-    def timeline(self, session_key: str, *, after: int = 0, limit: int = 200) -> Timeline:
-        """Return a page of a session's events behind the `seq` `after`, with their total."""
+    def after(self, position: Position, *, limit: int) -> list[Event]: ...
+
+    def latest(self, *, before: Position | None = None, limit: int) -> list[Event]:
+        """Return the last events before a position, or of all (`None`), in the order of the log."""
         ...
 
-    def session_of(self, event_id: str) -> tuple[str, int] | None:
-        """Return the key of an event's session, and the event's `seq`."""
+    def of_session(self, session_key: str, *, limit: int = ..., after: Position = ...) -> list[Event]:
+        """Return a session's events after a position."""
+        ...
+
+    def timeline(self, session_key: str, *, after: Position = START, limit: int = 200) -> Timeline:
+        """Return a page of a session's events after a position, with their total."""
+        ...
+
+    def place_of(self, event_id: str) -> EventPlace | None:
+        """Return where an event is."""
         ...
 
 
@@ -186,8 +195,8 @@ class Outbox(Protocol):
         """
         ...
 
-    def skip_waiting(self, name: str, *, upto: int, limit: int) -> int:
-        """Move the cursor past waiting events up to this `seq`, counted as skipped; return how many.
+    def skip_waiting(self, name: str, *, upto: Position, limit: int) -> int:
+        """Move the cursor past waiting events up to this position, counted as skipped; return how many.
 
         Revokes the dispatcher's lease: it can no longer settle what it has claimed.
         """
@@ -201,15 +210,15 @@ class Outbox(Protocol):
 class DataSubjects(Protocol):
     """Erasure and export of one person.
 
-    `events_naming` and `letters_naming` scan everything, a part at a time; continue from the number that they return.
+    `events_naming` and `letters_naming` scan everything, a part at a time; continue where they stopped, until that is `None`.
     """
 
-    def add_tombstone(self, subject: DataSubject, *, at: int) -> int:
+    def add_tombstone(self, subject: DataSubject, *, at: int) -> Position:
         """Suppress a person's records from before `at`, and unsent events from now on; return the head of the log."""
         ...
 
-    def erase(self, subject: DataSubject, *, at: int, upto: int, after: Place, limit: int) -> Slice:
-        """Delete the next rows of this person, those of the log up to the `seq` `upto`, and dead letters.
+    def erase(self, subject: DataSubject, *, at: int, upto: Position, after: Place, limit: int) -> Slice:
+        """Delete the next rows of this person, those of the log up to `upto`, and dead letters.
 
         Events that a backend has not read yet are counted as skipped for it. An erased session of a user gets a
         tombstone of its own, because not every record names the user.
@@ -220,7 +229,9 @@ class DataSubjects(Protocol):
         """Return the sessions of a visitor or a user with keys above `after`, by key."""
         ...
 
-    def events_naming(self, subject: DataSubject, *, after: int, limit: int) -> tuple[list[Event], int | None]:
+    def events_naming(
+        self, subject: DataSubject, *, after: Position, limit: int
+    ) -> tuple[list[Event], Position | None]:
         """Return those of the next `limit` events that name the person, but belong to no session of theirs.
 
         Such events belong to a session that went to another user (`on_user_change="keep"`), or whose row is deleted.

@@ -105,7 +105,7 @@ _MILLISECONDS: Final = "the same in milliseconds since 1970, which an index find
 
 _OF_EVENT: Final = (
     _same("event_id", "the event's id; a repeated delivery has the same", "id"),
-    _same("seq", "its place in the event log"),
+    _same("position", "its place in the event log: orders the events of a session", "seq"),
     _moment("time", "when it happened"),
     _same("time_ms", "the same in milliseconds since 1970", "time"),
     _same("session_key", "the session, as in `sessions`"),

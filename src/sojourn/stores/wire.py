@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from sojourn.core.events import Event, Scalar
+from sojourn.core.events import Event, Position, Scalar
 
 from .model import BackendState, DataSubject, DeadLetter, Mark
 from .rows import SessionRow
@@ -144,7 +144,10 @@ def decode_marks(text: str) -> dict[str, Mark]:
 def decode_states(text: str) -> list[BackendState]:
     """States from arrays in the order of their fields."""
     names = BackendState.__dataclass_fields__
-    return [BackendState(**dict(zip(names, values, strict=True))) for values in msgspec.json.decode(text)]
+    return [
+        BackendState(**dict(zip(names, [name, Position(cursor), *figures], strict=True)))
+        for name, cursor, *figures in msgspec.json.decode(text)
+    ]
 
 
 def decode_letters(text: str) -> list[DeadLetter]:
@@ -175,7 +178,7 @@ def _to_event(row: _EventRow) -> Event:
         is_manual=row.is_manual,
         previous_id=None if previous is None else str(previous),
         user_id=None if user is None else str(user),
-        seq=row.seq,
+        position=Position(row.seq),
         attributes=attributes,
     )
 

@@ -9,7 +9,7 @@ import pytest
 from sojourn import data_subjects as people
 from sojourn.backends.protocol import Receipt
 from sojourn.core.events import OPT_OUT as OPT_OUT_EVENT
-from sojourn.core.events import Event
+from sojourn.core.events import START, Event
 from sojourn.core.records import ACTIVITY, FORMAT, OPT_OUT, STARTS, Entry, Record, Seal, Tag
 from sojourn.core.session import EndReason
 from sojourn.pipeline.deliver.dispatcher import Dispatcher
@@ -144,7 +144,7 @@ def test_a_dropped_record_still_ends_a_session_whose_start_is_in_the_log(bench: 
         )
     bench.apply()
     assert bench.store.stats().open_sessions == 0
-    assert bench.store.log.after(0, limit=99)[-1].time == NOW + 5
+    assert bench.store.log.after(START, limit=99)[-1].time == NOW + 5
     assert bench.counter("records.opted_out") == 1
 
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sojourn import data_subjects as people
 from sojourn.core.events import OPT_OUT as OPT_OUT_EVENT
-from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, USER_IDENTIFY, Event
+from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, START, USER_IDENTIFY, Event
 from sojourn.core.records import ACTIVITY, OPT_OUT, REQUEST, STARTS, Entry, Record, Seal, Tag
 from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline import payloads
@@ -199,7 +199,7 @@ class Leaving(RuleBasedStateMachine):
     @invariant()
     def nothing_of_before_is_left(self) -> None:
         rows: list[SessionRow] = self.store.sessions.latest(limit=1_000, started_before=self.now + 1)
-        log: list[Event] = self.store.log.after(0, limit=10_000)
+        log: list[Event] = self.store.log.after(START, limit=10_000)
         for (kind, who), at in self.erased.items():
             if kind == "visitor":
                 assert [row for row in rows if row.visitor_id == who and row.started_at <= at] == []

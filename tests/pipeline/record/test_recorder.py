@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sojourn.core.events import START
 from sojourn.core.records import ACTIVITY, Record
 from sojourn.core.session import Rules
 from sojourn.pipeline import payloads
@@ -150,7 +151,7 @@ def test_a_sweep_that_a_backend_has_begun_to_read_stands_and_late_activity_ends_
     bench.apply()
     assert bench.store.sessions.latest(limit=1)[0].last_seen_at == NOW + IDLE - 5
     assert bench.recorder.sweep(NOW + 2 * IDLE) == 1
-    ends = [event for event in bench.store.log.after(0, limit=100) if event.name == "session.end"]
+    ends = [event for event in bench.store.log.after(START, limit=100) if event.name == "session.end"]
     assert [event.attributes.get("session.end_revision", 0) for event in ends] == [0, 1]
     assert [event.attributes["session.duration_ms"] for event in ends] == [0, IDLE - 5]
 
@@ -190,7 +191,7 @@ def test_a_record_waits_for_the_one_that_started_its_session(bench: Bench) -> No
     assert first.step() == (1, False)
     assert second.step() == (1, False)
     assert bench.names == ["session.start", "page_view", "page_view"]
-    assert "session.start_inferred" not in bench.store.log.after(0, limit=1)[0].attributes
+    assert "session.start_inferred" not in bench.store.log.after(START, limit=1)[0].attributes
 
 
 def test_a_start_that_never_comes_is_inferred_after_two_seconds(bench: Bench) -> None:
@@ -198,7 +199,7 @@ def test_a_start_that_never_comes_is_inferred_after_two_seconds(bench: Bench) ->
     bench.request(KEY, 5, journal=host.journal)
     assert host.step(after_ms=1_999) == (0, True)
     assert host.step(after_ms=1) == (1, False)
-    assert bench.store.log.after(0, limit=1)[0].attributes["session.start_inferred"] is True
+    assert bench.store.log.after(START, limit=1)[0].attributes["session.start_inferred"] is True
 
 
 def test_what_was_made_before_a_record_that_waits_is_applied_and_what_came_after_waits_with_it(bench: Bench) -> None:

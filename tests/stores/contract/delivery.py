@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sojourn.core.events import Event
+from sojourn.core.events import START, Event, Position
 from sojourn.stores.model import Batch, Lease, LeaseLost, Settled
 from sojourn.stores.protocol import Store
 
@@ -21,9 +21,13 @@ class DeliveryContract:
         save(store, Batch(events=[event("one"), event("two")]))
         found = store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
         assert [each.id for each in found] == ["one", "two"]
-        assert 0 < found[0].seq < found[1].seq == store.log.head()
+        assert found[1].position == store.log.head()
+        assert store.log.has_passed(found[1].position, found[0].position)
+        assert not store.log.has_passed(found[0].position, found[1].position)
+        assert store.log.has_passed(found[0].position, found[0].position)
+        assert not store.log.has_passed(START, found[0].position)
         for got, given in zip(found, (event("one"), event("two")), strict=True):
-            assert {**fields(got), "seq": 0} == fields(given)
+            assert {**fields(got), "position": START} == fields(given)
 
     def test_the_log_takes_an_id_once_and_counts_what_it_took(self, store: Store) -> None:
         store.outbox.register(["b"], now=NOW)
@@ -59,7 +63,7 @@ class DeliveryContract:
         first, second = store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
         assert (first.user_id, first.attributes[kept], second.id) == (kept, kept, "other")
         store.delivery.settle(
-            "b", lease(store), Settled(upto=first.seq, dead=[(odd, text, None)], problem=text), now=NOW
+            "b", lease(store), Settled(upto=first.position, dead=[(odd, text, None)], problem=text), now=NOW
         )
         assert store.delivery.state("b").problem == kept
 
@@ -119,7 +123,7 @@ class DeliveryContract:
         save(store, Batch(events=[event("view"), event("end", at=NOW + 5)], withdrawn=["end"]))
         found = store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
         assert [(each.id, each.time) for each in found] == [("view", NOW), ("end", NOW + 5)]
-        assert found[0].seq > before, "a place in the log is never given twice"
+        assert not store.log.has_passed(before, found[0].position), "a place in the log is never given twice"
         assert_adds_up(store)
 
     # --- dispatchers
@@ -132,7 +136,7 @@ class DeliveryContract:
         claimed = store.delivery.claim("b", held, until=NOW, limit=6, now=NOW).events
         assert [each.id for each in claimed] == list("012345")
         settled = Settled(
-            upto=claimed[4].seq,
+            upto=claimed[4].position,
             delivered=1,
             skipped=2,
             dropped=1,
@@ -174,7 +178,7 @@ class DeliveryContract:
         assert store.leases.acquire("dispatcher", "two", now=NOW + 30_000, until=NOW + 60_000) is not None
         before = store.stats()
         with pytest.raises(LeaseLost):
-            store.delivery.settle("b", slept, Settled(upto=1, dead=[(event("one"), "no", None)]), now=NOW)
+            store.delivery.settle("b", slept, Settled(upto=Position(1), dead=[(event("one"), "no", None)]), now=NOW)
         with pytest.raises(LeaseLost):
             store.delivery.claim("b", slept, until=NOW + 90_000, limit=1, now=NOW)
         assert store.stats() == before
@@ -193,9 +197,9 @@ class DeliveryContract:
         save(store, Batch(events=[event("one"), event("two")]))
         held = lease(store)
         first, second = store.delivery.claim("b", held, until=NOW, limit=2, now=NOW).events
-        store.delivery.settle("b", held, Settled(upto=second.seq, delivered=2), now=NOW)
+        store.delivery.settle("b", held, Settled(upto=second.position, delivered=2), now=NOW)
         with pytest.raises(LeaseLost):
-            store.delivery.settle("b", held, Settled(upto=first.seq, delivered=1), now=NOW)
+            store.delivery.settle("b", held, Settled(upto=first.position, delivered=1), now=NOW)
         assert_adds_up(store)
 
     # --- leases

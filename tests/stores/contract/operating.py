@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event
+from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event, Position
 from sojourn.errors import StoreError
 from sojourn.stores.model import Batch, Lease, LeaseLost, Resettled, Settled, dispatcher_lease
 from sojourn.stores.protocol import Store
@@ -152,7 +152,7 @@ class OperatingContract:
 
     def test_a_backend_that_is_asked_to_try_is_tried_now(self, store: Store) -> None:
         held = filled(store)
-        settled = Settled(upto=0, retried=4, retry_at=LATER, failures=9, problem="the key is wrong")
+        settled = Settled(upto=None, retried=4, retry_at=LATER, failures=9, problem="the key is wrong")
         store.delivery.settle("b", held, settled, now=NOW)
         assert store.outbox.requeue("b", event_ids=[], limit=100, now=NOW) == 0
         state = store.delivery.state("b")
@@ -167,7 +167,7 @@ class OperatingContract:
 
     def test_what_waits_is_skipped_up_to_a_place_in_slices(self, store: Store) -> None:
         filled(store)
-        third = store.log.head() - 1
+        third = Position(store.log.head().stored - 1)
         assert [store.outbox.skip_waiting("b", upto=third, limit=2) for _ in range(3)] == [2, 1, 0]
         assert figures(store) == (0, 0, 3, 1)
         assert claim_ids(store, "b", held_by(store)) == ["four"]
@@ -176,8 +176,8 @@ class OperatingContract:
     def test_what_is_behind_the_cursor_is_not_skipped(self, store: Store) -> None:
         held = filled(store)
         first = store.delivery.claim("b", held, until=LATER, limit=1, now=NOW).events[0]
-        store.delivery.settle("b", held, Settled(upto=first.seq, delivered=1), now=NOW)
-        assert store.outbox.skip_waiting("b", upto=first.seq, limit=100) == 0
+        store.delivery.settle("b", held, Settled(upto=first.position, delivered=1), now=NOW)
+        assert store.outbox.skip_waiting("b", upto=first.position, limit=100) == 0
         store.delivery.claim("b", held, until=LATER, limit=1, now=NOW)  # and nobody was fenced off for nothing
         assert figures(store) == (1, 0, 0, 3)
 
@@ -186,9 +186,9 @@ class OperatingContract:
     ) -> None:
         held = filled(store)
         claimed = store.delivery.claim("b", held, until=LATER, limit=3, now=NOW).events
-        assert store.outbox.skip_waiting("b", upto=claimed[1].seq, limit=100) == 2
+        assert store.outbox.skip_waiting("b", upto=claimed[1].position, limit=100) == 2
         with pytest.raises(LeaseLost):
-            store.delivery.settle("b", held, Settled(upto=claimed[2].seq, delivered=3), now=NOW)
+            store.delivery.settle("b", held, Settled(upto=claimed[2].position, delivered=3), now=NOW)
         anew = held_by(store)
         assert anew.token > held.token, "the same holder, and yet another lease"
         assert claim_ids(store, "b", anew) == ["three", "four"]
@@ -253,7 +253,7 @@ class OperatingContract:
         assert by_name["b"].oldest_at == NOW - 5, "an end is dated back to the last activity"
         claimed = store.delivery.claim("b", held, until=LATER, limit=2, now=NOW).events
         dead = [(each, "no", None) for each in claimed]
-        store.delivery.settle("b", held, Settled(upto=claimed[-1].seq, dead=dead), now=NOW)
+        store.delivery.settle("b", held, Settled(upto=claimed[-1].position, dead=dead), now=NOW)
         store.outbox.requeue("b", event_ids=["end"], limit=100, now=NOW)
         (_, b) = store.outbox.states()
         assert (b.oldest_at, b.letters, b.requeued) == (NOW, 2, 1)
@@ -263,7 +263,9 @@ class OperatingContract:
         buried(store)
         held = lease(store, dispatcher_lease("other"))
         claimed = store.delivery.claim("other", held, until=LATER, limit=1, now=NOW).events
-        store.delivery.settle("other", held, Settled(upto=claimed[0].seq, dead=[(claimed[0], "no", None)]), now=LATER)
+        store.delivery.settle(
+            "other", held, Settled(upto=claimed[0].position, dead=[(claimed[0], "no", None)]), now=LATER
+        )
         first = store.outbox.letters(None, after=0, limit=3)
         rest = store.outbox.letters(None, after=first[-1].number, limit=3)
         assert [(each.backend, each.event.id) for each in first + rest] == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sojourn.core.events import START
 from sojourn.core.session import EndReason
 from sojourn.stores.model import Batch, PositionMoved
 from sojourn.stores.protocol import Store
@@ -134,7 +135,7 @@ class RecordingContract:
 
         with pytest.raises(ZeroDivisionError):
             save_and_fail()
-        assert (load(store, "k").rows, store.records.marks(), store.log.head()) == ({}, {}, 0)
+        assert (load(store, "k").rows, store.records.marks(), store.log.head()) == ({}, {}, START)
         assert store.stats().counters == {}
 
     def test_silent_gives_open_sessions_longest_silent_first(self, store: Store) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sojourn.core.events import PAGE_VIEW
+from sojourn.core.events import PAGE_VIEW, START
 from sojourn.core.session import EndReason
 from sojourn.stores import Store
 from sojourn.stores.model import SESSION, USER, VISITOR, Batch, DataSubject
@@ -222,13 +222,20 @@ class SessionListsContract:
         assert ([each.id for each in rest.events], rest.following) == (["e3", "e4"], None)
         assert reports.log.timeline("nothing").total == 0
 
+    def test_the_latest_events_come_in_the_order_of_the_log(self, reports: Store) -> None:
+        save(reports, Batch(events=[event(f"e{n}") for n in range(5)]))
+        last = reports.log.latest(limit=2)
+        assert [each.id for each in last] == ["e3", "e4"]
+        assert [each.id for each in reports.log.latest(before=last[0].position, limit=9)] == ["e0", "e1", "e2"]
+        assert reports.log.latest(before=START, limit=9) == []
+
     def test_an_event_leads_to_its_session(self, reports: Store) -> None:
         save(reports, Batch(rows=[row("k")], events=[event("e0", "k"), event("e1", "k")]))
-        found = reports.log.session_of("e1")
+        found = reports.log.place_of("e1")
         assert found is not None
-        assert found[0] == "k"
-        assert [each.id for each in reports.log.timeline("k", after=found[1] - 1).events] == ["e1"]
-        assert reports.log.session_of(HOSTILE) is None
+        assert found.session_key == "k"
+        assert [each.id for each in reports.log.timeline("k", after=found.before).events] == ["e1"]
+        assert reports.log.place_of(HOSTILE) is None
 
     # --- one person
 

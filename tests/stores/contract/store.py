@@ -66,7 +66,7 @@ class StoreContract(
         save(store, Batch(events=[event("read", at=NOW - 9), event("unread", at=NOW - 9), event("young", at=NOW)]))
         held = lease(store)
         first = store.delivery.claim("b", held, until=NOW, limit=1, now=NOW).events[0]
-        store.delivery.settle("b", held, Settled(upto=first.seq, delivered=1), now=NOW)
+        store.delivery.settle("b", held, Settled(upto=first.position, delivered=1), now=NOW)
         assert store.maintenance.expire(older_than=NOW, limit=10, now=NOW + 7 * DAY) == 1
         assert claim_ids(store, "b", held) == ["unread", "young"]
         assert_adds_up(store)

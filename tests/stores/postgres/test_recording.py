@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from sojourn.core.events import START
 from sojourn.errors import StoreError
 from sojourn.stores import Store, open_store
 from sojourn.stores.model import VISITOR, Batch, DataSubject, PositionMoved, Settled, TryAgain
@@ -207,9 +208,9 @@ def test_the_log_is_written_by_one_at_a_time_so_no_number_comes_late(
         second = beside.submit(save, store, Batch(events=[event("second")]))
         waiting.until("advisory", of=second)
     second.result(PATIENCE_S)
-    log = store.log.after(0, limit=9)
+    log = store.log.after(START, limit=9)
     assert [each.id for each in log] == ["first", "second"]
-    assert log[0].seq < log[1].seq
+    assert log[0].position.stored < log[1].position.stored
 
 
 def test_a_cursor_that_follows_the_log_misses_nothing(store: Store) -> None:
@@ -227,12 +228,12 @@ def test_a_cursor_that_follows_the_log_misses_nothing(store: Store) -> None:
 
     def follow() -> list[str]:
         seen: list[str] = []
-        cursor, was_over = 0, False
+        cursor, was_over = START, False
         while not was_over:
             was_over = is_over.is_set()
             while found := store.log.after(cursor, limit=7):
                 seen += [each.id for each in found]
-                cursor = found[-1].seq
+                cursor = found[-1].position
         return seen
 
     with ThreadPoolExecutor(max_workers=writers + 1) as pool:
@@ -347,7 +348,7 @@ def test_an_end_that_a_backend_began_to_read_meanwhile_is_not_withdrawn(
         reopen()
     reopen()
     store.delivery.settle("b", held, Settled(upto=store.log.head(), delivered=2), now=NOW)
-    assert [each.id for each in store.log.after(0, limit=9)] == ["end", "another revision"]
+    assert [each.id for each in store.log.after(START, limit=9)] == ["end", "another revision"]
     assert_adds_up(store)
 
 
@@ -401,7 +402,7 @@ def test_an_erasure_beside_dispatchers_and_recorders_still_adds_up(store: Store)
         while not is_over.is_set():
             claimed = store.delivery.claim("b", held, until=NOW + 30_000, limit=7, now=NOW).events
             if claimed:
-                store.delivery.settle("b", held, Settled(upto=claimed[-1].seq, delivered=len(claimed)), now=NOW)
+                store.delivery.settle("b", held, Settled(upto=claimed[-1].position, delivered=len(claimed)), now=NOW)
 
     def leave() -> None:
         from sojourn.data_subjects import erase
@@ -472,7 +473,7 @@ def test_a_recorder_that_is_stopped_in_mid_transaction_holds_up_nobody_and_write
         assert frozen.stdout.readline() == "holds\n"
         os.kill(frozen.pid, signal.SIGSTOP)
         folded(store, "k")
-        assert [each.id for each in store.log.after(0, limit=9)] == ["k 1"]
+        assert [each.id for each in store.log.after(START, limit=9)] == ["k 1"]
         os.kill(frozen.pid, signal.SIGCONT)
         told, _ = frozen.communicate("\n", timeout=PATIENCE_S)
     finally:

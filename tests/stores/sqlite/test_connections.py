@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from sojourn.core.events import Position
 from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore, open_store
 from sojourn.stores.model import Batch, DeadLetter, Settled
@@ -215,8 +216,8 @@ def test_queries_of_reports_and_exports(store: SQLiteStore) -> None:
     assert [each.key for each in store.sessions.latest(limit=2)] == ["4", "3"]
     assert store.sessions.latest(limit=9, started_before=NOW + 1) == [rows[1], rows[0]]
     assert [each.id for each in store.log.of_session("1")] == ["e1", "e3", "e5"]
-    assert [each.id for each in store.log.after(2, limit=3)] == ["e2", "e3", "e4"]
-    assert [each.seq for each in store.log.after(2, limit=3)] == [3, 4, 5]
+    assert [each.id for each in store.log.after(Position(2), limit=3)] == ["e2", "e3", "e4"]
+    assert [each.position for each in store.log.after(Position(2), limit=3)] == [Position(3), Position(4), Position(5)]
 
 
 def test_dead_letters_are_kept_whole_until_retention(store: SQLiteStore) -> None:
@@ -225,7 +226,7 @@ def test_dead_letters_are_kept_whole_until_retention(store: SQLiteStore) -> None
     held = lease(store)
     one, two = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW).events
     store.delivery.settle(
-        "b", held, Settled(upto=two.seq, dead=[(one, "too old", 422), (two, "no", None)]), now=NOW + 5
+        "b", held, Settled(upto=two.position, dead=[(one, "too old", 422), (two, "no", None)]), now=NOW + 5
     )
     assert store.outbox.letters("b", after=0, limit=1) == [DeadLetter(1, "b", "too old", 422, NOW + 5, None, one)]
     assert store.outbox.letters("b", after=0, limit=9)[1].event == two
@@ -243,7 +244,7 @@ def test_a_long_backlog_is_told_in_full() -> None:
     save(store, Batch(events=[event(str(n)) for n in range(10_050)]))
     held = lease(store)
     first = store.delivery.claim("b", held, until=NOW, limit=30, now=NOW).events
-    store.delivery.settle("b", held, Settled(upto=first[29].seq, delivered=20, skipped=10), now=NOW)
+    store.delivery.settle("b", held, Settled(upto=first[29].position, delivered=20, skipped=10), now=NOW)
     assert store.delivery.state("b").backlog == 10_020
     assert_adds_up(store)
     store.close()

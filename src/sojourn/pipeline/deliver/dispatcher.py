@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -126,18 +127,18 @@ class Dispatcher:
             if self._wants(event, claim):
                 (shed if shedding.rank(event.name) <= sheds else wanted).append(event)
         outcome = self._offered(wanted, state.failures)
-        upto = outcome.left[0].seq - 1 if outcome.left else claim.events[-1].seq
-        passed = sum(event.seq <= upto for event in claim.events)
-        dropped = sum(event.seq <= upto for event in shed)
+        # From the front: what comes behind an event that is left waits with it.
+        left = outcome.left[0].id if outcome.left else None
+        passed = list(takewhile(lambda event: event.id != left, claim.events))
+        passed_ids = {event.id for event in passed}
+        dropped = sum(event.id in passed_ids for event in shed)
         settled = Settled(
-            upto=upto,
+            upto=passed[-1].position if passed else None,
             withheld=[
-                event.session_key
-                for event in claim.events
-                if event.name == SESSION_START and event.id in claim.barred and event.seq <= upto
+                event.session_key for event in passed if event.name == SESSION_START and event.id in claim.barred
             ],
             delivered=len(outcome.taken),
-            skipped=passed - dropped - len(outcome.taken) - len(outcome.dead),
+            skipped=len(passed) - dropped - len(outcome.taken) - len(outcome.dead),
             dropped=dropped,
             dead=outcome.dead,
             retried=len(outcome.left),

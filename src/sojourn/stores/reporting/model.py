@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from sojourn.core.events import Event, Scalar
+from sojourn.core.events import Event, Position, Scalar
 from sojourn.core.session import EndReason
 from sojourn.stores.model import DataSubject
 from sojourn.stores.rows import SessionRow
@@ -284,10 +284,10 @@ class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """Events of a session in the order of the log. `following`: the `seq` to ask on from; `None`: that is all."""
+    """Events of a session in the order of the log. `following`: the position to continue after; `None`: that is all."""
 
     events: tuple[Event, ...]
-    following: int | None
+    following: Position | None
     total: int
 
 
