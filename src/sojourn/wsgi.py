@@ -76,7 +76,9 @@ class SojournMiddleware(Wrapper):
             raise TypeError(msg)
         if VISIT_KEY in environ:  # installed twice: this one steps aside
             return self.app(environ, start_response)
-        if self._beacon is not None and (own := self._beacon.at(environ.get("PATH_INFO", ""))):
+        if self._beacon is not None and (
+            own := self._beacon.at(environ.get("PATH_INFO", ""), environ.get("SCRIPT_NAME", ""))
+        ):
             return self._own(own, environ, start_response)
         tracker, guard = self.engine.tracker, self._guard
         try:

@@ -78,6 +78,8 @@ class Site:
         self.settings = Settings(**{**given, **settings})
         self.engine = Engine(self.settings, clock=self.clock)
         self.views: dict[str, View] = {}
+        self.mount = ""
+        """Where the app is mounted: `root_path`, or `SCRIPT_NAME`. Paths that are asked for lie below it."""
         self.user: str | None = None
         """The principal: `REMOTE_USER`, or the scope's user. `None`: the framework does not say; `""`: nobody."""
         self.door: Any = (
@@ -175,7 +177,8 @@ class Site:
             "type": "http",
             "asgi": {"version": "3.0"},
             "method": method,
-            "path": path,
+            "path": self.mount + path,
+            "root_path": self.mount,
             "query_string": query.encode(),
             "scheme": scheme,
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
@@ -205,7 +208,7 @@ class Site:
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
             "PATH_INFO": path,
-            "SCRIPT_NAME": "",
+            "SCRIPT_NAME": self.mount,
             "QUERY_STRING": query,
             "wsgi.url_scheme": scheme,
             "REMOTE_ADDR": client or "",

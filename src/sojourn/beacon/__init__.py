@@ -5,6 +5,8 @@ A door asks `Beacon.at(path)` first; an `Endpoint` then answers without the app,
 
 from __future__ import annotations
 
+from sojourn.tracking.mounting import readings
+
 from ._receiver import Receiver
 from ._replies import LONGEST_BODY, NO_CONTENT, Endpoint, Reply
 from ._script import Script, interval_ms
@@ -20,9 +22,10 @@ class Beacon:
     def __init__(self, path: str, *, script: Endpoint, receiver: Endpoint) -> None:
         self._endpoints = {f"{path}.js": script, path: receiver}
 
-    def at(self, path: str, mounted_at: str = "") -> Endpoint | None:
-        """What answers at this path; `None`: the app. An app that is mounted somewhere may also count from there."""
-        found = self._endpoints.get(path)
-        if found is None and mounted_at:
-            found = self._endpoints.get(path.removeprefix(mounted_at))
-        return found
+    def at(self, path: str, mount: str = "") -> Endpoint | None:
+        """What answers at this path, whole or below the mount; `None`: the app."""
+        endpoint = self._endpoints.get(path)
+        if endpoint is None and mount:
+            found = (self._endpoints[text] for text in readings(path, mount) if text in self._endpoints)
+            endpoint = next(found, None)
+        return endpoint

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from sojourn.core.bounded import Bounded
 
 from .masking import longest_shown, masked_path, referrer
+from .mounting import matches
 from .route_parameters import has_secret, secret_places
 
 _REMEMBERED = 2048
@@ -33,7 +32,7 @@ class Paths:
         key = (path, mount)
         known = self._excluded.young.get(key)
         if known is None and (known := self._excluded.get(key)) is None:
-            known = _matches(path, mount, self._exclude)
+            known = matches(path, mount, self._exclude)
             if len(path) <= _LONGEST:
                 self._excluded[key] = known
         return known
@@ -56,7 +55,7 @@ class Paths:
         return referrer(value, self.shown)
 
     def _masked(self, path: str, mount: str, route: str | None) -> str:
-        if self._keep and _matches(path, mount, self._keep):
+        if self._keep and matches(path, mount, self._keep):
             return longest_shown(path)
         segments = path[: _LONGEST * 2].split("/")
         if route is not None:
@@ -74,14 +73,3 @@ class Paths:
         if has_secret(route, self.keep_names):
             self._secret_routes[route] = None
             self._shown.clear()
-
-
-def _matches(path: str, mount: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a pattern matches the path, whole or below the mount (`SCRIPT_NAME`, `root_path`).
-
-    Not every server repeats the mount in the path, so both ways to read the two are tried.
-    """
-    texts = {path}
-    if mount := mount.rstrip("/"):
-        texts.add(path.removeprefix(mount) or "/" if path == mount or path.startswith(f"{mount}/") else mount + path)
-    return any(fnmatchcase(text, pattern) for text in texts for pattern in patterns)
