@@ -179,13 +179,13 @@ class BackendContract:
         yield backend
         backend.close()
 
-    def test_it_is_a_backend_with_a_name(self, backend: Backend) -> None:
+    def test_is_a_backend_with_a_name(self, backend: Backend) -> None:
         assert isinstance(backend, Backend)
         assert isinstance(backend.name, str)
         assert backend.name
         assert isinstance(backend.third_party, bool)
 
-    def test_building_and_closing_it_starts_nothing(self, tmp_path: Path) -> None:
+    def test_construction_and_close_start_no_thread(self, tmp_path: Path) -> None:
         before = set(threading.enumerate())
         backend = self.make_backend(tmp_path)
         assert set(threading.enumerate()) <= before
@@ -193,7 +193,7 @@ class BackendContract:
         backend.close()
 
     @pytest.mark.parametrize("event", sample_events(), ids=lambda event: event.name)
-    def test_it_says_whether_it_wants_an_event(self, backend: Backend, event: Event) -> None:
+    def test_accepts_is_consistent(self, backend: Backend, event: Event) -> None:
         assert backend.accepts(event) is backend.accepts(event)
         assert isinstance(backend.accepts(event), bool)
 
@@ -202,43 +202,43 @@ class BackendContract:
         assert self.received() in (None, [])
 
     @pytest.mark.parametrize("event", sample_events(), ids=lambda event: event.name)
-    def test_it_delivers_one_event(self, backend: Backend, event: Event) -> None:
+    def test_delivers_one_event(self, backend: Backend, event: Event) -> None:
         if backend.accepts(event):
             assert backend.send([event]) == Receipt(delivered=1)
             assert self.received() in (None, [event.id])
 
-    def test_it_delivers_a_visit_in_order(self, backend: Backend) -> None:
+    def test_delivers_a_visit_in_order(self, backend: Backend) -> None:
         batch = [event for event in sample_events() if backend.accepts(event)]
         receipt = backend.send(tuple(batch))
         assert receipt == Receipt(delivered=len(batch))
         assert self.received() in (None, [event.id for event in batch])
 
-    def test_it_leaves_the_batch_as_it_was(self, backend: Backend) -> None:
+    def test_leaves_the_batch_unchanged(self, backend: Backend) -> None:
         batch = sample_events()
         backend.send(batch)
         assert batch == sample_events()
 
     def test_hostile_text_neither_raises_nor_blocks(self, backend: Backend) -> None:
         batch = hostile_events()
-        outcome = deliver(backend, batch)
-        assert outcome.delivered + len(outcome.rejected) == len(batch)
+        delivery = deliver(backend, batch)
+        assert delivery.delivered + len(delivery.rejected) == len(batch)
 
-    def test_it_settles_many_events(self, backend: Backend) -> None:
+    def test_settles_many_events(self, backend: Backend) -> None:
         batch = many_events(500)
         assert deliver(backend, batch).delivered == 500
         received = self.received()
         assert received is None or received == [event.id for event in batch]
 
-    def test_it_takes_an_event_a_second_time(self, backend: Backend) -> None:
+    def test_accepts_an_event_again(self, backend: Backend) -> None:
         batch = many_events(3)
         assert deliver(backend, batch).delivered == 3
         assert deliver(backend, batch).delivered == 3
 
-    def test_it_may_be_used_from_another_thread_than_its_maker(self, backend: Backend) -> None:
+    def test_works_in_another_thread(self, backend: Backend) -> None:
         with ThreadPoolExecutor(max_workers=1) as pool:
             assert pool.submit(backend.send, many_events(2)).result() == Receipt(delivered=2)
 
-    def test_closing_twice_is_fine(self, backend: Backend) -> None:
+    def test_close_can_be_called_twice(self, backend: Backend) -> None:
         backend.send(many_events(1))
         backend.close()
         backend.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
@@ -12,8 +13,8 @@ import msgspec
 from sojourn.backends import Backend, registry
 from sojourn.core.events import Event, Scalar
 from sojourn.core.ids import uuid7
-from sojourn.testing.backend_contract import sample_events
-from sojourn.testing.vendors import FakeVendor, make_fake
+from sojourn.testing.backend_contract import many_events, sample_events
+from sojourn.testing.vendors import FakeVendor, Received, Reply, make_fake
 
 ORIGIN = "https://vendor.example"
 
@@ -33,6 +34,19 @@ def backend_responding(
     """The backend of a vendor whose server gives this response to every call."""
     handler = response if callable(response) else lambda request: response
     return backend_on(make_fake(scheme), transport=httpx.MockTransport(handler), **options)
+
+
+def check_pause(backend: Backend, reason: str) -> None:
+    """Delivery pauses for this reason, and no event is lost."""
+    receipt = backend.send(many_events(2))
+    assert (receipt.delivered, receipt.rejected) == (0, ())
+    assert reason in (receipt.pause or "")
+
+
+def call(fake: FakeVendor, body: object, path: str, headers: Mapping[str, str], *, method: str = "POST") -> Reply:
+    """Send a body to a fake: as it is, or as JSON."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return fake.handle(Received(method=method, path=path, headers=headers, body=raw))
 
 
 def accepted(backend: Backend, events: list[Event]) -> list[Event]:

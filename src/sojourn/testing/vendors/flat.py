@@ -1,50 +1,75 @@
-"""Sessions for vendors that only store flat events: what a query by session id would show. Pure."""
+"""Sessions for vendors that only store events: what a query by session id would show. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 
-from .model import VendorEvent, VendorSession
+from .model import Value, VendorEvent, VendorSession
 
 START = "session.start"
 END = "session.end"
 PROPERTIES = "session_properties."
 
 
-def sessions_of(events: Iterable[VendorEvent]) -> list[VendorSession]:
-    """Return the sessions, oldest first. The attributes must have Sojourn's own names."""
-    groups: dict[str, list[VendorEvent]] = {}
+def is_start(event: VendorEvent) -> bool:
+    """Return whether the event is a start under Sojourn's own name."""
+    return event.name == START
+
+
+def is_end(event: VendorEvent) -> bool:
+    """Return whether the event is an end under Sojourn's own name."""
+    return event.name == END
+
+
+def properties_of(event: VendorEvent) -> Mapping[str, Value]:
+    """Return the session's properties on an event, under Sojourn's own names."""
+    return {name: value for name, value in event.attributes.items() if name.startswith(PROPERTIES)}
+
+
+def sessions_of(
+    events: Iterable[VendorEvent],
+    *,
+    key: Callable[[VendorEvent], Hashable] = lambda event: event.session_id,
+    is_start: Callable[[VendorEvent], bool] = is_start,
+    is_end: Callable[[VendorEvent], bool] = is_end,
+    duration: str = "session.duration_ms",
+    properties: Callable[[VendorEvent], Mapping[str, Value]] = properties_of,
+) -> list[VendorSession]:
+    """Return the sessions, oldest first. The arguments say how a vendor names what belongs to a session."""
+
+    def session(group: list[VendorEvent]) -> VendorSession:
+        group = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
+        start = next((event for event in group if is_start(event)), None)
+        end = max((event for event in group if is_end(event)), key=_revision, default=None)
+        # Events after the end are marked, and add nothing to what the end says.
+        timely = [event for event in group if not event.attributes.get("session.late")]
+        last = end or (timely or group)[-1]
+        duration_ms = None if end is None else end.attributes.get(duration)
+        return VendorSession(
+            session_id=last.session_id,
+            user_id=last.user_id,
+            visitor_id=last.visitor_id,
+            previous_id=_text(start, "session.previous_id"),
+            started_at=None if start is None else start.at,
+            ended_at=None if end is None else end.at,
+            duration_ms=duration_ms if isinstance(duration_ms, int) else None,
+            reason=_text(end, "session.end_reason"),
+            properties=properties(last),
+            events=tuple(group),
+        )
+
+    groups: dict[Hashable, list[VendorEvent]] = {}
     for event in events:
         if event.session_id:
-            groups.setdefault(event.session_id, []).append(event)
-    sessions = [_session(key, group) for key, group in groups.items()]
-    return sorted(sessions, key=lambda session: session.events[0].at)
-
-
-def _session(session_id: str, group: list[VendorEvent]) -> VendorSession:
-    group = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
-    start = next((event for event in group if event.name == START), None)
-    end = max((event for event in group if event.name == END), key=_revision, default=None)
-    # Events after the end are marked, and add nothing to what the end says.
-    timely = [event for event in group if not event.attributes.get("session.late")]
-    last = end or (timely or group)[-1]
-    duration = None if end is None else end.attributes.get("session.duration_ms")
-    reason = None if end is None else end.attributes.get("session.end_reason")
-    previous = None if start is None else start.attributes.get("session.previous_id")
-    return VendorSession(
-        session_id=session_id,
-        user_id=last.user_id,
-        visitor_id=last.visitor_id,
-        previous_id=None if previous is None else str(previous),
-        started_at=None if start is None else start.at,
-        ended_at=None if end is None else end.at,
-        duration_ms=duration if isinstance(duration, int) else None,
-        reason=None if reason is None else str(reason),
-        properties={name: value for name, value in last.attributes.items() if name.startswith(PROPERTIES)},
-        events=tuple(group),
-    )
+            groups.setdefault(key(event), []).append(event)
+    return sorted(map(session, groups.values()), key=lambda session: session.events[0].at)
 
 
 def _revision(event: VendorEvent) -> int:
     revision = event.attributes.get("session.end_revision", 0)
     return revision if isinstance(revision, int) else 0
+
+
+def _text(event: VendorEvent | None, name: str) -> str | None:
+    value = None if event is None else event.attributes.get(name)
+    return None if value is None else str(value)

@@ -16,7 +16,7 @@ from sojourn.backends.http import HttpCall
 from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import deliver, hostile_events, many_events, sample_events
 from sojourn.testing.vendors import FakeExceptionless
-from tests.backends.vendors.connected import backend_on, backend_responding, changed, sample
+from tests.backends.vendors.connected import backend_on, backend_responding, changed, check_pause, sample
 from tests.backends.vendors.exceptionless.samples import ADDRESS, KEY, sent
 from tests.backends.vendors.recorded_visit import check_truth, deliver_in_parts, visit_events
 
@@ -32,10 +32,7 @@ from tests.backends.vendors.recorded_visit import check_truth, deliver_in_parts,
     ],
 )
 def test_errors_of_the_setup_pause_delivery(status: int, says: str) -> None:
-    receipt = backend_responding("exceptionless", httpx.Response(status)).send(many_events(2))
-    assert receipt.delivered == 0
-    assert says in (receipt.pause or "")
-    assert KEY not in (receipt.pause or "")
+    check_pause(backend_responding("exceptionless", httpx.Response(status)), says)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sojourn.testing.vendors import FakeMParticle, Received, Reply
+from sojourn.testing.vendors import FakeMParticle, Reply
+from tests.backends.vendors import connected
 
 UUID = "5F0C6C1E-6C5B-4F0E-9D2E-0B7A2F6B8C11"
 STARTED_AT = 1_767_225_600_000
@@ -64,6 +65,13 @@ GOOD: dict[str, Any] = {
     ],
 }
 START, CUSTOM, END, OPT_OUT = range(4)
+SESSION_NUMBERS = (
+    ("76F1ABB9-7A9A-4D4E-AB4D-56C8FF79CAD1", -6881666186511944082),
+    ("222F6BEA-F6A8-4DFC-A950-744EFD6FEC3D", 7868951891731938297),
+    ("B469F3A1-79B6-4E83-823A-53CFC41C3880", -5269132687922921892),
+    ("84E1B361-A282-4ADF-8A6D-1D31E6DD5A9E", 6051321688317951794),
+)
+"""Session ids and their numbers, as mParticle's own libraries derive them."""
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -80,9 +88,7 @@ def call(
     method: str = "POST",
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    given = authorization() if headers is None else headers
-    return fake.handle(Received(method=method, path=path, headers=given, body=raw))
+    return connected.call(fake, body, path, authorization() if headers is None else headers, method=method)
 
 
 def message(reply: Reply) -> str:

@@ -12,6 +12,7 @@ from sojourn.core import events as names
 from sojourn.core.events import Scalar
 from sojourn.testing.backend_contract import deliver, many_events, sample_events
 from sojourn.testing.vendors import FakeMParticle
+from tests.backends.vendors.mparticle.calls import SESSION_NUMBERS
 from tests.backends.vendors.mparticle.samples import (
     LONGEST_VALUE,
     backend,
@@ -26,15 +27,7 @@ from tests.backends.vendors.mparticle.samples import (
 # --- the session
 
 
-@pytest.mark.parametrize(
-    ("uuid", "number"),
-    [
-        ("76F1ABB9-7A9A-4D4E-AB4D-56C8FF79CAD1", -6881666186511944082),
-        ("222F6BEA-F6A8-4DFC-A950-744EFD6FEC3D", 7868951891731938297),
-        ("B469F3A1-79B6-4E83-823A-53CFC41C3880", -5269132687922921892),
-        ("84E1B361-A282-4ADF-8A6D-1D31E6DD5A9E", 6051321688317951794),
-    ],
-)
+@pytest.mark.parametrize(("uuid", "number"), SESSION_NUMBERS)
 def test_session_number_matches_the_library(uuid: str, number: int) -> None:
     assert session_ids(uuid.lower()) == (uuid, number)
 

@@ -16,6 +16,7 @@ from tests.backends.vendors.mparticle.calls import (
     CUSTOM,
     END,
     GOOD,
+    SESSION_NUMBERS,
     START,
     STARTED_AT,
     UUID,
@@ -33,16 +34,7 @@ def test_valid_batch_gets_an_empty_202() -> None:
     assert [event.name for event in fake.events()] == ["session_start", "session_heartbeat", "session_end", "opt_out"]
 
 
-@pytest.mark.parametrize(
-    ("uuid", "number"),
-    [
-        ("76F1ABB9-7A9A-4D4E-AB4D-56C8FF79CAD1", -6881666186511944082),
-        ("222F6BEA-F6A8-4DFC-A950-744EFD6FEC3D", 7868951891731938297),
-        ("B469F3A1-79B6-4E83-823A-53CFC41C3880", -5269132687922921892),
-        ("84E1B361-A282-4ADF-8A6D-1D31E6DD5A9E", 6051321688317951794),
-        (UUID.lower(), 8682646382169491228),
-    ],
-)
+@pytest.mark.parametrize(("uuid", "number"), [*SESSION_NUMBERS, (UUID.lower(), 8682646382169491228)])
 def test_session_number_is_derived_from_its_uuid(uuid: str, number: int) -> None:
     assert session_id_of(uuid) == number
 

@@ -19,7 +19,7 @@ from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import deliver, many_events, sample_events
 from sojourn.testing.vendors import FakeMParticle
 from tests.backends.any_events import batches as batches_of_any
-from tests.backends.vendors.connected import backend_responding, check_sample_session
+from tests.backends.vendors.connected import backend_responding, check_pause, check_sample_session
 from tests.backends.vendors.mparticle.samples import (
     ADDRESS,
     KEY,
@@ -125,9 +125,7 @@ def test_environment_defaults_to_production() -> None:
     ],
 )
 def test_errors_of_the_setup_pause_delivery(status: int, says: str) -> None:
-    receipt = backend_responding("mparticle", httpx.Response(status)).send(many_events(2))
-    assert receipt.delivered == 0
-    assert says in (receipt.pause or "")
+    check_pause(backend_responding("mparticle", httpx.Response(status)), says)
 
 
 def test_retry_after_is_respected() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sojourn.testing.vendors import FakeRudderStack, Received, Reply
+from sojourn.testing.vendors import FakeRudderStack, Reply
+from tests.backends.vendors import connected
 
 KEY = "FAKEKEY"
 GOOD: dict[str, Any] = {
@@ -43,9 +44,7 @@ def call(
     method: str = "POST",
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    given = authorization() if headers is None else headers
-    return fake.handle(Received(method=method, path=path, headers=given, body=raw))
+    return connected.call(fake, body, path, authorization() if headers is None else headers, method=method)
 
 
 def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sojourn.pipeline.record.row_events import MAX_EVENT_BYTES, fitted
 from sojourn.testing.backend_contract import deliver, many_events, sample_events
 from sojourn.testing.vendors import FakeRudderStack
 from tests.backends.any_events import batches as batches_of_any
-from tests.backends.vendors.connected import backend_on, backend_responding
+from tests.backends.vendors.connected import backend_on, backend_responding, check_pause
 from tests.backends.vendors.played_visit import TRUTH, Twice, check_visit, play
 from tests.backends.vendors.rudderstack.samples import ADDRESS, KEY, messages
 
@@ -83,9 +83,7 @@ def test_wrong_url_names_the_fix_without_the_key(url: str, says: str) -> None:
     ],
 )
 def test_errors_of_the_setup_pause_delivery(response: httpx.Response, says: str) -> None:
-    receipt = backend_responding("rudderstack", response).send(many_events(2))
-    assert receipt.delivered == 0
-    assert says in (receipt.pause or "")
+    check_pause(backend_responding("rudderstack", response), says)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 504])

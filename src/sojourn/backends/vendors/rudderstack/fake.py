@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sojourn.testing.vendors import flat
 from sojourn.testing.vendors.fake import FakeVendor
 from sojourn.testing.vendors.instants import ms_of
 from sojourn.testing.vendors.model import Received, Reply, Value, VendorEvent, VendorSession
@@ -110,12 +111,12 @@ class FakeRudderStack(FakeVendor):
 
         `session_id` is that number as text; `previous_id` is Sojourn's own id of the previous session, from a property.
         """
-        groups: dict[tuple[str, str | None], list[VendorEvent]] = {}
-        for event in self.events():
-            if event.session_id:
-                groups.setdefault((event.session_id, event.visitor_id or event.user_id), []).append(event)
-        sessions = [_session(key, group) for (key, _), group in groups.items()]
-        return sorted(sessions, key=lambda session: session.events[0].at)
+        return flat.sessions_of(
+            self.events(),
+            key=lambda event: (event.session_id, event.visitor_id or event.user_id),
+            is_start=lambda event: event.attributes.get(_START) is True,
+            is_end=_is_end,
+        )
 
     def users(self) -> dict[str, dict[str, Value]]:
         """Return the identified users and their traits."""
@@ -257,40 +258,9 @@ def _is_moment(text: str) -> bool:
     return ms_of(text) is not None
 
 
-def _session(session_id: str, group: list[VendorEvent]) -> VendorSession:
-    group = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
-    start = next((event for event in group if event.attributes.get(_START) is True), None)
-    end = max((event for event in group if _is_end(event)), key=_revision, default=None)
-    timely = [event for event in group if not event.attributes.get("session.late")]
-    last = end or (timely or group)[-1]
-    duration = None if end is None else end.attributes.get("session.duration_ms")
-    return VendorSession(
-        session_id=session_id,
-        user_id=last.user_id,
-        visitor_id=last.visitor_id,
-        previous_id=_word(start, "session.previous_id"),
-        started_at=None if start is None else start.at,
-        ended_at=None if end is None else end.at,
-        duration_ms=duration if isinstance(duration, int) else None,
-        reason=_word(end, "session.end_reason"),
-        properties={name: value for name, value in last.attributes.items() if name.startswith(_PROPERTIES)},
-        events=tuple(group),
-    )
-
-
 def _is_end(event: VendorEvent) -> bool:
     # The app may track an event of this name, but cannot give it a session's duration.
     return event.name == SESSION_ENDED and "session.duration_ms" in event.attributes
-
-
-def _revision(event: VendorEvent) -> int:
-    revision = event.attributes.get("session.end_revision", 0)
-    return revision if isinstance(revision, int) else 0
-
-
-def _word(event: VendorEvent | None, name: str) -> str | None:
-    value = None if event is None else event.attributes.get(name)
-    return None if value is None else str(value)
 
 
 def _id(value: object) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from sojourn.testing.vendors import flat
 from sojourn.testing.vendors.fake import FakeVendor
 from sojourn.testing.vendors.model import Received, Reply, Value, VendorEvent, VendorSession
 
@@ -138,12 +139,17 @@ class FakeMParticle(FakeVendor):
 
     def sessions(self) -> list[VendorSession]:
         """Return the sessions by `session_uuid` (in lower case), from pairs of a start and an end."""
-        groups: dict[str, list[VendorEvent]] = {}
-        for event in self.events():
-            if event.session_id:
-                groups.setdefault(event.session_id, []).append(event)
-        sessions = [_session(uuid, group, self._types) for uuid, group in groups.items()]
-        return sorted(sessions, key=lambda session: session.events[0].at)
+
+        def is_end(event: VendorEvent) -> bool:
+            return self._types.get(event.id) == _END
+
+        return flat.sessions_of(
+            self.events(),
+            is_start=lambda event: self._types.get(event.id) == _START,
+            is_end=is_end,
+            duration="session_duration_ms",
+            properties=lambda event: _session_attributes(event.attributes) if is_end(event) else {},
+        )
 
     def event_ids(self) -> None:
         """Return nothing: `user.identify` becomes part of the user and keeps no id."""
@@ -263,27 +269,6 @@ def _kept(event: Event, kind: str, user: str | None, device: str, *, number: int
     )
 
 
-def _session(uuid: str, group: list[VendorEvent], types: Mapping[str, str]) -> VendorSession:
-    group = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
-    start = next((event for event in group if types.get(event.id) == _START), None)
-    end = max((event for event in group if types.get(event.id) == _END), key=_revision, default=None)
-    timely = [event for event in group if not event.attributes.get("session.late")]
-    last = end or (timely or group)[-1]
-    duration = None if end is None else end.attributes["session_duration_ms"]
-    return VendorSession(
-        session_id=uuid,
-        user_id=last.user_id,
-        visitor_id=last.visitor_id,
-        previous_id=_word(start, "session.previous_id"),
-        started_at=None if start is None else start.at,
-        ended_at=None if end is None else end.at,
-        duration_ms=duration if isinstance(duration, int) else None,
-        reason=_word(end, "session.end_reason"),
-        properties={} if end is None else _session_attributes(end.attributes),
-        events=tuple(group),
-    )
-
-
 def _session_attributes(attributes: Mapping[str, Value]) -> dict[str, Value]:
     """Return a session's attributes. Names are case-insensitive; the first casing is kept."""
     casings: dict[str, str] = {}
@@ -292,16 +277,6 @@ def _session_attributes(attributes: Mapping[str, Value]) -> dict[str, Value]:
         if name not in _FACTS:
             folded[casings.setdefault(name.lower(), name)] = value
     return folded
-
-
-def _revision(event: VendorEvent) -> int:
-    revision = event.attributes.get("session.end_revision", 0)
-    return revision if isinstance(revision, int) else 0
-
-
-def _word(event: VendorEvent | None, name: str) -> str | None:
-    value = None if event is None else event.attributes.get(name)
-    return None if value is None else str(value)
 
 
 def _check_lengths(batch: Batch) -> None:
