@@ -31,7 +31,7 @@ DAY_MS: Final = 86_400_000
 _SWEEP_MS: Final = 300_000
 _BATCH: Final = 500
 _WRITTEN_AT_ONCE: Final = 20_000
-_SUMMED_AT_ONCE: Final = 24
+_ROLLED_UP_AT_ONCE: Final = 24
 _JOURNAL: Final = "00000000-0000-4000-8000-000000000000"
 _RECORDED: Final = "events.recorded"
 _JSON: Final = tuple(place for place, name in enumerate(SessionRow.__struct_fields__) if name in JSON_FIELDS)
@@ -73,18 +73,18 @@ def generate(path: Path, sessions: int, *, now: int, days: int, on_progress: OnP
         bulk.finish(recording.counts)
         on_progress("indices", 1, 1)
     with closing(SQLiteStore(path)) as store:
-        _summarise(store, now, days, on_progress)
+        _roll_up(store, now, days, on_progress)
         stats = store.stats()
     return Generated(sessions=stats.sessions, events=stats.events)
 
 
-def _summarise(store: SQLiteStore, now: int, days: int, on_progress: OnProgress) -> None:
+def _roll_up(store: SQLiteStore, now: int, days: int, on_progress: OnProgress) -> None:
     """Aggregate the finished hours, as a running app would have done."""
     done, hours = 0, days * 24
-    while (made := store.maintenance.roll_up(finished_before=now, limit=_SUMMED_AT_ONCE)) == _SUMMED_AT_ONCE:
+    while (made := store.maintenance.roll_up(finished_before=now, limit=_ROLLED_UP_AT_ONCE)) == _ROLLED_UP_AT_ONCE:
         done += made
-        on_progress("summaries", min(done, hours), hours)
-    on_progress("summaries", hours, hours)
+        on_progress("rollups", min(done, hours), hours)
+    on_progress("rollups", hours, hours)
 
 
 class Recording:

@@ -312,7 +312,7 @@ class Maintenance(Protocol):
         ...
 
     def roll_up(self, *, finished_before: int, limit: int) -> int:
-        """Sum up hours and days that were over by then and have changed since; return how many.
+        """Roll up hours and days that were over by then and have changed since; return how many.
 
         Fewer than `limit`: the rest is being changed, or there is none. Any process may call it at any time, and may be
         interrupted; no lock is held while it counts.

@@ -201,13 +201,13 @@ WITHHELD: Final = Table(
     ),
 )
 
-# What the report adds up: an hour or a day of sessions (see `_summing`). Any change of a session deletes those it is in.
+# An hour or a day of sessions (see `rollup_figures`). Any change of a session deletes the rollups it is in.
 ROLLUPS: Final = Table(
     "sojourn_rollups",
     (
         # When the hour began; of a day, when it began and 1 ms more.
         Column("id", Kind.INTEGER),
-        # Who is summing up; what it counts holds only if this row is still there when it is done.
+        # Of the process that makes it: the result is stored only if this row is still there then.
         Column("token", Kind.TEXT),
         # Nothing until it is done.
         Column("sessions", Kind.INTEGER, is_nullable=True),

@@ -58,8 +58,8 @@ def figures(rows: list[SessionRow], span: Span, known: list[SessionRow] | None =
     )
 
 
-def summarise(reports: Store, *, until: int = NOW + 9 * DAY_MS, limit: int = 7) -> int:
-    """Sum up all there is, and return how many hours and days that was."""
+def roll_up(reports: Store, *, until: int = NOW + 9 * DAY_MS, limit: int = 7) -> int:
+    """Roll up all hours and days, and return how many."""
     done = 0
     while made := reports.maintenance.roll_up(finished_before=until, limit=limit):
         assert made <= limit
@@ -81,13 +81,13 @@ class ReportingContract:
     # --- figures
 
     def test_an_empty_store_has_an_overview(self, reports: Store) -> None:
-        assert summarise(reports) == 0
+        assert roll_up(reports) == 0
         told = overview(reports)
         assert (told.figures, told.before, told.online, told.pending) == (Figures(), Figures(), 0, 0)
         assert [point.sessions for point in told.series] == [0] * 24
         assert told.figures.bounce_rate is None
 
-    @pytest.mark.parametrize("is_summed", [False, True], ids=["counted", "summed up"])
+    @pytest.mark.parametrize("is_rolled_up", [False, True], ids=["counted", "rolled up"])
     @pytest.mark.parametrize(
         "span",
         [
@@ -99,13 +99,13 @@ class ReportingContract:
             pytest.param(Span(NOW - 5 * HOUR_MS, NOW - NOW % DAY_MS + 2 * DAY_MS), id="from within a day"),
         ],
     )
-    def test_figures_of_a_span_and_of_the_one_before(self, reports: Store, span: Span, *, is_summed: bool) -> None:
+    def test_figures_of_a_span_and_of_the_one_before(self, reports: Store, span: Span, *, is_rolled_up: bool) -> None:
         rows = many()
         save(reports, Batch(rows=rows))
-        if is_summed:
+        if is_rolled_up:
             hours = {each.started_at // HOUR_MS for each in rows}
-            assert summarise(reports) == len(hours) + len({hour // 24 for hour in hours})
-            assert summarise(reports) == 0, "nothing has changed since"
+            assert roll_up(reports) == len(hours) + len({hour // 24 for hour in hours})
+            assert roll_up(reports) == 0, "nothing has changed since"
         told = overview(reports, span)
         assert span.before is not None
         assert told.figures == figures(rows, span)
@@ -138,7 +138,7 @@ class ReportingContract:
             assert told.referrers == (Top("search.example", 10),)
             assert told.browsers == (Top("Firefox", 7), Top("Safari", 7))
             assert told.devices == (Top("desktop", 7), Top("phone", 7))
-            summarise(reports)
+            roll_up(reports)
 
     @pytest.mark.parametrize(
         ("bucket", "offset", "starts"),
@@ -161,10 +161,10 @@ class ReportingContract:
             here = figures(rows, span)
             assert (point.sessions, point.visitors, point.users) == (here.sessions, here.visitors, here.users)
 
-    def test_a_change_after_summing_up_is_in_the_next_overview(self, reports: Store) -> None:
+    def test_a_change_after_a_rollup_is_in_the_next_overview(self, reports: Store) -> None:
         rows = {each.key: each for each in many()}
         save(reports, Batch(rows=list(rows.values())))
-        summarise(reports)
+        roll_up(reports)
         with reports.records.recording() as recording:
             changed = recording.load(["k0003", "k0050"]).rows
             changed["k0003"].page_views, changed["k0003"].last_seen_at = 9, NOW + DAY_MS
@@ -177,12 +177,12 @@ class ReportingContract:
         for _ in range(2):
             assert overview(reports).figures == figures(list(rows.values()), DAY)
             assert overview(reports, both).figures == figures(list(rows.values()), both), "it left its old hour"
-            assert summarise(reports) < len(rows) // 4, "only what changed"
+            assert roll_up(reports) < len(rows) // 4, "only what changed"
 
     def test_who_is_erased_or_expired_is_in_no_figure_any_more(self, reports: Store) -> None:
         rows = many()
         save(reports, Batch(rows=rows))
-        summarise(reports)
+        roll_up(reports)
         person = DataSubject(VISITOR, "v3")
         upto = reports.data_subjects.add_tombstone(person, at=NOW + 9 * DAY_MS)
         place: Place | None = Place(0)

@@ -14,7 +14,7 @@ from sojourn.stores.reporting.model import DAY_MS, Cursor, Filter, SessionPage, 
 from sojourn.stores.rows import PropertyValue, SessionRow
 from sojourn.user_agents.families import client_of
 
-from .reporting import DAY, IPHONE, many, overview, summarise
+from .reporting import DAY, IPHONE, many, overview, roll_up
 from .steps import NOW, ended, event, load, row, save
 
 HOSTILE = "<b>%_\\'\"';--\u202e\x1b[2J" + "x" * 5000
@@ -270,7 +270,7 @@ class SessionListsContract:
         rows = many(10)
         save(reports, Batch(rows=rows))
         before = load(reports, *(each.key for each in rows)).rows
-        summarise(reports)
+        roll_up(reports)
         overview(reports)
         assert keys(reports, Filter(text="u")) == {each.key for each in rows if each.user_id}
         assert load(reports, *before).rows == before

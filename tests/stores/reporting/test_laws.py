@@ -1,4 +1,4 @@
-"""Whatever is recorded, summed up, erased and forgotten: figures are those that counting one by one gives."""
+"""Whatever is recorded, rolled up, erased and expired: figures equal those of counting one by one."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Reports(RuleBasedStateMachine):
             save(self.store, Batch(rows=[ended(self.rows[key], f"end-{key}")]))
 
     @rule(hours=HOURS, limit=st.integers(1, 9))
-    def summarise(self, hours: int, limit: int) -> None:
+    def roll_up(self, hours: int, limit: int) -> None:
         self.store.maintenance.roll_up(finished_before=NOW + hours * HOUR_MS, limit=limit)
 
     @rule(number=st.integers(0, 2))

@@ -1,4 +1,4 @@
-"""A summary is never kept that a session of its hour was changed for, however close the change came."""
+"""A rollup is never stored if a session of its hour changed meanwhile, however close the change came."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def sessions(store: Report) -> int:
     return store.report.overview(SPAN, bucket=Bucket.DAY, online_since=0).figures.sessions
 
 
-def summarise(store: Report) -> int:
+def roll_up(store: Report) -> int:
     return store.maintenance.roll_up(finished_before=NOW + 9 * DAY_MS, limit=9)
 
 
 def while_counting(monkeypatch: pytest.MonkeyPatch, store: Report, change: Callable[[], object]) -> None:
     """Make this change when an hour has been counted, and is not kept yet."""
     rollups = store.rollups
-    count = rollups._summary
+    count = rollups._rollup
 
     def count_and_change(at: int) -> object:
         made = count(at)
-        monkeypatch.setattr(rollups, "_summary", count)
+        monkeypatch.setattr(rollups, "_rollup", count)
         change()
         return made
 
-    monkeypatch.setattr(rollups, "_summary", count_and_change)
+    monkeypatch.setattr(rollups, "_rollup", count_and_change)
 
 
 @pytest.mark.parametrize(
@@ -62,55 +62,53 @@ def while_counting(monkeypatch: pytest.MonkeyPatch, store: Report, change: Calla
         pytest.param(lambda store: save(store, Batch(rows=[row("a", NOW + HOUR_MS)])), id="a session moves away"),
     ],
 )
-def test_what_changed_while_it_was_counted_is_not_kept(
+def test_rollup_is_not_stored_if_a_session_changed_meanwhile(
     store: Report, change: Callable[[Report], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(store, Batch(rows=[row("a", NOW), row("b", NOW + 1)]))
     while_counting(monkeypatch, store, lambda: change(store))
-    assert summarise(store) == 0
+    assert roll_up(store) == 0
     before = sessions(store)
-    assert summarise(store) > 0
+    assert roll_up(store) > 0
     assert sessions(store) == before == len(store.sessions.latest(limit=9))
 
 
-def test_of_two_who_sum_up_the_same_hour_one_is_kept(store: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_of_two_concurrent_rollups_is_stored(store: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     save(store, Batch(rows=[row("a", NOW)]))
-    while_counting(monkeypatch, store, lambda: summarise(store))
-    assert summarise(store) == 0
-    assert summarise(store) == 0, "the other one has done it"
+    while_counting(monkeypatch, store, lambda: roll_up(store))
+    assert roll_up(store) == 0
+    assert roll_up(store) == 0, "the other one has done it"
     assert sessions(store) == 1
 
 
-def test_who_died_while_summing_up_leaves_nothing_that_counts(store: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_rollup_is_made_again(store: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     save(store, Batch(rows=[row("a", NOW)]))
     while_counting(monkeypatch, store, lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        summarise(store)
+        roll_up(store)
     assert sessions(store) == 1
-    assert summarise(store) == 2, "an hour and its day"
+    assert roll_up(store) == 2, "an hour and its day"
 
 
-def test_what_is_summed_up_while_an_overview_is_made_counts_once(
-    store: Report, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hour_rolled_up_during_an_overview_counts_once(store: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     one = row("a", NOW)
     one.entry_path = "/"
     save(store, Batch(rows=[one]))
-    while_counting(monkeypatch, store, lambda: summarise(store))
+    while_counting(monkeypatch, store, lambda: roll_up(store))
     told = store.report.overview(SPAN, bucket=Bucket.DAY, online_since=0)
     assert (told.figures.sessions, told.tops.entry_paths) == (1, (Top("/", 1),))
 
 
-def test_a_claim_waits_for_who_is_writing(postgres: Cluster) -> None:
+def test_claim_waits_for_open_transactions(postgres: Cluster) -> None:
     """On PostgreSQL a transaction that has changed a session knows nothing of a claim that comes after."""
     url = postgres.fresh_database()
     with closing(PostgreSQLStore(url)) as store, closing(PostgreSQLStore(url)) as other, ThreadPoolExecutor(1) as pool:
         save(store, Batch(rows=[row("a", NOW)]))
         with other.records.recording() as recording:
             recording.save(Batch(rows=[row("b", NOW + 1)]))
-            summing = pool.submit(summarise, store)
+            rolling = pool.submit(roll_up, store)
             with pytest.raises(TimeoutError):
-                summing.result(0.3)
-        assert summing.result(20) == 2, "an hour and its day"
+                rolling.result(0.3)
+        assert rolling.result(20) == 2, "an hour and its day"
         pool.submit(store.close).result(20)
         assert sessions(store) == 2

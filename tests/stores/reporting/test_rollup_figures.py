@@ -1,4 +1,4 @@
-"""Summaries: what they keep of an hour, and how well a sample of them tells of all."""
+"""Rollups: what they keep of an hour, and how exact a sample of them is."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.stores.reporting import rollup_figures as _summing
+from sojourn.stores.reporting import rollup_figures as figures_module
 from sojourn.stores.reporting.model import HOUR_MS, Bucket, Span
 from sojourn.stores.reporting.rollup_figures import (
     Sample,
-    Told,
+    SessionFigures,
     day_of,
     figures_of,
     packed,
+    rollup_of,
     series_of,
-    summary_of,
     tops_of,
     unpacked,
 )
@@ -26,7 +26,7 @@ from sojourn.stores.reporting.rollup_figures import (
 KEY = b"k" * 32
 
 
-def told(number: int, visitor: str, **others: object) -> Told:
+def told(number: int, visitor: str, **others: object) -> SessionFigures:
     values: dict[str, object] = {
         "key": f"k{number}",
         "visitor_id": visitor,
@@ -40,7 +40,7 @@ def told(number: int, visitor: str, **others: object) -> Told:
         "browser": None,
         "device": None,
     }
-    return Told(**{**values, **others})  # type: ignore[arg-type]
+    return SessionFigures(**{**values, **others})  # type: ignore[arg-type]
 
 
 @given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**32 - 1)))
@@ -50,7 +50,7 @@ def test_numbers_come_back_as_they_were_packed(large: list[int], small: list[int
 
 
 def test_hashes_tell_nothing_without_the_key() -> None:
-    one, two = (summary_of(0, [told(1, "anna", user_id="anna", is_first=True)], [], key) for key in (KEY, b"x" * 32))
+    one, two = (rollup_of(0, [told(1, "anna", user_id="anna", is_first=True)], [], key) for key in (KEY, b"x" * 32))
     assert set(one.visitors).isdisjoint(two.visitors)
     assert set(one.visitors).isdisjoint(one.users), "a user and a visitor of one name are two"
     assert one.visitors == one.firsts
@@ -68,13 +68,13 @@ def test_hashes_tell_nothing_without_the_key() -> None:
     ],
 )
 def test_referrers_are_counted_by_host(referrer: str, host: str | None) -> None:
-    made = summary_of(0, [told(1, "a", referrer=referrer), told(2, "b")], [], KEY)
+    made = rollup_of(0, [told(1, "a", referrer=referrer), told(2, "b")], [], KEY)
     assert made.tops["referrers"] == ({} if host is None else {host: 1})
 
 
 def test_only_the_most_frequent_values_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_summing, "KEPT_VALUES", 2)
-    made = summary_of(0, [], [("/c", 1), ("/a", 3), (None, 9), ("/b", 1)], KEY)
+    monkeypatch.setattr(figures_module, "KEPT_VALUES", 2)
+    made = rollup_of(0, [], [("/c", 1), ("/a", 3), (None, 9), ("/b", 1)], KEY)
     assert made.tops["routes"] == {"/a": 3, "/b": 1}
     day = day_of(0, [made.tops, {"routes": {"/d": 2}}])
     assert day.tops["routes"] == {"/a": 3, "/d": 2}
@@ -106,7 +106,7 @@ def test_a_sample_tells_of_all() -> None:
             duration = chance.randrange(60_000) if is_busy else chance.randrange(10**6, 2 * 10**6)
             user = visitor if chance.random() < 0.4 else None
             sessions.append(told(number, visitor, user_id=user, is_first=True, duration_ms=duration))
-        hours.append(summary_of(hour * HOUR_MS, sessions, [], KEY))
+        hours.append(rollup_of(hour * HOUR_MS, sessions, [], KEY))
     exact, sampled = figures_of(hours, Sample()), figures_of(hours, Sample(4))
     assert exact.visitors != sampled.visitors, "a sample, not all"
     assert (exact.sessions, exact.mean_ms) == (sampled.sessions, sampled.mean_ms) == (61_000, exact.mean_ms)

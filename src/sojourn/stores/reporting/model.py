@@ -1,14 +1,14 @@
-"""What the report reads from a store: figures of a range, lists of sessions, one session, one person. Knows no SQL.
+"""What the report reads from a store: figures of a range, lists of sessions, one session, one person.
 
-Every call is a few short reads and may block. Times are milliseconds since the epoch. What comes back was told by
-visitors: user ids, paths, referrers and properties are hostile text.
+Times are milliseconds since the epoch. User ids, paths, referrers and properties come from visitors: they are hostile
+text.
 
-Figures of long ranges come from summaries, one per finished hour and day, which the store throws away by itself when a
-session of theirs changes, and `roll_up` makes anew. A summary is a function of the sessions that began in its hour,
-so whatever is not summed up is counted from the sessions themselves: up to some thousands of them, and the rest is told
-as pending. Up to 100,000 sessions in the range and the one before it all figures are exact. Beyond, visitors and users
-are counted in a sample of them by their ids (within 3 %, 95 times of 100) and the median in a sample of durations.
-Of entry paths, routes and referrers an hour keeps its 300 most frequent.
+Figures of long ranges come from rollups, one per finished hour and day. The store deletes a rollup when one of its sessions
+changes, and `roll_up` makes it again. A rollup depends only on the sessions that started in its hour, so hours without one
+are counted from their sessions: up to some thousands of sessions, the rest is reported as pending. Up to 100,000 sessions in
+the range and the one before it, all figures are exact. Beyond, visitors and users are counted in a sample by their ids
+(within 3 %, 95 times of 100), and the median in a sample of durations. Of entry paths, routes and referrers an hour keeps
+its 300 most frequent.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FIRST_MONDAY_MS: Final = 4 * DAY_MS
 
 
 class Span(msgspec.Struct, frozen=True):
-    """From `since` on, and before `until`. Sessions belong to where they started."""
+    """The time from `since` until before `until`. A session belongs to the span in which it started."""
 
     since: int
     until: int
@@ -44,20 +44,20 @@ class Span(msgspec.Struct, frozen=True):
 
     @property
     def before(self) -> Span | None:
-        """The equally long time before; `None` where that is before 1970."""
+        """The equally long span before; `None` if it would begin before 1970."""
         since = self.since - (self.until - self.since)
         return Span(since, self.since) if since >= 0 else None
 
 
 class Bucket(IntEnum):
-    """How wide a point of a series is, in ms."""
+    """The width of a point of a series, in ms."""
 
     HOUR = HOUR_MS
     DAY = DAY_MS
     WEEK = 7 * DAY_MS
 
     def start(self, at: int, offset: int) -> int:
-        """When the bucket with this moment began, on clocks that are `offset` ms ahead of UTC; weeks begin on Monday."""
+        """Return the start of the bucket of this moment, on a clock `offset` ms ahead of UTC; weeks begin on Monday."""
         origin = _FIRST_MONDAY_MS if self is Bucket.WEEK else 0
         return (at + offset - origin) // self * self + origin - offset
 
@@ -66,19 +66,19 @@ class Bucket(IntEnum):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the sessions that started in a span. `users` are those that were named, `visitors` browsers."""
+    """Figures of the sessions that started in a span. `users` are identified users, `visitors` are browsers."""
 
     sessions: int = 0
     visitors: int = 0
     new_visitors: int = 0
-    """Visitors whose first session this store knows of is in the span."""
+    """Visitors whose first session in this store is in the span."""
     users: int = 0
     bounces: int = 0
     """Sessions of one page at most."""
     error_sessions: int = 0
     page_views: int = 0
     median_ms: int | None = None
-    """Of durations; `None` without a session."""
+    """The median duration; `None` without sessions."""
     mean_ms: int | None = None
 
     @property
@@ -91,7 +91,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """A bucket of a series, from `at` on. The first and the last may reach beyond the span: they count within it."""
+    """A bucket of a series, from `at` on. The first and the last count only sessions within the span."""
 
     at: int
     sessions: int
@@ -100,14 +100,14 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Top(msgspec.Struct, frozen=True):
-    """How often a value was met: sessions, but page views for a route."""
+    """How often a value occurred: in sessions, for a route in page views."""
 
     value: str
     count: int
 
 
 class Tops(msgspec.Struct, frozen=True, kw_only=True):
-    """The most frequent values, most frequent first. What a session does not tell (no referrer, say) is not among them."""
+    """The most frequent values, most frequent first. Sessions without a value (no referrer, say) are left out."""
 
     entry_paths: tuple[Top, ...] = ()
     routes: tuple[Top, ...] = ()
@@ -118,26 +118,26 @@ class Tops(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """A span, and the equally long one before it (`None`: there is none)."""
+    """A span, and the equally long one before it (`None` if there is none)."""
 
     online: int
     span: Span
     figures: Figures
     before: Figures | None
     series: tuple[Point, ...]
-    """All buckets of the span in their order, empty ones too."""
+    """All buckets of the span in order, empty ones included."""
     tops: Tops
     is_sampled: bool = False
-    """Visitors, users and the median come from a sample: say "about"."""
+    """Visitors, users and the median come from a sample: show them as "about"."""
     pending: int = 0
-    """Sessions of the span and the one before it that were left out: nothing has summed them up yet. Ask again later."""
+    """How many sessions of the span and the one before it are left out, because they are not rolled up yet."""
 
 
 # --- lists
 
 
 class Sort(StrEnum):
-    """What a list of sessions is ordered by."""
+    """The order of a list of sessions."""
 
     STARTED = "started"
     SEEN = "seen"
@@ -148,16 +148,16 @@ class Sort(StrEnum):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which sessions; all that is given has to hold. Values are taken as they are: hostile ones find nothing."""
+    """Which sessions to list; all conditions must hold. Values are compared as they are: hostile ones match nothing."""
 
     span: Span | None = None
     """Started in it."""
     is_open: bool | None = None
     person: DataSubject | None = None
     entry_path: str | None = None
-    """Exactly this; with `*` at the end, whatever begins so."""
+    """Exactly this path; with `*` at the end, every path that begins so."""
     seen_path: str | None = None
-    """Some page view of the session, likewise."""
+    """The path of any page view of the session, likewise."""
     property: tuple[str, str] | None = None
     """A session property (its full name) and its value as text: `true`, `42`, `pro`."""
     has_errors: bool = False
@@ -167,15 +167,15 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """A place in a sorted list, between two rows: it stays right whatever comes and goes."""
+    """A place between two rows of a sorted list. It stays valid when rows are added or deleted."""
 
     value: int
     started_at: int
     key: str
     is_back: bool = False
-    """What lies before it instead of behind it."""
+    """List the rows before it instead of those after it."""
     is_inclusive: bool = False
-    """And what lies there."""
+    """Include a row at this very place."""
 
     def text(self) -> str:
         """For a URL."""

@@ -1,9 +1,9 @@
-"""Summaries of an hour or a day of sessions, and figures from many of them. Pure; knows no SQL.
+"""Rollups of an hour or a day of sessions, and the figures of many rollups.
 
-Distinct visitors cannot be added up, so a summary keeps their hashes (eight bytes each, keyed by the store's own key):
-any span's visitors are the size of a union. The hashes are sorted. To take only the least of them, from all summaries
-alike, is a fair sample of the visitors: that bounds the work of a long span. Durations stand in the order of their
-sessions' hashes, so that the first few are a fair sample too.
+Distinct visitors cannot be added up, so a rollup keeps their hashes (eight bytes each, keyed by the store's own key): the
+visitors of a span are the size of a union. The hashes are sorted, so the least of them, from all rollups alike, are a
+fair sample of the visitors. That bounds the work of a long span. Durations are in the order of their sessions' hashes, so
+the first few are a fair sample too.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from sojourn.core.bounded import Bounded
 from .model import HOUR_MS, Bucket, Figures, Point, Span, Top, Tops
 
 SAMPLED_ABOVE: Final = 100_000
-"""Sessions of a span (with the one before it) whose visitors are counted one by one."""
+"""Above this many sessions in a span and the one before it, visitors are counted in a sample."""
 KEPT_VALUES: Final = 300
-"""How many different paths, routes and referrers a summary keeps."""
+"""How many different paths, routes and referrers a rollup keeps at most."""
 
 _HASHES: Final = 2**64
 _LONGEST_MS: Final = 2**32 - 1
@@ -38,8 +38,8 @@ DIMENSIONS: Final = ("entry_paths", "routes", "referrers", "browsers", "devices"
 TopCounts = dict[str, dict[str, int]]
 
 
-class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a summary needs of a session, as the query answers it."""
+class SessionFigures(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a rollup reads of a session, in the order of the query's columns."""
 
     key: str
     visitor_id: str
@@ -55,8 +55,8 @@ class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 @dataclass(slots=True, kw_only=True)
-class Summary:
-    """An hour or a day of sessions. A day's has `tops` only: all else comes from its hours."""
+class Rollup:
+    """An hour or a day of sessions. A day has `tops` only: all other figures come from its hours."""
 
     at: int
     sessions: int = 0
@@ -71,9 +71,11 @@ class Summary:
     tops: TopCounts = field(default_factory=dict)
 
 
-def summary_of(at: int, told: Iterable[Told], routes: Iterable[tuple[str | None, int]], key: bytes) -> Summary:
-    """Sum up the sessions that started in one hour, and the routes of their page views."""
-    made = Summary(at=at)
+def rollup_of(
+    at: int, sessions: Iterable[SessionFigures], routes: Iterable[tuple[str | None, int]], key: bytes
+) -> Rollup:
+    """Roll up the sessions that started in one hour, and the routes of their page views."""
+    rollup = Rollup(at=at)
     visitors: set[int] = set()
     firsts: set[int] = set()
     users: set[int] = set()
@@ -82,12 +84,12 @@ def summary_of(at: int, told: Iterable[Told], routes: Iterable[tuple[str | None,
     referrers: Counter[str] = Counter()
     browsers: Counter[str] = Counter()
     devices: Counter[str] = Counter()
-    for each in told:
-        made.sessions += 1
-        made.bounces += each.page_views <= 1
-        made.error_sessions += each.errors > 0
-        made.page_views += each.page_views
-        made.duration_ms += each.duration_ms
+    for each in sessions:
+        rollup.sessions += 1
+        rollup.bounces += each.page_views <= 1
+        rollup.error_sessions += each.errors > 0
+        rollup.page_views += each.page_views
+        rollup.duration_ms += each.duration_ms
         durations.append((_hash(key, "s", each.key), min(each.duration_ms, _LONGEST_MS)))
         visitor = _hash(key, "v", each.visitor_id)
         visitors.add(visitor)
@@ -104,16 +106,16 @@ def summary_of(at: int, told: Iterable[Told], routes: Iterable[tuple[str | None,
         if each.device is not None:
             devices[each.device] += 1
     durations.sort()
-    made.durations = array("I", [duration for _, duration in durations])
-    made.visitors, made.firsts, made.users = (array("Q", sorted(found)) for found in (visitors, firsts, users))
-    made.tops = {
+    rollup.durations = array("I", [duration for _, duration in durations])
+    rollup.visitors, rollup.firsts, rollup.users = (array("Q", sorted(found)) for found in (visitors, firsts, users))
+    rollup.tops = {
         "entry_paths": _most(paths),
         "routes": _most(Counter({route: count for route, count in routes if route is not None})),
         "referrers": _most(_by(_host, referrers)),
         "browsers": _most(browsers),
         "devices": _most(devices),
     }
-    return made
+    return rollup
 
 
 def _hash(key: bytes, kind: str, text: str) -> int:
@@ -125,7 +127,7 @@ _hosts: Final[Bounded[str, str]] = Bounded(4096)
 
 
 def _host(referrer: str) -> str | None:
-    """The host of a referrer; nothing for what is no address."""
+    """Return the host of a referrer; `None` if it is no URL."""
     known = _hosts.get(referrer)
     if known is None:
         try:
@@ -161,7 +163,7 @@ class Sample(msgspec.Struct, frozen=True):
 
     @classmethod
     def for_sessions(cls, sessions: int) -> Sample:
-        """As many as can be counted in a moment."""
+        """Choose a sample that is quick to count."""
         one_in = 1
         while sessions > SAMPLED_ABOVE * one_in:
             one_in *= 2
@@ -169,17 +171,17 @@ class Sample(msgspec.Struct, frozen=True):
 
     @property
     def first_not(self) -> int:
-        """The hashes below this are in."""
+        """The least hash outside the sample."""
         return _HASHES // self.one_in
 
     def hashes(self, found: array[int]) -> array[int]:
         return found if self.one_in == 1 else found[: bisect_left(found, self.first_not)]
 
-    def durations(self, summary: Summary) -> array[int]:
-        """The share of an hour; rounded up in some hours and down in others, or quiet hours would count too much."""
+    def durations(self, rollup: Rollup) -> array[int]:
+        """An hour's share; rounded up in some hours and down in others, or quiet hours would count too much."""
         if self.one_in == 1:
-            return summary.durations
-        return summary.durations[: (summary.sessions + self.dither(summary.at)) // self.one_in]
+            return rollup.durations
+        return rollup.durations[: (rollup.sessions + self.dither(rollup.at)) // self.one_in]
 
     def dither(self, at: int) -> int:
         return at // HOUR_MS * _DITHER // 256 % self.one_in
@@ -188,38 +190,36 @@ class Sample(msgspec.Struct, frozen=True):
 # --- figures of many -----------------------------------------------------------------------------------------------------
 
 
-def figures_of(summaries: Sequence[Summary], sample: Sample) -> Figures:
+def figures_of(rollups: Sequence[Rollup], sample: Sample) -> Figures:
     """Add up hours."""
     visitors: set[int] = set()
     firsts: set[int] = set()
     users: set[int] = set()
     durations: list[int] = []
-    for each in summaries:
+    for each in rollups:
         visitors.update(sample.hashes(each.visitors))
         firsts.update(sample.hashes(each.firsts))
         users.update(sample.hashes(each.users))
         durations.extend(sample.durations(each))
-    sessions = sum(each.sessions for each in summaries)
+    sessions = sum(each.sessions for each in rollups)
     durations.sort()
     return Figures(
         sessions=sessions,
         visitors=min(sessions, len(visitors) * sample.one_in),
         new_visitors=min(sessions, len(firsts) * sample.one_in),
         users=min(sessions, len(users) * sample.one_in),
-        bounces=sum(each.bounces for each in summaries),
-        error_sessions=sum(each.error_sessions for each in summaries),
-        page_views=sum(each.page_views for each in summaries),
+        bounces=sum(each.bounces for each in rollups),
+        error_sessions=sum(each.error_sessions for each in rollups),
+        page_views=sum(each.page_views for each in rollups),
         median_ms=_median(durations),
-        mean_ms=sum(each.duration_ms for each in summaries) // sessions if sessions else None,
+        mean_ms=sum(each.duration_ms for each in rollups) // sessions if sessions else None,
     )
 
 
-def series_of(
-    summaries: Sequence[Summary], span: Span, bucket: Bucket, offset: int, sample: Sample
-) -> tuple[Point, ...]:
-    """The buckets of a span, those without sessions too. `summaries` are in the order of time."""
+def series_of(rollups: Sequence[Rollup], span: Span, bucket: Bucket, offset: int, sample: Sample) -> tuple[Point, ...]:
+    """Return the buckets of a span, empty ones included. `rollups` are in the order of time."""
     points: list[Point] = []
-    hours = iter(summaries)
+    hours = iter(rollups)
     hour = next(hours, None)
     start = bucket.start(span.since, offset)
     while start < span.until:
@@ -244,7 +244,7 @@ def series_of(
 
 
 def merged(parts: Iterable[Mapping[str, Mapping[str, int]]]) -> TopCounts:
-    """Counts by dimension and value, added up."""
+    """Add up counts by dimension and value."""
     whole: dict[str, Counter[str]] = {}
     for part in parts:
         for dimension, counts in part.items():
@@ -255,13 +255,13 @@ def merged(parts: Iterable[Mapping[str, Mapping[str, int]]]) -> TopCounts:
     return dict(whole)
 
 
-def day_of(at: int, hours: Iterable[Mapping[str, Mapping[str, int]]]) -> Summary:
-    """Sum up a day from its hours."""
-    return Summary(at=at, tops={dimension: _most(counts) for dimension, counts in merged(hours).items()})
+def day_of(at: int, hours: Iterable[Mapping[str, Mapping[str, int]]]) -> Rollup:
+    """Roll up a day from its hours."""
+    return Rollup(at=at, tops={dimension: _most(counts) for dimension, counts in merged(hours).items()})
 
 
 def tops_of(parts: Iterable[Mapping[str, Mapping[str, int]]], limit: int) -> Tops:
-    """The most frequent values of each dimension; of equals the first by name."""
+    """Return the most frequent values of each dimension; equally frequent ones by name."""
     whole = merged(parts)
     return Tops(
         **{
@@ -287,12 +287,12 @@ def _median(ordered: Sequence[int]) -> int | None:
 
 
 def packed(numbers: array[int]) -> bytes:
-    """Little-endian, on any machine."""
+    """Return numbers as bytes, little-endian on any machine."""
     return _little(numbers).tobytes()
 
 
 def unpacked(kind: str, digits: str) -> array[int]:
-    """From hexadecimal digits: a part of one may end in the middle of nothing, as parts are cut by whole numbers."""
+    """Return numbers from hexadecimal digits. A database cuts parts between numbers, never inside one."""
     numbers = array(kind)
     numbers.frombytes(bytes.fromhex(digits))
     return _little(numbers)

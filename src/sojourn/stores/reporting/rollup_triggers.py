@@ -1,4 +1,4 @@
-"""How a summary is forgotten when a session of its hour or day changes, whoever changes it: by triggers on sessions.
+"""Triggers that delete a rollup when a session of its hour or day changes.
 
 So no writer has to think of it: the recorder, an erasure, the retention. Part of the schema: what was released never
 changes but by a new version.
@@ -14,7 +14,7 @@ _DAY: Final = 24 * _HOUR
 
 
 def _ids(at: str) -> str:
-    """The summaries of the hour and of the day with this moment; a day's is 1 ms beside its first hour's."""
+    """The ids of the rollups of the hour and of the day with this moment; a day's is 1 ms after its first hour's."""
     return f"{at} / {_HOUR} * {_HOUR}, {at} / {_DAY} * {_DAY} + 1"
 
 

@@ -1,7 +1,7 @@
-"""The overview of a store, from summaries and from what none tells of yet; and how summaries are made.
+"""The overview, from rollups and from the sessions of hours without one; and how rollups are made.
 
-To make one, a row is put in its place first. Whoever changes a session of its hour deletes that row (a trigger does),
-and then what was counted is not kept. So no lock is held while it is counted, and what is kept is always right.
+To make a rollup, its row is claimed first. A change of any session in its hour deletes that row (by a trigger), and then
+the result is not stored. So no lock is held while sessions are counted, and a stored rollup is always right.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from sojourn.stores.database import Database
 
 from .model import DAY_MS, HOUR_MS, Bucket, Overview, Span
 from .rollup_figures import (
+    Rollup,
     Sample,
-    Summary,
-    Told,
+    SessionFigures,
     TopCounts,
     day_of,
     figures_of,
     packed,
+    rollup_of,
     series_of,
-    summary_of,
     tops_of,
     unpacked,
 )
 from .statements import Statements
 
 _COUNTED_AT_ONCE: Final = 5_000
-"""Sessions that an overview counts one by one, where no summary tells of them."""
+"""How many sessions of hours without a rollup an overview counts one by one."""
 _ALWAYS_COUNTED: Final = 2
-"""So many of the latest hours are counted whatever they hold: they change too often to be summed up."""
+"""This many of the latest hours are always counted: they change too often for a rollup."""
 _MOST_HOURS: Final = 100_000
 _SLICE: Final = 64
-"""Sessions that are counted in about a quarter of a millisecond."""
+"""How many sessions are counted in about a quarter of a millisecond."""
 
 
 class _Hour(msgspec.Struct, array_like=True, frozen=True):
@@ -53,16 +53,16 @@ class _Hour(msgspec.Struct, array_like=True, frozen=True):
     users: str
 
 
-_told: Final = msgspec.json.Decoder(list[Told], strict=False)
+_figures: Final = msgspec.json.Decoder(list[SessionFigures], strict=False)
 _routes: Final = msgspec.json.Decoder(list[tuple[str | None, int]])
 _hours: Final = msgspec.json.Decoder(list[_Hour])
 _times: Final = msgspec.json.Decoder(list[int])
 _tops: Final = msgspec.json.Decoder(list[tuple[int, TopCounts]])
 
 
-def _in_slices(told: Iterable[Told]) -> Iterator[Told]:
-    """Let other threads run now and then: this may be an application's process, and an hour may have many sessions."""
-    for number, each in enumerate(told):
+def _in_slices(sessions: Iterable[SessionFigures]) -> Iterator[SessionFigures]:
+    """Let other threads run between slices: this may be an application's process, and an hour may have many sessions."""
+    for number, each in enumerate(sessions):
         if number % _SLICE == 0:
             time.sleep(0)
         yield each
@@ -80,12 +80,12 @@ class Rollups:
     def overview(self, span: Span, *, bucket: Bucket, offset: int = 0, online_since: int, tops: int = 10) -> Overview:
         span = Span(span.since // HOUR_MS * HOUR_MS, -(-span.until // HOUR_MS) * HOUR_MS)
         whole = Span(max(0, 2 * span.since - span.until), span.until)
-        counted, pending = self._counted(self._unsummed(self._statements.unsummed_hours, whole))
-        summed: int = self._database.read(self._statements.summed_sessions, since=whole.since, until=whole.until)[0]
-        sample = Sample.for_sessions(int(summed) + sum(hour.sessions for hour in counted))
-        hours = self._summed(whole, sample)
+        counted, pending = self._counted(self._missing(self._statements.missing_hours, whole))
+        stored: int = self._database.read(self._statements.rolled_up_sessions, since=whole.since, until=whole.until)[0]
+        sample = Sample.for_sessions(int(stored) + sum(hour.sessions for hour in counted))
+        hours = self._stored(whole, sample)
         known = {hour.at for hour in hours}
-        hours += [hour for hour in counted if hour.at not in known]  # it may just have been summed up
+        hours += [hour for hour in counted if hour.at not in known]  # it may just have been rolled up
         hours.sort(key=lambda hour: hour.at)
         inside = [hour for hour in hours if hour.at >= span.since]
         return Overview(
@@ -103,12 +103,12 @@ class Rollups:
         seen: int = self._database.read(self._statements.online, since=since)[0]
         return seen
 
-    def _unsummed(self, statement: str, span: Span, limit: int = _MOST_HOURS) -> list[int]:
+    def _missing(self, statement: str, span: Span, limit: int = _MOST_HOURS) -> list[int]:
         return _times.decode(self._text(statement, since=span.since, until=span.until, limit=limit))
 
-    def _counted(self, hours: Sequence[int]) -> tuple[list[Summary], int]:
-        """Sum up hours for this once, the latest first, and tell how many sessions were too many for that."""
-        counted: list[Summary] = []
+    def _counted(self, hours: Sequence[int]) -> tuple[list[Rollup], int]:
+        """Roll up hours without storing them, latest first; return how many sessions were left out, too."""
+        counted: list[Rollup] = []
         sessions = pending = 0
         for at in sorted(hours, reverse=True):
             here: int = self._database.read(self._statements.started, since=at, until=at + HOUR_MS, limit=2**31)[0]
@@ -116,19 +116,19 @@ class Rollups:
                 pending += here
                 continue
             sessions += here
-            counted.append(self._summary(at))
+            counted.append(self._rollup(at))
         return counted, pending
 
-    def _summary(self, at: int) -> Summary:
+    def _rollup(self, at: int) -> Rollup:
         span = {"since": at, "until": at + HOUR_MS}
-        told = _told.decode(self._text(self._statements.told, **span))
+        sessions = _figures.decode(self._text(self._statements.figures, **span))
         routes = _routes.decode(self._text(self._statements.routes, **span))
-        return summary_of(at, _in_slices(told), routes, self._database.store_key())
+        return rollup_of(at, _in_slices(sessions), routes, self._database.store_key())
 
-    def _summed(self, span: Span, sample: Sample) -> list[Summary]:
+    def _stored(self, span: Span, sample: Sample) -> list[Rollup]:
         text = self._text(self._statements.hours, since=span.since, until=span.until, one_in=sample.one_in)
         return [
-            Summary(
+            Rollup(
                 at=hour.at,
                 sessions=hour.sessions,
                 bounces=hour.bounces,
@@ -143,8 +143,8 @@ class Rollups:
             for hour in _hours.decode(text)
         ]
 
-    def _tops_in(self, span: Span, counted: Iterable[Summary]) -> Iterable[TopCounts]:
-        """What was met how often: from days where they are whole and summed up, else from hours."""
+    def _tops_in(self, span: Span, counted: Iterable[Rollup]) -> Iterable[TopCounts]:
+        """Return counts of values: from whole days that are rolled up, else from hours."""
         first, last = -(-span.since // DAY_MS) * DAY_MS, span.until // DAY_MS * DAY_MS
         days = dict(self._tops_of(self._statements.tops_of_days, first, last)) if first < last else {}
         parts = list(days.values())
@@ -166,27 +166,27 @@ class Rollups:
     def _tops_of(self, statement: str, since: int, until: int) -> list[tuple[int, TopCounts]]:
         return _tops.decode(self._text(statement, since=since, until=until))
 
-    # --- summaries
+    # --- rollups
 
     def roll_up(self, *, finished_before: int, limit: int) -> int:
         until = finished_before // HOUR_MS * HOUR_MS
         if until <= 0:
             return 0
-        hours = self._unsummed(self._statements.unsummed_hours, Span(0, until), limit)
+        hours = self._missing(self._statements.missing_hours, Span(0, until), limit)
         kept = 0
         for at in hours:
             token = self._claimed(at)
-            kept += self._keep(at, token, self._summary(at))
+            kept += self._keep(at, token, self._rollup(at))
         if len(hours) < limit and until >= DAY_MS:
             kept += self._roll_up_days(Span(0, until // DAY_MS * DAY_MS), limit - len(hours))
         return kept
 
     def _roll_up_days(self, span: Span, limit: int) -> int:
-        """Sum up days whose hours all are."""
+        """Roll up days whose hours all are."""
         kept = 0
-        for at in self._unsummed(self._statements.unsummed_days, span, limit):
+        for at in self._missing(self._statements.missing_days, span, limit):
             token = self._claimed(at + 1)
-            if not self._unsummed(self._statements.unsummed_hours, Span(at, at + DAY_MS), 1):
+            if not self._missing(self._statements.missing_hours, Span(at, at + DAY_MS), 1):
                 tops = self._tops_of(self._statements.tops_of_hours, at, at + DAY_MS)
                 kept += self._keep(at + 1, token, day_of(at, (part for _, part in tops)))
         return kept
@@ -197,12 +197,13 @@ class Rollups:
         self._database.write(lambda work: work.execute(*claim, id=number, token=token))
         return token
 
-    def _keep(self, number: int, token: str, made: Summary) -> bool:
+    def _keep(self, number: int, token: str, rollup: Rollup) -> bool:
         values: dict[str, object] = {
-            name: getattr(made, name) for name in ("sessions", "bounces", "error_sessions", "page_views", "duration_ms")
+            name: getattr(rollup, name)
+            for name in ("sessions", "bounces", "error_sessions", "page_views", "duration_ms")
         }
-        values |= {name: packed(getattr(made, name)) for name in ("users", "firsts", "durations", "visitors")}
-        values["tops"] = msgspec.json.encode(made.tops).decode()
+        values |= {name: packed(getattr(rollup, name)) for name in ("users", "firsts", "durations", "visitors")}
+        values["tops"] = msgspec.json.encode(rollup.tops).decode()
         (finished,) = self._database.write(
             lambda work: work.execute(self._statements.finish, id=number, token=token, **values)
         )

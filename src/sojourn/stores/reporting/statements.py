@@ -39,7 +39,7 @@ LINE: Final = (
 
 
 def _is(width: int, beside: int) -> str:
-    """Whether a summary is of an hour, or of a day. Without `%`, which a driver would take for a parameter."""
+    """Whether a rollup is of an hour, or of a day. Without `%`, which a driver would take for a parameter."""
     return f"id - id / {width} * {width} = {beside}"
 
 
@@ -68,8 +68,8 @@ SELECT (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND NOT i
      + (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND is_manual AND last_seen_at >= {self.d["since"]})
 """
 
-    def _unsummed(self, width: int, beside: int) -> str:
-        """Hours or days in which sessions started and that no summary tells of, found by jumping from one to the next."""
+    def _missing(self, width: int, beside: int) -> str:
+        """Hours or days in which sessions started and that no rollup tells of, found by jumping from one to the next."""
         d = self.d
         return f"""
 WITH RECURSIVE found(at) AS (
@@ -81,16 +81,16 @@ WITH RECURSIVE found(at) AS (
 SELECT {d.rows.format("at")} FROM (
     SELECT at FROM found WHERE at < {d["until"]}
     AND NOT EXISTS (SELECT 1 FROM sojourn_rollups WHERE id = at + {beside} AND sessions IS NOT NULL)
-    LIMIT {d["limit"]}) AS unsummed
+    LIMIT {d["limit"]}) AS missing
 """
 
     @cached_property
-    def unsummed_hours(self) -> str:
-        return self._unsummed(HOUR_MS, 0)
+    def missing_hours(self) -> str:
+        return self._missing(HOUR_MS, 0)
 
     @cached_property
-    def unsummed_days(self) -> str:
-        return self._unsummed(DAY_MS, 1)
+    def missing_days(self) -> str:
+        return self._missing(DAY_MS, 1)
 
     @cached_property
     def started(self) -> str:
@@ -102,8 +102,8 @@ SELECT COUNT(*) FROM (
 """
 
     @cached_property
-    def told(self) -> str:
-        """What a summary needs of each session of a span."""
+    def figures(self) -> str:
+        """What a rollup needs of each session of a span."""
         d = self.d
         first = (
             "NOT EXISTS (SELECT 1 FROM sojourn_sessions AS p"
@@ -139,7 +139,7 @@ SELECT {d.rows.format(d.array("route", "n"))} FROM (
 """
 
     @cached_property
-    def summed_sessions(self) -> str:
+    def rolled_up_sessions(self) -> str:
         d = self.d
         return f"""
 SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(HOUR_MS, 0)}
@@ -147,7 +147,7 @@ SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} 
 
     @cached_property
     def hours(self) -> str:
-        """Summaries of a span's hours, of hashes and durations only about one in so many."""
+        """Rollups of a span's hours, of hashes and durations only about one in so many."""
         d = self.d
         one_in = d["one_in"]
 
@@ -155,7 +155,7 @@ SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} 
             return d.hex.format(d.part.format(column, f"8 * (sessions * 3 / 2 / {one_in} + 24)"))
 
         number = f"(id / {HOUR_MS} * 40503 / 256)"
-        dither = f"({number} - {number} / {one_in} * {one_in})"  # as `_summing.Sample` has it
+        dither = f"({number} - {number} / {one_in} * {one_in})"  # as `rollup_figures.Sample` has it
         share = d.part.format("durations", f"4 * ((sessions + {dither}) / {one_in})")
         row = d.array(
             "id",
@@ -192,7 +192,7 @@ WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(width, beside)} AND sess
 
     @cached_property
     def claim(self) -> str:
-        """Say that a summary is being made. Whoever changes a session of it deletes this again."""
+        """Say that a rollup is being made. Whoever changes a session of it deletes this again."""
         d = self.d
         return f"""
 INSERT INTO sojourn_rollups (id, token) VALUES ({d["id"]}, {d["token"]})
@@ -201,7 +201,7 @@ ON CONFLICT (id) DO UPDATE SET token = excluded.token, sessions = NULL
 
     @cached_property
     def finish(self) -> str:
-        """Keep a summary, unless a session of it was changed since it was claimed."""
+        """Keep a rollup, unless a session of it was changed since it was claimed."""
         names = [column.name for column in ROLLUPS.columns if column.name not in {"id", "token"}]
         d = self.d
         return f"""
