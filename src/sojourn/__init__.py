@@ -1,4 +1,4 @@
-"""Sojourn: session analytics that a Python web application carries itself. The public names, nothing else."""
+"""Sojourn: first-party session analytics for Python web applications. This module holds the public names."""
 
 from __future__ import annotations
 

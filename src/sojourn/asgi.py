@@ -1,6 +1,6 @@
-"""The ASGI door: pure ASGI; http, websocket and lifespan, other scopes pass untouched. Thin: a Tracker does the work.
+"""The ASGI middleware: pure ASGI, for http, websocket and lifespan scopes; others pass untouched.
 
-Nothing is added to what the app sends but one `Set-Cookie` (and `Cache-Control: private` beside it if it has none).
+All it adds to a response is one `Set-Cookie`, and `private` in `Cache-Control` beside it.
 
 See P1 and P3 in docs/internals.md.
 """
@@ -30,10 +30,10 @@ RequestFactory = Callable[[Scope], Any]
 
 
 class SojournMiddleware(Wrapper):
-    """Sojourn in front of any ASGI app; attributes that it lacks are the app's.
+    """Sojourn in front of any ASGI app. Attributes that it lacks are the app's.
 
-    `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another door. `request` makes
-    what the app's own callables get from a scope (default: the scope itself).
+    `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another middleware. `request`
+    turns a scope into what `principal` and `consent` get; without it they get the scope.
     """
 
     app: ASGIApp
@@ -69,8 +69,8 @@ class SojournMiddleware(Wrapper):
         self._announce()
 
     def _announce(self) -> None:
-        # Servers take an app for ASGI 3 if `app.__call__` is a coroutine function. Ours is none: it has to refuse a WSGI
-        # server at once, not when something is awaited. Calls go through the class; only who looks gets this one.
+        # Servers take an app for ASGI 3 if `app.__call__` is a coroutine function. Ours is not: it must refuse a WSGI server
+        # at once, not when something is awaited. Calls go through the class; only an inspection sees this attribute.
         self.__dict__["__call__"] = self._asgi
 
     async def _asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,19 +123,19 @@ class SojournMiddleware(Wrapper):
                 guard.guarded(None, tracker.connections.close_stream, visit)
 
     async def _own(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        """A request that is for us and not for the app."""
+        """Respond to a request for an endpoint of ours."""
         guarded = self._guard.guarded
         reply: Reply = NO_CONTENT
         facts = guarded(None, AsgiFacts, scope, self._proxies, self._request)
         if facts is not None:
             body = await _small_body(facts, receive) if guarded(False, endpoint.reads, facts) else None
-            reply = guarded(NO_CONTENT, endpoint.answer, facts, body)
+            reply = guarded(NO_CONTENT, endpoint.respond, facts, body)
         headers = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope.get("method") == "HEAD" else reply.body})
 
     async def _send_piece(self, visit: Visit, message: Message, send: Send) -> None:
-        """A piece of a body. After the last one the stream is over, whatever runs on in the background."""
+        """Send a piece of a body. After the last one the stream is over, even if a background task still runs."""
         tracker = self.engine.tracker
         if visit.chunks == 0:
             tracker.connections.opened(visit)
@@ -166,7 +166,7 @@ class SojournMiddleware(Wrapper):
         return {**message, "headers": added}
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A socket begins no session (not every server delivers a cookie with the handshake); its messages are activity."""
+        """Handle a socket. It begins no session: not every server sends a cookie with the handshake. Messages are activity."""
         tracker, guarded = self.engine.tracker, self._guard.guarded
         visit = guarded(None, self._begin, scope) or tracker.nothing()
         visit.responded = True
@@ -200,7 +200,7 @@ class SojournMiddleware(Wrapper):
             guarded(None, tracker.connections.close, visit, attributes)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """First use at start-up; the last flush once the app itself is done."""
+        """Start the engine when the app has started, and close it when the app has shut down."""
         engine = self.engine
 
         async def tracked_send(message: Message) -> None:
@@ -211,7 +211,7 @@ class SojournMiddleware(Wrapper):
                 engine.guard.guarded(None, engine.close)
             await send(message)
 
-        scope[VISIT_KEY] = None  # a second door of ours, further in, steps aside here as well
+        scope[VISIT_KEY] = None  # a second Sojourn further in steps aside here as well
         await self.app(scope, receive, tracked_send)
 
 
@@ -230,13 +230,13 @@ class AsgiFacts:
             "root_path", ""
         )  # as it is now: routers within the app write theirs into the same scope
         headers = scope.get("headers") or ()
-        if not isinstance(headers, list | tuple):  # any iterable is allowed, even one that can be read but once
+        if not isinstance(headers, list | tuple):  # ASGI allows any iterable, even one that can be read only once
             scope["headers"] = headers = list(headers)
-        self._headers = known = dict(headers)
-        # A server that writes `host` in lower case writes all names so (ASGI demands it); the rest is read with care.
-        if len(known) != len(headers) or b"host" not in known:
-            self._headers = known = _joined(headers)
-        self.cookie: bytes = known.get(b"cookie", b"")
+        self._headers = by_name = dict(headers)
+        # ASGI demands names in lower case; a server that sends `host` so obeys. Others, and repeated headers, are slower.
+        if len(by_name) != len(headers) or b"host" not in by_name:
+            self._headers = by_name = _joined(headers)
+        self.cookie: bytes = by_name.get(b"cookie", b"")
         scheme = scope.get("scheme", "http")
         if proxies:
             scheme = proxies.scheme(
@@ -289,12 +289,12 @@ class AsgiResponse:
         self._headers = headers
 
     def header(self, name: str) -> str:
-        wanted = name.encode()
-        found: bytes | None = None
+        encoded = name.encode()
+        joined: bytes | None = None
         for key, value in self._headers:
-            if key == wanted or key.lower() == wanted:
-                found = value if found is None else found + b", " + value
-        return "" if found is None else found.decode("latin-1")
+            if key == encoded or key.lower() == encoded:
+                joined = value if joined is None else joined + b", " + value
+        return "" if joined is None else joined.decode("latin-1")
 
     def names(self) -> Iterable[str]:
         return [key.lower().decode("latin-1") for key, _ in self._headers]
@@ -320,12 +320,12 @@ async def _small_body(facts: AsgiFacts, receive: Receive) -> bytes:
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers by lower-case name, as a dict. HTTP/2 may split the `Cookie` header: its parts are joined with `; `."""
-    known: dict[bytes, bytes] = {}
+    """Headers by lower-case name. HTTP/2 may split the `Cookie` header: its parts are joined with `; `."""
+    by_name: dict[bytes, bytes] = {}
     for key, value in headers:
         name = key.lower()
-        if name not in known:
-            known[name] = value
+        if name not in by_name:
+            by_name[name] = value
         else:
-            known[name] += (b"; " if name == b"cookie" else b", ") + value
-    return known
+            by_name[name] += (b"; " if name == b"cookie" else b", ") + value
+    return by_name

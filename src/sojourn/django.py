@@ -1,6 +1,6 @@
-"""Sojourn for Django: a middleware that lets the door see a user that Django has loaded, and never loads one itself.
+"""Sojourn for Django: a middleware that reports the user that Django has loaded, and never loads one itself.
 
-The session and cookie work is the WSGI or ASGI door's, around `get_wsgi_application()` or `get_asgi_application()`.
+Sessions and the cookie are up to the WSGI or ASGI middleware, around `get_wsgi_application()` or `get_asgi_application()`.
 Add `"sojourn.django.PrincipalMiddleware"` to `MIDDLEWARE`, anywhere. Unhandled errors become events there too.
 """
 
@@ -31,14 +31,14 @@ GetResponse = Callable[[Any], Any]
 
 @sync_and_async_middleware  # type: ignore[untyped-decorator]
 def PrincipalMiddleware(get_response: GetResponse) -> GetResponse:  # noqa: N802 - Django's setting names a class or this
-    """Let the door see the user that Django has loaded by the time the response starts."""
+    """Report the user that Django has loaded by the time the response starts."""
     got_request_exception.connect(_raised, dispatch_uid="sojourn")
     if iscoroutinefunction(get_response):
 
         async def remember_async(request: Any) -> Any:
             _remember(request)
-            answer: Awaitable[Any] = get_response(request)
-            return await answer
+            response: Awaitable[Any] = get_response(request)
+            return await response
 
         return remember_async
 
@@ -57,7 +57,7 @@ def _remember(request: Any) -> None:
 
 
 class _Loaded:
-    """Tells whom Django has loaded for a request. Asking `request.user` would query, and set `Vary: Cookie`."""
+    """Returns the user that Django has loaded. Reading `request.user` would query, and set `Vary: Cookie`."""
 
     __slots__ = ("_request",)
 
@@ -66,11 +66,13 @@ class _Loaded:
 
     def __call__(self) -> Principal:
         request = self._request()
-        held = {} if request is None else vars(request)
-        user = held.get("user")
-        if user is None or issubclass(type(user), LazyObject):  # its own class: it pretends to be the user's
+        attributes = {} if request is None else vars(request)
+        user = attributes.get("user")
+        if user is None or issubclass(
+            type(user), LazyObject
+        ):  # by its real type: a lazy object claims the class of the user
             loaded = empty if user is None else vars(user).get("_wrapped", empty)
-            user = loaded if loaded is not empty else held.get("_cached_user", held.get("_acached_user"))
+            user = loaded if loaded is not empty else attributes.get("_cached_user", attributes.get("_acached_user"))
         if user is None:
             return UNKNOWN
         if not getattr(user, "is_authenticated", False):
@@ -78,12 +80,15 @@ class _Loaded:
         key = getattr(user, "pk", None)
         if key is None:
             return UNKNOWN
-        named = getattr(user, "get_username", None)
-        return User(key if isinstance(key, str | int | UUID) else str(key), str(named()) if callable(named) else None)
+        get_username = getattr(user, "get_username", None)
+        return User(
+            key if isinstance(key, str | int | UUID) else str(key),
+            str(get_username()) if callable(get_username) else None,
+        )
 
 
 def _raised(**_signal: object) -> None:
-    """Django turns errors into answers before they reach the door; it says so first."""
+    """Capture an error before Django turns it into a response."""
     visit, error = active_visit.get(), sys.exc_info()[1]
     if visit is not None and error is not None:
         visit.guard.guarded(None, capture, visit, error, is_handled=False, has_response=True)

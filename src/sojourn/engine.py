@@ -48,7 +48,7 @@ log = logging.getLogger("sojourn")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStats:
-    """How it stands: this process's journal and what it ignored, and what the store has counted."""
+    """The journal and the refusals of this process, and the counters of the store."""
 
     journal: JournalStats | None
     ignored: Mapping[str, int]
@@ -57,7 +57,7 @@ class EngineStats:
 
 
 class Engine:
-    """Everything behind the doors. Building it opens nothing; the first record, or `start()`, does.
+    """Everything behind the middleware. Building it opens nothing; the first record, or `start()`, does.
 
     `clock` is for tests: with `sojourn.testing.ManualClock` no thread runs, and `flush()` and `sweep()` do the work.
     """
@@ -71,7 +71,7 @@ class Engine:
         }
         self._rules = rules_of(settings)
         self._backends = _backends(settings)
-        # Opened by whoever needs it, but made here: its library takes a fifth of a second to load, which must be no request's.
+        # Opened later, but made here: its library takes a fifth of a second to load, which no request must wait for.
         self._store: Store | None = _store(settings) if settings.enabled else None
         counters = Counters()
         self.guard = Guard(counters, strict=settings.strict)
@@ -113,14 +113,14 @@ class Engine:
             principal=settings.principal,
         )
         self.beacon = None if settings.beacon_path is None else self._beacon(settings.beacon_path)
-        """What answers pages at `beacon_path`, for the doors; `None`: it is not asked for."""
+        """The endpoints at `beacon_path`; `None` without that setting."""
 
     # --- life ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Open what the process needs (a journal file, the threads). Idempotent; never raises: what fails is tried again."""
+        """Open what the process needs (a journal, the threads). Idempotent; never raises: what fails is tried again later."""
         if self.settings.enabled:
-            kind_of("a look that loads the library of user agents here, not in a visitor's first request")
+            kind_of("loads the library of user agents here, not in a visitor's first request")
             self.guard.guarded(None, self.intake.running)
 
     def flush(self, timeout: float = 5.0) -> FlushReport:
@@ -159,7 +159,7 @@ class Engine:
         _open_engines.discard(self)
         with self.intake.lock():
             if self.intake.is_inherited:
-                return  # a child that has not used it: all there is belongs to its parent
+                return  # in a child that has not used the engine, everything belongs to the parent
             runtime = self.intake.detach()
             store, self._store = self._store, None
         if runtime is not None:
@@ -181,7 +181,7 @@ class Engine:
 
     @property
     def store(self) -> Store:
-        """The store; made on first use, opened by whoever uses it."""
+        """The store, made on first use. Open it before you use it."""
         if self._store is None:
             self._store = _store(self.settings)
         return self._store
@@ -192,7 +192,7 @@ class Engine:
 
     @property
     def runtime(self) -> Runtime:
-        """The background of this process, started if it was not: for who runs or watches it, such as a worker."""
+        """The runtime of this process, started if it was not."""
         return self.intake.running()
 
     def _shared_table(self) -> SharedTable:

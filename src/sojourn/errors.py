@@ -1,14 +1,14 @@
-"""What Sojourn raises. Each says what to do; none ever reaches an app from behind a request except a programmer's error."""
+"""The errors of Sojourn. Each message names the fix. Inside a request only programming errors are raised."""
 
 from __future__ import annotations
 
 
 class SojournError(Exception):
-    """The root of all errors of Sojourn."""
+    """The base class of all errors of Sojourn."""
 
 
 class SettingsError(SojournError, ValueError):
-    """A setting has a value that cannot work; the message names the field, the value and the fix."""
+    """A setting has an invalid value; the message names the setting, the value and the fix."""
 
 
 class StoreError(SojournError):

@@ -1,4 +1,4 @@
-"""Log records and sessions: a handler makes a request's log records events, a filter tells other logs the session.
+"""Log records and sessions: a handler records logs as events of their session, a filter adds the session id to logs.
 
 Neither is installed by itself: add them to the loggers and handlers of the app as usual.
 """
@@ -19,11 +19,10 @@ _LONGEST_NAME = 200
 
 
 class SojournHandler(Handler):
-    """Makes a log record of a request an event `log` of its session: its message, severity and logger.
+    """Records a log record of a request as an event `log` of its session: message, severity and logger.
 
-    A record outside a request, or of a request without a session, is left alone. The message is kept as it is logged:
-    give it a level that the app's logs of personal data do not reach. Exceptions logged with `exc_info` are told by type and
-    place only.
+    A record outside a request, or of a request without a session, is ignored. The message is stored as it is logged: set a
+    level that logs with personal data do not reach. Of an exception in `exc_info` only type and stack are stored.
     """
 
     def __init__(self, level: int | str = logging.WARNING) -> None:
@@ -32,7 +31,7 @@ class SojournHandler(Handler):
     def emit(self, record: LogRecord) -> None:
         """Append; never raises, never logs."""
         if record.name == _OWN or record.name.startswith(f"{_OWN}."):
-            return  # our own warnings about an event must not become events
+            return  # our own warnings must not become events
         visit = active_visit.get()
         if visit is not None:
             visit.guard.guarded(None, self._record, visit, record)
@@ -48,7 +47,7 @@ class SojournHandler(Handler):
     def _attributes(self, record: LogRecord) -> dict[str, Scalar]:
         try:
             body = record.getMessage()
-        except (TypeError, ValueError):  # the app's format and arguments do not fit
+        except (TypeError, ValueError):  # format and arguments do not match
             body = str(record.msg)
         attributes: dict[str, Scalar] = {
             "log.body": printable(body, _LONGEST_BODY),

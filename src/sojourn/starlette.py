@@ -1,4 +1,4 @@
-"""Sojourn for Starlette and FastAPI: the ASGI door, outermost, so that it sees the answers to unhandled errors too."""
+"""Sojourn for Starlette and FastAPI: the ASGI middleware, outermost, to see responses to unhandled errors too."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ class Sojourn:
         token: str | None = None,
         allow: Callable[[Any], Any] | None = None,
     ) -> None:
-        """Put the Sessions report at `path`, before the app's own routes; who may look, one of the three says.
+        """Serve the report at `path`, before the app's own routes. Pass one of `password`, `token` and `allow`.
 
-        `allow`, plain or async, gets the `Request` and answers True or False. `SettingsError` without any.
+        `allow`, sync or async, gets the `Request` and returns whether its user may see the report. Raises `SettingsError`
+        without any of the three.
         """
-        from .report import report  # templates and all: only for who wants it
+        from .report import report  # loads templates: only where the report is used
 
         page = report(self.engine, password=password, token=token, allow=allow)
         self._app.router.routes.insert(0, Mount(path.rstrip("/"), app=page, name="sojourn_report"))

@@ -1,4 +1,4 @@
-"""The WSGI door (PEP 3333): the same Tracker behind `start_response`. Bodies, files and `close()` pass unchanged.
+"""The WSGI middleware (PEP 3333). Bodies, files and `close()` pass unchanged.
 
 See P1 and P3 in docs/internals.md.
 """
@@ -30,10 +30,10 @@ WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class Framework(Protocol):
-    """What only a framework knows of a request; asked inside its context where it has one."""
+    """What only the framework can say about a request. Called inside its request context, if it has one."""
 
     def request(self, environ: Environ) -> Any:
-        """What the app's own callables get."""
+        """The request that `principal`, `consent` and `allow` get."""
         ...
 
     def route(self, environ: Environ) -> str | None:
@@ -41,15 +41,15 @@ class Framework(Protocol):
         ...
 
     def principal(self, environ: Environ) -> Principal:
-        """Whom it authenticated, without waking anything."""
+        """The user that it authenticated, without loading anything."""
         ...
 
 
 class SojournMiddleware(Wrapper):
-    """Sojourn in front of any WSGI app; attributes that it lacks are the app's.
+    """Sojourn in front of any WSGI app. Attributes that it lacks are the app's.
 
-    `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another door. `framework` knows more
-    of a request than its environ says (without one, the app's own callables get the environ).
+    `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another middleware. `framework`
+    adds what the environ does not hold; without it `principal` and `consent` get the environ.
     """
 
     app: WSGIApp
@@ -110,13 +110,13 @@ class SojournMiddleware(Wrapper):
         return TrackedBody(body, visit, self.engine)
 
     def _own(self, endpoint: Endpoint, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """A request that is for us and not for the app."""
+        """Respond to a request for an endpoint of ours."""
         guarded = self._guard.guarded
         reply = NO_CONTENT
         facts = guarded(None, WsgiFacts, environ, self._proxies, self._framework)
         if facts is not None:
             body = guarded(b"", _small_body, environ) if guarded(False, endpoint.reads, facts) else None
-            reply = guarded(NO_CONTENT, endpoint.answer, facts, body)
+            reply = guarded(NO_CONTENT, endpoint.respond, facts, body)
         start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", [*reply.headers])
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
 
@@ -133,7 +133,7 @@ class SojournMiddleware(Wrapper):
 
 
 class TrackedBody:
-    """A body that is made while it is sent: the Visit is active in each step, whichever thread takes it."""
+    """A body that is produced while it is sent. The Visit is active in each step, in whichever thread it runs."""
 
     __slots__ = ("_body", "_engine", "_steps", "_visit")
 
@@ -164,12 +164,12 @@ class TrackedBody:
             leave_visit(token)
         visit = self._visit
         visit.chunks += 1
-        if visit.chunks == 2:  # more than one: made while it is sent
+        if visit.chunks == 2:  # more than one: a stream
             self._engine.tracker.connections.opened(visit)
         return chunk
 
     def close(self) -> None:
-        """Close the app's body, then tell how long it took."""
+        """Close the app's body, then record how long it took."""
         visit, tracker, guard = self._visit, self._engine.tracker, self._engine.guard
         token = active_visit.set(visit)
         try:
@@ -254,7 +254,7 @@ class WsgiResponse:
 
 @cache
 def _key(name: str) -> str:
-    """The environ's key of a header (only our own code names them: a handful)."""
+    """The environ's key of a header (cached for ever: only our own code names them, a handful)."""
     return "HTTP_" + name.upper().replace("-", "_")
 
 
@@ -298,6 +298,6 @@ def decoded(latin: str) -> str:
 
 
 def _is_file(body: object, environ: Environ) -> bool:
-    """A file that the server sends by its own means, which it recognises by its type, or by having a descriptor."""
+    """Whether the server sends it as a file; it recognises one by its type, or by its descriptor."""
     wrapper = environ.get("wsgi.file_wrapper")
     return (isinstance(wrapper, type) and isinstance(body, wrapper)) or hasattr(body, "fileno")

@@ -103,7 +103,7 @@ def test_a_value_of_another_type_is_the_programmers(value: object) -> None:
 
 
 def test_a_name_that_is_no_text_is_the_programmers() -> None:
-    with pytest.raises(TypeError, match="a property name is text, not int"):
+    with pytest.raises(TypeError, match="a property name must be a str, not int"):
         cleaned({1: "a"}, EVENT_PREFIX)  # type: ignore[dict-item]
 
 

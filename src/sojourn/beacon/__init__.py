@@ -1,6 +1,6 @@
-"""The beacon: what a page tells between its requests, by a script of ours. Served by the doors, never by the app.
+"""The beacon: a script of ours reports what happens on a page between its requests.
 
-A door asks `Beacon.at(path)` first; an `Endpoint` then answers without the app, and without a Visit of the app's own.
+A door looks up `Beacon.at(path)` first. An `Endpoint` then responds in place of the app, which never sees the request.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ class Beacon:
         self._endpoints = {f"{path}.js": script, path: receiver}
 
     def at(self, path: str, mount: str = "") -> Endpoint | None:
-        """What answers at this path, whole or below the mount; `None`: the app."""
+        """The endpoint at this path, whole or below the mount; `None` for a path of the app."""
         endpoint = self._endpoints.get(path)
         if endpoint is None and mount:
-            found = (self._endpoints[text] for text in readings(path, mount) if text in self._endpoints)
-            endpoint = next(found, None)
+            endpoint = next((self._endpoints[text] for text in readings(path, mount) if text in self._endpoints), None)
         return endpoint

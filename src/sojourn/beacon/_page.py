@@ -1,4 +1,4 @@
-"""What a beacon may say, and the request that it makes of its page. Pure."""
+"""What a beacon may report, and the facts of the page that sent it. Pure."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from sojourn.tracking.principal import UNKNOWN, Principal
 
 
 class Kind(StrEnum):
-    """What happened on the page. Nothing else can be told."""
+    """What happened on the page."""
 
     ACTIVITY = "activity"
     PAGE_VIEW = "page_view"
-    """The page's own script showed another page (`history.pushState` and its kind)."""
+    """The page's own script showed another page (such as `history.pushState`)."""
     RESTORED = "restored"
-    """The browser showed again a page that it had kept, without a request."""
+    """The browser showed a page from its back-forward cache, without a request."""
 
 
-class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One beacon: what happened, and the page's path and query as they stand in its address."""
+class BeaconBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The JSON of one beacon: what happened, and the page's path and query."""
 
     kind: Kind
     page: str
 
 
-_decoder = msgspec.json.Decoder(Told)
+_decoder = msgspec.json.Decoder(BeaconBody)
 
 
-def read(body: bytes) -> Told | None:
-    """What a body tells; `None` for anything that our script does not send."""
+def read(body: bytes) -> BeaconBody | None:
+    """Read the body of a beacon; `None` for anything that our script does not send."""
     try:
-        told = _decoder.decode(body)
+        beacon = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return told if told.page.startswith("/") else None
+    return beacon if beacon.page.startswith("/") else None
 
 
 class PageFacts:
     """The request of a beacon, but about its page: path and query are those of the page (see `facts.RequestFacts`).
 
-    So what holds for a request to that page holds for what the page tells: exclusion, masking, consent.
+    Exclusion, masking and consent apply to a beacon as to a request for its page.
     """
 
     __slots__ = ("_sent", "cookie", "is_https", "method", "mount", "path", "query")
@@ -56,7 +56,7 @@ class PageFacts:
         self.cookie = sent.cookie
         self.is_https = sent.is_https
         self.mount = sent.mount
-        self.path = unquote(path, errors="replace")  # as servers give a path to us
+        self.path = unquote(path, errors="replace")  # as servers decode the path of a request
         self.query = query
 
     def header(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The script that a page includes: made once, cached by browsers, the same for everybody. Knows no session."""
+"""The script that a page includes: the same for all visitors, so browsers and shared caches may keep it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _METHODS: Final = ("GET", "HEAD")
 
 
 def interval_ms(rules: Rules) -> int:
-    """How often a page that somebody looks at tells so: in each heartbeat's slot, and long before the idle timeout."""
-    wanted = min(rules.heartbeat_interval or _LONGEST_INTERVAL_MS, rules.idle_timeout // 3, _LONGEST_INTERVAL_MS)
-    return max(wanted, _SHORTEST_INTERVAL_MS)
+    """How often a visible page reports activity: in each heartbeat interval, and well before the idle timeout."""
+    interval = min(rules.heartbeat_interval or _LONGEST_INTERVAL_MS, rules.idle_timeout // 3, _LONGEST_INTERVAL_MS)
+    return max(interval, _SHORTEST_INTERVAL_MS)
 
 
 def served_text(interval: int) -> str:
@@ -31,7 +31,7 @@ def served_text(interval: int) -> str:
 
 
 class Script:
-    """Serves the script, with a strong `ETag`: an hour without asking, then 304 as long as it is the same."""
+    """Serves the script with a strong `ETag`: browsers keep it for an hour, then get 304 while it is unchanged."""
 
     __slots__ = ("_etag", "_fresh", "_unchanged")
 
@@ -50,12 +50,12 @@ class Script:
     def reads(self, request: RequestFacts) -> bool:
         return False
 
-    def answer(self, request: RequestFacts, body: bytes | None) -> Reply:
+    def respond(self, request: RequestFacts, body: bytes | None) -> Reply:
         if request.method not in _METHODS:
             return not_allowed(*_METHODS)
-        return self._unchanged if self._is_known(request.header("if-none-match")) else self._fresh
+        return self._unchanged if self._is_current(request.header("if-none-match")) else self._fresh
 
-    def _is_known(self, tags: str) -> bool:
-        """RFC 9110, section 13.1.2: compared weakly, since a proxy that compresses may have weakened ours."""
-        known = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
-        return self._etag in known or known == ["*"]
+    def _is_current(self, tags: str) -> bool:
+        """Compare weakly (RFC 9110, section 13.1.2): a proxy that compresses may have weakened our tag."""
+        etags = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+        return self._etag in etags or etags == ["*"]

@@ -1,1 +1,1 @@
-"""The pure core: state, rules and events. Knows no clock, randomness, I/O, logging or settings object."""
+"""The pure core: state, rules and events. Time, ids and hashes are arguments."""

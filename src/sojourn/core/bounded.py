@@ -1,4 +1,4 @@
-"""A mapping that forgets: at most twice `limit` entries, the least recently written ones go first."""
+"""A mapping of bounded size: it holds at most twice `limit` entries and drops the least recently used ones."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Bounded(Generic[K, V]):
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.young: dict[K, V] = {}
-        """What was written lately, for who asks often and first: a hit here is one step."""
+        """The recent entries, for callers on a hot path: a hit here is one dict lookup."""
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
-        found = self.young.get(key)
-        if found is None:
-            found = self._old.get(key)
-            if found is not None:  # used again: it moves to the young, or a busy entry would age out
-                self[key] = found
-        return found
+        value = self.young.get(key)
+        if value is None:
+            value = self._old.get(key)
+            if value is not None:  # used again: it becomes young, or a busy entry would age out
+                self[key] = value
+        return value
 
     def __setitem__(self, key: K, value: V) -> None:
         young = self.young

@@ -1,4 +1,4 @@
-"""The events that leave Sojourn: their names and their one shape. Knows nothing of how they are made, kept or sent."""
+"""The events that Sojourn forwards: their names and their one shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SESSION_PROPERTIES: Final = "session.properties"
 USER_IDENTIFY: Final = "user.identify"
 PAGE_VIEW: Final = "page_view"
 CONNECTION_END: Final = "connection.end"
-"""A socket or a streamed page is over: its whole length, which the page view could not know."""
+"""A socket or a streamed page is over: its whole length, which its page view came too early for."""
 EXCEPTION: Final = "exception"
 LOG: Final = "log"
 OPT_OUT: Final = "opt_out"
@@ -35,7 +35,7 @@ RESERVED_NAMES: Final = frozenset(
         OPT_OUT,
     }
 )
-"""Names that `track()` refuses: only Sojourn itself makes these events."""
+"""Names that `track()` refuses: only Sojourn emits these events."""
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
@@ -61,10 +61,10 @@ START: Final = Position()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One fact to forward.
+    """One event to forward.
 
     `time` and `session_started_at` are integer milliseconds since the epoch (UTC). `id` is deterministic: a replay, a
-    second sweeper or a retry makes the same one. `session_id` is what the world sees (a manual session may choose it),
+    second sweeper or a retry makes the same one. `session_id` is the public id (a manual session may choose it),
     `session_key` is always a UUIDv7 of ours. `position` is the place in the event log (`START` before it has one).
     `attributes` is flat, names to scalars, and complete: it repeats `session.id`, `visitor.id`, `user.id` and the
     service under their OpenTelemetry names, so a backend may forward it as it is.

@@ -1,7 +1,7 @@
-"""Who the session belongs to: what a newly named user means for it (S5). Pure; users appear as keyed hashes only.
+"""Whose session it is: what a newly named user means for it (S5). Pure; users appear as keyed hashes only.
 
 Two sources, each compared only with itself: the app's `identify()` (explicit) and the principal that the framework
-authenticated. The explicit one wins; the principal is the default.
+authenticated. The explicit user wins; the principal is the default.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Verdict(Enum):
 
 
 def on_explicit(state: SessionState, *, is_owner: bool) -> Verdict:
-    """`identify(user)`: `is_owner` says whether the user is the one the session's `owner` hash names."""
+    """`identify(user)`: `is_owner` says whether the session's `owner` hash is this user's."""
     if state.owner is None:
         return Verdict.TAG
     if not is_owner:
@@ -37,14 +37,14 @@ def on_explicit_none(state: SessionState) -> Verdict:
 
 
 def on_principal(state: SessionState, *, is_bound: bool) -> Verdict:
-    """A known principal: `is_bound` says whether it is the one bound to the session."""
+    """A principal: `is_bound` says whether it is the one bound to the session."""
     if state.principal is not None and not is_bound:
         return Verdict.CHANGE
     return Verdict.NOTHING if state.is_tagged or state.is_explicit else Verdict.TAG
 
 
 def on_anonymous(state: SessionState) -> Verdict:
-    """A principal known to be nobody removes a tag that came from a principal, never an explicit one."""
+    """No user is logged in: that removes a tag that came from a principal, never an explicit one."""
     return Verdict.UNTAG if state.is_tagged and not state.is_explicit else Verdict.NOTHING
 
 
@@ -67,7 +67,7 @@ def bound(state: SessionState, principal: bytes) -> SessionState:
 
 
 def left(state: SessionState) -> SessionState:
-    """The session whose principal is known to be nobody: its tag goes, and the next principal may tag again."""
+    """The session once no user is logged in: a principal's tag goes, and the next principal may tag again."""
     if state.is_tagged and state.is_explicit:
         return state
     if not state.is_tagged and not state.is_explicit:

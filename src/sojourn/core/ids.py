@@ -1,4 +1,4 @@
-"""How ids look: UUIDv7 for sessions (RFC 9562), deterministic ones for events. Time and chance are arguments.
+"""How ids look: UUIDv7 for sessions (RFC 9562), deterministic ones for events. Time and random bytes are arguments.
 
 See S4 and P16 in docs/internals.md.
 """
@@ -14,9 +14,9 @@ _MID_12 = 0xFFF << 64
 _MAX_MS = (1 << 48) - 1
 
 
-def uuid7(at_ms: int, chance: bytes) -> str:
-    """The UUIDv7 of this millisecond and these (at least 10) bytes of chance, as text."""
-    rest = int.from_bytes(chance[:10], "big")
+def uuid7(at_ms: int, random_bytes: bytes) -> str:
+    """The UUIDv7 of this millisecond and these (at least 10) random bytes, as text."""
+    rest = int.from_bytes(random_bytes[:10], "big")
     value = (min(max(at_ms, 0), _MAX_MS) << 80) | _VERSION_7 | (rest & _MID_12) | _VARIANT | (rest & _LOW_62)
     return _text(value)
 

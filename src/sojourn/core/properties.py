@@ -1,4 +1,4 @@
-"""Declared properties: their type, which value is kept, what a name may look like. Knows no session and no store.
+"""Declared properties: their type, which value is kept, what a name may look like.
 
 See S12 in docs/internals.md.
 """
@@ -20,7 +20,7 @@ MAX_DECLARED: Final = 50
 MAX_PROPERTIES: Final = 50
 MAX_TEXT_LENGTH: Final = 5_000
 MAX_TOTAL_BYTES: Final = 24 * 1024
-"""Of one call's texts, in UTF-8: an event of 32 KiB at most has more in it than these."""
+"""The texts of one call, in UTF-8. An event of at most 32 KiB holds more than these."""
 CUT_MARK: Final = "\u2026"
 
 PropertyType = type[str] | type[int] | type[float] | type[bool]
@@ -83,32 +83,32 @@ class Declared:
 
 
 def cleaned(
-    given: Mapping[str, object], prefix: str, declared: Mapping[str, Property] | None = None
+    properties: Mapping[str, object], prefix: str, declared: Mapping[str, Property] | None = None
 ) -> tuple[dict[str, Scalar], list[str]]:
-    """The properties under their full names, and a word for each problem with the data.
+    """Return the valid properties by full name, and a word for each problem with the data.
 
     Problems are `not_finite`, `too_large`, `too_many`, `undeclared` and `wrong_type` (dropped), `cut` and
-    `control_characters` (kept, mended). Raises `ValueError` for a malformed name and `TypeError` for a value that is no
-    string, number or bool: those are the programmer's.
+    `control_characters` (kept, replaced). Raises `ValueError` for a malformed name and `TypeError` for a value that is no
+    string, number or bool: those are programming errors.
     """
-    if not isinstance(given, Mapping):
-        msg = f"properties are a mapping of names to values, not {type(given).__name__}"
+    if not isinstance(properties, Mapping):
+        msg = f"properties must be a mapping of names to values, not {type(properties).__name__}"
         raise TypeError(msg)
     kept: dict[str, Scalar] = {}
     problems: list[str] = []
     size = 0
-    for name, value in given.items():
+    for name, value in properties.items():
         full = _named(name, prefix)
         if not isinstance(value, str | int | float):
             msg = f"the property {full!r} must be a string, a number or a bool, not {type(value).__name__}"
             raise TypeError(msg)
         fit: str | float | None = value
         if declared is not None:
-            known = _declared_name(full, declared)
-            if known is None:
+            declared_name = _declared_name(full, declared)
+            if declared_name is None:
                 problems.append("undeclared")
                 continue
-            full, fit = known, _as_declared(value, declared[known])
+            full, fit = declared_name, _as_declared(value, declared[declared_name])
         if fit is None:
             problems.append("wrong_type")
         elif len(kept) >= MAX_PROPERTIES and full not in kept:
@@ -129,7 +129,7 @@ def cleaned(
 
 def _named(name: object, prefix: str) -> str:
     if not isinstance(name, str):
-        msg = f"a property name is text, not {type(name).__name__}"
+        msg = f"a property name must be a str, not {type(name).__name__}"
         raise TypeError(msg)
     return full_name(str.__str__(name), prefix)
 
@@ -142,7 +142,7 @@ def _declared_name(full: str, declared: Mapping[str, Property]) -> str | None:
 
 
 def _as_declared(value: str | float, own: Property) -> str | float | None:
-    """The value as its declared type; `None` where it is of another. An int is a float, and nothing else is anything else."""
+    """The value as its declared type; `None` if it has another. An int is also a float; nothing else converts."""
     if own.type is str:
         return value if isinstance(value, str) else None
     if own.type is bool:
@@ -155,7 +155,7 @@ def _as_declared(value: str | float, own: Property) -> str | float | None:
 
 
 def _text(value: str, problems: list[str]) -> str:
-    text = str.__str__(value)  # a plain one, whatever subclass the app has: encoders know only `str`
+    text = str.__str__(value)  # a plain `str`, not the subclass that the app may have: encoders take no other
     if len(text) > MAX_TEXT_LENGTH:
         problems.append("cut")
         text = text[: MAX_TEXT_LENGTH - 1] + CUT_MARK
@@ -166,7 +166,7 @@ def _text(value: str, problems: list[str]) -> str:
 
 
 def _unfit(value: float) -> str | None:
-    """Why no store and no JSON can hold this number."""
+    """Why stores and JSON cannot hold this number."""
     if isinstance(value, float):
         return None if math.isfinite(value) else "not_finite"
     return None if -(2**63) <= value < 2**63 else "too_large"

@@ -1,6 +1,6 @@
-"""What a request, a socket message or a late helper call knew: what the request path appends and the recorder folds.
+"""Records: what the request path appends to the journal, and the recorder folds into sessions and events.
 
-A record speaks of one session. The door decided which; nothing later re-judges that. Encoded as MessagePack arrays, so
+A record is about one session. The request path decided which; nothing later changes that. Encoded as MessagePack arrays, so
 the order of the fields is the format: add at the end, and raise `FORMAT` for anything else. Not tracked by the garbage
 collector: a record holds no circle, and there are many.
 
@@ -23,19 +23,19 @@ MANUAL: Final = 1
 STARTS: Final = 2
 """This record began the session; it carries the `Origin`."""
 ACTIVITY: Final = 4
-"""The session was alive at `at`. Without it the record only tells something: a stream's length, an old user's event."""
+"""The session was alive at `at`. Without it the record only adds events, such as the length of a stream."""
 REQUEST: Final = 8
 """One HTTP request, counted as such."""
 NO_FORWARD: Final = 16
-"""For the own store only (`Sec-GPC`)."""
+"""For your own store only (`Sec-GPC`)."""
 OPT_OUT: Final = 32
-"""The visitor opted out at `at`, for good; the record carries the event that tells it, and the session's seal."""
+"""The visitor opted out at `at`, for good; the record carries the event `opt_out` and the session's seal."""
 
 
 class Tag(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A user named for the session; `user_id=None` removes the tag.
 
-    `before` is the tag state that the request arrived with: it makes racing requests tell the same thing once.
+    `before` is the tag state that the request arrived with: racing requests that tag the same user make one event.
     """
 
     user_id: str | None
@@ -43,7 +43,7 @@ class Tag(msgspec.Struct, frozen=True, array_like=True, gc=False):
     traits: dict[str, Scalar] | None = None
     is_explicit: bool = True
     is_told: bool = True
-    """Whether a `user.identify` event tells it (a mere repetition with other traits does not)."""
+    """Whether it makes a `user.identify` event (the same user with other traits does not)."""
     before: str = ""
 
 
@@ -71,7 +71,7 @@ SERVICE_ATTRIBUTES: Final = ("service.name", "service.version", "deployment.envi
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One record. `previous_*` repeats what the cookie knows of the session before: whoever folds first can seal it."""
+    """One record. `previous_*` repeats the cookie's data of the session before, so that the first fold can seal it."""
 
     at: int
     key: str
@@ -85,7 +85,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     entries: tuple[Entry, ...] = ()
     origin: Origin | None = None
     counters: dict[str, int] | None = None
-    """Running totals of the process, sent when they changed: what it refused and why."""
+    """Running totals of the process, sent when they have changed: what it refused and why."""
 
 
 def about(  # noqa: PLR0917 - called on every request, and positional calls are cheaper

@@ -1,8 +1,8 @@
-"""The state of one session and the rules that move it. Pure: time, ids and hashes are arguments; the answer is a state.
+"""The state of one session and the rules that move it. Pure: time, ids and hashes are arguments; the result is a state.
 
-The theory: a session is over by one predicate, `over`, whoever asks (request path, recorder, sweeper). It ends at its
-last activity, never when somebody noticed. What comes after it is a successor, whose id is derived from the old one, so
-that requests which race with the same stale cookie agree. All times are integer milliseconds since the epoch.
+The request path, the recorder and the sweeper decide by one predicate, `over`, when a session is over. It ends at its last
+activity, not when that was noticed. Its successor's id is derived from the old one, so that requests which race with the same
+stale cookie agree. All times are integer milliseconds since the epoch.
 
 See S1, S2, S4 and S9 in docs/internals.md.
 """
@@ -64,7 +64,7 @@ class Rules:
 
 
 class Timed(Protocol):
-    """What the predicate looks at; the cookie's state and the store's row both have it."""
+    """What the predicate reads; the cookie's state and the store's row both have it."""
 
     @property
     def started_at(self) -> int: ...
@@ -99,7 +99,7 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_explicit: bool = False
     is_ended: bool = False
     revision: int = 0
-    """How often the session was changed (tagged, ended ...): tells which of two cookies of one millisecond is the newer."""
+    """How often the session was changed (tagged, ended ...): of two cookies of one millisecond, the higher one is newer."""
     visit_number: int = 1
     """1 for a visitor's first session, one more for each after it."""
     logouts: int = 0
@@ -107,10 +107,10 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def over(session: Timed, rules: Rules, now: int) -> EndReason | None:
-    """Why the session is over at `now`, or `None`: the one predicate of the whole system.
+    """Why the session is over at `now`; `None` if it is not.
 
-    Both limits are inclusive: silent for exactly `idle_timeout` is over. Of two limits passed, the one passed first
-    names the reason. A manual session knows only `manual_max_silence`.
+    Both limits are inclusive: silent for exactly `idle_timeout` is over. If both limits have passed, the
+    first one names the reason. For a manual session only `manual_max_silence` counts.
     """
     silent_since = session.last_seen_at
     if session.is_manual:
@@ -124,7 +124,7 @@ def over(session: Timed, rules: Rules, now: int) -> EndReason | None:
 
 
 def clamped(state: SessionState, rules: Rules, now: int) -> int | None:
-    """`now` as this session sees it: never before its last activity. `None`: too far ahead to be believed."""
+    """`now` as this session sees it: never before its last activity. `None` if that lies too far ahead."""
     lead = state.last_seen_at - now
     if lead <= 0:
         return now
@@ -209,12 +209,12 @@ def revised(state: SessionState) -> SessionState:
     return msgspec.structs.replace(state, revision=min(state.revision + 1, MAX_REVISION))
 
 
-def is_newer(state: SessionState, known: SessionState) -> bool:
-    """Which of two states of one session is the newer: the one that was changed more often, else the one seen later.
+def is_newer(state: SessionState, other: SessionState) -> bool:
+    """Whether a state of a session is newer than another: changed more often, or else seen later.
 
-    Hosts whose clocks differ date a change at the last activity that the cookie knew, and so the same.
+    Hosts whose clocks differ date a change at the last activity in the cookie, and so alike.
     """
-    return (state.revision, state.last_seen_at) > (known.revision, known.last_seen_at)
+    return (state.revision, state.last_seen_at) > (other.revision, other.last_seen_at)
 
 
 def seen(state: SessionState, at: int) -> SessionState:

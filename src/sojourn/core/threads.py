@@ -1,4 +1,4 @@
-"""Threads and locks of the operating system, even where gevent has put its own in their place. Knows nothing of ours.
+"""Threads and locks of the operating system, even where gevent has put its own in their place.
 
 Under `gevent.monkey.patch_all()` a thread is a greenlet, and whatever blocks without gevent's knowledge (SQLite, which may
 wait for another process for seconds) stops every request of the worker. So our background runs on real threads there,
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 AnyLock: TypeAlias = threading.Lock
 AnyRLock: TypeAlias = threading.RLock
 
@@ -25,7 +25,7 @@ def Lock() -> AnyLock:  # noqa: N802 - read as the class that it stands for
 
 
 def RLock() -> AnyRLock:  # noqa: N802
-    """The same, for who may hold it already."""
+    """The same, for a thread that may hold it already."""
     lock: AnyRLock = _original("_thread", "RLock", threading.RLock)()
     return lock
 
@@ -56,9 +56,9 @@ class StopFlag:
                 self._closed.release()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it is set, or for so long; whether it is set."""
+        """Wait until it is set, at most so many seconds; whether it is set."""
         if not self._is_set and self._closed.acquire(timeout=max(0.0, seconds)):
-            self._closed.release()  # the next one's turn
+            self._closed.release()  # lets the next waiter pass
         return self._is_set
 
 
@@ -71,14 +71,14 @@ class Worker:
         self._done = StopFlag()
 
     def start(self) -> None:
-        """Start it; raises `RuntimeError` where no thread can be had."""
+        """Start it. Raises `RuntimeError` if no thread can be started."""
         if _monkey() is None:
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
         else:
             _original("_thread", "start_new_thread", None)(self._run, ())
 
     def join(self, seconds: float) -> bool:
-        """Wait for its end, at most so long; whether it has come."""
+        """Wait for its end, at most so many seconds; whether it has ended."""
         return self._done.wait(seconds)
 
     def _run(self) -> None:
@@ -99,24 +99,24 @@ def living() -> set[int | None]:
     return {thread.ident for thread in threading.enumerate()} | _ours
 
 
-def within(seconds: float, work: Callable[[], Answer]) -> Answer | None:
-    """What the work returns or raises; `None` if it takes longer than that: then it goes on by itself."""
-    ends: list[tuple[Answer | None, Exception | None]] = []
+def within(seconds: float, work: Callable[[], Result]) -> Result | None:
+    """Return or raise what the work does; `None` if it takes longer than that. It then goes on in its thread."""
+    ends: list[tuple[Result | None, Exception | None]] = []
 
     def run() -> None:
         try:
             ends.append((work(), None))
-        except Exception as error:  # noqa: BLE001 - raised below, by whoever waits
+        except Exception as error:  # noqa: BLE001 - raised below, in the waiting thread
             ends.append((None, error))
 
     worker = Worker(run, name="sojourn-within")
     worker.start()
     if not worker.join(seconds):
         return None
-    answer, error = ends[0]
+    result, error = ends[0]
     if error is not None:
         raise error
-    return answer
+    return result
 
 
 def _monkey() -> Any:

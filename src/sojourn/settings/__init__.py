@@ -1,4 +1,4 @@
-"""The settings of Sojourn: one frozen object, checked when it is built. Opens nothing; knows no store or backend."""
+"""The settings of Sojourn: one frozen object, checked when it is built. Building it opens nothing."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def choice(*words: str) -> Kind:
     def parse(value: object) -> str:
         word = value.strip().lower() if isinstance(value, str) else ""
         if word not in words:
-            raise ValueError("give " + " or ".join(f'"{known}"' for known in words))
+            raise ValueError("give " + " or ".join(f'"{each}"' for each in words))
         return word
 
     return Kind(parse)

@@ -20,20 +20,20 @@ _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S*")
 
 
 def load(text: str) -> object:
-    """Import what `package.module:name` names; raise `ValueError` if there is nothing by that name."""
+    """Import what `package.module:name` names; raise `ValueError` if it cannot be imported."""
     match = _REFERENCE.fullmatch(text.strip())
     if match is None:
         msg = 'give the object itself, or its name as "package.module:name"'
         raise ValueError(msg)
     module, name = match.groups()
     try:
-        found: object = importlib.import_module(module)
+        target: object = importlib.import_module(module)
         for part in name.split("."):
-            found = getattr(found, part)
+            target = getattr(target, part)
     except (ImportError, AttributeError) as error:
-        msg = f'nothing could be imported by that name ({error}); it must read "package.module:name"'
+        msg = f'that name could not be imported ({error}); it must read "package.module:name"'
         raise ValueError(msg) from error
-    return found
+    return target
 
 
 def _names_object(text: str) -> bool:
@@ -68,24 +68,24 @@ def _parse_store(value: object) -> object:
 
 
 def _parse_callable(value: object) -> object:
-    found = load(value) if isinstance(value, str) else value
-    if not callable(found):
+    target = load(value) if isinstance(value, str) else value
+    if not callable(target):
         msg = 'give a function or another callable, or its name as "package.module:name"'
         raise ValueError(msg)
-    return found
+    return target
 
 
 def _parse_declarations(value: object, prefix: str) -> Mapping[str, Property]:
-    found = load(value) if isinstance(value, str) else value
-    if not isinstance(found, Mapping) or not all(isinstance(item, Property) for item in found.values()):
+    mapping = load(value) if isinstance(value, str) else value
+    if not isinstance(mapping, Mapping) or not all(isinstance(item, Property) for item in mapping.values()):
         msg = 'give a mapping such as {"cart_value": Property(float)}, or the name of one as "package.module:name"'
         raise ValueError(msg)
     declared: dict[str, Property] = {}
-    for name, item in found.items():
+    for name, item in mapping.items():
         full = full_name(name if isinstance(name, str) else "", prefix)
-        clashes = [known for known in declared if known.lower() == full.lower()]
+        clashes = [other for other in declared if other.lower() == full.lower()]
         if full in declared or (
-            clashes and any(declared[known].case_insensitive for known in clashes) | item.case_insensitive
+            clashes and any(declared[other].case_insensitive for other in clashes) | item.case_insensitive
         ):
             msg = f"the property {full!r} is declared twice; keep one of the two"
             raise ValueError(msg)

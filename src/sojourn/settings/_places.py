@@ -126,7 +126,7 @@ def check_writable(path: Path, base: Path | None) -> None:
     """Raise `ValueError` if no database can be made or written at this path. `base` alone may be missing still."""
     folder = path.parent
     if base is not None and folder == base and not folder.exists():
-        # A Flask app's instance folder is often made by whoever first needs it: here the engine, later.
+        # A Flask app's instance folder is often made on first use: here by the engine, later.
         folder = folder.parent
     if not folder.is_dir():
         msg = f"the folder {folder} does not exist; create it, or choose another place"

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: `30m`, `1h30m`, `64MiB`. Pure; knows no setting."""
+"""Durations and sizes as people write them: `30m`, `1h30m`, `64MiB`. Pure."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _span(value: object) -> timedelta:
     total, end, last = timedelta(0), 0, -1
     while match := _PART.match(text, end):
         number, unit = match.groups()
-        # Each unit once and from the largest down: "30m1h" is more often a slip than a wish.
+        # Each unit once and from the largest down: "30m1h" is more often a slip than meant.
         if _ORDER.index(unit) <= last:
             raise ValueError(_DURATION_HINT)
         total, end, last = total + _times(number, unit), match.end(), _ORDER.index(unit)

@@ -1,4 +1,4 @@
-"""Keys: how they are given, how long they must be, and what to say when there is none. Never shows one."""
+"""Secret keys: how they are read, how long they must be, and the errors for them. No error shows a key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def hide(value: object) -> str:
 
 
 def parse_keys(value: object) -> tuple[bytes, ...]:
-    """Read one key, or keys from oldest to newest. Length is judged by `too_short`, when it is known who asks."""
+    """Read one key, or keys from oldest to newest. `too_short` checks their length later, when the mode of the app is clear."""
     if value is None:
         return ()
     keys = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else (value,)

@@ -1,4 +1,4 @@
-"""`Settings`: every setting in one row, with its type, kind and default. Says what may be set, not what it does."""
+"""`Settings`: every setting in one row, with its type, kind and default. What each does is said in docs/settings.md."""
 
 # ruff: noqa: RUF009 - `setting()` returns a `dataclasses.field()`: a declaration, not a shared mutable default
 
@@ -43,7 +43,7 @@ Signal = Literal["ignore", "no_forward", "anonymous", "off"]
 class Settings:
     """All settings, checked when built; `SettingsError` names the setting, the value and the fix.
 
-    What is given may be text, as in the environment; what is read has one type. Building opens and creates nothing.
+    A value may be text, as in the environment; the attribute always has one type. Building opens and creates nothing.
     """
 
     secret_key: Converted[str | bytes | Sequence[str | bytes] | None, tuple[bytes, ...]] = setting(
@@ -124,9 +124,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         table = {row.name: row for row in self.fields()}
-        given = {name: getattr(self, name) for name in table}
+        values = {name: getattr(self, name) for name in table}
         for name, row in table.items():
-            object.__setattr__(self, name, row.parse(given[name]))
+            object.__setattr__(self, name, row.parse(values[name]))
         if self.enabled and not self.secret_key:
             raise SettingsError(secrets.missing_text())
         for rule in RULES:
@@ -136,14 +136,14 @@ class Settings:
             try:
                 object.__setattr__(self, name, place())
             except ValueError as error:
-                raise table[name].error(given[name], str(error)) from None
+                raise table[name].error(values[name], str(error)) from None
 
     def _base(self) -> Path | None:
         return None if self.base_dir is None else places.absolute(self.base_dir, None)
 
     def _store(self) -> object:
         store = places.placed(self.store, self.base_dir)
-        # A switched-off Sojourn must not keep an app from starting, whatever became of the folder.
+        # Switched off, Sojourn must not keep an app from starting, even if the folder is gone.
         if self.enabled and (path := places.store_path(store)):
             places.check_writable(path, self.base_dir)
         return store
@@ -190,26 +190,26 @@ class Settings:
         `base_dir` counts unless the mapping has one. `lenient_secret` lets short keys pass with a warning: for debug
         mode and tests.
         """
-        found = arguments(mapping, cls.fields())
-        if found.get("base_dir") is None:
-            found["base_dir"] = base_dir
-        if found.get("secret_key") is None and (key := mapping.get("SECRET_KEY")):
+        values = arguments(mapping, cls.fields())
+        if values.get("base_dir") is None:
+            values["base_dir"] = base_dir
+        if values.get("secret_key") is None and (key := mapping.get("SECRET_KEY")):
             older = mapping.get("SECRET_KEY_FALLBACKS") or ()
             older = (older,) if isinstance(older, str | bytes) or not isinstance(older, Iterable) else older
-            found["secret_key"] = (*older, key)
+            values["secret_key"] = (*older, key)
         if lenient_secret:
-            found["secret_key"] = secrets.leniently(found.get("secret_key"))
-        built = cls._built(found)
+            values["secret_key"] = secrets.leniently(values.get("secret_key"))
+        built = cls._built(values)
         if built.enabled and any(isinstance(key, secrets.ShortKey) for key in built.secret_key):
             msg = f"Sojourn's secret key has under {secrets.SHORTEST} bytes; that passes in debug mode and tests only"
             warnings.warn(msg, stacklevel=2)
         return built
 
     @classmethod
-    def _built(cls, found: Mapping[str, object]) -> Self:
+    def _built(cls, values: Mapping[str, object]) -> Self:
         # The table has checked the names; types are judged when the object is built.
         make: Callable[..., Self] = cls
-        return make(**found)
+        return make(**values)
 
     @property
     def source(self) -> str:
@@ -223,5 +223,5 @@ class Settings:
 
     @property
     def journal_folder(self) -> Path | None:
-        """Where processes write what requests told: `journal_dir`, else a place of the store's own; `None`: in memory."""
+        """The directory of the journals: `journal_dir`, else one beside the store; `None`: journals are in memory."""
         return places.journal_place(self.store, os.environ) if self.journal_dir is None else self.journal_dir

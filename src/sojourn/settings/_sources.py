@@ -1,4 +1,4 @@
-"""From the environment or a mapping to the arguments of `Settings`. Knows names and text, no meaning."""
+"""From the environment or a mapping to the arguments of `Settings`. Reads names and text, not their meaning."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def from_environ(environ: Mapping[str, str], table: Iterable[Setting]) -> dict[s
 
 def arguments(mapping: Mapping[Any, object], table: Iterable[Setting]) -> dict[str, object]:
     """Arguments from the keys with our prefix; raise for one that names no setting. Blank text counts as not set."""
-    known = {row.env_name: row for row in table}
-    found: dict[str, object] = {}
+    rows = {row.env_name: row for row in table}
+    values: dict[str, object] = {}
     for key, value in mapping.items():
         if not isinstance(key, str) or not key.startswith(PREFIX):
             continue
-        if key not in known:
-            raise _unknown(key, known)
-        row = known[key]
+        if key not in rows:
+            raise _unknown(key, rows)
+        row = rows[key]
         if not isinstance(value, str):
-            found[row.name] = value
+            values[row.name] = value
         elif value.strip():
-            found[row.name] = row.kind.from_text(value)
-    return found
+            values[row.name] = row.kind.from_text(value)
+    return values
 
 
-def _unknown(key: str, known: Iterable[str]) -> SettingsError:
+def _unknown(key: str, env_names: Iterable[str]) -> SettingsError:
     # Compared without the prefix, which all share and which would make everything look near.
-    names = [name.removeprefix(PREFIX) for name in known]
+    names = [name.removeprefix(PREFIX) for name in env_names]
     nearest = difflib.get_close_matches(key.removeprefix(PREFIX).upper(), names, n=1, cutoff=0.0)[0]
-    return SettingsError(f"{key} is no setting; the nearest is {PREFIX}{nearest}. Correct the name, or remove it.")
+    return SettingsError(f"{key} is not a setting; the nearest is {PREFIX}{nearest}. Correct the name, or remove it.")

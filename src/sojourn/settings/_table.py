@@ -1,4 +1,4 @@
-"""The table that the settings are: per field its kind (how to read, show and split it). Knows no particular setting.
+"""The table that the settings are: per field its kind: how to read, show and split it.
 
 A field's annotation is `Converted[what you may give, what you read]`: type checkers then take both sides from the one
 line that declares the setting. At run time only the metadata counts, and `Settings.__post_init__` does the conversion.
@@ -48,7 +48,7 @@ def same(value: str) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How the values of a field are read, shown and found in text.
+    """How the values of a field are read, shown and parsed from text.
 
     `parse` takes anything, gives the value as it is stored, takes that again unchanged, and raises `ValueError` with
     the fix. `show` never shows a secret, and takes values that `parse` refused. `from_text` is for what the environment
@@ -77,7 +77,7 @@ class Setting:
         try:
             return self.kind.parse(value)
         except ValueError as error:
-            # The cause is kept only where it tells more than the message does: an import that failed.
+            # Its cause is kept only where it says more than the message: an import that failed.
             raise self.error(value, str(error)) from error.__cause__
 
     def error(self, value: object, fix: str) -> SettingsError:

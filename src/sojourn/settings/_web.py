@@ -29,7 +29,7 @@ DEFAULT_EXCLUDE: Final = (
     "/readyz",
     "/metrics",
 )
-"""Glob patterns of paths that tell nothing of a person: static files, what browsers fetch unasked, probes."""
+"""Glob patterns of paths that are no sign of a person: static files, what browsers fetch by themselves, probes."""
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")

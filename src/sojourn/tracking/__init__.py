@@ -1,1 +1,1 @@
-"""One request, from its facts to a record in the journal: sessions, users, consent. Knows no store."""
+"""One request, from its facts to a record in the journal: sessions, users, consent."""

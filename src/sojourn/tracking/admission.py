@@ -1,4 +1,4 @@
-"""Which requests may start a session or are page views, which answers may carry a cookie (S10, S11). Pure."""
+"""Which requests may start a session or are page views, which responses may carry a cookie (S10, S11). Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from . import caching
 from .facts import RequestFacts, ResponseFacts
 
 CLIENT_REFUSALS = frozenset(kind.value for kind in Kind if kind.is_bot or kind.is_program)
-"""Refusals because of who asks: they hold for all of a request."""
+"""Refusals because of the client: they hold for the whole request."""
 _PERSON_METHODS = frozenset({"GET", "POST"})
 _NO_COOKIE_METHODS = frozenset({"HEAD", "OPTIONS"})
 _PREFETCHING = ("prefetch", "prerender", "preview")
@@ -17,7 +17,7 @@ _REDIRECTS = range(300, 400)
 
 
 def is_navigation(request: RequestFacts) -> bool:
-    """A person opening a page, as far as a server can tell (W3C Fetch Metadata; without it any GET or POST may be)."""
+    """Whether the browser says that a person opens a page (W3C Fetch Metadata); without it any GET or POST may be one."""
     if request.method not in _PERSON_METHODS:
         return False
     mode = request.header("sec-fetch-mode")
@@ -29,7 +29,7 @@ def is_navigation(request: RequestFacts) -> bool:
 
 
 def is_prefetch(request: RequestFacts) -> bool:
-    """Loaded in advance, perhaps never looked at: prefetch, prerender, link preview of the browser."""
+    """Whether the page is loaded in advance, perhaps for nothing: prefetch, prerender, a link preview of the browser."""
     for name in ("sec-purpose", "purpose", "x-moz", "x-purpose"):
         value = request.header(name)
         # "Contains": Chrome says `prefetch;prerender`, and parameters may follow.
@@ -39,7 +39,7 @@ def is_prefetch(request: RequestFacts) -> bool:
 
 
 def is_cross_site_post(request: RequestFacts) -> bool:
-    """A POST that another site's page made: our `SameSite=Lax` cookie is missing there even if the visitor has one."""
+    """Whether another site's page sent this POST: browsers leave our `SameSite=Lax` cookie out of it."""
     if request.method != "POST":
         return False
     site = request.header("sec-fetch-site")
@@ -56,8 +56,8 @@ def refusal_to_start(
 ) -> str | None:
     """Why this request may not start a session out of nothing, as a counted reason; `None`: it may.
 
-    No bot ever does (crawlers, monitors, link previews and probes that say so); `refuses_programs` adds HTTP clients and
-    headless browsers. `by_helper`: the app asked for one (`identify()`, `track()`, `start_session()`), page or not.
+    Self-declared bots never may (crawlers, monitors, link previews, probes); `refuses_programs` adds HTTP clients and
+    headless browsers. `by_helper`: the app calls for a session (`identify()`, `track()`, `start_session()`), page or not.
     """
     if is_cross_site_post(request):
         return "cross_site_post"
@@ -75,15 +75,17 @@ def refusal_to_start(
     return None
 
 
-def may_carry_cookie(request: RequestFacts, answer: ResponseFacts, *, adds_private: bool = True) -> bool:
+def may_carry_cookie(request: RequestFacts, response: ResponseFacts, *, adds_private: bool = True) -> bool:
     """Whether a `Set-Cookie` on this response reaches this visitor, and no one else through a shared cache."""
-    if answer.status == _NOT_MODIFIED or request.method in _NO_COOKIE_METHODS:
+    if response.status == _NOT_MODIFIED or request.method in _NO_COOKIE_METHODS:
         return False
-    return caching.may_carry(answer, adds_private=adds_private)
+    return caching.may_carry(response, adds_private=adds_private)
 
 
-def is_page_view(request: RequestFacts, answer: ResponseFacts) -> bool:
-    """A navigation answered with HTML; a redirect is only on the way to one."""
+def is_page_view(request: RequestFacts, response: ResponseFacts) -> bool:
+    """Whether this is a navigation to an HTML page; a redirect is only on the way to one."""
     return (
-        "html" in answer.header("content-type").lower() and answer.status not in _REDIRECTS and is_navigation(request)
+        "html" in response.header("content-type").lower()
+        and response.status not in _REDIRECTS
+        and is_navigation(request)
     )

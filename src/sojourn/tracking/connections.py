@@ -1,4 +1,4 @@
-"""What outlives a response start: sockets and streams. Their messages are activity, and their end tells their length.
+"""Sockets and streams, which outlive a response start. Their messages are activity; their end records their length.
 
 See S10 in docs/internals.md.
 """
@@ -31,12 +31,12 @@ class Connections:
         self._lock = Lock()
 
     def after_fork(self) -> None:
-        """What is open is open in the parent, which tells of it."""
+        """Connections are open in the parent, which records them."""
         self._lock = Lock()
         self._open = weakref.WeakSet()
 
     def message(self, visit: Visit) -> None:
-        """A socket message came in: activity of the session where its browser is now, recorded now and then."""
+        """Note a socket message: activity of its browser's current session, recorded every `Rules.message_interval`."""
         live = visit.live
         if visit.refused is not None or live is None:
             return
@@ -50,20 +50,20 @@ class Connections:
             self._sink.append(about(live.state, now, ACTIVITY), kind="activity", is_essential=False)
 
     def opened(self, visit: Visit) -> None:
-        """A connection that stays open; with `presence="open"` that alone is activity."""
+        """Note an open connection; with `presence="open"` that alone is activity."""
         if self._options.presence_open:
             with self._lock:
                 self._open.add(visit)
 
     def touch_open(self) -> None:
-        """Activity for every connection that is open (called by the background now and then)."""
+        """Note activity for every open connection. The background calls it at intervals."""
         with self._lock:
             visits = list(self._open)
         for visit in visits:
             self.message(visit)
 
     def close(self, visit: Visit, attributes: dict[str, Scalar]) -> None:
-        """A stream or a socket is over: tell its length. No activity."""
+        """Record the length of a stream or socket that is over. That is no activity."""
         self._gone(visit)
         live = visit.live
         if visit.refused is not None or live is None or not self._options.page_views:
@@ -75,7 +75,7 @@ class Connections:
         self._sink.append(about(live.state, now, 0, (entry,)), kind=CONNECTION_END, is_essential=False)
 
     def close_stream(self, visit: Visit) -> None:
-        """A response that was sent in pieces is over; of pages in more than one, the whole length is told."""
+        """Finish a response that was sent in pieces; for a page in more than one, record the whole length."""
         self._gone(visit)
         page_view, visit.page_view = visit.page_view, None
         if page_view is not None and visit.chunks > 1:

@@ -1,4 +1,4 @@
-"""The cookie: state <-> signed value. Knows no request and no clock; reading never raises.
+"""The cookie: state <-> signed value. Reading never raises.
 
 The value is base64url of a small binary layout, a dot, and an HMAC-SHA256 (itsdangerous' `Signer`, with a salt of our
 own). Its alphabet is safe in every cookie parser. `TimestampSigner` is not used: it refuses a cookie signed by a host

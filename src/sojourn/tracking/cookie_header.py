@@ -16,16 +16,16 @@ MOST_COPIES: Final = 64
 
 def values(header: bytes, name: bytes) -> list[bytes]:
     """The values of all cookies with this name, in order, without quotes. Linear in the length of the header."""
-    found: list[bytes] = []
+    copies: list[bytes] = []
     pair = name + b"="
     start = header.find(name)
-    while start >= 0 and len(found) < MOST_COPIES:
+    while start >= 0 and len(copies) < MOST_COPIES:
         stop = header.find(b";", start)
         stop = len(header) if stop < 0 else stop
         if header.startswith(pair, start) and begins_pair(header, start):
-            found.append(header[start + len(pair) : stop].strip(b' \t"'))
+            copies.append(header[start + len(pair) : stop].strip(b' \t"'))
         start = header.find(name, stop)
-    return found
+    return copies
 
 
 def begins_pair(header: bytes, start: int) -> bool:

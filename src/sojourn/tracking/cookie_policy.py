@@ -1,4 +1,4 @@
-"""How the cookie is named and guarded: the `Set-Cookie` line. Knows no request and no clock.
+"""How the cookie is named and guarded: the `Set-Cookie` line. Pure.
 
 See S11 in docs/internals.md.
 """
@@ -27,16 +27,16 @@ class CookiePolicy:
     is_persistent: bool = True
 
     def name(self, *, is_https: bool) -> bytes:
-        """The only name that is read and written for such a request."""
+        """The one name that is read and written for such a request."""
         return self._name(is_secure=self._is_secure(is_https=is_https)).encode("ascii")
 
     def line(self, value: str, state: SessionState, now: int, *, is_https: bool) -> str:
-        """The `Set-Cookie` line. The visitor's age counts from minting: writing it again does not prolong it."""
+        """The `Set-Cookie` line. Its age counts from the visitor's first session: writing it again does not prolong it."""
         left = self.max_age - max(0, now - state.visitor_since) // 1000
         return self._line(value, max(left, 0) if self.is_persistent else None, is_https=is_https)
 
     def opt_out_line(self, value: str, *, is_https: bool) -> str:
-        """The `Set-Cookie` line of an opt-out: it outlives the browser even where the visitor's own cookie does not."""
+        """The `Set-Cookie` line of an opt-out, which persists even with `visitor_cookie="session"`."""
         return self._line(value, self.max_age, is_https=is_https)
 
     def removal(self, *, is_https: bool) -> str:

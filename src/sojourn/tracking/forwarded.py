@@ -1,4 +1,4 @@
-"""Behind a proxy: who the client is and which scheme the browser used; only trusted proxies are believed."""
+"""The client's address and the browser's scheme behind a proxy. Only headers of trusted proxies count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Proxies:
-    """The proxies that are believed. Without any, the connection itself is the truth."""
+    """The trusted proxies. Without any, the connection's own address and scheme count."""
 
     __slots__ = ("_networks",)
 
@@ -22,12 +22,12 @@ class Proxies:
     def client(self, peer: str | None, forwarded: str, forwarded_for: str) -> str | None:
         """The address of the client: from the right, the first that is not a trusted proxy.
 
-        Whatever stands left of it was written by somebody we have no reason to believe.
+        Addresses left of it come from an untrusted sender.
         """
         return self._chosen(peer, _addresses(forwarded, forwarded_for))[0]
 
     def scheme(self, peer: str | None, own: str, *, forwarded: str, forwarded_for: str, forwarded_proto: str) -> str:
-        """The scheme of the browser's request, as the trusted proxy that took it says; else `own`."""
+        """The scheme of the browser's request, as the trusted proxy nearest to it says; else `own`."""
         if not self._trusts(peer):
             return own
         _, hops = self._chosen(peer, _addresses(forwarded, forwarded_for))
@@ -38,18 +38,18 @@ class Proxies:
         if not protos:
             return own
         # One proxy may set it for the whole chain: then there are fewer schemes than hops, and the first one is it.
-        told = protos[max(0, len(protos) - max(hops, 1))].lower()
-        return told if told in {"http", "https", "ws", "wss"} else own
+        scheme = protos[max(0, len(protos) - max(hops, 1))].lower()
+        return scheme if scheme in {"http", "https", "ws", "wss"} else own
 
     def _chosen(self, peer: str | None, chain: list[str]) -> tuple[str | None, int]:
-        """(client, how many hops of the chain were believed)."""
+        """The client, and how many hops of the chain are trusted."""
         client = peer
         hops = 0
         for address in reversed(chain):
             if not self._trusts(client):
                 break
             if _parsed(address) is None:
-                break  # obfuscated or unknown: nearer than this we know nobody
+                break  # obfuscated or unknown: the hop before it is the nearest address
             client = address
             hops += 1
         return client, hops
@@ -58,7 +58,7 @@ class Proxies:
         if not self._networks:
             return False
         if not peer:
-            return True  # a unix socket: only our own proxy is there
+            return True  # a Unix socket: only a local proxy connects to it
         address = _parsed(peer)
         return address is not None and any(address in network for network in self._networks)
 
@@ -70,10 +70,10 @@ def _addresses(forwarded: str, forwarded_for: str) -> list[str]:
     return [_bare(_parameter(element, "for")) for element in _list(forwarded)]
 
 
-def _parameter(element: str, wanted: str) -> str:
+def _parameter(element: str, key: str) -> str:
     for pair in element.split(";"):
         name, _, value = pair.strip().partition("=")
-        if name.strip().lower() == wanted:
+        if name.strip().lower() == key:
             return value.strip().strip('"')
     return ""
 
@@ -91,9 +91,9 @@ def _bare(value: str) -> str:
 
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        return found.ipv4_mapped
-    return found
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped
+    return parsed

@@ -1,4 +1,4 @@
-"""The one guard between us and the app, and the count of what was refused or went wrong. Knows no request.
+"""The one guard between Sojourn and the app, and the counters of what was refused or went wrong.
 
 See P3 in docs/internals.md.
 """
@@ -47,7 +47,7 @@ class Counters:
             return dict(self._totals)
 
     def after_fork(self) -> None:
-        """A thread that this process lacks may hold the lock; and what was counted, the parent reports."""
+        """Take a new lock, since a thread of the parent may hold the old one, and leave the counts to the parent."""
         self._lock = Lock()
         self._totals, self.is_changed = {}, False
 
@@ -58,13 +58,13 @@ class Guard:
     def __init__(self, counters: Counters, *, strict: bool = False) -> None:
         self.strict = strict
         self._counters = counters
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def after_fork(self) -> None:
         self._counters.after_fork()
 
     def guarded(self, default: R, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Do our work for a request; whatever fails in it, the app's response is unharmed."""
+        """Call `work`; a fault in it is counted and logged, and never reaches the app."""
         try:
             return work(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the one guard between us and the app
@@ -81,9 +81,9 @@ class Guard:
         return self._counters.totals()
 
     def warn_once(self, cause: str, text: str) -> None:
-        if cause not in self._said:
-            self._said.add(cause)
-            log.warning("%s (said once; every case is counted)", text)
+        if cause not in self._logged:
+            self._logged.add(cause)
+            log.warning("%s (logged once; every case is counted)", text)
 
     def refuse_data(self, problem: str, text: str) -> None:
         """Bad data from the app: counted and warned of once, or raised with `strict=True`."""
@@ -94,14 +94,14 @@ class Guard:
 
     def report(self, error: Exception, work: str) -> None:
         """Count a fault of ours, and log its place once."""
-        # Where, not what: an error's text may carry a cookie or a user. The traceback is for who asks for DEBUG.
+        # Its place, not its text, which may hold a cookie or a user id. DEBUG shows the traceback.
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
         place = "" if trace is None else f" at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
         cause = f"{type(error).__name__} in {work}{place}"
         self.count("fault")
-        if cause not in self._said:
-            self._said.add(cause)
-            log.error("Sojourn failed and left the response alone: %s (said once; every case is counted)", cause)
+        if cause not in self._logged:
+            self._logged.add(cause)
+            log.error("Sojourn failed and left the response alone: %s (logged once; every case is counted)", cause)
             log.debug("the traceback of that", exc_info=error)

@@ -1,7 +1,7 @@
-"""The request-scoped helpers: what an app calls inside a request, sync or async. Thin: a Visit does the work.
+"""The helpers that an app calls inside a request, sync or async. Thin: a Visit does the work.
 
-Outside a request behind the middleware they raise `NoActiveRequest`. A programmer's error raises; bad data is refused
-or cut, counted and warned of once (`strict=True` raises); nothing that fails on our side ever raises here.
+Outside a request behind the middleware they raise `NoActiveRequest`. A programmer's error raises. Bad data is dropped or
+cut, counted, and logged once (`strict=True` raises). A fault of Sojourn itself never raises.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _LONGEST_USER_NAME = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A look at the current session. `started_at` in milliseconds since the epoch (UTC).
+    """The current session, read-only. `started_at` is in milliseconds since the epoch (UTC).
 
-    `user_id` is the user named in this very request, as the app named it; the cookie knows only whether there is one.
+    `user_id` is the user that this request has named; the cookie only holds whether there is one (`is_identified`).
     """
 
     id: str
@@ -47,14 +47,14 @@ class Session:
 def identify(
     user_id: str | int | UUID | None, name: str | None = None, *, traits: Mapping[str, Scalar] | None = None
 ) -> None:
-    """Tag the session with a user; `None` or `""` removes the tag. Another user than its own starts a new session.
+    """Tag the session with a user; `None` or `""` removes the tag. A different user starts a new session.
 
-    `user_id` has at most 256 printable characters; `traits` are named and valued like properties. Raises `TypeError` for
-    anything but str, int, UUID or None, `ValueError` for a malformed trait's name, and `NoActiveRequest` outside a request.
+    `user_id` has at most 256 printable characters; `traits` follow the rules of properties. Raises `TypeError` for
+    anything but str, int, UUID or None, `ValueError` for a malformed trait name, and `NoActiveRequest` outside a request.
     """
     visit = _visit()
     if name is not None and not isinstance(name, str):
-        msg = f"identify(): name is text, not {type(name).__name__}"
+        msg = f"identify(): name must be a str, not {type(name).__name__}"
         raise TypeError(msg)
     if user_id is None or user_id == "":
         visit.guard.guarded(None, _unname, visit)
@@ -72,21 +72,21 @@ def identify(
 
 
 def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
-    """An event in this session.
+    """Record an event in this session.
 
-    `name`: 1 to 100 printable characters, none of Sojourn's own. `properties`: names to strings, finite numbers or
-    bools. Raises `ValueError` for a reserved or malformed name, `TypeError` for a wrong type, and `NoActiveRequest`
-    outside a request.
+    `name` has 1 to 100 printable characters and is none of Sojourn's own events. `properties` maps names to strings,
+    finite numbers or bools. Raises `ValueError` for a reserved or malformed name, `TypeError` for a wrong type, and
+    `NoActiveRequest` outside a request.
     """
     visit = _visit()
     if not isinstance(name, str):
-        msg = f"track(): an event's name is text, not {type(name).__name__}"
+        msg = f"track(): an event name must be a str, not {type(name).__name__}"
         raise TypeError(msg)
     if name in RESERVED_NAMES or name.startswith("session."):
-        msg = f"track(): {name!r} is an event of Sojourn itself; choose another name"
+        msg = f"track(): {name!r} is reserved for Sojourn's own events; choose another name"
         raise ValueError(msg)
     if not name or len(name) > _LONGEST_EVENT_NAME or not name.isprintable():
-        msg = f"track(): an event's name has 1 to {_LONGEST_EVENT_NAME} printable characters, got {name[:120]!r}"
+        msg = f"track(): an event name has 1 to {_LONGEST_EVENT_NAME} printable characters, got {name[:120]!r}"
         raise ValueError(msg)
     kept, problems = (
         ({}, []) if properties is None else cleaned(properties, EVENT_PREFIX, visit.context.options.declared.event)
@@ -96,15 +96,15 @@ def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
 
 
 def set_session_property(key: str, value: Scalar) -> None:
-    """A property of the session, stamped on its later events too; see `set_session_properties()`."""
+    """Set a property of the session; see `set_session_properties()`."""
     set_session_properties({key: value})
 
 
 def set_session_properties(properties: Mapping[str, Scalar]) -> None:
-    """Properties of the session: shown on its end, stamped on its later events, gone with it.
+    """Set properties of the session. Its end and all its later events carry them.
 
     Names get the prefix `session_properties.` if they lack it. The last value of a name is kept, unless it is declared with
-    `keep="first"`. Raises `ValueError` for a malformed name, `TypeError` for a value that is no string, number or bool,
+    `keep="first"`. Raises `ValueError` for a malformed name, `TypeError` for a value that is not a string, number or bool,
     and `NoActiveRequest` outside a request.
     """
     visit = _visit()
@@ -115,7 +115,7 @@ def set_session_properties(properties: Mapping[str, Scalar]) -> None:
 
 
 def capture_exception(error: BaseException) -> None:
-    """An exception that the app handles, as an event of the session: type, message and a stack without values."""
+    """Record an exception that the app handles: type, message, and a stack without the values of variables."""
     visit = _visit()
     if not isinstance(error, BaseException):
         msg = f"capture_exception(): pass the exception itself, not {type(error).__name__}"
@@ -124,31 +124,31 @@ def capture_exception(error: BaseException) -> None:
 
 
 def opt_out() -> None:
-    """The visitor wants no analytics: the session ends, the visitor is forgotten, and the cookie says only that."""
+    """Opt the visitor out: end the session, forget the visitor, and leave a cookie that holds only the opt-out."""
     visit = _visit()
     visit.guard.guarded(None, visitor_choice.opt_out, visit)
 
 
 def opt_in() -> None:
-    """The visitor takes part (again), as a new visitor; call it before the response starts."""
+    """Opt the visitor in (again), as a new visitor. Call it before the response starts."""
     visit = _visit()
     visit.guard.guarded(None, visitor_choice.opt_in, visit)
 
 
 def heartbeat() -> None:
-    """Activity now, without an event of its own; at most one `session.heartbeat` per slot comes of it.
+    """Mark the session as active now. Emits no event by itself; at most one heartbeat per interval is sent.
 
-    The request itself is activity; this is for what goes on after the response has started, and in sockets.
+    A request is activity anyway: call this after the response has started, and in sockets.
     """
     visit = _visit()
     visit.guard.guarded(None, _beat, visit)
 
 
 def start_session(session_id: str | int | None = None) -> None:
-    """Start a manual session: it ends what runs, and goes on, whatever the timeouts say, until `end_session()`.
+    """Start a manual session. It ends the running one, and ignores idle timeout and maximum duration until `end_session()`.
 
-    `session_id`: an integer of at least 10 digits, or 8 to 100 of letters, digits and `-`; without one it is ours.
-    Anything else is a `ValueError`, and changes nothing. The running session's own id is a no-op.
+    `session_id` is an integer of at least 10 digits, or 8 to 100 letters, digits and `-`; without one Sojourn makes an
+    id. Raises `ValueError` for anything else, and changes nothing then. The running session's own id is a no-op.
     """
     visit = _visit()
     checked_id = None if session_id is None else manual_id(session_id)
@@ -156,13 +156,13 @@ def start_session(session_id: str | int | None = None) -> None:
 
 
 def end_session() -> None:
-    """End the session now; the visitor's next request starts a new one (`automatic=False`: `start_session()` does)."""
+    """End the session now. The visitor's next request starts a new one; with `automatic=False` only `start_session()` does."""
     visit = _visit()
     visit.guard.guarded(None, _end, visit)
 
 
 def current_session() -> Session | None:
-    """The session of this request as of now, read-only; `None` without one, and outside a request."""
+    """Return the session of this request as of now; `None` without one, and outside a request."""
     visit = active_visit.get()
     return None if visit is None else visit.guard.guarded(None, _look, visit)
 
@@ -171,7 +171,7 @@ def _visit() -> Visit:
     visit = active_visit.get()
     if visit is None:
         msg = (
-            "no request behind Sojourn's middleware is active here: call this helper inside a request, "
+            "there is no active request behind Sojourn's middleware: call this helper inside a request, "
             "or use sojourn.testing.fake_visit() in a test or a job"
         )
         raise NoActiveRequest(msg)
@@ -236,7 +236,7 @@ def _end(visit: Visit) -> None:
         return
     if not visit.responded:
         visit.follow()
-    # On a session that is over, the successor that this request begins is entered first: or it would go on, re-tagged.
+    # For a session that is over, end the successor that this request begins: otherwise that one would go on.
     is_over = visit.binding.over is not None and visit.binding.draft is None and not visit.changes
     state: SessionState | None = visit.enter(by_helper=True) if visit.responded or is_over else visit.state
     if state is not None:
@@ -267,5 +267,5 @@ def _refuse_data(visit: Visit, problems: list[str], where: str) -> None:
 def _warn_dropped(visit: Visit) -> None:
     if visit.refused is None:
         visit.guard.warn_once(
-            "no_session", "a helper was called where no session is and none may start; its call was dropped"
+            "no_session", "a helper was called where there is no session and none may start; the call was dropped"
         )

@@ -17,14 +17,14 @@ _SHORTEST_NUMBER: Final = 10
 def manual_id(session_id: str | int) -> str:
     """A session id of the app, as text. Raises `TypeError` or `ValueError` for an invalid one."""
     if isinstance(session_id, bool) or not isinstance(session_id, str | int):
-        msg = f"start_session(): an id is str or int, not {type(session_id).__name__}"
+        msg = f"start_session(): an id must be a str or int, not {type(session_id).__name__}"
         raise TypeError(msg)
     text = str.__str__(session_id) if isinstance(session_id, str) else format(session_id, "d")
     if isinstance(session_id, int) and session_id < 0:
         text = ""  # its minus sign would match one of the characters below
     if not _ID.fullmatch(text) or (text.isdigit() and len(text) < _SHORTEST_NUMBER):
         msg = (
-            f"start_session(): {str(session_id)[:120]!r} is no session id: give an integer of at least 10 digits, "
+            f"start_session(): {str(session_id)[:120]!r} is not a session id: give an integer of at least 10 digits, "
             "or 8 to 100 of the characters A-Z, a-z, 0-9 and '-'"
         )
         raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""What is hidden before anything is kept: addresses, tokens in paths, referrers. Pure.
+"""Masks what must not be stored: addresses, tokens in paths, referrers. Pure.
 
 See S13 in docs/internals.md.
 """
@@ -47,15 +47,15 @@ def masked_address(address: str | None) -> str | None:
     if not address:
         return None
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return None
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    if isinstance(found, ipaddress.IPv6Address) and found.sixtofour is not None:
-        found = found.sixtofour  # its /48 is the whole IPv4 address of somebody's router
-    prefix = 24 if found.version == 4 else 48
-    return str(ipaddress.ip_network(f"{found}/{prefix}", strict=False).network_address)
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.sixtofour is not None:
+        parsed = parsed.sixtofour  # its /48 holds the whole IPv4 address of a router
+    prefix = 24 if parsed.version == 4 else 48
+    return str(ipaddress.ip_network(f"{parsed}/{prefix}", strict=False).network_address)
 
 
 def masked_path(path: str, secret: Container[int] = ()) -> str:
@@ -111,7 +111,7 @@ def kept_query(query: str, patterns: tuple[str, ...], keep: Container[str] = ())
 
 
 def pseudonym(user_id: str, key: bytes) -> str:
-    """The user id's keyed hash: the same for the same user, and of no use without the key."""
+    """The keyed hash of a user id: the same for the same user, and useless without the key."""
     data = user_id.encode("utf-8", "surrogatepass")
     return blake2b(data, key=blake2b(key, digest_size=32).digest(), digest_size=16, person=b"user id").hexdigest()
 
@@ -122,7 +122,7 @@ def user_agent(value: str) -> str | None:
 
 
 def printable(text: str, longest: int) -> str:
-    """Cut to length, and rid of control characters and lone surrogates: hostile in logs, terminals and databases."""
+    """Cut to length, without control characters and lone surrogates, which break logs, terminals and databases."""
     return _CONTROL.sub("\ufffd", text[:longest])
 
 

@@ -55,7 +55,7 @@ class User:
 def user_id(value: object) -> str:
     """A user id as text. Raises `TypeError` for another type, `ValueError` for an id that backends cannot store."""
     if isinstance(value, bool) or not isinstance(value, (str, int, UUID)):
-        msg = f"a user id is str, int or UUID, not {type(value).__name__}: pass the id, not the user object"
+        msg = f"a user id must be a str, int or UUID, not {type(value).__name__}: pass the id, not the user object"
         raise TypeError(msg)
     text = str.__str__(value) if isinstance(value, str) else str(value)
     if not is_user_id(text):

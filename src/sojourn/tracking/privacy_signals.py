@@ -1,4 +1,4 @@
-"""What the browser asks for: `Sec-GPC` (Global Privacy Control, a W3C draft) and `DNT`, and what the settings make of it.
+"""The browser's privacy signals, `Sec-GPC` (Global Privacy Control, a W3C draft) and `DNT`, as the settings apply them.
 
 See S7 in docs/internals.md.
 """
@@ -12,11 +12,11 @@ from .facts import RequestFacts
 
 
 class PrivacyLevel(IntEnum):
-    """How much of this visit the visitor grants us; the greater, the less."""
+    """How far a visit is restricted; a greater level restricts more."""
 
     UNRESTRICTED = 0
     NO_FORWARD = 1
-    """Keep it in the own store; forward it to no third party."""
+    """Keep it in your own store; forward it to no third party."""
     ANONYMOUS = 2
     """No user; the address masked, whatever the settings say."""
     OFF = 3
@@ -32,7 +32,7 @@ _LEVELS = {
 
 
 class PrivacySignals:
-    """Reads the headers as the settings `gpc` and `dnt` want them read."""
+    """Reads the headers as the settings `gpc` and `dnt` say."""
 
     __slots__ = ("_dnt", "_gpc", "is_heeded")
 
@@ -42,12 +42,12 @@ class PrivacySignals:
         self.is_heeded = bool(self._gpc or self._dnt)
 
     def of(self, request: RequestFacts) -> PrivacyLevel:
-        """The stricter of what the two headers come to."""
+        """The stricter level of the two headers."""
         gpc = self._gpc if self._gpc and request.header("sec-gpc") == "1" else PrivacyLevel.UNRESTRICTED
         dnt = self._dnt if self._dnt and request.header("dnt") == "1" else PrivacyLevel.UNRESTRICTED
         return max(gpc, dnt)
 
 
 def gpc_support(last_update: date) -> dict[str, bool | str]:
-    """The content of `/.well-known/gpc.json`: that this site heeds Global Privacy Control, and since when."""
+    """The content of `/.well-known/gpc.json`: that this site honors Global Privacy Control, and since when."""
     return {"gpc": True, "lastUpdate": last_update.isoformat()}

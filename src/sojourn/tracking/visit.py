@@ -313,7 +313,7 @@ class Visit:
         """Drop a helper call on a request that has nothing to do with sessions; warn where that is a surprise."""
         if self.refused == "excluded":
             self.guard.count("no_session")
-            self.guard.warn_once("excluded", "a helper was called on an excluded path; its call was dropped")
+            self.guard.warn_once("excluded", "a helper was called on an excluded path; the call was dropped")
         return None
 
     # --- inner ---------------------------------------------------------------------------------------------------
