@@ -45,12 +45,12 @@ def show(store: Store, name: str, *, limit: int, paint: Paint) -> Iterator[str]:
 
 def write(store: Store, name: str, out: TextIO) -> None:
     """Write the session as one JSON document, in parts. Raises `SojournError` if there is none."""
-    from sojourn.data_subjects import _events_of, _separated, _told
+    from sojourn.data_subjects import events_of, public_fields, separated
 
     detail = _detail(store, name)
-    document = {**_told(detail.row), "previous_session": detail.previous_key, "next_session": detail.next_key}
+    document = {**public_fields(detail.row), "previous_session": detail.previous_key, "next_session": detail.next_key}
     out.write(f'{{"session":{harmless(msgspec.json.encode(document).decode())},"events":[')
-    out.writelines(map(harmless, _separated(_events_of(store, detail.row.key))))
+    out.writelines(map(harmless, separated(events_of(store, detail.row.key))))
     out.write("]}\n")
 
 

@@ -1,7 +1,7 @@
-"""What a person may ask of the store: all there is about them, and that it goes. For the command line; never on a request.
+"""Export and erase all data about one person. For the command line; never called by a request.
 
-A person is a visitor (a browser), or a user: then the sessions tagged with that user, and only those. Where
-`hash_user_ids` is on, the store knows users by their hash, and so the hash is what to give here.
+A person is a visitor (a browser) or a user. A user's data is the sessions tagged with that user, and only those. With
+`hash_user_ids` the store has users by their hash, so give the hash here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _READ_AT_ONCE: Final = 500
 _LOOKED_THROUGH_AT_ONCE: Final = 2_000
 
 _MOMENTS: Final = ("started_at", "last_seen_at", "previous_seen_at", "sealed_at", "user_at")
-# How rows are joined and events made: nothing about the person.
+# Needed to merge records and make events; nothing about the person.
 _BOOKKEEPING: Final = frozenset(
     {
         "activity",
@@ -46,9 +46,9 @@ _BOOKKEEPING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erased:
-    """How much was deleted. What had left already has to be asked back from where it went.
+    """How much was deleted. What was forwarded before has to be deleted at the vendors, too.
 
-    `forwarded`: by backend, how many of the events it had been given; at most, for some it may not have wanted.
+    `forwarded`: at most how many of the events each backend has received; it may have filtered some.
     """
 
     sessions: int
@@ -58,13 +58,13 @@ class Erased:
 
 
 def erase(store: Store, *, visitor_id: str | None = None, user_id: str | None = None, now: int) -> Erased:
-    """Delete all about this visitor, or all sessions of this user, and keep late records from bringing it back.
+    """Delete all data about this visitor, or all sessions of this user, so that late records do not bring it back.
 
-    In short transactions. It may be stopped at any time and begun again. A visitor who comes later begins anew: to
-    erase is not to opt out.
+    Works in short transactions, and may be stopped at any time and run again. A visitor who comes back later is tracked
+    anew: erasing is not opting out. Raises `StoreError`, and `ValueError` unless one person is named.
     """
     person = _person(visitor_id, user_id)
-    # The tombstone comes first: what is recorded from here on is dropped, and no dispatcher sends what it has not sent.
+    # First the tombstone: from here on records are dropped, and dispatchers skip what they have not sent.
     upto = store.data_subjects.add_tombstone(person, at=now)
     sessions, events, letters = 0, 0, 0
     forwarded: Counter[str] = Counter()
@@ -80,20 +80,20 @@ def erase(store: Store, *, visitor_id: str | None = None, user_id: str | None = 
 
 
 def export(store: Store, *, user_id: str | None = None, visitor_id: str | None = None) -> Iterator[str]:
-    """All sessions and events of this person: one JSON document, in pieces, each read in a short transaction."""
+    """Yield all sessions and events of this person: one JSON document in pieces, each read in a short transaction."""
     person = _person(visitor_id, user_id)
     name = "visitor.id" if person.kind == VISITOR else "user.id"
     yield f'{{"person":{_json({name: person.id})},"sessions":['
     yield from _sessions(store, person)
     yield '],"other_events":['
-    yield from _separated(_events_naming(store, person))
+    yield from separated(_events_naming(store, person))
     yield '],"dead_letters":['
-    yield from _separated(_letters_naming(store, person))
+    yield from separated(_letters_naming(store, person))
     yield "]}\n"
 
 
 def export_json(store: Store, *, user_id: str | None = None, visitor_id: str | None = None, out: TextIO) -> None:
-    """Write the document of `export`, however long it gets, as it is read."""
+    """Write the document of `export` while it is read, so that its length does not matter."""
     out.writelines(export(store, user_id=user_id, visitor_id=visitor_id))
 
 
@@ -110,27 +110,29 @@ def _sessions(store: Store, person: DataSubject) -> Iterator[str]:
     before, after = "", ""
     while rows := store.data_subjects.sessions_of(person, after=after, limit=_READ_AT_ONCE):
         for row in rows:
-            yield f'{before}{{"session":{_json(_told(row))},"events":['
-            yield from _separated(_events_of(store, row.key))
+            yield f'{before}{{"session":{_json(public_fields(row))},"events":['
+            yield from separated(events_of(store, row.key))
             yield "]}"
             before = ","
         after = rows[-1].key
 
 
-def _told(row: SessionRow) -> dict[str, object]:
-    told: dict[str, object] = {}
+def public_fields(row: SessionRow) -> dict[str, object]:
+    """Return the fields of a session that say something about it, for JSON."""
+    fields: dict[str, object] = {}
     for name in row.__struct_fields__:
         value = getattr(row, name)
         if name in _BOOKKEEPING or value is None or value == {}:
             continue
         if name == "properties":
-            told[name] = {key: each.value for key, each in value.items()}
+            fields[name] = {key: each.value for key, each in value.items()}
         else:
-            told[name] = rfc3339(value) if name in _MOMENTS and value else value
-    return told
+            fields[name] = rfc3339(value) if name in _MOMENTS and value else value
+    return fields
 
 
-def _events_of(store: Store, session_key: str) -> Iterator[str]:
+def events_of(store: Store, session_key: str) -> Iterator[str]:
+    """Yield the events of a session as JSON, each read in a short transaction. Raises `StoreError`."""
     after = START
     while events := store.log.of_session(session_key, limit=_READ_AT_ONCE, after=after):
         yield from map(_event, events)
@@ -160,7 +162,8 @@ def _letter(letter: DeadLetter) -> str:
     return f'{about[:-1]},"event":{_event(letter.event)}}}'
 
 
-def _separated(values: Iterator[str]) -> Iterator[str]:
+def separated(values: Iterator[str]) -> Iterator[str]:
+    """Put commas between the values of a JSON array."""
     before = ""
     for value in values:
         yield before + value

@@ -25,14 +25,14 @@ from sojourn.pipeline.deliver import retry
     ],
 )
 def test_wait(failures: int, chance: float, asked: float | None, waited: int) -> None:
-    assert retry.wait(failures, chance, asked=asked) == waited
+    assert retry.wait(failures, chance, retry_after=asked) == waited
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1, exclude_max=True), st.floats(0.001, 3600))
 def test_never_sooner_than_asked_and_never_longer_than_that_or_a_minute(
     failures: int, chance: float, asked: float
 ) -> None:
-    waited = retry.wait(failures, chance, asked=asked)
+    waited = retry.wait(failures, chance, retry_after=asked)
     assert int(asked * 1000) <= waited <= max(int(asked * 1000), 60_000)
 
 

@@ -1,1 +1,1 @@
-"""From the event log to the backends: one dispatcher per backend. Knows no request."""
+"""From the event log to the backends: one dispatcher per backend."""

@@ -1,8 +1,8 @@
-"""A dispatcher: the event log from a backend's cursor, batch by batch, to the backend. One per backend, by lease.
+"""A dispatcher: sends the event log to a backend, batch by batch from the backend's cursor. One per backend, by lease.
 
-It says in the store what it is about to send before it sends (from then on an end cannot be withdrawn), holds no
-transaction while the backend works, and moves the cursor by its lease's token: if it overslept, another dispatcher has taken
-over, and what it did is repeated there, never lost.
+It claims events in the store before it sends them (from then on an end cannot be withdrawn), holds no transaction while the
+backend works, and moves the cursor by its lease's token. If its lease ran out meanwhile, another dispatcher has taken over
+and sends the batch again; nothing is lost.
 
 See P21 and P22 in docs/internals.md.
 """
@@ -34,7 +34,7 @@ _BATCH: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one step did. `is_idle`: nothing is due now; `retry_at` (ms) when something will be."""
+    """What one step did. `is_idle`: nothing is due now; `retry_at` (ms): when something will be."""
 
     delivered: int = 0
     is_idle: bool = True
@@ -43,7 +43,7 @@ class Delivery:
 
 @dataclass(slots=True, kw_only=True)
 class _Outcome:
-    """What became of events that were offered: `left` are those that go again, at `retry_at`."""
+    """What became of the events of a call: `left` are those that are sent again, at `retry_at`."""
 
     taken: Sequence[Event]
     dead: Sequence[tuple[Event, str, int | None]]
@@ -57,7 +57,7 @@ class _Outcome:
 
 
 class Dispatcher:
-    """Delivers to one backend. Called by one thread at a time (a lock sees to it); blocks up to the backend's deadline."""
+    """Delivers to one backend. Blocks up to the backend's deadline; a lock admits one thread at a time."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Dispatcher:
         return dispatcher_lease(self.backend.name)
 
     def step(self) -> Delivery:
-        """Send the next batch, if one is due and the lease is ours. What was put back in the queue goes first."""
+        """Send the next batch, if one is due and the lease can be had. Requeued dead letters go first."""
         with self._lock:
             name, now = self.backend.name, self._now()
             state = self._queue.state(name)
@@ -104,7 +104,7 @@ class Dispatcher:
                 return Delivery()
 
     def release(self) -> None:
-        """The lease was given back for this holder."""
+        """Forget the lease: it was given back."""
         with self._lock:
             self._lease = None
 
@@ -114,19 +114,19 @@ class Dispatcher:
         return self._lease is not None
 
     def _send(self, lease: Lease, state: BackendState, now: int) -> Delivery:
-        """The next events of the log; the cursor moves past what is settled, from the front."""
+        """Send the next events of the log, and move the cursor past those that are settled, from the front."""
         name = self.backend.name
         limit = retry.size(state.failures, _BATCH)
         claim = self._queue.claim(name, lease, until=now + LEASE_MS, limit=limit, now=now)
         if not claim.events:
             return Delivery()
         sheds = shedding.level(state.backlog, self._outbox_max)
-        wanted: list[Event] = []
+        accepted: list[Event] = []
         shed: list[Event] = []
         for event in claim.events:
-            if self._wants(event, claim):
-                (shed if shedding.rank(event.name) <= sheds else wanted).append(event)
-        outcome = self._offered(wanted, state.failures)
+            if self._accepts(event, claim):
+                (shed if shedding.rank(event.name) <= sheds else accepted).append(event)
+        outcome = self._call(accepted, state.failures)
         # From the front: what comes behind an event that is left waits with it.
         left = outcome.left[0].id if outcome.left else None
         passed = list(takewhile(lambda event: event.id != left, claim.events))
@@ -150,16 +150,16 @@ class Dispatcher:
         return outcome.delivery()
 
     def _resend(self, lease: Lease, state: BackendState, now: int) -> Delivery:
-        """Dead letters that an operator put back in the queue."""
+        """Send dead letters that an operator put back in the queue."""
         name = self.backend.name
         limit = retry.size(state.failures, _BATCH)
         claim = self._queue.claim_requeued(name, lease, until=now + LEASE_MS, limit=limit, now=now)
-        wanted = [event for event in claim.events if self._wants(event, claim)]
-        outcome = self._offered(wanted, state.failures)
-        taken_on = {event.id for event in wanted}
+        accepted = [event for event in claim.events if self._accepts(event, claim)]
+        outcome = self._call(accepted, state.failures)
+        accepted_ids = {event.id for event in accepted}
         settled = Resettled(
             delivered=[event.id for event in outcome.taken],
-            skipped=[event.id for event in claim.events if event.id not in taken_on],
+            skipped=[event.id for event in claim.events if event.id not in accepted_ids],
             dead=outcome.dead,
             retried=len(outcome.left),
             retry_at=outcome.retry_at,
@@ -169,51 +169,55 @@ class Dispatcher:
         self._queue.settle_requeued(name, lease, settled, now=self._now())
         return outcome.delivery()
 
-    def _offered(self, wanted: Sequence[Event], failures: int) -> _Outcome:
-        """Give events to the backend, and say what became of them."""
+    def _call(self, batch: Sequence[Event], failures: int) -> _Outcome:
+        """Call the backend with these events, and return what became of them."""
         problem: str | None = None
         try:
-            receipt = self.backend.send([self._shown(event) for event in wanted]) if wanted else Receipt(delivered=0)
-        except Exception as error:  # noqa: BLE001 - the worker's guard: a backend's fault is a retry
+            receipt = (
+                self.backend.send([self._without_hidden(event) for event in batch]) if batch else Receipt(delivered=0)
+            )
+        except Exception as error:  # noqa: BLE001 - a backend's fault is a retry
             problem = f"{type(error).__name__} in send()"
-            log.warning("backend %s failed and will be tried again: %s", self.backend.name, type(error).__name__)
+            log.warning("Backend %s failed and is tried again: %s", self.backend.name, type(error).__name__)
             receipt = Receipt(delivered=0)
         rejected = {rejection.event_id: rejection for rejection in receipt.rejected}
-        done = min(len(wanted), max(0, receipt.delivered) + len(rejected))
+        done = min(len(batch), max(0, receipt.delivered) + len(rejected))
         outcome = _Outcome(
-            taken=[event for event in wanted[:done] if event.id not in rejected],
+            taken=[event for event in batch[:done] if event.id not in rejected],
             dead=[
                 (event, rejected[event.id].reason, rejected[event.id].status)
-                for event in wanted[:done]
+                for event in batch[:done]
                 if event.id in rejected
             ],
-            left=wanted[done:],
+            left=batch[done:],
             problem=problem,
         )
         if outcome.left:
             failed = failures + 1 if done == 0 else 1
             pause = retry.PAUSE if receipt.pause is not None else 0
             outcome.failures = failed
-            outcome.retry_at = self._now() + max(pause, retry.wait(failed, self._chance(), asked=receipt.retry_after))
-            outcome.problem = receipt.pause or problem or "not all was taken"
+            outcome.retry_at = self._now() + max(
+                pause, retry.wait(failed, self._chance(), retry_after=receipt.retry_after)
+            )
+            outcome.problem = receipt.pause or problem or "the backend did not take all events"
         return outcome
 
-    def _shown(self, event: Event) -> Event:
-        """The event without what this backend is not to see."""
+    def _without_hidden(self, event: Event) -> Event:
+        """Return the event without the attributes that this backend must not see."""
         if self._hidden.isdisjoint(event.attributes):
             return event
         shown = {name: value for name, value in event.attributes.items() if name not in self._hidden}
         return msgspec.structs.replace(event, attributes=shown)
 
-    def _wants(self, event: Event, claim: Claim) -> bool:
+    def _accepts(self, event: Event, claim: Claim) -> bool:
         if self.backend.third_party and event.id in claim.no_forward:
             return False
-        if event.id in claim.barred and not self._may_part(event, claim):
+        if event.id in claim.barred and not self._may_still_send(event, claim):
             return False
         return self.backend.accepts(event)
 
-    def _may_part(self, event: Event, claim: Claim) -> bool:
-        """Of somebody who left: that they did, and the end of a session whose start this backend was given."""
+    def _may_still_send(self, event: Event, claim: Claim) -> bool:
+        """After an opt-out or erasure only the opt-out itself, and the end of a session whose start this backend got."""
         if event.name == OPT_OUT:
             return True
         start = claim.started.get(event.session_key)

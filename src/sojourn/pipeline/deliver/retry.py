@@ -1,4 +1,4 @@
-"""When to try a backend again, and with how much. Pure: chance is an argument, times are milliseconds.
+"""When to try a backend again, and with how many events. Pure: chance is an argument, times are milliseconds.
 
 See P23 in docs/internals.md.
 """
@@ -11,26 +11,26 @@ _FIRST: Final = 1_000
 _LONGEST: Final = 60_000
 _LEAST: Final = 50
 PAUSE: Final = 5 * 60_000
-"""How long a backend rests that said sending is useless until somebody acts (a wrong key, an unknown address)."""
+"""How long to pause for a backend on which sending is useless until an operator acts (a wrong key, say)."""
 
 _OPENS_AFTER: Final = 5
 PROBE: Final = 10
 
 
-def wait(failures: int, chance: float, *, asked: float | None = None) -> int:
-    """Milliseconds to wait after this many failures in a row (1 at least), `chance` in [0, 1).
+def wait(failures: int, chance: float, *, retry_after: float | None = None) -> int:
+    """Return the milliseconds to wait after this many failures in a row (at least 1); `chance` is in [0, 1).
 
-    Full jitter: any moment up to a bound that doubles, so that many processes do not come back together; never sooner
-    than the backend asked for (`Retry-After`, in seconds). Zero asked: it got on, so go on at once.
+    Full jitter: any moment up to a bound that doubles, so that many processes do not come back together. Never sooner than
+    `retry_after` (seconds); 0 means that the backend took a part, so go on at once.
     """
     longest = min(_LONGEST, _FIRST * 2 ** min(max(failures, 1) - 1, 16))
     jittered = max(_LEAST, int((1 - chance) * longest))
-    return jittered if asked is None else max(int(asked * 1000), jittered if asked else 0)
+    return jittered if retry_after is None else max(int(retry_after * 1000), jittered if retry_after else 0)
 
 
 def size(failures: int, batch: int) -> int:
-    """How many events the next call may carry, the circuit breaker: a backend that is down is asked with few.
+    """Return how many events the next call may carry. A circuit breaker: a backend that is down is tried with few.
 
-    The first that it takes closes the circuit again.
+    The first success closes the circuit again.
     """
     return batch if failures < _OPENS_AFTER else min(PROBE, batch)

@@ -1,7 +1,7 @@
-"""What a backend's queue does without when it is over its bound (`outbox_max`). Pure.
+"""Which events a backend's queue sheds when it is over its bound (`outbox_max`). Pure.
 
-Only this backend does without, and only as it reads: the log keeps everything. The further a queue is over its bound,
-the more kinds go, the least telling first. What makes a session, its user or its properties is never shed.
+Only this backend goes without them; the log keeps everything. The further a queue is over its bound, the more kinds of
+events are shed, the least important first. Sessions, users and properties are never shed.
 
 See P23 in docs/internals.md.
 """
@@ -19,12 +19,12 @@ _NEVER: Final = _HIGHEST + 1
 
 
 def rank(name: str) -> int:
-    """How soon events of this name are shed, 1 first; 6: never."""
+    """Return how soon events of this name are shed: 1 first, 6 never."""
     return _RANKS.get(name, _NEVER if name in RESERVED_NAMES else _TRACKED)
 
 
 def level(backlog: int, bound: int | None) -> int:
-    """Up to which rank a queue of this length sheds: 0 within the bound, then one more for each fifth of it beyond."""
+    """Return the highest rank that is shed: 0 within the bound, then one more for each fifth of the bound beyond it."""
     if bound is None or backlog <= bound:
         return 0
     return min(_HIGHEST, 1 + (backlog - bound) * _HIGHEST // bound)

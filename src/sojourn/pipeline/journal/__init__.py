@@ -1,8 +1,8 @@
-"""The journal: where a request leaves its record, and where the recorder finds it, whatever became of the process.
+"""The journal: requests append their records to it, and the recorder reads them, whatever became of the process.
 
-One process writes one journal: a random id, a lock file that says whether its owner lives, and segments of frames. Any
-process of the host may read. The request path must never wait and never fail because of it; a full disk, a killed
-process and a fork are everyday matters. Payloads are bytes: the journal does not know what a record means.
+One process writes one journal: a random id, a lock file that says whether its owner is alive, and segments of frames. Any
+process of the host may read it. The request path never waits for it and never fails because of it; full disks, killed
+processes and forks are expected. Payloads are bytes: what they mean is none of the journal's business.
 
 See P4, P5, P6 and P7 in docs/internals.md.
 """

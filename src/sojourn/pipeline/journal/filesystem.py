@@ -1,4 +1,4 @@
-"""What the machine tells about a journal's place: the directory, what it is mounted on, file names, and the boot.
+"""Facts of the machine about a journal's directory: who may write to it, its file system, its place, and the boot.
 
 See P4 and P6 in docs/internals.md.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 MAPPABLE: Final = frozenset({"ext4", "xfs", "tmpfs", "overlay"})
-"""File systems on which bytes that were once written can be stored through a map without a fault (network and
-copy-on-write ones may run out of room at that moment, which kills the process)."""
+"""File systems on which bytes that were written once can be stored again through a map without a fault. Network and
+copy-on-write ones may run out of room at that moment, which kills the process."""
 
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
@@ -47,7 +47,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def is_gone(path: Path) -> bool:
-    """Say whether the file was removed; another error is not an answer, and so not a yes."""
+    """Say whether the file was removed. Any other error counts as no."""
     try:
         os.lstat(path)
     except FileNotFoundError:
@@ -58,15 +58,15 @@ def is_gone(path: Path) -> bool:
 
 
 def make_private(directory: Path) -> None:
-    """Make the directory, for us alone, or take one that nobody else can plant files in. Raises `OSError` otherwise.
+    """Make the directory for this user alone, or take one that no other user can write to. Raises `OSError` otherwise.
 
     A directory that exists keeps its mode: it may hold more than journals, or be the machine's temporary one.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = os.stat(directory)
-    others = 0o002 if found.st_uid == os.geteuid() else 0o022
-    if found.st_mode & others:
-        msg = "others may write to it; name a directory inside it"
+    status = os.stat(directory)
+    others = 0o002 if status.st_uid == os.geteuid() else 0o022
+    if status.st_mode & others:
+        msg = "other users may write to it; name a directory inside it"
         raise PermissionError(msg)
 
 
@@ -95,14 +95,14 @@ def filesystem_of(path: str, mounts: str) -> str | None:
 
 
 def place_of(directory: Path) -> str:
-    """Return 16 hex digits that name a directory among those of all hosts: processes that agree share its locks.
+    """Return 16 hex digits that name a directory among those of all hosts. Processes that agree on it share its locks.
 
-    Containers that mount one volume see one inode under one kernel, and their file locks do meet there. Two hosts with
-    directories of the same path, or of the same inode, are told apart by their boots.
+    Containers that mount one volume see one inode under one kernel, and share their file locks there. Two hosts with
+    directories of the same path or inode differ in their boots.
     """
-    found = os.stat(directory)
+    status = os.stat(directory)
     machine = _kernel_boot_id() or platform.node()
-    return blake2b(f"{machine}:{found.st_dev}:{found.st_ino}".encode(), digest_size=8).hexdigest()
+    return blake2b(f"{machine}:{status.st_dev}:{status.st_ino}".encode(), digest_size=8).hexdigest()
 
 
 def _kernel_boot_id() -> str | None:
@@ -113,10 +113,7 @@ def _kernel_boot_id() -> str | None:
 
 
 def boot_id() -> str:
-    """Return 32 hex digits that name this boot of the machine, hence the meaning of its monotonic clock."""
-    known = _kernel_boot_id()
-    if known is None:
-        # To the minute. Two readings may differ at its edge; frames of a boot that is not the reader's own are merely
-        # taken for older, whereas one name for two boots would hide frames until the clock has caught up.
-        return f"{int((time.time() - time.monotonic()) // 60):032x}"
-    return known
+    """Return 32 hex digits that name this boot of the machine. Monotonic clocks compare within a boot only."""
+    # Without the kernel's id: to the minute. Two readings may differ at its edge; then frames of this boot are merely taken
+    # for older ones. One name for two boots would hide frames until the clock has caught up.
+    return _kernel_boot_id() or f"{int((time.time() - time.monotonic()) // 60):032x}"

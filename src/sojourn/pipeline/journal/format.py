@@ -1,4 +1,4 @@
-"""The bytes of a segment: its header, its frames, and how to tell a whole frame from a torn one. Pure: no files.
+"""The bytes of a segment: its header, its frames, and which frames are whole. Pure: no files.
 
 A segment is a header of 64 bytes and then frames, each starting at a multiple of 8:
 
@@ -7,7 +7,7 @@ A segment is a header of 64 bytes and then frames, each starting at a multiple o
               n   payload, then zeros up to a multiple of 8
 
 The word is stored last, in one piece, so a frame is there or it is not; a reader that sees the word before the body
-(another processor, a crash, a short write) is told by the checksum. A word of zero is where the next frame will be; a
+(another processor, a crash, a short write) notices by the checksum. A word of zero is where the next frame will be; a
 word of ones says that the writer went on to its next segment, so a finished segment is not taken for one that is about
 to get another frame. Numbers are in the machine's own byte order: a journal never leaves its host.
 
@@ -63,7 +63,7 @@ class HeaderFault(enum.Enum):
 
 
 class Gap(enum.Enum):
-    """Why there is no frame at a place."""
+    """Why there is no frame at an offset."""
 
     OPEN = "nothing was written here yet"
     SHORT = "the bytes at hand stop before its end"

@@ -1,8 +1,8 @@
-"""Who owns a journal, and does the owner live: POSIX record locks, which die with their process, not with its children.
+"""The lock of a journal's owner: a POSIX record lock, which ends with its process and is not inherited by children.
 
-A process loses such a lock as soon as it closes *any* descriptor of the file, so a lock file of our own is opened once
-and never again: `_held_here` answers for it. Another process tests with a shared lock, so that two readers who test at
-the same moment do not take each other for the owner.
+A process loses such a lock as soon as it closes *any* descriptor of the file. So it opens its own lock files once and never
+again; `_held_here` says which they are. Other processes test with a shared lock, so that two readers that test at the same
+moment do not take each other for the owner.
 
 See P6 in docs/internals.md.
 """
@@ -25,12 +25,12 @@ _held_here: set[tuple[int, str]] = set()
 
 
 class OwnerLock:
-    """The lock that says "the owner of this journal lives"; raises `OSError` where it cannot be had."""
+    """The lock that says "the owner of this journal is alive". Raises `OSError` if it cannot be taken."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._key = (os.getpid(), os.path.realpath(path))
-        # Locked before it gets its name: nobody ever sees the lock file of a process that is just starting unlocked.
+        # Locked before it gets its name, so that a process that is just starting never looks dead.
         unnamed = path.with_suffix(".new")
         self._fd = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -44,7 +44,7 @@ class OwnerLock:
             raise
 
     def release(self) -> None:
-        """Give the lock up, for good and idempotently; the file stays until the recorder has read the journal."""
+        """Give the lock up, for good. Idempotent. The file stays until the recorder has read the journal."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -52,7 +52,7 @@ class OwnerLock:
 
 
 def is_held(path: Path) -> bool:
-    """Say whether the owner of this lock file lives; when in doubt (it cannot be opened), it does."""
+    """Say whether the owner of this lock file is alive. A file that cannot be opened counts as yes."""
     if (os.getpid(), os.path.realpath(path)) in _held_here:
         return True
     try:

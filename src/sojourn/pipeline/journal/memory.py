@@ -1,4 +1,4 @@
-"""The journal of tests, and of machines with no place for files. It dies with its process; all else is the same."""
+"""The journal of tests, and of machines without a directory for files. It is lost with its process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .protocol import Frame, JournalStats, Reading
 
 
 class MemoryJournal:
-    """Both sides of a journal in one object. A position is how many frames were accepted up to there."""
+    """Both sides of a journal in one object. A position is the number of frames accepted up to there."""
 
     def __init__(
         self,
@@ -29,8 +29,8 @@ class MemoryJournal:
         self.limit = limit
         self._clock = monotonic_ns
         self._lock = Lock()
-        self._frames: dict[int, Frame] = {}  # by position; without a hole
-        self._first = 1  # the least position in there, or the next one
+        self._frames: dict[int, Frame] = {}  # by position, without gaps
+        self._first = 1  # the least position in `_frames`, or the next one
         self._bytes = 0
         self._accepted = 0
         self._refused = 0

@@ -1,4 +1,4 @@
-"""What a journal is to others: one side that requests write to, one side that the recorder reads from."""
+"""The two sides of a journal: requests write to one, the recorder reads from the other."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Medium = Literal["mapped", "written", "memory"]
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One record as it lies in a journal.
+    """One payload as it lies in a journal.
 
     `end` is the position after it and grows within a journal, as does `mono`, the machine's monotonic clock (ns) at the
     append. `wall` is milliseconds since the epoch. `accepted` and `refused` are the running counts of the process,
-    this append included, so that the last frame of a killed process still tells how many there were.
+    this append included, so that the last frame of a killed process still says how many there were.
     """
 
     journal: str
@@ -30,7 +30,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one pass found: frames in the order of the machine's clock, and whether the limit cut it short."""
+    """The frames of one pass in the order of the machine's clock, and whether the limit cut it short."""
 
     frames: list[Frame]
     more: bool
@@ -38,7 +38,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalStats:
-    """What the owner of a journal knows about it now; `bytes_used` counts what the recorder has not yet removed."""
+    """A journal as its owner sees it; `bytes_used` counts what the recorder has not yet removed."""
 
     id: str
     medium: Medium
@@ -53,8 +53,8 @@ class JournalStats:
 class Journal(Protocol):
     """The writing side. Any thread of the owning process may append; `prepare` is for a background thread.
 
-    `append` never raises and never waits: False means refused, and counted under its kind. In a forked child it always
-    says False, and so must not be shared: a child opens its own. `close` is idempotent and leaves the frames.
+    `append` never raises and never waits. It returns False for what it refused, and counts that under its kind. In a forked
+    child it always returns False: a child opens its own journal. `close` is idempotent and keeps the frames.
     """
 
     @property
@@ -72,8 +72,8 @@ class JournalReader(Protocol):
 
     `read` gives at most `limit` frames with `mono < before` (those of an earlier boot are always older), of each
     journal a prefix of what is unread, and removes nothing. `discard` removes what lies wholly before the positions,
-    and a dead journal that was read to its end altogether; it returns the ids of which nothing is left. An `OSError`
-    means that the directory cannot be listed now; one journal that cannot be read stops only itself.
+    and all of a dead journal that was read to its end; it returns the ids of which nothing is left. Raises `OSError` if the
+    directory cannot be listed. A single journal that cannot be read is left out and logged.
     """
 
     def journals(self) -> frozenset[str]: ...

@@ -1,10 +1,10 @@
-"""The reading side on disk: all journals of a directory, of the living and of the dead, as one stream of frames.
+"""The reading side on disk: all journals of a directory, of living and dead processes, as one stream of frames.
 
-It only reads (`pread`, never a map: a file that is cut under a map kills the reader) until `discard` is called.
+It only reads until `discard` is called. It uses `pread`, never a map: a file that is cut under a map kills the reader.
 
-When may a reader leave a segment whose next frame is missing? When the writer's mark says so; or when nothing can ever
-be added: the owner is dead, or a later segment has begun. Whatever tells so must be known *before* the last look at
-that place, else a frame written between the two would be passed over.
+A reader may leave a segment whose next frame is missing if the writer's mark says so, or if nothing can ever be added: the
+owner is dead, or a later segment has begun. It must know that *before* its last look at that place, or it would pass over a
+frame that was written in between.
 
 See P8 and P10 in docs/internals.md.
 """
@@ -44,7 +44,7 @@ _PEEK: Final = 4096
 _READ_AHEAD: Final = 2 * MAX_FRAME
 _MOST_OPEN: Final = 32
 _SAME_TICK_NS: Final = 50_000_000
-"""So soon after a change another one may bear the same time: file systems count in ticks of some milliseconds."""
+"""A second change this soon may have the same time: file systems count in ticks of some milliseconds."""
 _IDLE_WORDS: Final = frozenset({b"", bytes(WORD), pack_word(END_WORD)})
 
 
@@ -96,9 +96,9 @@ class JournalDirectory:
         return False
 
     def discard(self, positions: Mapping[str, int]) -> frozenset[str]:
-        """Remove what was read; ids of which there is no file at all are told as gone too (after a crash in here)."""
+        """Remove what was read. An id without any file counts as gone, too: this may have crashed half-way."""
         dead = {journal for journal in self.journals() | positions.keys() if not self.is_alive(journal)}
-        self._refresh()  # after that: of a dead journal this now shows all there will ever be
+        self._refresh()  # afterwards: this shows all there will ever be of a dead journal
         if self._system.is_gone(self.path):
             return frozenset()
         gone = set()
@@ -120,7 +120,7 @@ class JournalDirectory:
             self._files.popitem()[1].close()
 
     def _refresh(self) -> None:
-        """See what files there are; of a directory that did not change since, that is known."""
+        """List the files, unless the directory has not changed since the last listing."""
         self._faulty.clear()
         changed_at = self._system.changed_at(self.path)
         if changed_at is None or changed_at != self._changed_at or self._listed_at - changed_at < _SAME_TICK_NS:
@@ -133,7 +133,7 @@ class JournalDirectory:
     def _list(self) -> None:
         self._numbers = list_journals(self._system, self.path)
         for key in [key for key in self._files if key[1] not in self._numbers.get(key[0], ())]:
-            self._files.pop(key).close()  # a removed file keeps its room on the disk while it is open
+            self._files.pop(key).close()  # a removed file takes up room on the disk while it is open
         for journal in self._headers.keys() - self._numbers.keys():
             del self._headers[journal]
         self._dead &= self._numbers.keys()
@@ -220,7 +220,7 @@ class JournalDirectory:
             self._note_fault(journal, error)
 
     def _note_fault(self, journal: str, error: OSError) -> None:
-        """Remember until the next listing: what could not be read is not read to its end, and must not be removed."""
+        """Remember until the next listing: a journal that could not be read must not be removed."""
         self._faulty.add(journal)
         if journal not in self._warned:
             self._warned.add(journal)
@@ -231,9 +231,9 @@ class JournalDirectory:
         if isinstance(self._header(journal, number), HeaderFault):
             yield Gap.OPEN
             return
-        wanted = _PEEK
+        length = _PEEK
         while size - offset >= FRAME_HEADER:
-            data = self._pread(journal, number, wanted, offset)
+            data = self._pread(journal, number, length, offset)
             at, base = 0, number * size + offset
             while not isinstance(item := decode(data, at, journal=journal, base=base), Gap):
                 at = item.end - base
@@ -241,11 +241,11 @@ class JournalDirectory:
             if item is not Gap.SHORT:
                 yield item
                 return
-            if at == 0 and wanted == _READ_AHEAD:  # as much as a frame can be, and still not whole
+            if at == 0 and length == _READ_AHEAD:  # the longest possible frame, and still not whole
                 yield Gap.TORN
                 return
             if at == 0 or size - offset - at >= FRAME_HEADER:
-                wanted = _READ_AHEAD
+                length = _READ_AHEAD
             offset += at
         yield Gap.ENDED
 
@@ -281,7 +281,7 @@ class JournalDirectory:
         return file.read(length, offset)
 
     def _remove(self, journal: str, numbers: list[int], *, with_lock: bool = False) -> bool:
-        """Remove segments, then the lock file; a crash in between leaves a dead, empty journal, removed next time."""
+        """Remove segments, then the lock file. A crash in between leaves a dead, empty journal, which the next call removes."""
         names = [segment_name(journal, number) for number in numbers]
         names += [lock_name(journal)] if with_lock else []
         try:

@@ -1,4 +1,4 @@
-"""One segment file in its writer's hands: mapped, where that is safe, or written. The writer decides what goes where.
+"""A segment file as its writer uses it: mapped where that is safe, else written. The writer decides what goes where.
 
 A mapped file was first filled with real zeros by `write()`, so that a full disk is an exception there and then; a hole
 or a cut end would make it a SIGBUS later, which kills the application. So such a file is never sparse and never cut.
@@ -19,7 +19,7 @@ _ZEROS: Final = bytes(256 * 1024)
 
 
 class MappedSegment:
-    """A segment that is a part of memory: an append is a store, and the kernel keeps it when the process dies."""
+    """A segment mapped into memory: an append is a memory store, which the kernel keeps when the process dies."""
 
     __slots__ = ("map", "number", "path", "size", "words")
     is_mapped: Final = True
@@ -31,7 +31,7 @@ class MappedSegment:
             offset = 0
             while offset < size:
                 offset += file.write(_ZEROS[: size - offset], offset)
-            file.write(header, 0)  # last: a segment without header is one that is not ready
+            file.write(header, 0)  # last: a segment without a header is not ready
             self.map = file.map(size)
         except BaseException:
             files.remove(path)
@@ -49,10 +49,10 @@ class MappedSegment:
         return self.words[offset >> 3] != 0
 
     def cut(self, offset: int) -> None:
-        """Do nothing: what has no word is no frame."""
+        """Do nothing: without its word it is no frame."""
 
     def finish(self, offset: int) -> None:
-        """Say to readers that no frame follows."""
+        """Mark for readers that no frame follows."""
         if offset + WORD <= self.size:
             self.words[offset >> 3] = END_WORD
 
@@ -91,12 +91,12 @@ class WrittenSegment:
         return self._file.size() >= end
 
     def cut(self, offset: int) -> None:
-        """Take back what was written of a frame that did not fit (safe: this file is never mapped)."""
+        """Remove what was written of a frame that did not fit. Safe, as this file is never mapped."""
         with contextlib.suppress(OSError):
             self._file.cut(offset)
 
     def finish(self, offset: int) -> None:
-        """Say to readers that no frame follows."""
+        """Mark for readers that no frame follows."""
         if offset + WORD <= self.size and self._file.write(pack_word(END_WORD), offset) != WORD:
             raise OSError("no room for the end of a segment")
 

@@ -1,7 +1,7 @@
-"""The writing side on disk: one append per request, in about a microsecond, by whichever thread has it.
+"""The writing side on disk: one append per request, in about a microsecond, on the thread of the request.
 
-The request path only stores into a map. Making a segment (4 MiB of zeros) is for `prepare`, in the background; when
-that came too late, or maps are not possible here, an append is a `write()`. Nothing here knows what a payload means.
+The request path only stores into a map. `prepare` makes segments (4 MiB of zeros) in the background. If that came too late,
+or maps are not possible here, an append is a `write()`.
 
 See P1, P4 and P7 in docs/internals.md.
 """
@@ -42,16 +42,16 @@ from .segment import MappedSegment, Segment, WrittenSegment
 log = logging.getLogger("sojourn")
 
 PAUSE_NS: Final = 1_000_000_000
-"""After the disk said no, so long nothing asks it again: a full disk must not cost every request a system call."""
+"""How long the disk is left alone after an error: a full disk must not cost every request a system call."""
 
 _LEAST_SEGMENTS: Final = 4
-"""With fewer under the limit, one segment that is half read could hold all the room there is."""
+"""With fewer under the limit, a single half-read segment could take all of it."""
 
 
 class FileJournal:
-    """Journal of one process. In a forked child of it every append is refused, and nothing is touched."""
+    """The journal of one process. In a forked child every append is refused, and nothing is touched."""
 
-    _map: mmap.mmap  # these two are set, and used, only while an `_end` below is not 0
+    _map: mmap.mmap  # these two are set and used only while an `_end` below is not 0
     _words: memoryview
 
     def __init__(
@@ -87,7 +87,7 @@ class FileJournal:
         self._refused = sum(self._refused_by_kind.values())
         self._is_shut = False
         self.is_wiped = False
-        """Somebody removed the files under us: what is appended from here on is refused, and another journal is needed."""
+        """The files were removed from outside: appends are refused from here on, and another journal is needed."""
         self._complaints: dict[str, str] = {}
         self._unsaid: list[str] = []
 
@@ -223,7 +223,7 @@ class FileJournal:
 
     def _make_segment(self) -> Segment:
         number, self._next = self._next, self._next + 1
-        if number == 0 and self._may_map:  # nobody prepared: a pause of a millisecond or two, once in this process
+        if number == 0 and self._may_map:  # not prepared: a pause of a millisecond or two, once in this process
             return self._make_mapped(number)
         path = self._directory / segment_name(self.id, number)
         segment = WrittenSegment(self._files, path, number, self._header(), self._size)
@@ -278,11 +278,11 @@ class FileJournal:
                 self._finished_bytes = sum(self._finished.values())
                 self._set_ends()
             if is_wiped and not self._is_shut:
-                # What goes into our maps now reaches nobody: better refuse it, which is counted.
+                # No reader would see what goes into these maps now. A refusal is counted.
                 self._is_shut = self.is_wiped = True
                 self._essential_end = self._other_end = 0
                 self._complain(
-                    "find its files, which somebody removed with what was not yet read of them; it begins anew",
+                    "find its files, which were removed with the records that were not yet read; a new journal is opened",
                     FileNotFoundError(2, "gone"),
                 )
 
@@ -314,7 +314,7 @@ class FileJournal:
         return segment
 
     def _abandon(self, spare: MappedSegment) -> None:
-        spare.finish(SEGMENT_HEADER)  # should the file stay for any reason, no reader waits at it
+        spare.finish(SEGMENT_HEADER)  # if the file stays for any reason, no reader waits at it
         spare.close()
         try:
             self._files.remove(spare.path)
@@ -333,7 +333,7 @@ class FileJournal:
             self._complain("fsync", error)
 
     def _complain(self, what: str, error: Exception) -> None:
-        """Keep a warning, one per cause, to be logged later: under the lock, a handler that appends would hang."""
+        """Keep a warning, one per cause, to be logged later: under the lock a log handler that appends would deadlock."""
         if what not in self._complaints:
             reason = (error.strerror or str(error)) if isinstance(error, OSError) else type(error).__name__
             self._complaints[what] = reason

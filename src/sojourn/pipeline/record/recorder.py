@@ -133,13 +133,13 @@ class Recorder:
         while True:
             try:
                 with self._store.recording() as transaction:
-                    found = transaction.silent(
+                    silent = transaction.silent(
                         seen_before=as_of - self._rules.idle_timeout,
                         started_before=_before(as_of, self._rules.max_duration),
                         manual_seen_before=_before(as_of, self._rules.manual_max_silence) or _NEVER,
                         limit=BATCH,
                     )
-                    out = sweep(found.rows.values(), self._rules, as_of=as_of)
+                    out = sweep(silent.rows.values(), self._rules, as_of=as_of)
                     if out.changed:
                         transaction.save(self._batch(out))
                 return len(out.changed)

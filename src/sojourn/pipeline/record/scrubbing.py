@@ -1,4 +1,4 @@
-"""The app's last word on an event before it is kept: `scrub(event) -> Event | None`, and what holds whatever it answers.
+"""Apply the app's `scrub(event) -> Event | None` to each event before it is stored, and hold what it must not change.
 
 See S13 in docs/internals.md.
 """
