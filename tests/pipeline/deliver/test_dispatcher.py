@@ -8,11 +8,13 @@ import pytest
 
 from sojourn.backends.protocol import Receipt, Rejection
 from sojourn.core.events import START, Event
+from sojourn.core.session import EndReason
 from sojourn.pipeline.deliver.dispatcher import Delivery, Dispatcher
 from sojourn.testing.backends import MemoryBackend
 from tests.pipeline.conftest import NOW, Bench, acquiring
 
 KEY = "018bcfe5-6800-7000-8000-000000000001"
+NEXT = "018bcfe5-6800-7000-8000-000000000002"
 
 
 class Desk:
@@ -55,6 +57,36 @@ def test_events_arrive_in_the_order_of_the_log(bench: Bench) -> None:
     assert [event.name for event in backend.events] == bench.names
     assert [event.position for event in backend.events] == [
         event.position for event in bench.store.log.after(START, limit=99)
+    ]
+    assert desk.adds_up(backend.name)
+
+
+class Grudging(MemoryBackend):
+    """Takes one event at a time."""
+
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        return super().send(batch[:1])
+
+
+def test_sessions_start_after_the_end_of_the_one_before_and_before_their_events(bench: Bench) -> None:
+    """Also where the backend stops within a session, and between two."""
+    backend = Grudging()
+    desk = Desk(bench, backend)
+    record(bench, 2)
+    bench.request(
+        NEXT, 5, is_start=True, previous_key=KEY, previous_seen_at=NOW + 1, previous_reason=EndReason.USER_CHANGED
+    )
+    bench.apply()
+    for _ in range(6):
+        desk.dispatcher.step()
+        desk.now += 60_000
+    assert [(event.session_key, event.name) for event in backend.events] == [
+        (KEY, "session.start"),
+        (KEY, "page_view"),
+        (KEY, "page_view"),
+        (KEY, "session.end"),
+        (NEXT, "session.start"),
+        (NEXT, "page_view"),
     ]
     assert desk.adds_up(backend.name)
 

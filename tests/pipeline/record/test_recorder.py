@@ -11,7 +11,7 @@ import pytest
 
 from sojourn.core.events import START
 from sojourn.core.records import ACTIVITY, Record
-from sojourn.core.session import Rules
+from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import JournalDirectory, MemoryJournal
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
@@ -200,6 +200,51 @@ def test_a_start_that_never_comes_is_inferred_after_two_seconds(bench: Bench) ->
     assert host.step(after_ms=1_999) == (0, True)
     assert host.step(after_ms=1) == (1, False)
     assert bench.store.log.after(START, limit=1)[0].attributes["session.start_inferred"] is True
+
+
+def start_successor(bench: Bench, host: Host, *, previous_seen_at: int = NOW + 3) -> None:
+    """Another user signs in on this host: OTHER follows KEY."""
+    reason = EndReason.USER_CHANGED
+    bench.request(
+        OTHER,
+        5,
+        is_start=True,
+        journal=host.journal,
+        previous_key=KEY,
+        previous_seen_at=previous_seen_at,
+        previous_reason=reason,
+    )
+
+
+def test_a_start_waits_for_the_end_of_the_session_before(bench: Bench) -> None:
+    first, second = Host(bench), Host(bench)
+    bench.request(KEY, 0, is_start=True, journal=first.journal)
+    start_successor(bench, second)
+    assert second.step() == (0, True)
+    assert bench.names == []
+    assert first.step() == (1, False)
+    assert second.step() == (1, False)
+    assert [(event.session_key, event.name) for event in bench.store.log.after(START, limit=9)] == [
+        (KEY, "session.start"),
+        (KEY, "page_view"),
+        (KEY, "session.end"),
+        (OTHER, "session.start"),
+        (OTHER, "page_view"),
+    ]
+
+
+def test_a_start_waits_two_seconds_for_a_session_that_never_comes(bench: Bench) -> None:
+    host = Host(bench)
+    start_successor(bench, host)
+    assert host.step(after_ms=1_999) == (0, True)
+    assert host.step(after_ms=1) == (1, False)
+    assert bench.names == ["session.start", "page_view"]
+
+
+def test_a_start_does_not_wait_for_a_session_of_long_ago(bench: Bench) -> None:
+    host = Host(bench)
+    start_successor(bench, host, previous_seen_at=NOW - 60_000)
+    assert host.step() == (1, False)
 
 
 def test_what_was_made_before_a_record_that_waits_is_applied_and_what_came_after_waits_with_it(bench: Bench) -> None:

@@ -72,6 +72,15 @@ def own_keys(records: Iterable[Numbered]) -> frozenset[str]:
     return frozenset(numbered.record.key for numbered in records)
 
 
+def previous_keys(records: Iterable[Numbered]) -> frozenset[str]:
+    """Return the sessions before those that start here."""
+    return frozenset(
+        numbered.record.previous_key
+        for numbered in records
+        if numbered.record.origin is not None and numbered.record.previous_key is not None
+    )
+
+
 def also_needed(records: Sequence[Numbered], rows: dict[str, SessionRow]) -> Needed:
     """Return what to load second: the sessions before new ones, and those after new or newly tagged ones."""
     keys: set[str] = set()

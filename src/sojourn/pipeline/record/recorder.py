@@ -11,14 +11,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from sojourn.core.clock import SYSTEM_CLOCK
-from sojourn.core.records import Origin
+from sojourn.core.records import Origin, Record
 from sojourn.core.session import Rules
 from sojourn.core.threads import RLock, sleep
 from sojourn.pipeline import payloads
@@ -27,7 +27,7 @@ from sojourn.stores.model import Batch, Mark, PositionMoved, TryAgain
 from sojourn.stores.protocol import RecordStore
 from sojourn.stores.rows import SessionRow
 
-from .fold import Folded, Numbered, also_needed, fold, own_keys, set_exit_pages, sweep
+from .fold import Folded, Numbered, also_needed, fold, own_keys, previous_keys, set_exit_pages, sweep
 from .scrubbing import Scrub, Scrubber
 from .suppression import Suppression, people
 
@@ -35,6 +35,7 @@ log = logging.getLogger("sojourn")
 
 BATCH: Final = 500
 _SLICE: Final = 32
+_JUST_NOW_MS: Final = 60_000
 _SLICE_S: Final = 0.0008
 """For how long Python runs here before a request's thread gets the interpreter. Otherwise that would wait for 5 ms."""
 _HEARD_OF_MS: Final = 120_000
@@ -54,6 +55,16 @@ class _Decoded:
     positions: dict[str, int] = field(default_factory=dict)
     totals: dict[str, dict[str, int]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+
+
+def _lacks_previous(record: Record, started: Container[str]) -> bool:
+    """Whether the session before is still in the journal of another host. One from long ago was erased or has expired."""
+    return (
+        record.previous_reason is not None
+        and record.previous_key is not None
+        and record.previous_key not in started
+        and record.at - record.previous_seen_at < _JUST_NOW_MS
+    )
 
 
 class Recorder:
@@ -164,7 +175,10 @@ class Recorder:
             out = Folded({})
             if batch.records:
                 named = people(numbered.record for numbered in batch.records)
-                loaded = transaction.load(own_keys(batch.records), people=named)
+                keys = own_keys(batch.records)
+                if self.patience_ns:
+                    keys |= previous_keys(batch.records)
+                loaded = transaction.load(keys, people=named)
                 suppression = Suppression(loaded.tombstones)
                 place = self._waiting(batch, loaded.rows, suppression)
                 if place == 0:
@@ -193,7 +207,10 @@ class Recorder:
         return len(frames)
 
     def _waiting(self, batch: _Decoded, rows: Mapping[str, SessionRow], suppression: Suppression) -> int | None:
-        """Return the place of the first record that has to wait for the start of its session, or `None`."""
+        """Return the place of the first record that has to wait for another host's, or `None`.
+
+        A session's events come after its start, and its start after the end of the session before.
+        """
         if not self.patience_ns:
             return None
         started = set(rows)
@@ -202,10 +219,12 @@ class Recorder:
             record = numbered.record
             if record.key in started:
                 continue
+            is_young = 0 <= now - batch.frames[place].mono < self.patience_ns
+            is_first = record.origin is not None and not _lacks_previous(record, started)
+            if is_young and not is_first and not suppression.is_suppressed(record):
+                return place
             if record.origin is not None:
                 started.add(record.key)
-            elif 0 <= now - batch.frames[place].mono < self.patience_ns and not suppression.is_suppressed(record):
-                return place
         return None
 
     def _decoded(self, frames: Sequence[Frame], now: int) -> _Decoded:
