@@ -177,7 +177,10 @@ class SojournMiddleware(Wrapper):
         async def tracked_receive() -> Message:
             message = await receive()
             kind = message.get("type")
-            if kind in {"websocket.receive", "websocket.connect"}:
+            if kind == "websocket.receive":
+                content = message.get("text")
+                guarded(None, tracker.connections.message, visit, message.get("bytes") if content is None else content)
+            elif kind == "websocket.connect" and not visit.is_passive:
                 guarded(None, tracker.connections.message, visit)
             elif kind == "websocket.disconnect":
                 attributes["websocket.close_code"] = message.get("code") or 1005

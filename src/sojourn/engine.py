@@ -91,6 +91,7 @@ class Engine:
                 starts_on_any_request=settings.session_starts == "any",
                 refuses_programs=settings.ignore_http_clients,
                 page_views=settings.page_views,
+                presence_person=settings.presence == "person",
                 presence_open=settings.presence == "open",
                 adds_private=settings.cache_private,
                 declared=Declared(settings.session_properties, settings.event_properties),
@@ -110,6 +111,7 @@ class Engine:
                 is_required=settings.consent_required,
             ),
             shared=self._shared.session,
+            passive=Paths(settings.passive),
             principal=settings.principal,
         )
         self.beacon = None if settings.beacon_path is None else self._beacon(settings.beacon_path)

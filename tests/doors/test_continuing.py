@@ -49,7 +49,9 @@ def test_whichever_limit_fell_first_names_the_reason(make_site: MakeSite) -> Non
     assert site.ends() == [("max_duration", 240), ("idle_timeout", 0)]
 
 
-def test_forty_minutes_of_304_answers_are_one_session(site: Site, browser: Browser) -> None:
+def test_forty_minutes_of_304_answers_are_one_session(make_site: MakeSite) -> None:
+    site = make_site(presence="any")
+    browser = Browser(site)
     browser.navigate()
     site.views["/poll"] = view_of(answer=NOT_MODIFIED)
     for _ in range(40):
@@ -99,7 +101,9 @@ def test_what_cannot_carry_a_cookie_is_activity_before_and_nothing_after_the_end
     assert site.ends() == [("idle_timeout", 2799)]
 
 
-def test_a_fetch_succeeds_a_session_that_is_over(site: Site, browser: Browser) -> None:
+def test_a_fetch_succeeds_a_session_that_is_over(make_site: MakeSite) -> None:
+    site = make_site(presence="any")
+    browser = Browser(site)
     browser.navigate()
     site.clock.advance(1800)
     assert len(browser.fetch().cookies) == 1

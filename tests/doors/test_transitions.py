@@ -80,6 +80,18 @@ ONCE = [
     pytest.param(
         [(N, ()), ("42", ()), (N, ()), ("42", ())], "+ 42 nobody 42", "+ 42 nobody 42", id="in, out and in again"
     ),
+    pytest.param(
+        [(U, ("bob", None)), (N, ()), ("42", ())],
+        "+ bob nobody -nobody + 42",
+        "+ bob nobody 42",
+        id="A, out, then another as the principal",
+    ),
+    pytest.param(
+        [(U, ("42", None)), (N, ()), ("42", ())],
+        "+ 42 nobody 42",
+        "+ 42 nobody 42",
+        id="A, out, then A as the principal",
+    ),
     pytest.param([(U, ("ada",)), ("42", ()), ("43", ())], "+ ada -ada + 43", "+ ada", id="a principal changes under A"),
     pytest.param([(U, (None, "ada"))], "+ ada", "+ ada", id="out before anybody was in"),
 ]

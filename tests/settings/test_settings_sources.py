@@ -36,6 +36,7 @@ TEXT: dict[str, tuple[str, object]] = {
     "automatic": ("no", False),
     "session_starts": ("any", "any"),
     "on_user_change": ("keep", "keep"),
+    "passive": ("/poll, /ping", ("/poll", "/ping")),
     "presence": ("open", "open"),
     "store": ("postgresql://h/d", "postgresql://h/d"),
     "backends": ("console:,jsonl:e.jsonl", ("console:", "jsonl:e.jsonl")),

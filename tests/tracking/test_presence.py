@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sojourn.tracking.presence import DEFAULT_PASSIVE, Pace, Sign, is_in_use, note_fetch, sign_of, target_of
+from sojourn.settings import DEFAULT_PASSIVE
+from sojourn.tracking.presence import Pace, Sign, is_in_use, is_keep_alive, note_fetch, sign_of, target_of
 from sojourn.tracking.principal import UNKNOWN, Principal
 
 FETCH = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}
@@ -21,6 +22,7 @@ class Request:
 
     cookie = b""
     is_https = False
+    mount = ""
 
     def __init__(
         self, method: str = "GET", path: str = "/", query: str = "", headers: Mapping[str, str] | None = None
@@ -79,6 +81,7 @@ def is_passive_path(path: str) -> bool:
         ),
         pytest.param(Request(headers={"sec-fetch-dest": "video", "range": "bytes=0-"}), False, Sign.PERSON, id="video"),
         pytest.param(Request(headers={**FETCH, "range": "bytes=9-"}), False, Sign.PERSON, id="a range"),
+        pytest.param(Request(headers={"sec-fetch-mode": "websocket"}), False, Sign.PASSIVE, id="a handshake"),
         pytest.param(Request("POST", headers={"sec-fetch-dest": "report"}), False, Sign.PASSIVE, id="a report"),
         pytest.param(Request(headers={**FETCH, "sojourn-passive": "1"}), False, Sign.PASSIVE, id="marked by the page"),
         pytest.param(
@@ -89,7 +92,7 @@ def is_passive_path(path: str) -> bool:
     ],
 )
 def test_what_a_request_says_by_itself(request_: Request, is_navigation: bool, sign: Sign) -> None:
-    assert sign_of(request_, is_navigation=is_navigation, is_passive_path=is_passive_path) is sign
+    assert sign_of(request_, is_fetch=not is_navigation, is_passive_path=is_passive_path(request_.path)) is sign
 
 
 @pytest.mark.parametrize(
@@ -164,3 +167,22 @@ def test_a_page_is_in_use_from_its_third_target_on() -> None:
         note_fetch(memory, target, 1_700_000_000_000)
         states.append(is_in_use(memory))
     assert states == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        *((text, True) for text in ("2", "3", "2probe", "\n", "ping", "PONG", "", "{}", '{"type":6}\x1e')),
+        *((text, True) for text in ('{"type":"ping"}', '{"type": "pong", "payload": {}}', '{"event":"heartbeat"}')),
+        ('[null,"4","phoenix","heartbeat",{}]', True),
+        ('{"topic":"phoenix","event":"heartbeat","payload":{},"ref":"1"}', True),
+        *((content, True) for content in (b"", b"\xc0\x00", b"3")),
+        *((text, False) for text in ("hello", '42["chat",1]', '{"type":1}', '{"type":"message"}', "4", "ping me")),
+        ('[null,"4","room:1","shout",{}]', False),
+        ('{"type":"ping","note":"' + "x" * 300 + '"}', False),
+        (b"\x00\xff" * 500, False),
+        ("[" * 150, False),
+    ],
+)
+def test_which_socket_messages_only_keep_the_connection_open(message: str | bytes, expected: bool) -> None:
+    assert is_keep_alive(message) == expected

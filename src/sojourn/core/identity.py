@@ -36,9 +36,14 @@ def on_explicit_none(state: SessionState) -> Verdict:
     return Verdict.UNTAG if state.is_tagged else Verdict.NOTHING
 
 
-def on_principal(state: SessionState, *, is_bound: bool) -> Verdict:
-    """A principal: `is_bound` says whether it is the one bound to the session."""
+def on_principal(state: SessionState, *, is_bound: bool, is_owner: bool = True) -> Verdict:
+    """A known principal: `is_bound` says whether it is the one bound to the session, `is_owner` whether `owner` is it.
+
+    A session that `identify()` named, and whose user then left, is not handed to a principal who is another user.
+    """
     if state.principal is not None and not is_bound:
+        return Verdict.CHANGE
+    if state.owner is not None and not is_owner and not state.is_tagged and not state.is_explicit:
         return Verdict.CHANGE
     return Verdict.NOTHING if state.is_tagged or state.is_explicit else Verdict.TAG
 

@@ -167,7 +167,7 @@ class SharedSession:
 
     def forget_targets(self) -> None:
         """A new page: every target is new again."""
-        if self.is_present:
+        if self.is_present and self._table.words[self._offset + _TARGETS]:  # the first place is taken first
             for word in range(_TARGETS, _SLOT):
                 self._table.words[self._offset + word] = 0
 

@@ -6,6 +6,6 @@ from sojourn.core.properties import Property
 
 from ._settings import Settings
 from ._table import Setting
-from ._web import DEFAULT_EXCLUDE
+from ._web import DEFAULT_EXCLUDE, DEFAULT_PASSIVE
 
-__all__ = ["DEFAULT_EXCLUDE", "Property", "Setting", "Settings"]
+__all__ = ["DEFAULT_EXCLUDE", "DEFAULT_PASSIVE", "Property", "Setting", "Settings"]

@@ -60,7 +60,9 @@ class Settings:
         kinds.choice("navigation", "any"), "navigation"
     )
     on_user_change: Converted[str, Literal["split", "keep"]] = setting(kinds.choice("split", "keep"), "split")
-    presence: Converted[str, Literal["activity", "open"]] = setting(kinds.choice("activity", "open"), "activity")
+    presence: Converted[str, Literal["person", "any", "open"]] = setting(
+        kinds.choice("person", "any", "open"), "person"
+    )
 
     store: Converted[object, object] = setting(objects.STORE, "sqlite:///sojourn.db", hashed=False)
     backends: Converted[str | Iterable[object] | None, tuple[object, ...]] = setting(objects.BACKENDS, (), hashed=False)
@@ -94,6 +96,7 @@ class Settings:
 
     trusted_proxies: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.NETWORKS, ())
     exclude: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_EXCLUDE)
+    passive: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_PASSIVE)
     keep: Patterns = setting(web.KEEP_PATTERNS, ())
     ignore_http_clients: Flag = setting(kinds.FLAG, False)
 

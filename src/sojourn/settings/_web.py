@@ -31,6 +31,24 @@ DEFAULT_EXCLUDE: Final = (
 )
 """Glob patterns of paths that are no sign of a person: static files, what browsers fetch by themselves, probes."""
 
+DEFAULT_PASSIVE: Final = (
+    "*/socket.io/*",
+    "*/engine.io/*",
+    "*/signalr/*",
+    "*/negotiate",
+    "*/token",
+    "*/refresh",
+    "*/refresh-token",
+    "*/refresh_token",
+    "*/api/auth/session",
+    "*/keepalive",
+    "*/keep-alive",
+    "*/heartbeat",
+    "*/envelope/",
+    "*/csp-report",
+)
+"""Glob patterns of paths that pages ask for by themselves: polling transports, token refresh, error tunnels, reports."""
+
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _PARAMETER: Final = re.compile(r"[\w.-]{1,64}")

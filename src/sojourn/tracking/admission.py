@@ -11,6 +11,7 @@ CLIENT_REFUSALS = frozenset(kind.value for kind in Kind if kind.is_bot or kind.i
 """Refusals because of the client: they hold for the whole request."""
 _PERSON_METHODS = frozenset({"GET", "POST"})
 _NO_COOKIE_METHODS = frozenset({"HEAD", "OPTIONS"})
+_WHOLE_PAGE = frozenset({"body", "html", "main", ":main", "[up-main]", ":layer"})
 _PREFETCHING = ("prefetch", "prerender", "preview")
 _NOT_MODIFIED = 304
 _REDIRECTS = range(300, 400)
@@ -23,19 +24,37 @@ def is_navigation(request: RequestFacts) -> bool:
     mode = request.header("sec-fetch-mode")
     if not mode:
         return True
-    if request.header("hx-boosted") == "true":
-        return True
-    return mode == "navigate" and request.header("sec-fetch-dest") in {"document", ""}
+    if mode == "navigate":
+        return request.header("sec-fetch-dest") in {"document", ""}
+    return _is_page_swap(request)
+
+
+def is_marked_fetch(request: RequestFacts) -> bool:
+    """Whether the request says that a script made it. Without Fetch Metadata: by what it accepts, or its library's mark."""
+    if mode := request.header("sec-fetch-mode"):
+        is_document = mode == "navigate" and request.header("sec-fetch-dest") in {"document", ""}
+        return not is_document and not _is_page_swap(request)
+    accept = request.header("accept")
+    return bool(request.header("x-requested-with")) or (bool(accept) and "text/html" not in accept)
 
 
 def is_prefetch(request: RequestFacts) -> bool:
     """Whether the page is loaded in advance, perhaps for nothing: prefetch, prerender, a link preview of the browser."""
-    for name in ("sec-purpose", "purpose", "x-moz", "x-purpose"):
+    for name in ("sec-purpose", "purpose", "x-sec-purpose", "x-moz", "x-purpose"):
         value = request.header(name)
         # "Contains": Chrome says `prefetch;prerender`, and parameters may follow.
         if value and any(word in value.lower() for word in _PREFETCHING):
             return True
     return False
+
+
+def _is_page_swap(request: RequestFacts) -> bool:
+    """A script that replaces the page by the next one: htmx with `hx-boost`, Turbo Drive, pjax, Unpoly."""
+    if request.header("hx-boosted") == "true" or request.header("x-pjax"):
+        return True
+    if request.header("x-turbo-request-id"):
+        return not request.header("turbo-frame")
+    return request.header("x-up-target") in _WHOLE_PAGE
 
 
 def is_cross_site_post(request: RequestFacts) -> bool:
@@ -88,4 +107,5 @@ def is_page_view(request: RequestFacts, response: ResponseFacts) -> bool:
         "html" in response.header("content-type").lower()
         and response.status not in _REDIRECTS
         and is_navigation(request)
+        and not is_prefetch(request)
     )

@@ -15,6 +15,7 @@ from sojourn.core.threads import Lock
 
 from .guard import Guard
 from .options import TrackingOptions
+from .presence import is_keep_alive
 from .recording import Sink
 from .visit import Visit
 
@@ -35,9 +36,14 @@ class Connections:
         self._lock = Lock()
         self._open = weakref.WeakSet()
 
-    def message(self, visit: Visit) -> None:
-        """Note a socket message: activity of its browser's current session, recorded every `Rules.message_interval`."""
+    def message(self, visit: Visit, content: str | bytes | None = None) -> None:
+        """Note a socket message: activity of its browser's current session, recorded every `Rules.message_interval`.
+
+        A message that only keeps the connection open is none. `content`: the message, where there is one.
+        """
         live = visit.live
+        if content is not None and self._options.presence_person and is_keep_alive(content):
+            return
         if visit.refused is not None or live is None:
             return
         now = max(self._clock.now(), live.last_seen_at)

@@ -17,7 +17,7 @@ from sojourn.errors import NoActiveRequest
 
 from . import opt_out as visitor_choice
 from .exceptions import capture
-from .identification import name_user, unname_user
+from .identification import is_known_user, name_user, unname_user
 from .manual_sessions import manual_id, may_restart, restart
 from .masking import printable
 from .principal import User
@@ -183,10 +183,16 @@ def _name(visit: Visit, user: User) -> None:
     if visit.is_anonymous:
         visit.guard.count("anonymous")
         return
+    was_passive = visit.is_passive
+    if was_passive and is_known_user(visit, user):  # the poll of a page names the user as every request does
+        visit.user_id = user.id
+        if visit.state is None:
+            return
     state = visit.enter(by_helper=True)
     if state is None:
         _warn_dropped(visit)
         return
+    visit.is_passive = was_passive and is_known_user(visit, user)
     name_user(visit, state, user)
     visit.user_id = user.id
     visit.leave()
@@ -194,10 +200,12 @@ def _name(visit: Visit, user: User) -> None:
 
 def _unname(visit: Visit) -> None:
     visit.is_named = True
-    if visit.binding.latest is None:
+    latest, was_passive = visit.binding.latest, visit.is_passive
+    if latest is None or (was_passive and visit.state is None and not latest.is_tagged):
         return  # no session, so no tag: nothing to start for that
     state = visit.enter(by_helper=True)
     if state is not None:
+        visit.is_passive = was_passive and not state.is_tagged
         unname_user(visit, state)
         visit.leave()
 
@@ -219,6 +227,7 @@ def _track(visit: Visit, name: str, properties: dict[str, Scalar]) -> None:
 
 
 def _beat(visit: Visit) -> None:
+    visit.is_passive = False
     if visit.responded and visit.enter(by_helper=True) is not None:
         visit.leave()
 
@@ -238,6 +247,8 @@ def _end(visit: Visit) -> None:
         visit.follow()
     # For a session that is over, end the successor that this request begins: otherwise that one would go on.
     is_over = visit.binding.over is not None and visit.binding.draft is None and not visit.changes
+    if is_over and visit.is_passive:
+        return
     state: SessionState | None = visit.enter(by_helper=True) if visit.responded or is_over else visit.state
     if state is not None:
         visit.end(state)

@@ -38,6 +38,14 @@ def name_user(visit: Visit, state: SessionState, user: User) -> None:
     _add_tag(visit, user)
 
 
+def is_known_user(visit: Visit, user: User) -> bool:
+    """Whether the session, over or not, is this user's already."""
+    state = visit.binding.latest
+    return (
+        state is not None and state.is_tagged and visit.context.codec.is_user(_as_stored(visit, user).id, state.owner)
+    )
+
+
 def unname_user(visit: Visit, state: SessionState) -> None:
     """`identify(None)`: remove the tag; the session stays."""
     visit.user_id = None
@@ -78,7 +86,8 @@ def _apply_user(visit: Visit, state: SessionState, user: User, may_split: Callab
     """The principal is only the default user, and compared only with the one bound before."""
     codec = visit.context.codec
     is_bound = codec.is_user(user.id, state.principal)
-    verdict = identity.on_principal(state, is_bound=is_bound)
+    is_owner = state.owner is None or codec.is_user(user.id, state.owner)
+    verdict = identity.on_principal(state, is_bound=is_bound, is_owner=is_owner)
     if verdict is Verdict.CHANGE:
         if not visit.context.options.rules.split_on_user_change:
             state = identity.principal_changed(state)

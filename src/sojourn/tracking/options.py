@@ -19,6 +19,8 @@ class TrackingOptions:
     refuses_programs: bool = False
     """Whether HTTP clients and headless browsers count as bots."""
     page_views: bool = True
+    presence_person: bool = True
+    """Whether only signs of a person extend a session (`presence.py`), not what a page does by itself."""
     presence_open: bool = False
     """Whether an open connection is activity by itself."""
     adds_private: bool = True

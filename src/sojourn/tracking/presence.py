@@ -15,35 +15,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, Protocol
 from zlib import crc32
+
+import msgspec
 
 from .facts import RequestFacts
 
 PASSIVE_HEADER: Final = "sojourn-passive"
 """A page marks its own background requests with `Sojourn-Passive: 1`."""
-
-DEFAULT_PASSIVE: Final = (
-    "*/socket.io/*",
-    "*/engine.io/*",
-    "*/signalr/*",
-    "*/negotiate",
-    "*/token",
-    "*/token/refresh",
-    "*/refresh",
-    "*/refresh-token",
-    "*/refresh_token",
-    "*/api/auth/session",
-    "*/keepalive",
-    "*/keep-alive",
-    "*/heartbeat",
-    "*/monitoring/envelope",
-    "*/envelope/",
-    "*/csp-report",
-)
-"""Paths that pages ask for by themselves: polling transports, token refresh, tunnels of error trackers, reports."""
 
 _SUBRESOURCES: Final = frozenset(
     {
@@ -112,16 +93,16 @@ class TargetMemory(Protocol):
     def put_target(self, place: int, value: int, at: int) -> None: ...
 
 
-def sign_of(request: RequestFacts, *, is_navigation: bool, is_passive_path: Callable[[str], bool]) -> Sign:
-    """What this request says by itself."""
+def sign_of(request: RequestFacts, *, is_fetch: bool, is_passive_path: bool) -> Sign:
+    """What this request says by itself. `is_fetch`: a script made it, as far as its headers tell."""
     if request.header(PASSIVE_HEADER):
         return Sign.PASSIVE
     destination = request.header("sec-fetch-dest")
     if destination in _SUBRESOURCES:
         return Sign.SUBRESOURCE
-    if is_navigation:
+    if not is_fetch:
         return Sign.PERSON
-    if destination == "report" or is_passive_path(request.path):
+    if destination == "report" or is_passive_path or request.header("sec-fetch-mode") == "websocket":
         return Sign.PASSIVE
     if destination in _MEDIA or (request.header("range") and request.method == "GET"):
         return Sign.PERSON
@@ -174,3 +155,45 @@ def _interval_code(seconds: int) -> int:
 def _is_clock(pair: str) -> bool:
     name, _, value = pair.partition("=")
     return name.lower() in _CLOCK_NAMES or _CLOCK.fullmatch(value) is not None
+
+
+_KEEP_ALIVE_KINDS: Final = frozenset({"heartbeat", "ka", "keepalive", "keep-alive", "ping", "pong"})
+_LONGEST_KEEP_ALIVE: Final = 200
+_SHORT: Final = frozenset(
+    {"", "2", "3", "2probe", "3probe", "\n", "h", "p", "ping", "pong", '{"type":6}\x1e', "[]", "{}"}
+)
+"""engine.io, STOMP, SockJS and SignalR, and what people write by hand."""
+_MQTT: Final = frozenset({b"\xc0\x00", b"\xd0\x00"})
+
+
+def is_keep_alive(message: str | bytes) -> bool:
+    """Whether a socket message only keeps the connection open: engine.io, SignalR, Phoenix, graphql-ws, STOMP, MQTT ..."""
+    if isinstance(message, bytes):
+        if message in _MQTT or not message:
+            return True
+        if len(message) > _LONGEST_KEEP_ALIVE:
+            return False
+        message = message.decode("utf-8", "replace")
+    if len(message) > _LONGEST_KEEP_ALIVE:
+        return False
+    text = message.strip(" \t\r")
+    return text in _SHORT or text.lower() in _SHORT or _names_keep_alive(text)
+
+
+def _names_keep_alive(text: str) -> bool:
+    """JSON whose type, event or operation is a keep-alive; Phoenix puts it into a list."""
+    if text[:1] not in {"{", "["}:
+        return False
+    try:
+        content = msgspec.json.decode(text.removesuffix("\x1e"))
+    except msgspec.DecodeError:
+        return False
+    if isinstance(content, list):
+        return len(content) == _PHOENIX_PARTS and content[2:4] == ["phoenix", "heartbeat"]
+    if not isinstance(content, dict):
+        return False
+    kinds = (content.get(name) for name in ("type", "event", "op", "action", "cmd", "method"))
+    return any(isinstance(kind, str) and kind.lower() in _KEEP_ALIVE_KINDS for kind in kinds)
+
+
+_PHOENIX_PARTS: Final = 5

@@ -37,7 +37,7 @@ class Recording:
         draft, live = visit.binding.draft, visit.live
         if draft is not None:
             visit.binding = visit.binding.commit(self._sessions.adopt(draft, live, visit.at))
-        elif live is not None and not live.state.is_ended:
+        elif live is not None and not live.state.is_ended and not visit.is_passive:
             live.see(visit.at)
 
     def record(self, visit: Visit, *, is_request: bool) -> None:
@@ -47,7 +47,7 @@ class Recording:
         for changes in all_changes:
             flags = (STARTS if changes.is_start else 0) | (NO_FORWARD if visit.no_forward else 0)
             if changes is credited:
-                flags |= ACTIVITY | REQUEST if is_request else ACTIVITY
+                flags |= (0 if visit.is_passive else ACTIVITY) | (REQUEST if is_request and visit.is_counted else 0)
             entries = changes.entries_in_order()
             if not flags & ~NO_FORWARD and not entries:
                 continue

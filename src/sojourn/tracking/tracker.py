@@ -29,6 +29,7 @@ from .identification import apply_principal
 from .options import TrackingOptions
 from .pages import Pages
 from .paths import Paths
+from .presence import Pace, Sign, is_in_use, note_fetch, sign_of, target_of
 from .principal import Resolver
 from .recording import Recording, Sink
 from .response_cookies import ResponseCookies
@@ -54,6 +55,7 @@ class Tracker:
         pages: Pages,
         consent: ConsentGate,
         shared: Shared,
+        passive: Paths,
         principal: Resolver | None = None,
     ) -> None:
         self.codec = codec
@@ -61,6 +63,7 @@ class Tracker:
         self._guard = guard
         self._clock = clock
         self._paths = paths
+        self._passive = passive
         self._pages = pages
         self._consent = consent
         self._principal = principal
@@ -196,13 +199,52 @@ class Tracker:
         if over is None and live.ended_elsewhere is not None and admission.is_navigation(visit.facts):
             over = EndReason.ENDED  # the browser is still there; what else it sent may be older than its new cookie
         visit.binding = recognised(read, live, over)
+        if admission.is_prefetch(visit.facts):
+            visit.is_passive = True
+            self._guard.count("prefetched")
+        elif self._options.presence_person:
+            self._judge(visit, live)
+
+    def _judge(self, visit: Visit, live: CachedSession) -> None:
+        """Whether this request is a sign of a person. A GET fetch begins the next session only of a page in use."""
+        request, shared = visit.facts, live.shared
+        sign = sign_of(
+            request,
+            is_fetch=admission.is_marked_fetch(request),
+            is_passive_path=self._passive.is_excluded(request.path, request.mount),
+        )
+        if sign is Sign.PERSON:
+            return
+        if sign is Sign.PASSIVE or sign is Sign.SUBRESOURCE:
+            visit.is_passive, visit.is_counted = True, sign is Sign.PASSIVE
+            return
+        pace = note_fetch(shared, target_of(request), visit.now)
+        over = visit.binding.over
+        if pace is Pace.EVEN:
+            visit.is_passive = True
+        elif sign is Sign.FETCH and over is None:
+            shared.mark_in_use(visit.now)
+        elif sign is Sign.FETCH and over is not EndReason.ENDED:
+            visit.is_passive = pace is Pace.UNEVEN or not (shared.is_in_use or is_in_use(shared))
+
+    def _turn_to_page(self, visit: Visit, live: CachedSession) -> None:
+        """It was a page after all: a sign of a person, and what the page fetches is new again."""
+        visit.is_passive = False
+        if self._options.presence_person:
+            live.shared.forget_targets()
 
     def _finish(self, visit: Visit, response: ResponseFacts, *, has_principal: bool) -> str | None:
         visit.follow()
         if visit.refused is not None:
             return self._part(visit, response)
+        is_page = admission.is_page_view(visit.facts, response)
+        if is_page and visit.live is not None:
+            self._turn_to_page(visit, visit.live)
         if not visit.is_left_behind():
             if visit.state is None and not visit.changes:  # with changes, the app itself ended it in this request
+                if visit.is_passive:
+                    self._guard.count("passive")
+                    return self._part(visit, response)
                 visit.enter(by_helper=False)
             if not has_principal:  # the app's own callable is called once
                 self._apply_principal(visit, response)
@@ -210,7 +252,7 @@ class Tracker:
                 self._drop_undeliverable(visit)
             if visit.state is None and not visit.changes:
                 return self._part(visit, response)
-        if self._options.page_views and admission.is_page_view(visit.facts, response):
+        if self._options.page_views and is_page:
             self._note_page_view(visit, response)
         self._recording.commit(visit)
         visit.cookie_line = self._cookies.session_line(visit, response)
@@ -228,9 +270,14 @@ class Tracker:
         entries: tuple[Entry, ...] = ()
         kind = "activity"
         at = visit.at
-        if self._options.page_views and admission.is_page_view(visit.facts, response):
-            visit.page_view = self._page_view(visit, response)
-            entries, kind = (Entry(PAGE_VIEW, at, visit.page_view),), PAGE_VIEW
+        if admission.is_page_view(visit.facts, response):
+            self._turn_to_page(visit, live)
+            if self._options.page_views:
+                visit.page_view = self._page_view(visit, response)
+                entries, kind = (Entry(PAGE_VIEW, at, visit.page_view),), PAGE_VIEW
+        if visit.is_passive:
+            self._continue_passive(visit, live)
+            return None
         state, arrived = live.state, visit.binding.arrived
         live.see(at)
         if arrived is None or state is not arrived.state or at - state.last_seen_at >= self._refresh:
@@ -238,6 +285,12 @@ class Tracker:
         flags = ACTIVITY | REQUEST | NO_FORWARD if visit.no_forward else ACTIVITY | REQUEST
         self._sink.append(about(live.state, at, flags, entries), kind=kind, is_essential=False)
         return visit.cookie_line
+
+    def _continue_passive(self, visit: Visit, live: CachedSession) -> None:
+        """What the page does by itself: a request of the session, and nothing else."""
+        if visit.is_counted:
+            flags = REQUEST | NO_FORWARD if visit.no_forward else REQUEST
+            self._sink.append(about(live.state, visit.at, flags), kind="passive", is_essential=False)
 
     def _abandon(self, visit: Visit) -> None:
         visit.follow()

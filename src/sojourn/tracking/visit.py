@@ -70,6 +70,10 @@ class Visit:
     # Defaults on the class, not slots set one by one: most visits change few of them, and one is made per request.
     binding: SessionBinding = NOT_RECOGNISED
     mono = 0.0
+    is_passive = False
+    """No sign of a person so far: the request neither extends its session nor begins the next one."""
+    is_counted = True
+    """Whether it is a request of its session at all, and not a script, a style, a picture or a font."""
     responded = False
     is_cookie_due = False
     """Something has changed that the cookie must say."""
@@ -157,6 +161,8 @@ class Visit:
         """
         if self.refused is not None:
             return self.drop_call() if by_helper else None
+        if by_helper:
+            self.is_passive = False
         if self.responded:
             return self.enter_late()
         self.follow()
@@ -196,7 +202,8 @@ class Visit:
             return None
         if not self.responded:
             self.follow()
-            will_start = self.context.options.rules.automatic and not self.changes and self.state is None
+            is_possible = self.context.options.rules.automatic and not self.is_passive
+            will_start = is_possible and not self.changes and self.state is None
             if will_start and (self.binding.pending is not None or self.refusal(by_helper=False) is None):
                 return self.enter(by_helper=False)
         return self.state
