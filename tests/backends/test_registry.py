@@ -43,6 +43,13 @@ def test_every_fake_is_a_public_name_and_builds_its_backend(scheme: str) -> None
     assert (fake.vendor, type(backend)) == (scheme, load(registry.registered()[scheme]))
 
 
+def test_a_broken_backend_does_not_hide_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = importlib.metadata.EntryPoint("acme", "no_such_module_anywhere", registry.ENTRY_POINT_GROUP)
+    ours = list(built_in())
+    monkeypatch.setattr(registry, "built_in", lambda: iter([broken, *ours]))
+    assert registry.built_in_class("PostHogBackend").scheme == "posthog"
+
+
 def test_built_in_backends_resolve_without_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a frozen app, or in a copy below another package's folder."""
     monkeypatch.setattr(registry, "entry_points", lambda group: importlib.metadata.EntryPoints())

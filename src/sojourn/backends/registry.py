@@ -24,15 +24,20 @@ def registered() -> dict[str, EntryPoint]:
 
 
 def built_in() -> Iterator[EntryPoint]:
-    """Return our own backends, those that need no HTTP client first."""
+    """Return our own backends, those without a vendor first."""
     for package in (plain, vendors):
         for module in iter_modules(package.__path__):
             yield EntryPoint(module.name, f"{package.__name__}.{module.name}", ENTRY_POINT_GROUP)
 
 
 def built_in_class(name: str) -> Any:
-    """Return one of our own by the name of its class."""
-    return next(backend for backend in map(load, built_in()) if backend.__name__ == name)
+    """Return one of our own backends by the name of its class."""
+    # The scheme is nearly always part of the name, so one module is imported, and a broken one hides no other.
+    for entry in sorted(built_in(), key=lambda entry: entry.name not in name.lower()):
+        backend = load(entry)
+        if backend.__name__ == name:
+            return backend
+    raise LookupError(name)
 
 
 def load(entry: EntryPoint) -> Any:
