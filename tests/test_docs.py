@@ -129,7 +129,7 @@ def test_rules_are_cited_with_their_letter() -> None:
 
 
 def test_what_a_fastapi_dependency_found_is_the_user() -> None:
-    app = block_with("identify.md", "fastapi")["app"]
+    app = block_with("identify.md", "request.state.user = x_user")["app"]
 
     async def visit() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BROWSER) as browser:
@@ -145,6 +145,23 @@ def test_what_a_fastapi_dependency_found_is_the_user() -> None:
     ]
     assert [event.user_id for event in events if event.name == "user.identify"] == ["anna", "ben"]
     assert [event.user_id for event in events if event.name == "session.end"] == ["anna"]
+
+
+def test_identify_in_a_fastapi_dependency() -> None:
+    app = block_with("identify.md", "def signed_in")["app"]
+
+    async def visit() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BROWSER) as browser:
+            await browser.get("/", headers={"x-user": "anna"})
+            await browser.get("/", headers={"x-user": "anna"})
+            await browser.get("/", headers={"x-user": "ben"})
+
+    with opened(app) as engine:
+        asyncio.run(visit())
+        events = told(engine)
+    named = [event for event in events if event.name == "user.identify"]
+    assert [(event.user_id, event.attributes["user.name"]) for event in named] == [("anna", "Anna"), ("ben", "Ben")]
+    assert [event.user_id for event in events if event.name == "page_view"] == ["anna", "anna", "ben"]
 
 
 def test_flask_logins_user_is_the_sessions_until_the_logout() -> None:

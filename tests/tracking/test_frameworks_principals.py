@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import flask
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
 
 from sojourn import UNKNOWN, Event, Settings, User
 from sojourn.engine import Engine
@@ -41,6 +43,10 @@ class Watch:
         return [event for event in self.backend.events if event.name == name]
 
 
+class AccountModel(BaseModel):
+    id: int
+
+
 @pytest.fixture
 def watch() -> Iterator[Watch]:
     made = Watch()
@@ -56,6 +62,8 @@ def watch() -> Iterator[Watch]:
         pytest.param({"sub": "7", "name": "Ada"}, "7", id="claims"),
         pytest.param(User("7", "Ada"), "7", id="a User"),
         pytest.param(None, None, id="nobody"),
+        pytest.param(SimpleNamespace(id=7, name="Ada"), "7", id="an object"),
+        pytest.param(AccountModel(id=7), "7", id="a model of pydantic"),
     ],
 )
 def test_what_a_fastapi_dependency_found(watch: Watch, put: object, user: str | None) -> None:

@@ -17,6 +17,7 @@ from sojourn.core.events import Scalar
 from sojourn.core.user_ids import LONGEST, is_user_id
 
 from .masking import printable
+from .user_objects import ID_KEYS, NAME_KEYS, values_of
 
 _LONGEST_NAME = 256
 
@@ -73,13 +74,10 @@ Resolver = Callable[[Any], object]
 DJANGO_KEY: Final = "sojourn.django"
 """Where `sojourn.django` leaves a callable that returns the user that Django has loaded, in a scope or an environ."""
 
-_ID_KEYS = ("id", "user_id", "sub")
-_NAME_KEYS = ("name", "username", "display_name")
-
 
 def of_scope(scope: Mapping[str, Any]) -> Principal:
-    """The principal in an ASGI scope: Starlette's `scope["user"]`, `request.state.user`, or a user that Django has loaded."""
-    if "user" in scope and (principal := _from_starlette(scope["user"])) is not UNKNOWN:
+    """The principal in an ASGI scope: `scope["user"]`, `request.state.user`, or whom Django has loaded."""
+    if "user" in scope and (principal := _from_user(scope["user"])) is not UNKNOWN:
         return principal
     state = scope.get("state")
     if state and "user" in state:
@@ -104,6 +102,12 @@ def to_principal(value: object) -> Principal:
     return User(user_id(value))
 
 
+def _from_user(user: object) -> Principal:
+    """`scope["user"]`: Starlette's interface, or any object with an id, as Litestar has it."""
+    principal = _from_starlette(user)
+    return _from_state(user) if principal is UNKNOWN and user is not None else principal
+
+
 def _from_starlette(user: object) -> Principal:
     """`scope["user"]` of Starlette's `AuthenticationMiddleware`, or of what follows its interface."""
     is_authenticated = getattr(user, "is_authenticated", None)
@@ -126,16 +130,19 @@ def _attribute(user: object, name: str) -> object:
 
 
 def _from_state(user: object) -> Principal:
-    """What a FastAPI dependency put into `request.state.user`: an id, a mapping with one, a `User`, or `None`."""
-    if isinstance(user, Mapping):
-        identity = next((user[key] for key in _ID_KEYS if user.get(key) not in (None, "")), None)
-        if isinstance(identity, bool) or not isinstance(identity, str | int | UUID):
-            return UNKNOWN
-        name = next((user[key] for key in _NAME_KEYS if isinstance(user.get(key), str)), None)
-        return User(identity, name)
-    if isinstance(user, bool) or not (user is None or isinstance(user, str | int | UUID | User)):
-        return UNKNOWN  # the app's own object: `principal=` reads it
-    return to_principal(user)
+    """What a FastAPI dependency put into `request.state.user`: an id, a mapping with one, a `User`, an object, or `None`."""
+    kind = type(user)  # its own class: a proxy pretends to be another's, and would run for the answer
+    if user is None or issubclass(kind, str | int | UUID | User):
+        return UNKNOWN if issubclass(kind, bool) else to_principal(user)
+    values: Mapping[str, Any] = user if issubclass(kind, Mapping) else values_of(user)  # type: ignore[assignment]
+    if values.get("is_authenticated") is False:
+        return None
+    found = (value for key in ID_KEYS if (value := values.get(key)) is not None)
+    identity = next((value for value in found if type(value) is not str or value), None)
+    if identity is None or not issubclass(type(identity), str | int | UUID) or issubclass(type(identity), bool):
+        return UNKNOWN  # `principal=` reads what has no id
+    name = next((values[key] for key in NAME_KEYS if issubclass(type(values.get(key)), str)), None)
+    return User(identity, name)
 
 
 def _from_django(loaded_user: Callable[[], Principal]) -> Principal:
