@@ -96,6 +96,7 @@ def test_sessions_as_csv_without_formulas(url: str, capsys: pytest.CaptureFixtur
         pytest.param(["--reason", "idle_timeout"], ["s0"], id="end reason"),
         pytest.param(["--errors"], ["s1"], id="with errors"),
         pytest.param(["--path", "/Straße/*"], ["s2", "s1", "s0"], id="with a page"),
+        pytest.param(["--where", "exit_path=/Straße/*"], ["s0"], id="exit page"),
         pytest.param(["--path", "/none"], [], id="with no such page"),
         pytest.param(["--since", "2026-01-31T13:00"], ["s2", "s1"], id="since"),
         pytest.param(["--until", "2026-01-31T13:00"], ["s0"], id="before"),

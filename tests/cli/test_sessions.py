@@ -113,6 +113,8 @@ def test_list_as_a_table(played: str, capsys: pytest.CaptureFixture[str]) -> Non
         pytest.param(["--reason", "ended"], [], id="another end reason"),
         pytest.param(["--errors"], ["anna"], id="with errors"),
         pytest.param(["--errors", "--active"], [], id="two filters"),
+        pytest.param(["--where", "exit_path=/f*"], ["anna"], id="exit page"),
+        pytest.param(["--where", "exit_path=/f*", "--where", "browser=Nothing"], [], id="two dimensions"),
         pytest.param(["--limit", "1"], ["ben"], id="only one"),
         pytest.param(["--since", "2023-11-14T23:00"], ["ben"], id="since"),
         pytest.param(["--until", "2023-11-14T23:00:00+00:00"], ["anna"], id="until"),

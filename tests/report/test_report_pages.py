@@ -87,6 +87,8 @@ def test_overview_of_every_range(app: App, reader: Reader, name: str) -> None:
         pytest.param({"path": "/two"}, {"/two"}, id="viewed page"),
         pytest.param({"prop": "plan", "value": "pro"}, {"/two"}, id="a property"),
         pytest.param({"errors": "1"}, {"/three"}, id="errors"),
+        pytest.param({"exit_path": "/two"}, {"/two"}, id="exit page"),
+        pytest.param({"browser": "None of them"}, set(), id="browser"),
         pytest.param({"state": "open"}, {"/one", "/three"}, id="open"),
         pytest.param({"reason": "ended"}, {"/two"}, id="end reason"),
         pytest.param({"q": "ANNA"}, {"/one"}, id="a text"),

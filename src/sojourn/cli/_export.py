@@ -81,7 +81,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raise `SojournError` for options that would have no effect."""
-    names = ["active", "path", "reason", "errors"]
+    names = ["active", "path", "reason", "errors", "where"]
     if not (arguments.sessions or arguments.events):
         names += ["format", "since", "until"]
         what = "--user or --visitor, which export everything as one JSON document"

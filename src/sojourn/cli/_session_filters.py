@@ -32,8 +32,27 @@ def options() -> argparse.ArgumentParser:
         "--reason", choices=[str(reason) for reason in EndReason], help="sessions that ended for this reason"
     )
     which.add_argument("--errors", action="store_true", help="sessions with a response status of 500 or above")
+    which.add_argument(
+        "--where",
+        action="append",
+        type=_dimension,
+        metavar="NAME=VALUE",
+        help="sessions with this value, such as browser=Firefox or utm_source=mail; repeatable; `*` at the end of the "
+        "value matches any rest",
+    )
     span_options(which)
     return parent
+
+
+def _dimension(text: str) -> tuple[str, str]:
+    """Parse `--where`."""
+    from sojourn.stores.dimensions import NAMES
+
+    name, is_pair, value = text.partition("=")
+    if not is_pair or name not in NAMES:
+        msg = f"give NAME=VALUE with one of the names {', '.join(NAMES)}; got {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return name, value
 
 
 def span_options(parser: Any) -> None:
@@ -103,6 +122,7 @@ def filter_of(arguments: argparse.Namespace, source: StoreSource, now: int) -> F
         span=span_of(arguments, now),
         is_open=True if arguments.active else None,
         person=person,
+        dimensions=tuple(arguments.where or ()),
         seen_path=arguments.path,
         has_errors=arguments.errors,
         reason=None if arguments.reason is None else EndReason(arguments.reason),

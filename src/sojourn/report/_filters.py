@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sojourn.core.session import EndReason
+from sojourn.stores.dimensions import DIMENSIONS, NAMES
 from sojourn.stores.model import USER, VISITOR, DataSubject
 from sojourn.stores.reporting.model import Cursor, Filter, Sort
 
@@ -34,6 +35,7 @@ _LABELS: Final = {
     "prop": "Property",
     "errors": "With",
     "reason": "End reason",
+    **{dimension.name: dimension.label for dimension in DIMENSIONS if dimension.name != "entry_path"},
 }
 FIELDS: Final = tuple(_LABELS)
 
@@ -118,6 +120,7 @@ def parse_query(query: Mapping[str, str], moments: Moments) -> SessionQuery:
             is_open=True if "state" in params else None,
             person=_data_subject(params),
             entry_path=params.get("entry"),
+            dimensions=tuple((name, params[name]) for name in NAMES if name in params),
             seen_path=params.get("path"),
             property=(_property_name(params["prop"]), value) if "prop" in params else None,
             has_errors="errors" in params,

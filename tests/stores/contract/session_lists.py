@@ -115,6 +115,12 @@ class SessionListsContract:
             pytest.param(Filter(entry_path="/i"), set(), id="a part of an entry path"),
             pytest.param(Filter(entry_path="/i*"), {"a", "b"}, id="beginning of an entry path"),
             pytest.param(Filter(entry_path="/I*"), set(), id="paths have upper and lower case"),
+            pytest.param(Filter(dimensions=(("browser", "Firefox"),)), {"a", "b"}, id="browser"),
+            pytest.param(
+                Filter(dimensions=(("browser", "Firefox"), ("utm_source", "ma*"))), {"b"}, id="two dimensions"
+            ),
+            pytest.param(Filter(dimensions=(("system", ""),)), set(), id="a dimension without a value"),
+            pytest.param(Filter(dimensions=(("key", "a"),)), set(), id="a column that is no dimension"),
             pytest.param(Filter(seen_path="/Straße/日本"), {"b"}, id="a path that was seen"),
             pytest.param(Filter(seen_path="/Str*"), {"b"}, id="beginning of a path that was seen"),
             pytest.param(Filter(seen_path="/tracked"), set(), id="only page views see"),
@@ -148,6 +154,8 @@ class SessionListsContract:
         a.visitor_id, b.visitor_id, c.visitor_id = "v-a", "v-b", "v-c"
         a.user_id = b.user_id = "anna"
         a.entry_path = b.entry_path = "/in"
+        a.browser = b.browser = "Firefox"
+        b.utm_source = "mail"
         a.properties = {
             f"session_properties.{name}": PropertyValue(value, NOW, "r")
             for name, value in (("plan", "pro"), ("paid", True), ("seats", 3), ("rate", 0.5))

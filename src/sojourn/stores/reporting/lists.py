@@ -13,8 +13,9 @@ from typing import Final
 
 from sojourn.stores import wire
 from sojourn.stores.dialect import Dialect
+from sojourn.stores.dimensions import NAMES
 
-from .lists_sql import CLOSED, Stream, entry_path, property_is, seen_path, spanned, text_in
+from .lists_sql import CLOSED, Stream, dimension_is, property_is, seen_path, spanned, text_in
 from .model import Filter, Sort
 from .statements import PERSONS
 
@@ -110,9 +111,12 @@ def _asked_of_each(d: Dialect, wanted: Filter) -> tuple[tuple[str, ...], dict[st
     if wanted.reason is not None:
         conditions.append(f"s.end_reason = {d['reason']}")
         values["reason"] = wanted.reason.value
-    if wanted.entry_path is not None:
-        values["entry_path"], is_prefix = _pattern(wanted.entry_path)
-        conditions.append(entry_path(d, is_prefix=is_prefix))
+    entry_path = () if wanted.entry_path is None else (("entry_path", wanted.entry_path),)
+    for name, text in entry_path + wanted.dimensions:
+        if name not in NAMES:
+            return None
+        values[name], is_prefix = _pattern(text)
+        conditions.append(dimension_is(d, name, is_prefix=is_prefix))
     if wanted.property is not None:
         name, value = wanted.property
         if not _PROPERTY.fullmatch(name):  # no property is called so, and no database needs to see it

@@ -99,8 +99,8 @@ def spanned(d: Dialect, column: str = "started_at") -> tuple[str, str]:
     return f"{column} >= {d['since']}", f"{column} < {d['until']}"
 
 
-def entry_path(d: Dialect, *, is_prefix: bool) -> str:
-    return _matches(d, "s.entry_path", "entry_path", is_prefix=is_prefix)
+def dimension_is(d: Dialect, name: str, *, is_prefix: bool) -> str:
+    return _matches(d, f"s.{name}", name, is_prefix=is_prefix)
 
 
 def seen_path(d: Dialect, *, is_prefix: bool) -> str:

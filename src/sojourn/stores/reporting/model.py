@@ -156,6 +156,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     person: DataSubject | None = None
     entry_path: str | None = None
     """Exactly this path; with `*` at the end, every path that begins so."""
+    dimensions: tuple[tuple[str, str], ...] = ()
+    """Names from the table in `stores.dimensions`, and values, with `*` likewise."""
     seen_path: str | None = None
     """The path of any page view of the session, likewise."""
     property: tuple[str, str] | None = None
