@@ -241,8 +241,12 @@ class Runtime:
         _quietly(partial(self._store.records.forget_journals, [wiped.id]))  # it holds no sweeper back
 
     def _flush(self, deadline: float) -> FlushReport:
-        self.open()
-        return self._flusher.flush(self.journal, deadline)
+        try:
+            self.open()
+            return self._flusher.flush(self.journal, deadline)
+        finally:
+            if self._scheduler.is_stopping:  # left behind, and closed meanwhile
+                self._close_reader()
 
     def _finish(self) -> None:
         """Do the last pass, and give the leases back.
@@ -255,8 +259,7 @@ class Runtime:
         self._scheduler.join(self._deliveries, self._deadline)
         if self._is_open and self._scheduler.monotonic() < self._deadline:  # else they run out by themselves
             _quietly(self._leadership.step_down)
-        if isinstance(self._reader, JournalDirectory):
-            self._reader.close()
+        self._close_reader()
 
     def _last_pass(self, *, is_memory: bool) -> None:
         self.open()
@@ -264,6 +267,10 @@ class Runtime:
             self._flusher.flush(self.journal, self._deadline)
         else:
             self._flusher.apply(self.journal, self._deadline)
+
+    def _close_reader(self) -> None:
+        if isinstance(self._reader, JournalDirectory):
+            self._reader.close()
 
 
 def _quietly(work: Callable[[], object]) -> None:
