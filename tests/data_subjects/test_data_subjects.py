@@ -73,7 +73,7 @@ def test_erasing_a_visitor_leaves_nothing_of_them_in_the_file(store: SQLiteStore
     assert people.erase(store, visitor_id=secret, now=NOW) == people.Erased(sessions=0, events=0, dead_letters=0)
 
 
-def test_erasing_a_user_takes_their_sessions_on_every_device(store: SQLiteStore) -> None:
+def test_erasing_a_user_deletes_their_sessions_on_every_device(store: SQLiteStore) -> None:
     rows = [session("laptop", user="7"), session("phone", visitor="another", user="7"), session("before login")]
     save(store, Batch(rows=rows, events=[*of("laptop", 2, user="7"), *of("before login", 2)]))
     done = people.erase(store, user_id="7", now=NOW)
@@ -81,13 +81,13 @@ def test_erasing_a_user_takes_their_sessions_on_every_device(store: SQLiteStore)
     assert set(load(store, "laptop", "phone", "before login").rows) == {"before login"}
 
 
-def test_an_id_that_a_store_cannot_keep_whole_is_found_all_the_same(store: SQLiteStore) -> None:
+def test_an_id_longer_than_the_store_keeps_can_be_erased(store: SQLiteStore) -> None:
     odd = "nul\x00 and half \ud83d"
     save(store, Batch(rows=[session("k", user=odd)], events=of("k", 1, user=odd)))
     assert people.erase(store, user_id=odd, now=NOW).sessions == 1
 
 
-def test_an_erasure_that_was_stopped_is_finished_by_the_next(store: SQLiteStore) -> None:
+def test_an_interrupted_erasure_is_finished_by_the_next_one(store: SQLiteStore) -> None:
     save(store, Batch(rows=[session("a"), session("b")], events=[*of("a", 600), *of("b", 600)]))
 
     stopped = SQLiteStore(store.path)
@@ -117,7 +117,7 @@ def test_an_erasure_that_was_stopped_is_finished_by_the_next(store: SQLiteStore)
         pytest.param({"visitor_id": "v", "user_id": "u"}, id="two"),
     ],
 )
-def test_one_person_is_named(store: SQLiteStore, person: dict[str, str]) -> None:
+def test_exactly_one_person_must_be_named(store: SQLiteStore, person: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="either visitor_id or user_id"):
         people.erase(store, now=NOW, **person)
     with pytest.raises(ValueError, match="either visitor_id or user_id"):
@@ -167,7 +167,7 @@ def test_an_export_has_every_session_with_its_events(store: SQLiteStore) -> None
     assert (found["person"], found["other_events"], found["dead_letters"]) == ({"user.id": "7"}, [], [])
 
 
-def test_an_export_of_nobody_is_a_document_too(store: SQLiteStore) -> None:
+def test_an_export_without_matches_is_a_valid_document(store: SQLiteStore) -> None:
     empty: dict[str, object] = {
         "person": {"visitor.id": 'a "b"'},
         "sessions": [],
@@ -177,7 +177,7 @@ def test_an_export_of_nobody_is_a_document_too(store: SQLiteStore) -> None:
     assert exported(store, visitor_id='a "b"') == empty
 
 
-def test_an_export_goes_on_beyond_what_is_read_at_once(store: SQLiteStore) -> None:
+def test_an_export_continues_after_a_full_page(store: SQLiteStore) -> None:
     rows = [session(f"{number:04d}") for number in range(501)]
     save(store, Batch(rows=rows, events=of("0500", 1001)))
     found = exported(store, visitor_id="visitor")
@@ -185,7 +185,7 @@ def test_an_export_goes_on_beyond_what_is_read_at_once(store: SQLiteStore) -> No
     assert [len(each["events"]) for each in found["sessions"][-2:]] == [0, 1001]
 
 
-def test_an_export_has_what_lies_beyond_the_person_s_sessions(store: SQLiteStore) -> None:
+def test_an_export_includes_events_and_dead_letters_outside_the_sessions(store: SQLiteStore) -> None:
     """An event of a session that went to another user, and one that a backend refused and the log forgot."""
     store.outbox.register(["b"], now=NOW)
     save(store, Batch(rows=[session("theirs", user="8")], events=of("theirs", 1, user="7")))

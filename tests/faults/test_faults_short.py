@@ -30,7 +30,7 @@ def played(fault: Fault, seconds: float) -> Row:
         pytest.param("postgres-stopped", 8, id="PostgreSQL away for longer than the idle timeout"),
     ],
 )
-def test_nothing_is_lost_nothing_comes_twice_and_no_request_fails(name: str, seconds: float) -> None:
+def test_no_event_is_lost_or_duplicated_and_no_request_fails(name: str, seconds: float) -> None:
     row = played(BY_NAME[name], seconds)
     assert row.skipped == ""
     assert (row.lost, row.duplicates, row.wrong, row.errors) == (0, 0, 0, 0), row.complaints
@@ -39,7 +39,7 @@ def test_nothing_is_lost_nothing_comes_twice_and_no_request_fails(name: str, sec
 
 
 @pytest.mark.slow
-def test_a_backend_that_forgets_what_it_took_is_noticed() -> None:
+def test_a_backend_that_loses_events_is_detected() -> None:
     def play(scene: Scene) -> None:
         scene.receiver.behave(receiver.forgetful(every=20))
         with scene.deployment.gunicorn(workers=1) as server:
@@ -52,7 +52,7 @@ def test_a_backend_that_forgets_what_it_took_is_noticed() -> None:
     assert not row.is_kept
 
 
-def test_every_fault_has_a_name_of_its_own_and_says_what_it_does() -> None:
+def test_every_fault_has_a_unique_name_and_a_description() -> None:
     assert len(BY_NAME) == len(catalogue.FAULTS)
     assert all(fault.about and fault.name == fault.name.lower() for fault in catalogue.FAULTS)
 
@@ -65,7 +65,7 @@ def test_every_fault_has_a_name_of_its_own_and_says_what_it_does() -> None:
         pytest.param(Row(fault="x", skipped="no root"), 0, id="not played"),
     ],
 )
-def test_the_exit_code_tells_whether_the_figures_are_as_promised(
+def test_the_exit_code_says_whether_the_figures_are_as_promised(
     row: Row, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tests.faults.__main__.run", replaying(row))
@@ -77,7 +77,7 @@ def replaying(row: Row) -> Callable[..., Row]:
     return lambda fault, say, **options: row
 
 
-def test_a_fault_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_fault_is_an_error_that_names_it(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["--only", "backend-on-fire"])
     assert "backend-on-fire" in capsys.readouterr().err

@@ -87,7 +87,7 @@ def judged(made: list[Step], logged: Facts, taken: Facts, *, refused: frozenset[
     return judge([made], logged, taken, idle_ms=IDLE_MS, refused=refused)
 
 
-def test_a_run_in_which_nothing_went_wrong_has_no_complaint() -> None:
+def test_a_faultless_run_has_no_findings() -> None:
     verdict = judged(steps(), facts(), facts())
     assert (verdict.lost, verdict.twice, verdict.wrong) == ([], [], [])
     assert (verdict.sessions_true, verdict.sessions_recorded, verdict.starts, verdict.ends) == (2, 2, 2, 2)
@@ -104,7 +104,7 @@ def test_a_run_in_which_nothing_went_wrong_has_no_complaint() -> None:
         pytest.param(lambda log, taken: drop("jo", log, taken), id="a user who was never told"),
     ],
 )
-def test_what_is_missing_is_lost(change_it: Change) -> None:
+def test_a_missing_event_is_lost(change_it: Change) -> None:
     log, taken = facts(), facts()
     change_it(log, taken)
     verdict = judged(steps(), log, taken)
@@ -113,7 +113,7 @@ def test_what_is_missing_is_lost(change_it: Change) -> None:
 
 
 @pytest.mark.parametrize("id_", ["step-3", "view-1", "start-a", "end-b", "jo"])
-def test_what_comes_under_two_ids_is_a_duplicate(id_: str) -> None:
+def test_one_event_under_two_ids_is_a_duplicate(id_: str) -> None:
     log = facts()
     (found,) = (fact for fact in log if fact.id == id_)
     taken = [*log, replace(found, id="another")]
@@ -149,7 +149,7 @@ def test_an_event_that_the_store_does_not_have_is_wrong() -> None:
         ),
     ],
 )
-def test_what_contradicts_the_visitor_is_wrong(change_it: Callable[[Facts], None], says: str) -> None:
+def test_an_event_that_contradicts_the_visitor_is_wrong(change_it: Callable[[Facts], None], says: str) -> None:
     log = facts()
     change_it(log)
     assert any(says in complaint for complaint in judged(steps(), log, log).wrong)
@@ -160,7 +160,7 @@ def test_an_end_dated_when_it_was_noticed_is_wrong() -> None:
     assert any("after its last request" in complaint for complaint in judged(steps(), log, log).wrong)
 
 
-def test_a_request_without_an_answer_may_be_there_or_not() -> None:
+def test_a_request_without_a_response_may_be_recorded_or_not() -> None:
     made = steps()
     made[2].answered_at, made[2].status, made[2].session = None, 0, None
     with_it = facts()
@@ -172,7 +172,7 @@ def test_a_request_without_an_answer_may_be_there_or_not() -> None:
         assert (verdict.lost, verdict.wrong) == ([], [])
 
 
-def test_what_the_backend_refused_for_good_is_not_lost() -> None:
+def test_a_rejected_event_is_not_lost() -> None:
     log, taken = facts(), facts()
     drop("step-2", taken)
     assert judged(steps(), log, taken, refused=frozenset({"step-2"})).lost == []

@@ -41,7 +41,7 @@ def test_a_lease_of_a_dead_process_of_this_directory_passes_at_once(store: SQLit
     other.close()
 
 
-def test_so_it_does_when_nothing_is_left_of_its_journal(store: SQLiteStore, tmp_path: Path) -> None:
+def test_a_lease_passes_when_the_holders_journal_is_gone(store: SQLiteStore, tmp_path: Path) -> None:
     journal, first = process(store, tmp_path)
     first.acquire(LEASE, NOW)
     journal.close()
@@ -52,7 +52,7 @@ def test_so_it_does_when_nothing_is_left_of_its_journal(store: SQLiteStore, tmp_
     other.close()
 
 
-def test_a_lease_of_another_directory_passes_only_when_it_is_over(store: SQLiteStore, tmp_path: Path) -> None:
+def test_a_lease_of_another_directory_passes_only_when_it_runs_out(store: SQLiteStore, tmp_path: Path) -> None:
     """What this host sees of another's locks is nothing, whether that lives or not."""
     journal, elsewhere = process(store, tmp_path / "a")
     elsewhere.acquire(LEASE, NOW)
@@ -63,7 +63,7 @@ def test_a_lease_of_another_directory_passes_only_when_it_is_over(store: SQLiteS
     other.close()
 
 
-def test_directories_have_recorders_of_their_own_and_share_all_other_leases(store: SQLiteStore, tmp_path: Path) -> None:
+def test_each_directory_has_its_own_recorder_lease(store: SQLiteStore, tmp_path: Path) -> None:
     journals, candidates = zip(*(process(store, tmp_path / name) for name in ("a", "b")), strict=True)
     assert all(each.acquire(each.recorder_lease, NOW) is not None for each in candidates)
     assert [each.acquire(LEASE, NOW) is not None for each in candidates] == [True, False]
@@ -73,7 +73,7 @@ def test_directories_have_recorders_of_their_own_and_share_all_other_leases(stor
         journal.close()
 
 
-def test_a_journal_in_memory_is_a_place_of_its_own(store: SQLiteStore) -> None:
+def test_each_memory_journal_has_its_own_recorder_lease(store: SQLiteStore) -> None:
     first, second = MemoryJournal(), MemoryJournal()
     one, two = (LeaseHolder(store.leases, each, reader_of(each, None)) for each in (first, second))
     assert one.acquire(LEASE, NOW) is not None

@@ -48,7 +48,7 @@ class Database:
         return told
 
 
-def test_a_wrong_clock_and_one_that_is_set_back_change_nothing() -> None:
+def test_a_wrong_or_reset_wall_clock_changes_nothing() -> None:
     clock = Ticking(wall=7 * HOUR)
     time = StoreTime(Database(clock), clock)  # type: ignore[arg-type]
     assert time.now() == 5 * HOUR
@@ -56,7 +56,7 @@ def test_a_wrong_clock_and_one_that_is_set_back_change_nothing() -> None:
     assert time.now() == 5 * HOUR + 3_500
 
 
-def test_it_is_asked_for_every_ten_seconds() -> None:
+def test_the_store_is_asked_every_ten_seconds() -> None:
     clock = Ticking()
     database = Database(clock)
     time = StoreTime(database, clock)  # type: ignore[arg-type]
@@ -65,7 +65,7 @@ def test_it_is_asked_for_every_ten_seconds() -> None:
     assert database.asked == [100.0, 110.0, 121.0]
 
 
-def test_the_answer_is_of_the_middle_of_the_call() -> None:
+def test_the_store_time_is_that_of_the_middle_of_the_call() -> None:
     clock = Ticking()
     time = StoreTime(Database(clock, delay=2.0), clock)  # type: ignore[arg-type]
     time.now()
@@ -73,7 +73,7 @@ def test_the_answer_is_of_the_middle_of_the_call() -> None:
     assert time.now() == 5 * HOUR + 5_000
 
 
-def test_while_the_store_is_away_time_goes_on() -> None:
+def test_time_continues_while_the_store_is_unavailable() -> None:
     clock = Ticking()
     database = Database(clock)
     time = StoreTime(database, clock)  # type: ignore[arg-type]
@@ -83,13 +83,13 @@ def test_while_the_store_is_away_time_goes_on() -> None:
     assert time.now() == 5 * HOUR + 60_000
 
 
-def test_a_store_that_never_answered_is_an_error() -> None:
+def test_a_store_that_never_replied_is_an_error() -> None:
     clock = Ticking()
     with pytest.raises(StoreError, match="away"):
         StoreTime(Database(clock, is_away=True), clock).now()  # type: ignore[arg-type]
 
 
-def test_a_store_of_one_host_goes_by_the_clock_of_the_host() -> None:
+def test_a_store_without_a_clock_uses_the_hosts() -> None:
     clock = Ticking(wall=3 * HOUR)
     database = Database(clock, at_100=None)
     time = StoreTime(database, clock)  # type: ignore[arg-type]
@@ -98,6 +98,6 @@ def test_a_store_of_one_host_goes_by_the_clock_of_the_host() -> None:
     assert (time.now(), len(database.asked)) == (2 * HOUR, 1)
 
 
-def test_a_clock_that_tests_move_is_everybodys() -> None:
+def test_a_manual_clock_replaces_the_stores() -> None:
     clock = ManualClock(now_ms=HOUR)
     assert StoreTime(Database(Ticking()), clock).now() == HOUR  # type: ignore[arg-type]

@@ -139,7 +139,7 @@ def test_fork(place: Place, fork: str, end: str, *, is_used: bool) -> None:
     agreed(place, truth)
 
 
-def test_a_child_that_never_asks_anything_changes_nothing_at_its_end(place: Place) -> None:
+def test_a_child_that_uses_nothing_changes_nothing_when_it_exits(place: Place) -> None:
     script = """
 ask("parent-before")
 for number in range(8):
@@ -161,9 +161,7 @@ for number in range(8):
         pytest.param("store.records.recording()", "the store .* was in use when this process was forked", id="in use"),
     ],
 )
-def test_a_store_that_is_open_at_a_fork_without_hooks_is_used_only_where_that_is_safe(
-    place: Place, beside: str, outcome: str
-) -> None:
+def test_a_store_open_at_a_fork_without_hooks_is_used_only_if_safe(place: Place, beside: str, outcome: str) -> None:
     script = f"""
 from contextlib import nullcontext
 from pathlib import Path
@@ -256,7 +254,7 @@ os._exit(0)
     agreed(place, played(place, script))
 
 
-def test_a_child_counts_what_it_ignored_and_not_what_its_parent_did(place: Place) -> None:
+def test_a_child_reports_only_its_own_counters(place: Place) -> None:
     script = """
 def ignored(times):
     for _ in range(times):

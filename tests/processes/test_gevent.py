@@ -64,7 +64,7 @@ def test_a_backlog_is_recorded_beside_the_requests(place: Place) -> None:
     assert len(took) > 4 * BACKLOG / BATCH
 
 
-def test_a_locked_store_holds_up_no_request(place: Place) -> None:
+def test_a_locked_store_delays_no_request(place: Place) -> None:
     with gunicorn(
         "site_under_test:wsgi", folder=place.folder, environ=place.environ(), worker_class="gevent"
     ) as server:

@@ -46,7 +46,7 @@ def test_gunicorn(place: Place, worker_class: str, options: list[str], at_import
     assert_true(kept(place.store, truth), truth)
 
 
-def test_a_request_before_the_fork_is_recorded_once_and_by_its_own_process(place: Place) -> None:
+def test_a_request_before_the_fork_is_recorded_once_by_its_own_process(place: Place) -> None:
     """The app is used while it is loaded: its master has a journal, threads and connections, and then forks."""
     environ = place.environ() | {"SITE_AT_IMPORT": "request"}
     with gunicorn(
@@ -64,7 +64,7 @@ def test_a_request_before_the_fork_is_recorded_once_and_by_its_own_process(place
 
 
 @pytest.mark.parametrize("at_import", [pytest.param("", id="unused"), pytest.param("start", id="used")])
-def test_workers_that_are_replaced_under_load_lose_nothing(place: Place, at_import: str) -> None:
+def test_replacing_workers_under_load_loses_nothing(place: Place, at_import: str) -> None:
     """`--max-requests`: the master forks all the time, while its own threads record what the workers append."""
     environ = place.environ() | {"SITE_AT_IMPORT": at_import}
     options = ["--preload", "--max-requests", "25", "--max-requests-jitter", "10"]
@@ -102,9 +102,7 @@ def test_uvicorn_runs_no_exit_handlers_and_loses_nothing(place: Place, workers: 
         pytest.param("uvicorn", signal.SIGKILL, id="uvicorn, SIGKILL"),
     ],
 )
-def test_a_server_that_is_stopped_under_load_and_started_again_loses_no_answer(
-    place: Place, kind: str, how: signal.Signals
-) -> None:
+def test_restarting_a_server_under_load_loses_nothing(place: Place, kind: str, how: signal.Signals) -> None:
     truth = Truth()
     with_server = gunicorn if kind == "gunicorn" else uvicorn
     app = "site_under_test:wsgi" if kind == "gunicorn" else "site_under_test:asgi"

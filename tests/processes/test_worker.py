@@ -122,7 +122,7 @@ PAGES = [f"/page/{number}" for number in range(20)]
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
-def test_web_processes_only_write_and_the_worker_does_the_rest(
+def test_web_processes_only_append_and_the_worker_records_and_delivers(
     kind: str, place: Place, serve: Start, hire: Hire, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = settings_of(place)
@@ -151,7 +151,7 @@ def _journal_of(worker: Worker, place: Place) -> str:
     return own.stem
 
 
-def test_a_killed_worker_is_followed_by_another_that_goes_on(
+def test_another_worker_continues_after_a_kill(
     place: Place, serve: Start, hire: Hire, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = settings_of(place)
@@ -183,9 +183,7 @@ def _when_all_is_delivered(told: Any) -> Any:
     return told if told["backends"][0]["backlog"] == 0 and told["records"]["unapplied"] == 0 else None
 
 
-def test_of_two_workers_one_leads_and_the_other_takes_over_within_seconds(
-    place: Place, serve: Start, hire: Hire
-) -> None:
+def test_a_second_worker_takes_over_within_seconds(place: Place, serve: Start, hire: Hire) -> None:
     settings = settings_of(place)
     server = serve("uvicorn", **settings)
     workers = [hire(**settings), hire(**settings)]
@@ -204,7 +202,9 @@ def test_of_two_workers_one_leads_and_the_other_takes_over_within_seconds(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_time_and_well(number: signal.Signals, place: Place, serve: Start, hire: Hire) -> None:
+def test_a_signal_ends_the_worker_in_time_with_exit_code_0(
+    number: signal.Signals, place: Place, serve: Start, hire: Hire
+) -> None:
     settings = settings_of(place)
     browse(serve("uvicorn", **settings), PAGES)
     worker = hire(**settings)
@@ -219,7 +219,7 @@ def test_a_signal_ends_it_in_time_and_well(number: signal.Signals, place: Place,
     assert leases == (), "they pass on at once"
 
 
-def test_a_backend_that_hangs_does_not_keep_it_from_ending(place: Place, serve: Start, hire: Hire) -> None:
+def test_a_hanging_backend_does_not_delay_the_workers_end(place: Place, serve: Start, hire: Hire) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never answers
         url = f"webhook+http://127.0.0.1:{silent.getsockname()[1]}/in"
         settings = settings_of(place, backends=url)
@@ -233,7 +233,7 @@ def test_a_backend_that_hangs_does_not_keep_it_from_ending(place: Place, serve: 
             assert time.monotonic() - began < 2 + 3 + 3  # shutdown_timeout, then the interpreter on a busy machine
 
 
-def test_a_store_that_is_not_there_yet_is_waited_for_and_not_made(place: Place, serve: Start, hire: Hire) -> None:
+def test_the_worker_waits_for_a_missing_store_and_does_not_create_it(place: Place, serve: Start, hire: Hire) -> None:
     settings = settings_of(place)
     worker = hire(**settings)
     (waiting,) = until(lambda: worker.told("waiting"))
@@ -244,13 +244,13 @@ def test_a_store_that_is_not_there_yet_is_waited_for_and_not_made(place: Place, 
     assert len(worker.told("waiting")) == 1, "it is not said every second"
 
 
-def test_it_ends_while_it_waits_for_a_store(place: Place, hire: Hire) -> None:
+def test_the_worker_can_be_ended_while_it_waits_for_the_store(place: Place, hire: Hire) -> None:
     worker = hire(**settings_of(place))
     until(lambda: worker.told("waiting"))
     assert worker.end() == 0
 
 
-def test_it_takes_its_settings_from_an_app(place: Place, serve: Start, hire: Hire) -> None:
+def test_the_worker_takes_its_settings_from_an_app(place: Place, serve: Start, hire: Hire) -> None:
     settings = settings_of(place)
     browse(serve("uvicorn", **settings), PAGES)
     worker = hire("--app", "site_under_test:asgi", secret_key="a key for many worker processes", **settings)
@@ -258,7 +258,7 @@ def test_it_takes_its_settings_from_an_app(place: Place, serve: Start, hire: Hir
     assert worker.end() == 0
 
 
-def test_without_a_usable_journal_folder_it_says_so_and_fails(place: Place, hire: Hire) -> None:
+def test_without_a_usable_journal_directory_the_worker_fails(place: Place, hire: Hire) -> None:
     folder = place.folder / "journals"
     folder.mkdir()
     folder.chmod(0o777)  # where anybody may plant files

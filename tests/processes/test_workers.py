@@ -57,7 +57,7 @@ def recorded(place: Place, *, pages: int) -> list[Event]:
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
-def test_four_workers_and_many_visitors_agree_with_what_the_clients_did(place: Place, serve: Start, kind: str) -> None:
+def test_four_workers_record_what_the_clients_did(place: Place, serve: Start, kind: str) -> None:
     server = serve(kind, workers=4, idle_timeout="2s", max_duration="1h")
     with ThreadPoolExecutor(16) as pool:
         answers = sum(pool.map(lambda number: visit(server.url, number), range(VISITORS)))
@@ -75,7 +75,7 @@ def test_four_workers_and_many_visitors_agree_with_what_the_clients_did(place: P
     assert users == {f"user-{number}" for number in range(VISITORS)}
 
 
-def test_a_killed_server_loses_nothing_whose_answer_was_sent(place: Place, serve: Start) -> None:
+def test_a_killed_server_loses_no_answered_request(place: Place, serve: Start) -> None:
     server = serve("gunicorn", workers=3)
     answered = 0
     with httpx.Client(base_url=server.url) as browser:
@@ -88,7 +88,7 @@ def test_a_killed_server_loses_nothing_whose_answer_was_sent(place: Place, serve
     assert sum(event.name == "session.start" for event in events) == 1
 
 
-def test_workers_killed_under_load_lose_nothing_whose_answer_was_sent(place: Place, serve: Start) -> None:
+def test_workers_killed_under_load_lose_no_answered_request(place: Place, serve: Start) -> None:
     """Every few answers a worker dies by SIGKILL, in the middle of whatever it was doing; the master starts another."""
     server = serve("gunicorn", workers=3)
     answered: set[str] = set()
@@ -125,7 +125,7 @@ def kill_a_worker(master: int) -> int:
     return 1
 
 
-def test_four_processes_on_a_fresh_folder_all_come_up(place: Place) -> None:
+def test_four_processes_start_together_in_an_empty_folder(place: Place) -> None:
     script = (
         "import sys; from sojourn import Settings; from sojourn.engine import Engine\n"
         "engine = Engine(Settings(secret_key='a key for many worker processes', store=sys.argv[1]))\n"

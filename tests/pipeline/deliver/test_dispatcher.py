@@ -91,7 +91,7 @@ def test_sessions_start_after_the_end_of_the_one_before_and_before_their_events(
     assert desk.adds_up(backend.name)
 
 
-def test_a_backend_that_fails_gets_the_same_events_later_and_not_sooner(bench: Bench) -> None:
+def test_a_failed_batch_is_sent_again_at_its_retry_time(bench: Bench) -> None:
     backend = MemoryBackend()
     desk = Desk(bench, backend)
     record(bench, 2)
@@ -145,7 +145,7 @@ def test_the_cursor_moves_past_what_is_settled(
     assert desk.adds_up(backend.name)
 
 
-def test_what_a_backend_does_not_want_is_skipped_and_counted(bench: Bench) -> None:
+def test_events_that_a_backend_does_not_accept_are_skipped_and_counted(bench: Bench) -> None:
     backend = MemoryBackend(accepts=lambda event: event.name == "session.start")
     desk = Desk(bench, backend)
     record(bench, 3)
@@ -155,7 +155,7 @@ def test_what_a_backend_does_not_want_is_skipped_and_counted(bench: Bench) -> No
     assert desk.adds_up(backend.name)
 
 
-def test_a_pause_is_long_and_says_why(bench: Bench) -> None:
+def test_a_pause_lasts_minutes_and_keeps_the_backends_reason(bench: Bench) -> None:
     backend = MemoryBackend()
     desk = Desk(bench, backend)
     record(bench, 1)
@@ -164,7 +164,7 @@ def test_a_pause_is_long_and_says_why(bench: Bench) -> None:
     assert bench.store.delivery.state(backend.name).problem == "401: the key is wrong"
 
 
-def test_another_process_waits_while_the_lease_is_held_and_goes_on_when_it_is_over(bench: Bench) -> None:
+def test_another_process_delivers_once_the_lease_has_run_out(bench: Bench) -> None:
     backend = MemoryBackend()
     first, second = Desk(bench, backend), Desk(bench, backend, holder="other")
     record(bench, 1)
@@ -177,7 +177,7 @@ def test_another_process_waits_while_the_lease_is_held_and_goes_on_when_it_is_ov
     assert first.dispatcher.step().is_idle
 
 
-def test_a_dispatcher_that_overslept_counts_nothing_twice(bench: Bench) -> None:
+def test_a_dispatcher_whose_lease_ran_out_counts_nothing_twice(bench: Bench) -> None:
     """While it sends, its lease runs out and another dispatcher delivers: its own settlement is refused."""
     backend = MemoryBackend()
     other = Desk(bench, MemoryBackend(), holder="other")
@@ -209,7 +209,7 @@ def test_a_backend_added_later_starts_at_the_head(bench: Bench) -> None:
     assert desk.adds_up(backend.name)
 
 
-def test_a_queue_over_its_bound_does_without_page_views_and_counts_them(bench: Bench) -> None:
+def test_a_queue_over_its_bound_sheds_page_views_and_counts_them(bench: Bench) -> None:
     backend = MemoryBackend()
     desk = Desk(bench, backend, outbox_max=3)
     record(bench, 4)
@@ -221,7 +221,7 @@ def test_a_queue_over_its_bound_does_without_page_views_and_counts_them(bench: B
     assert len(bench.store.log.after(START, limit=10)) == 5, "the log keeps what one backend does without"
 
 
-def test_what_was_shed_behind_a_failure_is_judged_again(bench: Bench) -> None:
+def test_an_event_shed_behind_a_failure_is_ranked_again_later(bench: Bench) -> None:
     backend = MemoryBackend()
     desk = Desk(bench, backend, outbox_max=3)
     record(bench, 4)
@@ -240,7 +240,7 @@ def test_what_was_shed_behind_a_failure_is_judged_again(bench: Bench) -> None:
     assert desk.adds_up(backend.name)
 
 
-def test_a_backend_that_is_down_for_long_is_asked_with_few_events_until_it_takes_them(bench: Bench) -> None:
+def test_a_backend_that_is_down_for_long_is_probed_with_few_events(bench: Bench) -> None:
     sizes: list[int] = []
 
     class Counting(MemoryBackend):
@@ -286,7 +286,7 @@ class Choosy(MemoryBackend):
         return super().send(batch)
 
 
-def test_a_requeued_letter_goes_before_what_waits_and_is_then_delivered(bench: Bench) -> None:
+def test_requeued_dead_letters_are_delivered_before_waiting_events(bench: Bench) -> None:
     backend = Choosy()
     desk = Desk(bench, backend)
     record(bench, 2)
@@ -305,7 +305,7 @@ def test_a_requeued_letter_goes_before_what_waits_and_is_then_delivered(bench: B
     assert desk.adds_up(backend.name)
 
 
-def test_a_requeued_letter_that_is_refused_again_is_dead_again_and_not_asked_for_ever(bench: Bench) -> None:
+def test_a_requeued_letter_that_is_rejected_again_is_dead_again(bench: Bench) -> None:
     backend = Choosy()
     desk = Desk(bench, backend)
     record(bench, 1)
@@ -332,7 +332,7 @@ def test_a_requeued_letter_waits_while_the_backend_is_down(bench: Bench) -> None
     assert desk.adds_up(backend.name)
 
 
-def test_a_requeued_letter_that_is_not_wanted_any_more_is_skipped(bench: Bench) -> None:
+def test_a_requeued_letter_that_is_no_longer_accepted_is_skipped(bench: Bench) -> None:
     backend = Choosy()
     desk = Desk(bench, backend)
     record(bench, 1)

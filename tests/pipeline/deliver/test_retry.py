@@ -29,7 +29,7 @@ def test_wait(failures: int, chance: float, asked: float | None, waited: int) ->
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1, exclude_max=True), st.floats(0.001, 3600))
-def test_never_sooner_than_asked_and_never_longer_than_that_or_a_minute(
+def test_the_wait_is_at_least_retry_after_and_at_most_that_or_a_minute(
     failures: int, chance: float, asked: float
 ) -> None:
     waited = retry.wait(failures, chance, retry_after=asked)
@@ -40,5 +40,5 @@ def test_never_sooner_than_asked_and_never_longer_than_that_or_a_minute(
     ("failures", "batch", "size"),
     [(0, 500, 500), (4, 500, 500), (5, 500, retry.PROBE), (99, 500, retry.PROBE), (5, 3, 3)],
 )
-def test_a_backend_that_fails_again_and_again_is_asked_with_few_events(failures: int, batch: int, size: int) -> None:
+def test_after_five_failures_a_call_carries_few_events(failures: int, batch: int, size: int) -> None:
     assert retry.size(failures, batch) == size

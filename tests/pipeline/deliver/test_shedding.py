@@ -7,7 +7,7 @@ import pytest
 from sojourn.pipeline.deliver.shedding import level, rank
 
 
-def test_kinds_go_in_the_order_of_what_they_tell() -> None:
+def test_the_least_important_kinds_are_shed_first() -> None:
     names = ["session.heartbeat", "page_view", "log", "bought", "exception"]
     assert [rank(name) for name in names] == [1, 2, 3, 4, 5]
 
@@ -16,7 +16,7 @@ def test_kinds_go_in_the_order_of_what_they_tell() -> None:
     "name",
     ["session.start", "session.end", "session.properties", "user.identify", "opt_out", "connection.end"],
 )
-def test_what_makes_or_changes_a_session_is_never_shed(name: str) -> None:
+def test_events_that_make_or_change_a_session_are_never_shed(name: str) -> None:
     assert rank(name) > level(10**12, 1)
 
 
@@ -32,5 +32,7 @@ def test_what_makes_or_changes_a_session_is_never_shed(name: str) -> None:
         pytest.param(10**9, 1_000, 5, id="no further"),
     ],
 )
-def test_the_further_over_the_bound_the_more_goes(backlog: int, bound: int | None, expected: int) -> None:
+def test_more_kinds_are_shed_the_further_a_queue_is_over_its_bound(
+    backlog: int, bound: int | None, expected: int
+) -> None:
     assert level(backlog, bound) == expected

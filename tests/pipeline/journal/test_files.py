@@ -100,7 +100,7 @@ def test_frames_come_back_in_order_with_their_counts(make: Make, directory: Jour
     assert journal.stats().refused_by_kind == {"activity": 1}
 
 
-def test_frames_go_on_through_many_segments(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
+def test_frames_continue_through_many_segments(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
     journal = make()
     sent = [b"%03d" % number * 10 for number in range(60)]
     for payload in sent:
@@ -152,7 +152,7 @@ def test_reading_needs_only_positions_and_removes_nothing(make: Make, directory:
     assert len(payloads(directory)) == 12
 
 
-def test_only_what_is_older_than_the_pass(make: Make, directory: JournalDirectory, clock: Clock) -> None:
+def test_a_read_returns_only_frames_older_than_the_pass(make: Make, directory: JournalDirectory, clock: Clock) -> None:
     first, second = make(), make()
     put(first, b"a")
     put(second, b"b")
@@ -191,7 +191,7 @@ def test_a_reader_at_the_end_of_a_segment_follows_into_the_next(make: Make, dire
         position = frame.end
 
 
-def test_four_fifths_are_for_everything_the_rest_for_what_makes_sessions(make: Make) -> None:
+def test_the_last_fifth_is_kept_for_essential_records(make: Make) -> None:
     journal = make(limit=10 * SEGMENT + SEGMENT // 2)
     while put(journal, PAYLOAD, essential=False, kind="page_view") == [True]:
         journal.prepare()
@@ -205,7 +205,7 @@ def test_four_fifths_are_for_everything_the_rest_for_what_makes_sessions(make: M
     assert stats.refused == 2
 
 
-def test_the_files_never_outgrow_the_limit(make: Make, tmp_path: Path) -> None:
+def test_the_files_never_exceed_the_limit(make: Make, tmp_path: Path) -> None:
     journal = make(limit=10 * SEGMENT)
     for _ in range(200):
         journal.prepare()
@@ -213,7 +213,7 @@ def test_the_files_never_outgrow_the_limit(make: Make, tmp_path: Path) -> None:
         assert sum(path.stat().st_size for path in segments(tmp_path)) <= 10 * SEGMENT
 
 
-def test_room_comes_back_when_the_recorder_has_removed_what_it_read(make: Make, directory: JournalDirectory) -> None:
+def test_discarding_makes_room_for_new_records(make: Make, directory: JournalDirectory) -> None:
     journal = make(limit=6 * SEGMENT)
     while put(journal, PAYLOAD) == [True]:
         journal.prepare()
@@ -226,7 +226,7 @@ def test_room_comes_back_when_the_recorder_has_removed_what_it_read(make: Make, 
     assert journal.stats().bytes_used < SEGMENT
 
 
-def test_discard_keeps_what_is_not_read(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
+def test_discard_keeps_unread_frames(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
     journal = make()
     put(journal, *[PAYLOAD] * 13)
     found = directory.read({}, before=FOREVER, limit=100).frames
@@ -235,7 +235,7 @@ def test_discard_keeps_what_is_not_read(make: Make, directory: JournalDirectory,
     assert [frame.end for frame in directory.read({}, before=FOREVER, limit=100).frames] == [f.end for f in found[4:]]
 
 
-def test_a_dead_journal_goes_when_it_is_read(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
+def test_a_dead_journal_is_removed_once_read(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
     journal, living = make(), make()
     put(journal, *[PAYLOAD] * 6)
     journal.close()
@@ -249,7 +249,7 @@ def test_a_dead_journal_goes_when_it_is_read(make: Make, directory: JournalDirec
     assert directory.discard({journal.id: found[5].end}) == {journal.id}, "told again after a crash of the recorder"
 
 
-def test_a_journal_that_never_got_a_frame_goes_too(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
+def test_a_dead_journal_without_frames_is_removed(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
     journal = make()
     journal.prepare()
     assert directory.discard({}) == frozenset()
@@ -258,7 +258,7 @@ def test_a_journal_that_never_got_a_frame_goes_too(make: Make, directory: Journa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_told_as_gone_when_the_directory_is_missing(tmp_path: Path) -> None:
+def test_no_journal_counts_as_gone_when_the_directory_is_missing(tmp_path: Path) -> None:
     missing = JournalDirectory(tmp_path / "missing")
     assert missing.journals() == frozenset()
     assert missing.discard({"a" * 32: 100}) == frozenset()
@@ -284,7 +284,7 @@ def test_a_segment_without_a_lock_file_is_dead(make: Make, directory: JournalDir
     assert directory.discard({journal.id: frame.end}) == {journal.id}
 
 
-def test_a_torn_frame_stops_in_a_living_journal_and_ends_the_segment_of_a_dead_one(
+def test_a_torn_frame_stops_a_living_journal_and_ends_a_dead_segment(
     make: Make, tmp_path: Path, directory: JournalDirectory
 ) -> None:
     journal = make()
@@ -311,7 +311,7 @@ def test_a_torn_frame_stops_in_a_living_journal_and_ends_the_segment_of_a_dead_o
     assert len(payloads(directory)) == 8
 
 
-def test_what_an_owner_appends_just_before_it_is_found_dead_is_not_passed_over(
+def test_frames_appended_just_before_the_owner_is_seen_dead_are_read(
     make: Make, directory: JournalDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = make()
@@ -453,7 +453,7 @@ def test_a_signal_handler_that_raises_leaves_no_uncounted_frame(
         pytest.param(None, 1, id="nothing"),
     ],
 )
-def test_nonsense_is_refused_and_never_raises(
+def test_invalid_arguments_are_refused_and_never_raise(
     make: Make, payload: bytes, wall: int, directory: JournalDirectory
 ) -> None:
     journal = make()
@@ -472,7 +472,7 @@ def test_fsync_keeps_the_same_frames(make: Make, directory: JournalDirectory) ->
     assert payloads(directory) == [b"%d" % number for number in range(10)]
 
 
-def test_removed_files_are_noticed_and_what_follows_is_refused(
+def test_after_the_files_are_removed_appends_are_refused(
     make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = make()
@@ -532,7 +532,7 @@ def test_threads_append_while_a_reader_reads(make: Make, directory: JournalDirec
         assert mine == [b"%d:%d" % (name, number) for number in range(each)]
 
 
-def test_nothing_stays_open(make: Make, tmp_path: Path) -> None:
+def test_close_releases_every_file(make: Make, tmp_path: Path) -> None:
     before = set(os.listdir("/proc/self/fd"))
     journal, directory = make(), JournalDirectory(tmp_path)
     for _ in range(20):
@@ -572,7 +572,7 @@ def spoil_by_sharing(path: Path) -> None:
         pytest.param(spoil_by_sharing, id="everybody may write there"),
     ],
 )
-def test_memory_where_there_is_no_place_for_files(
+def test_the_journal_is_in_memory_without_a_usable_directory(
     tmp_path: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(tmp_path / "j")
@@ -582,7 +582,7 @@ def test_memory_where_there_is_no_place_for_files(
     assert journal.append(b"x", kind="k", essential=True, wall=1)
 
 
-def test_memory_where_there_are_no_locks(
+def test_the_journal_is_in_memory_without_file_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("sojourn.pipeline.journal.locks.is_supported", False)
@@ -590,6 +590,6 @@ def test_memory_where_there_are_no_locks(
     assert "locks" in caplog.text
 
 
-def test_memory_when_asked_for_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_requested_memory_journal_gives_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert isinstance(open_journal(None, limit=1024), MemoryJournal)
     assert not caplog.records

@@ -58,7 +58,7 @@ def with_byte(data: bytes, at: int, value: int) -> bytes:
         ),
     ],
 )
-def test_a_header_that_cannot_be_used(data: bytes, fault: HeaderFault) -> None:
+def test_an_unusable_header_is_a_fault(data: bytes, fault: HeaderFault) -> None:
     assert decode_header(data) is fault
 
 
@@ -70,7 +70,7 @@ def test_a_frame_comes_back_as_it_was(payload: bytes, before: int, wall: int) ->
 
 
 @given(payload=st.binary(max_size=100), data=st.data())
-def test_a_frame_that_was_cut_or_changed_is_none(payload: bytes, data: st.DataObject) -> None:
+def test_a_cut_or_changed_frame_is_no_frame(payload: bytes, data: st.DataObject) -> None:
     whole = frame_bytes(payload)
     end = FRAME_HEADER + len(payload)
     cut = data.draw(st.integers(0, end - 1), label="cut")

@@ -57,7 +57,7 @@ def test_reads_only_what_is_older_than_the_pass(pair: Pair) -> None:
     assert not reading.more
 
 
-def test_is_bounded_and_keeps_a_fifth_for_what_is_essential(pair: Pair) -> None:
+def test_the_last_fifth_of_the_limit_is_kept_for_essential_records(pair: Pair) -> None:
     while pair.put(b"x" * 80, essential=False) == [True]:
         pass
     accepted = pair.journal.stats().accepted
@@ -71,7 +71,7 @@ def test_is_bounded_and_keeps_a_fifth_for_what_is_essential(pair: Pair) -> None:
     assert len(pair.read()) == stats.accepted
 
 
-def test_has_room_again_for_what_was_discarded(pair: Pair) -> None:
+def test_discarded_frames_make_room(pair: Pair) -> None:
     while pair.put(b"x" * 80) == [True]:
         pass
     last = pair.reader.read({}, before=FOREVER, limit=1000).frames[-1]
@@ -81,11 +81,11 @@ def test_has_room_again_for_what_was_discarded(pair: Pair) -> None:
     assert pair.read(last.end) == [b"new"]
 
 
-def test_what_is_too_large_is_refused(pair: Pair) -> None:
+def test_a_payload_that_is_too_large_is_refused(pair: Pair) -> None:
     assert pair.put(b"x" * 65_537, b"small") == [False, True]
 
 
-def test_closed_and_read_is_gone_for_good(pair: Pair) -> None:
+def test_a_closed_journal_is_gone_once_read(pair: Pair) -> None:
     pair.put(b"a", b"b")
     assert pair.reader.is_alive(pair.journal.id)
     pair.journal.close()

@@ -42,7 +42,7 @@ def reader(tmp_path: Path) -> Iterator[JournalDirectory]:
 
 
 @pytest.mark.parametrize("may_map", [True, False], ids=["mapped", "written"])
-def test_what_was_appended_before_a_kill_is_there(tmp_path: Path, reader: JournalDirectory, may_map: bool) -> None:
+def test_records_appended_before_a_kill_are_kept(tmp_path: Path, reader: JournalDirectory, may_map: bool) -> None:
     code = f"""
     journal = FileJournal(directory, limit=2**20, may_map={may_map}, segment_size=4096)
     print(journal.id, flush=True)
@@ -68,7 +68,7 @@ def test_what_was_appended_before_a_kill_is_there(tmp_path: Path, reader: Journa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_readers_in_other_processes_do_not_take_the_owner_for_dead(tmp_path: Path) -> None:
+def test_other_processes_see_the_owner_alive(tmp_path: Path) -> None:
     journal = open_journal(tmp_path / "j", limit=2**20)
     code = """
     reader = JournalDirectory(directory)
@@ -161,7 +161,7 @@ def test_a_child_that_lives_on_does_not_keep_a_killed_parent_alive(tmp_path: Pat
         process.communicate(b"\n", timeout=30)
 
 
-def test_a_file_size_limit_is_a_refusal_and_no_signal(tmp_path: Path, reader: JournalDirectory) -> None:
+def test_a_file_size_limit_refuses_records_without_a_signal(tmp_path: Path, reader: JournalDirectory) -> None:
     code = """
     resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
     mapped = FileJournal(directory, limit=2**26, may_map=True)
@@ -188,7 +188,7 @@ def test_a_file_size_limit_is_a_refusal_and_no_signal(tmp_path: Path, reader: Jo
     ]
 
 
-def test_a_reader_copes_with_an_owner_that_appends_as_fast_as_it_can(tmp_path: Path, reader: JournalDirectory) -> None:
+def test_a_reader_keeps_up_with_an_owner_that_appends_at_full_speed(tmp_path: Path, reader: JournalDirectory) -> None:
     code = """
     journal = FileJournal(directory, limit=2**26, may_map=True, segment_size=8192)
     for number in range(20000):
@@ -213,7 +213,7 @@ def test_a_reader_copes_with_an_owner_that_appends_as_fast_as_it_can(tmp_path: P
     assert os.listdir(tmp_path) == []
 
 
-def test_a_file_journal_is_what_one_gets(tmp_path: Path) -> None:
+def test_open_journal_makes_files_by_default(tmp_path: Path) -> None:
     journal = open_journal(tmp_path / "j", limit=2**20)
     assert isinstance(journal, FileJournal)
     assert journal.owner_pid == os.getpid()

@@ -69,7 +69,7 @@ class Desk:
 # --- opting out
 
 
-def test_the_session_ends_and_the_visitor_is_remembered_as_gone(bench: Bench) -> None:
+def test_an_opt_out_ends_the_session_and_leaves_a_tombstone(bench: Bench) -> None:
     bench.request(KEY, 0, is_start=True)
     bench.put(opt_out(5))
     bench.apply()
@@ -92,7 +92,7 @@ def test_the_session_ends_and_the_visitor_is_remembered_as_gone(bench: Bench) ->
         pytest.param(9, True, id="in the same batch"),
     ],
 )
-def test_no_record_of_the_visitor_counts_any_more(bench: Bench, late: int, is_same_batch: bool) -> None:
+def test_after_an_opt_out_no_record_of_the_visitor_counts(bench: Bench, late: int, is_same_batch: bool) -> None:
     bench.request(KEY, 0, is_start=True)
     bench.put(opt_out(5))
     if not is_same_batch:
@@ -106,7 +106,7 @@ def test_no_record_of_the_visitor_counts_any_more(bench: Bench, late: int, is_sa
     assert bench.store.stats().sessions == 1
 
 
-def test_another_visitor_is_not_concerned(bench: Bench) -> None:
+def test_an_opt_out_does_not_affect_another_visitor(bench: Bench) -> None:
     bench.put(opt_out(0, NEXT, visitor="somebody else", is_start=True))
     bench.request(KEY, 5, is_start=True)
     bench.apply()
@@ -114,7 +114,7 @@ def test_another_visitor_is_not_concerned(bench: Bench) -> None:
     assert bench.store.stats().sessions == 2
 
 
-def test_requests_that_race_to_opt_out_tell_it_once(bench: Bench) -> None:
+def test_racing_opt_outs_are_recorded_once(bench: Bench) -> None:
     bench.request(KEY, 0, is_start=True)
     bench.put(opt_out(5))
     bench.apply()
@@ -167,7 +167,7 @@ def test_the_sweeper_ends_the_other_sessions_of_the_visitor(bench: Bench) -> Non
         pytest.param(False, ["opt_out"], id="the start had not gone out"),
     ],
 )
-def test_what_a_backend_was_not_given_yet_it_never_gets(
+def test_undelivered_events_of_the_visitor_are_withheld(
     bench: Bench, delivered_before: bool, after: Sequence[str]
 ) -> None:
     desk = Desk(bench)
@@ -182,7 +182,7 @@ def test_what_a_backend_was_not_given_yet_it_never_gets(
     assert desk.deliver() == []
 
 
-def test_an_end_made_after_its_start_was_kept_back_is_kept_back(bench: Bench) -> None:
+def test_an_end_is_withheld_if_its_start_was_withheld(bench: Bench) -> None:
     """The cursor passes a start that was never sent: that is no going out."""
     desk = Desk(bench)
     bench.request(KEY, 0, is_start=True)
@@ -194,7 +194,7 @@ def test_an_end_made_after_its_start_was_kept_back_is_kept_back(bench: Bench) ->
     assert desk.deliver() == []
 
 
-def test_a_start_that_a_backend_failed_to_take_has_not_gone_out(bench: Bench) -> None:
+def test_a_start_that_the_backend_failed_to_take_counts_as_undelivered(bench: Bench) -> None:
     desk = Desk(bench)
     bench.request(KEY, 0, is_start=True)
     bench.apply()
@@ -206,7 +206,7 @@ def test_a_start_that_a_backend_failed_to_take_has_not_gone_out(bench: Bench) ->
     assert desk.deliver() == ["opt_out"]
 
 
-def test_a_start_on_its_way_when_the_visitor_opts_out_has_gone_out(bench: Bench) -> None:
+def test_a_start_in_flight_during_the_opt_out_counts_as_delivered(bench: Bench) -> None:
     class Slow(MemoryBackend):
         def send(self, batch: Sequence[Event]) -> Receipt:
             if not self.events:
@@ -220,7 +220,7 @@ def test_a_start_on_its_way_when_the_visitor_opts_out_has_gone_out(bench: Bench)
     assert desk.deliver() == ["session.start", "page_view", "opt_out", "session.end"]
 
 
-def test_a_backend_that_takes_no_starts_gets_no_end(bench: Bench) -> None:
+def test_a_backend_that_accepts_no_starts_gets_no_end(bench: Bench) -> None:
     desk = Desk(bench, MemoryBackend(accepts=lambda event: event.name != "session.start"))
     bench.request(KEY, 0, is_start=True)
     bench.apply()
@@ -230,7 +230,7 @@ def test_a_backend_that_takes_no_starts_gets_no_end(bench: Bench) -> None:
     assert desk.deliver() == ["opt_out"]
 
 
-def test_who_opts_in_again_is_a_new_visitor(bench: Bench) -> None:
+def test_opting_in_again_starts_as_a_new_visitor(bench: Bench) -> None:
     desk = Desk(bench)
     bench.put(opt_out(0, is_start=True))
     bench.put(Record(NOW + 9, NEXT, "newly made", NOW + 9, ACTIVITY | STARTS, origin={}))
@@ -253,7 +253,7 @@ def test_late_records_do_not_bring_an_erased_visitor_back(bench: Bench) -> None:
     assert bench.counter("records.erased") == 2
 
 
-def test_who_goes_on_begins_anew_and_tells_nothing_of_before(bench: Bench) -> None:
+def test_an_erased_visitor_who_returns_starts_without_history(bench: Bench) -> None:
     bench.request(KEY, 0, is_start=True)
     bench.apply()
     people.erase(bench.store, visitor_id="visitor", now=NOW + 10)
@@ -265,7 +265,7 @@ def test_who_goes_on_begins_anew_and_tells_nothing_of_before(bench: Bench) -> No
     assert bench.names == ["session.start", "page_view"]
 
 
-def test_an_opt_out_that_is_older_than_the_erasure_is_heeded(bench: Bench) -> None:
+def test_an_opt_out_older_than_the_erasure_still_holds(bench: Bench) -> None:
     people.erase(bench.store, visitor_id="visitor", now=NOW + 10)
     bench.put(opt_out(5))
     bench.request(NEXT, 20, is_start=True)
@@ -274,7 +274,7 @@ def test_an_opt_out_that_is_older_than_the_erasure_is_heeded(bench: Bench) -> No
     assert (bench.counter("records.erased"), bench.counter("records.opted_out")) == (1, 1)
 
 
-def test_late_records_of_an_erased_user_s_session_are_dropped_though_they_do_not_name_the_user(bench: Bench) -> None:
+def test_late_records_of_an_erased_users_session_are_dropped(bench: Bench) -> None:
     bench.request(KEY, 0, is_start=True)
     bench.put(tag("anna", 1))
     bench.apply()
@@ -291,14 +291,14 @@ def test_late_records_of_an_erased_user_s_session_are_dropped_though_they_do_not
     assert bench.store.sessions.latest(limit=9)[0].user_id == "anna", "she came back later"
 
 
-def test_an_opt_out_is_a_flag_that_older_journals_do_not_have() -> None:
+def test_a_record_without_the_opt_out_flag_is_no_opt_out() -> None:
     assert (OPT_OUT, FORMAT) == (32, 1)
 
 
 # --- who is meant
 
 
-def test_a_record_speaks_of_its_visitor_its_session_and_the_users_it_names() -> None:
+def test_a_record_names_its_visitor_session_and_users() -> None:
     untag = Entry("user.identify", NOW, tag=Tag(None))
     named = Entry("user.identify", NOW, tag=Tag("anna"))
     record = Record(NOW, KEY, "visitor", NOW, ACTIVITY, entries=(untag, named, Entry("page_view", NOW)))
@@ -321,7 +321,7 @@ def test_a_record_speaks_of_its_visitor_its_session_and_the_users_it_names() -> 
         pytest.param(USER, Tombstone(at=NOW), 1, None, id="user, later"),
     ],
 )
-def test_a_record_is_judged_by_the_stones_of_those_it_speaks_of(
+def test_a_record_is_judged_by_the_tombstones_of_its_subjects(
     who: str, tombstone: Tombstone, at: int, judged: Suppressed | None
 ) -> None:
     ids = {VISITOR: "visitor", SESSION: KEY, USER: "anna"}
@@ -332,7 +332,7 @@ def test_a_record_is_judged_by_the_stones_of_those_it_speaks_of(
     assert suppression.judge(stranger) is stranger
 
 
-def test_a_recorder_started_anew_knows_who_left(bench: Bench) -> None:
+def test_a_new_recorder_reads_the_tombstones(bench: Bench) -> None:
     bench.put(opt_out(0, is_start=True))
     bench.apply()
     journal = MemoryJournal()

@@ -18,7 +18,7 @@ from tests.pipeline.record.story import BEAT, FIRST, ORIGIN, RULES, SEAL, SECOND
 # --- a session of its own ------------------------------------------------------------------------------------------
 
 
-def test_the_first_record_makes_the_row_and_the_start() -> None:
+def test_the_first_record_makes_the_row_and_the_start_event() -> None:
     story = Story().tell(FIRST, 0, flags=STARTS | ACTIVITY | REQUEST, origin=ORIGIN)
 
     row = story.rows["k1"]
@@ -54,7 +54,7 @@ def test_the_first_record_makes_the_row_and_the_start() -> None:
     ]
 
 
-def test_a_start_whose_first_record_never_came_says_so() -> None:
+def test_a_start_without_its_first_record_is_inferred() -> None:
     story = Story().tell(FIRST, 30)
     assert story.events[0].attributes["session.start_inferred"] is True
     assert story.events[0].attributes["service.name"] == "shop", "of the process that records"
@@ -76,7 +76,7 @@ def test_events_are_stamped_once_and_counted() -> None:
     assert len({event.id for event in story.events}) == 5
 
 
-def test_what_is_no_activity_moves_nothing() -> None:
+def test_a_record_without_activity_moves_no_end() -> None:
     story = Story().tell(FIRST, 0).tell(FIRST, 900, Entry("connection.end", 900), flags=0)
     row = story.rows["k1"]
     assert (row.last_seen_at, row.requests, row.events) == (0, 1, 1)
@@ -89,7 +89,7 @@ def test_one_record_that_may_not_be_forwarded_marks_the_session() -> None:
     assert Story().tell(FIRST, 0, flags=NO_FORWARD).rows["k1"].no_forward
 
 
-def test_a_given_id_is_what_the_world_sees_and_the_key_what_ids_hang_on() -> None:
+def test_an_id_chosen_by_the_app_is_shown_and_event_ids_use_the_key() -> None:
     state = begin(visitor_id="v", visitor_since=0, key="k1", now=0, session_id="1234567890", is_manual=True)
     start = Story().tell(state, 0).events[0]
     assert (start.session_id, start.session_key, start.is_manual) == ("1234567890", "k1", True)
@@ -128,7 +128,7 @@ def test_heartbeats_can_be_turned_off() -> None:
     assert story.rows["k1"].last_seen_at == 950
 
 
-def test_slots_count_from_where_the_row_was_made_even_if_an_earlier_start_turns_up() -> None:
+def test_heartbeat_slots_keep_their_anchor_when_an_earlier_start_arrives() -> None:
     racing = msgspec.structs.replace(FIRST, started_at=60, last_seen_at=60)
     story = Story().tell(racing, 60).tell(FIRST, 0).tell(FIRST, 150).tell(FIRST, 160)
     row = story.rows["k1"]
@@ -139,7 +139,7 @@ def test_slots_count_from_where_the_row_was_made_even_if_an_earlier_start_turns_
 # --- ends ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_successor_ends_the_session_before_in_the_same_batch() -> None:
+def test_a_successor_ends_the_previous_session_in_the_same_batch() -> None:
     story = Story().tell(FIRST, 0).tell(FIRST, 500)
     story.tell(msgspec.structs.replace(SECOND, previous_seen_at=500), 2_000, Entry("bought", 2_000))
 
@@ -159,14 +159,14 @@ def test_a_successor_ends_the_session_before_in_the_same_batch() -> None:
     assert story.last.changed == {"k1", "k2"}
 
 
-def test_a_call_ends_the_session_at_its_own_moment() -> None:
+def test_end_session_ends_the_session_at_the_moment_of_the_call() -> None:
     story = Story().tell(FIRST, 0).tell(FIRST, 50, SEAL)
     row = story.rows["k1"]
     assert (row.sealed_at, row.last_seen_at, row.end_reason, row.late) == (50, 50, EndReason.ENDED, 0)
     assert story.names()[-1] == SESSION_END
 
 
-def test_what_comes_after_the_end_is_late_and_moves_nothing() -> None:
+def test_activity_after_the_end_is_late_and_moves_nothing() -> None:
     story = Story().tell(FIRST, 0).tell(FIRST, 50, SEAL)
     story.tell(FIRST, 950, Entry("bought", 950))
 
@@ -177,7 +177,7 @@ def test_what_comes_after_the_end_is_late_and_moves_nothing() -> None:
     assert story.last.events[0].attributes["session.late"] is True
 
 
-def test_an_overtaken_record_from_before_the_seal_still_moves_the_row_but_makes_no_heartbeat() -> None:
+def test_an_overtaken_record_from_before_the_seal_moves_the_row_without_a_heartbeat() -> None:
     story = Story().tell(FIRST, 0)
     story.tell(SECOND, 2_000).tell(FIRST, 700, Entry("bought", 700))
     row = story.rows["k1"]
@@ -186,7 +186,7 @@ def test_an_overtaken_record_from_before_the_seal_still_moves_the_row_but_makes_
     assert story.named(SESSION_END)[0].time == 0, "what went out is frozen"
 
 
-def test_activity_at_the_seal_does_not_count_but_the_sealing_requests_own() -> None:
+def test_at_the_seal_only_the_sealing_requests_activity_counts() -> None:
     story = Story().tell(FIRST, 0).tell(FIRST, 2_000).tell(SECOND, 2_000)
     assert story.rows["k1"].last_seen_at == 0
 
@@ -205,14 +205,14 @@ def test_the_earliest_seal_holds_and_its_reason(order: tuple[int, int]) -> None:
     assert len(story.named(SESSION_END)) == 1
 
 
-def test_of_two_seals_at_one_moment_the_one_that_saw_more_holds() -> None:
+def test_of_two_seals_at_one_moment_the_later_activity_holds() -> None:
     row = merge.new_row(about(FIRST, 0, 0), SERVICE)
     merge.seal(row, 90, EndReason.ENDED, 90)
     merge.seal(row, 90, EndReason.ENDED, 40)
     assert (row.sealed_seen_at, row.last_seen_at) == (90, 90)
 
 
-def test_a_successor_that_overtook_seals_the_session_before_when_that_turns_up() -> None:
+def test_an_overtaking_successor_seals_the_previous_session_when_it_arrives() -> None:
     story = Story().tell(msgspec.structs.replace(SECOND, previous_seen_at=300), 2_000)
     state = begin(visitor_id="v", visitor_since=0, key="k1", now=0, session_id="1234567890")
     story.tell(state, 300, Entry("bought", 300))
@@ -223,14 +223,14 @@ def test_a_successor_that_overtook_seals_the_session_before_when_that_turns_up()
     assert story.last.changed == {"k1", "k2"}
 
 
-def test_more_late_activity_than_a_row_remembers_ends_it_at_what_the_sealing_door_knew() -> None:
+def test_beyond_eight_late_activities_the_seal_decides_the_end() -> None:
     story = Story().tell(FIRST, 0).tell(FIRST, 600)
     for at in range(2_000, 2_009):
         story.tell(FIRST, at)
     assert story.tell(msgspec.structs.replace(SECOND, previous_seen_at=500), 2_000).rows["k1"].last_seen_at == 500
 
 
-def test_requests_that_race_for_a_successor_share_the_earliest_start_and_the_latest_end_before() -> None:
+def test_racing_successors_share_the_earliest_start_and_the_latest_previous_end() -> None:
     story = Story().tell(FIRST, 0)
     story.tell(msgspec.structs.replace(SECOND, started_at=2_010, previous_seen_at=100), 2_010)
     story.tell(msgspec.structs.replace(SECOND, previous_seen_at=300), 2_000)
@@ -240,46 +240,46 @@ def test_requests_that_race_for_a_successor_share_the_earliest_start_and_the_lat
     assert story.names("k2").count(SESSION_START) == 1
 
 
-def test_a_successor_of_an_unknown_session_names_it_all_the_same() -> None:
+def test_a_successor_names_its_previous_session_even_if_it_is_unknown() -> None:
     story = Story().tell(SECOND, 2_000)
     assert story.events[0].previous_id == "k1"
     assert story.events[0].attributes["session.previous_id"] == "k1"
     assert len(story.events) == 1
 
 
-def test_a_session_without_activity_lasts_no_longer_for_an_earlier_start() -> None:
+def test_an_earlier_start_makes_a_session_without_activity_no_longer() -> None:
     racing = msgspec.structs.replace(FIRST, started_at=60, last_seen_at=60)
     row = Story().tell(racing, 60, Entry("bought", 60), flags=0).tell(FIRST, 0, Entry("bought", 0), flags=0).rows["k1"]
     assert (row.started_at, row.last_seen_at) == (0, 0)
 
 
 @pytest.mark.parametrize("reason", EndReason)
-def test_which_ends_link(reason: EndReason) -> None:
+def test_which_end_reasons_link_the_successor(reason: EndReason) -> None:
     story = Story().tell(FIRST, 0).tell(succeed(FIRST, reason, key="k2", now=2_000), 2_000)
     linked = reason not in {EndReason.ENDED, EndReason.OPTED_OUT}
     start = story.events[-1]
     assert (start.previous_id, "session.previous_id" in start.attributes) == (("k1", True) if linked else (None, False))
 
 
-def test_a_record_that_knows_the_key_but_no_reason_seals_nothing() -> None:
+def test_a_previous_key_without_a_reason_seals_nothing() -> None:
     record = Record(at=2_000, key="k2", visitor_id="v", started_at=2_000, flags=ACTIVITY, previous_key="k1")
     story = Story().tell(FIRST, 0).fold([Numbered("j:x", record)])
     assert story.rows["k1"].is_open
 
 
-def test_an_open_session_has_no_end_to_tell() -> None:
+def test_an_open_session_has_no_end_event() -> None:
     with pytest.raises(ValueError, match="open session"):
         row_events.end(Story().tell(FIRST, 0).rows["k1"])
 
 
-def test_closing_is_done_once() -> None:
+def test_a_session_is_closed_once() -> None:
     out = Folded(Story().tell(FIRST, 0).rows)
     close(out.rows["k1"], EndReason.ENDED, out)
     close(out.rows["k1"], EndReason.IDLE_TIMEOUT, out)
     assert [event.attributes["session.end_reason"] for event in out.events] == ["ended"]
 
 
-def test_a_revised_end_says_so_in_id_and_attributes() -> None:
+def test_a_revised_end_has_its_revision_in_id_and_attributes() -> None:
     row = Story().tell(FIRST, 0).rows["k1"]
     row.end_reason, row.end_revision = EndReason.IDLE_TIMEOUT, 2
     end = row_events.end(row)
@@ -290,7 +290,7 @@ def test_a_revised_end_says_so_in_id_and_attributes() -> None:
 # --- origins and what to load --------------------------------------------------------------------------------------
 
 
-def test_the_earliest_first_request_tells_how_it_began() -> None:
+def test_the_origin_is_that_of_the_earliest_first_request() -> None:
     story = Story().tell(FIRST, 9)
     for at in (5, 3, 4):
         story.tell(FIRST, at, flags=STARTS, origin={"url.path": f"/{at}", "service.name": "web"})
@@ -298,7 +298,7 @@ def test_the_earliest_first_request_tells_how_it_began() -> None:
     assert (row.entry_path, row.origin["service.name"], row.origin_at) == ("/3", "web", 3)
 
 
-def test_which_rows_a_batch_needs() -> None:
+def test_the_rows_that_a_batch_needs() -> None:
     tagged = about(FIRST, 1, ACTIVITY, (user("ada", 1),))
     records = [Numbered("1", tagged), Numbered("2", about(SECOND, 2_000, ACTIVITY))]
     assert own_keys(records) == {"k1", "k2"}

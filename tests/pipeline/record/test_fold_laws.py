@@ -52,9 +52,7 @@ def test_any_order_and_any_batches_fold_to_the_same_sessions_and_events(
 
 
 @given(data=st.data(), played=steps(max_size=9, is_lossy=True))
-def test_whether_two_users_were_named_in_one_session_is_known_in_any_order(
-    data: st.DataObject, played: list[Step]
-) -> None:
+def test_a_user_conflict_is_seen_in_any_order(data: st.DataObject, played: list[Step]) -> None:
     by_app_alone = [step for step in played if step.action not in {"principal", "nobody"}]
     visitor = Visitor().play(by_app_alone)
     shelf = Shelf()
@@ -81,7 +79,7 @@ def test_in_journal_order_batches_do_not_matter_at_all(data: st.DataObject, play
 
 
 @given(played=steps(max_size=20, is_lossy=True))
-def test_the_log_tells_end_of_the_previous_then_start_then_the_rest_then_the_end(played: list[Step]) -> None:
+def test_the_log_has_previous_end_then_start_then_events_then_end(played: list[Step]) -> None:
     visitor = Visitor().play(played)
     shelf = in_order(visitor)
     rows = shelf.rows()
@@ -118,7 +116,7 @@ def test_folded_sessions_never_overlap_and_end_at_their_last_activity(played: li
 
 
 @given(played=steps(max_size=20))
-def test_folded_sessions_are_what_the_visitor_lived(played: list[Step]) -> None:
+def test_folded_sessions_are_those_of_the_visitor(played: list[Step]) -> None:
     visitor = Visitor().play([step for step in played if step.action != "stream"])
     rows = in_order(visitor).rows()
 
@@ -139,7 +137,7 @@ def test_a_duration_never_shrinks_while_records_come_in_order(played: list[Step]
 
 
 @given(data=st.data(), played=steps(max_size=14, is_lossy=True))
-def test_heartbeats_are_one_a_slot_at_most_and_only_of_activity(data: st.DataObject, played: list[Step]) -> None:
+def test_heartbeats_are_at_most_one_per_slot_and_only_for_activity(data: st.DataObject, played: list[Step]) -> None:
     visitor = Visitor().play(played)
     shelf = Shelf()
     for batch in data.draw(splits(visitor.records, is_shuffled=data.draw(st.booleans()))):
@@ -162,9 +160,7 @@ def test_heartbeats_are_one_a_slot_at_most_and_only_of_activity(data: st.DataObj
 
 
 @given(data=st.data(), played=steps(max_size=14, is_lossy=True, runs_back=False))
-def test_a_sweeper_among_the_records_ends_every_session_once_a_revision(
-    data: st.DataObject, played: list[Step]
-) -> None:
+def test_with_a_sweeper_every_session_ends_once_per_revision(data: st.DataObject, played: list[Step]) -> None:
     visitor = Visitor().play(played)
     shelf = Shelf()
     seen: dict[str, Event] = {}

@@ -37,7 +37,7 @@ def folded(*records: Record) -> Folded:
     return fold(numbered, {}, RULES, defaults={})
 
 
-def test_a_property_is_an_event_and_is_stamped_on_what_comes_later() -> None:
+def test_a_property_is_an_event_and_is_on_later_events() -> None:
     seal = Entry("session.end", NOW + 9, seal=Seal(EndReason.ENDED, NOW + 9))
     out = folded(
         record(0, flags=ACTIVITY | STARTS),

@@ -37,7 +37,7 @@ def folded(*records: Record, suppression: Suppression | None = None) -> Folded:
     return fold(numbered, {}, Rules(), defaults={}, suppression=suppression)
 
 
-def test_an_opt_out_tells_itself_and_the_end_and_names_the_visitor() -> None:
+def test_an_opt_out_makes_its_event_and_the_end() -> None:
     out = folded(start(0), opt_out(5))
     assert [event.name for event in out.events] == ["session.start", "opt_out", "session.end"]
     assert out.opted_out == {"visitor": NOW + 5}
@@ -53,7 +53,7 @@ def test_an_opt_out_tells_itself_and_the_end_and_names_the_visitor() -> None:
         pytest.param(start(9, SECOND), ["session.start"], id="a new session"),
     ],
 )
-def test_after_an_opt_out_nothing_counts_but_the_end_of_what_had_started(later: Record, names: list[str]) -> None:
+def test_after_an_opt_out_only_ends_of_started_sessions_count(later: Record, names: list[str]) -> None:
     known = Suppression({DataSubject(VISITOR, "visitor"): Tombstone(at=NOW + 5, is_for_good=True)})
     rows = folded(start(0)).rows
     out = fold([Numbered("b:1", later)], rows, Rules(), defaults={}, suppression=known)

@@ -23,7 +23,7 @@ from tests.pipeline.record.story import FIRST, SEAL, SECOND, Story
         pytest.param(True, 4_900, 6_900, EndReason.IDLE_TIMEOUT, id="manual: silent for too long"),
     ],
 )
-def test_the_sweeper_ends_by_the_same_predicate_at_the_last_activity(
+def test_the_sweeper_ends_a_session_at_its_last_activity(
     is_manual: bool, seen_at: int, as_of: int, reason: EndReason | None
 ) -> None:
     story = Story().tell(msgspec.structs.replace(FIRST, is_manual=is_manual), 0)
@@ -35,7 +35,7 @@ def test_the_sweeper_ends_by_the_same_predicate_at_the_last_activity(
     assert story.sweep(as_of + 10_000).events == ([] if reason else story.last.events)
 
 
-def test_activity_takes_an_end_back_that_nobody_has_read() -> None:
+def test_activity_withdraws_an_unread_end() -> None:
     story = Story().tell(FIRST, 0)
     end = story.sweep(1_000).events[0]
     story.tell(FIRST, 950, Entry("bought", 950), unread=frozenset({end.id}))
@@ -51,7 +51,7 @@ def test_activity_takes_an_end_back_that_nobody_has_read() -> None:
     assert (again.id, again.time) == (end.id, 950)
 
 
-def test_activity_after_an_end_that_was_read_ends_it_again_as_a_revision() -> None:
+def test_activity_after_a_read_end_makes_a_revision() -> None:
     story = Story().tell(FIRST, 0)
     first = story.sweep(1_000).events[0]
     story.tell(FIRST, 950, Entry("bought", 950))
@@ -68,7 +68,7 @@ def test_activity_after_an_end_that_was_read_ends_it_again_as_a_revision() -> No
     assert (second.attributes["session.end_revision"], second.attributes["session.duration_ms"]) == (1, 950)
 
 
-def test_a_revision_that_nobody_has_read_is_taken_back_like_a_first_end() -> None:
+def test_an_unread_revision_is_withdrawn() -> None:
     story = Story().tell(FIRST, 0)
     story.sweep(1_000)
     story.tell(FIRST, 950)
@@ -88,7 +88,7 @@ def test_activity_after_a_seal_is_late_and_revises_nothing() -> None:
     assert story.last.events[0].attributes["session.late"] is True
 
 
-def test_activity_from_before_the_last_takes_nothing_back() -> None:
+def test_older_activity_withdraws_nothing() -> None:
     story = Story().tell(FIRST, 500)
     end = story.sweep(1_500).events[0]
     story.tell(FIRST, 400, unread=frozenset({end.id}))
@@ -97,7 +97,7 @@ def test_activity_from_before_the_last_takes_nothing_back() -> None:
 
 
 @pytest.mark.parametrize("is_unread", [True, False], ids=["unread", "read"])
-def test_a_call_overrules_what_the_sweeper_could_only_guess(is_unread: bool) -> None:
+def test_end_session_overrules_the_sweepers_end(is_unread: bool) -> None:
     story = Story().tell(FIRST, 0)
     end = story.sweep(1_000).events[0]
     seal = Entry(SESSION_END, 950, seal=Seal(EndReason.ENDED, 950))
@@ -112,7 +112,7 @@ def test_a_call_overrules_what_the_sweeper_could_only_guess(is_unread: bool) -> 
     assert story.last.counts["sessions.ended"] == 0
 
 
-def test_a_successor_that_agrees_with_the_sweeper_takes_nothing_back() -> None:
+def test_a_successor_that_agrees_with_the_sweeper_withdraws_nothing() -> None:
     story = Story().tell(FIRST, 0)
     end = story.sweep(1_000).events[0]
     story.tell(SECOND, 2_000, unread=frozenset({end.id}))

@@ -15,7 +15,7 @@ from tests.pipeline.record.story import FIRST, RULES, SECOND, THIRD, Story, user
 # --- users ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_tag_is_told_and_stamped_on_what_follows() -> None:
+def test_a_tag_emits_user_identify_and_is_on_later_events() -> None:
     story = Story().tell(FIRST, 1, user("ada", 1, name="Ada", traits={"plan": "pro"}, before="b"), Entry("bought", 2))
     told, bought = story.events[1:]
     assert (told.name, told.user_id) == (USER_IDENTIFY, "ada")
@@ -27,7 +27,7 @@ def test_a_tag_is_told_and_stamped_on_what_follows() -> None:
     assert (row.user_id, row.user_name, row.user_traits, row.is_tagged) == ("ada", "Ada", {"plan": "pro"}, True)
 
 
-def test_untagging_is_told_without_a_user_and_the_row_remembers_who_it_was() -> None:
+def test_untagging_emits_user_identify_without_user_and_the_row_keeps_the_user() -> None:
     story = Story().tell(FIRST, 1, user("ada", 1)).tell(FIRST, 2, user(None, 2), Entry("bought", 2))
     told, bought = story.last.events
     assert (told.user_id, "user.id" in told.attributes) == (None, False)
@@ -35,7 +35,7 @@ def test_untagging_is_told_without_a_user_and_the_row_remembers_who_it_was() -> 
     assert (story.rows["k1"].user_id, story.rows["k1"].is_tagged) == ("ada", False)
 
 
-def test_a_repetition_with_other_traits_is_kept_but_not_told() -> None:
+def test_new_traits_of_the_same_user_are_kept_without_an_event() -> None:
     story = Story().tell(FIRST, 1, user("ada", 1, traits={"plan": "free", "age": 3}))
     story.tell(FIRST, 2, user("ada", 2, name="Ada", traits={"plan": "pro"}, is_told=False))
     row = story.rows["k1"]
@@ -43,7 +43,7 @@ def test_a_repetition_with_other_traits_is_kept_but_not_told() -> None:
     assert story.last.events == []
 
 
-def test_the_later_word_on_a_user_counts_whichever_is_folded_first() -> None:
+def test_the_latest_traits_hold_in_any_order() -> None:
     story = Story().tell(FIRST, 5, user("ada", 5, name="Ada", traits={"plan": "pro"}))
     story.tell(FIRST, 2, user("ada", 2, name="ada?", traits={"plan": "free", "age": 3}))
     story.tell(FIRST, 1, user("ada", 1))
@@ -66,7 +66,9 @@ def test_the_later_word_on_a_user_counts_whichever_is_folded_first() -> None:
         pytest.param(True, [("ada", 1, True), ("ada", 2, True)], "ada", 0, id="the same user is no conflict"),
     ],
 )
-def test_whose_session_it_is(is_split: bool, tags: list[tuple[str, int, bool]], holder: str, conflicts: int) -> None:
+def test_which_user_a_session_gets(
+    is_split: bool, tags: list[tuple[str, int, bool]], holder: str, conflicts: int
+) -> None:
     story = Story(replace(RULES, split_on_user_change=is_split))
     for name, at, is_explicit in tags:
         story.tell(FIRST, at, user(name, at, is_explicit=is_explicit))
@@ -81,7 +83,7 @@ def test_of_many_tags_in_one_request_the_last_holds() -> None:
 
 
 @pytest.mark.parametrize("reason", EndReason)
-def test_the_successor_is_re_tagged_where_the_rules_say_so(reason: EndReason) -> None:
+def test_which_successors_keep_the_user(reason: EndReason) -> None:
     story = Story().tell(FIRST, 1, user("ada", 1, name="Ada", traits={"plan": "pro"}))
     story.tell(succeed(FIRST, reason, key="k2", now=2_000), 2_000)
     row, start = story.rows["k2"], story.events[-1]
@@ -92,30 +94,30 @@ def test_the_successor_is_re_tagged_where_the_rules_say_so(reason: EndReason) ->
         assert (row.user_id, row.is_tagged, start.user_id) == (None, False, None)
 
 
-def test_an_untagged_session_hands_nobody_on() -> None:
+def test_an_untagged_session_passes_no_user_on() -> None:
     story = Story().tell(FIRST, 0, user("ada", 0), user(None, 0)).tell(SECOND, 2_000)
     assert (story.rows["k2"].user_id, story.rows["k2"].is_tagged) == (None, False)
 
 
-def test_a_user_learned_late_reaches_all_who_were_carried_on() -> None:
+def test_a_user_named_late_reaches_all_successors() -> None:
     story = Story().tell(FIRST, 0).tell(SECOND, 2_000).tell(THIRD, 4_000)
     story.tell(FIRST, 10, user("ada", 10))
     assert [story.rows[key].user_id for key in ("k1", "k2", "k3")] == ["ada"] * 3
     assert story.last.changed == {"k1", "k2", "k3"}
 
 
-def test_a_user_is_carried_over_a_session_that_turns_up_last() -> None:
+def test_a_user_passes_through_a_session_that_arrives_last() -> None:
     story = Story().tell(THIRD, 4_000).tell(FIRST, 0, user("ada", 0)).tell(SECOND, 2_000)
     assert [story.rows[key].user_id for key in ("k1", "k2", "k3")] == ["ada"] * 3
 
 
-def test_a_session_with_a_user_of_its_own_takes_none_over() -> None:
+def test_a_session_with_its_own_user_keeps_it() -> None:
     story = Story().tell(FIRST, 0).tell(SECOND, 2_000, user("bo", 2_000)).tell(THIRD, 4_000)
     story.tell(FIRST, 10, user("ada", 10))
     assert [story.rows[key].user_id for key in ("k1", "k2", "k3")] == ["ada", "bo", "bo"]
 
 
-def test_a_session_that_was_untagged_itself_stays_so() -> None:
+def test_an_untagged_successor_stays_untagged() -> None:
     story = Story().tell(FIRST, 0).tell(SECOND, 2_000, user(None, 0, before="x"))
     story.tell(FIRST, 10, user("ada", 10))
     assert (story.rows["k2"].user_id, story.rows["k2"].is_tagged) == ("ada", False)

@@ -25,7 +25,7 @@ IDLE = 30 * 60_000
 RECORD = payloads.encode(Record(NOW, KEY, "v", NOW, ACTIVITY))
 
 
-def test_a_record_has_its_effect_once_however_often_the_recorder_steps(bench: Bench) -> None:
+def test_a_record_takes_effect_once(bench: Bench) -> None:
     bench.request(KEY, 0, is_start=True)
     assert [bench.apply(), bench.apply()] == [1, 0]
     assert bench.names == ["session.start", "page_view"]
@@ -40,7 +40,7 @@ def test_a_second_recorder_on_the_same_journal_adds_nothing(bench: Bench) -> Non
     assert bench.names == ["session.start", "page_view"]
 
 
-def test_what_a_process_counted_reaches_the_store_as_a_difference(bench: Bench) -> None:
+def test_process_totals_are_added_to_the_counters_as_differences(bench: Bench) -> None:
     for total in (3, 3, 5):
         bench.put(Record(NOW, "", "", NOW, 0, counters={"prefetch": total}))
         bench.apply()
@@ -48,7 +48,7 @@ def test_what_a_process_counted_reaches_the_store_as_a_difference(bench: Bench) 
     assert bench.counter("records.accepted") == bench.counter("records.recorded") == 3
 
 
-def test_two_processes_counters_add_up(bench: Bench) -> None:
+def test_counters_of_two_processes_add_up(bench: Bench) -> None:
     second = MemoryJournal()
     bench.put(Record(NOW, "", "", NOW, 0, counters={"bot": 2}))
     bench.put(Record(NOW, "", "", NOW, 0, counters={"bot": 7}), journal=second)
@@ -68,7 +68,7 @@ def test_two_processes_counters_add_up(bench: Bench) -> None:
         pytest.param(RECORD, "records.too_old", id="older than the limit"),
     ],
 )
-def test_a_record_that_cannot_count_is_counted_and_passed(bench: Bench, payload: bytes, counter: str) -> None:
+def test_an_unusable_record_is_skipped_and_counted(bench: Bench, payload: bytes, counter: str) -> None:
     age = 8 * 86_400_000 if counter == "records.too_old" else 0
     bench.now = NOW + age
     assert bench.journal.append(payload, kind="test", essential=True, wall=NOW)
@@ -77,7 +77,7 @@ def test_a_record_that_cannot_count_is_counted_and_passed(bench: Bench, payload:
     assert bench.names == []
 
 
-def test_a_record_from_a_clock_far_ahead_is_taken_to_be_now(bench: Bench) -> None:
+def test_a_record_from_a_clock_far_ahead_is_dated_now(bench: Bench) -> None:
     far = 400 * 86_400_000
     bench.request(KEY, far, is_start=True)
     bench.apply()
@@ -138,7 +138,7 @@ def test_an_unread_sweep_is_withdrawn_by_late_activity(bench: Bench) -> None:
     assert bench.names.count("session.end") == 1
 
 
-def test_a_sweep_that_a_backend_has_begun_to_read_stands_and_late_activity_ends_it_again(bench: Bench) -> None:
+def test_late_activity_after_a_read_end_ends_the_session_again(bench: Bench) -> None:
     store = bench.store
     store.outbox.register(["reader"], now=NOW)
     bench.request(KEY, 0, is_start=True)
@@ -247,7 +247,7 @@ def test_a_start_does_not_wait_for_a_session_of_long_ago(bench: Bench) -> None:
     assert host.step() == (1, False)
 
 
-def test_what_was_made_before_a_record_that_waits_is_applied_and_what_came_after_waits_with_it(bench: Bench) -> None:
+def test_records_before_a_waiting_one_are_applied_and_later_ones_wait(bench: Bench) -> None:
     host = Host(bench)
     for number, key in enumerate((KEY, OTHER, KEY)):
         host.tick += 1_000_000
@@ -272,7 +272,7 @@ def test_waits_do_not_add_up(bench: Bench) -> None:
     assert host.step(after_ms=100) == (1, False)
 
 
-def test_a_record_of_who_left_waits_for_nobody(bench: Bench) -> None:
+def test_a_suppressed_record_does_not_wait(bench: Bench) -> None:
     bench.store.data_subjects.add_tombstone(DataSubject(VISITOR, "visitor"), at=NOW + 10)
     host = Host(bench)
     bench.request(KEY, 5, journal=host.journal)
@@ -280,7 +280,7 @@ def test_a_record_of_who_left_waits_for_nobody(bench: Bench) -> None:
     assert (bench.names, bench.counter("records.erased")) == ([], 1)
 
 
-def test_a_batch_that_the_database_takes_back_is_repeated(bench: Bench) -> None:
+def test_a_batch_that_the_database_rolls_back_is_repeated(bench: Bench) -> None:
     class Deadlocked:
         def __init__(self) -> None:
             self.times = 2

@@ -68,7 +68,7 @@ def test_scrub(scrub: Callable[[Event], Event | None], kept: object, counted: di
     assert all(event.id == "1" for event in events)
 
 
-def test_what_scrub_removed_is_in_no_store_and_no_backend() -> None:
+def test_scrubbed_values_reach_neither_store_nor_backend() -> None:
     visits = FakeVisits(scrub=without("user.id"))
     with visits.visit("anna") as events:
         assert "user.identify" in events.names
