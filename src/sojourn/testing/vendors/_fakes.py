@@ -12,21 +12,21 @@ from .fake import FakeVendor
 
 def places() -> dict[str, str]:
     """Return where the fakes are (`package.module:Class`), by the scheme of their backend."""
-    found: dict[str, str] = {}
+    fakes: dict[str, str] = {}
     for scheme, entry in sorted(registered().items()):
         try:
             place = getattr(load(entry), "fake", None)
         except Exception:  # noqa: BLE001 - a third-party backend that cannot be imported
             place = None
         if place is not None:
-            found[scheme] = place
-    return found
+            fakes[scheme] = place
+    return fakes
 
 
 def make_fake(scheme: str) -> FakeVendor:
     """Return a new fake of the vendor whose backend has this scheme, with its default credentials."""
-    found = places()
-    if scheme not in found:
-        raise SojournError(f"there is no fake {scheme!r}; there are {', '.join(found)}")
-    fake: FakeVendor = resolve_name(found[scheme])()
+    fakes = places()
+    if scheme not in fakes:
+        raise SojournError(f"there is no fake {scheme!r}; there are {', '.join(fakes)}")
+    fake: FakeVendor = resolve_name(fakes[scheme])()
     return fake

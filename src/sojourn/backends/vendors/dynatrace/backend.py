@@ -136,7 +136,7 @@ def _partly_accepted(events: Sequence[Event], body: bytes) -> Outcome | None:
         reasons = _reasons(events, errors)
     except ValueError:
         # The body was cut short, but the part that was read still names refused events, so the others were accepted.
-        indices = [int(found) for found in _INDEX.findall(text)]
+        indices = [int(digits) for digits in _INDEX.findall(text)]
         reasons = {events[index].id: "" for index in indices if index < len(events)}
         if not reasons:
             return None
@@ -149,15 +149,15 @@ def _partly_accepted(events: Sequence[Event], body: bytes) -> Outcome | None:
 
 
 def _reasons(events: Sequence[Event], errors: list[object]) -> dict[str, str]:
-    known = {event.id for event in events}
+    event_ids = {event.id for event in events}
     reasons: dict[str, str] = {}
     for error in errors:
         if not isinstance(error, dict):
             continue
         event_id, index = error.get("id"), error.get("index")
-        if event_id not in known and isinstance(index, int) and 0 <= index < len(events):
+        if event_id not in event_ids and isinstance(index, int) and 0 <= index < len(events):
             event_id = events[index].id
-        if event_id in known:
+        if event_id in event_ids:
             message = str(error.get("message") or "")[:200]
             reasons[str(event_id)] = f": {message}" if message.isprintable() and message else ""
     return reasons

@@ -94,8 +94,13 @@ class FakeDynatrace(FakeVendor):
             try:
                 self.take(_read(event))
             except ValueError as problem:
-                known = event if isinstance(event, dict) else {}
-                about = {"id": known.get("id"), "index": index, "message": str(problem), "source": known.get("source")}
+                fields = event if isinstance(event, dict) else {}
+                about = {
+                    "id": fields.get("id"),
+                    "index": index,
+                    "message": str(problem),
+                    "source": fields.get("source"),
+                }
                 errors.append(about)
         return _json(400, {"errors": errors}) if errors else _json(202, {})
 

@@ -93,11 +93,11 @@ class _Encoder:
         old: list[Piece] = []
         recent: list[Piece] = []
         for group in grouped(batch, old_before=int(self._wall() * 1000) - OLD_AFTER_MS):
-            for made in pieces_of(group, self._environment):
-                if isinstance(made, Unsendable):
-                    yield made
+            for piece in pieces_of(group, self._environment):
+                if isinstance(piece, Unsendable):
+                    yield piece
                 else:
-                    (old if group.is_old else recent).append(made)
+                    (old if group.is_old else recent).append(piece)
         for pieces, address in ((old, OLD), (recent, MANY)):
             yield from packed_calls(pieces, LIMITS, partial(self._call, address))
 

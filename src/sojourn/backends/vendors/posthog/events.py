@@ -108,8 +108,8 @@ def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
     if event.session_id != event.session_key:
         properties["session.id"] = event.session_id
     for name, value in attributes.items():
-        if known := _property_name(name):
-            properties[known] = value
+        if property_name := _property_name(name):
+            properties[property_name] = value
     if "client.address" not in attributes:
         # Otherwise PostHog would locate every visitor at our server.
         properties["$geoip_disable"] = True

@@ -213,8 +213,8 @@ def _traits(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
 @lru_cache(maxsize=1024)
 def _campaign(query: str) -> Mapping[str, str]:
     """Return the campaign's parameters under the names of RudderStack's own libraries."""
-    found = {name[len(_UTM) :]: value for name, value in parse_qsl(query) if name.startswith(_UTM)}
-    return {"name" if name == "campaign" else name: value for name, value in found.items() if name}
+    parameters = {name[len(_UTM) :]: value for name, value in parse_qsl(query) if name.startswith(_UTM)}
+    return {"name" if name == "campaign" else name: value for name, value in parameters.items() if name}
 
 
 @lru_cache(maxsize=64)

@@ -167,9 +167,9 @@ class Folding:
         if end is not None:
             end.date = last
         key = f"start:{session_id}"
-        known = self._cache.get(key, slide=DAY_MS)
-        if known is not None and not known.is_deleted:
-            known.update(last, is_end=end is not None)
+        session = self._cache.get(key, slide=DAY_MS)
+        if session is not None and not session.is_deleted:
+            session.update(last, is_end=end is not None)
             if start is not None:
                 kept.remove(start)
                 self._discard("its session has a start", start)
@@ -181,7 +181,7 @@ class Folding:
             return []
         else:
             self._started(key, group[0], session_id, last, is_end=end is not None)
-        if known is not None and end is not None:
+        if session is not None and end is not None:
             self._cache.drop(key)
         return kept
 
@@ -210,9 +210,9 @@ class Folding:
             if start is not None:
                 kept.remove(start)
                 self._discard("its session has a start", start)
-            known = self._cache.get(start_key, slide=DAY_MS)
-            if known is not None and not known.is_deleted:
-                known.update(last, is_end=is_end)
+            session = self._cache.get(start_key, slide=DAY_MS)
+            if session is not None and not session.is_deleted:
+                session.update(last, is_end=is_end)
             return kept
         if start is None:
             self._started(start_key, group[0], session_id, last, is_end=is_end)
@@ -258,11 +258,11 @@ class Folding:
 
     def close_inactive(self, now: int) -> None:
         """Apply the recorded heartbeats, and end sessions that were inactive for five minutes, at their last activity."""
-        found = [doc for doc in self.documents if doc.type == "session" and doc.ended_at is None]
-        found = sorted((doc for doc in found if doc.date < now - _YOUNG_MS), key=lambda doc: -doc.date)
-        for at in range(0, len(found), _PAGE):
+        open_sessions = [doc for doc in self.documents if doc.type == "session" and doc.ended_at is None]
+        open_sessions = sorted((doc for doc in open_sessions if doc.date < now - _YOUNG_MS), key=lambda doc: -doc.date)
+        for at in range(0, len(open_sessions), _PAGE):
             used: set[str] = set()
-            for doc in found[at : at + _PAGE]:
+            for doc in open_sessions[at : at + _PAGE]:
                 self._close(doc, now, used)
             for key in used:
                 self._cache.drop(key)

@@ -153,13 +153,13 @@ class FakeExceptionless(FakeVendor):
     # --- calls -------------------------------------------------------------------------------------------------------
 
     def _is_known(self, request: Received) -> bool:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         match scheme.lower():
             case "bearer" | "token":
-                key = given
+                key = credentials
             case "basic":
                 try:
-                    user, _, password = b64decode(given, validate=True).decode().partition(":")
+                    user, _, password = b64decode(credentials, validate=True).decode().partition(":")
                 except (binascii.Error, UnicodeDecodeError):
                     return False
                 key = password if user == "client" else user if password in ("", "x-oauth-basic") else ""
@@ -204,16 +204,16 @@ class FakeExceptionless(FakeVendor):
             self._process([{"type": "log", "message": line} for line in lines if line.strip()])
             return
         try:
-            found = msgspec.json.decode(body)
+            contents = msgspec.json.decode(body)
         except ValueError:
             self._malformed.append("it is no JSON")
             return
-        self._process(found if isinstance(found, list) else [found])
+        self._process(contents if isinstance(contents, list) else [contents])
 
-    def _process(self, found: list[Any]) -> None:
+    def _process(self, raw_events: list[Any]) -> None:
         """Read the events of a call; one unreadable event discards the call."""
         try:
-            events = [document_of(event, self._time()) for event in found]
+            events = [document_of(event, self._time()) for event in raw_events]
         except ValueError as problem:
             self._malformed.append(str(problem))
             return
@@ -222,8 +222,8 @@ class FakeExceptionless(FakeVendor):
             if self._now is not None:
                 event.date = min(event.date, self._now())
             self._latest = max(self._latest, event.date)
-            known = event.reference_id
-            own_id = known or f"{event.type}/{event.date}/{len(self._taken)}"
+            reference = event.reference_id
+            own_id = reference or f"{event.type}/{event.date}/{len(self._taken)}"
             self.take(shown(own_id, event))
             if self._now is not None and event.date < self._now() - _MAX_AGE_MS:
                 self._folding.discarded.append(("it is older than three days", event))
@@ -247,12 +247,12 @@ class FakeExceptionless(FakeVendor):
         return self._accepted()
 
     def _describe(self, reference: str, words: dict[str, Any]) -> None:
-        found = next((doc for doc in self._folding.documents if doc.reference_id == reference), None)
-        if found is None:
+        document = next((doc for doc in self._folding.documents if doc.reference_id == reference), None)
+        if document is None:
             self._malformed.append("a description of an unknown event")
         else:
-            found.data |= words.get("data") or {}
-            found.data["@user_description"] = {name: value for name, value in words.items() if name != "data"}
+            document.data |= words.get("data") or {}
+            document.data["@user_description"] = {name: value for name, value in words.items() if name != "data"}
 
     def _submit(self, kind: str | None, request: Received) -> Reply:
         """Accept one event as a query; parameters that are not fields become its data."""
@@ -283,8 +283,8 @@ class FakeExceptionless(FakeVendor):
         """List the rows, or the events of one session."""
         self._work()
         stored = self._folding.documents
-        asked = [doc for doc in stored if (doc.session_id == session_id if session_id else doc.type == "session")]
-        rows = [msgspec.to_builtins(shown(doc.reference_id or "", doc)) for doc in asked]
+        listed = [doc for doc in stored if (doc.session_id == session_id if session_id else doc.type == "session")]
+        rows = [msgspec.to_builtins(shown(doc.reference_id or "", doc)) for doc in listed]
         return _json(200, rows)
 
     # --- what is shown -----------------------------------------------------------------------------------------------

@@ -24,10 +24,10 @@ def document_of(event: object, now: int) -> Document:
     """Return an event as it is stored; raise `ValueError` for one that discards its call."""
     if not isinstance(event, dict):
         raise ValueError("an event is a JSON object")
-    given = event.get("data")
-    if given is not None and not isinstance(given, dict):
+    data_field = event.get("data")
+    if data_field is not None and not isinstance(data_field, dict):
         raise ValueError("data is a JSON object")
-    data = {**(given or {}), **{name: value for name, value in event.items() if name not in ROOT}}
+    data = {**(data_field or {}), **{name: value for name, value in event.items() if name not in ROOT}}
     has_error = "@error" in data or "@simple_error" in data
     kind = event.get("type") or ("error" if has_error else "log")
     if not isinstance(kind, str) or len(kind) > _LONGEST_TYPE:

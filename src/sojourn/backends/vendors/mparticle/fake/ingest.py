@@ -173,12 +173,12 @@ class FakeMParticle(FakeVendor):
     def _stranger(self, authorization: str) -> int | None:
         scheme, _, pair = authorization.partition(" ")
         try:
-            given = b64decode(pair, validate=True)
+            credentials = b64decode(pair, validate=True)
         except binascii.Error:
             return 401
-        if scheme != "Basic" or b":" not in given:
+        if scheme != "Basic" or b":" not in credentials:
             return 401
-        return None if given == self._pair else 403
+        return None if credentials == self._pair else 403
 
     def _is_slow_enough(self, batches: int) -> bool:
         if self._batches_per_second is None:

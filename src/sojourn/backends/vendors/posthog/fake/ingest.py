@@ -111,7 +111,7 @@ class FakePostHog(FakeVendor):
             began_at = _began_at(event.session_id)
             if began_at is not None and began_at <= event.at <= began_at + SESSION_MS:
                 groups.setdefault(event.session_id, []).append(event)
-        return sorted((self._session(group) for group in groups.values()), key=lambda found: found.started_at or 0)
+        return sorted((self._session(group) for group in groups.values()), key=lambda session: session.started_at or 0)
 
     def event_ids(self) -> list[str]:
         return [str(event.attributes.get("event.id", event.id)) for event in self.events()]
@@ -144,8 +144,8 @@ class FakePostHog(FakeVendor):
         if not event.event:
             raise ValueError("event submitted with an empty event name")
         properties = event.properties
-        given = event.distinct_id if event.distinct_id is not None else properties.get("distinct_id")
-        distinct_id = given if isinstance(given, str) else "" if given is None else json.dumps(given)
+        raw_id = event.distinct_id if event.distinct_id is not None else properties.get("distinct_id")
+        distinct_id = raw_id if isinstance(raw_id, str) else "" if raw_id is None else json.dumps(raw_id)
         if not distinct_id:
             raise ValueError("event submitted without a distinct_id")
         at = ms_of(event.timestamp)
