@@ -18,7 +18,7 @@ def hashes(store: SQLiteStore) -> list[str]:
         return [line[0] for line in db.execute("SELECT hash FROM sojourn_tombstones ORDER BY hash")]
 
 
-def test_two_stores_call_one_person_by_different_names(tmp_path: Path) -> None:
+def test_two_stores_have_different_hashes_of_one_person(tmp_path: Path) -> None:
     stores = [SQLiteStore(tmp_path / f"{name}.db") for name in ("a", "b")]
     for store in stores:
         store.data_subjects.add_tombstone(ANNA, at=NOW)
@@ -30,7 +30,7 @@ def test_two_stores_call_one_person_by_different_names(tmp_path: Path) -> None:
         store.close()
 
 
-def test_a_stone_is_found_by_another_process_s_store(tmp_path: Path) -> None:
+def test_a_tombstone_is_found_by_the_store_of_another_process(tmp_path: Path) -> None:
     """One that had seen no tombstone when it began."""
     first, second = (open_store(f"sqlite:///{tmp_path}/one.db") for _ in range(2))
     assert tombstones(first, ANNA) == {}

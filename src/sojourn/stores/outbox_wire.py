@@ -1,4 +1,4 @@
-"""The outbox as every database is told of it and tells it. Knows no SQL."""
+"""Encode the parameters of the outbox's statements, and decode their results. No SQL."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def decode_leases(text: str) -> tuple[Lease, ...]:
 
 
 def decode_whole_events(text: str) -> tuple[Event, ...]:
-    """Events as dead letters keep them: with all their fields."""
+    """Decode events of dead letters, which have all their fields."""
     return _events.decode(text)
 
 
 def held(lease: Lease) -> dict[str, object]:
-    """A lease as the values of a statement that asks whether it is still held."""
+    """Return a lease as the parameters of a statement that checks whether it is still held."""
     return {"lease": lease.name, "holder": lease.holder, "token": lease.token}
 
 
 def some_ids(event_ids: Collection[str] | None) -> str | None:
-    """Ids of events as one value; `None` stays so, and means all."""
+    """Encode ids of events as one parameter; `None` stays `None` and means all."""
     return None if event_ids is None else wire.encode(list(event_ids))
 
 
 def figures(settled: Settled) -> dict[str, object]:
-    """What became of claimed events, as the values of a statement."""
+    """Return what became of claimed events, as the parameters of a statement."""
     return {
         "upto": None if settled.upto is None else settled.upto.stored,
         "delivered": settled.delivered,
@@ -56,7 +56,7 @@ def figures(settled: Settled) -> dict[str, object]:
 
 
 def refigures(settled: Resettled, *, delivered: int, skipped: int) -> dict[str, object]:
-    """The same of letters that were claimed once more, of which so many were there still."""
+    """Return what became of requeued letters likewise. The counts are of letters that were still there."""
     return {"delivered": delivered, "skipped": skipped, **_again(settled)}
 
 

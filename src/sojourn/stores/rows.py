@@ -1,4 +1,4 @@
-"""The session as the store keeps it: the aggregate that records are joined into. Knows no SQL and no rule."""
+"""The row of a session: the aggregate that records are merged into. No SQL, no rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sojourn.core.session import EndReason
 
 
 class PropertyValue(msgspec.Struct, frozen=True, array_like=True):
-    """A session property as it stands: its value, and which record set it when."""
+    """The current value of a session property, and the record that set it."""
 
     value: Scalar
     at: int
@@ -20,7 +20,7 @@ class PropertyValue(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
-    """One session. Every field but the event bookkeeping is a join: least, greatest, or counted by record.
+    """One session. Every field, except for those about emitted events, is a merge: the least, the greatest, or a count.
 
     Times are milliseconds since the epoch. `rid` fields are ids of records; they break ties between equal times.
     The order of the fields is the order of the columns.
@@ -32,9 +32,9 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     is_manual: bool
     started_at: int
     last_seen_at: int
-    """The last activity: what the end will be dated at. Derived from `activity` and the seal."""
+    """The last activity, and the time of the session's end. Derived from `activity` and the seal."""
     activity: list[int]
-    """The latest times of activity, latest first, a few: enough to forget those that a seal found later rules out."""
+    """The latest times of activity, latest first. A seal that arrives later may rule out some of them."""
 
     previous_key: str | None = None
     previous_id: str | None = None
@@ -42,17 +42,17 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     previous_seen_at: int = 0
 
     sealed_at: int | None = None
-    """When the successor started, or the moment of the call that ended it; never moved by activity."""
+    """When the successor started, or when a call ended the session. Activity never moves it."""
     sealed_reason: EndReason | None = None
     sealed_seen_at: int = 0
 
     end_reason: EndReason | None = None
-    """Set when `session.end` was made; `None` means open."""
+    """Set when `session.end` is emitted; `None` means open."""
     end_revision: int = 0
     end_event_id: str | None = None
 
     anchor: int
-    """`started_at` when the row was made: heartbeat slots count from here, even if an earlier start turns up."""
+    """`started_at` when the row was created. Heartbeat slots count from here, even if an earlier start arrives later."""
     slot: int = 0
 
     user_id: str | None = None
@@ -86,14 +86,14 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     utm_term: str | None = None
     utm_content: str | None = None
     origin: Mapping[str, Scalar] = {}
-    """The attributes of the first request that no column holds as they are. Replaced, never changed in place."""
+    """Attributes of the first request that have no column of their own. Replaced, never changed in place."""
     origin_at: int = 0
     origin_rid: str = ""
     no_forward: bool = False
     properties: dict[str, PropertyValue] | None = None
-    """By full name; replaced, never changed in place."""
+    """By full name. Replaced, never changed in place."""
     is_suppressed: bool = False
-    """Its visitor opted out, or it is about to be erased. The store sets this; a fold leaves it as it is."""
+    """Its visitor opted out, or it is about to be erased. Set by the store, never by a fold."""
 
     @property
     def is_open(self) -> bool:

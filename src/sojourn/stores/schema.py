@@ -1,4 +1,4 @@
-"""The tables, once, for every database: names, types, keys, indices. Knows no SQL dialect and no connection.
+"""The tables, once, for every database: names, types, keys, indices. No SQL dialect, no connection.
 
 The sessions table has one column per field of `SessionRow`, in its order, so that a row travels as one JSON array.
 Times are milliseconds since the epoch.
@@ -32,7 +32,7 @@ def _session_column(field: msgspec.structs.FieldInfo) -> Column:
 
 
 _OPEN: Final = "end_reason IS NULL"
-# Not `IS NOT NULL`: PostgreSQL's recorder holds a new session's place with a reason that is no reason.
+# Not `IS NOT NULL`: PostgreSQL's recorder holds the place of a new session by a row with an empty reason.
 _CLOSED: Final = "end_reason > ''"
 
 SESSIONS: Final = Table(
@@ -49,8 +49,8 @@ SESSIONS: Final = Table(
         Index("sojourn_ix_sessions_user", ("user_id", "started_at"), "user_id IS NOT NULL"),
         Index("sojourn_ix_sessions_started", ("started_at",)),
         Index("sojourn_ix_sessions_public", ("session_id",), "session_id <> key"),
-        # Orders that the report offers. Only of closed sessions, so each is written once and activity touches none of them:
-        # there are few enough open sessions to sort them when a list needs it.
+        # The orders that the report offers. Only closed sessions are indexed, so activity never updates these indices.
+        # Open sessions are few enough to be sorted when a list needs it.
         *(
             Index(f"sojourn_ix_sessions_closed_{name}", (value, "started_at"), _CLOSED)
             for name, value in (
@@ -79,7 +79,7 @@ LIVELY: Final = (
     "exit_path",
     "exit_at",
 )
-"""What activity changes; the rest of a row changes seldom, and of open sessions all indices but one are over the rest."""
+"""The columns that activity changes. All indices of open sessions but one are over the other columns, which change rarely."""
 
 EVENTS: Final = Table(
     "sojourn_events",
@@ -103,12 +103,12 @@ JOURNALS: Final = Table(
     (
         Column("id", Kind.TEXT),
         Column("position", Kind.INTEGER),
-        # The position that the last writer started from: what lets one statement compare and set all marks of a batch.
+        # Where the last writer started from. With it, one statement can compare and set all marks of a batch.
         Column("position_before", Kind.INTEGER),
         Column("recorded_until", Kind.INTEGER),
         Column("heard_at", Kind.INTEGER),
         Column("totals", Kind.TEXT),
-        # Kept when the files are gone: a recorder that froze before their first record must not apply them again.
+        # Rows stay when the files are deleted: a recorder that was suspended must not apply the journal again.
         Column("is_gone", Kind.BOOLEAN),
     ),
     key=("id",),
@@ -131,7 +131,7 @@ BACKENDS: Final = Table(
         Column("name", Kind.TEXT),
         Column("cursor", Kind.INTEGER),
         Column("read_seq", Kind.INTEGER),
-        # The log's own count of events when this backend was registered.
+        # How many events the log had counted when this backend was registered.
         Column("recorded_before", Kind.INTEGER),
         Column("in_use_at", Kind.INTEGER),
         Column("delivered", Kind.INTEGER),
@@ -142,7 +142,7 @@ BACKENDS: Final = Table(
         Column("retry_at", Kind.INTEGER, is_nullable=True),
         Column("failures", Kind.INTEGER),
         Column("problem", Kind.TEXT, is_nullable=True),
-        # The head when this backend was registered: what is not behind it was never for it.
+        # The head of the log when this backend was registered. Events up to it were never for this backend.
         Column("first_seq", Kind.INTEGER),
     ),
     key=("name",),
@@ -158,7 +158,7 @@ DEAD_LETTERS: Final = Table(
         Column("status", Kind.SMALL, is_nullable=True),
         Column("at", Kind.INTEGER),
         Column("event", Kind.TEXT),
-        # When it was put back in the queue.
+        # When it was requeued.
         Column("requeued_at", Kind.INTEGER, is_nullable=True),
     ),
     key=("number",),
@@ -180,7 +180,7 @@ COUNTERS: Final = Table(
 TOMBSTONES: Final = Table(
     "sojourn_tombstones",
     (
-        # Of the person, keyed by the store's own key: no id in clear.
+        # Of the person's id, keyed by the store's own key. The id itself is not stored.
         Column("hash", Kind.TEXT),
         Column("at", Kind.INTEGER),
         Column("is_for_good", Kind.BOOLEAN),
@@ -188,7 +188,7 @@ TOMBSTONES: Final = Table(
     key=("hash",),
 )
 
-# Sessions whose start was barred before this backend was given it: then it is not given the end either.
+# Sessions whose start was suppressed before it was sent to this backend. Their end is not sent either.
 WITHHELD: Final = Table(
     "sojourn_withheld",
     (
@@ -205,11 +205,11 @@ WITHHELD: Final = Table(
 ROLLUPS: Final = Table(
     "sojourn_rollups",
     (
-        # When the hour began; of a day, when it began and 1 ms more.
+        # The start of the hour; of a day, its start plus 1 ms.
         Column("id", Kind.INTEGER),
-        # Of the process that makes it: the result is stored only if this row is still there then.
+        # Of the process that computes it. The result is stored only if this row is still there.
         Column("token", Kind.TEXT),
-        # Nothing until it is done.
+        # NULL until it is computed.
         Column("sessions", Kind.INTEGER, is_nullable=True),
         Column("bounces", Kind.INTEGER, is_nullable=True),
         Column("error_sessions", Kind.INTEGER, is_nullable=True),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class StoreKey:
-    """The store's own key, and whether a tombstone was ever seen: until then nobody's id is hashed to look for one."""
+    """The store's own key, and whether a tombstone was ever seen. Until then no id is hashed to look for one."""
 
     value: bytes
     has_tombstones: bool = False

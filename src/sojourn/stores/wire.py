@@ -1,4 +1,4 @@
-"""Rows and events as the JSON that goes into and comes out of a statement. Knows no SQL.
+"""Encode rows and events as the JSON parameters of a statement, and decode its results. No SQL.
 
 A batch is one parameter and a result one value: a statement per row would give up the interpreter lock per row.
 """
@@ -18,7 +18,7 @@ from sojourn.core.events import Event, Position, Scalar
 from .model import BackendState, DataSubject, DeadLetter, Mark
 from .rows import SessionRow
 
-# A database ends a text at its first NUL, without a word; a lone surrogate is no UTF-8.
+# A database silently cuts a text at its first NUL, and a lone surrogate is not valid UTF-8.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _ESCAPED_NUL: Final = b"\\u0000"
 _REPLACEMENT: Final = "\ufffd"
@@ -37,7 +37,7 @@ class _EventRow(msgspec.Struct, array_like=True):
     data: dict[str, Scalar | None]
 
 
-# Not strict: SQLite answers 0 and 1 for a bool. Every other field has the type that its column has.
+# Not strict, because SQLite returns 0 and 1 for a bool. Every other field has the type of its column.
 _rows = msgspec.json.Decoder(list[SessionRow], strict=False)
 _events = msgspec.json.Decoder(list[_EventRow], strict=False)
 _totals = msgspec.json.Decoder(dict[str, int])
@@ -49,7 +49,7 @@ _letters = msgspec.json.Decoder(list[DeadLetter])
 
 
 def encode(value: object) -> str:
-    """JSON that a database keeps whole: what it cannot keep becomes U+FFFD, so one bad text never stops a batch."""
+    """Encode as JSON that a database can store. What it cannot store becomes U+FFFD, so one bad text never stops a batch."""
     try:
         data = msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -61,19 +61,19 @@ def encode(value: object) -> str:
 
 
 def encode_events(events: Iterable[Event]) -> str:
-    """Events as arrays, in the order that the log's insert reads them."""
+    """Encode events as arrays, in the order of the log's insert."""
     return encode(
         [(e.id, e.name, e.time, e.session_key, e.session_started_at, e.is_manual, dict(e.attributes)) for e in events]
     )
 
 
 def encode_rows_by_name(rows: Iterable[SessionRow]) -> str:
-    """Rows as objects, by the names of their columns."""
+    """Encode rows as objects, by the names of their columns."""
     return encode([msgspec.structs.asdict(row) for row in rows])
 
 
 def encode_events_by_name(events: Iterable[Event]) -> str:
-    """Events as objects, by the names of their columns."""
+    """Encode events as objects, by the names of their columns."""
     return encode(
         [
             {
@@ -91,7 +91,7 @@ def encode_events_by_name(events: Iterable[Event]) -> str:
 
 
 def encode_marks(marks: Iterable[tuple[Mark, int]]) -> str:
-    """Marks as arrays, in the order that the journals' upsert reads them."""
+    """Encode marks as arrays, in the order of the journals' upsert."""
     return encode(
         [
             (
@@ -108,7 +108,7 @@ def encode_marks(marks: Iterable[tuple[Mark, int]]) -> str:
 
 
 def encode_dead(dead: Sequence[tuple[Event, str, int | None]]) -> str:
-    """Dead letters as arrays; the event is kept whole."""
+    """Encode dead letters as arrays, each with its whole event."""
     return encode([(event.id, reason, status, _finite(event)) for event, reason, status in dead])
 
 
@@ -117,13 +117,13 @@ def decode_rows(text: str) -> list[SessionRow]:
 
 
 def decode_events(text: str) -> tuple[list[Event], list[str]]:
-    """Events, and the ids of those that are for the own store only."""
-    found = _events.decode(text)
-    return [_to_event(row) for row in found], [row.id for row in found if row.no_forward]
+    """Decode events, and the ids of those that are not forwarded."""
+    rows = _events.decode(text)
+    return [_to_event(row) for row in rows], [row.id for row in rows if row.no_forward]
 
 
 def decode_starts(text: str) -> dict[str, Event]:
-    """Events by session key; nothing stands where there was none."""
+    """Decode events by session key."""
     return {row.session_key: _to_event(row) for row in _starts.decode(text) if row is not None}
 
 
@@ -132,7 +132,7 @@ def decode_tombstones(text: str) -> list[tuple[str, int, bool]]:
 
 
 def decode_marks(text: str) -> dict[str, Mark]:
-    """Marks by journal, from arrays of journal, position, recorded_until, heard_at, totals."""
+    """Decode marks by journal, from arrays of journal, position, recorded_until, heard_at, totals."""
     return {
         journal: Mark(
             journal=journal, position=position, recorded_until=recorded_until, heard_at=heard_at, totals=totals
@@ -142,7 +142,7 @@ def decode_marks(text: str) -> dict[str, Mark]:
 
 
 def decode_states(text: str) -> list[BackendState]:
-    """States from arrays in the order of their fields."""
+    """Decode states from arrays in the order of their fields."""
     names = BackendState.__dataclass_fields__
     return [
         BackendState(**dict(zip(names, [name, Position(cursor), *figures], strict=True)))
@@ -163,7 +163,7 @@ def decode_names(text: str) -> list[str]:
 
 
 def _to_event(row: _EventRow) -> Event:
-    # NaN and the infinities are no JSON: such a value was kept as nothing.
+    # JSON has no NaN and no infinities: they were stored as null.
     attributes = {name: value for name, value in row.data.items() if value is not None}
     previous = attributes.get("session.previous_id")
     user = attributes.get("user.id")
@@ -191,13 +191,13 @@ def _finite(event: Event) -> Event:
 
 
 def digest(store_key: bytes, person: DataSubject) -> str:
-    """What a tombstone calls a person: nothing that could be turned back into the id."""
+    """Return the keyed hash that stands for a person in a tombstone. It cannot be turned back into the id."""
     name = f"{person.kind}:{clean(person.id)}"
     return blake2b(name.encode(), key=store_key, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def clean(text: str) -> str:
-    """Text that a database keeps whole."""
+    """Replace what a database cannot store in a text."""
     return _UNSTORABLE.sub(_REPLACEMENT, text)
 
 

@@ -163,7 +163,7 @@ def test_a_transaction_within_another_is_refused_and_harms_nothing(store: SQLite
     assert set(load(store, "k").rows) == {"k"}
 
 
-def test_checkpoint_cuts_the_log_unless_somebody_reads(store: SQLiteStore, path: Path) -> None:
+def test_checkpoint_truncates_the_log_unless_it_is_being_read(store: SQLiteStore, path: Path) -> None:
     wal = Path(f"{path}-wal")
     save(store, Batch(rows=[row(str(n)) for n in range(100)]))
     assert wal.stat().st_size > 0
@@ -238,7 +238,7 @@ def test_dead_letters_are_kept_whole_until_retention(store: SQLiteStore) -> None
     assert_adds_up(store)
 
 
-def test_a_long_backlog_is_told_in_full() -> None:
+def test_a_long_backlog_is_counted_in_full() -> None:
     store = open_store("memory:")
     store.outbox.register(["b"], now=NOW)
     save(store, Batch(events=[event(str(n)) for n in range(10_050)]))

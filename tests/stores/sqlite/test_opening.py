@@ -65,7 +65,7 @@ def open_at_once(folder: Path, rounds: int) -> list[str]:
 
 
 @pytest.mark.slow
-def test_processes_that_open_a_fresh_path_at_once_all_come_up(tmp_path: Path) -> None:
+def test_processes_can_create_a_store_at_the_same_time(tmp_path: Path) -> None:
     told = open_at_once(tmp_path, ROUNDS)
     assert [line for line in told if "failed" in line] == []
     assert len(set(told)) == ROUNDS, "one key per database, the same for all"
@@ -101,7 +101,7 @@ def apply_journal(path: str, size: int, barrier: Barrier, results: multiprocessi
 
 
 @pytest.mark.slow
-def test_of_two_processes_that_apply_the_same_positions_one_wins_each(tmp_path: Path) -> None:
+def test_each_position_is_applied_by_one_of_two_processes(tmp_path: Path) -> None:
     path, size = tmp_path / "store.db", 200
     barrier = spawning.Barrier(2)
     results: multiprocessing.Queue[int] = spawning.Queue()
@@ -121,7 +121,7 @@ def test_of_two_processes_that_apply_the_same_positions_one_wins_each(tmp_path: 
     store.close()
 
 
-def test_threads_that_open_a_fresh_path_at_once_all_come_up(tmp_path: Path) -> None:
+def test_threads_can_create_a_store_at_the_same_time(tmp_path: Path) -> None:
     def opened(turn: int) -> bytes:
         barrier.wait(60)
         connection = open_file(tmp_path / f"{turn}.db")
@@ -262,7 +262,7 @@ def database_of(*statements: str) -> Callable[[Path], None]:
         pytest.param(lambda path: path.symlink_to(path.parent / "away" / "x.db"), "cannot be", id="a link to nowhere"),
     ],
 )
-def test_what_is_no_store_says_the_fix(tmp_path: Path, prepare: object, says: str) -> None:
+def test_error_for_a_file_that_is_no_store_says_the_fix(tmp_path: Path, prepare: object, says: str) -> None:
     path = tmp_path / "store.db"
     assert callable(prepare)
     prepare(path)
@@ -298,7 +298,7 @@ def test_a_store_lives_in_the_database_of_an_application(tmp_path: Path) -> None
         assert theirs.execute("SELECT * FROM events").fetchall() == []
 
 
-def test_a_file_of_our_own_says_so(tmp_path: Path) -> None:
+def test_a_new_file_gets_the_application_id(tmp_path: Path) -> None:
     open_file(tmp_path / "store.db").close()
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"SJRN"),)
@@ -316,19 +316,19 @@ def test_exists_creates_no_store(tmp_path: Path) -> None:
     assert exists(path)
 
 
-def test_a_missing_folder_says_the_fix(tmp_path: Path) -> None:
+def test_error_for_a_missing_folder_says_the_fix(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="does not exist; create it"):
         open_store(f"sqlite:///{tmp_path}/none/store.db").open()
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_an_unwritable_folder_says_the_fix(tmp_path: Path) -> None:
+def test_error_for_an_unwritable_folder_says_the_fix(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StoreError, match="cannot be written by this process"):
         open_store(f"sqlite:///{tmp_path}/store.db").open()
 
 
-def test_an_older_sqlite_says_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_an_old_sqlite_says_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 32, 3))
     with pytest.raises(StoreError, match=r"3\.33\.0 or newer"):
         open_store("memory:").open()
@@ -342,7 +342,7 @@ def test_an_older_sqlite_says_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("", "path/to/file.db", id="nothing"),
     ],
 )
-def test_a_url_of_no_store_says_the_fix(url: str, says: str) -> None:
+def test_error_for_an_invalid_url_says_the_fix(url: str, says: str) -> None:
     with pytest.raises(StoreError, match=says) as caught:
         open_store(url)
     assert "hunter2" not in str(caught.value)

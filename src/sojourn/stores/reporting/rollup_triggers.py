@@ -39,7 +39,7 @@ def _function(name: str, *tables: str) -> str:
 BEGIN DELETE FROM sojourn_rollups WHERE id IN ({ids}); RETURN NULL; END $$"""
 
 
-# Once for each statement, not for each row.
+# Once per statement, not per row.
 POSTGRES_TRIGGERS: Final = (
     _function("sojourn_forget_rollups_of_new", "arrived"),
     _function("sojourn_forget_rollups_of_changed", "arrived", "gone"),

@@ -1,9 +1,10 @@
-"""One connection per thread and process to a SQLite file, or one for all to a database in memory. Knows no table.
+"""One connection per thread and process to a SQLite file, or one for all threads to a database in memory.
 
 A process may fork at any moment, and SQLite is not made for it: a child that inherits an open connection inherits SQLite's
-own notes of which locks the process holds on the file, which then are wrong for whatever the child opens itself
-(https://www.sqlite.org/howtocorrupt.html, 2.6). So before a fork all is closed, and opened again by who needs it. Some
-servers fork without telling Python; then the child closes what it inherits, or, if that was in use, leaves the file alone.
+own notes of which locks the process holds on the file. They are then wrong for every connection that the child opens
+(https://www.sqlite.org/howtocorrupt.html, 2.6). So all connections are closed before a fork, and open again at their next use.
+Some servers fork without notifying Python. Then the child closes what it inherits or, if that was in use, never opens the
+file.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from .waiting import begin
 Held: TypeAlias = "AnyLock | AnyRLock"
 
 _FORK_WAITS_S: Final = 0.5
-"""For how long a fork waits for our threads; a database that others have locked must not hold it up."""
+"""How long a fork waits for our threads. A database that other processes have locked must not delay it further."""
 _CLOSE_WAITS_S: Final = 0.25
-"""For how long `close()` waits for who is still at work: a process that is to end must not wait for a locked database."""
+"""How long `close()` waits for running transactions. A process that is stopping must not wait for a locked database."""
 
 
 class _Guarded:
@@ -40,11 +41,11 @@ class _Guarded:
         self.connection = connection
         self.lock = RLock()
         self.is_left = False
-        """Not to be used any more. If it was in use when that was decided, its user closes it."""
+        """Closed for new use. A thread that is using it closes it when done."""
 
 
 class _OfProcess:
-    """What belongs to one process: its connections by thread, and the lock over them."""
+    """The connections of one process by thread, and the lock over them."""
 
     __slots__ = ("is_cut_off", "lock", "opened")
 
@@ -52,11 +53,11 @@ class _OfProcess:
         self.lock = Lock()
         self.opened: dict[int, _Guarded] = {}
         self.is_cut_off = False
-        """SQLite's notes on this file are the parent's, and cannot be mended: the file must not be opened here."""
+        """SQLite's notes on this file belong to the parent and cannot be corrected, so the file must not be opened here."""
 
 
 class Connections:
-    """Opened by who needs one, closed all together from any thread; a use after that opens again.
+    """Connections that open at first use and close all together, from any thread. Using one after that opens it again.
 
     Shared means one connection for all threads, taken in turns: a database in memory is its connection.
     """
@@ -70,7 +71,7 @@ class Connections:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """For single statements: each of them sees one moment. Raises `StoreError` where SQLite fails."""
+        """Use a connection for single statements, each of which sees one moment. Raises `StoreError` if SQLite fails."""
         with self._used() as connection:
             try:
                 yield connection
@@ -79,7 +80,7 @@ class Connections:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One writing transaction: committed when the block ends well, else rolled back."""
+        """Open a writing transaction: committed at the end of the block, rolled back if it raises."""
         with self._used() as connection:
             try:
                 begin(connection)
@@ -87,7 +88,7 @@ class Connections:
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
-                    # Some errors (a full disk, say) have rolled back already.
+                    # Some errors, such as a full disk, have rolled back already.
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
                     raise
@@ -95,11 +96,11 @@ class Connections:
                 raise self._failed(error) from error
 
     def close(self) -> None:
-        """Close all. Waits for a transaction that runs, but not for long: who is then still at work closes its own."""
+        """Close all connections. Waits briefly for running transactions; a thread that is still busy closes its own."""
         process = self._by_pid.get(os.getpid())
         deadline = time.monotonic() + _CLOSE_WAITS_S
         if process is None or not process.lock.acquire(timeout=_CLOSE_WAITS_S):
-            return  # nothing here is ours; or somebody is opening, and has been for a while: there is little to close
+            return  # no connection here, or a thread has been opening one for a while: there is little to close
         opened, process.opened = process.opened, {}
         process.lock.release()
         for guarded in opened.values():
@@ -115,7 +116,7 @@ class Connections:
         while True:
             guarded = self._mine()
             with guarded.lock:
-                if guarded.is_left:  # it was closed between these two lines
+                if guarded.is_left:  # closed between these two lines
                     continue
                 try:
                     yield guarded.connection
@@ -153,7 +154,7 @@ class Connections:
     # --- forks -------------------------------------------------------------------------------------------------------
 
     def hold(self, deadline: float) -> list[Held]:
-        """Before a fork: wait until nobody here is inside SQLite, and close what the child would inherit."""
+        """Before a fork, wait until no thread is inside SQLite, and close what the child would inherit."""
         process = self._by_pid.get(os.getpid())
         if process is None:
             return []
@@ -162,7 +163,7 @@ class Connections:
             if not _taken(guarded.lock, deadline):
                 continue
             held.append(guarded.lock)
-            # In a transaction: of this very thread, which comes back to it. In memory: closing would be the end of it.
+            # In a transaction: this thread will continue it. In memory: closing would delete the database.
             if not self._is_shared and not guarded.connection.in_transaction:
                 guarded.is_left = True
                 del process.opened[key]
@@ -170,13 +171,13 @@ class Connections:
         return held
 
     def disown(self) -> None:
-        """In a child: close what it inherited, or put it out of reach. Pids repeat: it must not be ours later."""
+        """In a child, close what it inherited or put it out of reach. Pids repeat, so it must not look like ours later."""
         for pid in self._by_pid.keys() - {os.getpid()}:
             inherited = self._by_pid.pop(pid, None)
             if inherited is None:
                 continue
             guards = list(inherited.opened.values())
-            # A lock that is held here is held for ever: its owner is a thread of the parent, which was inside SQLite.
+            # A lock that is held here stays held: its owner is a thread of the parent that was inside SQLite.
             is_idle = _all_taken([inherited.lock, *(guarded.lock for guarded in guards)])
             if is_idle and not any(guarded.connection.in_transaction for guarded in guards):
                 for guarded in guards:
@@ -234,7 +235,7 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    _after_fork()  # they are this thread's, here as there
+    _after_fork()  # this thread holds them, in the parent and in the child
     _disown_all()
 
 

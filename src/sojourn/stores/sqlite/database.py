@@ -1,4 +1,4 @@
-"""A SQLite database as the shared parts of a store use it."""
+"""The SQLite side of what the shared parts of a store use."""
 
 from __future__ import annotations
 

@@ -46,12 +46,12 @@ SQLITE: Final = Dialect(
     property_name='$."{}"[0]',
     by_session="seq",
     join="CROSS JOIN",
-    # By its number in the table: what is looked at is thousands of sessions, what is sorted only their numbers.
+    # By row number: thousands of sessions are examined, but only their numbers are sorted.
     inner="rowid AS number",
     outer="({}) AS c CROSS JOIN sojourn_sessions AS s ON s.rowid = c.number",
     indexed="INDEXED BY sojourn_ix_sessions_started",
     locked="",
     alone=(),
-    # Not every SQLite does so by itself.
+    # Not every SQLite build does this by default.
     erasing="PRAGMA secure_delete = ON",
 )

@@ -24,7 +24,7 @@ APPLICATION_ID: Final = 0x534A524E
 """\"SJRN\": names the kind of file to tools such as `file`."""
 
 _UNRELEASED_ID: Final = 0x536F6A6E
-"""Of files from before the first release. Their tables had other names, and no release reads them."""
+"""Of files that were written before the first release. Their tables have other names, and no release reads them."""
 
 _TABLES: Final = frozenset(table.name for table in TABLES)
 
@@ -33,15 +33,15 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = {}
 
 
 class Contents(NamedTuple):
-    """What a database holds. `version` is that of our tables; `None`: there are none yet."""
+    """What a database contains. `version`: of our tables; `None` if there are none yet."""
 
     version: int | None
     is_empty: bool
-    """Nothing at all is in it, so the whole file will be ours."""
+    """Nothing else is in it either, so the whole file is ours."""
 
 
 def inspect(connection: sqlite3.Connection, name: str) -> Contents:
-    """Look, and change nothing. Raises `StoreError` for a database in which a store cannot be opened."""
+    """Look without changing anything. Raises `StoreError` for a database in which a store cannot be opened."""
     # One statement, one moment: another process may be creating the tables.
     look = (
         "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),"
@@ -70,7 +70,7 @@ def inspect(connection: sqlite3.Connection, name: str) -> Contents:
 
 
 def migrate(connection: sqlite3.Connection, name: str) -> None:
-    """Create the tables, or lead them to today's schema. Of several processes one does it, the others wait."""
+    """Create the tables or migrate them to today's schema. One process does it; others wait."""
     if inspect(connection, name).version == SCHEMA_VERSION:
         return
     begin(connection)

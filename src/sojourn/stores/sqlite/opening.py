@@ -27,7 +27,7 @@ _OLDEST_SQLITE: Final = (3, 33, 0)
 _JOURNAL_SIZE_LIMIT: Final = 32 * 1024 * 1024
 
 _making: Final[dict[int, AnyLock]] = {}
-"""By process: a child may have been forked while its parent held it."""
+"""By process: a child may be forked while a thread of its parent holds the lock."""
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -84,7 +84,7 @@ def _check_library() -> None:
 
 
 def _make(path: Path) -> None:
-    # One thread at a time: a second one that saw the file and took locks would lose them when the first closes it.
+    # One thread at a time: another one could see the file and take locks, and lose them when the first closes it.
     with _making.setdefault(os.getpid(), Lock()), suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), 0o600))
 
@@ -95,7 +95,7 @@ def _connect(uri: str) -> sqlite3.Connection:
         uri=True,
         timeout=PATIENCE_S,
         isolation_level=None,
-        # Closed by whoever closes the store; the store itself sees to one thread at a time.
+        # Any thread may close the store. `Connections` lets one thread at a time use a connection.
         check_same_thread=False,
         cached_statements=256,
     )
@@ -104,7 +104,7 @@ def _connect(uri: str) -> sqlite3.Connection:
 def _take_wal(connection: sqlite3.Connection, path: Path) -> None:
     (mode,) = patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
     if mode != "wal":
-        msg = f"{path} lies on a file system where SQLite cannot use a WAL; put the store on a local disk"
+        msg = f"{path} is on a file system where SQLite cannot use a WAL; put the store on a local disk"
         raise StoreError(msg)
 
 
@@ -113,7 +113,7 @@ def _tune(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -8192")
-    # Four times SQLite's own: pages that busy sessions touch again and again are moved to the database less often.
+    # Four times the default: pages that busy sessions touch repeatedly move to the database less often.
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_SIZE_LIMIT}")
 
@@ -128,13 +128,13 @@ def _explained(path: Path, error: OSError | sqlite3.Error) -> StoreError:
     if path.is_dir():
         return StoreError(f"{path} is a folder; add a file name to the store's URL")
     if not folder.is_dir():
-        return StoreError(f"the folder {folder} of the store does not exist; create it, or choose another place")
+        return StoreError(f"the folder {folder} of the store does not exist; create it, or choose another folder")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
         return StoreError(f"{path} is not a SQLite database; move it away, or choose another file for the store")
     if code in BUSY:
         return StoreError(
-            f"{path} has been locked by another process for {PATIENCE_S:.0f} s; end what holds it, then try again"
+            f"{path} has been locked by another process for {PATIENCE_S:.0f} s; stop that process, then try again"
         )
     if isinstance(error, PermissionError) or code in (
         sqlite3.SQLITE_READONLY,
@@ -143,6 +143,6 @@ def _explained(path: Path, error: OSError | sqlite3.Error) -> StoreError:
     ):
         return StoreError(
             f"the store {path} cannot be written by this process ({error}); "
-            "change the owner or mode of the file and its folder, or choose another place"
+            "change the owner or mode of the file and its folder, or choose another folder"
         )
     return StoreError(f"the store {path} cannot be opened: {error}; check the disk, or restore the file")

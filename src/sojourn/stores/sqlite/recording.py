@@ -1,4 +1,4 @@
-"""The recorder's transaction on SQLite: a handful of statements for a batch of any size."""
+"""The recorder's transaction in SQLite: a few statements for a batch of any size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sojourn.stores.tombstones import StoreKey
 from . import statements as sql
 
 _NEVER = -(2**63)
-"""Before every time."""
+"""Earlier than any time."""
 
 _seldom_fields = attrgetter(*(n for n in SessionRow.__struct_fields__ if n not in LIVELY and n != "user_traits"))
 _lively = attrgetter("key", *LIVELY)
@@ -32,13 +32,13 @@ class SQLiteRecording:
     def load(
         self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
     ) -> Loaded:
-        wanted = {"keys": wire.encode(list(keys)), "after": wire.encode(list(successors_of))}
-        return self._loaded(sql.LOAD_WITH_SUCCESSORS if successors_of else sql.LOAD, wanted, people)
+        values = {"keys": wire.encode(list(keys)), "after": wire.encode(list(successors_of))}
+        return self._loaded(sql.LOAD_WITH_SUCCESSORS if successors_of else sql.LOAD, values, people)
 
     def silent(
         self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
     ) -> Loaded:
-        found = self._loaded(
+        loaded = self._loaded(
             sql.SILENT,
             {
                 "seen_before": seen_before,
@@ -48,8 +48,8 @@ class SQLiteRecording:
                 "limit": limit,
             },
         )
-        ordered = sorted(found.rows.values(), key=lambda row: (row.last_seen_at, row.key))
-        return Loaded(rows={row.key: row for row in ordered}, unread=found.unread)
+        ordered = sorted(loaded.rows.values(), key=lambda row: (row.last_seen_at, row.key))
+        return Loaded(rows={row.key: row for row in ordered}, unread=loaded.unread)
 
     def save(self, batch: Batch) -> None:
         touched, others = self._parted(batch.rows)
@@ -77,37 +77,40 @@ class SQLiteRecording:
         self._stored.update((row.key, _seldom(row)) for row in others)
 
     def _parted(self, rows: Sequence[SessionRow]) -> tuple[list[SessionRow], list[SessionRow]]:
-        """Rows that only saw activity since this transaction loaded or saved them, and the others."""
+        """Split into rows that only had activity since this transaction loaded or saved them, and the others."""
         touched: list[SessionRow] = []
         others: list[SessionRow] = []
         for row in rows:
             (touched if self._stored.get(row.key) == _seldom(row) else others).append(row)
         return touched, others
 
-    def _loaded(self, statement: str, wanted: Mapping[str, object], people: Collection[DataSubject] = ()) -> Loaded:
+    def _loaded(self, statement: str, values: Mapping[str, object], people: Collection[DataSubject] = ()) -> Loaded:
         key = self._store_key
-        named = self._named(people) if key.has_tombstones else {}
-        parameters = {**wanted, "people": wire.encode(list(named))}
+        people_by_hash = self._by_hash(people) if key.has_tombstones else {}
+        parameters = {**values, "people": wire.encode(list(people_by_hash))}
         rows, unread, tombstones, has_tombstones = self._connection.execute(statement, parameters).fetchone()
-        if has_tombstones and not key.has_tombstones:  # the first ever: once, a statement more
+        if has_tombstones and not key.has_tombstones:  # the first one ever costs one more statement
             key.has_tombstones = True
-            named = self._named(people)
-            (tombstones,) = self._connection.execute(sql.TOMBSTONES, {"people": wire.encode(list(named))}).fetchone()
-        found = {row.key: row for row in wire.decode_rows(rows)}
-        self._stored.update((key, _seldom(row)) for key, row in found.items())
+            people_by_hash = self._by_hash(people)
+            (tombstones,) = self._connection.execute(
+                sql.TOMBSTONES, {"people": wire.encode(list(people_by_hash))}
+            ).fetchone()
+        rows_by_key = {row.key: row for row in wire.decode_rows(rows)}
+        self._stored.update((key, _seldom(row)) for key, row in rows_by_key.items())
         return Loaded(
-            rows=found,
+            rows=rows_by_key,
             unread=frozenset(wire.decode_names(unread)),
             tombstones={
-                named[name]: Tombstone(at=at, is_for_good=is_for_good)
+                people_by_hash[name]: Tombstone(at=at, is_for_good=is_for_good)
                 for name, at, is_for_good in wire.decode_tombstones(tombstones)
             },
         )
 
-    def _named(self, people: Collection[DataSubject]) -> dict[str, DataSubject]:
+    def _by_hash(self, people: Collection[DataSubject]) -> dict[str, DataSubject]:
         return {wire.digest(self._store_key.value, person): person for person in people}
 
 
 def _seldom(row: SessionRow) -> object:
     traits = row.user_traits
-    return _seldom_fields(row), None if traits is None else dict(traits)  # a copy: the row may be changed in place
+    copied = None if traits is None else dict(traits)  # the row may be changed in place
+    return _seldom_fields(row), copied

@@ -28,7 +28,7 @@ CREATE: Final = create_statements(SQLITE)
 
 # --- sessions
 
-# With the rows, the ids of their ends that lie beyond what any backend has begun to read, and the tombstones of people.
+# The rows, the ids of their end events that no backend has begun to read, and the tombstones of people.
 _LOADED: Final = f"""
 SELECT json_group_array({SQLITE.session}),
        json_group_array(e.id) FILTER (WHERE e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends)),
@@ -49,7 +49,7 @@ WITH RECURSIVE after(key) AS (
 {_LOADED} WHERE s.key IN (SELECT value FROM json_each(:keys) UNION SELECT key FROM after)
 """
 
-# Each arm reads one partial index and stops at the limit; what two arms find is one row.
+# Each arm reads one partial index and stops at the limit. UNION removes rows that two arms return.
 SILENT: Final = f"""
 {_LOADED} WHERE s.key IN (
     SELECT key FROM (
@@ -86,7 +86,7 @@ _COUNT_WITHDRAWN: Final = f"""
 INSERT INTO sojourn_counters (name, value) SELECT '{RECORDED}', -changes() WHERE changes() > 0 {_COUNTED}
 """
 
-# An index is written anew when a column of it is set, even to what it was: so mere activity sets as few as it can.
+# Setting a column rewrites its indices even if the value stays the same, so activity sets as few columns as it can.
 _TOUCH_SESSIONS: Final = f"""
 UPDATE sojourn_sessions SET {", ".join(f"{name} = json_extract(value, '$[{n}]')" for n, name in enumerate(LIVELY, 1))}
 FROM json_each(NEW.touched) WHERE sojourn_sessions.key = json_extract(value, '$[0]')
@@ -98,7 +98,7 @@ SELECT {_in(len(SESSIONS.columns))} FROM json_each(NEW.sessions) WHERE true
 ON CONFLICT (key) DO UPDATE SET {SESSIONS.replaced}
 """
 
-# What is for the own store only is so by its session, which was written before.
+# `no_forward` comes from the session, which was written before.
 _INSERT_EVENTS: Final = f"""
 INSERT INTO sojourn_events (id, name, time, session_key, session_started_at, is_manual, data, no_forward)
 SELECT {_in(7)}, COALESCE((SELECT s.no_forward FROM sojourn_sessions AS s WHERE s.key = json_extract(value, '$[3]')), 0)
@@ -114,12 +114,12 @@ _ADD_COUNTS: Final = f"""
 INSERT INTO sojourn_counters (name, value) SELECT key, value FROM json_each(NEW.counts) WHERE value <> 0 {_COUNTED}
 """
 
-# After the sessions of this batch: those that it made are barred too.
+# After the sessions of this batch, so that new ones are suppressed too.
 _BAR: Final = """
 UPDATE sojourn_sessions SET is_suppressed = 1 WHERE visitor_id IN (SELECT value FROM json_each(NEW.opted_out))
 """
 
-# Touches a row only where it stands at the position that this batch was read from; the count of rows tells.
+# Changes a row only if it is at the position that this batch was read from. The number of changed rows shows it.
 _MOVE_MARKS: Final = f"""
 INSERT INTO sojourn_journals (id, position, position_before, recorded_until, heard_at, totals, is_gone)
 SELECT {_in(6)}, 0 FROM json_each(NEW.marks)
@@ -133,7 +133,7 @@ WHERE position = excluded.position_before AND NOT is_gone
 _REFUSE_MOVED: Final = "SELECT RAISE(ABORT, 'position moved') WHERE changes() <> json_array_length(NEW.marks)"
 
 _STEPS: Final = (
-    _WITHDRAW,  # first: an end that was taken back and made again in one batch has the same id
+    _WITHDRAW,  # first: an end that is withdrawn and emitted again in one batch has the same id
     _COUNT_WITHDRAWN,
     _TOUCH_SESSIONS,
     _UPSERT_SESSIONS,
@@ -146,8 +146,8 @@ _STEPS: Final = (
     _REFUSE_MOVED,
 )
 
-# All of a batch is one statement, by a trigger on a view of this connection alone: beside a busy thread every call that
-# gives up the interpreter lock waits 5 ms for it, and these are eleven.
+# A batch is one statement, by a trigger on a temporary view. Beside a busy thread, each call that gives up the interpreter
+# lock waits 5 ms to get it back, and these would be eleven calls.
 PREPARE: Final = (
     """CREATE TEMP VIEW IF NOT EXISTS batch
     (withdrawn, touched, sessions, events, counts, marks, tombstones, opted_out) AS

@@ -28,7 +28,7 @@ def patiently(attempt: Callable[[], _Result]) -> _Result:
         try:
             return attempt()
         except sqlite3.OperationalError as error:
-            # The low byte is the kind; the rest says which of its cases.
+            # The low byte is the kind of error, the rest a detail.
             if (error.sqlite_errorcode & 0xFF) not in BUSY or time.monotonic() >= deadline:
                 raise
         sleep(random.uniform(0.001, 0.02))  # noqa: S311 - jitter is no secret
