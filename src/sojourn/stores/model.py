@@ -1,4 +1,4 @@
-"""What goes into a store and comes out of it, beside sessions, events and the report's figures.
+"""The values of the store's ports, except sessions, events and the report's figures.
 
 Times are milliseconds since the epoch.
 """
@@ -24,22 +24,22 @@ SESSION: Final = "session"
 
 
 class PositionMoved(Exception):
-    """Another recorder applied these records first: nothing of this transaction may stay."""
+    """Another recorder applied these records first; the transaction is rolled back."""
 
 
 class TryAgain(Exception):
-    """The database took this transaction back for another's sake (a deadlock, say): all of it may be repeated at once."""
+    """The database rolled this transaction back for the sake of another (a deadlock, say). Repeat it at once."""
 
 
 class LeaseLost(Exception):
-    """Another process holds the lease now: what this one was about to do is no longer its to do."""
+    """Another process holds the lease now; the transaction is rolled back."""
 
 
 # --- data subjects
 
 
 class DataSubject(NamedTuple):
-    """A visitor, or a user in all sessions tagged with it. A session has a tombstone where it was erased with its user."""
+    """A visitor, or a user in all sessions tagged with it; or a session, which gets a tombstone when its user is erased."""
 
     kind: Literal["visitor", "user", "session"]
     id: str
@@ -47,14 +47,14 @@ class DataSubject(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tombstone:
-    """Records made at `at` or before count no more; for good (opt-out): none ever does."""
+    """Records made at or before `at` (ms) are dropped; with `is_for_good` (an opt-out) all records are."""
 
     at: int
     is_for_good: bool = False
 
 
 class Place(NamedTuple):
-    """How far an erasure has come: which part of it, and behind which number."""
+    """How far an erasure has come: its part, and the last number in that part."""
 
     part: int
     after: int = 0
@@ -62,13 +62,13 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What one slice of an erasure deleted. `after` is where the next begins; `None`: nothing is left."""
+    """What one slice of an erasure deleted. `after`: where the next slice begins; `None` at the end."""
 
     sessions: int = 0
     events: int = 0
     dead_letters: int = 0
     forwarded: Mapping[str, int] = field(default_factory=dict)
-    """By backend, how many of the events it had been given: at most, for some it may not have wanted."""
+    """By backend, how many of the events it was offered, at most: its filters may have left some out."""
     after: Place | None = None
 
 
@@ -79,10 +79,10 @@ class Slice:
 class Mark:
     """How far a journal has been applied.
 
-    `recorded_until` (ms): when its oldest unapplied record was made, or when it was last seen empty. `totals` are the
-    process's running counters as last seen; the recorder puts what they grew by among the counts of the same batch.
-    `heard_at` (ms): when the recorder looked; `None`: at `recorded_until`. A journal with a backlog is old in the one
-    and new in the other, and must go on holding the sweeper back.
+    `recorded_until` (ms): when its oldest unapplied record was made, or when it was last seen empty. `totals`: the process's
+    running counters as last seen; the recorder adds their growth to the counts of the same batch. `heard_at` (ms): when the
+    recorder last read it; `None` means `recorded_until`. A journal with a backlog is old in the first and recent in the
+    second, and must keep holding the sweeper back.
     """
 
     journal: str
@@ -94,10 +94,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """Session rows by key, and the ids of those `session.end` events that no backend has begun to read.
-
-    `tombstones` are those of the people that were asked for.
-    """
+    """Session rows by key, the ids of those `session.end` events that no backend has begun to read, and tombstones."""
 
     rows: dict[str, SessionRow]
     unread: frozenset[str]
@@ -106,10 +103,10 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one transaction writes: all of it, or nothing. `marks` go with the position each journal was read from.
+    """What one transaction writes, all or nothing. `marks` go with the position from which each journal was read.
 
-    `opted_out` are visitors, and when: each gets a tombstone for good, and what the sessions of this visitor have in
-    the log, now or later, is barred (see `Claim`).
+    `opted_out`: visitors, and when they opted out (ms). Each gets a tombstone for good, and the events of its sessions, present
+    and future, are barred (see `Claim`).
     """
 
     rows: Sequence[SessionRow] = ()
@@ -125,7 +122,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """Who may do a thing now. `token` grows with every change of holder: it fences off a holder that overslept."""
+    """Which holder may do something, and until when (ms). `token` grows with every change of holder: an older one is void."""
 
     name: str
     holder: str
@@ -134,7 +131,7 @@ class Lease:
 
 
 def dispatcher_lease(backend: str) -> str:
-    """The name of the lease under which a backend is delivered to."""
+    """Return the name of the lease for delivery to a backend."""
     return f"dispatcher:{backend}"
 
 
@@ -143,15 +140,15 @@ def dispatcher_lease(backend: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Events a dispatcher is about to send: it has said so in the store, so they can no longer be withdrawn."""
+    """Events that a dispatcher is about to send. The store marks them as read, so they cannot be withdrawn any more."""
 
     events: tuple[Event, ...]
     no_forward: frozenset[str]
-    """Ids of those that are for the own store only."""
+    """Ids of events for the own store only."""
     barred: frozenset[str] = frozenset()
-    """Ids of those of people who left. Of these only `opt_out` may go, and the end of a session whose start went."""
+    """Ids of events of suppressed people. Of these only `opt_out` may be sent, and the end of a session whose start was."""
     started: Mapping[str, Event] = field(default_factory=dict)
-    """For barred ends: the starts that this backend was given, by session key. A withheld one is not among them."""
+    """For barred ends: the starts that this backend was sent, by session key. Withheld ones are left out."""
 
 
 class EventPlace(NamedTuple):
@@ -164,7 +161,7 @@ class EventPlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What became of claimed events: the cursor moves to `upto` (`None`: stays); each event before it was counted once.
+    """What became of claimed events. The cursor moves to `upto` (`None`: stays); each event up to it is in one of the counts.
 
     What was erased since it was claimed has been counted as skipped; the store sees to it that it counts once.
     """
@@ -174,9 +171,9 @@ class Settled:
     skipped: int = 0
     dropped: int = 0
     dead: Sequence[tuple[Event, str, int | None]] = ()
-    """Events the backend will never take, why, and its status."""
+    """Events that the backend rejected for good, the reason, and its HTTP status."""
     withheld: Sequence[str] = ()
-    """Keys of sessions whose start was barred and so never went to this backend."""
+    """Keys of sessions whose start was barred, and so never sent to this backend."""
     retried: int = 0
     retry_at: int | None = None
     failures: int = 0
@@ -185,13 +182,13 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resettled:
-    """What became of requeued letters that were claimed, by event id. Those not named stay in the queue."""
+    """What became of claimed, requeued letters, by event id. Letters not named stay in the queue."""
 
     delivered: Collection[str] = ()
     skipped: Collection[str] = ()
-    """Not to be sent any more: of somebody who left meanwhile, say. The letter goes."""
+    """Not to be sent any more (the visitor opted out, say). The letter is deleted."""
     dead: Sequence[tuple[Event, str, int | None]] = ()
-    """Refused once more: why, and the status."""
+    """Rejected again: the event, the reason, and the HTTP status."""
     retried: int = 0
     retry_at: int | None = None
     failures: int = 0
@@ -200,7 +197,7 @@ class Resettled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendState:
-    """How a backend stands. recorded = delivered + dead + skipped + dropped + backlog, always."""
+    """The state of delivery to a backend. recorded = delivered + dead + skipped + dropped + backlog, always."""
 
     name: str
     cursor: Position
@@ -217,10 +214,10 @@ class BackendState:
 
 
 class OutboxState(msgspec.Struct, frozen=True, array_like=True):
-    """How the queue of a backend stands, beside its `BackendState`. `letters` are those that are kept still.
+    """The queue of a backend, beside its `BackendState`. `letters`: how many dead letters are stored.
 
-    `oldest_at` (ms): when the oldest event that waits was made; `None`: none waits, or only ends of sessions, which are
-    dated back to the last activity and tell nothing.
+    `oldest_at` (ms): when the oldest waiting event was made; `None` if none waits, or only ends of sessions, which are dated
+    back to the last activity.
     """
 
     name: str
@@ -231,7 +228,7 @@ class OutboxState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
-    """A dead letter in its place. `requeued_at` (ms): when it was put back in the queue; `None`: it was not."""
+    """An event that a backend rejected for good, and why. `requeued_at` (ms): when it was requeued; `None` if it was not."""
 
     number: int
     backend: str

@@ -259,7 +259,7 @@ def test_a_role_that_may_make_no_schema_says_what_to_run_and_then_works(url: str
     save(store, Batch(rows=[row("k")]))
     store.close()
     postgres.run("ALTER TABLE sojourn.sojourn_sessions OWNER TO postgres", database=url)
-    with pytest.raises(StoreError, match="does not let this role do its work"):
+    with pytest.raises(StoreError, match="does not give this role enough privileges"):
         load(store, "k")
     store.close()
 

@@ -437,7 +437,7 @@ FROZEN = """
 import sys
 from sojourn.stores import open_store
 from sojourn.stores.postgres import opening
-opening._FROZEN_FOR_S = 1
+opening._SUSPENDED_FOR_S = 1
 from sojourn.errors import StoreError
 from sojourn.stores.model import Batch
 from tests.stores.contract.steps import event, row
@@ -481,7 +481,7 @@ def test_a_recorder_that_is_stopped_in_mid_transaction_holds_up_nobody_and_write
         frozen.wait()
         frozen.stdin.close()
         frozen.stdout.close()
-    assert "stood still for too long" in told or "cut the connection" in told
+    assert "suspended in a transaction for too long" in told or "cut the connection" in told
     assert frozen.returncode == 0
     assert load(store, "k").rows["k"].requests == 1
     assert store.stats().counters == {"events.recorded": 1}

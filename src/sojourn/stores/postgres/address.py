@@ -1,4 +1,4 @@
-"""Where a PostgreSQL store is: what the driver needs to connect, and a name to show. Neither shows a password."""
+"""Where a PostgreSQL store is: what the driver needs to connect, and a name to show, without a password."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FORM: Final = "postgresql://user:password@host/database"
 _URL: Final = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9_]+)?://([^?]*)(?:\?(.*))?", re.DOTALL)
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
-# What a URL may set otherwise. A server that is gone is noticed within half a minute, also in the middle of a statement.
+# A URL may override these. An unreachable server is noticed within half a minute, even in the middle of a statement.
 _DEFAULTS: Final[dict[str, str | int | None]] = {
     "application_name": "sojourn",
     "client_encoding": "utf8",
@@ -33,7 +33,7 @@ _DEFAULTS: Final[dict[str, str | int | None]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """`conninfo` is the driver's, and secret; `schema` holds our tables, apart from those of an app beside us."""
+    """`conninfo` is for the driver, and secret; `schema` holds our tables, apart from an application's."""
 
     name: str
     schema: str
@@ -41,7 +41,7 @@ class Address:
 
 
 def address(url: str) -> Address:
-    """Read a URL as libpq does, but for `?schema=`, which is ours, and a driver, which is psycopg in any case.
+    """Read a URL as libpq does, except for `?schema=`, which is ours, and the driver's name, which is ignored.
 
     Raises `StoreError`, which never shows what may be a password.
     """
@@ -54,25 +54,30 @@ def address(url: str) -> Address:
         raise StoreError(f"schema={schema[:70]!r} in the store's URL: give a name of lower-case letters, digits and _")
     rest = urlencode([(key, value) for key, value in options if key != "schema"], quote_via=quote)
     try:
-        given = conninfo_to_dict(f"postgresql://{form[1]}" + (f"?{rest}" if rest else ""))
+        parameters = conninfo_to_dict(f"postgresql://{form[1]}" + (f"?{rest}" if rest else ""))
     except psycopg.Error:
-        # Not its text: what cannot be parsed may be a password with an unquoted sign.
+        # Without the error's text: the part that cannot be parsed may be a password with an unquoted character.
         raise StoreError(_unreadable()) from None
-    host, database = str(given.get("host") or given.get("hostaddr") or ""), str(given.get("dbname") or "")
-    port = str(given.get("port") or "")
+    host, database = (
+        str(parameters.get("host") or parameters.get("hostaddr") or ""),
+        str(parameters.get("dbname") or ""),
+    )
+    port = str(parameters.get("port") or "")
     if "@" in host + database or not all(each.isdigit() for each in port.split(",") if each):
         raise StoreError(_unreadable())
-    if not database and "service" not in given:
+    if not database and "service" not in parameters:
         raise StoreError(f'the store\'s URL names no database; write it as "{_FORM}"')
     name = f"postgresql://{host}{':' if port else ''}{port}/{database}"
     if schema != DEFAULT_SCHEMA:
         name += f"?schema={schema}"
-    conninfo = make_conninfo("", **_DEFAULTS | {key: str(value) for key, value in given.items() if value is not None})
+    conninfo = make_conninfo(
+        "", **_DEFAULTS | {key: str(value) for key, value in parameters.items() if value is not None}
+    )
     return Address(name=name, schema=schema, conninfo=conninfo)
 
 
 def _unreadable() -> str:
     return (
         f'the store\'s URL cannot be read; write it as "{_FORM}", and any of @ : / ? # % in the user or password '
-        "by its code, such as %40 for @"
+        "percent-encoded, such as %40 for @"
     )

@@ -1,8 +1,8 @@
-"""One connection per thread and process to a PostgreSQL server, and transactions over it. Knows no table.
+"""One connection per thread and process to a PostgreSQL server, and transactions over it.
 
-A broken connection is thrown away, and the next use opens another; what was to be one transaction never goes on over
-two. Statements that belong together travel together: each round trip gives up the interpreter lock, and costs a moment
-of the network.
+A broken connection is discarded, and the next use opens another; a transaction never continues on a second connection.
+Statements that belong together travel together: each round trip gives up the interpreter lock, and costs a moment of the
+network.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from .errors import explained
 from .opening import Connection, begin, connect
 
 _ATTEMPTS: Final = 5
-_CLOSING_PATIENCE_S: Final = 2.0
+_CLOSE_PATIENCE_S: Final = 2.0
 _IDLE: Final = psycopg.pq.TransactionStatus.IDLE
 
 _Outcome = TypeVar("_Outcome")
 
-# Connections that a child found after a fork. They are their parent's: closing one would say farewell to the server in
-# its parent's name. So they are kept for as long as the child lives.
+# Connections that a child inherited. They are its parent's: closing one would end the parent's session on the server. So
+# they are kept for the life of the child.
 _inherited: Final[list[object]] = []
 
 
 class Work:
-    """One transaction, begun with its first statements and ended with its last, each in the same round trip."""
+    """One transaction. It begins in the same round trip as its first statements, and ends in that of its last."""
 
     def __init__(self, connection: Connection, key: StoreKey, prologue: str) -> None:
         self.key = key
@@ -54,11 +54,11 @@ class Work:
 
     @property
     def is_ours(self) -> bool:
-        """False in a child that was forked in the middle of it: a word of the child's would end it for the parent."""
+        """False in a child that was forked during it: any message from the child would break it for the parent."""
         return self._pid == os.getpid()
 
     def execute(self, *statements: str, **values: object) -> list[Result]:
-        """Run these in one round trip; each sees what was committed before it began."""
+        """Run statements in one round trip; an empty one does nothing. Each sees what was committed before it began."""
         if not self.is_ours:
             raise StoreError("this transaction belongs to the process that this one was forked from; begin another")
         before = "" if self._prologue is None else f"{self._prologue};"
@@ -78,7 +78,7 @@ class Work:
         return results
 
     def at_end(self, statement: str, **values: object) -> None:
-        """Run this just before the transaction is committed."""
+        """Run a statement just before the transaction is committed."""
         self._last.append(statement)
         self._values |= values
 
@@ -87,15 +87,15 @@ class Work:
             self.execute(*self._last, "COMMIT", **self._values)
 
     def roll_back(self) -> None:
-        """Undo it; what follows in its block changes nothing."""
+        """Roll back; later statements of the block change nothing."""
         self._is_over = True
         if self._prologue is None and self.is_ours and not self._connection.closed:
-            with suppress(psycopg.Error):  # then the connection is gone, and the transaction with it
+            with suppress(psycopg.Error):  # then the connection is lost, and the transaction with it
                 self._connection.execute("ROLLBACK")
 
 
 class _Guarded:
-    """A connection, the lock that keeps `close()` and other threads out while it is used, and the work it is used for."""
+    """A connection, the lock that keeps `close()` and other threads out while it is in use, and its open transaction."""
 
     __slots__ = ("connection", "key", "lock", "work")
 
@@ -107,7 +107,7 @@ class _Guarded:
 
 
 class _OfProcess:
-    """What belongs to one process: its connections by thread, and the lock over them."""
+    """The connections of one process by thread, and the lock over them."""
 
     __slots__ = ("lock", "opened")
 
@@ -117,7 +117,7 @@ class _OfProcess:
 
 
 class Connections:
-    """Opened by who needs one, closed all together from any thread; a use after that opens again."""
+    """Connections that open at first use. Any thread can close all of them; a later use opens them again."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -125,7 +125,7 @@ class Connections:
         self._by_pid: dict[int, _OfProcess] = {}
 
     def read(self, statement: str, **values: object) -> tuple[Any, ...]:
-        """The first row of one statement, which sees one moment; within a transaction of this thread, as that sees it."""
+        """Return the first row of one statement. Within a transaction of this thread it runs in that transaction."""
         guarded = self._mine()
         with guarded.lock:
             if guarded.work is not None:
@@ -135,7 +135,7 @@ class Connections:
 
     @contextmanager
     def writing(self) -> Iterator[Work]:
-        """One writing transaction: committed when the block ends well, else rolled back. May raise `TryAgain`."""
+        """Open a writing transaction: committed at the end of the block, rolled back if it raises. May raise `TryAgain`."""
         guarded = self._mine()
         with guarded.lock:
             if guarded.work is not None:
@@ -154,7 +154,7 @@ class Connections:
                     guarded.work = None
 
     def write(self, attempt: Callable[[Work], _Outcome]) -> _Outcome:
-        """One writing transaction, begun anew where the database took it back for another's sake."""
+        """Run a writing transaction; repeat it if the database rolled it back for the sake of another."""
         for _ in range(_ATTEMPTS - 1):
             try:
                 with self.writing() as work:
@@ -166,15 +166,15 @@ class Connections:
                 return attempt(work)
         except TryAgain as error:
             raise StoreError(
-                f"the store {self._address.name} is in great demand ({error}); it is tried again"
+                f"the store {self._address.name} is under heavy load ({error}); it will be retried"
             ) from None
 
     def close(self) -> None:
-        """Close all. Waits a moment for a transaction that runs; one that hangs on a silent server is cut off."""
+        """Close all connections. Waits up to 2 s for running transactions; one that hangs on a silent server is cut off."""
         process = self._of_process()
         with process.lock:
             opened, process.opened = process.opened, {}
-        deadline = time.monotonic() + _CLOSING_PATIENCE_S
+        deadline = time.monotonic() + _CLOSE_PATIENCE_S
         for guarded in opened.values():
             has_lock = guarded.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
             try:
@@ -198,7 +198,7 @@ class Connections:
             raise explained(self._address.name, error, is_lost=is_lost) from None
         finally:
             if work.is_ours and (connection.closed or connection.info.transaction_status != _IDLE):
-                # Broken, or left in the middle of something: nobody can say what it would do next.
+                # Broken, or left inside a transaction: its state is unknown.
                 connection.close()
                 guarded.connection = None
 
@@ -227,13 +227,13 @@ class Connections:
         process = self._by_pid.get(pid)
         if process is None:
             process = self._by_pid.setdefault(pid, _OfProcess())
-            for other in self._by_pid.keys() - {pid}:  # pids repeat: a parent's must not be taken for ours later
+            for other in self._by_pid.keys() - {pid}:  # pids repeat: a parent's must not be mistaken for ours later
                 _inherited.append(self._by_pid.pop(other, None))
         return process
 
 
 def _prune(opened: dict[int, _Guarded]) -> None:
-    """Close the connections of threads that ended: a server has few to give."""
+    """Close the connections of threads that ended: a server allows only so many."""
     alive = living()
     for ident in opened.keys() - alive:
         guarded = opened[ident]
@@ -247,7 +247,7 @@ def _prune(opened: dict[int, _Guarded]) -> None:
 
 
 def _is_alive(connection: Connection) -> bool:
-    """Whether the server has not ended it while it lay idle: what can be read then is its farewell, or a notice."""
+    """Whether the server has kept it open while it was idle: anything readable then is its end, or a notice."""
     if connection.closed:
         return False
     if not hasattr(select, "poll"):
@@ -263,6 +263,6 @@ def _is_alive(connection: Connection) -> bool:
 
 
 def _cut(connection: Connection) -> None:
-    """End what another thread waits for on this connection, and leave the rest to that thread."""
+    """End the wait of another thread on this connection; that thread does the rest."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
         line.shutdown(socket.SHUT_RDWR)

@@ -1,8 +1,8 @@
-"""Opens a PostgreSQL store, whoever comes first, and how many at once: the schema and its tables. Knows no session.
+"""Opens a PostgreSQL store, and creates its schema and tables if needed, however many processes start at once.
 
-The tables lie in a schema of their own, so that an app's own `sessions` or `events` in the same database are never
-touched. Every transaction names it, and its time limits, with `SET LOCAL`: unlike options of the connection that holds
-behind a pooler too, and unlike `SET` it is nobody else's afterwards.
+The tables are in a schema of their own, so that an app's own `sessions` or `events` in the same database are never
+touched. Every transaction sets the schema and its time limits with `SET LOCAL`. Unlike options of the connection, that
+works behind a pooler too; unlike `SET`, it ends with the transaction.
 """
 
 # ruff: noqa: S608 - every part is written here or comes from the tables; values are always parameters
@@ -29,15 +29,15 @@ from .dialect import POSTGRESQL
 from .errors import LOCK_PATIENCE_S, STATEMENT_PATIENCE_S, explained, unreachable
 
 _OLDEST_SERVER: Final = 13
-_FROZEN_FOR_S: Final = 15
-"""How long a process may stand still in a transaction, with what it has locked, until the server takes it back."""
-_MAKING_PATIENCE_S: Final = 60
+_SUSPENDED_FOR_S: Final = 15
+"""How long a process may be suspended in a transaction, holding locks, before the server rolls it back."""
+_CREATING_PATIENCE_S: Final = 60
 _UNRELEASED_TABLES: Final = frozenset({"dead_letters", "meta", "withheld"})
 """Some of the tables from before the first release. No release reads them."""
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that a forked child forgets in silence: it is its parent's, who is still at it."""
+    """A connection whose finalizer does nothing in a forked child: the parent still uses it."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -56,27 +56,27 @@ class Opened(NamedTuple):
 
 
 def begin(schema: str, *, lock_patience_s: int = LOCK_PATIENCE_S, patience_s: int = STATEMENT_PATIENCE_S) -> str:
-    """What every transaction begins with: one statement's worth of a round trip."""
+    """Return the beginning of every transaction; it travels with the first statements."""
     return f"""
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL search_path = "{schema}", pg_temp;
 SET LOCAL lock_timeout = '{lock_patience_s}s';
 SET LOCAL statement_timeout = '{patience_s}s';
-SET LOCAL idle_in_transaction_session_timeout = '{_FROZEN_FOR_S}s';
+SET LOCAL idle_in_transaction_session_timeout = '{_SUSPENDED_FOR_S}s';
 SET LOCAL jit = off"""
 
 
 def lock_number(schema: str, purpose: str) -> int:
-    """The number of an advisory lock of ours: locks of this kind are shared by all that use the database."""
+    """Return the number of an advisory lock; numbers are shared by everything that uses the database."""
     digest = blake2b(f"sojourn:{schema}:{purpose}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
 
 
 def connect(address: Address) -> Opened:
-    """A connection to a store, made or migrated where needed. Raises `StoreError` with the fix."""
+    """Connect to a store; create or migrate it if needed. Raises `StoreError` with the fix."""
     connection = _connect(address)
     try:
-        return Opened(connection, _found(connection, address) or _made(connection, address))
+        return Opened(connection, _key_of(connection, address) or _make(connection, address))
     except psycopg.Error as error:
         connection.close()
         raise _refused(address, error) from None
@@ -86,7 +86,7 @@ def connect(address: Address) -> Opened:
 
 
 def exists(address: Address) -> bool:
-    """Whether there is a store at this address; makes none."""
+    """Whether there is a store at this address. Creates and changes nothing. Raises `StoreError` with the fix."""
     connection = _connect(address)
     try:
         return _version(connection, address) is not None
@@ -98,8 +98,8 @@ def exists(address: Address) -> bool:
 
 def _connect(address: Address) -> Connection:
     try:
-        # Values are put in by the client, and nothing is prepared: so several statements are one round trip, which
-        # beside a busy thread counts most, and a pooler may give each transaction another connection.
+        # The client inserts values, and nothing is prepared. So several statements are one round trip, which counts most
+        # beside a busy thread, and a pooler may give each transaction another connection.
         return Connection.connect(
             address.conninfo, autocommit=True, prepare_threshold=None, cursor_factory=psycopg.ClientCursor
         )
@@ -116,8 +116,8 @@ def _refused(address: Address, error: psycopg.Error) -> Exception:
     return explained(address.name, error, is_lost=True)
 
 
-def _found(connection: Connection, address: Address) -> bytes | None:
-    """The store's key where all is as it should be; None where something is to be made."""
+def _key_of(connection: Connection, address: Address) -> bytes | None:
+    """Return the store's key; `None` if the store must be created or migrated first."""
     version = _version(connection, address)
     if version is None or version < SCHEMA_VERSION:
         return None
@@ -127,16 +127,14 @@ def _found(connection: Connection, address: Address) -> bytes | None:
             "upgrade this installation: pip install --upgrade sojourn"
         )
         raise StoreError(msg)
-    found = connection.execute(
-        f"SELECT value FROM \"{address.schema}\".sojourn_meta WHERE name = 'store_key'"
-    ).fetchone()
-    if found is None or not isinstance(found[0], bytes):
+    row = connection.execute(f"SELECT value FROM \"{address.schema}\".sojourn_meta WHERE name = 'store_key'").fetchone()
+    if row is None or not isinstance(row[0], bytes):
         raise _foreign(address)
-    return found[0]
+    return row[0]
 
 
 def _version(connection: Connection, address: Address) -> int | None:
-    """The version of the schema that is there. Raises `StoreError` for tables that are not ours."""
+    """Return the version of the existing schema. Raises `StoreError` for tables of another application."""
     names = [*(table.name for table in TABLES), *_UNRELEASED_TABLES]
     look = """
 SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), ARRAY(
@@ -157,13 +155,15 @@ SELECT current_setting('server_version_num')::int, current_setting('server_encod
             raise _foreign(address)
         return None
     try:
-        told = connection.execute(f"SELECT value FROM \"{address.schema}\".sojourn_meta WHERE name = 'schema_version'")
-        found = told.fetchone()
+        version = connection.execute(
+            f"SELECT value FROM \"{address.schema}\".sojourn_meta WHERE name = 'schema_version'"
+        )
+        row = version.fetchone()
     except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):
         raise _foreign(address) from None
-    if found is None or not isinstance(found[0], bytes) or not found[0].isdigit():
+    if row is None or not isinstance(row[0], bytes) or not row[0].isdigit():
         raise _foreign(address)
-    return int(found[0])
+    return int(row[0])
 
 
 def _unreleased(address: Address) -> StoreError:
@@ -180,9 +180,9 @@ def _foreign(address: Address) -> StoreError:
     )
 
 
-def _made(connection: Connection, address: Address) -> bytes:
+def _make(connection: Connection, address: Address) -> bytes:
     """Make or migrate, one process at a time; who waited finds it done."""
-    prologue = begin(address.schema, lock_patience_s=_MAKING_PATIENCE_S, patience_s=0)
+    prologue = begin(address.schema, lock_patience_s=_CREATING_PATIENCE_S, patience_s=0)
     connection.execute(f"{prologue}; SELECT pg_advisory_xact_lock({lock_number(address.schema, 'opening')})".encode())
     try:
         version = _version(connection, address)
@@ -199,7 +199,7 @@ def _made(connection: Connection, address: Address) -> bytes:
         if not connection.closed:
             connection.execute("ROLLBACK")
         raise
-    key = _found(connection, address)
+    key = _key_of(connection, address)
     if key is None:
         raise _foreign(address)
     return key

@@ -1,8 +1,8 @@
 """The recorder's transaction on PostgreSQL: a round trip to load, one to save, one to commit.
 
-Several hosts fold at once. Who loads a session has it alone until the end, even one that is not there yet; and the log
-is written by one at a time. What was read without a lock is looked at again under that last one: who left meanwhile,
-and which ends a backend has begun to read. If it has changed, all of it is to be repeated.
+Several hosts fold at once. A transaction that loads a session has it to itself until its end, even a session that does
+not exist yet; and one transaction at a time writes the log. Under the log's lock, everything that was read without a lock
+is checked again: tombstones, and which ends a backend has begun to read. If it has changed, the batch is repeated.
 
 See P13 in docs/internals.md.
 """
@@ -64,7 +64,7 @@ class PostgreSQLRecording:
         loaded = self._loaded(results.pop(), tombstones)
         locked = wire.decode_names(results.pop().row[0])
         if not {*map(wire.clean, keys), *loaded.rows} <= set(locked):
-            raise TryAgain("a session came or went while it was locked")
+            raise TryAgain("a session was added or deleted while it was being locked")
         self._unfilled.update(key for key in locked if key not in loaded.rows)
         return loaded
 
@@ -79,9 +79,9 @@ class PostgreSQLRecording:
             manual_too=manual_seen_before is None,
             limit=limit,
         )
-        found = self._loaded(self._work.execute(sql.LOAD, keys=locked.row[0])[0], {})
-        ordered = sorted(found.rows.values(), key=lambda row: (row.last_seen_at, row.key))
-        return Loaded(rows={row.key: row for row in ordered}, unread=found.unread)
+        loaded = self._loaded(self._work.execute(sql.LOAD, keys=locked.row[0])[0], {})
+        ordered = sorted(loaded.rows.values(), key=lambda row: (row.last_seen_at, row.key))
+        return Loaded(rows={row.key: row for row in ordered}, unread=loaded.unread)
 
     def save(self, batch: Batch) -> None:
         rows = {row.key: row for row in sorted(batch.rows, key=lambda row: row.key)}
@@ -90,11 +90,11 @@ class PostgreSQLRecording:
                 sql.LOCK_OPTED_OUT: batch.opted_out,
                 sql.UPSERT_SESSIONS: rows,
                 self._log_lock: True,
-                # From here on nobody else leaves.
+                # From here on no other transaction adds a tombstone.
                 sql.TOMBSTONES: not self.has_saved and (self._named or self._has_unnamed),
                 sql.LOCK_BACKENDS: batch.withdrawn,
                 sql.READ_BY_NOW: batch.withdrawn,
-                # Before the events: an end that was taken back and made again in one batch has the same id.
+                # Before the events: an end that is withdrawn and made again in one batch has the same id.
                 sql.WITHDRAW: batch.withdrawn,
                 sql.INSERT_EVENTS: batch.events,
                 sql.ADD_COUNTS: batch.counts,
@@ -121,21 +121,21 @@ class PostgreSQLRecording:
         if sql.READ_BY_NOW in results and not self._unread.isdisjoint(
             wire.decode_names(results[sql.READ_BY_NOW].row[0])
         ):
-            raise TryAgain("an end that was to be withdrawn has been read meanwhile")
+            raise TryAgain("an end to withdraw was read meanwhile")
         if batch.marks and results[sql.MOVE_MARKS].rows != len(batch.marks):
             raise PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks)))
         self._unfilled -= rows.keys()
         self.has_saved = True
 
     def end(self) -> None:
-        """Leave no placeholder behind, and nothing at all where nothing was saved."""
+        """Remove unused placeholders; roll back if nothing was saved."""
         if not self.has_saved:
             self._work.roll_back()
         elif self._unfilled:
             self._work.at_end(sql.DROP_PLACES, unfilled=wire.encode(sorted(self._unfilled)))
 
     def _run(self, statements: Mapping[str, object], **values: object) -> dict[str, Result]:
-        """Run those that there is something for, and return what each answered."""
+        """Run the statements that have anything to do, and return the result of each."""
         needed = [statement for statement, something in statements.items() if something]
         return dict(zip(needed, self._work.execute(*needed, **values), strict=True))
 
@@ -143,14 +143,14 @@ class PostgreSQLRecording:
         key = self._work.key
         if result.row[1] and self._has_unnamed:
             key.has_tombstones = True
-            raise TryAgain("somebody left meanwhile, the first of all")
+            raise TryAgain("the first tombstone was added meanwhile")
         if _tombstones(result) != self._tombstones_read:
-            raise TryAgain("somebody left meanwhile")
+            raise TryAgain("a tombstone was added meanwhile")
 
     def _tombstones(
         self, result: Result, people: Collection[DataSubject], named: dict[str, DataSubject]
     ) -> dict[DataSubject, Tombstone]:
-        """The tombstones of these people. Nobody's id is hashed to look for one until a first was ever seen."""
+        """Return the tombstones of these people. No id is hashed until the store has a first tombstone."""
         key = self._work.key
         if result.row[1] and not key.has_tombstones:
             key.has_tombstones = True

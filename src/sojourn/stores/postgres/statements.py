@@ -1,9 +1,9 @@
 """PostgreSQL's hot statements: those that load and save a batch of the recorder.
 
-Each is set-based: rows come in as one JSON parameter and leave as one JSON value. Tables are named without a schema:
-every transaction says where they are. What is read before it is changed is locked first, by a statement of its own,
-because a statement sees what was committed before it began. To lock is done in this order, so that two transactions seldom
-wait for each other: sessions by key, the log, a lease, backends by name.
+Each is set-based: rows come in as one JSON parameter and leave as one JSON value. Tables are named without a schema, which
+every transaction sets. Rows that are read before they are changed are locked first, by a statement of its own, because a
+statement sees what was committed before it began. Locks are taken in this order, so that two transactions seldom wait for
+each other: sessions by key, the log, a lease, backends by name.
 
 See P11 and P13 in docs/internals.md.
 """
@@ -38,9 +38,9 @@ def texts(name: str) -> str:
 
 
 def lock_log(number: int) -> str:
-    """The lock of who writes the log. It comes last, and is held until the transaction is visible to all.
+    """Lock the log for writing. This comes last, and is held until the transaction is visible to all others.
 
-    So a number of the log becomes visible before any greater one: a cursor never passes one that commits late.
+    So each number of the log becomes visible before any greater one: no cursor skips one that commits late.
     """
     return f"SELECT pg_advisory_xact_lock({number})"
 
@@ -48,13 +48,13 @@ def lock_log(number: int) -> str:
 # --- sessions
 
 
-# A row that only holds its key's place: no other transaction ever sees it, and no index of open sessions has it.
+# A row that only reserves its key: no other transaction ever sees it, and no index of open sessions contains it.
 _PLACEHOLDER: Final = "end_reason = ''"
 
 
 def _blank(column: Column) -> str:
     if column.name in SESSIONS.key:
-        return "wanted.key"
+        return "places.key"
     if column in JSON_COLUMNS:
         return _NOTHING
     if column.kind is Kind.BOOLEAN:
@@ -64,12 +64,12 @@ def _blank(column: Column) -> str:
 
 _HELD: Final = [column for column in SESSIONS.columns if not column.is_nullable or column.name == "end_reason"]
 
-# Two transactions that fold the same new session meet here: the second waits, and then finds what the first has made.
+# Of two transactions that fold the same new session, the second waits here, and then reads the row of the first.
 HOLD_PLACES: Final = f"""
 INSERT INTO sojourn_sessions ({", ".join(column.name for column in _HELD)})
-SELECT {", ".join(map(_blank, _HELD))} FROM unnest({texts("keys")}) AS wanted(key)
-WHERE NOT EXISTS (SELECT 1 FROM sojourn_sessions AS s WHERE s.key = wanted.key)
-ORDER BY wanted.key COLLATE "C"
+SELECT {", ".join(map(_blank, _HELD))} FROM unnest({texts("keys")}) AS places(key)
+WHERE NOT EXISTS (SELECT 1 FROM sojourn_sessions AS s WHERE s.key = places.key)
+ORDER BY places.key COLLATE "C"
 ON CONFLICT (key) DO NOTHING
 """
 
@@ -80,7 +80,7 @@ SELECT {array("key")} FROM (
     SELECT key FROM sojourn_sessions WHERE key = ANY({texts("keys")}) ORDER BY key FOR UPDATE) AS locked
 """
 
-# By index, session by session: guessing how many there may be, the planner would read the whole table twice.
+# By index, session by session: with a guess at their number, the planner would read the whole table twice.
 _AFTER: Final = f"""
 WITH RECURSIVE after(key) AS (
     SELECT s.key FROM unnest({texts("after")}) AS named(key),
@@ -96,7 +96,7 @@ LOCK_WITH_SUCCESSORS: Final = f"""
     SELECT key FROM sojourn_sessions WHERE key = {_KEYS_AND_AFTER} ORDER BY key FOR UPDATE OF sojourn_sessions) AS locked
 """
 
-# With the rows, the ids of their ends that lie beyond what any backend has begun to read.
+# With the rows, the ids of their end events that no backend has begun to read.
 _LOADED: Final = f"""
 SELECT {array(POSTGRESQL.session)},
        {array_where("e.id", "e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends)")}
@@ -108,8 +108,8 @@ LOAD: Final = f"{_LOADED} AND s.key = ANY({texts('keys')})"
 
 LOAD_WITH_SUCCESSORS: Final = f"{_AFTER} {_LOADED} AND s.key = {_KEYS_AND_AFTER}"
 
-# Each arm reads one partial index and stops at the limit. What another transaction has locked is not silent, or swept
-# by somebody else; what it changed meanwhile is looked at again.
+# Each arm reads one partial index and stops at the limit. A row that another transaction has locked is active, or being
+# swept already; a row that it changed meanwhile is checked again.
 LOCK_SILENT: Final = f"""
 SELECT {array("key")} FROM (
     SELECT key FROM sojourn_sessions WHERE key IN (
@@ -164,7 +164,7 @@ WITH gone AS (DELETE FROM sojourn_events WHERE id = ANY({texts("withdrawn")}) RE
 INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', -COUNT(*) FROM gone HAVING COUNT(*) > 0 {_COUNTED}
 """
 
-# What is for the own store only is so by its session, which was written before.
+# Whether an event is for the own store only depends on its session, which was written before.
 INSERT_EVENTS: Final = f"""
 WITH taken AS (
     INSERT INTO sojourn_events (id, name, time, session_key, session_started_at, is_manual, data, no_forward)

@@ -1,4 +1,4 @@
-"""Statements of the lists of sessions, built from what a filter and an order ask for. Values are parameters."""
+"""Statements of the lists of sessions, built from a filter and an order. Values are parameters."""
 
 # ruff: noqa: S608 - every part is written here; values are always parameters
 from __future__ import annotations
@@ -22,16 +22,16 @@ VALUES: Final = {
 }
 
 CLOSED: Final = "end_reason > ''"
-"""As the indices of closed sessions say it."""
+"""As in the indices of closed sessions."""
 
 _TEXTS: Final = ("user_id", "user_name", "visitor_id", "session_id", "entry_path", "referrer")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """Sessions in the order of a list, from a place on: one index read from there, and what has to be looked at of each.
+    """Sessions in the order of a list, from a place on, along one index.
 
-    `within` bounds what is read, `conditions` are asked of each session that was read.
+    `within` bounds what is read; `conditions` are checked for each session that is read.
     """
 
     sort: Sort
@@ -41,23 +41,23 @@ class Stream:
     has_cursor: bool = False
     is_inclusive: bool = False
     by_start: bool = False
-    """Read all of the span by its start, and sort."""
+    """Read the whole span by start, and sort it."""
 
 
 def page(d: Dialect, stream: Stream) -> str:
-    """The lines of a stream with their places: parameters `examine` (sessions to look at) and `limit` (to find)."""
+    """The lines of a stream with their places. Parameters: `examine` sessions are read, `limit` are returned."""
     value = f"s.{VALUES[stream.sort]}" if stream.sort is not Sort.DURATION else "(s.last_seen_at - s.started_at)"
     lines = d.rows.format(d.json.format("line"))
     return f"SELECT {lines} FROM (SELECT {line(d, value)} AS line {_found(d, stream)}) AS lines"
 
 
 def count(d: Dialect, stream: Stream) -> str:
-    """How many there are, up to `limit`."""
+    """How many sessions a stream has, up to `limit`."""
     return f"SELECT COUNT(*) FROM (SELECT 1 {_found(d, stream)}) AS found"
 
 
 def last_examined(d: Dialect, stream: Stream) -> str:
-    """The place of the last session that was looked at: the one at `offset` from the cursor."""
+    """The place of the last session that was examined: the one at `offset` from the cursor."""
     inner = _ordered(d, stream, "key, started_at", f"LIMIT 1 OFFSET {d['offset']}")
     return f"SELECT v, started_at, key FROM ({inner}) AS examined"
 
@@ -110,7 +110,7 @@ def seen_path(d: Dialect, *, is_prefix: bool) -> str:
 
 
 def _matches(d: Dialect, column: str, name: str, *, is_prefix: bool) -> str:
-    # Not by LIKE, which takes upper and lower case for the same in one database and not in the other.
+    # Not by LIKE, which ignores case in one database and not in the other.
     return f"substr({column}, 1, length({d[name]})) = {d[name]}" if is_prefix else f"{column} = {d[name]}"
 
 

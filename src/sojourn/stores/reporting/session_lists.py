@@ -1,4 +1,4 @@
-"""Sessions page by page, in any database: how streams of them become a page."""
+"""Lists of sessions, in any database: how the rows of one or two indices become a page."""
 
 # ruff: noqa: S608 - every part is written here; values are always parameters
 
@@ -25,11 +25,11 @@ _SHOWN_AT_ONCE: Final = 1000
 _NEWER: Final = 100
 _LATEST: Final = 2**63 - 1
 _NARROW: Final = 20_000
-"""As many sessions are sorted at a time rather than looked for in an order of all sessions."""
+"""Up to this many sessions in a span are sorted, instead of read along an index over all sessions."""
 
 
 class _Line(msgspec.Struct, array_like=True, frozen=True):
-    """A session as the query answers it, and its value in the order of the list."""
+    """A session in the order of the query's columns, and its value in the order of the list."""
 
     key: str
     session_id: str
@@ -77,7 +77,7 @@ SELECT {d.rows.format(d.session)} FROM sojourn_sessions AS s WHERE {d.among.form
 
     def page(
         self,
-        wanted: Filter,
+        where: Filter,
         *,
         sort: Sort = Sort.STARTED,
         is_ascending: bool = False,
@@ -85,52 +85,52 @@ SELECT {d.rows.format(d.session)} FROM sojourn_sessions AS s WHERE {d.among.form
         limit: int = 50,
     ) -> SessionPage:
         is_back = cursor is not None and cursor.is_back
-        asked = listing(
+        plan = listing(
             self._dialect,
-            wanted,
+            where,
             sort=sort,
             is_ascending=is_ascending is not is_back,
             cursor=None if cursor is None else (cursor.value, cursor.started_at, wire.clean(cursor.key)),
             is_inclusive=cursor is not None and cursor.is_inclusive,
-            is_narrow=self._is_narrow(wanted, sort),
+            is_narrow=self._is_narrow(where, sort),
         )
-        if asked is None:
+        if plan is None:
             return SessionPage(lines=())
-        found, stopped_at = self._found(asked, limit + 1)
-        shown = found[:limit]
-        further = shown[-1].spot if len(found) > limit else stopped_at
+        lines, stopped_at = self._find(plan, limit + 1)
+        shown = lines[:limit]
+        further = shown[-1].spot if len(lines) > limit else stopped_at
         onward = None if further is None else Cursor(*further, is_back)
         back = None
         if cursor is not None:
-            # Where nothing was found, what lay at the cursor may belong to the page that led here.
+            # On an empty page: the row at the cursor itself may belong to the page that led here.
             nearest = shown[0].spot if shown else (cursor.value, cursor.started_at, cursor.key)
             back = Cursor(*nearest, not is_back, is_inclusive=not shown and not cursor.is_inclusive)
         if is_back:
             shown.reverse()
         return SessionPage(
-            lines=tuple(map(_told, shown)),
+            lines=tuple(map(_session_line, shown)),
             following=back if is_back else onward,
             preceding=onward if is_back else back,
-            is_cut=len(found) <= limit and stopped_at is not None,
+            is_cut=len(lines) <= limit and stopped_at is not None,
         )
 
-    def changes(self, wanted: Filter, *, shown: Collection[str], started_after: int) -> Changes:
+    def changes(self, where: Filter, *, shown: Collection[str], started_after: int) -> Changes:
         keys = wire.encode(list(shown)[:_SHOWN_AT_ONCE])
         lines = _lines.decode(self._text(self._statements.lines, keys=keys))
         since = (0, started_after + 1, "")
-        asked = listing(self._dialect, wanted, sort=Sort.STARTED, is_ascending=True, cursor=since, is_narrow=False)
+        plan = listing(self._dialect, where, sort=Sort.STARTED, is_ascending=True, cursor=since, is_narrow=False)
         newer = 0
-        if asked is not None:
-            values = {**asked.values, "examine": asked.examine(_NEWER), "limit": _NEWER}
-            newer = sum(self._database.read(count(self._dialect, stream), **values)[0] for stream in asked.streams)
-        return Changes(lines=tuple(map(_told, lines)), newer=min(newer, _NEWER))
+        if plan is not None:
+            values = {**plan.values, "examine": plan.examine(_NEWER), "limit": _NEWER}
+            newer = sum(self._database.read(count(self._dialect, stream), **values)[0] for stream in plan.streams)
+        return Changes(lines=tuple(map(_session_line, lines)), newer=min(newer, _NEWER))
 
-    def export(self, wanted: Filter, *, limit: int | None = None) -> Iterator[Sequence[SessionLine]]:
+    def export(self, where: Filter, *, limit: int | None = None) -> Iterator[Sequence[SessionLine]]:
         cursor: Cursor | None = None
         left = limit
         while left is None or left > 0:
             size = _EXPORTED_AT_ONCE if left is None else min(left, _EXPORTED_AT_ONCE)
-            part = self.page(wanted, cursor=cursor, limit=size)
+            part = self.page(where, cursor=cursor, limit=size)
             yield part.lines
             cursor = part.following
             if cursor is None:
@@ -138,33 +138,33 @@ SELECT {d.rows.format(d.session)} FROM sojourn_sessions AS s WHERE {d.among.form
             if left is not None:
                 left -= len(part.lines)
 
-    def _is_narrow(self, wanted: Filter, sort: Sort) -> bool:
-        """Whether to sort what started in the span, instead of looking for it along an order of all sessions."""
-        if sort is Sort.STARTED or wanted.span is None:
+    def _is_narrow(self, where: Filter, sort: Sort) -> bool:
+        """Whether to sort the sessions of the span, instead of reading along an index over all sessions."""
+        if sort is Sort.STARTED or where.span is None:
             return False
-        span = {"since": wanted.span.since, "until": wanted.span.until}
+        span = {"since": where.span.since, "until": where.span.until}
         started: int = self._database.read(self._statements.started, **span, limit=_NARROW + 1)[0]
         return started <= _NARROW
 
-    def _found(self, asked: Listing, limit: int) -> tuple[list[_Line], Spot | None]:
-        """The next lines, and where the looking stopped before there were enough of them."""
-        found: list[_Line] = []
+    def _find(self, plan: Listing, limit: int) -> tuple[list[_Line], Spot | None]:
+        """Return the next lines, and where the search stopped if it found too few."""
+        lines: list[_Line] = []
         stops: list[Spot] = []
-        examine = asked.examine(limit)
-        for stream in asked.streams:
-            values = {**asked.values, "examine": examine, "limit": limit}
+        examine = plan.examine(limit)
+        for stream in plan.streams:
+            values = {**plan.values, "examine": examine, "limit": limit}
             part = _lines.decode(self._text(page(self._dialect, stream), **values))
-            found += part
+            lines += part
             if stream.conditions and len(part) < limit:
-                last = self._database.read(last_examined(self._dialect, stream), **asked.values, offset=examine - 1)
+                last = self._database.read(last_examined(self._dialect, stream), **plan.values, offset=examine - 1)
                 if last:
                     stops.append((last[0], last[1], last[2]))
-        found.sort(key=lambda line: line.spot, reverse=not asked.is_ascending)
+        lines.sort(key=lambda line: line.spot, reverse=not plan.is_ascending)
         if not stops:
-            return found[:limit], None
-        stop = min(stops) if asked.is_ascending else max(stops)
-        # What another stream has found beyond is no part of this page: the next one begins there.
-        reached = [line for line in found if (line.spot <= stop if asked.is_ascending else line.spot >= stop)]
+            return lines[:limit], None
+        stop = min(stops) if plan.is_ascending else max(stops)
+        # Lines that another stream found beyond that place belong to the next page, which begins there.
+        reached = [line for line in lines if (line.spot <= stop if plan.is_ascending else line.spot >= stop)]
         return reached[:limit], stop
 
     # --- one session
@@ -179,7 +179,7 @@ SELECT {d.rows.format(d.session)} FROM sojourn_sessions AS s WHERE {d.among.form
         row = rows[0]
         return SessionDetail(
             row=row,
-            line=_told(lines[0]),
+            line=_session_line(lines[0]),
             previous_key=around[0],
             next_key=around[1],
             same_id=len(wire.decode_names(self._text(self._statements.named, name=row.session_id))),
@@ -190,7 +190,7 @@ SELECT {d.rows.format(d.session)} FROM sojourn_sessions AS s WHERE {d.among.form
         return text
 
 
-def _told(line: _Line) -> SessionLine:
+def _session_line(line: _Line) -> SessionLine:
     return SessionLine(
         key=line.key,
         session_id=line.session_id,
