@@ -1,4 +1,4 @@
-"""Any events at all, as Hypothesis draws them: what a vendor's encoder makes of them, its fake has to take."""
+"""Any batches of events, drawn by Hypothesis: a vendor's fake must accept what its encoder makes of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare what a vendor backend sends with a JSON file. `GOLDEN_WRITE=1` writes the files anew."""
+"""Compare what a vendor backend sends with a JSON file. `GOLDEN_WRITE=1` rewrites the files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every backend of ours keeps to the public contract."""
+"""The backends without a vendor pass the public contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of docs/backends are true: blocks run, links lead somewhere, URLs build what they say, vendors have a page."""
+"""The pages of docs/backends hold: blocks run, links resolve, URLs build their backend, every vendor has a page."""
 
 from __future__ import annotations
 

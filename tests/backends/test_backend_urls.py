@@ -1,4 +1,4 @@
-"""Backends named by URL: ours, other people's, and wrong ones, whose credentials no error repeats."""
+"""Backends named by URL: built-in, third-party, and wrong ones. No error repeats credentials."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class WithoutURL(MemoryBackend):
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A distribution of somebody else, as an installer would have left it."""
+    """A third-party distribution, as an installer would have left it."""
     (tmp_path / "kafka_for_sojourn.py").write_text(PLUGIN)
     info = tmp_path / "kafka_for_sojourn-1.0.dist-info"
     info.mkdir()

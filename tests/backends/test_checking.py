@@ -1,4 +1,4 @@
-"""The test session of `sojourn check`: what it looks like, and what is said of each response."""
+"""The test session of `sojourn check`, and what it reports for each response."""
 
 from __future__ import annotations
 

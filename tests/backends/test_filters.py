@@ -1,4 +1,4 @@
-"""What a backend is given: names, patterns, heartbeats, revised ends."""
+"""Which events a backend gets: names, patterns, heartbeats, revised ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP layer: what becomes of a batch, whatever the responses are. The time is moved by hand."""
+"""The HTTP layer: the receipt of a batch for any responses. The test moves the time."""
 
 from __future__ import annotations
 

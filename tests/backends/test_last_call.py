@@ -1,4 +1,4 @@
-"""What the HTTP layer remembers of the last call, what it never sends, and how much of a response it reads."""
+"""The HTTP layer: the record of the last call, unsendable events, and how much of a response is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The in-memory backend does as a test tells it."""
+"""The in-memory backend keeps events and fails on demand."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ def http_date(**ahead: float) -> str:
         pytest.param(Delivered, [200, 201, 202, 204, 299], id="taken"),
         pytest.param(RetryLater, [408, 425, 429, 500, 502, 503, 504, 507, 599], id="later"),
         pytest.param(Pause, [300, 301, 302, 304, 307, 308], id="redirects"),
-        pytest.param(Pause, [401, 402, 403, 404, 405, 407, 410, 415], id="needs somebody"),
-        pytest.param(Split, [400, 413, 422], id="smaller, perhaps"),
+        pytest.param(Pause, [401, 402, 403, 404, 405, 407, 410, 415], id="needs the operator"),
+        pytest.param(Split, [400, 413, 422], id="smaller calls may pass"),
         pytest.param(Reject, [406, 409, 411, 418, 431, 451], id="never"),
     ],
 )

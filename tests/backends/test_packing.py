@@ -1,4 +1,4 @@
-"""Calls within a vendor's limits: in order, none too large, nothing lost, as few as can be."""
+"""Packing: in order, within the limits, nothing lost, as few calls as possible."""
 
 from __future__ import annotations
 

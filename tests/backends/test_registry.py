@@ -1,4 +1,4 @@
-"""The registry: ours are found by their place, with and without metadata, and stand wherever a reader looks for them."""
+"""The registry: built-in backends are found with and without metadata, and are public names."""
 
 from __future__ import annotations
 

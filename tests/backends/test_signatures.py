@@ -1,4 +1,4 @@
-"""Signatures of webhook calls: what verifies, and what never does."""
+"""Signatures of webhook calls: what verifies, and what does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sojourn.errors import SettingsError
 
 NOW = 1_769_860_800
 BODY = b'[{"id":"1"}]'
-OLD, NEW, STRANGER = "old secret of ours", "new secret of ours", "somebody else's"
+OLD, NEW, STRANGER = "old secret of ours", "new secret of ours", "another sender's"
 
 
 def header(*secrets: str, at: int = NOW, body: bytes = BODY) -> str:

@@ -1,4 +1,4 @@
-"""The vendor of docs/backends.md: its example passes the contract, and works once its distribution registers it."""
+"""The vendor of docs/backends.md: the example passes the contract, and works once it is registered."""
 
 from __future__ import annotations
 

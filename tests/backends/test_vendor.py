@@ -1,4 +1,4 @@
-"""What all vendor backends share: options as arguments and in the URL, names, and keys that nobody sees."""
+"""What all vendor backends share: options as arguments and in the URL, names, and hidden keys."""
 
 from __future__ import annotations
 

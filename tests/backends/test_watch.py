@@ -1,4 +1,4 @@
-"""The thread that cuts a connection at its deadline: one for all calls, in time, and never after the call."""
+"""The thread that shuts a connection down at its deadline: one for all calls, and never after the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an app's own tests get: a visit without a request, a log of events, a clock that is moved."""
+"""What an app's own tests use: a visit without a request, its events, a clock to advance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console: one readable line an event, and no way for what a browser sent to write anything else."""
+"""The console: one readable line per event, whatever a browser sent."""
 
 from __future__ import annotations
 

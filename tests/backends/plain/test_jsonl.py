@@ -1,4 +1,4 @@
-"""The JSON lines file: private, whole lines only, through rotation, crashes and full disks."""
+"""The JSON lines file: private, complete lines only, through rotation, crashes and full disks."""
 
 from __future__ import annotations
 

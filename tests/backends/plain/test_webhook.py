@@ -1,4 +1,4 @@
-"""The webhook against a real server on loopback: what arrives, how it is signed, and when the response does not come."""
+"""The webhook against a real server on loopback: bodies, signatures, and missing responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One visit with all that can happen in it, through a real app over real HTTP, and what is true of it."""
+"""A visit with everything that can happen in one, through a real app over real HTTP, and its true sessions."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def play(backends: Iterable[Backend]) -> Mapping[str, Mapping[str, int]]:
             report = engine.flush()
             if report.done and not report.waiting:
                 break
-            clock.advance(30)  # retries wait, some for minutes; nobody is there any more whose visit it could prolong
+            clock.advance(30)  # retries wait, some for minutes; no visitor is left whose session could grow
         return {
             state.name: {"delivered": state.delivered, "dead": state.dead, "backlog": state.backlog}
             for state in engine.stats().store.backends

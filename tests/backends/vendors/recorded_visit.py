@@ -1,4 +1,4 @@
-"""The events of one visit with all that can happen in it, as an engine makes them of requests, and what is true of it."""
+"""The events of a visit with everything that can happen in one, as an engine records it, and its true sessions."""
 
 from __future__ import annotations
 

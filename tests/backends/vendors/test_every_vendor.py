@@ -1,4 +1,4 @@
-"""What holds for every vendor in the registry that has a fake. A new vendor is tested here without being named."""
+"""What holds for every registered vendor with a fake. A new vendor is tested here without being named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One visit into all vendors at once: each ends with exactly the sessions that are true, whatever fails on the way."""
+"""One visit into all vendors at once: each shows the true sessions, whatever fails on the way."""
 
 from __future__ import annotations
 

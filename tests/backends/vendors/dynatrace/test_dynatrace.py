@@ -1,4 +1,4 @@
-"""Dynatrace: flat business events; a 400 has taken the good ones; what is sent is shown in golden/dynatrace.json."""
+"""Dynatrace: flat business events, tokens, and a 400 that accepts the valid events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fake Dynatrace bites: tokens, paths, CloudEvents; and shows the sessions that a query would."""
+"""The fake Dynatrace: tokens, paths, CloudEvents, and the sessions that a query would show."""
 
 from __future__ import annotations
 

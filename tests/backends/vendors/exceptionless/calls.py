@@ -1,4 +1,4 @@
-"""Calls of a client of Exceptionless, by hand, and the rows that they come to."""
+"""Raw calls to the fake Exceptionless, and the rows that they make."""
 
 from __future__ import annotations
 

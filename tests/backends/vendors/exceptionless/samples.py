@@ -1,4 +1,4 @@
-"""A backend of Exceptionless, with a fake or a response behind it, and sample events to change."""
+"""What events become at Exceptionless, without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an event becomes in Exceptionless, and how a session's row comes to its user."""
+"""Exceptionless: the encoding of events, and the user on a session's row."""
 
 from __future__ import annotations
 

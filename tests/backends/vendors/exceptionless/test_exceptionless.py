@@ -1,4 +1,4 @@
-"""Exceptionless: one row a session, whatever comes late, twice or not at all; golden/exceptionless.json shows the calls."""
+"""Exceptionless: one row per session, also with late, repeated and missing events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fake Exceptionless bites: keys, bodies, limits, and events that a 202 only puts into a queue."""
+"""The fake Exceptionless: keys, bodies, limits, and events that a 202 only queues."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_keys_are_checked(authorization: str, query: str, status: int) -> None:
         pytest.param("POST", PATH, b"[]", {"content_type": "application/xml"}, 415, id="another kind"),
         pytest.param("POST", PATH, b"[]", {"content_encoding": "gzip"}, 400, id="not packed at all"),
         pytest.param("GET", "/api/v2/projects/config", b"", {}, 200, id="settings"),
-        pytest.param("GET", "/api/v2/events/session/heartbeat", b"", {}, 200, id="heartbeat of nobody"),
+        pytest.param("GET", "/api/v2/events/session/heartbeat", b"", {}, 200, id="heartbeat without an id"),
         pytest.param("GET", "/api/v2/events/Session/Heartbeat", b"", {}, 404, id="heartbeat in other letters"),
     ],
 )
@@ -220,7 +220,7 @@ def test_description_data_overrides_that_of_the_event() -> None:
         pytest.param(SESSION, {"data": {}}, 400, 0, id="without a description"),
         pytest.param(SESSION, [], 400, 0, id="no object"),
         pytest.param("short", {"description": "d"}, 404, 0, id="no reference"),
-        pytest.param("nobody-knows", {"description": "d"}, 202, 1, id="an event that is not there"),
+        pytest.param("unknown-event", {"description": "d"}, 202, 1, id="unknown event"),
     ],
 )
 def test_descriptions_are_checked(reference: str, words: object, status: int, lost: int) -> None:

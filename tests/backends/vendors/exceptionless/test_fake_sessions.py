@@ -1,4 +1,4 @@
-"""The fake Exceptionless folds sessions as the server does, its oddities included: by id, by user, by the job that closes."""
+"""The fake Exceptionless makes sessions as the server does, oddities included: by id, by user, by its job."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_no_session_is_lost_or_too_long_for_any_calls(order: list[int], cuts: se
             id="in one call an end parts",
         ),
         pytest.param([[raw_event("sessionend", 30, None, user="anna")]], [], id="a lone end"),
-        pytest.param([[raw_event("usage", 0, None)]], [], id="nobody"),
+        pytest.param([[raw_event("usage", 0, None)]], [], id="no user"),
     ],
 )
 def test_sessions_by_user(
@@ -195,7 +195,7 @@ def beat(fake: FakeExceptionless, query: str) -> None:
         pytest.param("id=5e55104f00d", 600, (0, 240, 240), id="and is the end, when it is long ago"),
         pytest.param("id=5e55104f00d&close=True", 300, (0, 240, 240), id="close ends it, in any letters"),
         pytest.param("id=anna", 500, (0, None, 240), id="by the user"),
-        pytest.param("id=ben", 500, (0, 0, 0), id="of somebody else"),
+        pytest.param("id=ben", 500, (0, 0, 0), id="of another user"),
     ],
 )
 def test_job_closes_inactive_sessions(query: str, job_at: int, expected: tuple[float, float | None, float]) -> None:

@@ -1,4 +1,4 @@
-"""Calls to the fake mParticle: a good batch, and how it is changed."""
+"""Raw calls to the fake mParticle: a valid batch, and ways to change it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mParticle's backend without a network, and what events become there."""
+"""What events become at mParticle, without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mParticle: which event becomes which, and one batch for each user in each session."""
+"""mParticle: the encoding of events, and one batch for each user in each session."""
 
 from __future__ import annotations
 

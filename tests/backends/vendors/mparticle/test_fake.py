@@ -1,4 +1,4 @@
-"""The fake mParticle bites: keys, addresses, limits; sessions are pairs of a start and an end by their UUID."""
+"""The fake mParticle: keys, addresses, limits; sessions are pairs of a start and an end."""
 
 from __future__ import annotations
 

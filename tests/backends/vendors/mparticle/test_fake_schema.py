@@ -1,4 +1,4 @@
-"""What the fake mParticle takes and refuses is what its published schema does."""
+"""The fake mParticle accepts and refuses what the published schema does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mParticle's own Python library accepts what is sent: its models take it, and say the same."""
+"""The models of mParticle's own Python library accept the batches unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mParticle: keys, responses, limits, and whole visits; what is sent is shown in golden/mparticle.json."""
+"""mParticle: addresses, keys, responses, limits, and a whole visit."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ def test_environment_defaults_to_production() -> None:
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        pytest.param(200, "mParticle responds with 202", id="somebody else"),
-        pytest.param(204, "mParticle responds with 202", id="nobody"),
+        pytest.param(200, "mParticle responds with 202", id="another service"),
+        pytest.param(204, "mParticle responds with 202", id="empty success"),
         pytest.param(401, "key and secret", id="no credentials"),
         pytest.param(403, "do not belong to one input", id="wrong pair"),
         pytest.param(404, "check the URL", id="address"),
@@ -142,7 +142,7 @@ def test_400_bisects_down_to_the_event(takes_part: bool) -> None:
     events = [
         msgspec.structs.replace(event, session_key=session(number % 7)) for number, event in enumerate(many_events(64))
     ]
-    events[40] = msgspec.structs.replace(events[40], session_key="of nobody")
+    events[40] = msgspec.structs.replace(events[40], session_key="unknown")
     fake = FakeMParticle(takes_part=takes_part)
     receipt = backend(fake).send(events)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (63, [events[40].id])

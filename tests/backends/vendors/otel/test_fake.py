@@ -1,4 +1,4 @@
-"""The fake OTLP receiver bites: names in lowerCamelCase, one value an attribute, times, the conventions of sessions."""
+"""The fake OTLP receiver: lowerCamelCase names, one value per attribute, times, the conventions for sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry: log records that its own decoder reads, named by its conventions, with the retry classes of OTLP."""
+"""OpenTelemetry: log records that its own decoder reads, the names of its conventions, the retry rules of OTLP."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def test_errors_of_the_setup_pause_delivery(status: int) -> None:
         pytest.param({"partialSuccess": {}}, 0, False, id="an empty one"),
         pytest.param({"partialSuccess": {"errorMessage": "a warning"}}, 0, False, id="a warning"),
         pytest.param({"partialSuccess": {"rejectedLogRecords": "3"}}, 3, False, id="all refused"),
-        pytest.param({"partialSuccess": {"rejectedLogRecords": "2"}}, 0, True, id="some, and nobody knows which"),
+        pytest.param({"partialSuccess": {"rejectedLogRecords": "2"}}, 0, True, id="some refused, unknown which"),
         pytest.param({"partialSuccess": {"rejectedLogRecords": "many"}}, 0, False, id="nonsense"),
         pytest.param([], 0, False, id="a list"),
     ],

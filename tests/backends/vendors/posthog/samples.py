@@ -1,4 +1,4 @@
-"""A backend of PostHog, with a fake or a response behind it, and sample events to change."""
+"""What events become at PostHog, without a network."""
 
 from __future__ import annotations
 

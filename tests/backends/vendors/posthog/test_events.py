@@ -1,4 +1,4 @@
-"""What an event becomes in PostHog: its name, whose it is, and of which session."""
+"""PostHog: the encoding of events: name, person and session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fake PostHog bites: keys and batches as its capture service checks them, people and sessions as it makes them."""
+"""The fake PostHog: keys and batches as its capture service checks them, people and sessions."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_invalid_calls_are_refused(changes: dict[str, Any], status: int) -> None
         pytest.param("text", "failed to parse request", id="no object"),
         pytest.param(changed(event=...), "failed to parse request", id="no name"),
         pytest.param(changed(event=""), "empty event name", id="empty name"),
-        pytest.param(changed(distinct_id=...), "without a distinct_id", id="nobody"),
+        pytest.param(changed(distinct_id=...), "without a distinct_id", id="no distinct id"),
         pytest.param(changed(distinct_id=""), "without a distinct_id", id="empty distinct id"),
         pytest.param(changed(uuid="many-000001"), "failed to parse request", id="uuid that is none"),
         pytest.param(changed(uuid=...), "de-duplicates by uuid", id="no uuid"),

@@ -1,4 +1,4 @@
-"""PostHog's own library sends the same keys for the same event, and the fake takes what it sends."""
+"""PostHog's own library sends the same keys for the same event, and the fake accepts its calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostHog: sessions by UUIDv7, people by login, as its own library sends them; golden/posthog.json shows the calls."""
+"""PostHog: addresses, responses, limits; sessions by UUIDv7, people by login."""
 
 from __future__ import annotations
 

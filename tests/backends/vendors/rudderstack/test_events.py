@@ -1,4 +1,4 @@
-"""RudderStack: self-contained events, each with its session in the context."""
+"""RudderStack: complete events, each with its session in the context."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_session_start_flag_is_on_the_first_event_only() -> None:
     [
         pytest.param("019a0c5e-8a00-7b3c-9d2e-5f60718293a4", False, 1_769_860_800_000, id="when it started"),
         pytest.param("1234567890", True, 1_234_567_890, id="a manual session's own number"),
-        pytest.param("1234567890", False, 1_769_860_800_000, id="a number of nobody's choice"),
+        pytest.param("1234567890", False, 1_769_860_800_000, id="a number, but not manual"),
         pytest.param("9007199254740991", True, 9_007_199_254_740_991, id="the largest that JavaScript has"),
         pytest.param("9007199254740992", True, 1_769_860_800_000, id="a larger one"),
         pytest.param("0123456789", True, 1_769_860_800_000, id="which a number would shorten"),

@@ -1,4 +1,4 @@
-"""The fake RudderStack bites: what its gateway refuses it refuses, in its words, and a batch as a whole or not at all."""
+"""The fake RudderStack refuses what the gateway refuses, with its texts, and a batch as a whole."""
 
 from __future__ import annotations
 

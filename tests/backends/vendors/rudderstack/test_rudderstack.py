@@ -1,4 +1,4 @@
-"""RudderStack: keys, responses, limits, and whole visits; what is sent is shown in golden/rudderstack.json."""
+"""RudderStack: addresses, keys, responses, limits, and a whole visit."""
 
 from __future__ import annotations
 
