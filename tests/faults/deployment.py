@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from sojourn.core.events import Event
+from sojourn.core.events import START, Event
 from sojourn.errors import StoreError
 from sojourn.pipeline.journal import JournalDirectory
 from sojourn.stores import open_store
@@ -170,7 +170,7 @@ class Deployment:
 
     def log_of_events(self) -> list[Event]:
         events: list[Event] = []
-        while page := self.opened().log.after(events[-1].position if events else 0, limit=_PAGE):
+        while page := self.opened().log.after(events[-1].position if events else START, limit=_PAGE):
             events += page
         return events
 
