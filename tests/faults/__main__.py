@@ -1,4 +1,4 @@
-"""The fault suite: harms real servers, stores and backends, and counts what became of every event."""
+"""The fault suite: break real servers, stores and backends, and account for every event."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .scene import Fault, Row, run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Play the chosen faults; 0: every figure is as promised, 1: one is not, 2: wrong arguments."""
+    """Run the chosen faults. Return 0 if every figure is as promised, 1 if one is not, 2 for wrong arguments."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if chosen.list:
         for fault in catalogue.FAULTS:
             reason = fault.missing()
-            print(f"{fault.name:24} {fault.about}{f'  (not here: {reason})' if reason else ''}")
+            print(f"{fault.name:24} {fault.about}{f'  (cannot run here: {reason})' if reason else ''}")
         return 0
     rows = _played(_chosen(parser, chosen.only), chosen)
     if chosen.json:
@@ -56,22 +56,22 @@ def _played(faults: Sequence[Fault], chosen: argparse.Namespace) -> list[Row]:
 def _chosen(parser: argparse.ArgumentParser, names: Sequence[str] | None) -> Sequence[Fault]:
     if not names:
         return catalogue.FAULTS
-    known = {fault.name: fault for fault in catalogue.FAULTS}
+    faults = {fault.name: fault for fault in catalogue.FAULTS}
     for name in names:
-        if name not in known:
-            parser.error(f"--only: no fault is called {name!r}; --list tells their names")
-    return [known[name] for name in names]
+        if name not in faults:
+            parser.error(f"--only: no fault is called {name!r}; --list shows their names")
+    return [faults[name] for name in names]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
-    parser.add_argument("--only", action="append", metavar="NAME", help="play this fault alone (may be repeated)")
-    parser.add_argument("--list", action="store_true", help="tell what faults there are")
+    parser.add_argument("--only", action="append", metavar="NAME", help="run only this fault (may be repeated)")
+    parser.add_argument("--list", action="store_true", help="list the faults")
     parser.add_argument(
-        "--seconds", type=_seconds, metavar="N", help="how long each fault lasts, instead of its own time"
+        "--seconds", type=_seconds, metavar="N", help="how long each fault lasts, instead of its default"
     )
-    parser.add_argument("--full", action="store_true", help="the outage of a million events instead of 100,000")
-    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    parser.add_argument("--full", action="store_true", help="an outage of 1,000,000 events instead of 100,000")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser
 
 
@@ -87,7 +87,7 @@ def _seconds(text: str) -> float:
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    """End as at Ctrl-C: everything that was started is stopped on the way out."""
+    """End as with Ctrl-C, so that everything that was started is stopped."""
     raise SystemExit(128 + number)
 
 

@@ -1,4 +1,4 @@
-"""Faults of the backend: it says no, says nonsense, says nothing, or is not there."""
+"""Faults of the backend: errors, garbage, silence, outages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .visitors import Host
 
 
 def _misbehaves(behaviour: Behaviour, until_calls: int = 3) -> Callable[[Scene], None]:
-    """The backend behaves so while visitors play, and well again afterwards."""
+    """Let the backend misbehave while visitors browse, and recover afterwards."""
 
     def play(scene: Scene) -> None:
         with scene.deployment.gunicorn(workers=2) as server:
@@ -24,9 +24,9 @@ def _misbehaves(behaviour: Behaviour, until_calls: int = 3) -> Callable[[Scene],
                 before = scene.receiver.calls
                 scene.wait(scene.seconds)
                 receiver.wait_for(
-                    lambda: scene.receiver.calls >= before + until_calls, 60, f"{until_calls} calls met the fault"
+                    lambda: scene.receiver.calls >= before + until_calls, 60, f"{until_calls} calls hit the fault"
                 )
-                scene.notes.append(f"{scene.receiver.calls - before} calls met the fault")
+                scene.notes.append(f"{scene.receiver.calls - before} calls hit the fault")
             scene.receiver.behave(receiver.well)
             scene.settle()
 
@@ -34,13 +34,13 @@ def _misbehaves(behaviour: Behaviour, until_calls: int = 3) -> Callable[[Scene],
 
 
 def some_invalid_for_good(scene: Scene) -> None:
-    """Some events are found invalid for good, in whatever call they come: they alone become dead letters."""
+    """Reject some events for good, in whatever call they come. Only they become dead letters."""
     with scene.deployment.gunicorn(workers=2) as server:
         scene.receiver.behave(receiver.choosy(_is_bad))
         with scene.visitors(server):
             scene.wait(scene.seconds)
         scene.settle()
-    scene.notes.append(f"{len(scene.receiver.refused)} events refused for good, each a dead letter")
+    scene.notes.append(f"{len(scene.receiver.refused)} events rejected for good, each a dead letter")
     if not scene.receiver.refused:
         scene.wrong.append("no event was refused: the fault did not happen")
 
@@ -50,7 +50,7 @@ def _is_bad(event: Told) -> bool:
 
 
 def down_and_killed(scene: Scene) -> None:
-    """The backend goes away, then every process dies with its backlog; they are started again, then the backend is."""
+    """Stop the backend, kill every process with its backlog, restart them, then the backend."""
     with RestartedUvicorn(scene) as site:
         with scene.visitors(Host(lambda: site.server.url)):
             scene.wait(2)
@@ -59,7 +59,7 @@ def down_and_killed(scene: Scene) -> None:
             for _ in range(2):
                 scene.wait(scene.seconds / 2)
                 site.server.kill()
-                scene.say("the server is killed, and started again")
+                scene.say("the server is killed and restarted")
                 site.restart()
             scene.wait(2)
             scene.receiver.up()
@@ -80,7 +80,9 @@ def beside_a_dead_one(scene: Scene) -> None:
             if dead.calls == 0:
                 scene.wrong.append("the dead backend was never called: the fault did not happen")
             dead.behave(receiver.well)
-            scene.notes.append(f"the backend beside it hung {dead.calls} times; both had the same in the end")
+            scene.notes.append(
+                f"the hanging backend was called {dead.calls} times; both have the same events in the end"
+            )
             scene.settle()
         if dead.taken.keys() != scene.receiver.taken.keys():
             scene.wrong.append(f"one backend has {len(dead.taken)} events, the other {len(scene.receiver.taken)}")
@@ -98,30 +100,34 @@ def _cut(name: str, about: str, behaviour: Behaviour, *, seconds: float = 8, unt
 
 
 FAULTS = (
-    _cut("backend-5xx", "the backend answers 503", receiver.failing(503)),
-    _cut("backend-429", "the backend answers 429 with Retry-After", receiver.failing(429, {"Retry-After": "2"})),
-    _cut("backend-413", "the backend takes no call of more than 7 events (413)", receiver.too_large(7)),
+    _cut("backend-5xx", "the backend responds 503", receiver.failing(503)),
+    _cut("backend-429", "the backend responds 429 with Retry-After", receiver.failing(429, {"Retry-After": "2"})),
+    _cut("backend-413", "the backend accepts at most 7 events per call (413)", receiver.too_large(7)),
     Fault(
         name="backend-400",
-        about="the backend answers 400 to each call with an invalid event in it",
+        about="the backend responds 400 to every call that contains an invalid event",
         play=some_invalid_for_good,
         seconds=8,
     ),
-    _cut("backend-silent", "the backend never answers", receiver.silent, until_calls=2),
-    _cut("backend-garbage", "the backend keeps the events and answers with what is no HTTP", receiver.garbled),
-    _cut("backend-drip", "the backend keeps the events and answers a byte at a time", receiver.dripping, until_calls=2),
+    _cut("backend-silent", "the backend never responds", receiver.silent, until_calls=2),
     _cut(
-        "backend-reset", "the backend resets the connection, half of the times with the events kept", receiver.resetting
+        "backend-garbage", "the backend keeps the events and responds with something other than HTTP", receiver.garbled
+    ),
+    _cut("backend-drip", "the backend keeps the events and responds byte by byte", receiver.dripping, until_calls=2),
+    _cut(
+        "backend-reset",
+        "the backend resets the connection, half of the time after keeping the events",
+        receiver.resetting,
     ),
     Fault(
         name="backend-beside-dead",
-        about="a second backend that never answers, beside a healthy one",
+        about="one backend never responds, beside a healthy one",
         play=beside_a_dead_one,
         seconds=10,
     ),
     Fault(
         name="backend-down-killed",
-        about="backend down, server killed and restarted twice, backend back",
+        about="the backend is down, the server is killed and restarted twice, the backend comes back",
         play=down_and_killed,
         seconds=12,
         promise=Promise(cuts_requests=True),

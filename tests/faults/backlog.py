@@ -1,4 +1,4 @@
-"""An outage of the backend with very many events: ridden out in bounded memory, and caught up with afterwards."""
+"""An outage with very many events: survived in bounded memory, and caught up afterwards."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _EACH_VISIT: Final = 2 * PAGES + 2
 """A page view and an event of each request, a start and an end."""
 _FILLING: Final = 40_000
 _MEMORY_MB: Final = 64.0
-"""By how much the worker's memory may grow, however long the outage."""
+"""How much the worker's memory may grow in MB, however long the outage."""
 _RECORDS_A_SECOND: Final = 500
 """Less is a fault of ours, on any machine."""
 
 
 def outage(scene: Scene) -> None:
-    """The backend is away while all the events are made and recorded; then it is back."""
+    """Make and record all events while the backend is down, then bring it back."""
     visits = -(-(_FULL if scene.is_full else _EVENTS) // _EACH_VISIT)
     requests = visits * PAGES
     scene.answered, tally = requests, _Tally(requests)
@@ -69,7 +69,7 @@ def outage(scene: Scene) -> None:
 
 
 def journal_full(scene: Scene) -> None:
-    """Nothing records for so long that a process has no room for more; what it refuses has to be in the books."""
+    """Record nothing until a process has no room left. What it refuses must be counted."""
     requests = _FILLING
     scene.answered, tally = requests + PAGES, _Tally(requests + PAGES)
     scene.receiver.keeps = tally.keep
@@ -199,13 +199,13 @@ class _Memory:
 FAULTS = (
     Fault(
         name="outage",
-        about="the backend is away for 100,000 events (--full: 1,000,000), then back",
+        about="the backend is down for 100,000 events (--full: 1,000,000), then comes back",
         play=outage,
         seconds=0,
     ),
     Fault(
         name="journal-full",
-        about="nothing records until a process's journal is full, then a worker is started",
+        about="nothing is recorded until a process's journal is full, then a worker starts",
         play=journal_full,
         seconds=0,
         promise=Promise(may_lose="a full journal refuses records, and counts each", most_lost=0.5),

@@ -1,4 +1,4 @@
-"""All faults, in the order in which they are played."""
+"""All faults, in the order in which they run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of the disk: it is full, the journals' folder is gone, or it cannot be written any more. Mounts need root."""
+"""Faults of the disk: full, journals deleted, journals read-only. Mounting needs root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SLACK: Final = 4096
 
 
 def disk_full(scene: Scene) -> None:
-    """Store and journals lie on one small disk, and somebody fills it."""
+    """Fill the small disk that holds store and journals."""
     disk = _mounted_disk(scene, scene.folder / "disk", _DISK_MB)
     scene.deployment.store = f"sqlite:///{disk / 'sojourn.db'}"
     scene.deployment.journals = [disk / "journals"]
@@ -43,7 +43,7 @@ def disk_full(scene: Scene) -> None:
 
 
 def journals_removed(scene: Scene) -> None:
-    """Somebody deletes the folder of the journals; then the server is reloaded, as the log asks for."""
+    """Delete the folder of the journals, then reload the server, as the log asks for."""
     with scene.deployment.gunicorn(workers=2) as server:
         with scene.visitors(server):
             scene.wait(3)
@@ -57,7 +57,7 @@ def journals_removed(scene: Scene) -> None:
 
 
 def journals_read_only(scene: Scene) -> None:
-    """No file can be made or removed there any more; what is open stays open. A worker dies and starts meanwhile."""
+    """Make the folder read-only: no file can be made or removed, open ones stay open. Kill a worker meanwhile."""
     folder = _mounted_disk(scene, scene.folder / "disk", _DISK_MB) / "journals"
     scene.deployment.journals = [folder]
     with scene.deployment.gunicorn(workers=2) as server:
@@ -72,7 +72,7 @@ def journals_read_only(scene: Scene) -> None:
                 scene.say("the journals are read-only")
                 scene.wait(scene.seconds / 2)
                 os.kill(server.workers()[0], signal.SIGKILL)
-                scene.say("a worker is killed; the next one finds no place for its journal")
+                scene.say("a worker is killed; the next one cannot make its journal")
                 scene.wait(scene.seconds / 2)
             finally:
                 _unmount(folder)
@@ -127,7 +127,7 @@ def _unmount(place: Path) -> None:
 
 @cache
 def _no_mounts() -> str:
-    """Why no disk can be mounted here."""
+    """Say why no disk can be mounted here."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         return "it mounts a small disk, which only root may, and only on Linux"
     probe = ["unshare", "--mount", "mount", "-t", "tmpfs", "sojourn-fault", "/mnt"]

@@ -22,7 +22,7 @@ _MANNERS: Final = Manners(always_ends=True, ends=0.1, pages=(3, 9))
 
 
 def hosts_apart(scene: Scene) -> None:
-    """Five minutes apart: visitors go from one host to the other at each page, and nothing shows."""
+    """Set the clocks five minutes apart. Visitors change hosts at each page, and nothing must show."""
     with _hosts(scene, 0, -5 * _MINUTE_MS) as (one, other, _):
         with scene.visitors(one, other, manners=_MANNERS):
             scene.wait(scene.seconds)
@@ -30,7 +30,7 @@ def hosts_apart(scene: Scene) -> None:
 
 
 def host_steps_back(scene: Scene) -> None:
-    """One of them is set back by an hour in the middle: to it all visits of the other are in the future."""
+    """Set one clock back by an hour: for that host all visits of the other are in the future."""
     with _hosts(scene, 0, -5 * _MINUTE_MS) as (one, other, clock):
         with scene.visitors(one, other, manners=_MANNERS):
             scene.wait(scene.seconds / 2)
@@ -41,7 +41,7 @@ def host_steps_back(scene: Scene) -> None:
 
 
 def host_late(scene: Scene) -> None:
-    """The worker of one host is killed again and again: its records come late, when their sessions went on elsewhere."""
+    """Kill one host's worker again and again: its records come late, when their sessions have continued elsewhere."""
     scene.deployment.settings["DELIVER"] = "worker"
     with _hosts(scene, 0, 0) as (one, other, _), scene.deployment.worker(0):
         far = scene.deployment.start_worker(1)
@@ -89,7 +89,7 @@ FAULTS = (
     ),
     Fault(
         name="host-steps-back",
-        about="two hosts on one PostgreSQL, and one's clock is set back by an hour",
+        about="two hosts on one PostgreSQL, one clock is set back by an hour",
         play=host_steps_back,
         seconds=16,
         promise=Promise(
@@ -99,7 +99,7 @@ FAULTS = (
     ),
     Fault(
         name="host-late",
-        about="two hosts on one PostgreSQL, and the records of one come seconds later, again and again",
+        about="two hosts on one PostgreSQL, one records seconds late, again and again",
         play=host_late,
         seconds=12,
         promise=Promise(

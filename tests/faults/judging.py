@@ -26,7 +26,7 @@ _MANY: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """An event, wherever it was found."""
+    """An event in the store or at the backend."""
 
     id: str
     name: str
@@ -37,7 +37,7 @@ class Fact:
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """What came out; `wrong` names what contradicts the visitors' account, `lost` and `twice` what is missing or too much."""
+    """The result. `wrong` names what contradicts the visitors' account, `lost` what is missing, `twice` duplicates."""
 
     sessions_true: int = 0
     sessions_recorded: int = 0
@@ -105,7 +105,7 @@ def judge(
     for place, found in (("the store", log), ("the backend", backend)):
         _judge_repetitions(found, place, verdict)
     for unknown in backend.ids - log.ids:
-        verdict.wrong.append(f"the backend got an event that the store does not have: {unknown}")
+        verdict.wrong.append(f"the backend has an event that the store does not have: {unknown}")
     missing = log.ids - backend.ids - refused
     known = {step.serial for steps in visitors for step in steps}
     verdict.wrong += [f"an event of no request: {name} {serial}" for name, serial in log.told if serial not in known]
@@ -212,9 +212,9 @@ def _judge_visitor(steps: Sequence[Step], log: _Found, verdict: Verdict, idle_ms
         may_split = must_split or is_unsure or until - (seen if visits else 0) >= idle_ms * 0.9 - _CLOCKS_MS
         does_split = bool(visits) and session != (_session_of(visits[-1][-1], log) or visits[-1][-1].session)
         if must_split and visits and not does_split:
-            verdict.wrong.append(f"request {step.serial} should have begun a session and went on with {session}")
+            verdict.wrong.append(f"request {step.serial} should have started a session but continued {session}")
         elif does_split and not may_split:
-            verdict.wrong.append(f"request {step.serial} should have gone on with its session and began {session}")
+            verdict.wrong.append(f"request {step.serial} should have continued its session but started {session}")
         if must_split or does_split:
             visits.append([])
             if was_ended or changes_user:
@@ -250,7 +250,7 @@ def _judge_visit(visit: Sequence[Step], steps: Sequence[Step], is_last: bool, lo
         return  # what those did to the session nobody knows
     told = int(end.attributes["session.page_views"])
     if told != len(visit):
-        verdict.wrong.append(f"{session} had {len(visit)} pages, and its end says {told}")
+        verdict.wrong.append(f"{session} had {len(visit)} pages, but its end says {told}")
     users = [step.user for step in visit if step.user]
     if users and end.attributes.get("user.id") != users[-1]:
         verdict.wrong.append(f"the end of {session} names another user")
@@ -260,7 +260,7 @@ def _judge_visit(visit: Sequence[Step], steps: Sequence[Step], is_last: bool, lo
     reason = str(end.attributes["session.end_reason"])
     wanted = "ended" if visit[-1].ends else "idle_timeout" if is_last else None
     if wanted not in (None, reason):
-        verdict.wrong.append(f"{session} ended as {reason}, and should have as {wanted}")
+        verdict.wrong.append(f"{session} ended as {reason}, expected {wanted}")
     first, last = visit[0], visit[-1]
     if not last.sent_at - _CLOCKS_MS <= end.at <= (last.answered_at or 0) + _CLOCKS_MS:
         verdict.wrong.append(f"{session} ended {end.at - last.sent_at:+.0f} ms after its last request was sent")
@@ -268,7 +268,7 @@ def _judge_visit(visit: Sequence[Step], steps: Sequence[Step], is_last: bool, lo
     least = last.sent_at - (first.answered_at or 0) - _CLOCKS_MS
     most = (last.answered_at or 0) - first.sent_at + _CLOCKS_MS
     if len(visit) > 1 and not least <= duration <= most:
-        verdict.wrong.append(f"{session} lasted {least:.0f} to {most:.0f} ms, and its end says {duration:.0f}")
+        verdict.wrong.append(f"{session} lasted {least:.0f} to {most:.0f} ms, but its end says {duration:.0f}")
 
 
 def few(complaints: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ _CUTS = Promise(cuts_requests=True)
 
 
 def web_killed_gunicorn(scene: Scene) -> None:
-    """The master starts another worker for each that dies; the recorder is one of them."""
+    """Kill workers, one of which is the recorder. The master starts another for each."""
     chance, killed = random.Random(2), 0
     with scene.deployment.gunicorn(workers=3) as server:
         with scene.visitors(server):
@@ -31,7 +31,7 @@ def web_killed_gunicorn(scene: Scene) -> None:
 
 
 def web_killed_uvicorn(scene: Scene) -> None:
-    """The whole server dies, and is started again at once, on another port."""
+    """Kill the whole server, and restart it at once on another port."""
     with RestartedUvicorn(scene) as site:
         with scene.visitors(Host(lambda: site.server.url)):
             for _ in scene.ticks(1.0):
@@ -42,7 +42,7 @@ def web_killed_uvicorn(scene: Scene) -> None:
 
 
 def recorder_killed(scene: Scene) -> None:
-    """Always the one process that records and delivers; the next one takes over at once."""
+    """Kill the process that records and delivers, again and again. The next one takes over at once."""
     killed = 0
     with scene.deployment.gunicorn(workers=3) as server:
         with scene.visitors(server):
@@ -57,7 +57,7 @@ def recorder_killed(scene: Scene) -> None:
 
 
 def worker_killed(scene: Scene) -> None:
-    """The web processes only write their journals; the worker dies in the middle of its work, again and again."""
+    """Kill the worker in the middle of its work, again and again. The web processes only append."""
     chance, killed = random.Random(3), 0
     scene.deployment.settings["DELIVER"] = "worker"
     scene.receiver.behave(receiver.slow(0.15))
@@ -79,7 +79,7 @@ def worker_killed(scene: Scene) -> None:
 
 
 def worker_frozen(scene: Scene) -> None:
-    """The worker stands still for longer than its lease, in the middle of a call; another one takes over; it wakes up."""
+    """Freeze the worker in mid-call beyond its lease. Another takes over, then the first wakes up."""
     scene.deployment.settings["DELIVER"] = "worker"
     with scene.deployment.gunicorn(workers=2) as server, contextlib.ExitStack() as workers:
         with scene.visitors(server):
@@ -89,13 +89,13 @@ def worker_frozen(scene: Scene) -> None:
             scene.receiver.behave(receiver.slow(0.5))
             scene.wait(3)
             first.send(signal.SIGSTOP)
-            scene.say("the recording worker is stopped")
+            scene.say("the recording worker is frozen")
             scene.deployment.await_recorder(60, of=second.pid)
             scene.say("the other worker has taken over")
             scene.wait(max(0.0, scene.seconds - 30))
             scene.receiver.behave(receiver.well)
             first.send(signal.SIGCONT)
-            scene.say("the stopped worker goes on")
+            scene.say("the frozen worker continues")
             scene.wait(5)
         scene.settle()
 
@@ -140,27 +140,27 @@ FAULTS = (
     ),
     Fault(
         name="web-killed-uvicorn",
-        about="SIGKILL of the whole uvicorn server, again as soon as it is back",
+        about="SIGKILL of the whole uvicorn server, repeated as soon as it is back",
         play=web_killed_uvicorn,
         seconds=30,
         promise=_CUTS,
     ),
     Fault(
         name="recorder-killed",
-        about="SIGKILL of whichever web process records and delivers",
+        about="SIGKILL of the web process that records and delivers",
         play=recorder_killed,
         seconds=20,
         promise=_CUTS,
     ),
     Fault(
         name="worker-killed",
-        about="SIGKILL of the worker in mid-batch and in mid-delivery",
+        about="SIGKILL of the worker in mid-batch and mid-delivery",
         play=worker_killed,
         seconds=25,
     ),
     Fault(
         name="worker-frozen",
-        about="SIGSTOP of the recording worker beyond its lease, then SIGCONT, with another one beside it",
+        about="SIGSTOP of the recording worker beyond its lease, then SIGCONT, beside another worker",
         play=worker_frozen,
         seconds=35,
     ),

@@ -63,7 +63,7 @@ class Call:
         self._handler.close_connection = True
 
     def reset(self) -> None:
-        """Close without a goodbye: the sender gets a reset."""
+        """Close so that the sender gets a reset."""
         self._handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.hang_up()
         self._handler.connection.close()
@@ -148,7 +148,7 @@ class Receiver:
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def down(self) -> None:
-        """Stop listening and hang up on everybody: from now on connections are refused."""
+        """Stop listening and drop all connections: from now on they are refused."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -190,17 +190,17 @@ class Receiver:
 
 
 def failing(status: int, headers: Mapping[str, str] | None = None) -> Behaviour:
-    """Take nothing and answer this."""
+    """Keep nothing and respond with this."""
     return lambda call: call.answer(status, headers)
 
 
 def too_large(most: int) -> Behaviour:
-    """Take no call of more than so many events (413)."""
+    """Refuse calls of more than this many events (413)."""
     return lambda call: call.answer(413) if len(call.events) > most else well(call)
 
 
 def choosy(is_bad: Callable[[Told], bool]) -> Behaviour:
-    """Take no call with an event in it that it finds invalid (400)."""
+    """Refuse calls that contain an invalid event (400)."""
 
     def behave(call: Call) -> None:
         if not any(map(is_bad, call.events)):
@@ -214,19 +214,19 @@ def choosy(is_bad: Callable[[Told], bool]) -> Behaviour:
 
 
 def silent(call: Call) -> None:
-    """Never answer."""
+    """Never respond."""
     call.receiver.pause(60)
 
 
 def garbled(call: Call) -> None:
-    """Keep the events, and answer with what is no HTTP."""
+    """Keep the events, and respond with something other than HTTP."""
     call.keep()
     call.write(b"\x00\xff\xfe 200 perhaps\r\n\r\n")
     call.hang_up()
 
 
 def dripping(call: Call) -> None:
-    """Keep the events, and send the answer's head so slowly that it never ends."""
+    """Keep the events, and send the response's head so slowly that it never ends."""
     call.keep()
     call.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
     while not call.receiver.is_over.wait(0.2):
@@ -241,7 +241,7 @@ def resetting(call: Call) -> None:
 
 
 def slow(seconds: float) -> Behaviour:
-    """Take everything, after a while."""
+    """Accept everything, after a while."""
 
     def behave(call: Call) -> None:
         call.receiver.pause(seconds)
@@ -251,7 +251,7 @@ def slow(seconds: float) -> Behaviour:
 
 
 def forgetful(every: int) -> Behaviour:
-    """Say of each nth event that it was kept, and forget it: a fault of the receiver that the suite has to notice."""
+    """Lose each nth event but confirm it: a fault of the receiver that the suite must detect."""
     seen = [0]
 
     def behave(call: Call) -> None:

@@ -1,4 +1,4 @@
-"""The figures as people read them."""
+"""Print the figures for people."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from .scene import Row
 
 _HEAD = (
     "fault",
-    "answered",
+    "responses",
     "sessions",
     "recorded",
     "starts",
     "ends",
     "wrong",
     "lost",
-    "twice",
+    "duplicated",
     "harmed",
     "seconds",
     "",
@@ -23,7 +23,7 @@ _HEAD = (
 
 
 def table(rows: Sequence[Row]) -> str:
-    """All faults, one a line; below them what is to be said of each."""
+    """Format all faults, one per line, and below them the notes and findings of each."""
     cells = [_HEAD, *map(_cells, rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
     lines = [
@@ -38,12 +38,12 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def line(row: Row) -> str:
-    """One fault in words."""
+    """Describe the figures of one fault."""
     if row.skipped:
         return f"skipped: {row.skipped}"
     return (
-        f"{'as promised' if row.is_kept else 'NOT AS PROMISED'}: {row.answered} answered, "
-        f"{row.sessions_recorded} of {row.sessions_true} sessions, {row.lost} lost, {row.duplicates} twice, "
+        f"{'as promised' if row.is_kept else 'NOT AS PROMISED'}: {row.answered} responses, "
+        f"{row.sessions_recorded} of {row.sessions_true} sessions, {row.lost} lost, {row.duplicates} duplicated, "
         f"{row.harmed} harmed, {row.wrong} wrong; {row.cut} requests cut off, {row.resent} events sent again; "
         f"{row.seconds:.0f} s"
     )

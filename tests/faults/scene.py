@@ -1,4 +1,4 @@
-"""What a fault is, and the stage it plays on: visitors, a deployment, a receiver, and the waiting until all is settled."""
+"""What a fault is and what it runs on: visitors, a deployment, a receiver, and the wait until all is settled."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """What may be different from zero after this fault, and why; all else is a failure."""
+    """Which figures may differ from zero after this fault, and why. Any other difference is a failure."""
 
     cuts_requests: bool = False
-    """It takes web processes away: a request may be left without an answer, or wait for a process to come up."""
+    """It takes web processes away: a request may get no response, or wait for a process to start."""
     may_lose: str = ""
-    """Why events may be missing (the reliability page tells more); empty: none may."""
+    """Why events may be missing (see docs/reliability.md); empty: none may."""
     most_lost: float = 0.0
     """Which share of all events may be missing, where some may."""
     may_be_stale: str = ""
-    """Why an end may tell less than the store knows later; empty: none may."""
+    """Why an end may have older figures than the store has later; empty: none may."""
     may_split: str = ""
     """Why a visit may be recorded as two; empty: none may."""
 
@@ -59,7 +59,7 @@ class Fault:
     seconds: float
     promise: Promise = field(default_factory=Promise)
     missing: Callable[[], str] = lambda: ""
-    """Why it cannot be played here; empty: it can."""
+    """Say why it cannot run here; empty: it can."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Row:
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
-    """Handed to a fault. It starts what it needs, harms it, and ends with `settle()`."""
+    """What a fault works with. It starts what it needs, breaks it, and ends with `settle()`."""
 
     deployment: Deployment
     receiver: Receiver
@@ -137,7 +137,7 @@ class Scene:
             yield number
 
     def wait(self, seconds: float) -> None:
-        """Let the visitors play on."""
+        """Let the visitors browse on."""
         time.sleep(seconds)
 
     def settle(self, within: float = _SETTLED_WITHIN_S) -> None:
@@ -200,7 +200,7 @@ def _staged(fault: Fault, seconds: float, say: Say, *, is_full: bool) -> Iterato
 
 
 def run(fault: Fault, say: Say, *, seconds: float | None = None, is_full: bool = False) -> Row:
-    """Play one fault and judge it."""
+    """Run one fault and judge it."""
     row = Row(fault=fault.name)
     if reason := fault.missing():
         row.skipped = reason
@@ -214,7 +214,7 @@ def run(fault: Fault, say: Say, *, seconds: float | None = None, is_full: bool =
         try:
             _judge(fault, scene, row)
         except StoreError as error:
-            row.complaints, row.is_kept = [*scene.wrong, f"the store cannot be asked: {error}"], False
+            row.complaints, row.is_kept = [*scene.wrong, f"the store cannot be read: {error}"], False
     row.seconds = time.monotonic() - began
     return row
 
@@ -236,10 +236,10 @@ def _judge(fault: Fault, scene: Scene, row: Row) -> None:
         )
     wrong = [*scene.wrong, *verdict.wrong, *(f"two contents under one id: {id_}" for id_ in receiver.contradicted)]
     if dead != receiver.refused.keys():
-        wrong.append(f"{len(dead)} dead letters, and the backend refused {len(receiver.refused)} events for good")
+        wrong.append(f"{len(dead)} dead letters, and the backend rejected {len(receiver.refused)} events for good")
     share = len(verdict.lost) / max(1, 2 * (scene.truth.answered() + scene.answered))
     if promise.may_lose and share > promise.most_lost:
-        wrong.append(f"{share:.1%} of the events are lost, and at most {promise.most_lost:.1%} may be")
+        wrong.append(f"{share:.1%} of the events are lost; at most {promise.most_lost:.1%} may be")
     wrong += _sums(figures) if figures is not None else [scene.deployment.trouble]
     slow = [step for step in steps if step.took_ms > _SLOW_MS or step.status >= 500]
     unanswered = [step for step in steps if not step.is_answered and step.status < 500]
@@ -267,7 +267,7 @@ def _judge(fault: Fault, scene: Scene, row: Row) -> None:
 
 
 def _sums(figures: Figures) -> Sequence[str]:
-    """The two equations of the books, which hold after every fault."""
+    """Check the two equations that hold after every fault."""
     wrong = []
     counters = figures.counters
     accepted, recorded = counters.get("records.accepted", 0), counters.get("records.recorded", 0)

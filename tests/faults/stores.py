@@ -1,4 +1,4 @@
-"""Faults of the store: SQLite locked by a stranger, PostgreSQL away, its connections cut."""
+"""Faults of the store: SQLite locked by another program, PostgreSQL down, connections cut."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ db.execute("ROLLBACK")
 
 
 def sqlite_locked(scene: Scene) -> None:
-    """Another program keeps the database locked, for longer than SQLite waits and than visitors stay silent."""
+    """Lock the database from another program, beyond the busy timeout and the idle timeout."""
     with scene.deployment.gunicorn(workers=3) as server:
         with scene.visitors(server):
             scene.wait(2)
@@ -38,13 +38,13 @@ def sqlite_locked(scene: Scene) -> None:
                 scene.wait(scene.seconds)
                 if _may_write(file):
                     scene.wrong.append("the database was not locked: the fault did not happen")
-            scene.say("the lock is gone")
+            scene.say("the lock is released")
             scene.wait(2)
         scene.settle()
 
 
 def postgres_stopped(scene: Scene) -> None:
-    """The database crashes and stays away for longer than the idle timeout, while visitors go on."""
+    """Crash the database and keep it down beyond the idle timeout, while visitors browse."""
     cluster = use_postgres(scene)
     scene.idle_s = 6.0
     scene.deployment.settings["IDLE_TIMEOUT"] = "6s"
@@ -61,7 +61,7 @@ def postgres_stopped(scene: Scene) -> None:
 
 
 def postgres_cut(scene: Scene) -> None:
-    """Its connections are ended again and again, whatever they are in the middle of."""
+    """Cut its connections again and again, also in the middle of a transaction."""
     cluster, cut = use_postgres(scene), 0
     name = scene.deployment.store.rpartition("/")[2]
     ending = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
@@ -81,7 +81,7 @@ def use_postgres(scene: Scene) -> Cluster:
     began = time.monotonic()
     cluster = scene.stack.enter_context(Cluster())
     scene.deployment.store = cluster.fresh_database()
-    scene.say(f"PostgreSQL is there after {time.monotonic() - began:.1f} s")
+    scene.say(f"PostgreSQL is ready after {time.monotonic() - began:.1f} s")
     return cluster
 
 
@@ -110,7 +110,7 @@ def _may_write(file: Path) -> bool:
 
 @cache
 def no_postgres() -> str:
-    """Why no PostgreSQL server can be started here."""
+    """Say why no PostgreSQL server can be started here."""
     try:
         from tests.postgres import Cluster
 
@@ -129,7 +129,7 @@ FAULTS = (
     ),
     Fault(
         name="postgres-stopped",
-        about="PostgreSQL crashes and is away for longer than the idle timeout, under traffic",
+        about="PostgreSQL crashes and is down beyond the idle timeout, under traffic",
         play=postgres_stopped,
         seconds=15,
         missing=no_postgres,

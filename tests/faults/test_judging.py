@@ -131,8 +131,8 @@ def test_an_event_that_the_store_does_not_have_is_wrong() -> None:
 @pytest.mark.parametrize(
     ("change_it", "says"),
     [
-        pytest.param(lambda log: move(log, "step-2", "c"), "should have gone on", id="a visit split in two"),
-        pytest.param(lambda log: move(log, "step-4", "a"), "should have begun", id="two visits as one"),
+        pytest.param(lambda log: move(log, "step-2", "c"), "should have continued", id="a visit split in two"),
+        pytest.param(lambda log: move(log, "step-4", "a"), "should have started", id="two visits as one"),
         pytest.param(lambda log: change(log, "end-a", **{"session.page_views": 2}), "3 pages", id="too few pages"),
         pytest.param(lambda log: change(log, "end-a", **{"user.id": "al"}), "another user", id="another user"),
         pytest.param(
@@ -193,7 +193,7 @@ def test_a_pause_of_about_the_idle_timeout(pause: int, may_go_on: bool, may_spli
     as_one = facts()
     for id_ in ("step-4", "view-4"):
         move(as_one, id_, "a")
-    telling = ("should have begun", "should have gone on")
+    telling = ("should have started", "should have continued")
 
     def complaints(log: Facts) -> list[str]:
         return [text for text in judged(made, log, log).wrong if any(part in text for part in telling)]

@@ -60,7 +60,7 @@ _CUTS = Promise(cuts_requests=True)
 FAULTS = (
     Fault(
         name="granian-asgi",
-        about="granian's prefork, ASGI, then SIGKILL of all of it",
+        about="granian's prefork, ASGI, then SIGKILL of all processes",
         play=granian_asgi,
         seconds=8,
         promise=_CUTS,
@@ -68,7 +68,7 @@ FAULTS = (
     ),
     Fault(
         name="granian-wsgi",
-        about="granian's prefork, WSGI, then SIGKILL of all of it",
+        about="granian's prefork, WSGI, then SIGKILL of all processes",
         play=granian_wsgi,
         seconds=8,
         promise=_CUTS,
@@ -76,7 +76,7 @@ FAULTS = (
     ),
     Fault(
         name="uwsgi",
-        about="uWSGI's prefork without fork hooks, then SIGKILL of all of it",
+        about="uWSGI's prefork without fork hooks, then SIGKILL of all processes",
         play=uwsgi,
         seconds=8,
         promise=_CUTS,
