@@ -48,12 +48,12 @@ def of_user(key: str, *events: str) -> Batch:
     return Batch(rows=[theirs], events=[event(each, key) for each in events])
 
 
-class PeopleContract:
+class DataSubjectsContract:
     """Part of `StoreContract`, which has the fixture."""
 
     # --- tombstones
 
-    def test_a_tombstone_is_found_by_who_it_is_for(self, store: Store) -> None:
+    def test_tombstone_is_found_by_its_person(self, store: Store) -> None:
         assert tombstones(store, ANNA) == {}
         store.data_subjects.add_tombstone(ANNA, at=NOW)
         namesake = DataSubject(USER, ANNA.id)
@@ -219,7 +219,7 @@ class PeopleContract:
         store.data_subjects.add_tombstone(USER_7, at=NOW)
         assert store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).barred == {"1", "2"}
 
-    def test_figures_add_up_after_an_erasure_and_it_tells_what_had_gone_out(self, store: Store) -> None:
+    def test_figures_add_up_after_an_erasure_that_reports_forwarded_events(self, store: Store) -> None:
         save(store, of_anna("k", "before the backend"))
         store.outbox.register(["b", "idle"], now=NOW)
         save(store, Batch(events=[event(each, "k") for each in ("sent", "refused", "claimed", "unread")]))

@@ -76,7 +76,7 @@ class DeliveryContract:
         (found,) = store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).events
         assert found.attributes == {**event("odd").attributes, "big": 2**80}
 
-    def test_what_is_for_the_own_store_only_is_told_to_the_dispatcher(self, store: Store) -> None:
+    def test_claim_marks_events_for_the_own_store_only(self, store: Store) -> None:
         hidden = row("hidden")
         hidden.no_forward = True
         store.outbox.register(["b"], now=NOW)
@@ -170,7 +170,7 @@ class DeliveryContract:
         assert (claim_ids(store, "b", held), claim_ids(store, "late", held)) == (["one"], [])
         assert_adds_up(store)
 
-    def test_who_lost_the_lease_settles_nothing(self, store: Store) -> None:
+    def test_lost_lease_settles_nothing(self, store: Store) -> None:
         store.outbox.register(["b"], now=NOW)
         save(store, Batch(events=[event("one")]))
         slept = lease(store)

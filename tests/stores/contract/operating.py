@@ -107,7 +107,7 @@ class OperatingContract:
         assert figures(store) == (1, 2, 1, 0)
         assert_adds_up(store)
 
-    def test_who_lost_the_lease_claims_and_settles_no_letter(self, store: Store) -> None:
+    def test_lost_lease_claims_and_settles_no_letter(self, store: Store) -> None:
         slept = buried(store)
         store.outbox.requeue("b", event_ids=None, limit=100, now=NOW)
         assert requeued_ids(store, slept) == list(NAMES)
@@ -127,7 +127,7 @@ class OperatingContract:
         store.delivery.settle_requeued("b", held, Resettled(), now=NOW)
         assert store.leases.acquire(held.name, "two", now=NOW + 98_999, until=NOW + 200_000) is None
 
-    def test_of_who_left_meanwhile_and_of_the_own_store_only_the_dispatcher_is_told(self, store: Store) -> None:
+    def test_requeued_claim_marks_barred_and_hidden_letters(self, store: Store) -> None:
         left, hidden = row("left"), row("hidden")
         left.visitor_id, hidden.no_forward = "leaver", True
         save(store, Batch(rows=[left, hidden]))
@@ -159,7 +159,7 @@ class OperatingContract:
         assert (state.retry_at, state.failures, state.problem, state.retried) == (None, 0, None, 4)
         assert_adds_up(store)
 
-    def test_a_backend_that_nobody_registered_cannot_be_asked(self, store: Store) -> None:
+    def test_unregistered_backend_is_an_error(self, store: Store) -> None:
         with pytest.raises(StoreError, match="'unknown'"):
             store.outbox.requeue("unknown", event_ids=None, limit=100, now=NOW)
 
@@ -201,7 +201,7 @@ class OperatingContract:
         with store.records.recording() as recording:
             assert recording.load(["k"]).unread == frozenset()
 
-    def test_a_session_whose_start_was_skipped_owes_no_end_to_who_left(self, store: Store) -> None:
+    def test_skipped_start_withholds_the_end_after_an_opt_out(self, store: Store) -> None:
         theirs = row("k")
         theirs.visitor_id = "leaver"
         store.outbox.register(["b"], now=NOW)
@@ -243,7 +243,7 @@ class OperatingContract:
 
     # --- what there is
 
-    def test_each_queue_tells_its_oldest_event_and_its_letters(self, store: Store) -> None:
+    def test_each_queue_has_its_oldest_event_and_its_letters(self, store: Store) -> None:
         assert store.outbox.states() == ()
         held = filled(store, [event("end", at=NOW - 90, name=SESSION_END), event("page", at=NOW - 5), event("young")])
         store.outbox.register(["a"], now=NOW + 7)
@@ -258,7 +258,7 @@ class OperatingContract:
         (_, b) = store.outbox.states()
         assert (b.oldest_at, b.letters, b.requeued) == (NOW, 2, 1)
 
-    def test_letters_are_told_page_by_page_of_one_backend_or_of_all(self, store: Store) -> None:
+    def test_letters_are_paged_for_one_backend_or_all(self, store: Store) -> None:
         store.outbox.register(["other"], now=NOW)
         buried(store)
         held = lease(store, dispatcher_lease("other"))
@@ -274,7 +274,7 @@ class OperatingContract:
         ]
         assert [each.event.id for each in store.outbox.letters("other", after=0, limit=9)] == ["one"]
 
-    def test_held_leases_are_told(self, store: Store) -> None:
+    def test_held_leases_are_listed(self, store: Store) -> None:
         second = lease(store, "sweeper", "two")
         first = lease(store, "dispatcher:b", "one")
         lease(store, "dispatcher:c", "gone")

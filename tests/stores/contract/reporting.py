@@ -179,7 +179,7 @@ class ReportingContract:
             assert overview(reports, both).figures == figures(list(rows.values()), both), "it left its old hour"
             assert roll_up(reports) < len(rows) // 4, "only what changed"
 
-    def test_who_is_erased_or_expired_is_in_no_figure_any_more(self, reports: Store) -> None:
+    def test_erased_and_expired_sessions_are_in_no_figure(self, reports: Store) -> None:
         rows = many()
         save(reports, Batch(rows=rows))
         roll_up(reports)

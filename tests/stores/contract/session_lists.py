@@ -97,7 +97,7 @@ class SessionListsContract:
         assert [line.key for line in first.lines + second.lines] == [f"k{n:04}" for n in range(19, 9, -1)]
 
     @pytest.mark.parametrize("text", ["", "f", "f.1.2", "f.x.2.k", "x.1.2.k", "f.1.99999999999999999999.k", "f.1.2."])
-    def test_a_cursor_that_nobody_made_is_none(self, text: str) -> None:
+    def test_invalid_cursor_text_is_none(self, text: str) -> None:
         assert Cursor.from_text(text) is None
 
     @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ class SessionListsContract:
         assert keys(reports, wanted, limit=1) == found
         assert {line.key for part in reports.sessions.export(wanted) for line in part} == found
 
-    def test_a_line_tells_all_that_a_table_shows(self, reports: Store) -> None:
+    def test_line_has_every_field_of_the_table(self, reports: Store) -> None:
         made = row("k", NOW, seen=NOW + 65_000)
         made.user_id, made.user_name = HOSTILE, "Anna"
         made.browser, made.system, made.device = client_of(IPHONE)

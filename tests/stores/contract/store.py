@@ -16,7 +16,7 @@ import pytest
 from sojourn.stores.model import Batch, PositionMoved, Settled
 from sojourn.stores.protocol import Store
 
-from .data_subjects import PeopleContract
+from .data_subjects import DataSubjectsContract
 from .delivery import DeliveryContract
 from .operating import OperatingContract
 from .recording import RecordingContract
@@ -26,7 +26,12 @@ from .steps import DAY, NOW, assert_adds_up, claim_ids, ended, event, lease, loa
 
 
 class StoreContract(
-    RecordingContract, DeliveryContract, OperatingContract, PeopleContract, ReportingContract, SessionListsContract
+    RecordingContract,
+    DeliveryContract,
+    OperatingContract,
+    DataSubjectsContract,
+    ReportingContract,
+    SessionListsContract,
 ):
     """Inherit from it in a class whose name begins with `Test`, and override `make_store`."""
 
@@ -81,7 +86,7 @@ class StoreContract(
 
     # --- its life
 
-    def test_stats_tell_what_is_there(self, store: Store) -> None:
+    def test_stats_count_what_is_stored(self, store: Store) -> None:
         save(store, Batch(rows=[row("a"), ended(row("b"), "e")], events=[event("e")], counts={"n": 2, "zero": 0}))
         save(store, Batch(counts={"n": -1}))
         stats = store.stats()

@@ -277,7 +277,7 @@ def test_a_read_only_server_says_so(store: Store, url: str, postgres: Cluster) -
         save(store, Batch(counts={"n": 1}))
 
 
-def test_closing_cuts_off_who_hangs_on_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_cuts_off_a_transaction_that_hangs_on_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that takes the connection and falls silent, as one that is stopped does, holds up no end of a process."""
     monkeypatch.setattr(connections_module, "_CLOSE_PATIENCE_S", 0.2)
     with Cluster() as cluster, Relay(cluster.port) as relay:

@@ -335,7 +335,7 @@ def test_importing_the_package_loads_no_driver() -> None:
     assert (done.returncode, done.stderr, done.stdout.split()) == (0, "", [])
 
 
-def test_who_only_asks_whether_it_is_there_makes_none(url: str, postgres: Cluster) -> None:
+def test_exists_creates_nothing(url: str, postgres: Cluster) -> None:
     store = PostgreSQLStore(url)
     assert not store.exists()
     assert postgres.run("SELECT 1 FROM pg_namespace WHERE nspname = 'sojourn'", database=url) == []

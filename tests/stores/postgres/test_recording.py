@@ -91,7 +91,7 @@ def folded(store: Store, key: str) -> None:
         recording.save(Batch(rows=[found], events=[event(f"{key} {found.requests}", key)]))
 
 
-def test_who_folds_the_same_new_session_waits_and_finds_what_the_first_made(
+def test_folding_the_same_new_session_waits_for_the_first(
     store: Store, beside: ThreadPoolExecutor, waiting: Waiting
 ) -> None:
     with store.records.recording() as first:
@@ -128,7 +128,7 @@ def test_when_the_first_leaves_nothing_the_second_begins_the_session(
     assert load(store, "k").rows["k"].requests == 1
 
 
-def test_who_folds_a_session_that_another_has_loaded_waits(
+def test_folding_a_session_that_another_transaction_loaded_waits(
     store: Store, beside: ThreadPoolExecutor, waiting: Waiting
 ) -> None:
     save(store, Batch(rows=[row("a"), row("b", previous="a")]))
@@ -184,12 +184,12 @@ def test_a_place_that_was_held_and_not_filled_is_gone(store: Store, url: str, po
     assert store.stats().counters == {"n": 1}
 
 
-def test_who_saves_nothing_leaves_nothing(store: Store, url: str, postgres: Cluster) -> None:
+def test_transaction_without_save_leaves_nothing(store: Store, url: str, postgres: Cluster) -> None:
     assert load(store, "a", "b", successors_of=["c"]).rows == {}
     assert postgres.run("SELECT count(*) FROM sojourn.sojourn_sessions", database=url) == [(0,)]
 
 
-def test_nobody_sees_a_place_that_is_held(store: Store, beside: ThreadPoolExecutor) -> None:
+def test_placeholder_is_invisible_to_other_transactions(store: Store, beside: ThreadPoolExecutor) -> None:
     with store.records.recording() as recording:
         recording.load(["k"])
         recording.save(Batch(counts={"n": 1}))
@@ -297,7 +297,7 @@ def test_a_deadlock_is_to_be_repeated_and_leaves_nothing(store: Store, beside: T
     assert store.stats().counters == {"n": 1}
 
 
-def test_who_left_since_the_batch_was_begun_is_looked_up_again(store: Store, beside: ThreadPoolExecutor) -> None:
+def test_tombstone_added_during_a_batch_repeats_it(store: Store, beside: ThreadPoolExecutor) -> None:
     def record() -> str:
         hers = row("late")
         hers.visitor_id = ANNA.id
@@ -314,7 +314,7 @@ def test_who_left_since_the_batch_was_begun_is_looked_up_again(store: Store, bes
     assert record() == "known", "the second time it is seen"
 
 
-def test_who_left_as_the_second_is_looked_up_again_too(store: Store, beside: ThreadPoolExecutor) -> None:
+def test_second_tombstone_added_during_a_batch_repeats_it_too(store: Store, beside: ThreadPoolExecutor) -> None:
     save(store, Batch(opted_out={"somebody": NOW}))
 
     def record() -> None:
@@ -456,9 +456,7 @@ store.close()
 
 
 @pytest.mark.slow
-def test_a_recorder_that_is_stopped_in_mid_transaction_holds_up_nobody_and_writes_nothing(
-    store: Store, url: str
-) -> None:
+def test_suspended_recorder_blocks_no_other_and_writes_nothing(store: Store, url: str) -> None:
     frozen = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", FROZEN, url],
         env=with_tests(),

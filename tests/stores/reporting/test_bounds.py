@@ -66,7 +66,7 @@ def test_what_costs_most_looks_at_least(store: SQLiteStore) -> None:
     assert ([line.key for line in second.lines], second.is_cut, second.following) == (["k00002"], False, None)
 
 
-def test_what_an_overview_leaves_out_it_tells(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overview_reports_what_it_leaves_out(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollups_module, "_COUNTED_AT_ONCE", 20)
     rows = many()
     save(store, Batch(rows=rows))

@@ -49,7 +49,7 @@ def test_numbers_come_back_as_they_were_packed(large: list[int], small: list[int
     assert list(unpacked("I", packed(array("I", small)).hex().upper())) == small
 
 
-def test_hashes_tell_nothing_without_the_key() -> None:
+def test_hashes_depend_on_the_key() -> None:
     one, two = (rollup_of(0, [told(1, "anna", user_id="anna", is_first=True)], [], key) for key in (KEY, b"x" * 32))
     assert set(one.visitors).isdisjoint(two.visitors)
     assert set(one.visitors).isdisjoint(one.users), "a user and a visitor of one name are two"
@@ -92,7 +92,7 @@ def test_a_sample_is_as_small_as_it_must_be(sessions: int, one_in: int) -> None:
     assert Sample.for_sessions(sessions).one_in == one_in
 
 
-def test_a_sample_tells_of_all() -> None:
+def test_sample_estimates_the_whole() -> None:
     """Quiet hours and busy ones, short durations in the one and long ones in the other."""
     chance = random.Random(5)
     hours = []
