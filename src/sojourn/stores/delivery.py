@@ -133,14 +133,15 @@ WHERE first.session_key = next.session_key AND first.name = '{SESSION_START}' AN
   AND first.seq > (SELECT first_seq FROM sojourn_backends WHERE name = :name)
   AND NOT EXISTS (SELECT 1 FROM sojourn_withheld WHERE backend = :name AND session_key = next.session_key)
 LIMIT 1)""")
-        # Sessions are read only in a store that has tombstones: CASE, because SQLite evaluates both sides of an AND.
+        # Sessions are read only in a store that has tombstones: CASE, because SQLite evaluates both sides of an AND. By key,
+        # event by event: for an EXISTS, PostgreSQL would read the whole table of sessions for each claim.
         self.claim: Final = d.sql(f"""
 SELECT EXISTS (SELECT 1 FROM sojourn_backends WHERE name = :name),
        {d.rows.format(d.event)}, COALESCE(MAX(seq), 0), {d.rows_where.format("id", "is_suppressed")},
        {d.rows_where.format(started, f"is_suppressed AND name = '{SESSION_END}'")}
 FROM (
-    SELECT *, CASE WHEN EXISTS (SELECT 1 FROM sojourn_tombstones) THEN EXISTS (
-        SELECT 1 FROM sojourn_sessions AS s WHERE s.key = session_key AND s.is_suppressed) ELSE false END AS is_suppressed
+    SELECT *, CASE WHEN EXISTS (SELECT 1 FROM sojourn_tombstones) THEN COALESCE((
+        SELECT s.is_suppressed FROM sojourn_sessions AS s WHERE s.key = session_key), false) ELSE false END AS is_suppressed
     FROM sojourn_events WHERE seq > {_CURSOR} ORDER BY seq LIMIT :limit) AS next
 """)
         self.begin_reading: Final = d.sql(f"""
@@ -179,8 +180,8 @@ SELECT {d.rows.format(d.json.format("event"))}, {d.rows_where.format("event_id",
        {d.rows_where.format("event_id", "is_hidden")}
 FROM (
     SELECT event, event_id,
-           EXISTS (SELECT 1 FROM sojourn_sessions AS s
-                   WHERE s.key = {d.field.format("event", "session_key")} AND s.is_suppressed) AS is_suppressed,
+           COALESCE((SELECT s.is_suppressed FROM sojourn_sessions AS s
+                     WHERE s.key = {d.field.format("event", "session_key")}), false) AS is_suppressed,
            EXISTS (SELECT 1 FROM sojourn_events AS e WHERE e.id = event_id AND e.no_forward) AS is_hidden
     FROM sojourn_dead_letters WHERE backend = :name AND requeued_at IS NOT NULL ORDER BY number LIMIT :limit) AS part
 """)
