@@ -81,7 +81,7 @@ def test_a_switched_off_engine_opens_nothing_and_sets_no_cookie(tmp_path: Path, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_flush_says_what_it_did(store_url: str) -> None:
+def test_flush_reports_what_it_did(store_url: str) -> None:
     backend, clock = MemoryBackend(), ManualClock()
     site = Site(Engine(Settings(secret_key=KEY, store=store_url, backends=[backend]), clock=clock))
     site.open_page()
@@ -283,7 +283,7 @@ def _target(fd: Path) -> str:
         return ""
 
 
-def test_journals_that_somebody_removed_are_begun_anew(running: Site) -> None:
+def test_removed_journals_are_recreated(running: Site) -> None:
     """What was read is in the store, what was not is lost with the files; the next records go to a new journal."""
     assert running.open_page() == "200 OK"
     engine = running.engine

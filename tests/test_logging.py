@@ -47,7 +47,7 @@ def test_hostile_messages(
     assert event.attributes["log.body"] == body
 
 
-def test_an_exception_is_told_by_type_and_place(sojourn_events: RecordedEvents, shop: logging.Logger) -> None:
+def test_a_logged_exception_is_recorded_by_type_and_stack(sojourn_events: RecordedEvents, shop: logging.Logger) -> None:
     with fake_visit():
         try:
             raise LookupError("with a secret in it")
@@ -69,7 +69,7 @@ def test_our_own_logger_and_records_outside_a_request_are_left_alone(
     assert sojourn_events.named("log") == []
 
 
-def test_the_filter_tells_other_logs_the_session() -> None:
+def test_the_filter_adds_the_session_id_to_other_logs() -> None:
     inside, outside = logging.makeLogRecord({}), logging.makeLogRecord({})
     with fake_visit():
         session = current_session()

@@ -26,7 +26,7 @@ from sojourn.stores import SQLiteStore
 from sojourn.stores.model import Batch
 from sojourn.stores.rows import PropertyValue
 from sojourn.tracking.masking import pseudonym
-from tests.doors.browser import Answer, Browser, Site, view_of
+from tests.doors.browser import Browser, Response, Site, view_of
 from tests.postgres import Cluster
 from tests.stores.contract.steps import NOW, event, row, save
 
@@ -42,7 +42,7 @@ def play(url: str) -> None:
     site.views["/login"] = view_of(
         lambda: identify("anna", "Anna Example"), lambda: set_session_property("plan", "pro")
     )
-    site.views["/fails"] = view_of(lambda: capture_exception(error()), answer=Answer(500))
+    site.views["/fails"] = view_of(lambda: capture_exception(error()), response=Response(500))
     anna.navigate("/login", referer="https://search.example/x?q=1")
     site.clock.advance(75)
     anna.navigate("/fails")

@@ -26,7 +26,7 @@ def test_it_holds_the_latest_and_never_more_than_twice_the_limit(written: list[t
 
 
 @given(written=st.lists(st.integers(1, 100), max_size=60))
-def test_what_is_asked_for_again_and_again_stays(written: list[int]) -> None:
+def test_entries_in_use_stay(written: list[int]) -> None:
     known: Bounded[int, str] = Bounded(LIMIT)
     known[0] = "busy"
     for key in written:
@@ -34,7 +34,7 @@ def test_what_is_asked_for_again_and_again_stays(written: list[int]) -> None:
         assert known.get(0) == "busy"
 
 
-def test_what_nobody_asks_for_goes() -> None:
+def test_entries_not_in_use_go() -> None:
     known: Bounded[int, int] = Bounded(LIMIT)
     for key in range(100):
         known[key] = key

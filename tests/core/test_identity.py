@@ -68,7 +68,7 @@ def test_identify_tags_and_leaves_the_bound_principal(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_untagging_remembers_who_it_was(name: str) -> None:
+def test_untagging_keeps_the_owner_hash(name: str) -> None:
     before, after = STATES[name], identity.untagged(STATES[name])
     assert (after.is_tagged, after.is_explicit) == (False, True)
     assert (after.owner, after.principal) == (before.owner, before.principal)
@@ -106,7 +106,7 @@ def test_binding_what_is_bound_changes_nothing() -> None:
         pytest.param("untagged", False, id="the next principal may tag again"),
     ],
 )
-def test_a_principal_known_to_be_nobody(name: str, is_same: bool) -> None:
+def test_a_principal_of_none_removes_only_its_own_tag(name: str, is_same: bool) -> None:
     before, after = STATES[name], identity.left(STATES[name])
     assert (after is before) == is_same
     if not is_same:

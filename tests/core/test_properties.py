@@ -13,7 +13,7 @@ import pytest
 from sojourn.core.properties import EVENT_PREFIX, SESSION_PREFIX, Property, cleaned, full_name
 
 
-def test_the_last_value_is_kept_unless_said_otherwise() -> None:
+def test_the_last_value_is_kept_unless_declared_otherwise() -> None:
     assert Property(float) == Property(float, keep="last", case_insensitive=False)
 
 
@@ -89,7 +89,7 @@ class Ratio(float):
         pytest.param(Ratio(0.5), 0.5, [], id="a subclass of float becomes plain"),
     ],
 )
-def test_bad_data_is_dropped_or_mended_and_said(value: object, kept: object, problems: list[str]) -> None:
+def test_bad_data_is_dropped_or_replaced_with_its_problems(value: object, kept: object, problems: list[str]) -> None:
     found, said = cleaned({"a": value}, EVENT_PREFIX)
     assert said == problems
     assert found == ({} if kept is None else {"event_properties.a": kept})
@@ -97,12 +97,12 @@ def test_bad_data_is_dropped_or_mended_and_said(value: object, kept: object, pro
 
 
 @pytest.mark.parametrize("value", [None, [], {}, b"bytes", object()], ids=lambda value: type(value).__name__)
-def test_a_value_of_another_type_is_the_programmers(value: object) -> None:
+def test_a_value_of_another_type_raises(value: object) -> None:
     with pytest.raises(TypeError, match="must be a string, a number or a bool"):
         cleaned({"a": value}, EVENT_PREFIX)
 
 
-def test_a_name_that_is_no_text_is_the_programmers() -> None:
+def test_a_name_that_is_not_a_str_raises() -> None:
     with pytest.raises(TypeError, match="a property name must be a str, not int"):
         cleaned({1: "a"}, EVENT_PREFIX)  # type: ignore[dict-item]
 

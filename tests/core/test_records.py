@@ -22,7 +22,7 @@ from sojourn.core.session import EndReason, begin, succeed
 STATE = begin(visitor_id="v", visitor_since=0, key="k", now=5)
 
 
-def test_a_record_repeats_what_the_cookie_knows() -> None:
+def test_a_record_repeats_the_previous_session_of_the_cookie() -> None:
     after = succeed(STATE, EndReason.RESTARTED, key="next", now=9, session_id="1234567890", is_manual=True)
     assert about(after, 10, ACTIVITY) == Record(
         at=10,

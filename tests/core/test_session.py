@@ -132,7 +132,7 @@ def test_the_successor_takes_the_user_along_only_where_the_rules_say_so(reason: 
 
 
 @pytest.mark.parametrize("reason", EndReason)
-def test_the_successor_knows_what_it_needs_to_seal_the_session_before(reason: EndReason) -> None:
+def test_the_successor_carries_what_seals_the_session_before(reason: EndReason) -> None:
     old = end(msgspec.structs.replace(session(last_seen_at=900), session_id="1234567890", is_manual=True))
 
     after = succeed(old, reason, key="next", now=5_000)

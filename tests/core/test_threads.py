@@ -10,7 +10,7 @@ import pytest
 from sojourn.core.threads import Lock, RLock, StopFlag, Worker, within
 
 
-def test_a_signal_wakes_everyone_who_waits_and_stays_set() -> None:
+def test_a_stop_flag_wakes_all_waiters_and_stays_set() -> None:
     signal, woken = StopFlag(), StopFlag()
     waiting = [Worker(lambda: woken.set() if signal.wait(30) else None, name=f"waits-{n}") for n in range(3)]
     for worker in waiting:

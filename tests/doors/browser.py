@@ -30,7 +30,7 @@ JSON = ("content-type", "application/json")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a view answers. More than one piece is a stream; `late` runs once the response has started."""
 
     status: int = 200
@@ -55,7 +55,7 @@ class Reply:
         return self.header("set-cookie")
 
 
-View = Callable[[], Answer | None]
+View = Callable[[], Response | None]
 
 
 @dataclass(frozen=True)
@@ -133,31 +133,31 @@ class Site:
 
     # --- the app ---------------------------------------------------------------------------------------------------
 
-    def _answer(self, path: str) -> Answer:
+    def _respond(self, path: str) -> Response:
         view = self.views.get(path)
-        return (view() if view is not None else None) or Answer()
+        return (view() if view is not None else None) or Response()
 
     async def _asgi(self, scope: Scope, receive: Any, send: Any) -> None:
-        answer = self._answer(scope["path"])
-        headers = [(name.encode(), value.encode()) for name, value in answer.headers]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        for number, piece in enumerate(answer.pieces, 1):
-            await send({"type": "http.response.body", "body": piece, "more_body": number < len(answer.pieces)})
-        if answer.late is not None:
-            answer.late()
+        response = self._respond(scope["path"])
+        headers = [(name.encode(), value.encode()) for name, value in response.headers]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        for number, piece in enumerate(response.pieces, 1):
+            await send({"type": "http.response.body", "body": piece, "more_body": number < len(response.pieces)})
+        if response.late is not None:
+            response.late()
 
     def _wsgi(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        answer = self._answer(environ["PATH_INFO"])
-        start_response(f"{answer.status} Said", [*answer.headers])
-        if answer.late is None:
-            return list(answer.pieces)
-        return self._pieces(answer)
+        response = self._respond(environ["PATH_INFO"])
+        start_response(f"{response.status} Said", [*response.headers])
+        if response.late is None:
+            return list(response.pieces)
+        return self._pieces(response)
 
     @staticmethod
-    def _pieces(answer: Answer) -> Iterable[bytes]:
-        yield from answer.pieces
-        if answer.late is not None:
-            answer.late()
+    def _pieces(response: Response) -> Iterable[bytes]:
+        yield from response.pieces
+        if response.late is not None:
+            response.late()
 
     # --- the servers -----------------------------------------------------------------------------------------------
 
@@ -222,12 +222,12 @@ class Site:
             environ[key] = f"{environ[key]}{joint}{value}" if key in environ and name != "host" else value
         if self.user is not None:
             environ["REMOTE_USER"] = self.user
-        answer = validator(self.door)(environ, start_response)
+        response = validator(self.door)(environ, start_response)
         pieces: list[bytes] = []
         try:
-            pieces.extend(answer)
+            pieces.extend(response)
         finally:
-            answer.close()  # type: ignore[attr-defined]  # what the validator gives has one
+            response.close()  # type: ignore[attr-defined]  # what the validator gives has one
         status, answered = started[-1]
         return Reply(int(status[:3]), tuple((name.lower(), value) for name, value in answered), b"".join(pieces))
 
@@ -277,25 +277,25 @@ class Browser:
         return Browser(self.site, self.scheme, dict(self.cookies), self.client)
 
 
-def during(browser: Browser, path: str, meanwhile: Callable[[], object], answer: Answer | None = None) -> Reply:
+def during(browser: Browser, path: str, meanwhile: Callable[[], object], response: Response | None = None) -> Reply:
     """Open a page, with something else going on while its view runs."""
 
-    def view() -> Answer | None:
+    def view() -> Response | None:
         browser.site.views.pop(path)
         meanwhile()
-        return answer
+        return response
 
     browser.site.views[path] = view
     return browser.navigate(path)
 
 
-def view_of(*calls: Callable[[], object], answer: Answer | None = None) -> View:
+def view_of(*calls: Callable[[], object], response: Response | None = None) -> View:
     """A view that makes these calls."""
 
-    def view() -> Answer | None:
+    def view() -> Response | None:
         for call in calls:
             call()
-        return answer
+        return response
 
     return view
 

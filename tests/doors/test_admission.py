@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sojourn import current_session, end_session, heartbeat, identify, start_session, track
-from tests.doors.browser import FETCH, HTML, IMAGE, JSON, NAVIGATE, Answer, Browser, Site, view_of
+from tests.doors.browser import FETCH, HTML, IMAGE, JSON, NAVIGATE, Browser, Response, Site, view_of
 
 MakeSite = Callable[..., Site]
-PUBLIC = Answer(headers=(HTML, ("cache-control", "public")))
+PUBLIC = Response(headers=(HTML, ("cache-control", "public")))
 CROSS = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": "cross-site"}
 
 
@@ -50,7 +50,7 @@ def test_what_starts_a_session(
 
 
 @pytest.mark.parametrize("path", ["/static/app.css", "/favicon.ico", "/healthz"])
-def test_excluded_paths_have_nothing_to_do_with_sessions(site: Site, browser: Browser, path: str) -> None:
+def test_excluded_paths_are_not_tracked(site: Site, browser: Browser, path: str) -> None:
     site.views[path] = view_of(lambda: track("x"), lambda: identify("ada"), end_session, start_session, heartbeat)
     browser.navigate()
     site.clock.advance(900)
@@ -62,7 +62,7 @@ def test_excluded_paths_have_nothing_to_do_with_sessions(site: Site, browser: Br
     assert site.ignored["excluded"] == 1
 
 
-def test_any_request_may_start_one_when_the_setting_says_so(make_site: MakeSite) -> None:
+def test_any_request_may_start_a_session_by_setting(make_site: MakeSite) -> None:
     site = make_site(session_starts="any")
     assert len(Browser(site).fetch().cookies) == 1
 
@@ -87,13 +87,13 @@ def test_any_request_may_start_one_when_the_setting_says_so(make_site: MakeSite)
 def test_helpers_start_a_session_on_nearly_any_request(
     site: Site, browser: Browser, call: Callable[[], object], method: str, headers: dict[str, str], *, starts: bool
 ) -> None:
-    site.views["/"] = view_of(call, answer=Answer(pieces=()))
+    site.views["/"] = view_of(call, response=Response(pieces=()))
     browser.ask(method, "/", headers)
     assert len(site.sessions) == starts
     assert bool(site.ignored) == (not starts)
 
 
-def test_a_heartbeat_starts_nothing(site: Site, browser: Browser) -> None:
+def test_a_heartbeat_starts_no_session(site: Site, browser: Browser) -> None:
     site.views["/api"] = view_of(heartbeat, end_session, current_session)
     assert browser.fetch().cookies == []
     assert site.events == []
@@ -102,7 +102,7 @@ def test_a_heartbeat_starts_nothing(site: Site, browser: Browser) -> None:
 def test_helper_calls_that_no_cookie_can_follow_are_counted_and_warned_of_once(
     site: Site, browser: Browser, caplog: pytest.LogCaptureFixture
 ) -> None:
-    site.views["/"] = view_of(lambda: track("x"), lambda: identify("ada"), answer=PUBLIC)
+    site.views["/"] = view_of(lambda: track("x"), lambda: identify("ada"), response=PUBLIC)
     browser.navigate()
     browser.navigate()
     assert site.events == []
@@ -205,7 +205,7 @@ def test_a_slow_response_refreshes_the_cookie_as_any_other(site: Site, browser: 
 def test_what_carries_the_cookie_is_private(
     site: Site, browser: Browser, given: list[tuple[str, str]], sent: list[str]
 ) -> None:
-    site.views["/"] = view_of(answer=Answer(headers=(HTML, ("set-cookie", "theirs=1"), *given)))
+    site.views["/"] = view_of(response=Response(headers=(HTML, ("set-cookie", "theirs=1"), *given)))
     reply = browser.navigate()
     assert reply.header("cache-control") == sent
     assert reply.cookies[0] == "theirs=1"
@@ -231,7 +231,7 @@ def test_what_a_shared_cache_may_store_carries_no_cookie(
     make_site: MakeSite, settings: dict[str, Any], headers: list[tuple[str, str]]
 ) -> None:
     site = make_site(**settings)
-    site.views["/"] = view_of(answer=Answer(headers=(HTML, *headers)))
+    site.views["/"] = view_of(response=Response(headers=(HTML, *headers)))
     reply = Browser(site).navigate()
     assert reply.cookies == []
     assert [pair for pair in reply.headers if pair[0] == "cache-control"] == [
@@ -286,7 +286,7 @@ def test_the_visitor_lasts_from_minting_not_from_the_last_visit(make_site: MakeS
         pytest.param("xsojourn={own}", id="another name that ends like ours"),
     ],
 )
-def test_a_cookie_that_is_not_right_is_none(site: Site, browser: Browser, hostile: str) -> None:
+def test_an_invalid_cookie_is_ignored(site: Site, browser: Browser, hostile: str) -> None:
     browser.navigate()
     other = Browser(site)
     other.navigate()
@@ -310,7 +310,7 @@ def test_a_cookie_that_is_not_right_is_none(site: Site, browser: Browser, hostil
         pytest.param('sojourn="{own}"', id="quoted"),
     ],
 )
-def test_a_broken_neighbour_hides_nothing(site: Site, browser: Browser, header: str) -> None:
+def test_a_broken_cookie_beside_ours_does_not_hide_it(site: Site, browser: Browser, header: str) -> None:
     browser.navigate()
     reply = site.request("GET", "/", [("cookie", header.format(own=browser.cookies["sojourn"]))])
     assert reply.cookies == []
@@ -327,10 +327,10 @@ def test_what_is_switched_off_does_nothing(make_site: MakeSite) -> None:
     assert site.ignored == {}
 
 
-def test_a_page_view_is_a_navigation_answered_with_html(site: Site, browser: Browser) -> None:
-    site.views["/page/7"] = view_of(lambda: site.clock.advance(0.25), answer=Answer(status=404))
-    site.views["/api"] = view_of(answer=Answer(headers=(JSON,)))
-    site.views["/moved"] = view_of(answer=Answer(status=303))
+def test_a_page_view_is_a_navigation_to_html(site: Site, browser: Browser) -> None:
+    site.views["/page/7"] = view_of(lambda: site.clock.advance(0.25), response=Response(status=404))
+    site.views["/api"] = view_of(response=Response(headers=(JSON,)))
+    site.views["/moved"] = view_of(response=Response(status=303))
     browser.navigate("/page/7")
     for path in ("/api", "/moved"):
         browser.navigate(path)
@@ -346,7 +346,7 @@ def test_a_page_view_is_a_navigation_answered_with_html(site: Site, browser: Bro
     }
 
 
-def test_a_start_tells_how_it_began(site: Site) -> None:
+def test_a_start_carries_its_origin(site: Site) -> None:
     site.request(
         "GET", "/in?q=secret", [("referer", "https://ada@example.org/p?q=1#f"), ("user-agent", "Mozilla/5.0 \x7f")]
     )

@@ -182,7 +182,7 @@ def test_receive_is_passed_as_it_is(site: Site) -> None:
     assert seen == messages
 
 
-def test_a_stream_tells_its_length_at_its_last_piece_not_after_the_background(site: Site) -> None:
+def test_a_stream_records_its_length_at_its_last_piece_not_after_background_tasks(site: Site) -> None:
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
         for _ in range(3):
@@ -233,7 +233,7 @@ def test_lifespan_passes_through_and_ends_with_a_flush(site: Site) -> None:
     assert [event.name for event in site.backend.events] == ["session.start", "page_view"]
 
 
-def test_an_app_without_lifespan_says_so_itself(site: Site) -> None:
+def test_an_app_without_lifespan_raises_its_own_error(site: Site) -> None:
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         assert scope["type"] == "http", "no lifespan here"
 
@@ -260,7 +260,7 @@ def test_a_start_that_fails_does_not_keep_the_app_down(site: Site, monkeypatch: 
 # --- installing ------------------------------------------------------------------------------------------------------
 
 
-def test_of_two_doors_the_second_steps_aside(site: Site) -> None:
+def test_a_second_door_passes_through(site: Site) -> None:
     other = Engine(Settings(secret_key=KEY, store="memory:", backends=[MemoryBackend()]), clock=ManualClock())
     sent = call(door(site, SojournMiddleware(page, engine=other)), scope())
     assert [name for name, _ in sent[0]["headers"]].count(b"set-cookie") == 1

@@ -122,7 +122,7 @@ def test_without_page_views_it_tells_activity_only(make_site: MakeSite) -> None:
     assert site.names() == ["session.start", "session.heartbeat"]
 
 
-def test_the_user_stays_who_it_is(make_site: MakeSite) -> None:
+def test_a_beacon_keeps_the_user_and_resolves_no_principal(make_site: MakeSite) -> None:
     """The framework has not looked at a beacon, so nobody is asked who it is."""
     asked: list[object] = []
     site = make_site(beacon_path=PATH, principal=asked.append)
@@ -191,7 +191,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("headers", REFUSED)
-def test_only_pages_of_the_site_itself_are_heard(site: Site, browser: Browser, headers: Mapping[str, str]) -> None:
+def test_only_beacons_of_the_same_origin_are_accepted(site: Site, browser: Browser, headers: Mapping[str, str]) -> None:
     browser.navigate()
     reply = tell(browser, "page_view", "/two", headers)
     assert (reply.status, reply.cookies, reply.body) == (204, [], b"")
@@ -206,7 +206,7 @@ def test_only_pages_of_the_site_itself_are_heard(site: Site, browser: Browser, h
         pytest.param({"origin": "http://Shop.example:81", "host": "shop.example:81"}, id="the same origin"),
     ],
 )
-def test_pages_of_the_site_are_heard(site: Site, browser: Browser, headers: Mapping[str, str]) -> None:
+def test_beacons_of_the_same_origin_are_accepted(site: Site, browser: Browser, headers: Mapping[str, str]) -> None:
     browser.navigate()
     tell(browser, "page_view", "/two", headers)
     assert len(own_page_views(site)) == 1
@@ -245,7 +245,7 @@ def test_it_is_for_posting_only(site: Site, browser: Browser, method: str) -> No
     assert own_page_views(site) == []
 
 
-def test_a_session_tells_a_burst_and_then_about_one_a_second(site: Site, browser: Browser) -> None:
+def test_beacons_of_a_session_are_limited_to_a_burst_then_one_a_second(site: Site, browser: Browser) -> None:
     browser.navigate()
     for _ in range(40):
         assert tell(browser, "page_view", "/two").status == 204
@@ -293,7 +293,7 @@ def test_what_holds_for_requests_holds_for_beacons(
     assert site.events == []
 
 
-def test_a_visitor_who_opted_out_tells_nothing(site: Site, browser: Browser) -> None:
+def test_beacons_of_a_visitor_who_opted_out_are_dropped(site: Site, browser: Browser) -> None:
     browser.navigate()
     site.views["/out"] = view_of(opt_out)
     twin = browser.twin()
@@ -340,7 +340,7 @@ def test_so_another_worker_sees_no_silence_after_a_long_look(make_site: MakeSite
     assert [event.session_id for event in other.named("page_view")] == site.sessions
 
 
-def test_a_twin_of_an_old_cookie_takes_nothing_back(site: Site, browser: Browser) -> None:
+def test_an_old_copy_of_a_cookie_undoes_nothing(site: Site, browser: Browser) -> None:
     browser.navigate()
     twin = browser.twin()
     site.clock.advance(61)
@@ -365,7 +365,7 @@ def test_the_app_never_sees_it_and_it_is_never_tracked(site: Site, browser: Brow
     assert site.names() == ["session.start", "page_view"]
 
 
-def test_it_is_there_only_when_asked_for(make_site: MakeSite) -> None:
+def test_without_the_setting_the_app_serves_the_path(make_site: MakeSite) -> None:
     site = make_site()
     browser = Browser(site)
     browser.navigate()
@@ -374,7 +374,7 @@ def test_it_is_there_only_when_asked_for(make_site: MakeSite) -> None:
     assert site.named("page_view") == site.named("page_view")[:1]
 
 
-def test_a_page_that_is_answered_meanwhile_hears_of_it(site: Site, browser: Browser) -> None:
+def test_a_beacon_during_a_slow_response_prolongs_the_session(site: Site, browser: Browser) -> None:
     browser.navigate()
     twin = browser.twin()
     site.clock.advance(1000)
@@ -419,6 +419,6 @@ def test_whatever_comes_the_answer_is_204_and_nothing_of_ours_fails(
         site.close()
 
 
-def test_a_fetch_of_the_script_by_a_page_starts_nothing(site: Site, browser: Browser) -> None:
+def test_fetching_the_script_starts_no_session(site: Site, browser: Browser) -> None:
     assert browser.ask("GET", f"{PATH}.js", FETCH).cookies == []
     assert site.events == []

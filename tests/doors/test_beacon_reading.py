@@ -121,8 +121,8 @@ def test_at_the_wsgi_door(environ: dict[str, Any], body: Input, heard: int, take
         **environ,
     }
     started: list[str] = []
-    answer = site.door(asked, lambda status, _headers: started.append(status))
-    assert (started, list(answer)) == (["204 No Content"], [b""])
+    response = site.door(asked, lambda status, _headers: started.append(status))
+    assert (started, list(response)) == (["204 No Content"], [b""])
     assert (views(site), body.taken) == (heard, taken)
     assert "fault" not in site.ignored
     site.close()

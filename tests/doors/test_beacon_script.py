@@ -102,7 +102,7 @@ def test_other_settings_make_another_script(make_site: MakeSite) -> None:
         pytest.param({"heartbeat_interval": "10ms"}, 1, id="no more than once a second"),
     ],
 )
-def test_how_often_it_tells(chosen: dict[str, object], seconds: int) -> None:
+def test_how_often_the_script_reports_activity(chosen: dict[str, object], seconds: int) -> None:
     rules = rules_of(
         Settings.from_mapping(
             {f"SOJOURN_{key.upper()}": value for key, value in chosen.items()}
@@ -112,6 +112,6 @@ def test_how_often_it_tells(chosen: dict[str, object], seconds: int) -> None:
     assert timedelta(milliseconds=interval_ms(rules)) == timedelta(seconds=seconds)
 
 
-def test_a_visitor_who_only_fetches_it_is_nobody(site: Site, browser: Browser) -> None:
+def test_a_visitor_who_only_fetches_the_script_has_no_session(site: Site, browser: Browser) -> None:
     assert browser.ask("GET", f"{PATH}.js", FETCH).status == 200
     assert (site.events, site.ignored) == ([], {})

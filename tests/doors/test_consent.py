@@ -10,7 +10,7 @@ import pytest
 from sojourn import current_session, gpc_support, identify, opt_in, opt_out, track
 from sojourn.core.records import OPT_OUT, Record
 from sojourn.tracking.cookie_layout import OptedOut
-from tests.doors.browser import HTML, Answer, Browser, Site, during, view_of
+from tests.doors.browser import HTML, Browser, Response, Site, during, view_of
 
 MakeSite = Callable[..., Site]
 
@@ -32,14 +32,14 @@ def out(site: Site, browser: Browser) -> Browser:
     return browser
 
 
-def test_a_session_whose_start_was_not_forwarded_yet_is_told_to_nobody(site: Site, browser: Browser) -> None:
+def test_a_session_not_yet_forwarded_at_opt_out_is_never_forwarded(site: Site, browser: Browser) -> None:
     site.views["/out"] = view_of(opt_out)
     browser.navigate("/")
     browser.navigate("/out")
     assert site.names() == ["opt_out"]
 
 
-def test_opting_out_ends_the_session_and_tells_only_that(site: Site, out: Browser) -> None:
+def test_opting_out_ends_the_session_and_records_only_that(site: Site, out: Browser) -> None:
     out.navigate("/out")
     site.clock.advance(5)
     for path in ("/", "/login"):
@@ -71,8 +71,8 @@ def test_a_visitor_without_a_session_gets_nothing_but_the_cookie(site: Site, bro
     assert says_only_opt_out(site, browser)
 
 
-def test_an_opt_out_after_the_response_has_started_is_known_at_once(site: Site, out: Browser) -> None:
-    site.views["/late"] = view_of(answer=Answer(late=opt_out))
+def test_an_opt_out_after_the_response_start_counts_at_once(site: Site, out: Browser) -> None:
+    site.views["/late"] = view_of(response=Response(late=opt_out))
     out.navigate("/late")
     assert not says_only_opt_out(site, out)
     out.navigate("/")  # its cookie still names the session; this answer mends it
@@ -80,22 +80,22 @@ def test_an_opt_out_after_the_response_has_started_is_known_at_once(site: Site, 
     assert site.names()[-2:] == ["opt_out", "session.end"]
 
 
-def test_a_request_in_flight_while_another_opts_out_tells_nothing_more(site: Site, out: Browser) -> None:
+def test_a_request_in_flight_during_an_opt_out_records_nothing_more(site: Site, out: Browser) -> None:
     twin = out.twin()
     during(out, "/slow", lambda: twin.navigate("/out"))
     assert site.names()[-2:] == ["opt_out", "session.end"]
     assert says_only_opt_out(site, out)
 
 
-def test_an_answer_that_may_carry_no_cookie_still_opts_out(site: Site, out: Browser) -> None:
-    site.views["/out"] = view_of(opt_out, answer=Answer(headers=(HTML, ("cache-control", "public"))))
+def test_a_response_that_can_carry_no_cookie_still_opts_out(site: Site, out: Browser) -> None:
+    site.views["/out"] = view_of(opt_out, response=Response(headers=(HTML, ("cache-control", "public"))))
     assert out.navigate("/out").cookies == []
     out.navigate("/")
     assert says_only_opt_out(site, out)
     assert site.ends() == [("opted_out", 5.0)]
 
 
-def test_the_record_of_an_opt_out_says_so_to_the_recorder(site: Site, out: Browser) -> None:
+def test_the_record_of_an_opt_out_is_flagged_for_the_recorder(site: Site, out: Browser) -> None:
     records: list[Record] = []
 
     def append(record: Record, **_more: object) -> bool:
@@ -109,7 +109,7 @@ def test_the_record_of_an_opt_out_says_so_to_the_recorder(site: Site, out: Brows
     assert [entry.name for entry in record.entries] == ["opt_out", "session.end"]
 
 
-def test_opting_in_starts_afresh_as_somebody_new(site: Site, out: Browser) -> None:
+def test_opting_in_starts_a_new_visitor(site: Site, out: Browser) -> None:
     before = site.named("session.start")[0]
     out.navigate("/out")
     out.navigate("/in")
@@ -132,12 +132,12 @@ def test_opting_in_without_automatic_sessions_takes_the_opt_out_back(make_site: 
 
 def test_opting_in_too_late_changes_nothing(site: Site, out: Browser) -> None:
     out.navigate("/out")
-    site.views["/late"] = view_of(answer=Answer(late=opt_in))
+    site.views["/late"] = view_of(response=Response(late=opt_in))
     out.navigate("/late")
     assert says_only_opt_out(site, out)
 
 
-def test_opting_in_without_having_opted_out_is_nothing(site: Site, out: Browser) -> None:
+def test_opting_in_without_an_opt_out_is_a_no_op(site: Site, out: Browser) -> None:
     out.navigate("/in")
     assert len(site.sessions) == 1
 
@@ -184,7 +184,7 @@ def test_what_is_kept_from_third_parties_by_gpc_reaches_our_own(make_site: MakeS
     assert site.engine.stats().store.events == 2
 
 
-def test_a_masked_address_for_the_anonymous_whatever_the_settings_say(make_site: MakeSite) -> None:
+def test_anonymous_visitors_always_get_a_masked_address(make_site: MakeSite) -> None:
     site = make_site(gpc="anonymous", mask_addresses=False)
     Browser(site).ask("GET", "/", {"sec-gpc": "1"})
     Browser(site).navigate("/")
@@ -210,7 +210,7 @@ def test_without_consent_there_is_no_cookie_and_no_event_until_the_visitor_opts_
 
 
 @pytest.mark.parametrize(
-    ("answer", "has_session"),
+    ("consented", "has_session"),
     [
         pytest.param(True, True, id="yes"),
         pytest.param(False, False, id="no"),
@@ -219,13 +219,13 @@ def test_without_consent_there_is_no_cookie_and_no_event_until_the_visitor_opts_
         pytest.param(ValueError(), False, id="it fails"),
     ],
 )
-def test_the_apps_consent_is_asked_before_anything_is_done(
-    make_site: MakeSite, answer: object, has_session: bool
+def test_consent_is_checked_before_anything_is_recorded(
+    make_site: MakeSite, consented: object, has_session: bool
 ) -> None:
     def consent(_request: object) -> object:
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        if isinstance(consented, Exception):
+            raise consented
+        return consented
 
     site = make_site(consent=consent)
     browser = Browser(site)

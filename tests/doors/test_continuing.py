@@ -9,12 +9,12 @@ import pytest
 from sojourn import end_session, identify, start_session, track
 from sojourn.core.records import STARTS, Record
 from sojourn.tracking.cookie import CookieCodec, Verified
-from tests.doors.browser import HTML, IMAGE, JSON, NAVIGATE, Answer, Browser, Site, during, view_of
+from tests.doors.browser import HTML, IMAGE, JSON, NAVIGATE, Browser, Response, Site, during, view_of
 
 MakeSite = Callable[..., Site]
 
-NOT_MODIFIED = Answer(304, headers=(), pieces=())
-PUBLIC = Answer(headers=(HTML, ("cache-control", "public, max-age=60")))
+NOT_MODIFIED = Response(304, headers=(), pieces=())
+PUBLIC = Response(headers=(HTML, ("cache-control", "public, max-age=60")))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_requests_at(site: Site, browser: Browser, at: list[float], sessions: in
     assert len(site.sessions) == sessions
 
 
-def test_whichever_limit_fell_first_names_the_reason(make_site: MakeSite) -> None:
+def test_the_limit_that_passed_first_names_the_reason(make_site: MakeSite) -> None:
     site = make_site(idle_timeout=100, max_duration=250)
     browser = Browser(site)
     for _ in range(4):  # at 0, 80, 160, 240
@@ -49,11 +49,11 @@ def test_whichever_limit_fell_first_names_the_reason(make_site: MakeSite) -> Non
     assert site.ends() == [("max_duration", 240), ("idle_timeout", 0)]
 
 
-def test_forty_minutes_of_304_answers_are_one_session(make_site: MakeSite) -> None:
+def test_forty_minutes_of_304_responses_are_one_session(make_site: MakeSite) -> None:
     site = make_site(presence="any")
     browser = Browser(site)
     browser.navigate()
-    site.views["/poll"] = view_of(answer=NOT_MODIFIED)
+    site.views["/poll"] = view_of(response=NOT_MODIFIED)
     for _ in range(40):
         site.clock.advance(60)
         assert browser.fetch("/poll").cookies == []
@@ -64,30 +64,32 @@ def test_forty_minutes_of_304_answers_are_one_session(make_site: MakeSite) -> No
 
 CANNOT = [
     pytest.param("GET", NOT_MODIFIED, id="304"),
-    pytest.param("HEAD", Answer(pieces=()), id="HEAD"),
-    pytest.param("OPTIONS", Answer(204, headers=(), pieces=()), id="OPTIONS"),
+    pytest.param("HEAD", Response(pieces=()), id="HEAD"),
+    pytest.param("OPTIONS", Response(204, headers=(), pieces=()), id="OPTIONS"),
     pytest.param("GET", PUBLIC, id="Cache-Control: public"),
-    pytest.param("GET", Answer(headers=(HTML, ("Cache-Control", "S-MaxAge=9"))), id="s-maxage in any case"),
-    pytest.param("GET", Answer(headers=(HTML, ("cache-control", "max-age=9, immutable"))), id="immutable"),
-    pytest.param("GET", Answer(headers=(HTML, ("cdn-cache-control", "public"))), id="CDN-Cache-Control"),
-    pytest.param("GET", Answer(headers=(HTML, ("surrogate-control", "public"))), id="Surrogate-Control"),
+    pytest.param("GET", Response(headers=(HTML, ("Cache-Control", "S-MaxAge=9"))), id="s-maxage in any case"),
+    pytest.param("GET", Response(headers=(HTML, ("cache-control", "max-age=9, immutable"))), id="immutable"),
+    pytest.param("GET", Response(headers=(HTML, ("cdn-cache-control", "public"))), id="CDN-Cache-Control"),
+    pytest.param("GET", Response(headers=(HTML, ("surrogate-control", "public"))), id="Surrogate-Control"),
 ]
 
 
-@pytest.mark.parametrize(("method", "answer"), CANNOT)
-def test_what_cannot_carry_a_cookie_starts_nothing(site: Site, browser: Browser, method: str, answer: Answer) -> None:
-    site.views["/"] = view_of(answer=answer)
+@pytest.mark.parametrize(("method", "response"), CANNOT)
+def test_a_response_that_can_carry_no_cookie_starts_no_session(
+    site: Site, browser: Browser, method: str, response: Response
+) -> None:
+    site.views["/"] = view_of(response=response)
     assert browser.ask(method, "/", NAVIGATE).cookies == []
     assert site.events == []
     assert sum(site.ignored.values()) == 1
 
 
-@pytest.mark.parametrize(("method", "answer"), CANNOT)
+@pytest.mark.parametrize(("method", "response"), CANNOT)
 def test_what_cannot_carry_a_cookie_is_activity_before_and_nothing_after_the_end(
-    site: Site, browser: Browser, method: str, answer: Answer
+    site: Site, browser: Browser, method: str, response: Response
 ) -> None:
     browser.navigate()
-    site.views["/it"] = view_of(answer=answer)
+    site.views["/it"] = view_of(response=response)
     site.clock.advance(1000)
     assert browser.ask(method, "/it", NAVIGATE).cookies == []  # prolongs: 1000 + 1799 is not over
     site.clock.advance(1799)
@@ -172,7 +174,7 @@ def test_the_end_is_the_last_activity_not_when_it_was_noticed(site: Site, browse
     assert site.ends() == [("idle_timeout", 100)]
 
 
-def test_a_clock_that_runs_back_prolongs_nothing_and_breaks_nothing(site: Site, browser: Browser) -> None:
+def test_a_clock_that_runs_back_does_not_prolong_a_session(site: Site, browser: Browser) -> None:
     browser.navigate()
     site.clock.advance(-600)
     browser.navigate()
@@ -181,7 +183,7 @@ def test_a_clock_that_runs_back_prolongs_nothing_and_breaks_nothing(site: Site, 
     assert site.ends() == [("idle_timeout", 0)]
 
 
-def test_a_cookie_from_too_far_ahead_is_none(site: Site, browser: Browser) -> None:
+def test_a_cookie_from_too_far_in_the_future_is_ignored(site: Site, browser: Browser) -> None:
     browser.navigate()
     site.clock.advance(-2 * 86_400)
     browser.navigate()
@@ -227,7 +229,7 @@ def test_a_request_is_activity_of_the_session_it_arrived_with(site: Site, browse
 
 def test_events_keep_the_session_that_was_current(site: Site, browser: Browser) -> None:
     site.views["/"] = view_of(
-        lambda: track("before"), end_session, lambda: track("after"), answer=Answer(headers=(JSON,))
+        lambda: track("before"), end_session, lambda: track("after"), response=Response(headers=(JSON,))
     )
     browser.navigate()
     first, second = site.sessions
@@ -240,7 +242,7 @@ def test_a_successor_in_the_same_request_is_not_left_when_its_cookie_cannot_be_s
     site: Site, browser: Browser
 ) -> None:
     browser.navigate()
-    site.views["/x"] = view_of(end_session, lambda: track("lost"), answer=PUBLIC)
+    site.views["/x"] = view_of(end_session, lambda: track("lost"), response=PUBLIC)
     browser.navigate("/x")
     assert len(site.sessions) == 1
     assert site.ends() == [("ended", 0)]
@@ -257,7 +259,7 @@ def test_a_successor_in_the_same_request_is_not_left_when_its_cookie_cannot_be_s
         pytest.param((start_session,), 9, "restarted", 59, id="restarted: this request was still its activity"),
     ],
 )
-def test_a_successors_record_tells_when_the_old_session_was_last_seen(
+def test_a_successors_record_carries_the_last_activity_of_the_old_session(
     site: Site, calls: tuple[Callable[[], object], ...], pause: int, reason: str, seen_at: int
 ) -> None:
     """Whoever folds it first must be able to seal the old session alone."""

@@ -69,7 +69,9 @@ def test_a_user_loaded_by_an_async_view_counts_too(tmp_path: Path) -> None:
     assert found["status"] == [200] * 4
 
 
-def test_an_error_that_django_answers_is_told_and_a_missing_page_is_none(protocol: Protocol, tmp_path: Path) -> None:
+def test_an_error_that_django_handles_is_recorded_but_a_missing_page_is_none(
+    protocol: Protocol, tmp_path: Path
+) -> None:
     found = browse(protocol, tmp_path, "/fails", "/misses", "/plain")
     assert found["status"] == [500, 404, 200]
     assert found["errors"] == ["RuntimeError"]

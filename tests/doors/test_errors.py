@@ -11,7 +11,7 @@ import pytest
 from sojourn import capture_exception, track
 from sojourn.wsgi import SojournMiddleware as WsgiDoor
 from tests.doors.asgi_calls import call, door, page, scope
-from tests.doors.browser import Answer, Browser, Protocol, Site, view_of
+from tests.doors.browser import Browser, Protocol, Response, Site, view_of
 
 
 class OwnError(Exception):
@@ -19,7 +19,7 @@ class OwnError(Exception):
 
 
 def failing(error: BaseException) -> Any:
-    def view() -> Answer | None:
+    def view() -> Response | None:
         password = "correct horse battery staple"
         assert password
         raise error
@@ -27,7 +27,7 @@ def failing(error: BaseException) -> Any:
     return view
 
 
-def test_an_error_that_leaves_the_app_is_told_of_the_running_session(site: Site, browser: Browser) -> None:
+def test_an_error_that_leaves_the_app_is_recorded_in_the_running_session(site: Site, browser: Browser) -> None:
     browser.navigate()
     error = OwnError("it says why")
     site.views["/"] = failing(error)
@@ -44,14 +44,14 @@ def test_an_error_that_leaves_the_app_is_told_of_the_running_session(site: Site,
     assert site.ignored == {}
 
 
-def test_it_begins_no_session_where_no_answer_can_carry_one(site: Site, browser: Browser) -> None:
+def test_it_begins_no_session_where_no_response_can_carry_the_cookie(site: Site, browser: Browser) -> None:
     site.views["/"] = failing(OwnError())
     with pytest.raises(OwnError):
         browser.navigate()
     assert site.events == []
 
 
-def test_an_error_that_was_captured_on_its_way_is_told_once(site: Site, browser: Browser) -> None:
+def test_an_error_captured_on_its_way_is_recorded_once(site: Site, browser: Browser) -> None:
     browser.navigate()
 
     def view() -> None:
@@ -66,9 +66,7 @@ def test_an_error_that_was_captured_on_its_way_is_told_once(site: Site, browser:
     assert len(site.named("exception")) == 1
 
 
-def test_errors_one_after_the_other_are_each_told_though_they_share_a_place_in_memory(
-    site: Site, browser: Browser
-) -> None:
+def test_errors_at_the_same_memory_address_are_each_recorded(site: Site, browser: Browser) -> None:
     def view() -> None:
         for number in range(5):
             try:
@@ -90,7 +88,7 @@ def test_errors_one_after_the_other_are_each_told_though_they_share_a_place_in_m
         pytest.param(GeneratorExit(), id="a closed generator"),
     ],
 )
-def test_what_is_no_error_is_none(site: Site, browser: Browser, error: BaseException) -> None:
+def test_what_is_no_error_is_not_recorded(site: Site, browser: Browser, error: BaseException) -> None:
     browser.navigate()
     site.views["/"] = failing(error)
     with pytest.raises(type(error)):
@@ -98,8 +96,8 @@ def test_what_is_no_error_is_none(site: Site, browser: Browser, error: BaseExcep
     assert site.named("exception") == []
 
 
-def test_a_handled_error_after_the_response_has_started_is_told_at_once(site: Site, browser: Browser) -> None:
-    site.views["/"] = view_of(answer=Answer(late=lambda: capture_exception(OwnError("late"))))
+def test_a_handled_error_after_the_response_start_is_recorded_at_once(site: Site, browser: Browser) -> None:
+    site.views["/"] = view_of(response=Response(late=lambda: capture_exception(OwnError("late"))))
     browser.navigate()
     (event,) = site.named("exception")
     assert event.attributes["exception.escaped"] is False
@@ -116,21 +114,21 @@ def test_what_is_no_exception_is_a_type_error(site: Site, browser: Browser, give
     assert browser.navigate().status == 200
 
 
-def test_an_error_while_the_body_is_made_is_told(protocol: Protocol, site: Site, browser: Browser) -> None:
+def test_an_error_while_the_body_is_produced_is_recorded(protocol: Protocol, site: Site, browser: Browser) -> None:
     browser.navigate()
     error = OwnError()
 
     def late() -> None:
         raise error
 
-    site.views["/"] = view_of(answer=Answer(pieces=(b"a", b"b"), late=late))
+    site.views["/"] = view_of(response=Response(pieces=(b"a", b"b"), late=late))
     with pytest.raises(OwnError) as caught:
         browser.navigate()
     assert caught.value is error
     assert len(site.named("exception")) == 1
 
 
-def test_a_message_is_kept_from_third_parties_unless_the_app_wants_it_told(make_site: Any) -> None:
+def test_an_exception_message_reaches_third_parties_only_by_setting(make_site: Any) -> None:
     shown: list[bool] = []
     for wanted in (False, True):
         site = make_site(exception_messages=wanted)
@@ -141,7 +139,7 @@ def test_a_message_is_kept_from_third_parties_unless_the_app_wants_it_told(make_
     assert shown == [False, True]
 
 
-def test_an_error_in_a_socket_is_told_of_its_session() -> None:
+def test_an_error_in_a_socket_is_recorded_in_its_session() -> None:
     site = Site("asgi")
     browser = Browser(site)
     browser.navigate()
@@ -156,7 +154,7 @@ def test_an_error_in_a_socket_is_told_of_its_session() -> None:
     site.close()
 
 
-def test_an_error_after_an_answer_that_the_framework_made_of_it_is_told_in_the_session_that_answer_began() -> None:
+def test_an_error_after_the_response_is_recorded_in_the_session_that_it_began() -> None:
     site = Site("asgi")
 
     async def app(asked: Any, receive: Any, send: Any) -> None:

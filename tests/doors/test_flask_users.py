@@ -100,7 +100,7 @@ def test_a_token_counts_where_the_app_looked_at_it_and_elsewhere_nothing_is_know
     shop.engine.close()
 
 
-def test_a_remembered_user_is_unknown_until_the_app_looks(shop: Shop) -> None:
+def test_a_remembered_user_is_unknown_until_the_app_loads_it(shop: Shop) -> None:
     browser = shop.app.test_client()
     browser.get("/in?remember=1")
     browser.delete_cookie("session")  # the browser was closed
@@ -119,7 +119,7 @@ def test_logging_out_untags(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["on the first page", "in mid-session"])
-def test_an_error_that_flask_answers_is_told_once(shop: Shop, *, is_first: bool) -> None:
+def test_an_error_that_flask_handles_is_recorded_once(shop: Shop, *, is_first: bool) -> None:
     browser = shop.app.test_client()
     if not is_first:
         browser.get("/plain")
@@ -131,7 +131,7 @@ def test_an_error_that_flask_answers_is_told_once(shop: Shop, *, is_first: bool)
     assert shop.engine.guard.counters() == {}
 
 
-def test_an_error_that_flask_passes_on_is_told_once_and_stays_itself(shop: Shop) -> None:
+def test_an_error_that_flask_reraises_is_recorded_once_and_unchanged(shop: Shop) -> None:
     browser = shop.app.test_client()
     browser.get("/plain")
     shop.app.testing = True  # errors propagate to the server
@@ -141,7 +141,7 @@ def test_an_error_that_flask_passes_on_is_told_once_and_stays_itself(shop: Shop)
     assert len(shop.backend.named("exception")) == 1
 
 
-def test_an_error_that_the_app_answers_itself_is_none(shop: Shop) -> None:
+def test_an_error_that_the_app_handles_is_not_recorded(shop: Shop) -> None:
     def view() -> Any:
         raise KeyError("expected")
 

@@ -156,7 +156,7 @@ def test_helpers_work_everywhere_in_starlette(behind: Behind, how: str) -> None:
     assert len(behind.events("session.start")) == 1
 
 
-def test_an_unhandled_error_is_answered_with_the_cookie_and_told(behind: Behind) -> None:
+def test_the_response_to_an_unhandled_error_carries_the_cookie_and_the_error_is_recorded(behind: Behind) -> None:
     app = starlette_app()
     StarletteSojourn(app, engine=behind.engine)
     (answer,) = open_pages(app, "/fails", headers={"accept": "text/html"})
@@ -320,7 +320,7 @@ def test_helpers_work_everywhere_in_flask(behind: Behind, how: str) -> None:
     assert len(behind.backend.named("session.start")) == 2
 
 
-def test_flask_reads_its_own_configuration(tmp_path: Path) -> None:
+def test_flask_settings_come_from_app_config(tmp_path: Path) -> None:
     extension = FlaskSojourn()
     with pytest.raises(RuntimeError, match="init_app"):
         _ = extension.engine

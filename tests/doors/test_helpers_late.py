@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 from sojourn import current_session, end_session, heartbeat, identify, start_session, track
-from tests.doors.browser import HTML, Answer, Browser, Site, view_of
+from tests.doors.browser import HTML, Browser, Response, Site, view_of
 
 MakeSite = Callable[..., Site]
 
 
-def late(*calls: Callable[[], object]) -> Answer:
+def late(*calls: Callable[[], object]) -> Response:
     """A page whose response has started when these calls are made."""
 
     def work() -> None:
         for call in calls:
             call()
 
-    return Answer(pieces=(b"<p>", b"late", b"</p>"), late=work)
+    return Response(pieces=(b"<p>", b"late", b"</p>"), late=work)
 
 
 def test_a_late_event_is_a_record_of_its_own(site: Site, browser: Browser) -> None:
-    site.views["/"] = view_of(answer=late(lambda: site.clock.advance(7), lambda: track("late")))
+    site.views["/"] = view_of(response=late(lambda: site.clock.advance(7), lambda: track("late")))
     browser.navigate()
     (event,) = site.named("late")
     assert event.time == site.clock.now_ms
@@ -35,9 +35,9 @@ def test_a_late_event_is_a_record_of_its_own(site: Site, browser: Browser) -> No
     assert site.ends() == [("idle_timeout", 7)]
 
 
-def test_a_late_end_is_known_at_once_and_mended_on_the_next_response(site: Site, browser: Browser) -> None:
+def test_a_late_end_counts_at_once_and_corrects_the_next_cookie(site: Site, browser: Browser) -> None:
     seen: list[Any] = []
-    site.views["/"] = view_of(answer=late(end_session, lambda: seen.append(current_session()), lambda: track("lost")))
+    site.views["/"] = view_of(response=late(end_session, lambda: seen.append(current_session()), lambda: track("lost")))
     browser.navigate()
     assert seen == [None]
     assert site.ends() == [("ended", 0)]
@@ -48,8 +48,8 @@ def test_a_late_end_is_known_at_once_and_mended_on_the_next_response(site: Site,
     assert site.named("lost") == []
 
 
-def test_a_late_user_change_is_known_at_once_and_mended_on_the_next_response(site: Site, browser: Browser) -> None:
-    site.views["/"] = view_of(lambda: identify("ada"), answer=late(lambda: identify("bob"), lambda: track("his")))
+def test_a_late_user_change_counts_at_once_and_corrects_the_next_cookie(site: Site, browser: Browser) -> None:
+    site.views["/"] = view_of(lambda: identify("ada"), response=late(lambda: identify("bob"), lambda: track("his")))
     browser.navigate()
     assert [event.user_id for event in site.named("user.identify")] == ["ada", "bob"]
     assert site.named("his")[0].session_id == site.sessions[1]
@@ -64,7 +64,7 @@ def test_a_late_change_survives_a_refresh_by_another_worker(make_site: MakeSite)
     here = make_site()
     there = make_site(clock=here.clock)
     browser = Browser(here)
-    here.views["/"] = view_of(answer=late(lambda: identify("ada")))
+    here.views["/"] = view_of(response=late(lambda: identify("ada")))
     browser.navigate()
     here.clock.advance(90)
     elsewhere = Browser(there, cookies=browser.cookies)
@@ -75,7 +75,7 @@ def test_a_late_change_survives_a_refresh_by_another_worker(make_site: MakeSite)
 
 
 def test_a_late_restart(site: Site, browser: Browser) -> None:
-    site.views["/"] = view_of(answer=late(lambda: start_session("abcdefgh"), heartbeat))
+    site.views["/"] = view_of(response=late(lambda: start_session("abcdefgh"), heartbeat))
     browser.navigate()
     assert site.sessions[1] == "abcdefgh"
     site.views["/"] = view_of()
@@ -84,14 +84,14 @@ def test_a_late_restart(site: Site, browser: Browser) -> None:
 
 
 def test_late_calls_of_a_session_that_is_over_are_dropped_and_counted(site: Site, browser: Browser) -> None:
-    site.views["/"] = view_of(answer=late(lambda: site.clock.advance(1800), lambda: track("lost"), heartbeat))
+    site.views["/"] = view_of(response=late(lambda: site.clock.advance(1800), lambda: track("lost"), heartbeat))
     browser.navigate()
     assert site.named("lost") == []
     assert site.ignored == {"over": 2}
 
 
 def test_late_calls_without_a_session_are_dropped_and_counted(site: Site, browser: Browser) -> None:
-    site.views["/api"] = view_of(answer=late(lambda: track("lost"), lambda: identify("ada"), start_session))
+    site.views["/api"] = view_of(response=late(lambda: track("lost"), lambda: identify("ada"), start_session))
     browser.fetch()
     assert site.events == []
     assert site.ignored["no_session"] == 3
@@ -197,8 +197,8 @@ def test_a_broken_journal_harms_no_response_and_no_helper(
 ) -> None:
     browser.navigate()
     site.engine.intake.append = BrokenSink().append  # type: ignore[method-assign]
-    answer = late(lambda: track("late"), end_session)
-    site.views["/"] = view_of(lambda: track("x"), lambda: identify("ada"), answer=answer)
+    response = late(lambda: track("late"), end_session)
+    site.views["/"] = view_of(lambda: track("x"), lambda: identify("ada"), response=response)
     for _ in range(2):
         reply = browser.navigate()
         assert (reply.status, reply.body, reply.header("content-type")) == (200, b"<p>late</p>", [HTML[1]])
@@ -218,9 +218,9 @@ def test_a_broken_clock_harms_no_response_and_no_helper(
 
     with monkeypatch.context() as patch:
         patch.setattr(site.clock, part, broken, raising=False)
-        answer = late(lambda: track("late"), end_session)
+        response = late(lambda: track("late"), end_session)
         site.views["/"] = view_of(
-            lambda: track("x"), lambda: identify("ada"), start_session, heartbeat, current_session, answer=answer
+            lambda: track("x"), lambda: identify("ada"), start_session, heartbeat, current_session, response=response
         )
         reply = browser.navigate()
     assert (reply.status, reply.body) == (200, b"<p>late</p>")

@@ -1,4 +1,4 @@
-"""Whatever a browser, a framework or an error says, the answer is the app's, and what leaves is JSON within the limits."""
+"""Whatever a browser, a framework or an error says, the response is the app's, and what leaves is JSON within the limits."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _tell(number: int, chosen: Any, text: Any) -> None:
 @pytest.mark.parametrize("protocol", ["asgi", "wsgi"])
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(requests=REQUESTS)
-def test_hostile_requests_principals_and_errors_break_nothing(protocol: Protocol, requests: list[Any]) -> None:
+def test_hostile_requests_principals_and_errors_are_harmless(protocol: Protocol, requests: list[Any]) -> None:
     says: dict[str, Any] = {}
     site = Site(protocol, principal=lambda _request: says["user"], query_parameters=["*"])
     browser = Browser(site)

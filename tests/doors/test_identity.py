@@ -10,10 +10,10 @@ import pytest
 
 from sojourn import UNKNOWN, User, current_session, end_session, identify, start_session, track
 from sojourn.core.events import Event
-from tests.doors.browser import HTML, Answer, Browser, Site, view_of
+from tests.doors.browser import HTML, Browser, Response, Site, view_of
 
 MakeSite = Callable[..., Site]
-PUBLIC = Answer(headers=(HTML, ("cache-control", "public")))
+PUBLIC = Response(headers=(HTML, ("cache-control", "public")))
 
 
 def told(events: Sequence[Event]) -> list[str]:
@@ -146,19 +146,19 @@ def test_keeping_the_session_at_a_user_change(make_site: MakeSite, steps: list[o
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "principal",
     [
         pytest.param(7, id="a number"),
         pytest.param(User("7", "Ada", {"plan": "pro"}), id="a User"),
         pytest.param(UUID(int=7), id="a UUID"),
     ],
 )
-def test_what_a_callable_may_answer(make_site: MakeSite, answer: object) -> None:
-    site = make_site(principal=lambda _: answer)
+def test_what_a_callable_may_return(make_site: MakeSite, principal: object) -> None:
+    site = make_site(principal=lambda _: principal)
     Browser(site).navigate()
     (event,) = site.named("user.identify")
-    assert event.user_id == (answer.id if isinstance(answer, User) else str(answer))
-    if isinstance(answer, User):
+    assert event.user_id == (principal.id if isinstance(principal, User) else str(principal))
+    if isinstance(principal, User):
         assert event.attributes["user.name"] == "Ada"
         assert event.attributes["user.traits.plan"] == "pro"
 
@@ -171,7 +171,7 @@ def test_what_a_callable_may_answer(make_site: MakeSite, answer: object) -> None
         pytest.param(lambda _: "x" * 999, id="answers too much"),
     ],
 )
-def test_a_broken_callable_is_counted_and_harms_nothing(make_site: MakeSite, principal: object) -> None:
+def test_a_failing_callable_is_counted_and_the_response_unharmed(make_site: MakeSite, principal: object) -> None:
     site = make_site(principal=principal)
     browser = Browser(site)
     assert browser.navigate().body == b"<p>hello</p>"
@@ -180,7 +180,7 @@ def test_a_broken_callable_is_counted_and_harms_nothing(make_site: MakeSite, pri
     assert site.ignored == {"principal_error": 2}
 
 
-def test_a_callable_is_asked_once_per_request(make_site: MakeSite) -> None:
+def test_a_callable_is_called_once_per_request(make_site: MakeSite) -> None:
     answers = iter(["42", "42", "43", "43", None])
     site = make_site(principal=lambda _: next(answers))
     browser = Browser(site)
@@ -216,11 +216,13 @@ def test_after_end_session_nothing_is_linked_or_carried(site: Site, browser: Bro
     assert told(site.events) == ["+", "ada", "-ended", "+"]
 
 
-def test_a_user_change_by_principal_waits_for_an_answer_that_can_carry_it(site: Site, browser: Browser) -> None:
+def test_a_user_change_by_principal_waits_for_a_response_that_can_carry_the_cookie(
+    site: Site, browser: Browser
+) -> None:
     site.user = "42"
     browser.navigate()
     site.user = "43"
-    site.views["/cached"] = view_of(answer=PUBLIC)
+    site.views["/cached"] = view_of(response=PUBLIC)
     browser.navigate("/cached")
     assert told(site.events) == ["+", "42"]
     browser.navigate()
@@ -284,7 +286,7 @@ def test_a_bad_manual_id_raises_and_changes_nothing(
     assert not site.named("session.start")[0].is_manual
 
 
-def test_a_manual_session_knows_no_idle_and_no_maximum(site: Site, browser: Browser) -> None:
+def test_a_manual_session_ignores_idle_timeout_and_maximum_duration(site: Site, browser: Browser) -> None:
     site.views["/go"] = view_of(start_session)
     browser.navigate()
     browser.navigate("/go")

@@ -10,7 +10,7 @@ import pytest
 
 from sojourn import current_session, end_session, identify, start_session, track
 from sojourn.testing import ManualClock
-from tests.doors.browser import FETCH, HTML, Answer, Browser, Protocol, Site, view_of
+from tests.doors.browser import FETCH, HTML, Browser, Protocol, Response, Site, view_of
 
 MakeSite = Callable[..., Site]
 HOUR = 3600
@@ -81,7 +81,7 @@ def test_a_reused_id_is_another_session_under_the_same_name(site: Site, checkout
     assert len({event.id for event in site.events}) == len(site.events)
 
 
-def test_a_shared_id_merges_nobody(site: Site, checkout: Browser) -> None:
+def test_a_shared_manual_id_merges_no_visitors(site: Site, checkout: Browser) -> None:
     other = Browser(site)
     site.views["/mine"] = view_of(lambda: start_session("checkout-1"), lambda: identify("bob"))
     checkout.navigate("/start")
@@ -157,18 +157,16 @@ def test_a_fetch_may_start_one_and_a_bot_may_not(site: Site, checkout: Browser) 
 
 
 def test_where_the_cookie_cannot_be_delivered_a_first_one_is_not_begun(site: Site, browser: Browser) -> None:
-    public = Answer(headers=(HTML, ("cache-control", "public")))
-    site.views["/start"] = view_of(lambda: start_session("checkout-1"), lambda: track("seen"), answer=public)
+    public = Response(headers=(HTML, ("cache-control", "public")))
+    site.views["/start"] = view_of(lambda: start_session("checkout-1"), lambda: track("seen"), response=public)
     browser.navigate("/start")
     assert site.events == []
     assert site.ignored == {"undeliverable": 1, "no_session": 2}
 
 
-def test_started_after_the_response_it_follows_a_running_session_and_the_next_answer_mends_the_cookie(
-    site: Site, browser: Browser
-) -> None:
+def test_a_late_start_follows_the_running_session_and_corrects_the_next_cookie(site: Site, browser: Browser) -> None:
     browser.navigate()
-    site.views["/late"] = view_of(answer=Answer(late=lambda: start_session("checkout-1")))
+    site.views["/late"] = view_of(response=Response(late=lambda: start_session("checkout-1")))
     browser.navigate("/late")
     assert [session for session, _ in started(site)][1:] == ["checkout-1"]
     assert browser.navigate().cookies != []

@@ -10,13 +10,13 @@ import flask
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 
 from sojourn.flask import Sojourn as FlaskSojourn
 from sojourn.starlette import Sojourn as StarletteSojourn
 from sojourn.tracking import paths
-from tests.doors.browser import FETCH, NAVIGATE, Answer, Browser, Site, view_of
+from tests.doors.browser import FETCH, NAVIGATE, Browser, Response, Site, view_of
 from tests.doors.test_frameworks import Behind, open_pages
 
 MakeSite = Callable[..., Site]
@@ -55,7 +55,7 @@ def test_a_path_is_masked_wherever_it_is_kept(make_site: MakeSite, path: str, sh
 
 
 def test_a_stream_is_masked(site: Site, browser: Browser) -> None:
-    site.views["/verify/482913"] = view_of(answer=Answer(pieces=(b"a", b"b")))
+    site.views["/verify/482913"] = view_of(response=Response(pieces=(b"a", b"b")))
     browser.navigate("/verify/482913")
     (end,) = site.named("connection.end")
     assert end.attributes["url.path"] == "/verify/*"
@@ -113,7 +113,7 @@ def test_a_request_of_which_no_path_is_kept_is_not_masked(
 
 
 def starlette_app(behind: Behind) -> Any:
-    async def page(request: Request) -> Response:
+    async def page(request: Request) -> HTMLResponse:
         return HTMLResponse("x")
 
     inner = [Route("/join/{code}", page)]

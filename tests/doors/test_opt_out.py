@@ -13,7 +13,7 @@ from sojourn.asgi import Message
 from sojourn.testing import ManualClock
 from sojourn.tracking.cookie_layout import OptedOut
 from tests.doors.asgi_calls import door
-from tests.doors.browser import Answer, Browser, Protocol, Site, during, run, view_of
+from tests.doors.browser import Browser, Protocol, Response, Site, during, run, view_of
 
 MakeSite = Callable[..., Site]
 
@@ -48,11 +48,11 @@ LEFT = ["session.start", "page_view", "opt_out", "session.end"]
 
 
 @pytest.mark.parametrize("where", ["after opting out", "late", "on the next page"])
-def test_nothing_is_told_of_a_visitor_who_opted_out(site: Site, leaving: Browser, where: str) -> None:
+def test_nothing_is_recorded_of_a_visitor_who_opted_out(site: Site, leaving: Browser, where: str) -> None:
     if where == "after opting out":
         site.views["/out"] = view_of(opt_out, everything)
     elif where == "late":
-        site.views["/out"] = view_of(opt_out, answer=Answer(late=everything))
+        site.views["/out"] = view_of(opt_out, response=Response(late=everything))
     else:
         site.views["/"] = view_of(everything)
     leaving.navigate("/out")
@@ -61,7 +61,7 @@ def test_nothing_is_told_of_a_visitor_who_opted_out(site: Site, leaving: Browser
     assert is_out(leaving)
 
 
-def test_a_request_that_was_under_way_tells_nothing_of_what_it_does_afterwards(site: Site, leaving: Browser) -> None:
+def test_a_request_in_flight_records_nothing_after_the_opt_out(site: Site, leaving: Browser) -> None:
     twin = leaving.twin()
 
     def meanwhile() -> None:
@@ -69,7 +69,7 @@ def test_a_request_that_was_under_way_tells_nothing_of_what_it_does_afterwards(s
         twin.navigate("/out")
         everything()
 
-    during(leaving, "/slow", meanwhile, Answer(late=everything))
+    during(leaving, "/slow", meanwhile, Response(late=everything))
     assert site.names() == LEFT
     assert is_out(twin)
 
@@ -132,8 +132,8 @@ def test_opting_out_in_a_socket_counts_and_the_next_page_mends_the_cookie() -> N
     site.close()
 
 
-def test_a_late_opt_out_of_a_visitor_whose_answer_has_just_begun_the_session(site: Site, browser: Browser) -> None:
-    site.views["/"] = view_of(answer=Answer(late=opt_out))
+def test_a_late_opt_out_ends_a_session_that_the_same_response_began(site: Site, browser: Browser) -> None:
+    site.views["/"] = view_of(response=Response(late=opt_out))
     browser.navigate()
     site.views["/"] = view_of(everything)
     browser.navigate()
@@ -141,9 +141,9 @@ def test_a_late_opt_out_of_a_visitor_whose_answer_has_just_begun_the_session(sit
     assert is_out(browser)
 
 
-def test_a_late_opt_out_that_nothing_can_remember_is_counted(site: Site, browser: Browser) -> None:
+def test_a_late_opt_out_without_a_session_is_counted(site: Site, browser: Browser) -> None:
     """No cookie of ours came, and the answer with one has left."""
-    site.views["/api"] = view_of(answer=Answer(late=opt_out))
+    site.views["/api"] = view_of(response=Response(late=opt_out))
     browser.fetch("/api")
     assert browser.cookies == {}
     assert site.ignored["no_session"] == 1
@@ -155,7 +155,7 @@ def test_a_late_opt_out_holds_in_another_process_too(protocol: Protocol, tmp_pat
     store = f"sqlite:///{tmp_path}/sojourn.db"
     first = Site(protocol, clock=clock, store=store)
     browser = Browser(first)
-    first.views["/"] = view_of(answer=Answer(late=opt_out))
+    first.views["/"] = view_of(response=Response(late=opt_out))
     browser.navigate()
     assert first.names() == ["opt_out"]
     first.close()
@@ -178,7 +178,7 @@ def test_out_and_in_again_in_one_request_is_a_new_visitor(site: Site, leaving: B
     assert site.ends() == [("opted_out", 5.0)]
 
 
-def test_opting_out_twice_tells_it_once(site: Site, leaving: Browser) -> None:
+def test_opting_out_twice_is_recorded_once(site: Site, leaving: Browser) -> None:
     twin = leaving.twin()
     site.views["/out"] = view_of(opt_out, opt_out)
     leaving.navigate("/out")
@@ -225,7 +225,7 @@ def test_consent_once_withdrawn_and_given_again_is_a_new_visitor(make_site: Make
     assert len(site.named("seen")) == 2
 
 
-def test_the_consent_callable_is_asked_once_per_request_with_what_the_framework_gives(make_site: MakeSite) -> None:
+def test_the_consent_callable_gets_the_frameworks_request_once(make_site: MakeSite) -> None:
     asked: list[Any] = []
 
     def consent(request: Any) -> bool:

@@ -10,11 +10,11 @@ import pytest
 
 from sojourn import capture_exception, end_session, heartbeat, identify, set_session_property, track
 from sojourn.testing import ManualClock
-from tests.doors.browser import JSON, Answer, Browser, Protocol, Site, view_of
+from tests.doors.browser import JSON, Browser, Protocol, Response, Site, view_of
 from tests.doors.conftest import MakeSite
 
 HOURS = 3600
-DATA = Answer(headers=(JSON,), pieces=(b"{}",))
+DATA = Response(headers=(JSON,), pieces=(b"{}",))
 
 
 @pytest.fixture(params=[1, 4], ids=["one worker", "four workers"])
@@ -42,7 +42,7 @@ class Page:
     def _site(self, path: str) -> Site:
         self.number += 1
         site = self.workers[self.number % len(self.workers)]
-        site.views.setdefault(path.partition("?")[0], view_of(answer=DATA))
+        site.views.setdefault(path.partition("?")[0], view_of(response=DATA))
         return site
 
     def open(self, path: str) -> None:
@@ -233,7 +233,7 @@ def test_which_calls_in_a_passive_request_are_signs_of_a_person(
 ) -> None:
     site = make_site(passive=["/poll"])
     site.views["/in"] = view_of(lambda: identify("anna"))
-    site.views["/poll"] = view_of(call, answer=DATA)
+    site.views["/poll"] = view_of(call, response=DATA)
     browser = Browser(site)
     browser.navigate("/in")
     site.clock.advance(gap * 60)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sojourn import UNKNOWN, current_session, end_session, identify, start_session, track
 from sojourn.core.events import Event
 from sojourn.core.records import Record
-from tests.doors.browser import Answer, Browser, Protocol, Site, during, view_of
+from tests.doors.browser import Browser, Protocol, Response, Site, during, view_of
 
 MakeSite = Callable[..., Site]
 Step = tuple[object, tuple[str | None, ...]]
@@ -124,7 +124,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS, mode=st.sampled_from(["split", "keep"]))
-def test_both_doors_tell_the_same_and_no_session_is_two_peoples(steps: list[Step], mode: str) -> None:
+def test_both_doors_record_the_same_and_no_session_has_two_users(steps: list[Step], mode: str) -> None:
     told: list[str] = []
     for protocol in ("asgi", "wsgi"):
         says: dict[str, Any] = {"user": UNKNOWN}
@@ -194,12 +194,12 @@ def test_parallel_requests_that_change_to_the_same_user_make_one_session(site: S
     assert [event.user_id for event in site.named("user.identify")] == ["ada", "bob"]
 
 
-def test_a_user_named_after_the_response_has_started_is_told_at_once_and_the_cookie_mended(
+def test_a_user_named_after_the_response_start_is_recorded_at_once_and_corrects_the_next_cookie(
     site: Site, browser: Browser
 ) -> None:
     site.views["/"] = view_of(lambda: identify("ada"))
     browser.navigate()
-    site.views["/"] = view_of(answer=Answer(late=lambda: identify("bob")))
+    site.views["/"] = view_of(response=Response(late=lambda: identify("bob")))
     browser.navigate()
     site.views["/"] = view_of(lambda: track("seen"))
     assert browser.navigate().cookies != []
@@ -303,7 +303,7 @@ def test_hashes_are_the_same_after_the_secret_key_was_rotated(make_site: MakeSit
     assert hashes[0] == hashes[1] != "ada"
 
 
-def test_a_browser_that_begins_to_ask_for_anonymity_is_untagged(make_site: MakeSite) -> None:
+def test_a_browser_that_starts_to_send_gpc_is_untagged(make_site: MakeSite) -> None:
     site = make_site(gpc="anonymous")
     site.views["/"] = view_of(lambda: identify("ada"))
     browser = Browser(site)

@@ -10,7 +10,7 @@ import pytest
 
 from sojourn import end_session, identify, opt_out, start_session
 from sojourn.testing import ManualClock
-from tests.doors.browser import HTML, Answer, Browser, Protocol, Site, during, view_of
+from tests.doors.browser import HTML, Browser, Protocol, Response, Site, during, view_of
 
 MakeWorkers = Callable[..., tuple[Site, Site]]
 
@@ -43,7 +43,7 @@ def starts_of(*workers: Site) -> list[str]:
     return [event.session_id for event in events_of(*workers) if event.name == "session.start"]
 
 
-PUBLIC = Answer(headers=(HTML, ("cache-control", "public")))
+PUBLIC = Response(headers=(HTML, ("cache-control", "public")))
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ PUBLIC = Answer(headers=(HTML, ("cache-control", "public")))
         pytest.param(lambda browser: browser.navigate("/slow"), id="slow responses"),
     ],
 )
-def test_activity_whose_responses_carry_no_cookie_is_known_to_the_next_worker(
+def test_activity_whose_responses_carry_no_cookie_reaches_the_next_worker(
     make_workers: MakeWorkers, request_once: Callable[[Browser], object]
 ) -> None:
     one, other = make_workers()
-    one.views["/public"] = view_of(answer=PUBLIC)
-    one.views["/unchanged"] = view_of(answer=Answer(status=304, headers=()))
+    one.views["/public"] = view_of(response=PUBLIC)
+    one.views["/unchanged"] = view_of(response=Response(status=304, headers=()))
     one.views["/slow"] = view_of(lambda: one.clock.advance(25))
     browser = Browser(one)
     browser.navigate()

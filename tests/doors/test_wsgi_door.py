@@ -153,7 +153,7 @@ def test_close_is_called_once_inside_the_visit(site: Site, *, read: bool) -> Non
     assert current_session() is None
 
 
-def test_a_stream_tells_its_length_when_closed(site: Site) -> None:
+def test_a_stream_records_its_length_when_closed(site: Site) -> None:
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", PAGE)
         for _ in range(3):
@@ -231,7 +231,7 @@ def test_paths_and_cookies_are_bytes_in_disguise(site: Site) -> None:
     assert site.named("session.start")[0].attributes["url.path"] == "/app/café/\ufffd"
 
 
-def test_of_two_doors_the_second_steps_aside(site: Site) -> None:
+def test_a_second_door_passes_through(site: Site) -> None:
     other = Engine(Settings(secret_key=KEY, store="memory:"), clock=ManualClock())
 
     def app(environ: Any, start_response: Any) -> Any:

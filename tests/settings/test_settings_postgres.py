@@ -58,7 +58,7 @@ def test_journals_lie_in_the_state_folder(
         pytest.param(f"{URL}?sslmode=require&password=x&connect_timeout=3", id="how to get there"),
     ],
 )
-def test_the_same_database_has_the_same_journals_whoever_asks(url: str) -> None:
+def test_the_same_database_has_the_same_journals_for_every_process(url: str) -> None:
     assert built(url).journal_folder == built(URL).journal_folder
 
 

@@ -83,13 +83,13 @@ def test_round_trip(sent: SessionState) -> None:
     assert CODEC.loads(CODEC.dumps(sent).encode()) == Verified(sent, 0)
 
 
-def test_opted_out_carries_nothing_else() -> None:
+def test_the_opt_out_cookie_carries_nothing_else() -> None:
     assert CODEC.loads(OUT) is OPTED_OUT
     assert len(payload_of(OUT)) == 3
     assert repr(OPTED_OUT) == "OPTED_OUT"
 
 
-def test_no_user_and_no_secret_is_in_the_cookie() -> None:
+def test_the_cookie_holds_no_user_id_and_no_key() -> None:
     hashed = CODEC.hash_user("ada@example.com")
     payload = payload_of(CODEC.dumps(msgspec.structs.replace(BARE, owner=hashed)).encode())
     assert b"ada" not in payload
@@ -131,7 +131,7 @@ def test_what_is_not_ours_or_mangled_is_none(value: bytes) -> None:
     assert CODEC.loads(value) is None, "nor when it comes again"
 
 
-def test_the_helper_of_these_tests_signs_as_we_do() -> None:
+def test_the_signing_helper_of_these_tests_matches_the_codec() -> None:
     """Else the table above would prove nothing."""
     assert signed(payload_of(VALUE)) == VALUE
     assert payload_of(VALUE)[93] == tuple(EndReason).index(EndReason.RESTARTED)
@@ -260,12 +260,12 @@ def test_no_cookie(header: bytes) -> None:
     assert read(header) is None
 
 
-def test_an_opt_out_inside_a_neighbours_value_is_none_of_ours() -> None:
+def test_an_opt_out_inside_another_cookies_value_is_ignored() -> None:
     assert read(b"t=1,sojourn=" + OUT) is None
     assert read(b"t=1 sojourn=" + OUT + b"; sojourn=" + VALUE) == state()
 
 
-def test_junk_inside_a_neighbours_value_is_not_counted() -> None:
+def test_junk_inside_another_cookies_value_is_ignored() -> None:
     junk = b", ".join([b"sojourn=x.y"] * 100)
     assert read(b"t=" + junk + b"; sojourn=" + VALUE) == state()
 
@@ -279,7 +279,7 @@ def test_junk_hides_a_cookie_only_until_it_was_seen() -> None:
 
 
 @pytest.mark.parametrize("copies", [[OUT, VALUE], [VALUE, OUT], [VALUE, VALUE_2, OUT]], ids=["first", "last", "third"])
-def test_who_opted_out_in_one_copy_has_opted_out(copies: list[bytes]) -> None:
+def test_an_opt_out_in_one_copy_holds(copies: list[bytes]) -> None:
     assert read(b"; ".join(b"sojourn=" + copy for copy in copies)) is OPTED_OUT
 
 

@@ -53,7 +53,7 @@ def test_the_stack_has_places_and_no_values() -> None:
     assert not stack.startswith("/")
 
 
-def test_causes_are_told_once_each() -> None:
+def test_each_cause_of_an_exception_is_listed_once() -> None:
     cause = raised(KeyError("inner"))
     cause.__context__ = raised(ValueError("outer"), cause)  # a circle
     stack = str(described(raised(ValueError("outer"), cause), is_handled=False)["exception.stacktrace"])

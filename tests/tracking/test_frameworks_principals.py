@@ -147,7 +147,7 @@ def test_flask_login_is_read_without_loading_the_user_and_without_a_vary_of_ours
     assert len(watch.events("session.start")) == 1
 
 
-def test_somebody_else_at_flask_login_is_a_user_change(watch: Watch, shop: tuple[flask.Flask, list[str]]) -> None:
+def test_another_flask_login_user_is_a_user_change(watch: Watch, shop: tuple[flask.Flask, list[str]]) -> None:
     app, _ = shop
 
     @app.get("/other")
@@ -273,7 +273,7 @@ print([bool(event.user_id) for event in backend.events if event.name == "page_vi
 """
 
 
-def test_django_tells_a_user_that_it_has_loaded_and_is_never_made_to_load_one(tmp_path: Any) -> None:
+def test_django_reports_a_loaded_user_and_never_loads_one_for_us(tmp_path: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-c", DJANGO, str(tmp_path / "django.db")], capture_output=True, text=True, check=False
     )

@@ -76,7 +76,7 @@ def test_a_readable_path_stays(path: str) -> None:
         pytest.param("/card/4111111111111111", "/card/*", id="a card number"),
     ],
 )
-def test_what_could_open_a_door_or_name_a_person_is_masked(path: str, masked: str) -> None:
+def test_tokens_and_personal_data_are_masked(path: str, masked: str) -> None:
     assert masked_path(path) == masked
 
 

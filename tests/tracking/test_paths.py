@@ -7,7 +7,7 @@ import pytest
 from sojourn.tracking.paths import Paths
 
 
-def test_what_is_known_of_a_path_is_remembered() -> None:
+def test_paths_are_cached() -> None:
     paths = Paths(("/static/*", "/health", "*.ico"))
     for _ in range(2):
         assert paths.is_excluded("/static/3T8QmzPp0xLr9bWcVnKd2E.js")

@@ -36,7 +36,7 @@ def test_the_newer_state_of_a_session_holds(known: SessionState, told: SessionSt
     assert live.last_seen_at == max(known.last_seen_at, told.last_seen_at)
 
 
-def test_what_no_cookie_has_told_yet_is_not_undone() -> None:
+def test_a_change_that_no_cookie_holds_yet_is_not_undone() -> None:
     sessions = SessionCache(SharedTable(None).session)
     live = sessions.get_or_add(FIRST, 0)
     live.state, live.is_ahead = TAGGED, True

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sojourn import current_session, end_session, heartbeat, identify, start_session, track
-from tests.doors.browser import HTML, Answer, Browser, Protocol, Site, view_of
+from tests.doors.browser import HTML, Browser, Protocol, Response, Site, view_of
 
 CALLS = {
     "nothing": (),
@@ -25,9 +25,9 @@ CALLS = {
     "beat": (heartbeat,),
 }
 ANSWERS = {
-    "page": Answer(),
-    "304": Answer(304, headers=(), pieces=()),
-    "public": Answer(headers=(HTML, ("cache-control", "public"))),
+    "page": Response(),
+    "304": Response(304, headers=(), pieces=()),
+    "public": Response(headers=(HTML, ("cache-control", "public"))),
 }
 STEP = st.tuples(
     st.sampled_from(sorted(CALLS)),
@@ -51,8 +51,8 @@ def test_the_laws_of_sessions(protocol: Protocol, steps: list[tuple[str, str, st
         site.user = None if protocol == "wsgi" and user == "" else user
         work = CALLS[late]
         said = ANSWERS[answer]
-        then = Answer(said.status, said.headers, said.pieces, late=lambda work=work: [call() for call in work])  # type: ignore[misc]
-        site.views["/"] = view_of(*CALLS[early], answer=then)
+        then = Response(said.status, said.headers, said.pieces, late=lambda work=work: [call() for call in work])  # type: ignore[misc]
+        site.views["/"] = view_of(*CALLS[early], response=then)
         if how == "old cookie" and stale:
             Browser(site, cookies=stale).fetch("/")
             continue
@@ -93,7 +93,7 @@ def test_threads_that_race_with_one_stale_cookie_make_one_successor() -> None:
     site.close()
 
 
-def test_threads_that_race_to_name_one_user_tell_it_once() -> None:
+def test_threads_that_race_to_name_one_user_record_it_once() -> None:
     site = Site("wsgi")
     browser = Browser(site)
     browser.navigate()

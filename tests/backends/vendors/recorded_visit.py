@@ -14,7 +14,7 @@ from sojourn.testing import ManualClock
 from sojourn.testing.backend_contract import deliver
 from sojourn.testing.vendors import VendorSession
 from tests.backends.vendors.played_visit import BEGAN_AT, Truth
-from tests.doors.browser import Answer, Browser, Site, view_of
+from tests.doors.browser import Browser, Response, Site, view_of
 
 PLAN: Final = {"session_properties.plan": "team"}
 TRUTH: Final = (
@@ -50,7 +50,7 @@ def visit_events() -> tuple[Event, ...]:
             lambda: sojourn.track("cart_add", {"sku": "A-17", "price": 3.5, "gift": True}),
         ),
         "/broken": view_of(_break),
-        "/missing": lambda: Answer(status=404),
+        "/missing": lambda: Response(status=404),
         "/leave": view_of(sojourn.opt_out),
     }
     browser = Browser(site)

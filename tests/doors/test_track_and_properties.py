@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sojourn import Property, capture_exception, identify, set_session_properties, set_session_property, track
 from sojourn.backends.cloudevents import encode
 from sojourn.pipeline.record.row_events import MAX_EVENT_BYTES
-from tests.doors.browser import Answer, Browser, Site, view_of
+from tests.doors.browser import Browser, Response, Site, view_of
 
 MakeSite = Callable[..., Site]
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -44,7 +44,7 @@ def test_who_starts_a_session(site: Site, user_agent: str, refused_as: str | Non
 
 
 @pytest.mark.parametrize("user_agent", ["curl/8.5.0", "Mozilla/5.0 HeadlessChrome/140.0.0.0 Safari/537.36"])
-def test_programs_start_none_where_the_app_says_so(make_site: MakeSite, user_agent: str) -> None:
+def test_http_clients_start_no_session_by_setting(make_site: MakeSite, user_agent: str) -> None:
     site = make_site(ignore_http_clients=True)
     Browser(site).navigate(user_agent=user_agent)
     Browser(site).navigate(user_agent=CHROME)
@@ -122,7 +122,7 @@ def test_the_first_value_is_kept_where_declared_so(make_site: MakeSite) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "a..b", "_", "a_", "x" * 90, "ключ"])
-def test_a_malformed_name_is_the_programmers_error_and_changes_nothing(site: Site, browser: Browser, name: str) -> None:
+def test_a_malformed_name_raises_and_changes_nothing(site: Site, browser: Browser, name: str) -> None:
     errors: list[Exception] = []
 
     def wrong() -> None:
@@ -151,7 +151,7 @@ def test_user_ids_are_hashed_everywhere_where_the_app_wants_it(make_site: MakeSi
     assert len(user) == 32
 
 
-def test_a_handled_exception_is_told_once_and_only_in_a_session(site: Site, browser: Browser) -> None:
+def test_a_handled_exception_is_recorded_once_and_only_in_a_session(site: Site, browser: Browser) -> None:
     def handled() -> None:
         try:
             raise LookupError("card 4111")
@@ -169,7 +169,7 @@ def test_a_handled_exception_is_told_once_and_only_in_a_session(site: Site, brow
 
 @pytest.mark.parametrize(("status", "mark"), [(200, None), (404, "404"), (403, None), (500, "500"), (503, "503")])
 def test_page_views_of_errors_are_marked(site: Site, browser: Browser, status: int, mark: str | None) -> None:
-    site.views["/"] = view_of(answer=Answer(status=status))
+    site.views["/"] = view_of(response=Response(status=status))
     browser.navigate()
     assert site.named("page_view")[0].attributes.get("error.type") == mark
 
@@ -218,10 +218,10 @@ CALLS = st.lists(
 
 @settings(max_examples=170, deadline=None)  # times 60 calls: ten thousand
 @given(calls=CALLS)
-def test_ten_thousand_hostile_calls_break_nothing(calls: list[tuple[Any, Any, Any]]) -> None:
+def test_ten_thousand_hostile_calls_are_harmless(calls: list[tuple[Any, Any, Any]]) -> None:
     site = Site("asgi")
 
-    def view() -> Answer | None:
+    def view() -> Response | None:
         for call, first, second in calls:
             try:
                 call(first, second)
