@@ -168,6 +168,7 @@ class Tracker:
         """Record what a page reported, starting nothing; the `Set-Cookie` line if one is due."""
         if visit.refused is not None:
             return self._part(visit, response)
+        visit.is_passive = False  # the script reports a person, however often it sends the same
         self._recording.record_late(visit)
         return self._cookies.session_line(visit, response)
 
