@@ -83,6 +83,11 @@ def test_round_trip(sent: SessionState) -> None:
     assert CODEC.loads(CODEC.dumps(sent).encode()) == Verified(sent, 0)
 
 
+def test_a_value_read_again_comes_from_the_cache() -> None:
+    codec = CookieCodec([KEY])
+    assert codec.loads(VALUE) is codec.loads(VALUE)
+
+
 def test_the_opt_out_cookie_carries_nothing_else() -> None:
     assert CODEC.loads(OUT) is OPTED_OUT
     assert len(payload_of(OUT)) == 3
