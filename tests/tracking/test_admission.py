@@ -192,6 +192,11 @@ def test_which_answers_may_carry_a_cookie(method: str, status: int, headers: dic
     assert may_carry_cookie(Request(method), Response(status, headers)) == expected
 
 
+FRAME = {**NAVIGATE, "sec-fetch-dest": "iframe"}
+PREFETCH = {**NAVIGATE, "sec-purpose": "prefetch"}
+JSON = {"content-type": "application/json"}
+TEXT = {"content-type": "text/plain; charset=utf-8"}
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 HTML = {"content-type": "text/html; charset=utf-8"}
 
 
@@ -208,6 +213,29 @@ HTML = {"content-type": "text/html; charset=utf-8"}
         pytest.param(Request(), Response(200, {"content-type": "application/json"}), False, id="data"),
         pytest.param(Request(), Response(204), False, id="nothing"),
         pytest.param(Request("GET", FETCH), Response(200, HTML), False, id="a fragment"),
+        pytest.param(Request("GET", NAVIGATE), Response(404, JSON), True, id="not found, as JSON"),
+        pytest.param(Request("GET", NAVIGATE), Response(500, TEXT), True, id="an error, as text"),
+        pytest.param(Request("GET", NAVIGATE), Response(503), True, id="an error of no type"),
+        pytest.param(Request("POST", NAVIGATE), Response(422, JSON), True, id="a form that failed, as JSON"),
+        pytest.param(
+            Request("GET", {**FETCH, "hx-boosted": "true"}), Response(404, JSON), True, id="a page swap that failed"
+        ),
+        pytest.param(Request("GET", FETCH), Response(404, JSON), False, id="a fetch that failed"),
+        pytest.param(
+            Request("GET", FRAME),
+            Response(404, JSON),
+            False,
+            id="a frame that failed",
+        ),
+        pytest.param(Request("GET", PREFETCH), Response(404, JSON), False, id="a failed prefetch"),
+        pytest.param(Request("HEAD", NAVIGATE), Response(404, JSON), False, id="a HEAD that failed"),
+        pytest.param(Request("GET", {"accept": BROWSER}), Response(404, JSON), True, id="unmarked, but wants HTML"),
+        pytest.param(Request("GET", {"accept": "*/*"}), Response(404, JSON), False, id="unmarked, wants anything"),
+        pytest.param(
+            Request("GET", {"accept": "application/json"}), Response(500, JSON), False, id="unmarked, wants JSON"
+        ),
+        pytest.param(Request(), Response(404, TEXT), False, id="unmarked, says nothing"),
+        pytest.param(Request("GET", {"accept": BROWSER}), Response(200, JSON), False, id="data that a browser opens"),
         pytest.param(Request("HEAD"), Response(200, HTML), False, id="HEAD"),
     ],
 )

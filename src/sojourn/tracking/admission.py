@@ -15,6 +15,7 @@ _WHOLE_PAGE = frozenset({"body", "html", "main", ":main", "[up-main]", ":layer"}
 _PREFETCHING = ("prefetch", "prerender", "preview")
 _NOT_MODIFIED = 304
 _REDIRECTS = range(300, 400)
+_FAILED = 400
 
 
 def is_navigation(request: RequestFacts) -> bool:
@@ -101,11 +102,30 @@ def may_carry_cookie(request: RequestFacts, response: ResponseFacts, *, adds_pri
     return caching.may_carry(response, adds_private=adds_private)
 
 
+def may_start_at(request: RequestFacts, response: ResponseFacts) -> bool:
+    """Whether this response may begin the session of a client that brought no cookie of ours.
+
+    A failed one may only if the browser marks the request as opening a page: what tries addresses out is no visitor.
+    """
+    return response.status < _FAILED or _is_marked_navigation(request)
+
+
 def is_page_view(request: RequestFacts, response: ResponseFacts) -> bool:
-    """Whether this is a navigation to an HTML page; a redirect is only on the way to one."""
-    return (
-        "html" in response.header("content-type").lower()
-        and response.status not in _REDIRECTS
-        and is_navigation(request)
-        and not is_prefetch(request)
+    """Whether this is a navigation to an HTML page, or one that failed; a redirect is only on the way to one.
+
+    Half of the frameworks answer a missing page, and an error, with JSON or plain text: the visitor sees that as a page.
+    """
+    if response.status in _REDIRECTS or not is_navigation(request) or is_prefetch(request):
+        return False
+    if "html" in response.header("content-type").lower():
+        return True
+    if response.status < _FAILED:
+        return False
+    return _is_marked_navigation(request) or (
+        not request.header("sec-fetch-mode") and "text/html" in request.header("accept").lower()
     )
+
+
+def _is_marked_navigation(request: RequestFacts) -> bool:
+    """Whether the browser, or the script that swaps pages, says that a page is opened."""
+    return bool(request.header("sec-fetch-mode")) and is_navigation(request)

@@ -242,6 +242,14 @@ class Tracker:
         if is_page and visit.live is not None:
             self._turn_to_page(visit, visit.live)
         if not visit.is_left_behind():
+            if (
+                visit.binding.arrived is None
+                and visit.is_automatic
+                and not admission.may_start_at(visit.facts, response)
+            ):
+                self._guard.count("failed_response")
+                visit.drop_drafts()
+                return self._part(visit, response)
             if visit.state is None and not visit.changes:  # with changes, the app itself ended it in this request
                 if visit.is_passive:
                     self._guard.count("passive")
@@ -326,12 +334,7 @@ class Tracker:
             self._guard.warn_once(
                 "undeliverable", "helper calls were dropped: that response cannot carry the session's cookie"
             )
-        del made[first:]
-        earlier, live = visit.last_draft(), visit.live
-        over = None if live is None else visit.over(live, visit.at)
-        visit.binding = visit.binding.drop_draft(earlier, over)
-        if earlier is None:
-            visit.is_cookie_due = bool(made)
+        visit.drop_drafts(first)
 
     def _page_view(self, visit: Visit, response: ResponseFacts) -> dict[str, Scalar]:
         return self._pages.view(visit.facts, response, visit.shown_path, self._clock.monotonic() - visit.mono)

@@ -212,6 +212,21 @@ class Visit:
         """Whether this request began the session."""
         return self.binding.begun_key == state.key
 
+    @property
+    def is_automatic(self) -> bool:
+        """Whether nothing but the request itself asks for a session: no call has made one, or said anything about it."""
+        return all(
+            changes.reason is None and not changes.entries and not changes.state.is_manual for changes in self.changes
+        )
+
+    def drop_drafts(self, first: int = 0) -> None:
+        """Drop the sessions that this request began, from the first of these changes on."""
+        del self.changes[first:]
+        earlier, live = self.last_draft(), self.live
+        self.binding = self.binding.drop_draft(earlier, None if live is None else self.over(live, self.at))
+        if earlier is None:
+            self.is_cookie_due = bool(self.changes)
+
     # --- starts --------------------------------------------------------------------------------------------------
 
     def begin(self, *, session_id: str | None = None, is_manual: bool = False) -> SessionState:
