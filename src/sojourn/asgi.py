@@ -159,7 +159,8 @@ class SojournMiddleware(Wrapper):
         line = self.engine.tracker.finish(visit, response)
         if line is None:
             return message
-        added = [*headers, (b"set-cookie", line.encode("latin-1"))]
+        lines = (line, *visit.more_cookie_lines)
+        added = [*headers, *((b"set-cookie", text.encode("latin-1")) for text in lines)]
         if self._adds_private and (private := with_private(response)) is not None:
             added = [pair for pair in added if pair[0].lower() != b"cache-control"]
             added.append((b"cache-control", private.encode("latin-1")))

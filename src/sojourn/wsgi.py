@@ -125,7 +125,7 @@ class SojournMiddleware(Wrapper):
         line = self.engine.tracker.finish(visit, response)
         if line is None:
             return headers
-        added = [*headers, ("Set-Cookie", line)]
+        added = [*headers, *(("Set-Cookie", text) for text in (line, *visit.more_cookie_lines))]
         if self._adds_private and (private := with_private(response)) is not None:
             added = [pair for pair in added if pair[0].lower() != "cache-control"]
             added.append(("Cache-Control", private))

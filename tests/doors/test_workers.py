@@ -80,6 +80,21 @@ def test_a_slow_response_refreshes_a_cookie_that_has_grown_old(make_workers: Mak
     assert len(browser.navigate("/slow").cookies) == 1
 
 
+def test_a_cookie_from_before_a_logout_names_nobody_at_another_worker(make_workers: MakeWorkers) -> None:
+    one, other = make_workers()
+    one.views["/in"] = view_of(lambda: identify("anna"))
+    one.views["/out"] = view_of(lambda: identify(None))
+    browser = Browser(one)
+    browser.navigate("/in")
+    stale = dict(browser.cookies)
+    one.clock.advance(5)
+    browser.navigate("/out")
+    browser.cookies = stale
+    assert len(at(other, browser).navigate("/next").cookies) == 1
+    (page,) = (event for event in events_of(one, other) if event.attributes.get("url.path") == "/next")
+    assert (page.user_id, len(starts_of(one, other))) == (None, 1)
+
+
 LEAVE = {
     "end_session": (end_session, 2),
     "another user": (lambda: identify("ben"), 3),

@@ -81,6 +81,11 @@ def left(state: SessionState) -> SessionState:
     return msgspec.structs.replace(state, is_tagged=False, is_explicit=False, logouts=logouts)
 
 
+def logged_out(state: SessionState, *, revision: int, logouts: int) -> SessionState:
+    """The session of a cookie from before its user left, as another process knows it: nobody's, of that revision."""
+    return msgspec.structs.replace(state, is_tagged=False, is_explicit=False, revision=revision, logouts=logouts)
+
+
 def user_changed(state: SessionState) -> SessionState:
     """The session that goes on with another user, where a change of user does not split it."""
     return msgspec.structs.replace(state, logouts=logouts_after(state))

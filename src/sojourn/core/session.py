@@ -217,6 +217,15 @@ def is_newer(state: SessionState, other: SessionState) -> bool:
     return (state.revision, state.last_seen_at) > (other.revision, other.last_seen_at)
 
 
+def is_newer_copy(state: SessionState, other: SessionState) -> bool:
+    """Which of two cookies of one visitor is the newer, of whichever session: a copy from before a logout never is."""
+    return _age(state) > _age(other)
+
+
+def _age(state: SessionState) -> tuple[int, int, int, int]:
+    return state.logouts, state.started_at, state.revision, state.last_seen_at
+
+
 def seen(state: SessionState, at: int) -> SessionState:
     """The session with activity at this time; time never runs back."""
     return state if at <= state.last_seen_at else msgspec.structs.replace(state, last_seen_at=at)

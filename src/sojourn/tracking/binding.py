@@ -33,6 +33,7 @@ from .cookie import Verified
 from .session_cache import CachedSession
 
 OPTED_OUT = "opted_out"
+DISPUTED = "disputed"
 
 
 class Choice(Enum):

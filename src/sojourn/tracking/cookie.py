@@ -19,12 +19,13 @@ from typing import Final
 
 from itsdangerous import BadSignature, Signer
 
+from sojourn.core import session
 from sojourn.core.bounded import Bounded
 from sojourn.core.session import SessionState
 
 from . import cookie_header
 from .cookie_header import begins_pair
-from .cookie_layout import HASH_SIZE, OptedOut, pack, unpack
+from .cookie_layout import DISPUTED, HASH_SIZE, Disputed, OptedOut, pack, unpack
 
 _SALT: Final = b"sojourn.session-cookie.1."
 """The cookie's name follows: one key in two apps does not make the cookie of one a cookie of the other."""
@@ -65,11 +66,12 @@ class CookieCodec:
                 self._verified[value] = cookie
         return cookie
 
-    def read(self, header: bytes, name: bytes) -> Verified | OptedOut | None:
+    def read(self, header: bytes, name: bytes) -> Verified | OptedOut | Disputed | None:
         """Our cookie in a `Cookie` header, however hostile the other cookies are.
 
-        Copies that do not verify are skipped. Two different ones that do (another host of the domain has set one) leave
-        open who the visitor is, and count as none; but an opt-out in any of them holds.
+        Copies that do not verify are skipped. Of several copies of one visitor (the cookie's domain or path was changed)
+        the newest holds. Copies of different visitors (another host of the domain has set one) leave open who this is.
+        An opt-out in any copy holds.
         """
         start = header.find(name)
         if start < 0:
@@ -79,16 +81,16 @@ class CookieCodec:
             cookie = self._verified.young.get(header[start + len(name) + 1 : len(header) if stop < 0 else stop])
             if cookie is not None and begins_pair(header, start):
                 return cookie
-        first: Verified | None = None
+        newest: Verified | None = None
         is_disputed = False
         for cookie in self._verified_among(cookie_header.values(header, name)):
             if isinstance(cookie, OptedOut):
                 return cookie
-            if first is None:
-                first = cookie
-            elif cookie != first:
+            if newest is not None and cookie.state.visitor_id != newest.state.visitor_id:
                 is_disputed = True
-        return None if is_disputed else first
+            elif newest is None or session.is_newer_copy(cookie.state, newest.state):
+                newest = cookie
+        return DISPUTED if is_disputed else newest
 
     def _verified_among(self, values: Sequence[bytes]) -> Iterator[Verified | OptedOut]:
         """The copies that verify. Only a few unknown ones are tried, so junk before ours can hide it until it is cached."""

@@ -31,6 +31,16 @@ class OptedOut:
 OPTED_OUT: Final = OptedOut()
 
 
+class Disputed:
+    """Verified cookies of several visitors in one request: whose it is stays open."""
+
+    def __repr__(self) -> str:
+        return "DISPUTED"
+
+
+DISPUTED: Final = Disputed()
+
+
 def pack(state: SessionState | OptedOut) -> bytes:
     """The payload of this state."""
     if isinstance(state, OptedOut):

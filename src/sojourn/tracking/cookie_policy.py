@@ -5,6 +5,7 @@ See S11 in docs/internals.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sojourn.core.session import SessionState
@@ -42,6 +43,19 @@ class CookiePolicy:
     def removal(self, *, is_https: bool) -> str:
         """The `Set-Cookie` line that makes the browser drop the cookie."""
         return self._line("", 0, is_https=is_https)
+
+    def removals(self, domains: Sequence[str], *, is_https: bool) -> list[str]:
+        """The lines that remove every copy: for this host alone, and for each of these domains."""
+        is_secure = self._is_secure(is_https=is_https)
+        name = self._name(is_secure=is_secure)
+        if name.startswith("__Host-"):  # there is no other copy that a browser would have taken
+            domains = ()
+        paths = dict.fromkeys(("/", self.path))
+        return [
+            set_cookie(name, "", path=path, samesite=self.samesite, is_secure=is_secure, domain=domain, max_age=0)
+            for path in paths
+            for domain in (None, *domains)
+        ]
 
     def has_expired(self, state: SessionState, now: int) -> bool:
         """Whether the browser should have forgotten this visitor by now."""

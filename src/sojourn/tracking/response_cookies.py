@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sojourn.core.clock import Clock
 
-from . import admission
+from . import admission, reach
+from .binding import DISPUTED, Choice
 from .binding import OPTED_OUT as OPTED_OUT_REASON
-from .binding import Choice
 from .cookie import CookieCodec
 from .cookie_layout import OPTED_OUT
 from .cookie_policy import CookiePolicy
@@ -47,7 +47,14 @@ class ResponseCookies:
 
     def carries(self, visit: Visit, response: ResponseFacts) -> bool:
         """The same, judged anew: a WSGI app may replace a response that it has started."""
-        return admission.may_carry_cookie(visit.facts, response, adds_private=self._adds_private)
+        if not admission.may_carry_cookie(visit.facts, response, adds_private=self._adds_private):
+            return False
+        has_cookie = visit.binding.arrived is not None or visit.refused == DISPUTED
+        return reach.keeps(visit.facts, response, self._policy, has_cookie=has_cookie)
+
+    def is_redirected_out_of_reach(self, visit: Visit, response: ResponseFacts) -> bool:
+        """Whether the visit goes on where a cookie that is set now is not sent, so that it begins there."""
+        return reach.leads_out_of_reach(visit.facts, response, self._policy)
 
     def session_line(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The cookie of a visit with a session, if it is due."""
@@ -68,6 +75,8 @@ class ResponseCookies:
 
     def parting_line(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The cookie of a response without a session: the opt-out, or the removal of what consent no longer covers."""
+        if visit.refused == DISPUTED and self.may_carry(visit, response):
+            return self._remove_copies(visit)
         refused, choice, has_cookie = visit.refused, visit.binding.choice, visit.binding.arrived is not None
         is_opt_out = refused == OPTED_OUT_REASON and (choice is Choice.OUT or has_cookie)
         is_removal = choice is Choice.IN or (refused == "no_consent" and has_cookie)
@@ -77,3 +86,10 @@ class ResponseCookies:
         if is_opt_out:
             return self._policy.opt_out_line(self._codec.dumps(OPTED_OUT), is_https=is_https)
         return self._policy.removal(is_https=is_https)
+
+    def _remove_copies(self, visit: Visit) -> str:
+        """Remove every copy that may be ours to remove: the next page begins a session with one cookie."""
+        is_https = visit.facts.is_https
+        first, *rest = self._policy.removals(reach.parent_domains(visit.facts), is_https=is_https)
+        visit.more_cookie_lines = tuple(rest)
+        return first

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from sojourn.core import session
+from sojourn.core import identity, session
 from sojourn.core.bounded import Bounded
 from sojourn.core.session import EndReason, SessionState
 from sojourn.core.threads import Lock
@@ -105,7 +105,10 @@ class CachedSession:
 
     def look(self) -> None:
         """Take over what other workers of this host noted."""
-        last_seen_at, _, end = self.shared.look()
+        last_seen_at, revision, end = self.shared.look()
+        if revision & 0xFFFF > self.state.logouts:  # its user left at another worker, and this cookie is older
+            self.state = identity.logged_out(self.state, revision=revision >> 16, logouts=revision & 0xFFFF)
+            self.principal_id = None
         self.last_seen_at = max(self.last_seen_at, last_seen_at)
         if end and not self.state.is_ended and (known := self.shared.end) is not None:
             self.ended_elsewhere = known[0]
@@ -183,7 +186,7 @@ class SessionCache:
             live.is_ahead = True
         if state.is_ended:
             live.shared.seal(EndReason.ENDED, state.last_seen_at)
-        live.shared.revise(state.revision, 0, state.last_seen_at)
+        live.shared.revise(state.revision, state.logouts, state.last_seen_at)
 
     def adopt(self, draft: SessionState, live: CachedSession | None, at: int) -> CachedSession:
         """Make a drafted session, the successor of `live`, known to this process; the session that holds.

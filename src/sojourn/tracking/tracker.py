@@ -17,11 +17,11 @@ from sojourn.core.session import EndReason
 from sojourn.core.threads import AnyLock, Lock
 
 from . import admission
-from .binding import OPTED_OUT, Choice, SessionBinding, recognised
+from .binding import DISPUTED, OPTED_OUT, Choice, SessionBinding, recognised
 from .connections import Connections
 from .consent import ConsentGate
 from .cookie import CookieCodec, Verified
-from .cookie_layout import OptedOut
+from .cookie_layout import Disputed, OptedOut
 from .cookie_policy import CookiePolicy
 from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
@@ -114,6 +114,8 @@ class Tracker:
             read = self.codec.read(facts.cookie, self._cookie_names[facts.is_https])
             if isinstance(read, OptedOut):
                 self._refuse(visit, OPTED_OUT)
+            elif isinstance(read, Disputed):
+                self._refuse(visit, DISPUTED)
             elif read is not None:
                 self._recognise(visit, read)
         if visit.binding.refused is None:
@@ -253,6 +255,9 @@ class Tracker:
             if visit.state is None and not visit.changes:  # with changes, the app itself ended it in this request
                 if visit.is_passive:
                     self._guard.count("passive")
+                    return self._part(visit, response)
+                if self._cookies.is_redirected_out_of_reach(visit, response):
+                    self._guard.count("redirected")
                     return self._part(visit, response)
                 visit.enter(by_helper=False)
             if not has_principal:  # the app's own callable is called once

@@ -85,6 +85,8 @@ class Visit:
     can_carry: bool | None = None
     """Whether the response may carry a cookie; `None` until that is first needed."""
     cookie_line: str | None = None
+    more_cookie_lines: tuple[str, ...] = ()
+    """Further `Set-Cookie` lines beside `cookie_line`."""
     no_forward = False
     """For the own store only, at the browser's request."""
     is_anonymous = False
