@@ -89,6 +89,25 @@ def test_sessions_as_csv_without_formulas(url: str, capsys: pytest.CaptureFixtur
     assert (rows[2]["is_open"], rows[2]["requests"], rows[2]["referrer"]) == ("false", "0", "")
 
 
+@pytest.mark.parametrize("what", ["--sessions", "--events"])
+@pytest.mark.parametrize("user_id", ['a;=HYPERLINK("x")', "a; +1", "a\t=1"])
+def test_csv_has_no_formulas_where_a_semicolon_separates(
+    what: str, user_id: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = SQLiteStore(tmp_path / "sojourn.db")
+    session, event_ = (
+        row("s0", NOW),
+        event("e0", "s0", NOW, user_id=user_id),
+    )
+    session.user_id = user_id
+    save(store, Batch(rows=[session], events=[event_]))
+    store.close()
+    text = export(capsys, what, "--format", "csv", "--store", f"sqlite:///{tmp_path / 'sojourn.db'}")
+    parts = [part.lstrip(' "') for part in text.replace("\t", ";").split(";")]
+    assert [part for part in parts if part.startswith(("=", "+"))] == []
+    assert len(parts) > 1 or "\t" in user_id
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

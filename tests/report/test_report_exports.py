@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,52 @@ def test_csv_cell_is_never_a_formula(app: App, reader: Reader, value: str) -> No
     (row,) = csv.DictReader(io.StringIO(reader.get("/sessions.csv").text, newline=""))
     assert row["user_name"][0] not in "=+-@\t\r\uff1d\uff0b\uff0d\uff20|%"
     assert str(cell(value))[0] not in "=+-@\t\r\uff1d\uff0b\uff0d\uff20|%"
+
+
+SEPARATED = [
+    'a;=HYPERLINK("x")',
+    'a\t=HYPERLINK("x")',
+    "a;+1",
+    "a;-1",
+    "a;@SUM(1)",
+    "a; =1",
+    "a;\t=1",
+    'a;"=1"',
+    'a;""=1',
+    "a;\uff1d1",
+    "a\uff1b=1",
+    "a;|cmd",
+    "a;b;=1",
+    ";=1",
+    "a\n=1",
+    "a\r\n=1",
+    "a;\u00a0=1",
+]
+
+
+def cells_of_a_spreadsheet(text: str, separator: str) -> list[str]:
+    """As a spreadsheet splits a row where the list separator is another one: quotes within a cell mean nothing."""
+    return [part.lstrip(' "\u00a0\u3000') for part in re.split(f"[{separator}\n\r]", text)]
+
+
+@pytest.mark.parametrize("value", SEPARATED)
+def test_no_part_of_a_cell_is_a_formula_where_another_separator_splits_it(app: App, reader: Reader, value: str) -> None:
+    fill(app, [value])
+    text = reader.get("/sessions.csv").text
+    for separator in (";", "\t", "\u2409", "\uff1b"):
+        parts = cells_of_a_spreadsheet(text, separator)
+        assert [part for part in parts if part[:1] in tuple("=+-@\uff1d\uff0b\uff0d\uff20|%")] == []
+
+
+@given(st.text(st.sampled_from("ab;\t\n \"'=+-@|%\uff1d\uff1b\u00a0")))
+def test_no_part_of_any_cell_is_a_formula(value: str) -> None:
+    for part in cells_of_a_spreadsheet(str(cell(value)), ";\t\uff1b"):
+        assert part[:1] not in tuple("=+-@\uff1d\uff0b\uff0d\uff20|%")
+
+
+@pytest.mark.parametrize("value", ["a; b", "a;b=c", "2026-11-21;x", "Mozilla/5.0 (X11; Linux)", "a=1", "1-2", "a, =1"])
+def test_ordinary_text_is_left_alone(value: str) -> None:
+    assert cell(value) == value
 
 
 @given(st.text())

@@ -21,8 +21,11 @@ from ._web import Response
 
 Field = str | int | bool | None
 
-_FORMULA: Final = re.compile(r"^[\s\x00-\x20]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20|%]")
+_FORMULA: Final = re.compile(r"^[\s\x00-\x20\"\u201c\u201d]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20|%]")
 """Text that a spreadsheet may run as a formula. It skips leading blanks and accepts full-width signs."""
+
+_INNER_FORMULA: Final = re.compile(r"([;\t\u2409\uff1b])(?=[\s\"\u201c\u201d]*[=+\-@\uff1d\uff0b\uff0d\uff20|%])")
+"""The same behind what separates cells where a comma does not: a spreadsheet there splits the text, whatever its quotes."""
 
 
 def as_csv(view: View) -> Response:
@@ -63,7 +66,7 @@ def cell(value: Field, /) -> str | int:
         return "true" if value else "false"
     if isinstance(value, int):
         return value
-    shown = _formatting.visible(value)
+    shown = _INNER_FORMULA.sub(r"\1'", _formatting.visible(value))
     return f"'{shown}" if _FORMULA.match(value) or _FORMULA.match(shown) else shown
 
 
