@@ -7,6 +7,7 @@ kill) leaves at most one incomplete line, and the next batch begins on a new lin
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +18,16 @@ from sojourn.backends.filters import EventFilter, Patterns
 from sojourn.backends.options import COMMON_OPTIONS, split_place
 from sojourn.backends.protocol import Receipt
 from sojourn.core.events import Event
+from sojourn.core.shared_places import is_anothers, is_in_shared_folder, is_shared_link, others_may_write
 from sojourn.errors import SettingsError
 
 __all__ = ["JSONLinesBackend"]
 
+log = logging.getLogger("sojourn")
+
+_PLANTED: Final = (
+    "it is a symbolic link, or another user's file, in a folder that others may write to; choose another folder"
+)
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
@@ -42,11 +49,14 @@ class JSONLinesBackend:
         self.path = Path(os.path.abspath(Path(path).expanduser()))
         if not os.fspath(path) or self.path.is_dir():
             raise SettingsError("path of the JSON lines file is not a file; write a file name, such as events.jsonl")
+        if is_shared_link(self.path) or is_anothers(self.path):
+            raise SettingsError(f"jsonl: {self.path} cannot be used: {_PLANTED}")
         self.name = name
         self.third_party = third_party
         self._choice = EventFilter(events, has_heartbeats=heartbeats)
         self._fd: int | None = None
         self._pid = 0
+        self._has_warned = False
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -92,8 +102,19 @@ class JSONLinesBackend:
             self.close()
         if self._fd is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd, self._pid = os.open(self.path, _FLAGS, 0o600), os.getpid()
+            self._fd, self._pid = self._opened(), os.getpid()
         return self._fd
+
+    def _opened(self) -> int:
+        """Open the file. In a folder where others may plant files, not through a link, and no file of theirs."""
+        if is_shared_link(self.path) or is_anothers(self.path):
+            raise PermissionError(errno.EPERM, _PLANTED, str(self.path))
+        no_link = getattr(os, "O_NOFOLLOW", 0) if is_in_shared_folder(self.path) else 0
+        fd = os.open(self.path, _FLAGS | no_link, 0o600)
+        if others_may_write(os.fstat(fd)) and not self._has_warned:
+            self._has_warned = True
+            log.warning("Other users may write to the JSON lines file %s: run chmod go-w on it", self.path)
+        return fd
 
     def _is_moved(self, fd: int) -> bool:
         try:

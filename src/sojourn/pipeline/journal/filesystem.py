@@ -14,6 +14,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from sojourn.core.shared_places import others_may_write
+
 MAPPABLE: Final = frozenset({"ext4", "xfs", "tmpfs", "overlay"})
 """File systems on which bytes that were written once can be stored again through a map without a fault. Network and
 copy-on-write ones may run out of room at that moment, which kills the process."""
@@ -63,9 +65,7 @@ def make_private(directory: Path) -> None:
     A directory that exists keeps its mode: it may hold more than journals, or be the machine's temporary one.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = os.stat(directory)
-    others = 0o002 if status.st_uid == os.geteuid() else 0o022
-    if status.st_mode & others:
+    if others_may_write(os.stat(directory)):
         msg = "other users may write to it; name a directory inside it"
         raise PermissionError(msg)
 

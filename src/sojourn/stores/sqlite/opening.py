@@ -9,6 +9,7 @@ See P12 in docs/internals.md.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from contextlib import closing, suppress
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from sojourn.core.shared_places import is_anothers, is_replaceable, is_shared_link, others_may_write
 from sojourn.core.threads import AnyLock, Lock
 from sojourn.errors import StoreError
 
@@ -23,9 +25,12 @@ from .migration import inspect, migrate
 from .statements import PREPARE
 from .waiting import BUSY, PATIENCE_S, patiently
 
+log = logging.getLogger("sojourn")
+
 _OLDEST_SQLITE: Final = (3, 33, 0)
 _JOURNAL_SIZE_LIMIT: Final = 32 * 1024 * 1024
 
+_warned: Final[set[Path]] = set()
 _making: Final[dict[int, AnyLock]] = {}
 """By process: a child may be forked while a thread of its parent holds the lock."""
 
@@ -34,6 +39,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     """Connect to the store at this path; create or migrate it first where needed. Raises `StoreError` with the fix."""
     _check_library()
     try:
+        _check_owners(path)
         _make(path)
         connection = _connect(f"file:{quote(str(path))}?mode=rw")
     except (OSError, sqlite3.Error) as error:
@@ -81,6 +87,23 @@ def _check_library() -> None:
         oldest = ".".join(map(str, _OLDEST_SQLITE))
         msg = f"SQLite {sqlite3.sqlite_version} is too old for the store; use a Python with SQLite {oldest} or newer"
         raise StoreError(msg)
+
+
+def _check_owners(path: Path) -> None:
+    """Refuse a link that others may have planted, and warn of what others may write: they may read and change the store."""
+    if is_shared_link(path):
+        msg = f"{path} is a symbolic link in a folder that others may write to; choose another folder for the store"
+        raise StoreError(msg)
+    if path in _warned:
+        return
+    advice = None
+    if path.exists() and others_may_write(path.stat()):
+        advice = f"run chmod go-w {path}"
+    elif is_anothers(path) or is_replaceable(path):
+        advice = f"choose another folder, or run chmod go-w {path.parent}"
+    if advice is not None:
+        _warned.add(path)
+        log.warning("Other users may write to the store %s, or replace it: %s", path, advice)
 
 
 def _make(path: Path) -> None:
