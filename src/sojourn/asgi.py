@@ -8,6 +8,7 @@ See P1 and P3 in docs/internals.md.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import cache
 from typing import Any
 
 from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint, Reply
@@ -261,6 +262,9 @@ class AsgiFacts:
         value = self._headers.get(name.encode())
         return "" if value is None else value.decode("latin-1")
 
+    def has_any(self, names: tuple[str, ...]) -> bool:
+        return not self._headers.keys().isdisjoint(_encoded(names))
+
     def client_address(self) -> str | None:
         return self._proxies.client(self._peer(), self.header("forwarded"), self.header("x-forwarded-for"))
 
@@ -281,6 +285,12 @@ class AsgiFacts:
     def _peer(self) -> str | None:
         client = self._scope.get("client")
         return client[0] if client else None
+
+
+@cache
+def _encoded(names: tuple[str, ...]) -> frozenset[bytes]:
+    """Header names as a scope has them (only our own code names them: a handful)."""
+    return frozenset(name.encode() for name in names)
 
 
 class AsgiResponse:

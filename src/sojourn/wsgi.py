@@ -219,6 +219,9 @@ class WsgiFacts:
         value: str = self._environ.get(_key(name), "")
         return value
 
+    def has_any(self, names: tuple[str, ...]) -> bool:
+        return not self._environ.keys().isdisjoint(_keys(names))
+
     def client_address(self) -> str | None:
         return self._proxies.client(
             self._environ.get("REMOTE_ADDR") or None, self.header("forwarded"), self.header("x-forwarded-for")
@@ -250,6 +253,11 @@ class WsgiResponse:
 
     def names(self) -> Iterable[str]:
         return [key.lower() for key, _ in self._headers]
+
+
+@cache
+def _keys(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(_key, names))
 
 
 @cache

@@ -39,6 +39,9 @@ class Request:
     def header(self, name: str) -> str:
         return self._headers.get(name, "")
 
+    def has_any(self, names: tuple[str, ...]) -> bool:
+        return any(self.header(name) for name in names)
+
     def client_address(self) -> str | None:
         return None
 

@@ -33,6 +33,9 @@ class Request:
     def header(self, name: str) -> str:
         return self._headers.get(name, "")
 
+    def has_any(self, names: tuple[str, ...]) -> bool:
+        return any(self.header(name) for name in names)
+
     def client_address(self) -> str | None:
         return None
 
@@ -92,7 +95,10 @@ def is_passive_path(path: str) -> bool:
     ],
 )
 def test_what_a_request_says_by_itself(request_: Request, is_navigation: bool, sign: Sign) -> None:
-    assert sign_of(request_, is_fetch=not is_navigation, is_passive_path=is_passive_path(request_.path)) is sign
+    assert (
+        sign_of(request_, is_fetch=lambda _: not is_navigation, is_passive_path=lambda path, _: is_passive_path(path))
+        is sign
+    )
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,9 @@ class PageFacts:
     def header(self, name: str) -> str:
         return self._sent.header(name)
 
+    def has_any(self, names: tuple[str, ...]) -> bool:
+        return self._sent.has_any(names)
+
     def client_address(self) -> str | None:
         return self._sent.client_address()
 

@@ -135,6 +135,9 @@ class _Request:
     def header(self, name: str) -> str:
         return "sojourn.testing" if name == "user-agent" else ""
 
+    def has_any(self, names: tuple[str, ...]) -> bool:
+        return any(self.header(name) for name in names)
+
     def client_address(self) -> str | None:
         return None
 

@@ -12,6 +12,7 @@ CLIENT_REFUSALS = frozenset(kind.value for kind in Kind if kind.is_bot or kind.i
 _PERSON_METHODS = frozenset({"GET", "POST"})
 _NO_COOKIE_METHODS = frozenset({"HEAD", "OPTIONS"})
 _WHOLE_PAGE = frozenset({"body", "html", "main", ":main", "[up-main]", ":layer"})
+_PURPOSES = ("sec-purpose", "purpose", "x-sec-purpose", "x-moz", "x-purpose")
 _PREFETCHING = ("prefetch", "prerender", "preview")
 _NOT_MODIFIED = 304
 _REDIRECTS = range(300, 400)
@@ -41,12 +42,11 @@ def is_marked_fetch(request: RequestFacts) -> bool:
 
 def is_prefetch(request: RequestFacts) -> bool:
     """Whether the page is loaded in advance, perhaps for nothing: prefetch, prerender, a link preview of the browser."""
-    for name in ("sec-purpose", "purpose", "x-sec-purpose", "x-moz", "x-purpose"):
-        value = request.header(name)
-        # "Contains": Chrome says `prefetch;prerender`, and parameters may follow.
-        if value and any(word in value.lower() for word in _PREFETCHING):
-            return True
-    return False
+    if not request.has_any(_PURPOSES):
+        return False
+    values = (request.header(name).lower() for name in _PURPOSES)
+    # "Contains": Chrome says `prefetch;prerender`, and parameters may follow.
+    return any(word in value for value in values for word in _PREFETCHING)
 
 
 def _is_page_swap(request: RequestFacts) -> bool:

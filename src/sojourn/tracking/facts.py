@@ -30,6 +30,10 @@ class RequestFacts(Protocol):
         """A header by its lower-case name; empty when absent."""
         ...
 
+    def has_any(self, names: tuple[str, ...]) -> bool:
+        """Whether any of these headers, by lower-case names, is there; quicker than to read them one by one."""
+        ...
+
     def client_address(self) -> str | None:
         """The address of the client, unmasked; behind trusted proxies, the nearest address that is none of them."""
         ...
@@ -70,6 +74,9 @@ class _Nothing:
     cookie = b""
     query = ""
     is_https = False
+
+    def has_any(self, names: tuple[str, ...]) -> bool:
+        return False
 
     def header(self, name: str) -> str:
         return ""

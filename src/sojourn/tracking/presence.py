@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, Protocol
 from zlib import crc32
@@ -93,16 +94,24 @@ class TargetMemory(Protocol):
     def put_target(self, place: int, value: int, at: int) -> None: ...
 
 
-def sign_of(request: RequestFacts, *, is_fetch: bool, is_passive_path: bool) -> Sign:
-    """What this request says by itself. `is_fetch`: a script made it, as far as its headers tell."""
-    if request.header(PASSIVE_HEADER):
-        return Sign.PASSIVE
+def sign_of(
+    request: RequestFacts, *, is_fetch: Callable[[RequestFacts], bool], is_passive_path: Callable[[str, str], bool]
+) -> Sign:
+    """What this request says by itself. `is_fetch`: whether a script made it; `is_passive_path`: of path and mount."""
     destination = request.header("sec-fetch-dest")
+    if destination == "document" and request.header("sec-fetch-mode") == "navigate":
+        return Sign.PERSON
     if destination in _SUBRESOURCES:
         return Sign.SUBRESOURCE
-    if not is_fetch:
+    if request.header(PASSIVE_HEADER):
+        return Sign.PASSIVE
+    if not is_fetch(request):
         return Sign.PERSON
-    if destination == "report" or is_passive_path or request.header("sec-fetch-mode") == "websocket":
+    if (
+        destination == "report"
+        or is_passive_path(request.path, request.mount)
+        or request.header("sec-fetch-mode") == "websocket"
+    ):
         return Sign.PASSIVE
     if destination in _MEDIA or (request.header("range") and request.method == "GET"):
         return Sign.PERSON

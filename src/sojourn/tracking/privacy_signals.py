@@ -31,6 +31,9 @@ _LEVELS = {
 }
 
 
+_HEADERS = ("sec-gpc", "dnt")
+
+
 class PrivacySignals:
     """Reads the headers as the settings `gpc` and `dnt` say."""
 
@@ -43,6 +46,8 @@ class PrivacySignals:
 
     def of(self, request: RequestFacts) -> PrivacyLevel:
         """The stricter level of the two headers."""
+        if not request.has_any(_HEADERS):
+            return PrivacyLevel.UNRESTRICTED
         gpc = self._gpc if self._gpc and request.header("sec-gpc") == "1" else PrivacyLevel.UNRESTRICTED
         dnt = self._dnt if self._dnt and request.header("dnt") == "1" else PrivacyLevel.UNRESTRICTED
         return max(gpc, dnt)

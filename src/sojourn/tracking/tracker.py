@@ -213,8 +213,8 @@ class Tracker:
         request, shared = visit.facts, live.shared
         sign = sign_of(
             request,
-            is_fetch=admission.is_marked_fetch(request),
-            is_passive_path=self._passive.is_excluded(request.path, request.mount),
+            is_fetch=admission.is_marked_fetch,
+            is_passive_path=self._passive.is_excluded,
         )
         if sign is Sign.PERSON:
             return
