@@ -378,3 +378,19 @@ def test_current_session_shows_what_the_request_will_be(site: Site, browser: Bro
     assert (known.id, known.is_new, known.user_id) == (fresh.id, False, None)
     assert [first.id, fresh.id] == site.sessions
     assert first.started_at == site.named("session.start")[0].time
+
+
+@pytest.mark.parametrize("mode", ["identify", "principal"])
+def test_the_start_of_a_session_names_the_user_who_caused_it(make_site: MakeSite, mode: str) -> None:
+    site = make_site()
+    browser = Browser(site)
+    for user in ("anna", "ben"):
+        if mode == "principal":
+            site.user = user
+        else:
+            site.views["/"] = view_of(lambda user=user: identify(user))  # type: ignore[misc]
+        browser.navigate()
+        site.clock.advance(5)
+    first, second = site.named("session.start")
+    assert (first.user_id, second.user_id) == (None, "ben")
+    assert second.attributes["user.id"] == "ben"

@@ -151,6 +151,13 @@ def set_exit_pages(rows: Mapping[str, SessionRow], kept: Iterable[Event]) -> Non
             merge.page_view(rows[event.session_key], event)
 
 
+def _user_who_caused(record: Record) -> str | None:
+    """The user whose log-in ended the session before: the start of the next one names them."""
+    if record.previous_reason is not EndReason.USER_CHANGED:
+        return None
+    return next((entry.tag.user_id for entry in record.entries if entry.tag is not None), None)
+
+
 class _Folding:
     """The fold of one batch."""
 
@@ -207,7 +214,7 @@ class _Folding:
         if record.origin is not None:
             merge.origin(row, record.origin, record.at, rid)
         self._seal_previous(row)
-        out.events.append(row_events.start(row, record.origin))
+        out.events.append(row_events.start(row, record.origin, _user_who_caused(record)))
         out.counts["sessions.started"] += 1
         successors = out.successors.get(row.key)
         if successors:  # another host's records came first

@@ -41,10 +41,14 @@ def fitted(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
     return kept
 
 
-def start(row: SessionRow, origin: Origin | None) -> Event:
-    """Make `session.start`. Without an origin it is inferred: only a later record of the session came."""
+def start(row: SessionRow, origin: Origin | None, user_id: str | None = None) -> Event:
+    """Make `session.start`. Without an origin it is inferred: only a later record of the session came.
+
+    `user_id`: the user whose log-in started the session.
+    """
     attributes: Mapping[str, Scalar] = {"session.start_inferred": True} if origin is None else origin
-    return _event(row, events.SESSION_START, row.started_at, attributes, event_id(row.key, events.SESSION_START))
+    own_id, has_user = event_id(row.key, events.SESSION_START), user_id is not None
+    return _event(row, events.SESSION_START, row.started_at, attributes, own_id, user_id=user_id, has_user=has_user)
 
 
 def heartbeat(row: SessionRow, at: int, slot: int) -> Event:

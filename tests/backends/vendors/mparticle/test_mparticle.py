@@ -262,7 +262,7 @@ def test_visit_through_an_app_shows_its_sessions_and_events(after_taking: bool) 
     assert [found.names for found in fake.sessions()] == [
         (
             *("session_start", "screen_view", "screen_view", "screen_view", "cart_add", "screen_view"),
-            *("crash_report", "session_heartbeat", "screen_view", "session_end"),
+            *("screen_view", "crash_report", "session_heartbeat", "screen_view", "session_end"),
         ),
         ("session_start", "screen_view", "screen_view", "session_end"),
         ("session_start", "screen_view", "opt_out", "session_end"),

@@ -188,7 +188,7 @@ def test_visit_through_an_app_shows_its_sessions_and_events(after_taking: bool) 
     assert [session.names for session in fake.sessions()] == [
         (
             *("Session Started", "page", "page", "identify", "page", "Session Properties Set", "cart_add", "page"),
-            *("Exception", "Session Heartbeat", "page", "Session Ended"),
+            *("page", "Exception", "Session Heartbeat", "page", "Session Ended"),
         ),
         ("Session Started", "page", "page", "Session Ended"),
         ("Session Started", "identify", "page", "Opted Out", "Session Ended"),
