@@ -141,7 +141,7 @@ def test_what_a_fastapi_dependency_found_is_the_user() -> None:
         events = told(engine)
     assert [(event.name, event.user_id) for event in events if event.name == "session.start"] == [
         ("session.start", None),
-        ("session.start", None),
+        ("session.start", "ben"),
     ]
     assert [event.user_id for event in events if event.name == "user.identify"] == ["anna", "ben"]
     assert [event.user_id for event in events if event.name == "session.end"] == ["anna"]

@@ -145,7 +145,8 @@ def test_an_error_that_the_shop_handles_is_told_with_its_type(example: Example) 
 
 def test_an_error_that_it_does_not_handle_is_told_once(example: Example) -> None:
     browser = example.browser()
-    visit = visit_on(browser.get("/fail"))
+    opens_a_page = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    visit = visit_on(browser.get("/fail", headers=opens_a_page))
     row = example.recorded(visit, requests=1)
     by_name = {event.name: event for event in example.events(row)}
     assert len(example.events(row)) == len(by_name)

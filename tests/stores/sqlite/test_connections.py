@@ -39,7 +39,7 @@ def store(path: Path) -> Iterator[SQLiteStore]:
 
 
 def connections() -> int:
-    return sum(isinstance(each, sqlite3.Connection) and is_open(each) for each in gc.get_objects())
+    return sum(issubclass(type(each), sqlite3.Connection) and is_open(each) for each in gc.get_objects())
 
 
 def test_each_thread_has_one_connection_and_close_closes_all(store: SQLiteStore) -> None:
