@@ -131,3 +131,16 @@ def test_logouts_are_counted_when_a_tag_goes_or_the_user_changes(name: str) -> N
     assert identity.user_changed(before).logouts == before.logouts + 1
     assert identity.left(before).logouts == before.logouts + (before.is_tagged and not before.is_explicit)
     assert identity.tagged(before, A).logouts == identity.bound(before, P).logouts == before.logouts
+
+
+def test_a_session_whose_named_user_left_is_not_handed_to_another_principal() -> None:
+    state = STATES["untagged, principal gone"]
+    state = msgspec.structs.replace(state, principal=None)
+    assert identity.on_principal(state, is_bound=False, is_owner=False) is C
+    assert identity.on_principal(state, is_bound=False, is_owner=True) is T
+
+
+def test_a_logout_that_another_process_saw_leaves_nobody() -> None:
+    after = identity.logged_out(STATES["explicit"], revision=7, logouts=2)
+    assert (after.is_tagged, after.is_explicit, after.revision, after.logouts) == (False, False, 7, 2)
+    assert after.owner == A, "another user is still a change"

@@ -425,3 +425,36 @@ def test_every_cookie_parser_reads_what_we_wrote(number: int, session_id: str | 
     assert cookie_parser(header)["sojourn"] == value
     assert werkzeug.http.parse_cookie(header)["sojourn"] == value
     assert http.cookies.SimpleCookie(line(CookiePolicy(), state(number)))["__Host-sojourn"]["samesite"] == "Lax"
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_https", "places"),
+    [
+        pytest.param(CookiePolicy(), True, [("__Host-sojourn", None, "/")], id="bound to the host: one copy"),
+        pytest.param(
+            CookiePolicy(), False, [("sojourn", None, "/"), ("sojourn", "shop.test", "/")], id="on http, of parents too"
+        ),
+        pytest.param(
+            CookiePolicy(path="/app"),
+            False,
+            [
+                ("sojourn", None, "/"),
+                ("sojourn", "shop.test", "/"),
+                ("sojourn", None, "/app"),
+                ("sojourn", "shop.test", "/app"),
+            ],
+            id="for its path, and for all",
+        ),
+    ],
+)
+def test_every_copy_is_removed(policy: CookiePolicy, is_https: bool, places: list[tuple[str, str | None, str]]) -> None:
+    lines = policy.removals(["shop.test"], is_https=is_https)
+    assert len(lines) == len(places)
+    for text, (name, domain, path) in zip(lines, places, strict=True):
+        assert text.startswith(f"{name}=; Max-Age=0; ")
+        assert (f"Domain={domain};" in text) == (domain is not None)
+        assert f"; Path={path};" in text or f" Path={path};" in text
+
+
+def test_a_dispute_shows_as_one() -> None:
+    assert (repr(DISPUTED), repr(OPTED_OUT)) == ("DISPUTED", "OPTED_OUT")

@@ -12,7 +12,17 @@ from sojourn.core.ids import event_id
 from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, STARTS, Entry, Record, Seal, about
 from sojourn.core.session import EndReason, begin, succeed
 from sojourn.pipeline.record import merge, row_events
-from sojourn.pipeline.record.fold import Folded, Needed, Numbered, also_needed, close, fold, own_keys
+from sojourn.pipeline.record.fold import (
+    Folded,
+    Needed,
+    Numbered,
+    also_needed,
+    close,
+    fold,
+    own_keys,
+    previous_keys,
+    set_exit_pages,
+)
 from tests.pipeline.record.story import BEAT, FIRST, ORIGIN, RULES, SEAL, SECOND, SERVICE, Story, user
 
 # --- a session of its own ------------------------------------------------------------------------------------------
@@ -332,3 +342,19 @@ def test_the_latest_moments_of_activity_are_kept_in_order() -> None:
         merge.activity(row, at)
     assert row.activity == [9, 8, 7, 6, 5, 4, 3, 2]
     assert row.last_seen_at == 9
+
+
+def test_the_sessions_before_those_that_start_here() -> None:
+    starting = about(SECOND, 100, STARTS | ACTIVITY, (), ORIGIN)
+    going_on = about(SECOND, 110, ACTIVITY)
+    assert previous_keys([Numbered("j:1", starting), Numbered("j:2", going_on)]) == {"k1"}
+    assert (
+        previous_keys([Numbered("j:2", going_on), Numbered("j:3", about(FIRST, 0, STARTS, (), ORIGIN))]) == frozenset()
+    )
+
+
+def test_the_exit_page_is_that_of_the_last_page_view_that_is_kept() -> None:
+    story = Story().tell(FIRST, 0, flags=STARTS | ACTIVITY, origin=ORIGIN)
+    story.tell(FIRST, 10, Entry(PAGE_VIEW, 10, {"url.path": "/out"}), flags=ACTIVITY)
+    set_exit_pages(story.rows, story.events)
+    assert story.rows["k1"].exit_path == "/out"
