@@ -116,6 +116,14 @@ def test_a_network_is_counted_by_window(table: SharedTable) -> None:
     assert table.count(office, 8) == 1
 
 
+def test_many_networks_do_not_push_out_one_that_floods() -> None:
+    table = SharedTable(None, networks=8)
+    assert [table.count(1, 7) for _ in range(3)] == [1, 2, 3]
+    for network in range(2, 40):
+        table.count(network, 7)
+    assert table.count(1, 7) == 4
+
+
 def test_kinds_of_names_are_apart() -> None:
     assert digest_of("visitor", "x") != digest_of("ticket", "x")
     assert digest_of("visitor", "\udcff") == digest_of("visitor", "\udcff")

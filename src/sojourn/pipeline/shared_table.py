@@ -245,15 +245,15 @@ class SharedTable:
         tag = network & _WORD or 1
         words, first = self.words, self._counts + network % (self._networks // _WAYS) * _WAYS * _COUNT_SLOT
         window &= 0xFFFFFFFF
-        oldest, oldest_window = first, 1 << 32
+        oldest, oldest_value = first, 1 << 64
         for offset in range(first, first + _WAYS * _COUNT_SLOT, _COUNT_SLOT):
             value = words[offset + 1]
             if words[offset] == tag:
                 number = (value & 0xFFFFFFFF) + 1 if value >> 32 == window else 1
                 words[offset + 1] = window << 32 | min(number, 0xFFFFFFFF)
                 return number
-            if value >> 32 < oldest_window:
-                oldest, oldest_window = offset, value >> 32
+            if value < oldest_value:  # of one window the smallest: many networks do not push out one that floods
+                oldest, oldest_value = offset, value
         words[oldest] = tag
         words[oldest + 1] = window << 32 | 1
         return 1
