@@ -268,6 +268,9 @@ class AsgiFacts:
     def client_address(self) -> str | None:
         return self._proxies.client(self._peer(), self.header("forwarded"), self.header("x-forwarded-for"))
 
+    def proven_address(self) -> str | None:
+        return self._proxies.proven_client(self._peer(), self)
+
     def route(self) -> str | None:
         scope = self._scope
         template = getattr(scope.get("route"), "path", None) or scope.get("path_template")

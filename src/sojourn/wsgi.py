@@ -227,6 +227,9 @@ class WsgiFacts:
             self._environ.get("REMOTE_ADDR") or None, self.header("forwarded"), self.header("x-forwarded-for")
         )
 
+    def proven_address(self) -> str | None:
+        return self._proxies.proven_client(self._environ.get("REMOTE_ADDR") or None, self)
+
     def route(self) -> str | None:
         return None if self._framework is None else self._framework.route(self._environ)
 

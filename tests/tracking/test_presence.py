@@ -39,6 +39,9 @@ class Request:
     def client_address(self) -> str | None:
         return None
 
+    def proven_address(self) -> str | None:
+        return None
+
     def route(self) -> str | None:
         return None
 

@@ -68,6 +68,9 @@ class PageFacts:
     def client_address(self) -> str | None:
         return self._sent.client_address()
 
+    def proven_address(self) -> str | None:
+        return self._sent.proven_address()
+
     def route(self) -> str | None:
         return None
 

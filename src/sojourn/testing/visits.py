@@ -141,6 +141,9 @@ class _Request:
     def client_address(self) -> str | None:
         return None
 
+    def proven_address(self) -> str | None:
+        return None
+
     def route(self) -> str | None:
         return None
 

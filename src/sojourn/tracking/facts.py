@@ -38,6 +38,10 @@ class RequestFacts(Protocol):
         """The address of the client, unmasked; behind trusted proxies, the nearest address that is none of them."""
         ...
 
+    def proven_address(self) -> str | None:
+        """The same, or `None` where it may be the address of a proxy that is not declared (see `forwarded.py`)."""
+        ...
+
     def route(self) -> str | None:
         """The route template that the framework matched, once it has."""
         ...
@@ -82,6 +86,9 @@ class _Nothing:
         return ""
 
     def client_address(self) -> str | None:
+        return None
+
+    def proven_address(self) -> str | None:
         return None
 
     def route(self) -> str | None:

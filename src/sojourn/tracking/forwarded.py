@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from typing import Protocol
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_BY_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip")
+"""What a proxy adds, and a browser never sends."""
+
+
+class Headers(Protocol):
+    """The headers of a request: a part of `facts.RequestFacts`."""
+
+    def header(self, name: str) -> str: ...
+    def has_any(self, names: tuple[str, ...]) -> bool: ...
 
 
 class Proxies:
@@ -25,6 +36,16 @@ class Proxies:
         Addresses left of it come from an untrusted sender.
         """
         return self._chosen(peer, _addresses(forwarded, forwarded_for))[0]
+
+    def proven_client(self, peer: str | None, headers: Headers) -> str | None:
+        """The address of the client; `None` where a sender that is not trusted says that it only forwards.
+
+        A server that corrects the address itself (uvicorn, `ProxyFix`) leaves the headers: then it is the farthest hop.
+        """
+        forwarded, forwarded_for = headers.header("forwarded"), headers.header("x-forwarded-for")
+        if not self._trusts(peer) and headers.has_any(_BY_PROXIES):
+            return peer if _addresses(forwarded, forwarded_for)[:1] == [peer] else None
+        return self.client(peer, forwarded, forwarded_for)
 
     def scheme(self, peer: str | None, own: str, *, forwarded: str, forwarded_for: str, forwarded_proto: str) -> str:
         """The scheme of the browser's request, as the trusted proxy nearest to it says; else `own`."""
