@@ -27,10 +27,11 @@ from .pipeline.journal import SYSTEM_FILES, JournalReader, JournalStats
 from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import Plan, Runtime
 from .pipeline.scheduling import InlineScheduler, ThreadScheduler
-from .pipeline.shared_table import SharedTable, in_memory
+from .pipeline.shared_table import SharedTable, digest_of, in_memory
 from .settings import Settings
 from .stores.model import StoreStats
 from .stores.protocol import Store
+from .tracking.budget import SessionBudget
 from .tracking.consent import ConsentGate
 from .tracking.cookie import CookieCodec
 from .tracking.cookie_policy import CookiePolicy
@@ -111,6 +112,11 @@ class Engine:
                 is_required=settings.consent_required,
             ),
             shared=self._shared.session,
+            budget=SessionBudget(
+                lambda name, window: self._shared.count(digest_of("network", name), window),
+                network=settings.session_budget,
+                host=settings.session_budget_total,
+            ),
             passive=Paths(settings.passive),
             principal=settings.principal,
         )

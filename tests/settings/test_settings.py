@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sojourn.core.rates import Rate
 from sojourn.errors import SettingsError
 from sojourn.settings import DEFAULT_EXCLUDE, Property, Setting, Settings
 
@@ -73,6 +74,8 @@ def build(**given: Any) -> Settings:
         pytest.param("backends", None, (), id="no backends"),
         pytest.param("journal_limit", "16MiB", 16 * 2**20, id="a size as text"),
         pytest.param("outbox_max", "1GB", 10**9, id="an optional size"),
+        pytest.param("session_budget", " 5 / H", Rate(5, 3_600_000), id="a rate as text"),
+        pytest.param("session_budget", "off", None, id="no budget"),
         pytest.param("cookie_domain", ".Example.com", "example.com", id="the leading dot means nothing"),
         pytest.param("cookie_samesite", "Strict", "strict", id="samesite in lower case"),
         pytest.param("cookie_samesite", "none", "none", id="samesite none is a value"),
@@ -155,6 +158,10 @@ def test_a_value_is_normalised(name: str, value: object, expected: object) -> No
         pytest.param({"cookie_max_age": "401d"}, "400d", id="beyond the browsers' cap"),
         pytest.param({"trusted_proxies": "10.0.0.0/99"}, "networks", id="no network"),
         pytest.param({"trusted_proxies": [1]}, "networks", id="a number is no address"),
+        pytest.param({"session_budget": "600"}, '"600/m"', id="a budget of no time"),
+        pytest.param({"session_budget": 600}, '"600/m"', id="a budget that is a number"),
+        pytest.param({"session_budget": "0/m"}, "above 0", id="a budget of nothing"),
+        pytest.param({"session_budget_total": "9/week"}, '"600/m"', id="a budget by the week"),
         pytest.param({"exclude": ["static/*"]}, 'start with "/"', id="a pattern that cannot match"),
         pytest.param({"exclude": {"/a": 1}}, "list", id="a mapping is no list"),
         pytest.param({"keep": ["a b"]}, "names of parameters", id="neither a path nor a name"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sojourn.core.rates import Rate
 from sojourn.errors import SettingsError
 from sojourn.settings import Property, Settings
 
@@ -63,6 +64,8 @@ TEXT: dict[str, tuple[str, object]] = {
     "trusted_proxies": ("none", ()),
     "exclude": ("/a,/b", ("/a", "/b")),
     "ignore_http_clients": ("on", True),
+    "session_budget": ("50/s", Rate(50, 1000)),
+    "session_budget_total": ("none", None),
     "session_properties": ("shop_declarations:of_sessions", {"session_properties.plan": Property(str)}),
     "event_properties": ("none", None),
     "strict": ("true", True),

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from sojourn.core.flags import flag_of
+from sojourn.core.rates import Rate, parse_rate
 
 from . import _secrets
 from ._quantities import format_duration, format_size, parse_duration, parse_size
@@ -80,6 +81,10 @@ def _show_size(value: object) -> str:
     return format_size(value) if type(value) is int and value > 0 else plain(value)
 
 
+def _show_rate(value: object) -> str:
+    return str(value) if isinstance(value, Rate) else plain(value)
+
+
 def parse_text(value: object) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if not text or len(text) > _LONGEST_TEXT or not text.isprintable():
@@ -115,6 +120,7 @@ SECURE: Final = Kind(parse_secure)
 SPAN: Final = Kind(parse_span, _show_span)
 SPAN_OR_ZERO: Final = Kind(parse_duration, _show_span)
 SIZE: Final = Kind(parse_size, _show_size)
+RATE: Final = optional(Kind(parse_rate, _show_rate))
 TEXT: Final = optional(Kind(parse_text))
 SIGNAL: Final = choice("ignore", "no_forward", "anonymous", "off")
 SECRETS: Final = Kind(_secrets.parse_keys, _secrets.hide, _secrets.split_keys)

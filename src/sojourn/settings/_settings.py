@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 
 from sojourn.core.events import Event
 from sojourn.core.properties import Property
+from sojourn.core.rates import Rate
 from sojourn.errors import SettingsError
 
 from . import _kinds as kinds
@@ -30,6 +31,7 @@ from ._table import Converted, Setting, setting
 Flag = Converted[bool | str, bool]
 Span = Converted[float | str | timedelta, timedelta]
 SpanOrNone = Converted[float | str | timedelta | None, timedelta | None]
+RateOrNone = Converted[str | Rate | None, Rate | None]
 Text = Converted[str | None, str | None]
 Folder = Converted[str | os.PathLike[str] | None, Path | None]
 Patterns = Converted[str | Iterable[str] | None, tuple[str, ...]]
@@ -99,6 +101,8 @@ class Settings:
     passive: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_PASSIVE)
     keep: Patterns = setting(web.KEEP_PATTERNS, ())
     ignore_http_clients: Flag = setting(kinds.FLAG, False)
+    session_budget: RateOrNone = setting(kinds.RATE, Rate(600, 60_000))
+    session_budget_total: RateOrNone = setting(kinds.RATE, Rate(12_000, 60_000))
 
     session_properties: Declared = setting(objects.SESSION_PROPERTIES, None, hashed=False)
     event_properties: Declared = setting(objects.EVENT_PROPERTIES, None, hashed=False)

@@ -18,6 +18,7 @@ from sojourn.core.threads import AnyLock, Lock
 
 from . import admission
 from .binding import DISPUTED, OPTED_OUT, Choice, SessionBinding, recognised
+from .budget import FLOOD, SessionBudget
 from .connections import Connections
 from .consent import ConsentGate
 from .cookie import CookieCodec, Verified
@@ -55,6 +56,7 @@ class Tracker:
         pages: Pages,
         consent: ConsentGate,
         shared: Shared,
+        budget: SessionBudget,
         passive: Paths,
         principal: Resolver | None = None,
     ) -> None:
@@ -64,6 +66,7 @@ class Tracker:
         self._clock = clock
         self._paths = paths
         self._passive = passive
+        self._budget = budget
         self._pages = pages
         self._consent = consent
         self._principal = principal
@@ -264,6 +267,8 @@ class Tracker:
                 self._apply_principal(visit, response)
             if visit.binding.draft is not None and not self._cookies.may_carry(visit, response):
                 self._drop_undeliverable(visit)
+            if visit.starts_from_nothing and not self._budget.allows(visit.facts, visit.now):
+                self._drop_flood(visit)
             if visit.state is None and not visit.changes:
                 return self._part(visit, response)
         if self._options.page_views and is_page:
@@ -340,6 +345,14 @@ class Tracker:
                 "undeliverable", "helper calls were dropped: that response cannot carry the session's cookie"
             )
         visit.drop_drafts(first)
+
+    def _drop_flood(self, visit: Visit) -> None:
+        """Drop the session of a client without a cookie, and what was called in it: too many start now."""
+        self._guard.count(FLOOD)
+        if calls := sum(len(changes.entries) for changes in visit.changes):
+            self._guard.count("no_session", calls)
+        self._guard.warn_once(FLOOD, "more sessions start than session_budget or session_budget_total allows")
+        visit.drop_drafts()
 
     def _page_view(self, visit: Visit, response: ResponseFacts) -> dict[str, Scalar]:
         return self._pages.view(visit.facts, response, visit.shown_path, self._clock.monotonic() - visit.mono)

@@ -221,6 +221,16 @@ class Visit:
             changes.reason is None and not changes.entries and not changes.state.is_manual for changes in self.changes
         )
 
+    @property
+    def starts_from_nothing(self) -> bool:
+        """Whether this request begins a session without a cookie of ours, for no user and by no `start_session()`."""
+        if self.binding.arrived is not None or not self.changes:
+            return False
+        first = self.changes[0]
+        return (first.is_start and first.previous is None) and not any(
+            changes.state.is_tagged or changes.state.is_manual for changes in self.changes
+        )
+
     def drop_drafts(self, first: int = 0) -> None:
         """Drop the sessions that this request began, from the first of these changes on."""
         del self.changes[first:]
