@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .model import Received
-
-if TYPE_CHECKING:
-    from .fake import FakeVendor
+from .model import Received, Reply
 
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def app_of(fake: FakeVendor) -> Starlette:
+class Handler(Protocol):
+    """What the app needs of a fake."""
+
+    @property
+    def delay_s(self) -> float: ...
+
+    def handle(self, request: Received) -> Reply: ...
+
+
+def app_of(fake: Handler) -> Starlette:
+    """Return an app that hands every call to the fake."""
+
     async def handle(request: Request) -> Response:
         body = await request.body()
         if fake.delay_s:
