@@ -33,7 +33,7 @@ def drain(records: int, *, is_busy: bool) -> float:
         store.open()
         journal, reader = open_journal(directory, limit=256 * 1024**2), JournalDirectory(directory)
         recorder = Recorder(
-            store,
+            store.records,
             reader,
             rules=Rules(),
             service={},

@@ -87,7 +87,7 @@ def cases(store: Store) -> list[Case]:
         ("a visitor's sessions", _NEXT, page(Filter(person=visitor))),
         ("a session", _PAGE, lambda: store.sessions.detail(line.key)),
         ("timeline, the longest session's first 200", _TIMELINE, lambda: store.log.timeline(longest.key)),
-        ("an event's session", _TIMELINE, lambda: store.log.session_of(store.log.timeline(line.key).events[0].id)),
+        ("an event's session", _TIMELINE, lambda: store.log.place_of(store.log.timeline(line.key).events[0].id)),
         ("export, the first 5,000 rows", _PAGE * 4, lambda: list(store.sessions.export(Filter(), limit=5000))),
     ]
     return found

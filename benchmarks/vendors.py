@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from sojourn.backends import Backend, backend_from_url
-from sojourn.core.events import Event, Scalar
+from sojourn.core.events import Event, Position, Scalar
 from sojourn.core.ids import event_id, uuid7
 from sojourn.testing.backend_contract import many_events
 from sojourn.testing.vendors import FAKES, FakeVendor, make_fake
@@ -126,7 +126,7 @@ def _event(number: int) -> Event:
         session_started_at=_STARTED_AT + session,
         visitor_id=chance.hex(),
         user_id=user,
-        seq=number + 1,
+        position=Position(number + 1),
         attributes=attributes,
     )
 
@@ -209,7 +209,7 @@ def posthog_sdk(count: int) -> Figures | None:
 def mparticle_sdk(count: int) -> Figures | None:
     """One call for each visit of ten events: it has no queue, and `bulk_upload_events` takes a hundred."""
     try:
-        import mparticle
+        import mparticle  # type: ignore[import-untyped]
     except ImportError:
         return None
     with played(_SINK, "202 Accepted") as port:
