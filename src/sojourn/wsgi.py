@@ -87,16 +87,13 @@ class SojournMiddleware(Wrapper):
             visit = tracker.failed(error, "begin")
         environ[VISIT_KEY] = visit
 
-        def tracked_start(status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
-            try:
-                headers = self._responded(visit, status, headers)
-            except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
-                tracker.failed(error, "finish")
-            return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
-
+        start = Start(self, visit, start_response)
         token = active_visit.set(visit)
         try:
-            body = self.app(environ, tracked_start)
+            body = self.app(environ, start)
+            is_whole = (start.is_called and hasattr(body, "__len__")) or _is_file(body, environ)
+            if is_whole:  # it leaves our hands: nothing of the app's can replace the start any more
+                start.release()
         except BaseException as error:
             guard.guarded(None, capture, visit, error, is_handled=False)
             guard.guarded(None, tracker.abandon, visit)
@@ -105,9 +102,7 @@ class SojournMiddleware(Wrapper):
             active_visit.reset(token)
             # The visit knows the environ: a circle here would wait for the garbage collector, at every request.
             environ[VISIT_KEY] = visit.captured = None
-        if (visit.responded and hasattr(body, "__len__")) or _is_file(body, environ):
-            return body
-        return TrackedBody(body, visit, self.engine)
+        return body if is_whole else TrackedBody(body, start)
 
     def _own(self, endpoint: Endpoint, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Respond to a request for an endpoint of ours."""
@@ -120,7 +115,8 @@ class SojournMiddleware(Wrapper):
         start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", [*reply.headers])
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
 
-    def _responded(self, visit: Visit, status: str, headers: Headers) -> Headers:
+    def responded(self, visit: Visit, status: str, headers: Headers) -> Headers:
+        """Settle the visit, and return the headers with ours."""
         response = WsgiResponse(status, headers)
         line = self.engine.tracker.finish(visit, response)
         if line is None:
@@ -132,47 +128,106 @@ class SojournMiddleware(Wrapper):
         return added
 
 
+class Start:
+    """The `start_response` of an app. It reaches the server with the first byte: until then an error may replace it."""
+
+    __slots__ = ("_door", "_held", "_start_response", "_write", "is_called", "visit")
+
+    def __init__(self, door: SojournMiddleware, visit: Visit, start_response: StartResponse) -> None:
+        self._door = door
+        self._start_response = start_response
+        self._held: tuple[str, Headers, ExcInfo | None] | None = None
+        self._write: Callable[[bytes], object] | None = None
+        self.visit = visit
+        self.is_called = False
+
+    @property
+    def engine(self) -> Engine:
+        return self._door.engine
+
+    def __call__(self, status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
+        if self.is_called and exc_info is None:
+            self.release()  # an error of the app, which the server reports
+        is_out = self.is_called and self._held is None
+        self.is_called = True
+        self._held = (status, headers, exc_info)
+        if is_out:
+            self.release()
+            return self.write
+        tracker = self.engine.tracker
+        try:
+            if isinstance(facts := self.visit.facts, WsgiFacts):
+                facts.read_ahead()
+            tracker.read_ahead(self.visit)
+        except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
+            tracker.failed(error, "read_ahead")
+        return self.write
+
+    def write(self, data: bytes) -> object:
+        """Write a piece of the body at once, as PEP 3333 lets old apps do."""
+        self.release()
+        return None if self._write is None else self._write(data)
+
+    def release(self) -> None:
+        """Settle the visit and start the response, if the app has and it is still held."""
+        if self._held is None:
+            return
+        (status, headers, exc_info), self._held = self._held, None
+        try:
+            headers = self._door.responded(self.visit, status, headers)
+        except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
+            self.engine.tracker.failed(error, "finish")
+        if exc_info is None:
+            self._write = self._start_response(status, headers)
+        else:
+            self._write = self._start_response(status, headers, exc_info)
+
+
 class TrackedBody:
     """A body that is produced while it is sent. The Visit is active in each step, in whichever thread it runs."""
 
-    __slots__ = ("_body", "_engine", "_steps", "_visit")
+    __slots__ = ("_body", "_start", "_steps")
 
-    def __init__(self, body: Iterable[bytes], visit: Visit, engine: Engine) -> None:
+    def __init__(self, body: Iterable[bytes], start: Start) -> None:
         self._body = body
         self._steps: Iterator[bytes] | None = None
-        self._visit = visit
-        self._engine = engine
+        self._start = start
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        token = active_visit.set(self._visit)
+        start = self._start
+        visit, engine = start.visit, start.engine
+        token = active_visit.set(visit)
         try:
             if self._steps is None:
                 self._steps = iter(self._body)
             chunk = next(self._steps)
+            start.release()
         except StopIteration:
+            start.release()
             raise
         except BaseException as error:
-            guarded = self._engine.guard.guarded
-            guarded(None, capture, self._visit, error, is_handled=False)
-            guarded(None, self._engine.tracker.abandon, self._visit)
-            self._visit.captured = None
+            engine.guard.guarded(None, capture, visit, error, is_handled=False)
+            engine.guard.guarded(None, engine.tracker.abandon, visit)
+            visit.captured = None
             raise
         finally:
             leave_visit(token)
-        visit = self._visit
         visit.chunks += 1
         if visit.chunks == 2:  # more than one: a stream
-            self._engine.tracker.connections.opened(visit)
+            engine.tracker.connections.opened(visit)
         return chunk
 
     def close(self) -> None:
         """Close the app's body, then record how long it took."""
-        visit, tracker, guard = self._visit, self._engine.tracker, self._engine.guard
+        start = self._start
+        visit, tracker, guard = start.visit, start.engine.tracker, start.engine.guard
         token = active_visit.set(visit)
         try:
+            if not visit.responded:
+                start.release()  # closed unread
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
@@ -187,12 +242,13 @@ class TrackedBody:
 class WsgiFacts:
     """The facts of a request, from its environ (see `facts.RequestFacts`)."""
 
-    __slots__ = ("_environ", "_framework", "_proxies", "cookie", "is_https", "method", "mount", "path")
+    __slots__ = ("_environ", "_framework", "_proxies", "_route", "cookie", "is_https", "method", "mount", "path")
 
     def __init__(self, environ: Environ, proxies: Proxies, framework: Framework | None = None) -> None:
         self._environ = environ
         self._proxies = proxies
         self._framework = framework
+        self._route: str | None = None
         self.method: str = environ.get("REQUEST_METHOD", "GET")
         mount = environ.get("SCRIPT_NAME", "")
         path = mount + environ.get("PATH_INFO", "") or "/"
@@ -230,8 +286,15 @@ class WsgiFacts:
     def proven_address(self) -> str | None:
         return self._proxies.proven_client(self._environ.get("REMOTE_ADDR") or None, self)
 
+    def read_ahead(self) -> None:
+        """Read the route while the framework's context is there."""
+        if self._framework is not None:
+            self._route = self._framework.route(self._environ)
+
     def route(self) -> str | None:
-        return None if self._framework is None else self._framework.route(self._environ)
+        if self._route is None and self._framework is not None:
+            return self._framework.route(self._environ)
+        return self._route
 
     def framework_request(self) -> Any:
         return self._environ if self._framework is None else self._framework.request(self._environ)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -88,25 +87,6 @@ def test_start_response_may_come_with_the_first_piece(site: Site) -> None:
     assert server.drain() == b"late"
     assert "set-cookie" in server.starts[0][1]
     assert len(site.named("made while sent")) == 1
-
-
-def test_a_second_start_response_carries_the_cookie_again(site: Site) -> None:
-    def app(environ: Any, start_response: Any) -> Any:
-        start_response("200 OK", PAGE)
-        try:
-            raise RuntimeError
-        except RuntimeError:
-            info: Any = sys.exc_info()
-            start_response("500 Oh", [("Content-Type", "text/plain")], info)
-        return [b"sorry"]
-
-    server = Server(site, app)
-    (_, first, no_info), (status, second, info) = server.starts
-    assert status == "500 Oh"
-    assert info[0] is RuntimeError
-    assert no_info is None
-    assert first["set-cookie"] == second["set-cookie"]
-    assert len(site.sessions) == 1
 
 
 def test_write_is_the_servers_own(site: Site) -> None:

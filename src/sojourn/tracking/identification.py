@@ -16,7 +16,7 @@ from sojourn.core.session import EndReason, SessionState
 
 from .guard import Guard
 from .masking import pseudonym
-from .principal import UNKNOWN, Resolver, User, to_principal
+from .principal import UNKNOWN, Principal, Resolver, User, to_principal
 from .visit import Visit
 
 
@@ -54,22 +54,27 @@ def unname_user(visit: Visit, state: SessionState) -> None:
         _add_tag(visit, None)
 
 
+def read_principal(visit: Visit, resolver: Resolver | None) -> Principal:
+    """The framework's user, or what the app's own callable returns; after an error in either, `UNKNOWN`."""
+    try:
+        if resolver is None:
+            return visit.facts.principal()
+        return to_principal(resolver(visit.facts.framework_request()))
+    except Exception as error:  # noqa: BLE001 - the app's own callable, or a user object of the app
+        kind = type(error).__name__
+        visit.guard.count("principal_error")
+        visit.guard.warn_once(f"principal {kind}", f"the principal could not be read: {kind}")
+        return UNKNOWN
+
+
 def apply_principal(visit: Visit, resolver: Resolver | None, may_split: Callable[[], bool]) -> None:
-    """Apply the framework's user, or what the app's own callable returns. An error in either changes nothing."""
+    """Apply the user that was read at the response start, or is read now. An error in that changes nothing."""
     if visit.is_anonymous:
         state = visit.state
         if state is not None and state.is_tagged:  # by an earlier request, whose browser did not ask for anonymity
             unname_user(visit, state)
         return
-    try:
-        principal = (
-            visit.facts.principal() if resolver is None else to_principal(resolver(visit.facts.framework_request()))
-        )
-    except Exception as error:  # noqa: BLE001 - the app's own callable, or a user object of the app
-        kind = type(error).__name__
-        visit.guard.count("principal_error")
-        visit.guard.warn_once(f"principal {kind}", f"the principal could not be read: {kind}")
-        return
+    principal = read_principal(visit, resolver) if visit.principal is None else visit.principal[0]
     if principal is UNKNOWN or (state := visit.binding.state) is None:
         return
     if principal is None:

@@ -26,7 +26,7 @@ from .cookie_layout import Disputed, OptedOut
 from .cookie_policy import CookiePolicy
 from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
-from .identification import apply_principal
+from .identification import apply_principal, read_principal
 from .options import TrackingOptions
 from .pages import Pages
 from .paths import Paths
@@ -135,6 +135,11 @@ class Tracker:
         visit = Visit(self._context, NOTHING_KNOWN, 0)
         visit.refuse("fault")
         return visit
+
+    def read_ahead(self, visit: Visit) -> None:
+        """Read the user now, for a response that is settled later, when the framework's context may be gone."""
+        if visit.principal is None and not visit.responded and self._wants_principal(visit):
+            visit.principal = (read_principal(visit, self._principal),)
 
     def finish(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The response starts: settle the session, append the record, return the `Set-Cookie` line if one is due."""
@@ -327,6 +332,17 @@ class Tracker:
     def _apply_principal(self, visit: Visit, response: ResponseFacts) -> None:
         if not visit.is_named or visit.is_anonymous:
             apply_principal(visit, self._principal, lambda: self._cookies.may_carry(visit, response))
+
+    def _wants_principal(self, visit: Visit) -> bool:
+        """Whether the principal may come to be applied, as far as that is certain before the response is."""
+        if visit.refused is not None or visit.is_named or visit.is_anonymous:
+            return False
+        if self._principal is None or visit.state is not None:
+            return True
+        # The app's own callable may be costly: it is spared requests that can have no session.
+        if visit.is_passive or not self._options.rules.automatic:
+            return False
+        return visit.binding.pending is not None or visit.refusal(by_helper=False) is None
 
     def _drop_undeliverable(self, visit: Visit) -> None:
         """Drop every session whose cookie cannot be delivered, with all that happened in it.

@@ -31,6 +31,7 @@ from .facts import RequestFacts
 from .guard import Guard
 from .options import TrackingOptions
 from .paths import Paths
+from .principal import Principal
 from .session_cache import CachedSession, SessionCache
 
 VISIT_KEY = "sojourn.tracking.visit"
@@ -79,6 +80,8 @@ class Visit:
     """Something has changed that the cookie must say."""
     is_named = False
     """The app called `identify()`: the principal of this request is neither bound nor compared."""
+    principal: tuple[Principal] | None = None
+    """The principal, where it was read before the response is settled."""
     user_id: str | None = None
     tags = 0
     page_view: dict[str, Scalar] | None = None
