@@ -211,7 +211,6 @@ class TrackedBody:
         except BaseException as error:
             engine.guard.guarded(None, capture, visit, error, is_handled=False)
             engine.guard.guarded(None, engine.tracker.abandon, visit)
-            visit.captured = None
             raise
         finally:
             leave_visit(token)
@@ -231,8 +230,12 @@ class TrackedBody:
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
+        except BaseException as error:
+            guard.guarded(None, capture, visit, error, is_handled=False)
+            raise
         finally:
             leave_visit(token)
+            visit.captured = None
             if not visit.responded:
                 guard.guarded(None, tracker.abandon, visit)
             elif visit.chunks:

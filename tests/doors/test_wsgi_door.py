@@ -158,6 +158,40 @@ def test_an_exception_in_the_body_passes_and_the_stream_still_ends(site: Site) -
     assert len(body.closed) == 1
 
 
+class Closing(Body):
+    """A body whose `close()` fails."""
+
+    failure: Exception = RuntimeError("close")
+
+    def close(self) -> None:
+        raise self.failure
+
+
+@pytest.mark.parametrize("pieces", [[b"a", b"b"], [b"a"], []], ids=["a stream", "one piece", "empty"])
+def test_an_exception_in_close_is_recorded_and_passes(site: Site, pieces: list[bytes]) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", PAGE)
+        return Closing(pieces)
+
+    with pytest.raises(RuntimeError) as caught:
+        Server(site, app).drain()
+    assert caught.value is Closing.failure
+    (event,) = site.named("exception")
+    assert event.attributes["exception.message"] == "close"
+    assert event.attributes["exception.escaped"] is True
+    assert [event.session_id] == site.sessions
+
+
+def test_an_exception_of_the_body_that_close_raises_again_is_recorded_once(site: Site) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", PAGE)
+        return Closing([b"a"], Closing.failure)
+
+    with pytest.raises(RuntimeError):
+        Server(site, app).drain()
+    assert len(site.named("exception")) == 1
+
+
 @pytest.mark.parametrize("is_generator", [True, False])
 def test_an_exception_before_any_response_passes_and_the_activity_counts(site: Site, *, is_generator: bool) -> None:
     browser = Browser(site)
