@@ -219,6 +219,11 @@ def test_every_attribute_is_described() -> None:
     logger.propagate = False
     logger.addHandler(SojournHandler())
 
+    def slowly() -> Iterator[str]:
+        yield "<h1>"
+        clock.advance(1)
+        yield "Seeds"
+
     @app.get("/")
     def home() -> Iterator[str]:
         identify("anna", "Anna", traits={"plan": "free"})
@@ -226,7 +231,7 @@ def test_every_attribute_is_described() -> None:
         track("purchase", {"price": 3.2})
         logger.error("no seeds", exc_info=LookupError("none"))
         capture_exception(LookupError("none"))
-        return iter(["<h1>", "Seeds"])
+        return slowly()
 
     @app.get("/leave")
     def leave() -> str:

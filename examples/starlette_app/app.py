@@ -166,7 +166,7 @@ async def letter(_request: Request) -> Response:
         yield f"<!doctype html><meta charset=utf-8><title>A letter</title><style>{STYLE}</style><h1>A letter</h1>"
         for line in ("Dear gardener,", "sow in March,", "water in June,", "and rest in the winter."):
             yield f"<p>{line}</p>"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
         track("letter_read")  # helpers work while a response streams, too
         yield '<a href="/">Back to the shop</a>'
 

@@ -31,12 +31,16 @@ JSON = ("content-type", "application/json")
 
 @dataclass(frozen=True)
 class Response:
-    """What a view answers. More than one piece is a stream; `late` runs once the response has started."""
+    """What a view answers. More than one piece is a stream, with `between` before each but the first.
+
+    `late` runs once the response has started.
+    """
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = (HTML,)
     pieces: tuple[bytes, ...] = (b"<p>hello</p>",)
     late: Callable[[], object] | None = None
+    between: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,8 @@ class Site:
         headers = [(name.encode(), value.encode()) for name, value in response.headers]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         for number, piece in enumerate(response.pieces, 1):
+            if number > 1 and response.between is not None:
+                response.between()
             await send({"type": "http.response.body", "body": piece, "more_body": number < len(response.pieces)})
         if response.late is not None:
             response.late()
@@ -149,13 +155,16 @@ class Site:
     def _wsgi(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         response = self._respond(environ["PATH_INFO"])
         start_response(f"{response.status} Said", [*response.headers])
-        if response.late is None:
+        if response.late is None and response.between is None:
             return list(response.pieces)
         return self._pieces(response)
 
     @staticmethod
     def _pieces(response: Response) -> Iterable[bytes]:
-        yield from response.pieces
+        for number, piece in enumerate(response.pieces):
+            if number and response.between is not None:
+                response.between()
+            yield piece
         if response.late is not None:
             response.late()
 

@@ -55,7 +55,9 @@ def test_a_path_is_masked_wherever_it_is_kept(make_site: MakeSite, path: str, sh
 
 
 def test_a_stream_is_masked(site: Site, browser: Browser) -> None:
-    site.views["/verify/482913"] = view_of(response=Response(pieces=(b"a", b"b")))
+    site.views["/verify/482913"] = view_of(
+        response=Response(pieces=(b"a", b"b"), between=lambda: site.clock.advance(1))
+    )
     browser.navigate("/verify/482913")
     (end,) = site.named("connection.end")
     assert end.attributes["url.path"] == "/verify/*"

@@ -6,6 +6,7 @@ See S10 in docs/internals.md.
 from __future__ import annotations
 
 import weakref
+from typing import Final, cast
 
 from sojourn.core import session
 from sojourn.core.clock import Clock
@@ -18,6 +19,9 @@ from .options import TrackingOptions
 from .presence import is_keep_alive
 from .recording import Sink
 from .visit import Visit
+
+_EVENT_STREAM: Final = "text/event-stream"
+_LASTING_MS: Final = 1000
 
 
 class Connections:
@@ -81,11 +85,24 @@ class Connections:
         self._sink.append(about(live.state, now, 0, (entry,)), kind=CONNECTION_END, is_essential=False)
 
     def close_stream(self, visit: Visit) -> None:
-        """Finish a response that was sent in pieces; for a page in more than one, record the whole length."""
+        """Finish a response that was sent in pieces. For an event stream, or a page that took its time, record the length.
+
+        Servers and frameworks also send a file in pieces: that is over at once, and no connection.
+        """
         self._gone(visit)
+        response, visit.response = visit.response, None
         page_view, visit.page_view = visit.page_view, None
-        if page_view is not None and visit.chunks > 1:
-            self.close(visit, {"http.response.status_code": page_view["http.response.status_code"]})
+        if response is None:
+            return
+        if _EVENT_STREAM in response.header("content-type").lower() or self._has_lasted(visit, page_view):
+            self.close(visit, {"http.response.status_code": response.status})
+
+    def _has_lasted(self, visit: Visit, page_view: dict[str, Scalar] | None) -> bool:
+        """Whether a page was sent in pieces for long, counted from the start of its response."""
+        if page_view is None or visit.chunks < 2:
+            return False
+        started_ms = cast("float", page_view["page_view.duration_ms"])
+        return round((self._clock.monotonic() - visit.mono) * 1000 - started_ms, 1) >= _LASTING_MS
 
     def _gone(self, visit: Visit) -> None:
         if self._options.presence_open:

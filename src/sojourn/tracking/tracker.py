@@ -143,6 +143,7 @@ class Tracker:
 
     def finish(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The response starts: settle the session, append the record, return the `Set-Cookie` line if one is due."""
+        visit.response = response
         if visit.responded:  # WSGI: an error's headers replace those that were not sent yet
             carries = visit.cookie_line is not None and self._cookies.carries(visit, response)
             return visit.cookie_line if carries else None

@@ -27,7 +27,7 @@ from . import admission
 from .binding import NOT_RECOGNISED, OPTED_OUT, SessionBinding
 from .changes import SessionChanges
 from .cookie import CookieCodec
-from .facts import RequestFacts
+from .facts import RequestFacts, ResponseFacts
 from .guard import Guard
 from .options import TrackingOptions
 from .paths import Paths
@@ -85,6 +85,8 @@ class Visit:
     user_id: str | None = None
     tags = 0
     page_view: dict[str, Scalar] | None = None
+    response: ResponseFacts | None = None
+    """The start of the response, once it is settled, until a stream of it is over."""
     can_carry: bool | None = None
     """Whether the response may carry a cookie; `None` until that is first needed."""
     cookie_line: str | None = None
