@@ -283,6 +283,7 @@ def _policy(settings: Settings) -> CookiePolicy:
         path=settings.cookie_path,
         domain=settings.cookie_domain,
         samesite=settings.cookie_samesite,
+        is_partitioned=settings.cookie_partitioned,
         secure=None if settings.cookie_secure == "auto" else settings.cookie_secure,
         max_age=int(settings.cookie_max_age.total_seconds()),
         is_persistent=settings.visitor_cookie == "persistent",

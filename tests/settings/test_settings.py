@@ -154,6 +154,7 @@ def test_a_value_is_normalised(name: str, value: object, expected: object) -> No
         pytest.param({"cookie_path": "app"}, 'starts with "/"', id="a relative path"),
         pytest.param({"cookie_path": "/a;Domain=b"}, 'starts with "/"', id="an attribute smuggled in"),
         pytest.param({"cookie_samesite": "none", "cookie_secure": False}, "secure", id="none needs secure"),
+        pytest.param({"cookie_partitioned": True}, "samesite", id="partitioned needs none"),
         pytest.param({"cookie_secure": "sometimes"}, '"auto"', id="no third way"),
         pytest.param({"cookie_max_age": "401d"}, "400d", id="beyond the browsers' cap"),
         pytest.param({"trusted_proxies": "10.0.0.0/99"}, "networks", id="no network"),

@@ -58,6 +58,7 @@ TEXT: dict[str, tuple[str, object]] = {
     "cookie_path": ("/app", "/app"),
     "cookie_samesite": ("none", "none"),
     "cookie_secure": ("true", True),
+    "cookie_partitioned": ("true", True),
     "cookie_max_age": ("30d", timedelta(days=30)),
     "visitor_cookie": ("session", "session"),
     "cache_private": ("off", False),

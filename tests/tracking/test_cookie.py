@@ -358,6 +358,13 @@ def line(policy: CookiePolicy, sent: SessionState | None = None, *, now: int = N
             id="insecure",
         ),
         pytest.param(
+            CookiePolicy(samesite="none", is_partitioned=True),
+            True,
+            "__Host-sojourn",
+            "Max-Age=34128000; Path=/; HttpOnly; SameSite=None; Secure; Partitioned",
+            id="embedded in other sites",
+        ),
+        pytest.param(
             CookiePolicy(domain="example.com"),
             True,
             "sojourn",

@@ -47,6 +47,8 @@ class Values(Protocol):
     @property
     def cookie_secure(self) -> object: ...
     @property
+    def cookie_partitioned(self) -> bool: ...
+    @property
     def hash_user_ids(self) -> bool: ...
     @property
     def user_hash_key(self) -> bytes | None: ...
@@ -129,6 +131,11 @@ RULES: Final = (
         lambda s: (
             'browsers drop such a cookie unless it is secure; set cookie_secure to "auto" or True, or choose "lax"'
         ),
+    ),
+    Rule(
+        "cookie_partitioned",
+        lambda s: not s.cookie_partitioned or (s.cookie_samesite == "none" and s.cookie_secure is not False),
+        lambda s: 'it is for pages embedded in other sites; set cookie_samesite="none" too, and leave cookie_secure on',
     ),
     Rule(
         "user_hash_key",

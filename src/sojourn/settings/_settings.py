@@ -90,6 +90,7 @@ class Settings:
         kinds.choice("lax", "strict", "none"), "lax"
     )
     cookie_secure: Converted[bool | str, Literal["auto"] | bool] = setting(kinds.SECURE, "auto")
+    cookie_partitioned: Flag = setting(kinds.FLAG, False)
     cookie_max_age: Span = setting(kinds.SPAN, timedelta(days=395))
     visitor_cookie: Converted[str, Literal["persistent", "session"]] = setting(
         kinds.choice("persistent", "session"), "persistent"

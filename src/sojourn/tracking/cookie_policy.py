@@ -26,6 +26,8 @@ class CookiePolicy:
     """`None`: as the request came, `Secure` on https only."""
     max_age: int = 395 * 86_400
     is_persistent: bool = True
+    is_partitioned: bool = False
+    """Kept apart by the site that embeds the page (CHIPS); only secure cookies are."""
 
     def name(self, *, is_https: bool) -> bytes:
         """The one name that is read and written for such a request."""
@@ -52,7 +54,7 @@ class CookiePolicy:
             domains = ()
         paths = dict.fromkeys(("/", self.path))
         return [
-            set_cookie(name, "", path=path, samesite=self.samesite, is_secure=is_secure, domain=domain, max_age=0)
+            self._placed(name, "", 0, path=path, domain=domain, is_secure=is_secure)
             for path in paths
             for domain in (None, *domains)
         ]
@@ -63,14 +65,21 @@ class CookiePolicy:
 
     def _line(self, value: str, max_age: int | None, *, is_https: bool) -> str:
         is_secure = self._is_secure(is_https=is_https)
+        name = self._name(is_secure=is_secure)
+        return self._placed(name, value, max_age, path=self.path, domain=self.domain, is_secure=is_secure)
+
+    def _placed(
+        self, name: str, value: str, max_age: int | None, *, path: str, domain: str | None, is_secure: bool
+    ) -> str:
         return set_cookie(
-            self._name(is_secure=is_secure),
+            name,
             value,
-            path=self.path,
+            path=path,
             samesite=self.samesite,
             is_secure=is_secure,
-            domain=self.domain,
+            domain=domain,
             max_age=max_age,
+            is_partitioned=self.is_partitioned,
         )
 
     def _is_secure(self, *, is_https: bool) -> bool:
@@ -90,6 +99,7 @@ def set_cookie(
     is_secure: bool,
     domain: str | None = None,
     max_age: int | None = None,
+    is_partitioned: bool = False,
 ) -> str:
     """A `Set-Cookie` line (RFC 6265). `max_age` in seconds; `None` makes it end with the browser."""
     parts = [f"{name}={value}"]
@@ -99,5 +109,5 @@ def set_cookie(
         parts.append(f"Domain={domain}")
     parts.append(f"Path={path}; HttpOnly; SameSite={samesite.capitalize()}")
     if is_secure:
-        parts.append("Secure")
+        parts.append("Secure; Partitioned" if is_partitioned else "Secure")
     return "; ".join(parts)
