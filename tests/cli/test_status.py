@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def test_status_page(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> 
     assert err == f"store: sqlite:///{store.path}\n"
     assert "\x1b" not in out
     lines = out.splitlines()
-    assert lines[0] == "sessions   1 (1 open), 3 events"
+    assert re.fullmatch(r"sessions   1 \(1 open\), 3 events, [0-9]+\.[0-9] KiB", lines[0])
     assert lines[1] == "records    0 accepted = 0 recorded + 0 unapplied: ok"
     rows = {line.split()[0]: line.split() for line in lines if line.startswith("  ")}
     assert rows["backend"][1:] == ["recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retried"]
@@ -153,3 +154,18 @@ def test_invalid_limit_is_an_error(
     with pytest.raises(SystemExit, match="2"):
         status(store, *arguments)
     assert f"got '{arguments[1]}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("limit", "code"), [("1KiB", 1), ("1GiB", 0)])
+def test_a_store_above_its_size_is_a_problem(
+    store: SQLiteStore, capsys: pytest.CaptureFixture[str], limit: str, code: int
+) -> None:
+    store.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert status(store, "--check", "--json", "--max-lag", "36500d", "--max-size", limit) == code
+    document = json.loads(capsys.readouterr().out)
+    assert store.path is not None
+    assert document["size_bytes"] == store.path.stat().st_size
+    assert any("the store takes" in line for line in document["problems"]) == bool(code)
+    with pytest.raises(SystemExit):
+        status(store, "--max-size", "much")
+    assert "10GiB" in capsys.readouterr().err

@@ -37,6 +37,12 @@ def add_commands(commands: Any) -> None:
         "--max-dead", type=count, default=0, metavar="N", help="how many dead letters are allowed (default: 0)"
     )
     status.add_argument("--max-backlog", type=count, metavar="N", help="how many events may wait (default: no limit)")
+    status.add_argument(
+        "--max-size",
+        type=size_limit,
+        metavar="SIZE",
+        help="how large the store may be, such as 10GiB (default: no limit)",
+    )
     status.add_argument("--json", action="store_true", help="print one JSON document")
     status.set_defaults(command=_status)
 
@@ -49,6 +55,17 @@ def duration(text: str) -> timedelta:
         return parse_duration(text)
     except ValueError as error:
         msg = f'give a duration such as "30m", "1h30m" or "250ms"; got {text!r}'
+        raise argparse.ArgumentTypeError(msg) from error
+
+
+def size_limit(text: str) -> int:
+    """Parse a size argument, in the format of the settings."""
+    from sojourn.settings._quantities import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        msg = f'give a size such as "500MB" or "10GiB"; got {text!r}'
         raise argparse.ArgumentTypeError(msg) from error
 
 
@@ -68,7 +85,10 @@ def _status(arguments: argparse.Namespace) -> int:
     with source.opened() as store:
         health = snapshot(store, _settings.journals_of(source.settings, arguments.store))
     limits = Limits(
-        lag=round(arguments.max_lag.total_seconds() * 1000), dead=arguments.max_dead, backlog=arguments.max_backlog
+        lag=round(arguments.max_lag.total_seconds() * 1000),
+        dead=arguments.max_dead,
+        backlog=arguments.max_backlog,
+        size=arguments.max_size,
     )
     if arguments.json:
         print(json.dumps(document(health, limits), indent=2))
@@ -79,11 +99,13 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
     from sojourn.health.checks import problems
+    from sojourn.health.formatting import size
 
     stats = health.stats
+    store_size = "" if stats.size is None else f", {size(stats.size)}"
     found_problems = problems(health, limits)
     lines = [
-        f"sessions   {stats.sessions:,} ({stats.open_sessions:,} open), {stats.events:,} events",
+        f"sessions   {stats.sessions:,} ({stats.open_sessions:,} open), {stats.events:,} events{store_size}",
         f"records    {_records(health, paint)}",
         f"journals   {_journals(health)}",
         "",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.stores.model import BackendState, Lease, Mark, OutboxState, StoreStats
 
-from .formatting import cell, span
+from .formatting import cell, size, span
 from .journals import Unapplied
 
 HEARD_OF_MS = 120_000
@@ -24,6 +24,8 @@ class Limits:
     lag: int
     dead: int = 0
     backlog: int | None = None
+    size: int | None = None
+    """Bytes of the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,7 @@ class HealthSnapshot:
 def problems(health: HealthSnapshot, limits: Limits) -> list[str]:
     """Return the problems, each as a sentence; empty if all is well."""
     return [
+        *_of_size(health, limits),
         *_of_records(health, limits),
         *(line for each in health.backlogs for line in _of(each, health, limits)),
     ]
@@ -134,6 +137,7 @@ def document(health: HealthSnapshot, limits: Limits) -> dict[str, object]:
         "sessions": stats.sessions,
         "open_sessions": stats.open_sessions,
         "events": stats.events,
+        "size_bytes": stats.size,
         "records": {
             "accepted": health.accepted,
             "recorded": health.recorded,
@@ -190,6 +194,12 @@ def _backend(each: Backlog, now: int) -> dict[str, object]:
 
 def _heard_at(mark: Mark) -> int:
     return mark.recorded_until if mark.heard_at is None else mark.heard_at
+
+
+def _of_size(health: HealthSnapshot, limits: Limits) -> Iterator[str]:
+    stats = health.stats
+    if limits.size is not None and stats.size is not None and stats.size > limits.size:
+        yield f"the store takes {size(stats.size)}; lower `retention`, or see `ignored.flood` for a flood of new sessions"
 
 
 def _of_records(health: HealthSnapshot, limits: Limits) -> Iterator[str]:

@@ -8,6 +8,7 @@ _LONGEST_CELL: Final = 200
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _PRECISE_MS: Final = 10_000
 _NOW_S: Final = 5
+_KIBI: Final = 1024
 
 
 def printable(text: str, longest: int = 2_000) -> str:
@@ -37,6 +38,16 @@ def span(milliseconds: int, *, is_precise: bool = False) -> str:
         elif parts:
             break
     return " ".join(parts[:2])
+
+
+def size(number: int) -> str:
+    """A number of bytes in its largest unit: `812 B`, `1.5 MiB`."""
+    value, unit = float(number), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < _KIBI or unit == "TiB":
+            break
+        value /= _KIBI
+    return f"{number} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def clock(milliseconds: int) -> str:

@@ -72,6 +72,8 @@ class Dialect:
     """A JSON parameter of names and numbers, as a table with the columns `key` and `value`."""
 
     # --- functions
+    size: str
+    """How many bytes the store takes."""
     greatest: str
     either: str
     """Of two truth values, whether one is true."""

@@ -251,3 +251,5 @@ class StoreStats:
     open_sessions: int
     events: int
     backends: tuple[BackendState, ...]
+    size: int | None = None
+    """Bytes: of the database file in SQLite, of our tables with their indexes in PostgreSQL; `None`: not known."""

@@ -49,15 +49,17 @@ SELECT (SELECT {d.totals.format("name", "value")} FROM sojourn_counters),
        (SELECT COUNT(*) FROM sojourn_sessions),
        (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL),
        (SELECT COUNT(*) FROM sojourn_events),
-       (SELECT {d.rows.format(counting.state(d, counting.BACKLOG))} FROM sojourn_backends)
+       (SELECT {d.rows.format(counting.state(d, counting.BACKLOG))} FROM sojourn_backends),
+       {d.size}
 """  # noqa: S608 - every part is written here
 
     def stats(self) -> StoreStats:
-        counters, sessions, open_sessions, events, states = self.database.read(self._stats)
+        counters, sessions, open_sessions, events, states, size = self.database.read(self._stats)
         return StoreStats(
             counters=wire.decode_totals(counters),
             sessions=sessions,
             open_sessions=open_sessions,
             events=events,
             backends=tuple(wire.decode_states(states)),
+            size=int(size),
         )

@@ -54,6 +54,14 @@ def figures(store: Store, name: str = "b") -> tuple[int, int, int, int]:
 class OperatingContract:
     """Part of `StoreContract`, which has the fixture."""
 
+    def test_the_store_reports_its_size(self, store: Store) -> None:
+        before = store.stats().size
+        save(store, Batch(rows=[row("s")], events=[event(f"e{n}") for n in range(2_000)]))
+        after = store.stats().size
+        assert before is not None
+        assert after is not None
+        assert 0 < before < after
+
     # --- dead letters, once more
 
     def test_a_dead_letter_goes_once_more_when_it_is_put_back(self, store: Store) -> None:

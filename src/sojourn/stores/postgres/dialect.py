@@ -43,6 +43,8 @@ POSTGRESQL: Final = Dialect(
     integer="(value ->> {})::bigint",
     boolean="(value ->> {})::boolean",
     entries='(SELECT key COLLATE "C" AS key, value::bigint AS value FROM json_each_text({}::json))',
+    size="(SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class AS c"
+    " WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND starts_with(c.relname::text, 'sojourn_'))",
     greatest="GREATEST",
     either="({} OR {})",
     like="ILIKE",

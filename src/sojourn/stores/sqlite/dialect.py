@@ -38,6 +38,7 @@ SQLITE: Final = Dialect(
     integer="json_extract(value, '$[{}]')",
     boolean="json_extract(value, '$[{}]')",
     entries="json_each({})",
+    size="(SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size())",
     greatest="MAX",
     either="MAX({}, {})",
     like="LIKE",
