@@ -50,7 +50,7 @@ def test_the_format_is_what_journals_on_disk_hold() -> None:
     """Fails when a field is moved or taken away: then `FORMAT` must be raised."""
     entries = (
         Entry("bought", 6, {"n": 1}),
-        Entry("user.identify", 6, tag=Tag("u", "U", {"plan": "pro"}, is_told=False, before="b")),
+        Entry("user.identify", 6, tag=Tag("u", "U", {"plan": "pro"}, is_emitted=False, before="b")),
         Entry("session.end", 6, seal=Seal(EndReason.ENDED, 6)),
     )
     origin = {"url.path": "/in", "url.query": "utm_source=mail", "user_agent.original": "UA"}

@@ -18,7 +18,7 @@ BOOKKEEPING = frozenset({"activity", "anchor", "slot", "end_revision", "end_even
 
 
 class Shelf:
-    """A store in memory that keeps only what it is told has changed, as the recorder tells it."""
+    """A store in memory that keeps only the changes that the recorder passes to it."""
 
     def __init__(self, rules: Rules = RULES) -> None:
         self.rules = rules
@@ -76,5 +76,5 @@ def joined(rows: Mapping[str, SessionRow]) -> dict[str, dict[str, object]]:
     }
 
 
-def told(log: Iterable[Event]) -> set[tuple[str, str]]:
+def event_ids(log: Iterable[Event]) -> set[tuple[str, str]]:
     return {(event.name, event.id) for event in log if event.name != SESSION_HEARTBEAT}

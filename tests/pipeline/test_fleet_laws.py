@@ -33,7 +33,7 @@ from tests.postgres import Cluster
 from tests.stores.contract.steps import assert_adds_up
 
 from .conftest import acquiring
-from .shelf import Shelf, joined, told
+from .shelf import Shelf, event_ids, joined
 
 MS: Final = 1_000_000
 SKEWS: Final = (0, 300, -5 * IDLE)
@@ -126,7 +126,7 @@ class Fleet(RuleBasedStateMachine):
         ]
         self.model = Shelf()
         self.has_unclear_life = False
-        """Lost answers and streams make lives that the simplest model does not know."""
+        """Lost responses and streams make lives that the simplest model does not know."""
 
     def make_store(self) -> Store:
         return SQLiteStore(None)
@@ -135,7 +135,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(burst=st.lists(st.tuples(visitors, hosts, actions), min_size=1, max_size=6))
     def requests(self, burst: list[tuple[int, int, Step]]) -> None:
-        """Each is answered by some host by its own clock, and its records wait in that host's journal."""
+        """Some host handles each by its own clock, and its records wait in that host's journal."""
         for visitor, host, step in burst:
             self.request(self.visitors[visitor], self.hosts[host], step)
             self.now += step.gap
@@ -223,7 +223,7 @@ class Fleet(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.now += 10 * LONG
         for host in self.hosts:
-            host.tick = (self.now + 10 * LONG) * MS  # nobody waits for a start any more
+            host.tick = (self.now + 10 * LONG) * MS  # no record waits for a start any more
             while host.recorder.step(self.now, must_mark=True) != (0, False):
                 pass
         self.hosts[0].recorder.sweep(self.now)
@@ -242,7 +242,7 @@ class Fleet(RuleBasedStateMachine):
         assert joined(rows) == joined(self.model.rows())
         log = self.log()
         revised = {event.id for event in log if event.attributes.get("session.end_revision")}
-        assert told(event for event in log if event.id not in revised) == told(self.model.log)
+        assert event_ids(event for event in log if event.id not in revised) == event_ids(self.model.log)
         for key, row in rows.items():
             self.one_life(row, [event for event in log if event.session_key == key])
         counted = self.store.stats().counters
@@ -258,7 +258,7 @@ class Fleet(RuleBasedStateMachine):
             assert {key: (row.started_at, row.last_seen_at, row.end_reason) for key, row in rows.items()} == lived
 
     def one_life(self, row: SessionRow, events: list[Event]) -> None:
-        """One start, before all others; one end a revision, in order; the last of them tells the truth."""
+        """One start, before all others; one end a revision, in order; the last of them is right."""
         assert [event.name for event in events].count(SESSION_START) == 1
         assert events[0].name == SESSION_START
         ends = [event for event in events if event.name == SESSION_END]
@@ -266,7 +266,7 @@ class Fleet(RuleBasedStateMachine):
         assert row.end_event_id == ends[-1].id
         if row.sealed_at is None:
             assert ends[-1].time == row.last_seen_at
-        if len(self.seals(row.key)) < 2:  # of two that race, the one that comes first is told
+        if len(self.seals(row.key)) < 2:  # of two that race, the one that comes first is emitted
             assert ends[-1].attributes["session.end_reason"] == row.end_reason
         assert all("session.late" in event.attributes for event in events[events.index(ends[-1]) + 1 :])
 

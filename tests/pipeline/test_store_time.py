@@ -1,4 +1,4 @@
-"""The store's time: asked for now and then, told by the monotonic clock in between."""
+"""The store's time: read now and then, and carried on by the monotonic clock in between."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Ticking:
 
 @dataclass
 class Database:
-    """A store that is asked for its time; each answer takes `delay` seconds."""
+    """A store that is asked for its time; each response takes `delay` seconds."""
 
     clock: Ticking
     at_100: int | None = 5 * HOUR
@@ -43,9 +43,9 @@ class Database:
         if self.is_away:
             raise StoreError("the server is away; start it")
         self.clock.tick += self.delay / 2
-        told = None if self.at_100 is None else self.at_100 + round((self.clock.tick - 100) * 1000)
+        store_time = None if self.at_100 is None else self.at_100 + round((self.clock.tick - 100) * 1000)
         self.clock.tick += self.delay / 2
-        return told
+        return store_time
 
 
 def test_a_wrong_or_reset_wall_clock_changes_nothing() -> None:

@@ -16,7 +16,7 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 
 
 def started(origin: dict[str, Scalar]) -> SessionRow:
-    return Story().tell(FIRST, 0, flags=STARTS | ACTIVITY | REQUEST, origin=origin).rows["k1"]
+    return Story().record(FIRST, 0, flags=STARTS | ACTIVITY | REQUEST, origin=origin).rows["k1"]
 
 
 def test_each_dimension_is_a_column_and_a_field_that_may_be_empty() -> None:
@@ -57,7 +57,7 @@ def test_what_no_column_holds_stays_in_the_origin() -> None:
 
 
 def test_an_attribute_of_the_first_request_reaches_the_start_without_further_code() -> None:
-    story = Story().tell(FIRST, 0, flags=STARTS, origin={"new.one": 7})
+    story = Story().record(FIRST, 0, flags=STARTS, origin={"new.one": 7})
     assert story.events[0].attributes["new.one"] == 7
 
 
@@ -65,13 +65,13 @@ def test_an_attribute_of_the_first_request_reaches_the_start_without_further_cod
 def test_the_exit_page_is_that_of_the_latest_page_view(order: tuple[int, ...]) -> None:
     story = Story()
     for at in order:
-        story.tell(FIRST, at, Entry(PAGE_VIEW, at, {"url.path": f"/{at}"}))
+        story.record(FIRST, at, Entry(PAGE_VIEW, at, {"url.path": f"/{at}"}))
         set_exit_pages(story.rows, story.last.events)
     row = story.rows["k1"]
     assert (row.exit_path, row.exit_at) == ("/2", 2)
 
 
 def test_the_exit_page_is_what_scrub_left() -> None:
-    story = Story().tell(FIRST, 1, Entry(PAGE_VIEW, 1, {"url.path": "/secret"}))
+    story = Story().record(FIRST, 1, Entry(PAGE_VIEW, 1, {"url.path": "/secret"}))
     set_exit_pages(story.rows, [])
     assert story.rows["k1"].exit_path is None

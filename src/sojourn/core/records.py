@@ -42,7 +42,7 @@ class Tag(msgspec.Struct, frozen=True, array_like=True, gc=False):
     name: str | None = None
     traits: dict[str, Scalar] | None = None
     is_explicit: bool = True
-    is_told: bool = True
+    is_emitted: bool = True
     """Whether it makes a `user.identify` event (the same user with other traits does not)."""
     before: str = ""
 

@@ -263,17 +263,17 @@ def test_a_backend_that_is_down_for_long_is_probed_with_few_events(bench: Bench)
 
 
 def refusing(names: set[str]) -> Callable[[Sequence[Event]], Receipt]:
-    """Answer as a backend that finds events of these names invalid."""
+    """Respond as a backend that finds events of these names invalid."""
 
-    def answer(batch: Sequence[Event]) -> Receipt:
+    def respond(batch: Sequence[Event]) -> Receipt:
         rejected = tuple(Rejection(event_id=e.id, reason="bad", status=400) for e in batch if e.name in names)
         return Receipt(delivered=len(batch) - len(rejected), rejected=rejected)
 
-    return answer
+    return respond
 
 
 class Choosy(MemoryBackend):
-    """Refuses page views for good until it is told otherwise."""
+    """Refuses page views for good until the test lifts it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -246,7 +246,7 @@ def test_a_dead_journal_is_removed_once_read(make: Make, directory: JournalDirec
     assert directory.discard({journal.id: found[5].end, living.id: 0}) == {journal.id}
     assert directory.journals() == {living.id}
     assert [path.name for path in tmp_path.iterdir()] == [f"{living.id}.lock"]
-    assert directory.discard({journal.id: found[5].end}) == {journal.id}, "told again after a crash of the recorder"
+    assert directory.discard({journal.id: found[5].end}) == {journal.id}, "passed again after a crash of the recorder"
 
 
 def test_a_dead_journal_without_frames_is_removed(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Records told one by one to a fold, for the tables of what they come to."""
+"""Records folded one by one, for the tables of what they come to."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SEAL = Entry(SESSION_END, 50, seal=Seal(EndReason.ENDED, 50))
 
 
 class Story:
-    """Records in the order they are told; each batch finds what the ones before left."""
+    """Records in the order they are folded; each batch finds what the ones before left."""
 
     def __init__(self, rules: Rules = RULES) -> None:
         self.rules = rules
@@ -38,7 +38,7 @@ class Story:
         self.last = Folded({})
         self._count = 0
 
-    def tell(
+    def record(
         self,
         state: SessionState,
         at: int,

@@ -51,7 +51,7 @@ class Desk:
         bench.store.outbox.register([self.backend.name], now=NOW)
 
     def deliver(self) -> list[str]:
-        """Deliver what is due, by a dispatcher of a process just started, and tell what arrived."""
+        """Deliver what is due, by a dispatcher of a process just started, and return what arrived."""
         before = len(self.backend.events)
         dispatcher = Dispatcher(
             self.backend,
@@ -76,8 +76,8 @@ def test_an_opt_out_ends_the_session_and_leaves_a_tombstone(bench: Bench) -> Non
     row = bench.store.sessions.latest(limit=1)[0]
     assert (row.end_reason, row.sealed_at, row.is_suppressed) == (EndReason.OPTED_OUT, NOW + 5, True)
     assert bench.names == ["session.start", "page_view", "opt_out", "session.end"]
-    told = bench.store.log.of_session(KEY)[2]
-    assert (told.visitor_id, told.session_id) == ("visitor", KEY)
+    opt_out_event = bench.store.log.of_session(KEY)[2]
+    assert (opt_out_event.visitor_id, opt_out_event.session_id) == ("visitor", KEY)
     with bench.store.records.recording() as transaction:
         visitor = DataSubject(VISITOR, "visitor")
         assert transaction.load([], people=[visitor]).tombstones == {visitor: Tombstone(at=NOW + 5, is_for_good=True)}
@@ -107,7 +107,7 @@ def test_after_an_opt_out_no_record_of_the_visitor_counts(bench: Bench, late: in
 
 
 def test_an_opt_out_does_not_affect_another_visitor(bench: Bench) -> None:
-    bench.put(opt_out(0, NEXT, visitor="somebody else", is_start=True))
+    bench.put(opt_out(0, NEXT, visitor="another visitor", is_start=True))
     bench.request(KEY, 5, is_start=True)
     bench.apply()
     assert bench.counter("records.opted_out") == 0
@@ -284,7 +284,7 @@ def test_late_records_of_an_erased_users_session_are_dropped(bench: Bench) -> No
     bench.request(NEXT, 7, is_start=True)
     bench.apply()
     (row,) = bench.store.sessions.latest(limit=9)
-    assert (row.key, row.user_id) == (NEXT, None), "a session of the visitor that nobody is named in"
+    assert (row.key, row.user_id) == (NEXT, None), "a session of the visitor without a user"
     assert bench.counter("records.erased") == 2
     bench.put(tag("anna", 20, NEXT))
     bench.apply()

@@ -191,10 +191,10 @@ class Leaving(RuleBasedStateMachine):
                     ), event
 
     @invariant()
-    def a_departure_is_told_once(self) -> None:
+    def an_opt_out_is_delivered_once(self) -> None:
         for backend in self.backends:
-            told = [event.visitor_id for event in backend.named(OPT_OUT_EVENT)]
-            assert len(told) == len(set(told))
+            visitors = [event.visitor_id for event in backend.named(OPT_OUT_EVENT)]
+            assert len(visitors) == len(set(visitors))
 
     @invariant()
     def nothing_of_before_is_left(self) -> None:
@@ -207,8 +207,8 @@ class Leaving(RuleBasedStateMachine):
             else:
                 named = [row for row in rows if row.user_id == who and not row.is_user_inherited]
                 assert [row for row in named if row.user_at <= at] == []
-                told = [event for event in log if event.name == USER_IDENTIFY and event.user_id == who]
-                assert [event for event in told if event.time <= at] == []
+                identified = [event for event in log if event.name == USER_IDENTIFY and event.user_id == who]
+                assert [event for event in identified if event.time <= at] == []
 
     @invariant()
     def every_event_is_somewhere(self) -> None:

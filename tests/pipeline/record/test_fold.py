@@ -29,7 +29,7 @@ from tests.pipeline.record.story import BEAT, FIRST, ORIGIN, RULES, SEAL, SECOND
 
 
 def test_the_first_record_makes_the_row_and_the_start_event() -> None:
-    story = Story().tell(FIRST, 0, flags=STARTS | ACTIVITY | REQUEST, origin=ORIGIN)
+    story = Story().record(FIRST, 0, flags=STARTS | ACTIVITY | REQUEST, origin=ORIGIN)
 
     row = story.rows["k1"]
     assert (row.started_at, row.last_seen_at, row.requests, row.is_open) == (0, 0, 1, True)
@@ -65,7 +65,7 @@ def test_the_first_record_makes_the_row_and_the_start_event() -> None:
 
 
 def test_a_start_without_its_first_record_is_inferred() -> None:
-    story = Story().tell(FIRST, 30)
+    story = Story().record(FIRST, 30)
     assert story.events[0].attributes["session.start_inferred"] is True
     assert story.events[0].attributes["service.name"] == "shop", "of the process that records"
     assert "url.path" not in story.events[0].attributes
@@ -75,8 +75,8 @@ def test_a_start_without_its_first_record_is_inferred() -> None:
 def test_events_are_stamped_once_and_counted() -> None:
     story = Story()
     page: dict[str, Scalar] = {"url.path": "/a", "http.response.status_code": 200}
-    story.tell(FIRST, 5, Entry(PAGE_VIEW, 5, page), Entry("bought", 6, {"n": 1}))
-    story.tell(FIRST, 7, Entry(PAGE_VIEW, 7, {**page, "http.response.status_code": 500}), Entry(PAGE_VIEW, 8))
+    story.record(FIRST, 5, Entry(PAGE_VIEW, 5, page), Entry("bought", 6, {"n": 1}))
+    story.record(FIRST, 7, Entry(PAGE_VIEW, 7, {**page, "http.response.status_code": 500}), Entry(PAGE_VIEW, 8))
 
     row = story.rows["k1"]
     assert (row.requests, row.events, row.page_views, row.errors) == (2, 4, 3, 1)
@@ -87,21 +87,21 @@ def test_events_are_stamped_once_and_counted() -> None:
 
 
 def test_a_record_without_activity_moves_no_end() -> None:
-    story = Story().tell(FIRST, 0).tell(FIRST, 900, Entry("connection.end", 900), flags=0)
+    story = Story().record(FIRST, 0).record(FIRST, 900, Entry("connection.end", 900), flags=0)
     row = story.rows["k1"]
     assert (row.last_seen_at, row.requests, row.events) == (0, 1, 1)
     assert story.named(SESSION_HEARTBEAT) == []
 
 
 def test_one_record_that_may_not_be_forwarded_marks_the_session() -> None:
-    story = Story().tell(FIRST, 0).tell(FIRST, 1, flags=ACTIVITY | NO_FORWARD).tell(FIRST, 2)
+    story = Story().record(FIRST, 0).record(FIRST, 1, flags=ACTIVITY | NO_FORWARD).record(FIRST, 2)
     assert story.rows["k1"].no_forward
-    assert Story().tell(FIRST, 0, flags=NO_FORWARD).rows["k1"].no_forward
+    assert Story().record(FIRST, 0, flags=NO_FORWARD).rows["k1"].no_forward
 
 
 def test_an_id_chosen_by_the_app_is_shown_and_event_ids_use_the_key() -> None:
     state = begin(visitor_id="v", visitor_since=0, key="k1", now=0, session_id="1234567890", is_manual=True)
-    start = Story().tell(state, 0).events[0]
+    start = Story().record(state, 0).events[0]
     assert (start.session_id, start.session_key, start.is_manual) == ("1234567890", "k1", True)
     assert start.attributes["session.id"] == "1234567890"
     assert start.id == event_id("k1", "session.start")
@@ -125,7 +125,7 @@ def test_an_id_chosen_by_the_app_is_shown_and_event_ids_use_the_key() -> None:
 def test_heartbeats(times: list[int], beats: list[int]) -> None:
     story = Story()
     for at in times:
-        story.tell(FIRST, at)
+        story.record(FIRST, at)
     found = story.named(SESSION_HEARTBEAT)
     assert [event.time for event in found] == beats
     assert [event.id for event in found] == [event_id("k1", "session.heartbeat", str(at // BEAT)) for at in beats]
@@ -133,14 +133,14 @@ def test_heartbeats(times: list[int], beats: list[int]) -> None:
 
 
 def test_heartbeats_can_be_turned_off() -> None:
-    story = Story(replace(RULES, heartbeat_interval=None)).tell(FIRST, 0).tell(FIRST, 950)
+    story = Story(replace(RULES, heartbeat_interval=None)).record(FIRST, 0).record(FIRST, 950)
     assert story.named(SESSION_HEARTBEAT) == []
     assert story.rows["k1"].last_seen_at == 950
 
 
 def test_heartbeat_slots_keep_their_anchor_when_an_earlier_start_arrives() -> None:
     racing = msgspec.structs.replace(FIRST, started_at=60, last_seen_at=60)
-    story = Story().tell(racing, 60).tell(FIRST, 0).tell(FIRST, 150).tell(FIRST, 160)
+    story = Story().record(racing, 60).record(FIRST, 0).record(FIRST, 150).record(FIRST, 160)
     row = story.rows["k1"]
     assert (row.started_at, row.anchor) == (0, 60)
     assert [event.time for event in story.named(SESSION_HEARTBEAT)] == [160]
@@ -150,8 +150,8 @@ def test_heartbeat_slots_keep_their_anchor_when_an_earlier_start_arrives() -> No
 
 
 def test_a_successor_ends_the_previous_session_in_the_same_batch() -> None:
-    story = Story().tell(FIRST, 0).tell(FIRST, 500)
-    story.tell(msgspec.structs.replace(SECOND, previous_seen_at=500), 2_000, Entry("bought", 2_000))
+    story = Story().record(FIRST, 0).record(FIRST, 500)
+    story.record(msgspec.structs.replace(SECOND, previous_seen_at=500), 2_000, Entry("bought", 2_000))
 
     old = story.rows["k1"]
     assert (old.end_reason, old.last_seen_at, old.sealed_at) == (EndReason.IDLE_TIMEOUT, 500, 2_000)
@@ -170,15 +170,15 @@ def test_a_successor_ends_the_previous_session_in_the_same_batch() -> None:
 
 
 def test_end_session_ends_the_session_at_the_moment_of_the_call() -> None:
-    story = Story().tell(FIRST, 0).tell(FIRST, 50, SEAL)
+    story = Story().record(FIRST, 0).record(FIRST, 50, SEAL)
     row = story.rows["k1"]
     assert (row.sealed_at, row.last_seen_at, row.end_reason, row.late) == (50, 50, EndReason.ENDED, 0)
     assert story.names()[-1] == SESSION_END
 
 
 def test_activity_after_the_end_is_late_and_moves_nothing() -> None:
-    story = Story().tell(FIRST, 0).tell(FIRST, 50, SEAL)
-    story.tell(FIRST, 950, Entry("bought", 950))
+    story = Story().record(FIRST, 0).record(FIRST, 50, SEAL)
+    story.record(FIRST, 950, Entry("bought", 950))
 
     row = story.rows["k1"]
     assert (row.last_seen_at, row.late, row.requests) == (50, 1, 3)
@@ -188,8 +188,8 @@ def test_activity_after_the_end_is_late_and_moves_nothing() -> None:
 
 
 def test_an_overtaken_record_from_before_the_seal_moves_the_row_without_a_heartbeat() -> None:
-    story = Story().tell(FIRST, 0)
-    story.tell(SECOND, 2_000).tell(FIRST, 700, Entry("bought", 700))
+    story = Story().record(FIRST, 0)
+    story.record(SECOND, 2_000).record(FIRST, 700, Entry("bought", 700))
     row = story.rows["k1"]
     assert (row.last_seen_at, row.late) == (700, 0)
     assert [event.name for event in story.last.events] == ["bought"]
@@ -197,7 +197,7 @@ def test_an_overtaken_record_from_before_the_seal_moves_the_row_without_a_heartb
 
 
 def test_at_the_seal_only_the_sealing_requests_activity_counts() -> None:
-    story = Story().tell(FIRST, 0).tell(FIRST, 2_000).tell(SECOND, 2_000)
+    story = Story().record(FIRST, 0).record(FIRST, 2_000).record(SECOND, 2_000)
     assert story.rows["k1"].last_seen_at == 0
 
 
@@ -207,9 +207,9 @@ def test_the_earliest_seal_holds_and_its_reason(order: tuple[int, int]) -> None:
         Entry(SESSION_END, 50, seal=Seal(EndReason.ENDED, 50)),
         Entry(SESSION_END, 80, seal=Seal(EndReason.OPTED_OUT, 80)),
     ]
-    story = Story().tell(FIRST, 0)
+    story = Story().record(FIRST, 0)
     for which in order:
-        story.tell(FIRST, seals[which].at, seals[which])
+        story.record(FIRST, seals[which].at, seals[which])
     row = story.rows["k1"]
     assert (row.sealed_at, row.sealed_reason, row.last_seen_at) == (50, EndReason.ENDED, 50)
     assert len(story.named(SESSION_END)) == 1
@@ -223,9 +223,9 @@ def test_of_two_seals_at_one_moment_the_later_activity_holds() -> None:
 
 
 def test_an_overtaking_successor_seals_the_previous_session_when_it_arrives() -> None:
-    story = Story().tell(msgspec.structs.replace(SECOND, previous_seen_at=300), 2_000)
+    story = Story().record(msgspec.structs.replace(SECOND, previous_seen_at=300), 2_000)
     state = begin(visitor_id="v", visitor_since=0, key="k1", now=0, session_id="1234567890")
-    story.tell(state, 300, Entry("bought", 300))
+    story.record(state, 300, Entry("bought", 300))
 
     assert [event.name for event in story.last.events] == [SESSION_START, SESSION_END, "bought"]
     assert story.last.events[1].time == 300
@@ -234,16 +234,16 @@ def test_an_overtaking_successor_seals_the_previous_session_when_it_arrives() ->
 
 
 def test_beyond_eight_late_activities_the_seal_decides_the_end() -> None:
-    story = Story().tell(FIRST, 0).tell(FIRST, 600)
+    story = Story().record(FIRST, 0).record(FIRST, 600)
     for at in range(2_000, 2_009):
-        story.tell(FIRST, at)
-    assert story.tell(msgspec.structs.replace(SECOND, previous_seen_at=500), 2_000).rows["k1"].last_seen_at == 500
+        story.record(FIRST, at)
+    assert story.record(msgspec.structs.replace(SECOND, previous_seen_at=500), 2_000).rows["k1"].last_seen_at == 500
 
 
 def test_racing_successors_share_the_earliest_start_and_the_latest_previous_end() -> None:
-    story = Story().tell(FIRST, 0)
-    story.tell(msgspec.structs.replace(SECOND, started_at=2_010, previous_seen_at=100), 2_010)
-    story.tell(msgspec.structs.replace(SECOND, previous_seen_at=300), 2_000)
+    story = Story().record(FIRST, 0)
+    story.record(msgspec.structs.replace(SECOND, started_at=2_010, previous_seen_at=100), 2_010)
+    story.record(msgspec.structs.replace(SECOND, previous_seen_at=300), 2_000)
 
     assert story.rows["k2"].started_at == 2_000
     assert (story.rows["k1"].sealed_at, story.rows["k1"].last_seen_at) == (2_000, 300)
@@ -251,7 +251,7 @@ def test_racing_successors_share_the_earliest_start_and_the_latest_previous_end(
 
 
 def test_a_successor_names_its_previous_session_even_if_it_is_unknown() -> None:
-    story = Story().tell(SECOND, 2_000)
+    story = Story().record(SECOND, 2_000)
     assert story.events[0].previous_id == "k1"
     assert story.events[0].attributes["session.previous_id"] == "k1"
     assert len(story.events) == 1
@@ -259,13 +259,18 @@ def test_a_successor_names_its_previous_session_even_if_it_is_unknown() -> None:
 
 def test_an_earlier_start_makes_a_session_without_activity_no_longer() -> None:
     racing = msgspec.structs.replace(FIRST, started_at=60, last_seen_at=60)
-    row = Story().tell(racing, 60, Entry("bought", 60), flags=0).tell(FIRST, 0, Entry("bought", 0), flags=0).rows["k1"]
+    row = (
+        Story()
+        .record(racing, 60, Entry("bought", 60), flags=0)
+        .record(FIRST, 0, Entry("bought", 0), flags=0)
+        .rows["k1"]
+    )
     assert (row.started_at, row.last_seen_at) == (0, 0)
 
 
 @pytest.mark.parametrize("reason", EndReason)
 def test_which_end_reasons_link_the_successor(reason: EndReason) -> None:
-    story = Story().tell(FIRST, 0).tell(succeed(FIRST, reason, key="k2", now=2_000), 2_000)
+    story = Story().record(FIRST, 0).record(succeed(FIRST, reason, key="k2", now=2_000), 2_000)
     linked = reason not in {EndReason.ENDED, EndReason.OPTED_OUT}
     start = story.events[-1]
     assert (start.previous_id, "session.previous_id" in start.attributes) == (("k1", True) if linked else (None, False))
@@ -273,24 +278,24 @@ def test_which_end_reasons_link_the_successor(reason: EndReason) -> None:
 
 def test_a_previous_key_without_a_reason_seals_nothing() -> None:
     record = Record(at=2_000, key="k2", visitor_id="v", started_at=2_000, flags=ACTIVITY, previous_key="k1")
-    story = Story().tell(FIRST, 0).fold([Numbered("j:x", record)])
+    story = Story().record(FIRST, 0).fold([Numbered("j:x", record)])
     assert story.rows["k1"].is_open
 
 
 def test_an_open_session_has_no_end_event() -> None:
     with pytest.raises(ValueError, match="open session"):
-        row_events.end(Story().tell(FIRST, 0).rows["k1"])
+        row_events.end(Story().record(FIRST, 0).rows["k1"])
 
 
 def test_a_session_is_closed_once() -> None:
-    out = Folded(Story().tell(FIRST, 0).rows)
+    out = Folded(Story().record(FIRST, 0).rows)
     close(out.rows["k1"], EndReason.ENDED, out)
     close(out.rows["k1"], EndReason.IDLE_TIMEOUT, out)
     assert [event.attributes["session.end_reason"] for event in out.events] == ["ended"]
 
 
 def test_a_revised_end_has_its_revision_in_id_and_attributes() -> None:
-    row = Story().tell(FIRST, 0).rows["k1"]
+    row = Story().record(FIRST, 0).rows["k1"]
     row.end_reason, row.end_revision = EndReason.IDLE_TIMEOUT, 2
     end = row_events.end(row)
     assert end.attributes["session.end_revision"] == 2
@@ -301,9 +306,9 @@ def test_a_revised_end_has_its_revision_in_id_and_attributes() -> None:
 
 
 def test_the_origin_is_that_of_the_earliest_first_request() -> None:
-    story = Story().tell(FIRST, 9)
+    story = Story().record(FIRST, 9)
     for at in (5, 3, 4):
-        story.tell(FIRST, at, flags=STARTS, origin={"url.path": f"/{at}", "service.name": "web"})
+        story.record(FIRST, at, flags=STARTS, origin={"url.path": f"/{at}", "service.name": "web"})
     row = story.rows["k1"]
     assert (row.entry_path, row.origin["service.name"], row.origin_at) == ("/3", "web", 3)
 
@@ -354,7 +359,7 @@ def test_the_sessions_before_those_that_start_here() -> None:
 
 
 def test_the_exit_page_is_that_of_the_last_page_view_that_is_kept() -> None:
-    story = Story().tell(FIRST, 0, flags=STARTS | ACTIVITY, origin=ORIGIN)
-    story.tell(FIRST, 10, Entry(PAGE_VIEW, 10, {"url.path": "/out"}), flags=ACTIVITY)
+    story = Story().record(FIRST, 0, flags=STARTS | ACTIVITY, origin=ORIGIN)
+    story.record(FIRST, 10, Entry(PAGE_VIEW, 10, {"url.path": "/out"}), flags=ACTIVITY)
     set_exit_pages(story.rows, story.events)
     assert story.rows["k1"].exit_path == "/out"

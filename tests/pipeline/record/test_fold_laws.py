@@ -15,7 +15,7 @@ from sojourn.core.records import ACTIVITY
 from sojourn.core.session import Rules
 from sojourn.pipeline.record.fold import Numbered
 from tests.core.player import BEAT, RULES, Step, Visitor, steps
-from tests.pipeline.shelf import Shelf, joined, told
+from tests.pipeline.shelf import Shelf, event_ids, joined
 
 KEEP = replace(RULES, split_on_user_change=False)
 FOREVER = 2**45
@@ -48,7 +48,7 @@ def test_any_order_and_any_batches_fold_to_the_same_sessions_and_events(
         shelf.apply(batch)
 
     assert joined(shelf.rows()) == joined(expected.rows())
-    assert told(shelf.log) == told(expected.log)
+    assert event_ids(shelf.log) == event_ids(expected.log)
 
 
 @given(data=st.data(), played=steps(max_size=9, is_lossy=True))
@@ -182,7 +182,7 @@ def test_with_a_sweeper_every_session_ends_once_per_revision(data: st.DataObject
         ends = [event for event in shelf.log if event.name == SESSION_END and event.session_key == key]
         revisions = [event.attributes.get("session.end_revision", 0) for event in ends]
         assert revisions == list(range(row.end_revision + 1)), "one end a revision, in their order"
-        assert all(event.id in seen for event in ends[:-1]), "what nobody has read is no revision"
+        assert all(event.id in seen for event in ends[:-1]), "what no backend has read is no revision"
         assert row.started_at <= ends[-1].time <= row.last_seen_at
         if ends[-1].id not in seen or row.sealed_at is None:
             assert ends[-1].time == row.last_seen_at

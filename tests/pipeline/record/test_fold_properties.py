@@ -61,8 +61,8 @@ def test_a_property_is_an_event_and_is_on_later_events() -> None:
     [pytest.param("plan", "c", id="last"), pytest.param("campaign", "a", id="first, where declared so")],
 )
 def test_which_value_holds_does_not_depend_on_the_order_of_records(name: str, kept: str) -> None:
-    told = [sets(at, **{name: value}) for at, value in ((1, "a"), (2, "b"), (3, "c"))]
-    for order in itertools.permutations(told):
+    updates = [sets(at, **{name: value}) for at, value in ((1, "a"), (2, "b"), (3, "c"))]
+    for order in itertools.permutations(updates):
         (row,) = folded(*order).rows.values()
         assert row.properties is not None
         assert row.properties[f"session_properties.{name}"].value == kept

@@ -262,7 +262,7 @@ def test_records_before_a_waiting_one_are_applied_and_later_ones_wait(bench: Ben
 
 
 def test_waits_do_not_add_up(bench: Bench) -> None:
-    """Two seconds is the age of a record, not the time since somebody looked: the second has grown old with the first."""
+    """Two seconds is the age of a record, not the time since the last look: the second has grown old with the first."""
     host = Host(bench)
     bench.request(KEY, 0, journal=host.journal)
     host.tick += 100_000_000

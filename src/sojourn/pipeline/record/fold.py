@@ -308,7 +308,7 @@ class _Folding:
             row.user_conflicts += 1
             self.out.counts["user_conflict"] += 1
         self._pass_user_on(row)
-        if tag.is_told:
+        if tag.is_emitted:
             row.events += 1
             self.out.events.append(row_events.identify(row, at, tag))
 
