@@ -47,16 +47,16 @@ def statements(have_left: int) -> list[str]:
     store = SQLiteStore(None)
     for number in range(have_left):
         store.data_subjects.add_tombstone(DataSubject(VISITOR, str(number)), at=NOW)
-    tombstones(store, ANNA)  # the first look tells whether there are any
-    told: list[str] = []
+    tombstones(store, ANNA)  # the first look finds out whether there are any
+    statement_kinds: list[str] = []
     with store._connections.reading() as db:
-        db.set_trace_callback(lambda line: told.append(line.split(None, 1)[0]))
+        db.set_trace_callback(lambda line: statement_kinds.append(line.split(None, 1)[0]))
         with store.records.recording() as recording:
             recording.load(["k"], people=[ANNA, DataSubject(SESSION, "k")])
             recording.save(Batch(rows=[row("k")], events=[event("e")], marks=[(mark("j", 1), 0)]))
         db.set_trace_callback(None)
     store.close()
-    return told
+    return statement_kinds
 
 
 @pytest.mark.parametrize("have_left", [1, 100])

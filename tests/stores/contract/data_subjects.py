@@ -26,7 +26,7 @@ USER_7 = DataSubject(USER, "7")
 
 
 def erase(store: Store, person: DataSubject, *, at: int = NOW, limit: int = 100) -> list[Slice]:
-    """Erase to the end, and return what the slices told."""
+    """Erase to the end, and return what the slices reported."""
     upto = store.data_subjects.add_tombstone(person, at=at)
     done = [store.data_subjects.erase(person, at=at, upto=upto, after=Place(0), limit=limit)]
     while (after := done[-1].after) is not None:

@@ -84,7 +84,7 @@ class DeliveryContract:
         save(store, Batch(events=[event("3", "hidden"), event("4", "unknown")]))
         assert store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).no_forward == {"1", "3"}
 
-    # --- ends that nobody has read
+    # --- ends that no backend has read
 
     def test_an_end_is_unread_until_a_backend_claims_it(self, store: Store) -> None:
         store.outbox.register(["b", "idle"], now=NOW)
@@ -220,7 +220,7 @@ class DeliveryContract:
         assert again == Lease(name="dispatcher", holder="one", token=first.token, until=NOW + 60_000)
         late = store.leases.acquire("dispatcher", "one", now=NOW + 90_000, until=NOW + 120_000)
         assert late is not None
-        assert late.token == first.token, "nobody held it in between"
+        assert late.token == first.token, "it had no other holder in between"
 
     def test_the_lease_of_a_dead_holder_passes_at_once(self, store: Store) -> None:
         first = lease(store)

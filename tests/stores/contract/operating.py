@@ -186,7 +186,7 @@ class OperatingContract:
         first = store.delivery.claim("b", held, until=LATER, limit=1, now=NOW).events[0]
         store.delivery.settle("b", held, Settled(upto=first.position, delivered=1), now=NOW)
         assert store.outbox.skip_waiting("b", upto=first.position, limit=100) == 0
-        store.delivery.claim("b", held, until=LATER, limit=1, now=NOW)  # and nobody was fenced off for nothing
+        store.delivery.claim("b", held, until=LATER, limit=1, now=NOW)  # and no holder was fenced off without need
         assert figures(store) == (1, 0, 0, 3)
 
     def test_a_dispatcher_with_skipped_events_in_its_hands_settles_nothing_and_goes_on_after(

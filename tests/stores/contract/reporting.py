@@ -1,4 +1,4 @@
-"""What every store must answer to the report about many sessions. A store may go without a report."""
+"""What every store must return to the report about many sessions. A store may go without a report."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ class ReportingContract:
 
     def test_an_empty_store_has_an_overview(self, reports: Store) -> None:
         assert roll_up(reports) == 0
-        told = overview(reports)
-        assert (told.figures, told.before, told.online, told.pending) == (Figures(), Figures(), 0, 0)
-        assert [point.sessions for point in told.series] == [0] * 24
-        assert told.figures.bounce_rate is None
+        summary = overview(reports)
+        assert (summary.figures, summary.before, summary.online, summary.pending) == (Figures(), Figures(), 0, 0)
+        assert [point.sessions for point in summary.series] == [0] * 24
+        assert summary.figures.bounce_rate is None
 
     @pytest.mark.parametrize("is_rolled_up", [False, True], ids=["counted", "rolled up"])
     @pytest.mark.parametrize(
@@ -106,18 +106,18 @@ class ReportingContract:
             hours = {each.started_at // HOUR_MS for each in rows}
             assert roll_up(reports) == len(hours) + len({hour // 24 for hour in hours})
             assert roll_up(reports) == 0, "nothing has changed since"
-        told = overview(reports, span)
+        summary = overview(reports, span)
         assert span.before is not None
-        assert told.figures == figures(rows, span)
-        assert told.before == figures(rows, span.before)
-        assert (told.is_sampled, told.pending) == (False, 0)
-        assert told.online == sum(each.is_open for each in rows)
+        assert summary.figures == figures(rows, span)
+        assert summary.before == figures(rows, span.before)
+        assert (summary.is_sampled, summary.pending) == (False, 0)
+        assert summary.online == sum(each.is_open for each in rows)
 
     def test_a_span_counts_by_whole_hours(self, reports: Store) -> None:
         rows = many()
         save(reports, Batch(rows=rows))
-        told = overview(reports, Span(NOW + 1, NOW + DAY_MS - 1))
-        assert (told.span, told.figures) == (DAY, figures(rows, DAY))
+        summary = overview(reports, Span(NOW + 1, NOW + DAY_MS - 1))
+        assert (summary.span, summary.figures) == (DAY, figures(rows, DAY))
 
     def test_online_is_open_and_seen_lately(self, reports: Store) -> None:
         manual = row("m", NOW, seen=NOW + 5)
@@ -132,12 +132,12 @@ class ReportingContract:
             each.attributes["http.route"] = f"/r{number % 2}"  # type: ignore[index]
         save(reports, Batch(rows=rows, events=[*views, event("t", "k0001", name="track")]))
         for _ in range(2):
-            told = overview(reports, Span(NOW, NOW + 2 * DAY_MS)).tops
-            assert told.entry_paths == (Top("/p0", 7), Top("/p1", 7), Top("/p2", 6))
-            assert told.routes == (Top("/r0", 2), Top("/r1", 1))
-            assert told.referrers == (Top("search.example", 10),)
-            assert told.browsers == (Top("Firefox", 7), Top("Safari", 7))
-            assert told.devices == (Top("desktop", 7), Top("phone", 7))
+            tops = overview(reports, Span(NOW, NOW + 2 * DAY_MS)).tops
+            assert tops.entry_paths == (Top("/p0", 7), Top("/p1", 7), Top("/p2", 6))
+            assert tops.routes == (Top("/r0", 2), Top("/r1", 1))
+            assert tops.referrers == (Top("search.example", 10),)
+            assert tops.browsers == (Top("Firefox", 7), Top("Safari", 7))
+            assert tops.devices == (Top("desktop", 7), Top("phone", 7))
             roll_up(reports)
 
     @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ class ReportingContract:
             changed["k0003"].page_views, changed["k0003"].last_seen_at = 9, NOW + DAY_MS
             changed["k0050"].started_at = NOW + 3 * HOUR_MS  # another host knew of an earlier start
             late = row("late", NOW + 5 * HOUR_MS)
-            late.visitor_id = "somebody else"
+            late.visitor_id = "another visitor"
             recording.save(Batch(rows=[*changed.values(), late]))
         rows |= {**changed, "late": late}
         both = Span(NOW, NOW + 2 * DAY_MS)
@@ -193,5 +193,5 @@ class ReportingContract:
         before = NOW + DAY_MS // 2
         assert reports.maintenance.expire(older_than=before, limit=100, now=NOW) > 0
         left = [each for each in rows if each.is_open or each.last_seen_at >= before]
-        assert (told := overview(reports).figures).sessions == figures(left, DAY).sessions
-        assert told.visitors == figures(left, DAY).visitors
+        assert (remaining := overview(reports).figures).sessions == figures(left, DAY).sessions
+        assert remaining.visitors == figures(left, DAY).visitors

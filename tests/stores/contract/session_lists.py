@@ -1,4 +1,4 @@
-"""What every store must answer to the report about single sessions: lists, one session, one person."""
+"""What every store must return to the report about single sessions: lists, one session, one person."""
 
 from __future__ import annotations
 
@@ -188,9 +188,11 @@ class SessionListsContract:
     def test_changes_of_what_is_shown(self, reports: Store) -> None:
         rows = many(20)
         save(reports, Batch(rows=rows))
-        told = reports.sessions.changes(Filter(), shown=["k0001", "gone", "k0002"], started_after=rows[15].started_at)
-        assert {line.key for line in told.lines} == {"k0001", "k0002"}
-        assert told.newer == 4
+        changes = reports.sessions.changes(
+            Filter(), shown=["k0001", "gone", "k0002"], started_after=rows[15].started_at
+        )
+        assert {line.key for line in changes.lines} == {"k0001", "k0002"}
+        assert changes.newer == 4
         only = Filter(is_open=True, span=Span(NOW, NOW + 2 * DAY_MS))
         assert reports.sessions.changes(only, shown=[], started_after=rows[15].started_at).newer == 1
         assert reports.sessions.changes(Filter(property=("'", "")), shown=[], started_after=0).newer == 0
@@ -271,8 +273,8 @@ class SessionListsContract:
         visitor = reports.report.person(DataSubject(VISITOR, "v5"))
         assert visitor is not None
         assert set(visitor.others) == {each.user_id for each in rows if each.visitor_id == "v5" and each.user_id}
-        for nobody in (DataSubject(USER, HOSTILE), DataSubject(VISITOR, ""), DataSubject(SESSION, mine[0].key)):
-            assert reports.report.person(nobody) is None
+        for unknown in (DataSubject(USER, HOSTILE), DataSubject(VISITOR, ""), DataSubject(SESSION, mine[0].key)):
+            assert reports.report.person(unknown) is None
 
     def test_what_the_report_reads_changes_nothing(self, reports: Store) -> None:
         rows = many(10)

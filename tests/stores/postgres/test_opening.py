@@ -1,4 +1,4 @@
-"""A PostgreSQL store is made by whoever comes first, beside whatever else is there, and says what is in its way."""
+"""A PostgreSQL store is created by the first process that opens it, beside any other tables, and says what is in its way."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def open_in_rounds(url: str, number: int, barrier: Barrier, results: multiproces
             store.open()
             save(store, Batch(rows=[row(str(number))], events=[event(str(number))], counts={"n": 1}))
             results.put(f"{turn} {key_of(store).hex()}")
-        except Exception as error:  # noqa: BLE001 - told to the test, which fails
+        except Exception as error:  # noqa: BLE001 - reported to the test, which fails
             results.put(f"{turn} failed: {error!r}")
         finally:
             store.close()
@@ -57,14 +57,14 @@ def test_ten_processes_that_open_a_fresh_store_at_once_all_come_up(url: str) -> 
     ]
     for worker in workers:
         worker.start()
-    told = [results.get(timeout=120) for _ in range(ROUNDS * PROCESSES)]
+    outcomes = [results.get(timeout=120) for _ in range(ROUNDS * PROCESSES)]
     for worker in workers:
         worker.join(60)
     results.close()
     results.join_thread()
     assert [worker.exitcode for worker in workers] == [0] * PROCESSES
-    assert [line for line in told if "failed" in line] == []
-    assert len(set(told)) == ROUNDS, "one key per store, the same for all"
+    assert [line for line in outcomes if "failed" in line] == []
+    assert len(set(outcomes)) == ROUNDS, "one key per store, the same for all"
     for turn in range(ROUNDS):
         store = open_store(f"{url}?schema=turn_{turn}")
         assert store.stats().counters == {"n": PROCESSES, "events.recorded": PROCESSES}
@@ -226,7 +226,7 @@ def test_a_migration_that_fails_leaves_all_as_it_was(
         pytest.param(
             ["DELETE FROM sojourn.sojourn_meta WHERE name = 'schema_version'"],
             "tables of another application",
-            id="nobody knows the version",
+            id="no version",
         ),
     ],
 )
@@ -270,7 +270,7 @@ def test_a_role_that_may_make_no_schema_says_what_to_run_and_then_works(url: str
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        pytest.param("postgresql://me:hunter2@127.0.0.1:1/db", "cannot be reached", id="nobody answers"),
+        pytest.param("postgresql://me:hunter2@127.0.0.1:1/db", "cannot be reached", id="no server"),
         pytest.param("postgresql://me:hun@ter2@host/db", "cannot be read", id="an unquoted @"),
         pytest.param("postgresql://me:hun/ter2@host/db", "cannot be read", id="an unquoted slash"),
         pytest.param("postgresql://me:hun?ter2@host/db", "cannot be read", id="an unquoted question mark"),
@@ -285,10 +285,10 @@ def test_a_role_that_may_make_no_schema_says_what_to_run_and_then_works(url: str
 def test_no_error_shows_the_password(url: str, says: str) -> None:
     with pytest.raises(StoreError, match=says) as caught:
         open_store(url).open()
-    told = "".join(traceback.format_exception(caught.value))
+    text = "".join(traceback.format_exception(caught.value))
     # The lines of this file are in a traceback too.
     assert "hunter2" not in str(caught.value)
-    assert "ter2" not in told.replace(url, "").replace("hunter2@", "")
+    assert "ter2" not in text.replace(url, "").replace("hunter2@", "")
 
 
 def test_a_wrong_password_is_not_shown(url: str, postgres: Cluster) -> None:
@@ -325,8 +325,8 @@ except Exception as error:
     print(type(error).__name__, error)
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
-    told = 'StoreError a store in PostgreSQL needs psycopg; install it: pip install "sojourn[postgres]"\n'
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", told)
+    line = 'StoreError a store in PostgreSQL needs psycopg; install it: pip install "sojourn[postgres]"\n'
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", line)
 
 
 def test_importing_the_package_loads_no_driver() -> None:

@@ -52,7 +52,7 @@ def beside() -> Iterator[ThreadPoolExecutor]:
 
 
 class Waiting:
-    """Tells when so many connections wait for a lock."""
+    """Watches which connections of a database wait for a lock."""
 
     def __init__(self, postgres: Cluster, url: str) -> None:
         self._look = (
@@ -66,8 +66,8 @@ class Waiting:
         while time.monotonic() < deadline:
             if (event,) in self._postgres.run(self._look):
                 return
-            assert not of.done(), f"it waited for nobody: {of.exception() or of.result()}"
-        raise AssertionError(f"nobody waits for {event}")
+            assert not of.done(), f"it waited for no lock: {of.exception() or of.result()}"
+        raise AssertionError(f"no connection waits for {event}")
 
 
 @pytest.fixture
@@ -291,8 +291,8 @@ def test_a_deadlock_is_to_be_repeated_and_leaves_nothing(store: Store, beside: T
             return "again"
         return "done"
 
-    told = [beside.submit(cross, "a", "b"), beside.submit(cross, "b", "a")]
-    assert sorted(each.result(PATIENCE_S) for each in told) == ["again", "done"]
+    attempts = [beside.submit(cross, "a", "b"), beside.submit(cross, "b", "a")]
+    assert sorted(each.result(PATIENCE_S) for each in attempts) == ["again", "done"]
     assert {key: each.requests for key, each in load(store, "a", "b").rows.items()} == {"a": 1, "b": 1}
     assert store.stats().counters == {"n": 1}
 
@@ -315,7 +315,7 @@ def test_tombstone_added_during_a_batch_repeats_it(store: Store, beside: ThreadP
 
 
 def test_second_tombstone_added_during_a_batch_repeats_it_too(store: Store, beside: ThreadPoolExecutor) -> None:
-    save(store, Batch(opted_out={"somebody": NOW}))
+    save(store, Batch(opted_out={"other": NOW}))
 
     def record() -> None:
         with store.records.recording() as recording:
@@ -473,13 +473,13 @@ def test_suspended_recorder_blocks_no_other_and_writes_nothing(store: Store, url
         folded(store, "k")
         assert [each.id for each in store.log.after(START, limit=9)] == ["k 1"]
         os.kill(frozen.pid, signal.SIGCONT)
-        told, _ = frozen.communicate("\n", timeout=PATIENCE_S)
+        output, _ = frozen.communicate("\n", timeout=PATIENCE_S)
     finally:
         frozen.kill()
         frozen.wait()
         frozen.stdin.close()
         frozen.stdout.close()
-    assert "suspended in a transaction for too long" in told or "cut the connection" in told
+    assert "suspended in a transaction for too long" in output or "cut the connection" in output
     assert frozen.returncode == 0
     assert load(store, "k").rows["k"].requests == 1
     assert store.stats().counters == {"events.recorded": 1}
@@ -495,12 +495,12 @@ def test_a_batch_is_the_same_few_round_trips_whatever_its_size(
     save(store, Batch(rows=[ended(row(str(n)), f"end-{n}") for n in range(size // 2)]))
     trips: list[object] = []
 
-    class Telling(psycopg.ClientCursor[tuple[object, ...]]):
+    class Counting(psycopg.ClientCursor[tuple[object, ...]]):
         def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
             trips.append(query)
             return super().execute(query, *args, **kwargs)
 
-    monkeypatch.setattr(psycopg, "ClientCursor", Telling)
+    monkeypatch.setattr(psycopg, "ClientCursor", Counting)
     store.close()
     store.open()
     trips.clear()
@@ -522,11 +522,11 @@ def test_a_batch_is_the_same_few_round_trips_whatever_its_size(
 
 
 def test_times_are_the_servers(store: Store, postgres: Cluster) -> None:
-    told = store.time()
+    store_time = store.time()
     (expected,) = postgres.run("SELECT (extract(epoch FROM now()) * 1000)::bigint")[0]
-    assert told is not None
+    assert store_time is not None
     assert isinstance(expected, int)
-    assert abs(told - expected) < 10_000
+    assert abs(store_time - expected) < 10_000
 
 
 def test_a_statement_of_a_batch_that_fails_is_a_store_error(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""However little a call may look at, all pages together are the whole list; and what is left out of figures is told."""
+"""However little a call may look at, all pages together are the whole list; and the report says what its figures leave out."""
 
 from __future__ import annotations
 
@@ -71,20 +71,20 @@ def test_overview_reports_what_it_leaves_out(store: SQLiteStore, monkeypatch: py
     rows = many()
     save(store, Batch(rows=rows))
     span = Span(NOW, NOW + 2 * DAY_MS)
-    told = store.report.overview(span, bucket=Bucket.DAY, online_since=0)
-    assert 0 < told.pending == len(rows) - told.figures.sessions
-    assert told.series[0].sessions < told.series[1].sessions, "the latest are counted first"
+    summary = store.report.overview(span, bucket=Bucket.DAY, online_since=0)
+    assert 0 < summary.pending == len(rows) - summary.figures.sessions
+    assert summary.series[0].sessions < summary.series[1].sessions, "the latest are counted first"
     store.maintenance.roll_up(finished_before=NOW + 9 * DAY_MS, limit=1000)
-    told = store.report.overview(span, bucket=Bucket.DAY, online_since=0)
-    assert (told.pending, told.figures.sessions) == (0, len(rows))
+    summary = store.report.overview(span, bucket=Bucket.DAY, online_since=0)
+    assert (summary.pending, summary.figures.sessions) == (0, len(rows))
 
 
 def test_the_latest_hours_are_counted_whatever_they_hold(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollups_module, "_COUNTED_AT_ONCE", 0)
     save(store, Batch(rows=[row(str(hour), NOW + hour * HOUR_MS) for hour in range(4)]))
-    told = store.report.overview(Span(NOW, NOW + DAY_MS), bucket=Bucket.HOUR, online_since=0)
-    assert [point.sessions for point in told.series[:4]] == [0, 0, 1, 1]
-    assert told.pending == 2
+    summary = store.report.overview(Span(NOW, NOW + DAY_MS), bucket=Bucket.HOUR, online_since=0)
+    assert [point.sessions for point in summary.series[:4]] == [0, 0, 1, 1]
+    assert summary.pending == 2
 
 
 @pytest.mark.parametrize("statement", ["lists", "figures"])

@@ -45,7 +45,7 @@ class Reports(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def go_on(self, data: st.DataObject) -> None:
-        """Mere activity, of which the store is told less than of a new row."""
+        """Mere activity, of which the store gets less than of a new row."""
         key = data.draw(st.sampled_from([None, *sorted(self.rows)]))
         if key is None:
             return
@@ -77,22 +77,22 @@ class Reports(RuleBasedStateMachine):
 
     @invariant()
     def all_of_it_adds_up(self) -> None:
-        told = self.store.report.overview(Span(NOW, NOW + 3 * DAY_MS), bucket=Bucket.DAY, online_since=0)
-        assert told.figures.sessions == len(self.rows)
-        assert told.figures.page_views == sum(each.page_views for each in self.rows.values())
-        assert sum(point.sessions for point in told.series) == len(self.rows)
+        summary = self.store.report.overview(Span(NOW, NOW + 3 * DAY_MS), bucket=Bucket.DAY, online_since=0)
+        assert summary.figures.sessions == len(self.rows)
+        assert summary.figures.page_views == sum(each.page_views for each in self.rows.values())
+        assert sum(point.sessions for point in summary.series) == len(self.rows)
 
     @rule(span=SPANS)
     def look_at(self, span: Span) -> None:
-        told = self.store.report.overview(span, bucket=Bucket.HOUR, online_since=0)
+        summary = self.store.report.overview(span, bucket=Bucket.HOUR, online_since=0)
         expected = figures(list(self.rows.values()), span)
-        assert (told.figures.sessions, told.figures.visitors, told.figures.users) == (
+        assert (summary.figures.sessions, summary.figures.visitors, summary.figures.users) == (
             expected.sessions,
             expected.visitors,
             expected.users,
         )
-        assert (told.figures.median_ms, told.figures.mean_ms) == (expected.median_ms, expected.mean_ms)
-        assert (told.figures.bounces, told.figures.page_views) == (expected.bounces, expected.page_views)
+        assert (summary.figures.median_ms, summary.figures.mean_ms) == (expected.median_ms, expected.mean_ms)
+        assert (summary.figures.bounces, summary.figures.page_views) == (expected.bounces, expected.page_views)
 
     @rule(sort=st.sampled_from(Sort), is_ascending=st.booleans(), limit=st.integers(1, 9), span=st.none() | SPANS)
     def list_them(self, sort: Sort, limit: int, span: Span | None, *, is_ascending: bool) -> None:

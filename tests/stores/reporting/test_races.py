@@ -95,8 +95,8 @@ def test_hour_rolled_up_during_an_overview_counts_once(store: Report, monkeypatc
     one.entry_path = "/"
     save(store, Batch(rows=[one]))
     while_counting(monkeypatch, store, lambda: roll_up(store))
-    told = store.report.overview(SPAN, bucket=Bucket.DAY, online_since=0)
-    assert (told.figures.sessions, told.tops.entry_paths) == (1, (Top("/", 1),))
+    summary = store.report.overview(SPAN, bucket=Bucket.DAY, online_since=0)
+    assert (summary.figures.sessions, summary.tops.entry_paths) == (1, (Top("/", 1),))
 
 
 def test_claim_waits_for_open_transactions(postgres: Cluster) -> None:

@@ -26,7 +26,7 @@ from sojourn.stores.reporting.rollup_figures import (
 KEY = b"k" * 32
 
 
-def told(number: int, visitor: str, **others: object) -> SessionFigures:
+def session_figures(number: int, visitor: str, **others: object) -> SessionFigures:
     values: dict[str, object] = {
         "key": f"k{number}",
         "visitor_id": visitor,
@@ -50,7 +50,9 @@ def test_numbers_come_back_as_they_were_packed(large: list[int], small: list[int
 
 
 def test_hashes_depend_on_the_key() -> None:
-    one, two = (rollup_of(0, [told(1, "anna", user_id="anna", is_first=True)], [], key) for key in (KEY, b"x" * 32))
+    one, two = (
+        rollup_of(0, [session_figures(1, "anna", user_id="anna", is_first=True)], [], key) for key in (KEY, b"x" * 32)
+    )
     assert set(one.visitors).isdisjoint(two.visitors)
     assert set(one.visitors).isdisjoint(one.users), "a user and a visitor of one name are two"
     assert one.visitors == one.firsts
@@ -68,7 +70,7 @@ def test_hashes_depend_on_the_key() -> None:
     ],
 )
 def test_referrers_are_counted_by_host(referrer: str, host: str | None) -> None:
-    made = rollup_of(0, [told(1, "a", referrer=referrer), told(2, "b")], [], KEY)
+    made = rollup_of(0, [session_figures(1, "a", referrer=referrer), session_figures(2, "b")], [], KEY)
     assert made.tops["referrers"] == ({} if host is None else {host: 1})
 
 
@@ -105,7 +107,7 @@ def test_sample_estimates_the_whole() -> None:
             is_busy = hour % 2 == 0
             duration = chance.randrange(60_000) if is_busy else chance.randrange(10**6, 2 * 10**6)
             user = visitor if chance.random() < 0.4 else None
-            sessions.append(told(number, visitor, user_id=user, is_first=True, duration_ms=duration))
+            sessions.append(session_figures(number, visitor, user_id=user, is_first=True, duration_ms=duration))
         hours.append(rollup_of(hour * HOUR_MS, sessions, [], KEY))
     exact, sampled = figures_of(hours, Sample()), figures_of(hours, Sample(4))
     assert exact.visitors != sampled.visitors, "a sample, not all"

@@ -182,12 +182,12 @@ def test_checkpoint_truncates_the_log_unless_it_is_being_read(store: SQLiteStore
 def test_a_batch_is_the_same_few_calls_whatever_its_size(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     said: list[str] = []
 
-    class Telling(sqlite3.Connection):
+    class Watched(sqlite3.Connection):
         def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
             said.append(sql.split(maxsplit=1)[0])
             return super().execute(sql, parameters)
 
-    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Telling))
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Watched))
     store = open_store("memory:")
     store.outbox.register(["b"], now=NOW)
     save(store, Batch(rows=[ended(row(str(n)), f"end-{n}") for n in range(size // 2)]))

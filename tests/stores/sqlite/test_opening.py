@@ -1,4 +1,4 @@
-"""A database is opened by whoever comes first, however many come at once, and never by mistake."""
+"""A database is created by the first process that opens it, however many open it at once, and never by mistake."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_in_rounds(
             key = key_of(store).hex()
             save(store, Batch(rows=[row(str(number))], events=[event(str(number))], counts={"n": 1}))
             results.put(f"{turn} {key}")
-        except Exception as error:  # noqa: BLE001 - told to the test, which fails
+        except Exception as error:  # noqa: BLE001 - reported to the test, which fails
             results.put(f"{turn} failed: {error!r}")
         finally:
             store.close()
@@ -55,20 +55,20 @@ def open_at_once(folder: Path, rounds: int) -> list[str]:
     ]
     for worker in workers:
         worker.start()
-    told = [results.get(timeout=120) for _ in range(rounds * PROCESSES)]
+    outcomes = [results.get(timeout=120) for _ in range(rounds * PROCESSES)]
     for worker in workers:
         worker.join(60)
     results.close()
     results.join_thread()
     assert [worker.exitcode for worker in workers] == [0] * PROCESSES
-    return told
+    return outcomes
 
 
 @pytest.mark.slow
 def test_processes_can_create_a_store_at_the_same_time(tmp_path: Path) -> None:
-    told = open_at_once(tmp_path, ROUNDS)
-    assert [line for line in told if "failed" in line] == []
-    assert len(set(told)) == ROUNDS, "one key per database, the same for all"
+    outcomes = open_at_once(tmp_path, ROUNDS)
+    assert [line for line in outcomes if "failed" in line] == []
+    assert len(set(outcomes)) == ROUNDS, "one key per database, the same for all"
     for turn in range(ROUNDS):
         store = open_store(f"sqlite:///{tmp_path}/{turn}.db")
         assert store.stats().counters == {"n": PROCESSES, "events.recorded": PROCESSES}
@@ -76,7 +76,7 @@ def test_processes_can_create_a_store_at_the_same_time(tmp_path: Path) -> None:
 
 
 def apply_journal(path: str, size: int, barrier: Barrier, results: multiprocessing.Queue[int]) -> None:
-    """Run in a process of its own: apply the same positions as the other, and tell how many it won."""
+    """Run in a process of its own: apply the same positions as the other, and report how many it won."""
     store = open_store(f"sqlite:///{path}")
     won = 0
     barrier.wait(60)
