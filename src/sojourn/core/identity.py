@@ -82,7 +82,7 @@ def left(state: SessionState) -> SessionState:
 
 
 def logged_out(state: SessionState, *, revision: int, logouts: int) -> SessionState:
-    """The session of a cookie from before its user left, as another process knows it: nobody's, of that revision."""
+    """The session of a cookie from before its user left, as another process knows it: without a user, of that revision."""
     return msgspec.structs.replace(state, is_tagged=False, is_explicit=False, revision=revision, logouts=logouts)
 
 

@@ -1,7 +1,7 @@
 """The dimensions of a session: what lists, exports and views can filter by or show, one column each.
 
 Each entry of the table is a column of `sojourn_sessions`, a filter of a list, a field of an export and a line of the docs.
-It is computed once, when the session's first request is recorded. What nobody filters by has no column: it stays in
+It is computed once, when the session's first request is recorded. What no filter uses has no column: it stays in
 `SessionRow.origin`, by the name of its attribute.
 """
 

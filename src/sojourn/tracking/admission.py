@@ -113,7 +113,7 @@ def may_start_at(request: RequestFacts, response: ResponseFacts) -> bool:
 def is_page_view(request: RequestFacts, response: ResponseFacts) -> bool:
     """Whether this is a navigation to an HTML page, or one that failed; a redirect is only on the way to one.
 
-    Half of the frameworks answer a missing page, and an error, with JSON or plain text: the visitor sees that as a page.
+    Half of the frameworks respond to a missing page, and to an error, with JSON or plain text: the visitor sees that as a page.
     """
     if response.status in _REDIRECTS or not is_navigation(request) or is_prefetch(request):
         return False

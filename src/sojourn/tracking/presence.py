@@ -149,7 +149,7 @@ def note_fetch(memory: TargetMemory, target: int, at: int) -> Pace:
 
 
 def is_in_use(memory: TargetMemory) -> bool:
-    """Whether enough different targets were fetched since the last page to say that somebody uses it."""
+    """Whether enough different targets were fetched since the last page to say that a person uses it."""
     return sum(value != 0 for value in memory.targets()) >= _ENOUGH_TARGETS
 
 

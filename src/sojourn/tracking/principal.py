@@ -131,7 +131,7 @@ def _attribute(user: object, name: str) -> object:
 
 def _from_state(user: object) -> Principal:
     """What a FastAPI dependency put into `request.state.user`: an id, a mapping with one, a `User`, an object, or `None`."""
-    kind = type(user)  # its own class: a proxy pretends to be another's, and would run for the answer
+    kind = type(user)  # its own class: a proxy pretends to be another's, and would run to find out
     if user is None or issubclass(kind, str | int | UUID | User):
         return UNKNOWN if issubclass(kind, bool) else to_principal(user)
     values: Mapping[str, Any] = user if issubclass(kind, Mapping) else values_of(user)  # type: ignore[assignment]

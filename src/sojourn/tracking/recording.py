@@ -1,4 +1,4 @@
-"""Turns what a visit changed into records, and hands them to the sink. Knows no response."""
+"""Turns what a visit changed into records, and hands them to the sink. Independent of the response."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from sojourn.core.threads import Lock
 
 _LIMIT = 10_000
 _SHARED_EVERY_MS = 1000
-"""How much newer activity must be to be worth telling the other workers."""
+"""How much newer activity must be to be worth sharing with the other workers."""
 _BY_CALL = frozenset({EndReason.RESTARTED, EndReason.USER_CHANGED})
 """Ends of which no other worker can know from the cookie that it sees."""
 

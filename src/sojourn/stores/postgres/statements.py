@@ -186,7 +186,7 @@ BAR: Final = f"""
 UPDATE sojourn_sessions SET is_suppressed = true WHERE visitor_id = ANY({texts("opted_out")}) AND NOT is_suppressed
 """
 
-# Touches a row only where it stands at the position that this batch was read from; the count of rows tells.
+# Touches a row only where it stands at the position that this batch was read from; the count of rows shows it.
 MOVE_MARKS: Final = """
 INSERT INTO sojourn_journals AS j (id, position, position_before, recorded_until, heard_at, totals, is_gone)
 SELECT value->>0, (value->>1)::bigint, (value->>2)::bigint, (value->>3)::bigint, (value->>4)::bigint, value->>5, false

@@ -69,7 +69,7 @@ SELECT (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND NOT i
 """
 
     def _missing(self, width: int, beside: int) -> str:
-        """Hours or days in which sessions started and that no rollup tells of, found by jumping from one to the next."""
+        """Hours or days in which sessions started and that no rollup covers, found by jumping from one to the next."""
         d = self.d
         return f"""
 WITH RECURSIVE found(at) AS (
@@ -192,7 +192,7 @@ WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(width, beside)} AND sess
 
     @cached_property
     def claim(self) -> str:
-        """Say that a rollup is being made. Whoever changes a session of it deletes this again."""
+        """Say that a rollup is being made. A change to one of its sessions deletes this again."""
         d = self.d
         return f"""
 INSERT INTO sojourn_rollups (id, token) VALUES ({d["id"]}, {d["token"]})

@@ -246,4 +246,4 @@ def _disown_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
-atexit.register(_disown_all)  # for a child whose server forked without telling Python
+atexit.register(_disown_all)  # for a child whose server forked without notifying Python

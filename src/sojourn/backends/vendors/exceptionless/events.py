@@ -160,7 +160,7 @@ def encoded(event: Event, server: Mapping[str, str | int], namings: Namings) -> 
             date=rfc3339(event.time),
             reference_id=reference(event.id),
             tags=_tags(attributes),
-            data=_told(event, data),
+            data=_with_attributes(event, data),
         )
     )
 
@@ -191,12 +191,12 @@ def _start(event: Event, server: Mapping[str, str | int], namings: Namings) -> b
             reference_id=reference(event.session_key),
             geo=address or UNSET,
             tags=_tags(attributes),
-            data=_told(event, data),
+            data=_with_attributes(event, data),
         )
     )
 
 
-def _told(event: Event, data: dict[str, object]) -> dict[str, object]:
+def _with_attributes(event: Event, data: dict[str, object]) -> dict[str, object]:
     """Add the attributes that have no place of their own. Event properties lose their prefix, as in Exceptionless's clients."""
     attributes = event.attributes
     version = attributes.get("service.version")

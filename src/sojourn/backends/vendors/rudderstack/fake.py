@@ -39,7 +39,7 @@ _UNKNOWN_KEY: Final = "invalid write key"
 _BAD_JSON: Final = "invalid json"
 _EMPTY: Final = "empty batch payload"
 _NO_BODY: Final = "request body is nil"
-_NOBODY: Final = "request neither has anonymousId nor userId"
+_NO_IDENTITY: Final = "request neither has anonymousId nor userId"
 _BAD_EVENT: Final = "event is not a valid rudder event"
 _SAYINGS: Final = {
     400: _BAD_JSON,
@@ -168,7 +168,7 @@ class FakeRudderStack(FakeVendor):
     def _read(self, event: dict[str, Any]) -> VendorEvent:
         visitor, user = _id(event.get("anonymousId")), _id(event.get("userId"))
         if not visitor and not user:
-            raise _InvalidError(_NOBODY)
+            raise _InvalidError(_NO_IDENTITY)
         context = event.get("context", {})
         at = ms_of(event.get("timestamp"))
         if at is None:
