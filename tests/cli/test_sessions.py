@@ -106,7 +106,7 @@ def test_list_as_a_table(played: str, capsys: pytest.CaptureFixture[str]) -> Non
         pytest.param([], ["ben", "anna"], id="all, latest first"),
         pytest.param(["--active"], ["ben"], id="open"),
         pytest.param(["--user", "anna"], ["anna"], id="of a user"),
-        pytest.param(["--user", "nobody"], [], id="of an unknown user"),
+        pytest.param(["--user", "stranger"], [], id="of an unknown user"),
         pytest.param(["--path", "/fails"], ["anna"], id="with a page"),
         pytest.param(["--path", "/f*"], ["anna"], id="with a page below"),
         pytest.param(["--reason", "idle_timeout"], ["anna"], id="end reason"),
@@ -138,7 +138,7 @@ def test_list_limit_announces_more(played: str, capsys: pytest.CaptureFixture[st
     assert output(capsys, "list", "--store", played, "--limit", "1").splitlines()[-1] == (
         "  ... and more; use --limit 2 to show them"
     )
-    assert output(capsys, "list", "--store", played, "--user", "nobody") == "none\n"
+    assert output(capsys, "list", "--store", played, "--user", "stranger") == "none\n"
 
 
 def test_list_by_user_id_with_hash_user_ids(

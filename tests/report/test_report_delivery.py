@@ -123,7 +123,7 @@ def test_pausing_backend_can_be_retried_at_once(app: App, reader: Reader, moody:
 
 @pytest.mark.parametrize("path", ["/delivery/try", "/delivery/retry", "/delivery/skip"])
 def test_unknown_backend_is_not_found(reader: Reader, path: str) -> None:
-    assert reader.post(path, backend="nobody", all="1").status in {303, 404}
+    assert reader.post(path, backend="unknown", all="1").status in {303, 404}
     assert reader.get(path).status == 404
 
 

@@ -257,7 +257,7 @@ def test_errors_of_the_setup_pause_delivery(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "rejected", "is_told"),
+    ("body", "rejected", "is_logged"),
     [
         pytest.param({}, 0, False, id="all taken"),
         pytest.param({"partialSuccess": {}}, 0, False, id="an empty one"),
@@ -269,7 +269,7 @@ def test_errors_of_the_setup_pause_delivery(status: int) -> None:
     ],
 )
 def test_a_partial_success_is_final(
-    body: object, rejected: int, is_told: bool, caplog: pytest.LogCaptureFixture
+    body: object, rejected: int, is_logged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[httpx.Request] = []
 
@@ -280,7 +280,7 @@ def test_a_partial_success_is_final(
     with caplog.at_level(logging.WARNING, logger="sojourn"):
         receipt = backend_responding("otel", take).send(many_events(3))
     assert (receipt.delivered, len(receipt.rejected)) == (3 - rejected, rejected)
-    assert ("rejected 2 of 3 events" in caplog.text) is is_told
+    assert ("rejected 2 of 3 events" in caplog.text) is is_logged
     assert len(calls) == 1
 
 
