@@ -71,7 +71,7 @@ def _page_view(number: int) -> Record:
     visitor, now = number % VISITORS, time.time_ns() // 1_000_000
     key = uuid7(1_700_000_000_000, visitor.to_bytes(10, "big"))
     is_start = number < VISITORS
-    told: dict[str, str | int | float | bool] = {
+    attributes: dict[str, str | int | float | bool] = {
         "url.path": f"/shop/{number % 7}",
         "http.request.method": "GET",
         "http.response.status_code": 200,
@@ -80,7 +80,9 @@ def _page_view(number: int) -> Record:
     }
     flags = ACTIVITY | REQUEST | (STARTS if is_start else 0)
     origin = {"url.path": "/"} if is_start else None
-    return Record(now, key, f"visitor-{visitor}", now, flags, entries=(Entry("page_view", now, told),), origin=origin)
+    return Record(
+        now, key, f"visitor-{visitor}", now, flags, entries=(Entry("page_view", now, attributes),), origin=origin
+    )
 
 
 def _spin(stop: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""A seed shop behind Sojourn, to run and to read. Configured by SOJOURN_* alone: the README.md beside it tells how."""
+"""A seed shop behind Sojourn, to run and to read. Configured by SOJOURN_* alone: the README.md beside it says how."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def home() -> str:
         <form method="post" action="/country"><label>Deliver to <select name="country">{% for country in countries %}
         <option{{ " selected" if country == session.country }}>{{ country }}</option>{% endfor %}</select></label>
         <button>Choose</button></form><p id="stock"></p>
-        <script>fetch("/api/stock").then((answer) => answer.json()).then((stock) => {
+        <script>fetch("/api/stock").then((response) => response.json()).then((stock) => {
         document.querySelector("#stock").textContent = `${stock.packets} packets on the shelf`; });</script>""",
         seeds=SEEDS,
         countries=COUNTRIES,
@@ -110,9 +110,9 @@ def seed_page(seed: str) -> str | tuple[str, int]:
 def login() -> str | AnyResponse:
     if request.method == "POST" and (name := request.form.get("name", "").strip()[:40]):
         if session.get("user") not in {None, name}:
-            session.clear()  # nobody takes over another one's cart
+            session.clear()  # the next user must not take over this one's cart
         session["user"] = name
-        identify(name.lower(), name)  # with somebody else's visit still on, this begins another one
+        identify(name.lower(), name)  # while another user's visit is still on, this begins a new one
         return redirect(url_for("home"), 303)
     return page(
         "Who are you?",
@@ -124,7 +124,7 @@ def login() -> str | AnyResponse:
 @app.post("/logout")
 def logout() -> AnyResponse:
     session.clear()
-    identify(None)  # the visit goes on as nobody's; whoever else logs in next gets one of their own
+    identify(None)  # the visit goes on without a user; the next user to log in gets a visit of their own
     return redirect(url_for("home"), 303)
 
 

@@ -1,4 +1,4 @@
-"""A seed shop behind Sojourn, to run and to read. Configured by SOJOURN_* alone: the README.md beside it tells how."""
+"""A seed shop behind Sojourn, to run and to read. Configured by SOJOURN_* alone: the README.md beside it says how."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def home(request: Request) -> Response:
     )
     country += " <button>Choose</button></form>"
     items = "".join(f'<li>{sign} <a href="/seeds/{seed}">{seed.title()}</a></li>' for seed, (sign, _) in SEEDS.items())
-    stock = '<p id="stock"></p><script>fetch("/api/stock").then((answer) => answer.json()).then((stock) => {'
+    stock = '<p id="stock"></p><script>fetch("/api/stock").then((response) => response.json()).then((stock) => {'
     stock += 'document.querySelector("#stock").textContent = `${stock.packets} packets on the shelf`; });</script>'
     return page(request, "What will you grow?", f"<ul>{items}</ul>{country}{stock}")
 
@@ -123,9 +123,9 @@ async def seed_page(request: Request) -> Response:
 async def login(request: Request) -> Response:
     if request.method == "POST" and (name := (await form(request, "name")).strip()[:40]):
         if request.session.get("user") not in {None, name}:
-            request.session.clear()  # nobody takes over another one's cart
+            request.session.clear()  # the next user must not take over this one's cart
         request.session["user"] = name
-        identify(name.lower(), name)  # with somebody else's visit still on, this begins another one
+        identify(name.lower(), name)  # while another user's visit is still on, this begins a new one
         return RedirectResponse("/", 303)
     field = '<label>Any name will do: <input name="name" required maxlength="40" autofocus></label>'
     return page(request, "Who are you?", f'<form method="post" action="/login">{field} <button>Log in</button></form>')
@@ -133,7 +133,7 @@ async def login(request: Request) -> Response:
 
 async def logout(request: Request) -> Response:
     request.session.clear()
-    identify(None)  # the visit goes on as nobody's; whoever else logs in next gets one of their own
+    identify(None)  # the visit goes on without a user; the next user to log in gets a visit of their own
     return RedirectResponse("/", 303)
 
 
@@ -142,10 +142,10 @@ async def privacy(request: Request) -> Response:
         opt_in() if await form(request, "choice") == "in" else opt_out()
         return RedirectResponse("/privacy", 303)
     if current_session():
-        told, choice = "counted, in this shop's own database", '"out">Do not count me'
+        state, choice = "counted, in this shop's own database", '"out">Do not count me'
     else:
-        told, choice = "not counted", '"in">Count me'
-    text = f"<p>We count visits to learn which seeds people like. Yours is {told}.</p>"
+        state, choice = "not counted", '"in">Count me'
+    text = f"<p>We count visits to learn which seeds people like. Yours is {state}.</p>"
     return page(request, "Privacy", f'{text}<form method="post"><button name="choice" value={choice}</button></form>')
 
 
