@@ -1,6 +1,6 @@
-"""Visitors with a known truth, and the comparison of that truth with what a store holds. Knows no server and no fault.
+"""Visitors with a known truth, and the comparison of that truth with what a store holds. Independent of servers and faults.
 
-The app under test answers with the id of the session that it saw (`x-session`), so what a client got an answer for says
+The app under test responds with the id of the session that it saw (`x-session`), so what a client got a response for says
 everything that must be in the store: this page, in this session, with this tracked event, and this user.
 """
 
@@ -33,23 +33,23 @@ _PATIENCE_S: Final = 40.0
 
 @dataclass
 class Truth:
-    """What the clients know: pages by path with the session that the answer named, and what was asked on each."""
+    """What the clients know: pages by path with the session that the response named, and what was asked on each."""
 
     pages: dict[str, str] = field(default_factory=dict)
     tracked: set[str] = field(default_factory=set)
     users: dict[str, str] = field(default_factory=dict)
-    """By session: who logged in, as far as the answer to the login came back."""
+    """By session: who logged in, as far as the response to the login came back."""
     failed: int = 0
-    """Requests without a whole answer: they may be recorded or not."""
+    """Requests without a whole response: they may be recorded or not."""
     slowest: float = 0.0
-    """Seconds that the slowest answer took."""
+    """Seconds that the slowest response took."""
     _lock: Lock = field(default_factory=Lock)
 
     @property
     def sessions(self) -> set[str]:
         return set(self.pages.values())
 
-    def answered(self, path: str, session: str, took: float, *, event: str | None, user: str | None) -> None:
+    def succeeded(self, path: str, session: str, took: float, *, event: str | None, user: str | None) -> None:
         with self._lock:
             self.pages[path] = session
             self.slowest = max(self.slowest, took)
@@ -58,7 +58,7 @@ class Truth:
             if user is not None:
                 self.users[session] = user
 
-    def unanswered(self) -> None:
+    def failed_once(self) -> None:
         with self._lock:
             self.failed += 1
 
@@ -86,17 +86,17 @@ def visit(url: str, number: int, truth: Truth, *, pages: int = 4, is_patient: bo
                 event = None if user else f"seen-{number}-{page}-{attempt}"
                 began = time.monotonic()
                 try:
-                    answer = browser.get(path, params={"user": user} if user else {"event": event or ""})
-                    answer.raise_for_status()
+                    response = browser.get(path, params={"user": user} if user else {"event": event or ""})
+                    response.raise_for_status()
                 except httpx.HTTPError:
-                    truth.unanswered()
+                    truth.failed_once()
                     if not is_patient:
                         return
-                    assert time.monotonic() < deadline, f"no answer to {path}, however often it was asked"
+                    assert time.monotonic() < deadline, f"no response to {path}, however often it was asked"
                     time.sleep(0.02)  # a server that is just being restarted refuses connections
                     continue
                 took = time.monotonic() - began
-                truth.answered(path, answer.headers["x-session"], took, event=event, user=user)
+                truth.succeeded(path, response.headers["x-session"], took, event=event, user=user)
                 break
 
 
@@ -111,7 +111,7 @@ def crowd(url: str, numbers: Iterable[int], *, at_once: int = 8, pages: int = 4,
 
 @contextmanager
 def interrupted(url: str, truth: Truth, numbers: Iterable[int], *, at_once: int = 6) -> Iterator[Callable[[int], None]]:
-    """Visitors who come until this ends, and give up where they get no answer; the value waits for so many answers more."""
+    """Visitors who come until this ends, and give up where they get no response; the value waits for so many more responses."""
     enough = Signal()
     before = len(truth.pages)
 
@@ -119,16 +119,16 @@ def interrupted(url: str, truth: Truth, numbers: Iterable[int], *, at_once: int 
         if not enough.is_set():
             visit(url, number, truth, is_patient=False)
 
-    def answered(count: int) -> None:
+    def wait_for_more(count: int) -> None:
         deadline = time.monotonic() + _PATIENCE_S
         while len(truth.pages) < before + count:
-            assert time.monotonic() < deadline, f"no {count} answers"
+            assert time.monotonic() < deadline, f"no {count} responses"
             time.sleep(0.005)
 
     with ThreadPoolExecutor(at_once) as pool:
         coming = [pool.submit(come, number) for number in numbers]
         try:
-            yield answered
+            yield wait_for_more
         finally:
             enough.set()
             for done in coming:
@@ -165,7 +165,7 @@ def looked(store_url: str) -> Kept:
 
 
 def assert_true(found: Kept, truth: Truth) -> None:
-    """Nothing that was answered is missing, nothing is there twice, and all of it is in the right session."""
+    """Nothing with a response is missing, nothing is there twice, and all of it is in the right session."""
     pages = Counter(event.attributes["url.path"] for event in found.events if event.name == "page_view")
     assert truth.pages.keys() - pages.keys() == set()
     assert {path: count for path, count in pages.items() if count != 1} == {}
@@ -187,7 +187,7 @@ def assert_true(found: Kept, truth: Truth) -> None:
     assert rows.keys() == starts.keys()
     assert sum(row.page_views for row in found.rows) == sum(pages.values())
     assert {session: rows[session].user_id for session in truth.users} == truth.users
-    if not truth.failed:  # else an answer that was lost on its way to the client is in the store as well
+    if not truth.failed:  # else a response that was lost on its way to the client is in the store as well
         assert pages.keys() == truth.pages.keys()
         assert starts.keys() == truth.sessions
         assert found.count("user.identify") == len(truth.users)

@@ -32,22 +32,22 @@ from sojourn.wsgi import SojournMiddleware
 
 def page(environ, start_response):
     track(f"seen-{environ['PATH_INFO'].strip('/').replace('/', '-')}")
-    environ["answered"](current_session().id)
+    environ["on_response"](current_session().id)
     start_response("200 OK", [("Content-Type", "text/html")])
     return [b"<p>ok</p>"]
 
 
 door = SojournMiddleware(page)  # settings from the environment
-answers = os.open("answers.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+responses = os.open("responses.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def ask(name, count=PAGES):
     for number in range(count):
-        found = []
-        environ = {"PATH_INFO": f"/{name}/{number}", "HTTP_ACCEPT": "text/html", "answered": found.append}
+        sessions = []
+        environ = {"PATH_INFO": f"/{name}/{number}", "HTTP_ACCEPT": "text/html", "on_response": sessions.append}
         setup_testing_defaults(environ)
         door(environ, lambda status, headers: None)
-        os.write(answers, f"/{name}/{number} {found[0]}\\n".encode())
+        os.write(responses, f"/{name}/{number} {sessions[0]}\\n".encode())
 
 
 def child(name, end="return"):
@@ -89,7 +89,7 @@ NAMES = [f"child-{number}" for number in range(CHILDREN)]
 
 
 def played(place: Place, script: str, **settings: str) -> Truth:
-    """Run a script beside COMMON in a process of its own; what it answered."""
+    """Run a script beside COMMON in a process of its own; return what its clients know."""
     (place.folder / "children.py").write_text(COMMON)
     main = f"from children import *\nif __name__ == '__main__':\n    names = {NAMES}\n"
     (place.folder / "main.py").write_text(main + "".join(f"    {line}\n" for line in script.strip().splitlines()))
@@ -109,9 +109,9 @@ def played(place: Place, script: str, **settings: str) -> Truth:
             os.killpg(process.pid, signal.SIGKILL)  # children, too, that it left behind
     assert (process.returncode, said) == (0, "")
     truth = Truth()
-    for line in (place.folder / "answers.txt").read_text().splitlines():
+    for line in (place.folder / "responses.txt").read_text().splitlines():
         path, session = line.split()
-        truth.answered(path, session, 0.0, event=f"seen-{path.strip('/').replace('/', '-')}", user=None)
+        truth.succeeded(path, session, 0.0, event=f"seen-{path.strip('/').replace('/', '-')}", user=None)
     return truth
 
 
@@ -168,20 +168,20 @@ from pathlib import Path
 from sojourn.errors import StoreError
 from sojourn.stores import open_store
 store = open_store({place.store!r})
-def tell():
+def sessions_in_store():
     try:
         return f"{{store.stats().sessions}} sessions"
     except StoreError as error:
         return str(error)
-assert tell() == "0 sessions"
+assert sessions_in_store() == "0 sessions"
 with {beside}:
     pid = silent_fork()
     if pid == 0:
-        Path("said.txt").write_text(tell() + "\\n" + tell())
+        Path("said.txt").write_text(sessions_in_store() + "\\n" + sessions_in_store())
         store.close()
         os._exit(0)
     ended_well([pid])
-assert tell() == "0 sessions"
+assert sessions_in_store() == "0 sessions"
 store.close()
 """
     played(place, script)
@@ -278,7 +278,7 @@ assert door.engine.flush(20).done
 
 
 def test_each_process_writes_one_journal_of_its_own(place: Place) -> None:
-    """With nobody to record, the journals stay: one of the parent, one of each child, and no frame in the wrong one."""
+    """With no recorder, the journals stay: one of the parent, one of each child, and no frame in the wrong one."""
     script = """
 ask("parent-before")
 pids = forked(os.fork, names, "_exit")
@@ -299,7 +299,7 @@ os._exit(0)
 
 
 def test_a_child_does_not_keep_its_parents_open_connections_alive(place: Place) -> None:
-    """With `presence="open"` an open stream is activity, told by the process that serves it, for as long as it does."""
+    """With `presence="open"` an open stream is activity, reported by the process that serves it, for as long as it does."""
     script = f"""
 from sojourn import Engine, Settings
 from sojourn.testing import ManualClock

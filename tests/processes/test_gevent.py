@@ -41,7 +41,7 @@ def leave_a_backlog(place: Place) -> None:
 
 
 def waits(server: Server, *, until: Callable[[], bool]) -> list[float]:
-    """How long each answer took, one request after the other, until something is so (asked now and then)."""
+    """How long each response took, one request after the other, until something is so (asked now and then)."""
     took: list[float] = []
     deadline = time.monotonic() + 30
     with httpx.Client(base_url=server.url, headers={"accept": "text/html"}, timeout=30.0) as browser:
@@ -60,7 +60,7 @@ def test_a_backlog_is_recorded_beside_the_requests(place: Place) -> None:
     ) as server:
         httpx.get(f"{server.url}/first", timeout=30.0)  # loads what is loaded on first use
         took = waits(server, until=lambda: recorded(place) >= BACKLOG)
-    # As greenlets each request waits for a batch, so there are hardly more answers than batches; how fast is the machine's.
+    # As greenlets each request waits for a batch, so there are hardly more responses than batches; how fast is the machine's.
     assert len(took) > 4 * BACKLOG / BATCH
 
 

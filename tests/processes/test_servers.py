@@ -1,4 +1,4 @@
-"""Every process model that people deploy with tells the same truth: nothing lost, one start a session, one end a revision."""
+"""Every process model that people deploy with records the same truth: nothing lost, one start a session, one end a revision."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_replacing_workers_under_load_loses_nothing(place: Place, at_import: str
     with gunicorn("site_under_test:wsgi", folder=place.folder, environ=environ, workers=3, options=options) as server:
         first = set(server.workers())
         truth = crowd(server.url, range(100))
-        assert len(first & set(server.workers())) < 3, "nobody was replaced"
+        assert len(first & set(server.workers())) < 3, "no worker was replaced"
         server.stop()
     assert_true(kept(place.store, truth), truth)
     assert_sound(place.store)
@@ -111,9 +111,9 @@ def test_restarting_a_server_under_load_loses_nothing(place: Place, kind: str, h
         visitors = range(part * 1000, part * 1000 + 1000)
         with (
             with_server(app, folder=place.folder, environ=place.environ(), workers=2) as server,
-            interrupted(server.url, truth, visitors) as answered,
+            interrupted(server.url, truth, visitors) as wait_for_more,
         ):
-            answered(60)
+            wait_for_more(60)
             if how is signal.SIGKILL:
                 server.kill()
             else:

@@ -44,7 +44,7 @@ Trouble = Callable[[Place], AbstractContextManager[Hanging]]
 
 @contextmanager
 def hanging_backend(_place: Place) -> Iterator[Hanging]:
-    """A socket that takes connections and requests, and never answers."""
+    """A socket that takes connections and requests, and never responds."""
     taken: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(20.0)
@@ -60,13 +60,13 @@ def hanging_backend(_place: Place) -> Iterator[Hanging]:
 
 @contextmanager
 def locked_store(place: Place) -> Iterator[Hanging]:
-    """Somebody writes to the database, and does not come to an end."""
+    """Another connection writes to the database, and does not come to an end."""
     path = place.folder / "sojourn.db"
     open_file(path).close()
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         other.execute("BEGIN IMMEDIATE")
-        yield Hanging("", lambda: None)  # whoever wants to write runs into it at once
+        yield Hanging("", lambda: None)  # every other writer runs into it at once
         other.execute("ROLLBACK")
     finally:
         other.close()
@@ -75,7 +75,7 @@ def locked_store(place: Place) -> Iterator[Hanging]:
 TROUBLES = pytest.mark.parametrize(
     "trouble",
     [
-        pytest.param(hanging_backend, id="backend that never answers"),
+        pytest.param(hanging_backend, id="backend that never responds"),
         pytest.param(locked_store, id="store that is locked"),
     ],
 )

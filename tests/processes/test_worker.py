@@ -37,17 +37,17 @@ class Worker:
     said: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it has told so far, whole lines only."""
+        """What it has printed so far, whole lines only."""
         text = self.said.read_text()
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
-    def told(self, what: str) -> list[dict[str, Any]]:
+    def printed(self, what: str) -> list[dict[str, Any]]:
         return [line for line in self.lines() if line["what"] == what]
 
     @property
     def is_recorder(self) -> bool:
-        told = self.told("recorder")
-        return bool(told) and bool(told[-1]["is_recorder"])
+        changes = self.printed("recorder")
+        return bool(changes) and bool(changes[-1]["is_recorder"])
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
@@ -89,10 +89,10 @@ def _hired(place: Place, said: Path, arguments: tuple[str, ...], settings: dict[
 def until(found: Callable[[], _Found], *, seconds: float = 30.0) -> _Found:
     """What is found, as soon as it is something."""
     deadline = time.monotonic() + seconds
-    while not (answer := found()):
+    while not (value := found()):
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
-    return answer
+    return value
 
 
 def settings_of(place: Place, **more: str) -> dict[str, str]:
@@ -128,19 +128,23 @@ def test_web_processes_only_append_and_the_worker_records_and_delivers(
     settings = settings_of(place)
     server = serve(kind, workers=2, **settings)
     browse(server, PAGES)
-    assert not (place.folder / "sojourn.db").exists(), "nobody has recorded"
+    assert not (place.folder / "sojourn.db").exists(), "no process has recorded"
     worker = hire(**settings)
     until(lambda: delivered(place).keys() >= set(PAGES))
     assert set(delivered(place).values()) == {1}
-    (started,) = worker.told("started")
+    (started,) = worker.printed("started")
     assert started["backends"] == ["jsonl"]
-    told = status(place, capsys)
-    assert {lease["holder"].rpartition("/")[2] for lease in told["leases"]} == {_journal_of(worker, place)}
-    assert (told["records"]["holds"], told["backends"][0]["holds"], told["backends"][0]["backlog"]) == (True, True, 0)
+    report = status(place, capsys)
+    assert {lease["holder"].rpartition("/")[2] for lease in report["leases"]} == {_journal_of(worker, place)}
+    assert (report["records"]["holds"], report["backends"][0]["holds"], report["backends"][0]["backlog"]) == (
+        True,
+        True,
+        0,
+    )
     assert worker.end() == 0
-    (ended,) = worker.told("ended")
+    (ended,) = worker.printed("ended")
     assert ended["recorded"] >= len(PAGES)
-    assert ended["delivered"]["jsonl"] == told["backends"][0]["delivered"]
+    assert ended["delivered"]["jsonl"] == report["backends"][0]["delivered"]
 
 
 def _journal_of(worker: Worker, place: Place) -> str:
@@ -160,7 +164,7 @@ def test_another_worker_continues_after_a_kill(
     browse(server, asked)
     for round_ in range(4):
         worker = hire(**settings)
-        until(lambda worker=worker: worker.told("started"))  # type: ignore[misc]
+        until(lambda worker=worker: worker.printed("started"))  # type: ignore[misc]
         pages = [f"/{round_}/{number}" for number in range(50)]
         browse(server, pages)
         asked += pages
@@ -168,9 +172,9 @@ def test_another_worker_continues_after_a_kill(
         worker.process.wait(10)
     hire(**settings)
     until(lambda: delivered(place).keys() >= set(asked))
-    told = until(lambda: _when_all_is_delivered(status(place, capsys)))
-    assert told["records"]["accepted"] == told["records"]["recorded"] >= len(asked)
-    assert (told["records"]["holds"], told["backends"][0]["holds"]) == (True, True)
+    report = until(lambda: _when_all_is_delivered(status(place, capsys)))
+    assert report["records"]["accepted"] == report["records"]["recorded"] >= len(asked)
+    assert (report["records"]["holds"], report["backends"][0]["holds"]) == (True, True)
     store = SQLiteStore(place.folder / "sojourn.db")
     views = Counter(
         event.attributes["url.path"] for event in store.log.after(START, limit=10_000) if event.name == "page_view"
@@ -179,15 +183,15 @@ def test_another_worker_continues_after_a_kill(
     assert views == Counter(asked)
 
 
-def _when_all_is_delivered(told: Any) -> Any:
-    return told if told["backends"][0]["backlog"] == 0 and told["records"]["unapplied"] == 0 else None
+def _when_all_is_delivered(report: Any) -> Any:
+    return report if report["backends"][0]["backlog"] == 0 and report["records"]["unapplied"] == 0 else None
 
 
 def test_a_second_worker_takes_over_within_seconds(place: Place, serve: Start, hire: Hire) -> None:
     settings = settings_of(place)
     server = serve("uvicorn", **settings)
     workers = [hire(**settings), hire(**settings)]
-    until(lambda: all(worker.told("started") for worker in workers))
+    until(lambda: all(worker.printed("started") for worker in workers))
     (leader,) = until(lambda: [worker for worker in workers if worker.is_recorder])
     (other,) = (worker for worker in workers if worker is not leader)
     browse(server, ["/before"])
@@ -212,7 +216,7 @@ def test_a_signal_ends_the_worker_in_time_with_exit_code_0(
     began = time.monotonic()
     assert worker.end(number) == 0
     assert time.monotonic() - began < 5
-    assert worker.told("ended")
+    assert worker.printed("ended")
     store = SQLiteStore(place.folder / "sojourn.db")
     leases = store.leases.held()
     store.close()
@@ -220,7 +224,7 @@ def test_a_signal_ends_the_worker_in_time_with_exit_code_0(
 
 
 def test_a_hanging_backend_does_not_delay_the_workers_end(place: Place, serve: Start, hire: Hire) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never answers
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never responds
         url = f"webhook+http://127.0.0.1:{silent.getsockname()[1]}/in"
         settings = settings_of(place, backends=url)
         browse(serve("uvicorn", **settings), PAGES)
@@ -236,17 +240,17 @@ def test_a_hanging_backend_does_not_delay_the_workers_end(place: Place, serve: S
 def test_the_worker_waits_for_a_missing_store_and_does_not_create_it(place: Place, serve: Start, hire: Hire) -> None:
     settings = settings_of(place)
     worker = hire(**settings)
-    (waiting,) = until(lambda: worker.told("waiting"))
+    (waiting,) = until(lambda: worker.printed("waiting"))
     assert "there is no store at" in waiting["message"]
     assert {file.suffix for file in place.folder.iterdir()} <= {".py", ".log"}
     browse(serve("uvicorn", **settings), PAGES)
     until(lambda: delivered(place).keys() >= set(PAGES))
-    assert len(worker.told("waiting")) == 1, "it is not said every second"
+    assert len(worker.printed("waiting")) == 1, "it is not said every second"
 
 
 def test_the_worker_can_be_ended_while_it_waits_for_the_store(place: Place, hire: Hire) -> None:
     worker = hire(**settings_of(place))
-    until(lambda: worker.told("waiting"))
+    until(lambda: worker.printed("waiting"))
     assert worker.end() == 0
 
 

@@ -28,7 +28,7 @@ PAGES = 5
 
 
 def visit(url: str, number: int) -> int:
-    """One browser: some pages one after the other, a login in between; how many answers it saw."""
+    """One browser: some pages one after the other, a login in between; how many responses it saw."""
     with httpx.Client(base_url=url, timeout=30) as browser:
         for page in range(PAGES):
             query = f"?user=user-{number}" if page == 2 else f"?event=looked-{page}"
@@ -60,7 +60,7 @@ def recorded(place: Place, *, pages: int) -> list[Event]:
 def test_four_workers_record_what_the_clients_did(place: Place, serve: Start, kind: str) -> None:
     server = serve(kind, workers=4, idle_timeout="2s", max_duration="1h")
     with ThreadPoolExecutor(16) as pool:
-        answers = sum(pool.map(lambda number: visit(server.url, number), range(VISITORS)))
+        responses = sum(pool.map(lambda number: visit(server.url, number), range(VISITORS)))
     events = until_all_ended(place)
     by_session: dict[str, Counter[str]] = {}
     for event in events:
@@ -68,43 +68,43 @@ def test_four_workers_record_what_the_clients_did(place: Place, serve: Start, ki
     assert len(by_session) == VISITORS
     assert all(names["session.start"] == 1 and names["session.end"] == 1 for names in by_session.values())
     total = sum(by_session.values(), Counter())
-    assert total["page_view"] == answers
+    assert total["page_view"] == responses
     assert total["user.identify"] == VISITORS
     assert sum(count for name, count in total.items() if name.startswith("looked-")) == VISITORS * (PAGES - 1)
     users = {event.user_id for event in events if event.name == "session.end"}
     assert users == {f"user-{number}" for number in range(VISITORS)}
 
 
-def test_a_killed_server_loses_no_answered_request(place: Place, serve: Start) -> None:
+def test_a_killed_server_loses_no_completed_request(place: Place, serve: Start) -> None:
     server = serve("gunicorn", workers=3)
-    answered = 0
+    completed = 0
     with httpx.Client(base_url=server.url) as browser:
         for number in range(300):
             browser.get(f"/page/{number}", headers={"accept": "text/html"}).raise_for_status()
-            answered += 1
-    server.kill()  # with the last answer: the recorder had no time
-    events = recorded(place, pages=answered)
-    assert sum(event.name == "page_view" for event in events) == answered
+            completed += 1
+    server.kill()  # with the last response: the recorder had no time
+    events = recorded(place, pages=completed)
+    assert sum(event.name == "page_view" for event in events) == completed
     assert sum(event.name == "session.start" for event in events) == 1
 
 
-def test_workers_killed_under_load_lose_no_answered_request(place: Place, serve: Start) -> None:
-    """Every few answers a worker dies by SIGKILL, in the middle of whatever it was doing; the master starts another."""
+def test_workers_killed_under_load_lose_no_completed_request(place: Place, serve: Start) -> None:
+    """Every few responses a worker dies by SIGKILL, in the middle of whatever it was doing; the master starts another."""
     server = serve("gunicorn", workers=3)
-    answered: set[str] = set()
+    completed: set[str] = set()
     killed = 0
     with ThreadPoolExecutor(6) as pool:
         for step in range(8):
             pages = [f"/page/{step * 60 + number}" for number in range(60)]
             visits = [pool.submit(ask, server.url, page) for page in pages]
             killed += kill_a_worker(server.process.pid)
-            answered.update(page for page, visit in zip(pages, visits, strict=True) if visit.result())
+            completed.update(page for page, visit in zip(pages, visits, strict=True) if visit.result())
     server.kill()
-    events = recorded(place, pages=len(answered))
-    told = Counter(event.attributes["url.path"] for event in events if event.name == "page_view")
+    events = recorded(place, pages=len(completed))
+    views_by_page = Counter(event.attributes["url.path"] for event in events if event.name == "page_view")
     assert killed >= 7
-    assert answered - told.keys() == set()
-    assert set(told.values()) == {1}
+    assert completed - views_by_page.keys() == set()
+    assert set(views_by_page.values()) == {1}
     starts = Counter(event.session_key for event in events if event.name == "session.start")
     assert set(starts.values()) == {1}
 
