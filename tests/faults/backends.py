@@ -8,7 +8,7 @@ from collections.abc import Callable
 from . import receiver
 from .deployment import BACKEND
 from .killing import RestartedUvicorn
-from .receiver import Behaviour, Told
+from .receiver import Behaviour, CloudEvent
 from .scene import Fault, Promise, Scene
 from .visitors import Host
 
@@ -45,7 +45,7 @@ def some_invalid_for_good(scene: Scene) -> None:
         scene.wrong.append("no event was refused: the fault did not happen")
 
 
-def _is_bad(event: Told) -> bool:
+def _is_bad(event: CloudEvent) -> bool:
     return event.type == "step" and zlib.crc32(event.id.encode()) % 40 == 0
 
 
@@ -69,7 +69,7 @@ def down_and_killed(scene: Scene) -> None:
 
 
 def beside_a_dead_one(scene: Scene) -> None:
-    """A second backend never answers; the first one gets its events all the same, and no later."""
+    """A second backend never responds; the first one gets its events all the same, and no later."""
     with receiver.Receiver(behaviour=receiver.silent) as dead:
         backends = scene.deployment.settings["BACKENDS"]
         scene.deployment.settings["BACKENDS"] = f"webhook+{dead.url}?timeout=15&name=dead,{backends}"

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from .judging import Verdict
 from .producer import FULL, PAGES, REFUSED
-from .receiver import Told, wait_for
+from .receiver import CloudEvent, wait_for
 from .scene import Fault, Promise, Scene
 
 _EVENTS: Final = 100_000
@@ -31,7 +31,7 @@ def outage(scene: Scene) -> None:
     """Make and record all events while the backend is down, then bring it back."""
     visits = -(-(_FULL if scene.is_full else _EVENTS) // _EACH_VISIT)
     requests = visits * PAGES
-    scene.answered, tally = requests, _Tally(requests)
+    scene.own_responses, tally = requests, _Tally(requests)
     scene.receiver.keeps = tally.keep
     scene.deployment.settings.update({"DELIVER": "worker", "JOURNAL_LIMIT": "64MiB"})
     scene.receiver.down()
@@ -71,7 +71,7 @@ def outage(scene: Scene) -> None:
 def journal_full(scene: Scene) -> None:
     """Record nothing until a process has no room left. What it refuses must be counted."""
     requests = _FILLING
-    scene.answered, tally = requests + PAGES, _Tally(requests + PAGES)
+    scene.own_responses, tally = requests + PAGES, _Tally(requests + PAGES)
     scene.receiver.keeps = tally.keep
     scene.deployment.settings.update({"DELIVER": "worker", "JOURNAL_LIMIT": "8MiB"})
     producer = scene.deployment.start([sys.executable, "-m", "tests.faults.producer", str(requests), "fill"])
@@ -96,7 +96,7 @@ def journal_full(scene: Scene) -> None:
 
 def _watch(scene: Scene, requests: int, memory: _Memory) -> None:
     """Wait until every request is recorded and every visit has ended."""
-    told_at, began = 0.0, time.monotonic()
+    reported_at, began = 0.0, time.monotonic()
     while True:
         figures = scene.deployment.figures()
         recorded = 0 if figures is None else figures.counters.get("records.recorded", 0)
@@ -105,8 +105,8 @@ def _watch(scene: Scene, requests: int, memory: _Memory) -> None:
         if time.monotonic() - began > 60 + requests / _RECORDS_A_SECOND:
             scene.wrong.append(f"{recorded} of {requests} requests were recorded in time")
             return
-        if time.monotonic() - told_at >= 5:
-            told_at = time.monotonic()
+        if time.monotonic() - reported_at >= 5:
+            reported_at = time.monotonic()
             scene.say(f"{recorded:,} of {requests:,} requests recorded; the worker has {memory.now_mb:.0f} MB")
         time.sleep(0.5)
 
@@ -121,7 +121,7 @@ class _Tally:
     sessions: dict[str, set[str]] = field(default_factory=lambda: {"session.start": set(), "session.end": set()})
     twice: list[str] = field(default_factory=list)
 
-    def keep(self, events: Sequence[Told]) -> None:
+    def keep(self, events: Sequence[CloudEvent]) -> None:
         for event in events:
             number = hash(event.id)
             if number in self.ids:

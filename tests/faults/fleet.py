@@ -103,7 +103,7 @@ FAULTS = (
         play=host_late,
         seconds=12,
         promise=Promise(
-            may_be_stale="an end that a call or a successor made goes out at once; what another host tells later of the time "
+            may_be_stale="an end that a call or a successor made goes out at once; what another host records later of the time "
             "before it is in the log and in the session's row, and no more in that end"
         ),
         missing=no_postgres,

@@ -2,7 +2,7 @@
 
 An event is looked for by what it says of the request that made it (its serial), not by its id, so that one which came
 under two ids is seen as a duplicate. Where the truth itself is open (a pause of just about the idle timeout, a request
-without an answer), everything that can have happened passes, and nothing else does.
+without a response), everything that can have happened passes, and nothing else does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from sojourn.core.events import Event
 from sojourn.stores.rows import SessionRow
 
-from .receiver import Told
+from .receiver import CloudEvent
 from .truth import Step
 
 _CLOCKS_MS: Final = 5.0
@@ -55,7 +55,7 @@ def of_log(events: Iterable[Event]) -> list[Fact]:
     ]
 
 
-def of_receiver(events: Iterable[Told]) -> list[Fact]:
+def of_receiver(events: Iterable[CloudEvent]) -> list[Fact]:
     return [
         Fact(
             id=event.id,
@@ -108,18 +108,20 @@ def judge(
         verdict.wrong.append(f"the backend has an event that the store does not have: {unknown}")
     missing = log.ids - backend.ids - refused
     known = {step.serial for steps in visitors for step in steps}
-    verdict.wrong += [f"an event of no request: {name} {serial}" for name, serial in log.told if serial not in known]
-    answered = [step for steps in visitors for step in steps if step.is_answered]
-    for step in answered:
+    verdict.wrong += [
+        f"an event of no request: {name} {serial}" for name, serial in log.of_request if serial not in known
+    ]
+    complete = [step for steps in visitors for step in steps if step.is_complete]
+    for step in complete:
         for name in ("step", "page_view"):
-            facts = log.told.get((name, step.serial))
+            facts = log.of_request.get((name, step.serial))
             if facts is None:
                 verdict.lost.append(f"{name} {step.serial} is not in the store")
             elif facts[0].id in missing:
                 verdict.lost.append(f"{name} {step.serial} is not at the backend")
     for steps in visitors:
         _judge_visitor(steps, log, verdict, idle_ms)
-    sessions = {session for step in answered if (session := _session_of(step, log)) is not None}
+    sessions = {session for step in complete if (session := _session_of(step, log)) is not None}
     verdict.sessions_recorded = len(sessions)
     for session in sessions:
         for name in ("session.start", "session.end"):
@@ -138,12 +140,12 @@ class _Found:
     def __init__(self, facts: Sequence[Fact], rows: Mapping[str, Fact] | None = None) -> None:
         self._rows = rows
         self.ids = {fact.id for fact in facts}
-        self.told: dict[tuple[str, int], list[Fact]] = {}
+        self.of_request: dict[tuple[str, int], list[Fact]] = {}
         self.of_session: dict[tuple[str, str], list[Fact]] = {}
         for fact in facts:
             serial = _serial(fact)
             if serial is not None:
-                self.told.setdefault((fact.name, serial), []).append(fact)
+                self.of_request.setdefault((fact.name, serial), []).append(fact)
             self.of_session.setdefault((fact.session, fact.name), []).append(fact)
 
     def end_of(self, session: str) -> Fact | None:
@@ -166,12 +168,12 @@ def _revision(fact: Fact) -> int:
 
 
 def _session_of(step: Step, log: _Found) -> str | None:
-    facts = log.told.get(("step", step.serial))
+    facts = log.of_request.get(("step", step.serial))
     return facts[0].session if facts else None
 
 
 def _judge_repetitions(found: _Found, place: str, verdict: Verdict) -> None:
-    for (name, serial), facts in found.told.items():
+    for (name, serial), facts in found.of_request.items():
         verdict.twice += [f"{name} {serial} is {len(facts)} times in {place}" for _ in facts[1:]]
     for (session, name), facts in found.of_session.items():
         if name == "session.start":
@@ -198,8 +200,8 @@ def _judge_visitor(steps: Sequence[Step], log: _Found, verdict: Verdict, idle_ms
     last_skew = 0
     for step in steps:
         is_unsure = is_unsure or step.is_between_clocks
-        at, until = step.sent_at + step.skew_ms, (step.answered_at or step.sent_at) + step.skew_ms
-        if not step.is_answered:
+        at, until = step.sent_at + step.skew_ms, (step.responded_at or step.sent_at) + step.skew_ms
+        if not step.is_complete:
             is_unsure, unsure_seen = True, max(unsure_seen, until)
             continue
         session = _session_of(step, log) or step.session
@@ -220,7 +222,7 @@ def _judge_visitor(steps: Sequence[Step], log: _Found, verdict: Verdict, idle_ms
             if was_ended or changes_user:
                 user = None
         visits[-1].append(step)
-        if step.user is not None and step.user != user:  # else nothing is told: it is known, or was carried over
+        if step.user is not None and step.user != user:  # else no event is due: the user is known, or was carried over
             named = log.of_session.get((session, "user.identify"), ())
             if step.user not in {fact.attributes.get("user.id") for fact in named}:
                 verdict.lost.append(f"user.identify of {session} as {step.user}")
@@ -240,17 +242,17 @@ def _judge_visit(visit: Sequence[Step], steps: Sequence[Step], is_last: bool, lo
     session = _session_of(visit[-1], log)
     end = None if session is None else log.end_of(session)
     if session is None or end is None:
-        return  # lost, and told as that
-    if any(step.is_answered and _session_of(step, log) is None for step in steps) or any(
+        return  # lost, and reported as lost
+    if any(step.is_complete and _session_of(step, log) is None for step in steps) or any(
         step.skew_ms for step in steps
     ):
-        return  # a part is lost, and told as that, and whose the rest is may be lost with it; or it has several clocks' times
-    unsure = [step for step in steps if not step.is_answered and step.sent_at > visit[0].sent_at]
+        return  # a part is lost, and reported as lost, and the rest may be without its session; or it has several clocks' times
+    unsure = [step for step in steps if not step.is_complete and step.sent_at > visit[0].sent_at]
     if unsure:
-        return  # what those did to the session nobody knows
-    told = int(end.attributes["session.page_views"])
-    if told != len(visit):
-        verdict.wrong.append(f"{session} had {len(visit)} pages, but its end says {told}")
+        return  # what those did to the session is unknown
+    page_views = int(end.attributes["session.page_views"])
+    if page_views != len(visit):
+        verdict.wrong.append(f"{session} had {len(visit)} pages, but its end says {page_views}")
     users = [step.user for step in visit if step.user]
     if users and end.attributes.get("user.id") != users[-1]:
         verdict.wrong.append(f"the end of {session} names another user")
@@ -262,11 +264,11 @@ def _judge_visit(visit: Sequence[Step], steps: Sequence[Step], is_last: bool, lo
     if wanted not in (None, reason):
         verdict.wrong.append(f"{session} ended as {reason}, expected {wanted}")
     first, last = visit[0], visit[-1]
-    if not last.sent_at - _CLOCKS_MS <= end.at <= (last.answered_at or 0) + _CLOCKS_MS:
+    if not last.sent_at - _CLOCKS_MS <= end.at <= (last.responded_at or 0) + _CLOCKS_MS:
         verdict.wrong.append(f"{session} ended {end.at - last.sent_at:+.0f} ms after its last request was sent")
     duration = float(end.attributes["session.duration_ms"])
-    least = last.sent_at - (first.answered_at or 0) - _CLOCKS_MS
-    most = (last.answered_at or 0) - first.sent_at + _CLOCKS_MS
+    least = last.sent_at - (first.responded_at or 0) - _CLOCKS_MS
+    most = (last.responded_at or 0) - first.sent_at + _CLOCKS_MS
     if len(visit) > 1 and not least <= duration <= most:
         verdict.wrong.append(f"{session} lasted {least:.0f} to {most:.0f} ms, but its end says {duration:.0f}")
 

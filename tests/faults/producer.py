@@ -3,7 +3,7 @@
 `python -m tests.faults.producer N [fill]`: N requests; its visitors are known by arithmetic, request n is page
 `(n - 1) % PAGES` of visitor `(n - 1) // PAGES`. It waits for the recorder where its journal gets full, or with `fill` does
 not: then it waits after the last one, and makes one more visit when there is room again. It prints what it was refused,
-and ends with 0 if every request was answered, and recorded by its journal unless that was filled.
+and ends with 0 if every request got a response, and recorded by its journal unless that was filled.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main(requests: int, *, fills: bool) -> int:
 
 
 def _visit(app: Callable[..., Any], first: int) -> bool:
-    """The pages of one visitor; whether each was answered and saw a session."""
+    """The pages of one visitor; whether each got a response and saw a session."""
     cookie, is_well = "", True
     for serial in range(first, first + PAGES):
         heard: dict[str, str] = {}
@@ -65,9 +65,9 @@ def _visit(app: Callable[..., Any], first: int) -> bool:
             "wsgi.url_scheme": "http",
             **({"HTTP_COOKIE": cookie} if cookie else {}),
         }
-        answer = app(environ, start_response)
-        b"".join(answer)
-        getattr(answer, "close", lambda: None)()
+        body = app(environ, start_response)
+        b"".join(body)
+        getattr(body, "close", lambda: None)()
         is_well &= heard["status"].startswith("200") and bool(heard["X-Session"])
         for morsel in SimpleCookie(heard.get("Set-Cookie", "")).values():
             cookie = f"{morsel.key}={morsel.coded_value}"

@@ -1,6 +1,6 @@
-"""The backend of a fault: takes what a webhook sends, keeps it all, and misbehaves when told to.
+"""The backend of a fault: takes what a webhook sends, keeps it all, and misbehaves on request.
 
-What it answered with success it has kept, and what it kept it may have answered with anything: as real receivers do.
+It has kept what it acknowledged with success, and may have responded with anything to what it kept: as real receivers do.
 It runs in threads of the suite, outside of every process that a fault kills.
 """
 
@@ -24,7 +24,7 @@ import msgspec
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class CloudEvent(msgspec.Struct, frozen=True, gc=False):
     """A CloudEvent, as far as the suite looks at it."""
 
     id: str
@@ -34,13 +34,13 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     data: Mapping[str, str | int | float | bool] = {}
 
 
-_DECODER: Final = msgspec.json.Decoder(list[Told])
+_DECODER: Final = msgspec.json.Decoder(list[CloudEvent])
 
 
 class Call:
     """One POST on its way: its events, and what may be done with it."""
 
-    def __init__(self, receiver: Receiver, handler: BaseHTTPRequestHandler, events: list[Told]) -> None:
+    def __init__(self, receiver: Receiver, handler: BaseHTTPRequestHandler, events: list[CloudEvent]) -> None:
         self.receiver = receiver
         self.events = events
         self._handler = handler
@@ -48,7 +48,7 @@ class Call:
     def keep(self) -> None:
         self.receiver.keep(self.events)
 
-    def answer(self, status: int, headers: Mapping[str, str] | None = None) -> None:
+    def respond(self, status: int, headers: Mapping[str, str] | None = None) -> None:
         self._handler.send_response(status)
         for name, value in (headers or {}).items():
             self._handler.send_header(name, value)
@@ -75,7 +75,7 @@ Behaviour = Callable[[Call], None]
 def well(call: Call) -> None:
     """Keep the events and say so."""
     call.keep()
-    call.answer(204)
+    call.respond(204)
 
 
 @dataclass
@@ -83,11 +83,11 @@ class Receiver:
     """An HTTP server on a free loopback port; the port is its own also while it is down."""
 
     behaviour: Behaviour = well
-    keeps: Callable[[list[Told]], None] | None = None
+    keeps: Callable[[list[CloudEvent]], None] | None = None
     """Does the keeping instead, for more events than are to be held here."""
-    taken: dict[str, Told] = field(default_factory=dict)
+    taken: dict[str, CloudEvent] = field(default_factory=dict)
     """Every event that it kept, by id: what a receiver is left with that de-duplicates."""
-    refused: dict[str, Told] = field(default_factory=dict)
+    refused: dict[str, CloudEvent] = field(default_factory=dict)
     """Events that it will never take, and said so with nothing else beside them."""
     arrived: int = 0
     """How many it kept, the repeated ones each time."""
@@ -161,7 +161,7 @@ class Receiver:
     def behave(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
 
-    def keep(self, events: list[Told]) -> None:
+    def keep(self, events: list[CloudEvent]) -> None:
         with self._lock:
             self.arrived += len(events)
             if self.keeps is not None:
@@ -172,7 +172,7 @@ class Receiver:
                 if known is not event and known != event:
                     self.contradicted.append(event.id)
 
-    def refuse(self, event: Told) -> None:
+    def refuse(self, event: CloudEvent) -> None:
         with self._lock:
             self.refused[event.id] = event
 
@@ -191,15 +191,15 @@ class Receiver:
 
 def failing(status: int, headers: Mapping[str, str] | None = None) -> Behaviour:
     """Keep nothing and respond with this."""
-    return lambda call: call.answer(status, headers)
+    return lambda call: call.respond(status, headers)
 
 
 def too_large(most: int) -> Behaviour:
     """Refuse calls of more than this many events (413)."""
-    return lambda call: call.answer(413) if len(call.events) > most else well(call)
+    return lambda call: call.respond(413) if len(call.events) > most else well(call)
 
 
-def choosy(is_bad: Callable[[Told], bool]) -> Behaviour:
+def choosy(is_bad: Callable[[CloudEvent], bool]) -> Behaviour:
     """Refuse calls that contain an invalid event (400)."""
 
     def behave(call: Call) -> None:
@@ -208,7 +208,7 @@ def choosy(is_bad: Callable[[Told], bool]) -> Behaviour:
             return
         if len(call.events) == 1:
             call.receiver.refuse(call.events[0])
-        call.answer(400)
+        call.respond(400)
 
     return behave
 
@@ -261,7 +261,7 @@ def forgetful(every: int) -> Behaviour:
             if seen[0] % every:
                 kept.append(event)
         call.receiver.keep(kept)
-        call.answer(204)
+        call.respond(204)
 
     return behave
 

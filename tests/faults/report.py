@@ -42,7 +42,7 @@ def line(row: Row) -> str:
     if row.skipped:
         return f"skipped: {row.skipped}"
     return (
-        f"{'as promised' if row.is_kept else 'NOT AS PROMISED'}: {row.answered} responses, "
+        f"{'as promised' if row.is_kept else 'NOT AS PROMISED'}: {row.responses} responses, "
         f"{row.sessions_recorded} of {row.sessions_true} sessions, {row.lost} lost, {row.duplicates} duplicated, "
         f"{row.harmed} harmed, {row.wrong} wrong; {row.cut} requests cut off, {row.resent} events sent again; "
         f"{row.seconds:.0f} s"
@@ -53,7 +53,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row.skipped:
         return (row.fault, *[""] * (len(_HEAD) - 2), f"skipped: {row.skipped}")
     figures = (
-        row.answered,
+        row.responses,
         row.sessions_true,
         row.sessions_recorded,
         row.starts,

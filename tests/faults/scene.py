@@ -67,7 +67,7 @@ class Row:
     """The figures of one fault."""
 
     fault: str
-    answered: int = 0
+    responses: int = 0
     sessions_true: int = 0
     sessions_recorded: int = 0
     starts: int = 0
@@ -76,7 +76,7 @@ class Row:
     duplicates: int = 0
     harmed: int = 0
     errors: int = 0
-    """Of the harmed, those that got an error or no answer; the others had to wait."""
+    """Of the harmed, those that got an error or no response; the others had to wait."""
     wrong: int = 0
     cut: int = 0
     resent: int = 0
@@ -105,8 +105,8 @@ class Scene:
     wrong: list[str] = field(default_factory=list)
     verdict: Verdict | None = None
     """Set by a fault that keeps the account itself, because its events are too many."""
-    answered: int = 0
-    """Requests that such a fault made itself."""
+    own_responses: int = 0
+    """Responses to the requests that such a fault made itself."""
     threads: int = 16
 
     @property
@@ -143,9 +143,9 @@ class Scene:
     def settle(self, within: float = _SETTLED_WITHIN_S) -> None:
         """Wait until every record is applied, every session is over, and every event is delivered."""
         self.say(
-            f"{self.truth.answered() + self.answered:,} requests answered; waiting until all is recorded and delivered"
+            f"{self.truth.responses() + self.own_responses:,} responses received; waiting until all is recorded and delivered"
         )
-        began = told_at = time.monotonic()
+        began = reported_at = time.monotonic()
         while True:
             figures = self.deployment.figures()
             state = self.deployment.trouble if figures is None else _unsettled(figures)
@@ -156,8 +156,8 @@ class Scene:
             if now - began > within:
                 self.wrong.append(f"not settled within {within:.0f} s: {state}")
                 return
-            if now - told_at >= 5:
-                told_at = now
+            if now - reported_at >= 5:
+                reported_at = now
                 self.say(state)
             time.sleep(0.2)
 
@@ -237,22 +237,22 @@ def _judge(fault: Fault, scene: Scene, row: Row) -> None:
     wrong = [*scene.wrong, *verdict.wrong, *(f"two contents under one id: {id_}" for id_ in receiver.contradicted)]
     if dead != receiver.refused.keys():
         wrong.append(f"{len(dead)} dead letters, and the backend rejected {len(receiver.refused)} events for good")
-    share = len(verdict.lost) / max(1, 2 * (scene.truth.answered() + scene.answered))
+    share = len(verdict.lost) / max(1, 2 * (scene.truth.responses() + scene.own_responses))
     if promise.may_lose and share > promise.most_lost:
         wrong.append(f"{share:.1%} of the events are lost; at most {promise.most_lost:.1%} may be")
     wrong += _sums(figures) if figures is not None else [scene.deployment.trouble]
     slow = [step for step in steps if step.took_ms > _SLOW_MS or step.status >= 500]
-    unanswered = [step for step in steps if not step.is_answered and step.status < 500]
-    late = [step for step in steps if (step.answered_at or 0) - step.sent_at > _SLOW_MS and step not in slow]
+    incomplete = [step for step in steps if not step.is_complete and step.status < 500]
+    late = [step for step in steps if (step.responded_at or 0) - step.sent_at > _SLOW_MS and step not in slow]
     if verdict.sessions_true != verdict.sessions_recorded and not (promise.may_split or promise.may_lose):
         wrong.append(f"{verdict.sessions_true} sessions were recorded as {verdict.sessions_recorded}")
-    harmed = slow if promise.cuts_requests else [*slow, *unanswered, *late]
-    row.answered = scene.truth.answered() + scene.answered
+    harmed = slow if promise.cuts_requests else [*slow, *incomplete, *late]
+    row.responses = scene.truth.responses() + scene.own_responses
     row.sessions_true, row.sessions_recorded = verdict.sessions_true, verdict.sessions_recorded
     row.starts, row.ends = verdict.starts, verdict.ends
     row.lost, row.duplicates, row.harmed, row.wrong = len(verdict.lost), len(verdict.twice), len(harmed), len(wrong)
-    row.errors = sum(not step.is_answered for step in harmed)
-    row.cut = len(unanswered) if promise.cuts_requests else 0
+    row.errors = sum(not step.is_complete for step in harmed)
+    row.cut = len(incomplete) if promise.cuts_requests else 0
     row.resent = receiver.arrived - len(receiver.taken) if receiver.keeps is None else 0
     row.refused = 0 if figures is None else figures.counters.get("records.refused", 0)
     row.notes = [

@@ -26,7 +26,7 @@ _DOWN_S: Final = 20.0
 
 @dataclass
 class Server:
-    """A server that answers; in a process group of its own, whose leader is its master."""
+    """A server that responds; in a process group of its own, whose leader is its master."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -181,7 +181,7 @@ def _served(command: Sequence[str], port: int, *, folder: Path, environ: Mapping
 
 
 def _await(server: Server, port: int) -> None:
-    """Wait until the server answers a request that Sojourn records nothing of (an excluded path)."""
+    """Wait until the server responds to a request that Sojourn records nothing of (an excluded path)."""
     deadline = time.monotonic() + _UP_S
     while time.monotonic() < deadline and server.process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2.0) as asking:
@@ -189,7 +189,7 @@ def _await(server: Server, port: int) -> None:
             if asking.recv(12).startswith(b"HTTP/"):
                 return
         time.sleep(0.05)
-    raise RuntimeError(f"the server does not answer; it said:\n{server.log.read_text(errors='replace')}")
+    raise RuntimeError(f"the server does not respond; it said:\n{server.log.read_text(errors='replace')}")
 
 
 def _is_running(pid: int) -> bool:

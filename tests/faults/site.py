@@ -1,6 +1,6 @@
 """The site that the visitors of a fault see, behind both doors, run by real servers. Its settings are in the environment.
 
-It does what the query of a request asks for, and answers with the session it saw and how long the request was here,
+It does what the query of a request asks for, and responds with the session it saw and how long the request was here,
 measured outside of the middleware: so what Sojourn costs a request is in it, and what the network does is not.
 """
 
@@ -50,7 +50,7 @@ def _plain_wsgi(environ: dict[str, Any], start_response: StartResponse) -> Itera
 
 
 def _slowly() -> Iterator[bytes]:
-    """A page in two pieces: a process that dies in between has recorded it, and answered only half of it."""
+    """A page in two pieces: a process that dies in between has recorded it, and sent only half of it."""
     yield b"<p>ok"
     time.sleep(_LINGERS_S)
     yield b"</p>"

@@ -34,7 +34,7 @@ def test_no_event_is_lost_or_duplicated_and_no_request_fails(name: str, seconds:
     row = played(BY_NAME[name], seconds)
     assert row.skipped == ""
     assert (row.lost, row.duplicates, row.wrong, row.errors) == (0, 0, 0, 0), row.complaints
-    assert row.answered >= 20
+    assert row.responses >= 20
     assert row.sessions_recorded == row.sessions_true == row.starts == row.ends
 
 

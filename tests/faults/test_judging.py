@@ -1,4 +1,4 @@
-"""The judge of the fault suite finds what it has to find: each way to go wrong, told from a run in which nothing did."""
+"""The judge of the fault suite finds what it has to find: each way to go wrong, distinguished from a run without faults."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NOTHING: Mapping[str, str | int] = {}
 def steps() -> list[Step]:
     """One visitor: three pages, a user and a cart among them, a silence of twice the idle timeout, and one more page."""
     return [
-        Step(serial=1, visitor=1, sent_at=10_000, answered_at=10_010, status=200, session="a"),
-        Step(serial=2, visitor=1, sent_at=10_100, answered_at=10_110, status=200, session="a", user="jo"),
-        Step(serial=3, visitor=1, sent_at=10_200, answered_at=10_210, status=200, session="a", cart=3),
-        Step(serial=4, visitor=1, sent_at=18_300, answered_at=18_310, status=200, session="b", ends=True),
+        Step(serial=1, visitor=1, sent_at=10_000, responded_at=10_010, status=200, session="a"),
+        Step(serial=2, visitor=1, sent_at=10_100, responded_at=10_110, status=200, session="a", user="jo"),
+        Step(serial=3, visitor=1, sent_at=10_200, responded_at=10_210, status=200, session="a", cart=3),
+        Step(serial=4, visitor=1, sent_at=18_300, responded_at=18_310, status=200, session="b", ends=True),
     ]
 
 
@@ -47,25 +47,25 @@ def facts() -> Facts:
                 attributes={"url.path": f"/page/{step.serial}"},
             ),
         ]
-    told: dict[str, str | int] = {"user.id": "jo", "session_properties.cart": 3}
+    user_attributes: dict[str, str | int] = {"user.id": "jo", "session_properties.cart": 3}
     return [
         *found,
         Fact(id="start-a", name="session.start", session="a", at=10_005, attributes={}),
         Fact(id="start-b", name="session.start", session="b", at=18_305, attributes={}),
         Fact(id="jo", name="user.identify", session="a", at=10_105, attributes={"user.id": "jo"}),
-        end("a", at=10_205, pages=3, lasted=200, reason="idle_timeout", told=told),
+        end("a", at=10_205, pages=3, lasted=200, reason="idle_timeout", extra=user_attributes),
         end("b", at=18_305, pages=1, lasted=0, reason="ended"),
     ]
 
 
 def end(
-    session: str, *, at: float, pages: int, lasted: int, reason: str, told: Mapping[str, str | int] = NOTHING
+    session: str, *, at: float, pages: int, lasted: int, reason: str, extra: Mapping[str, str | int] = NOTHING
 ) -> Fact:
     attributes: dict[str, str | int | float | bool] = {
         "session.page_views": pages,
         "session.duration_ms": lasted,
         "session.end_reason": reason,
-        **told,
+        **extra,
     }
     return Fact(id=f"end-{session}", name="session.end", session=session, at=at, attributes=attributes)
 
@@ -101,7 +101,7 @@ def test_a_faultless_run_has_no_findings() -> None:
         pytest.param(lambda log, taken: drop("view-4", taken), id="a page view that the backend never got"),
         pytest.param(lambda log, taken: drop("start-a", log, taken), id="no start"),
         pytest.param(lambda log, taken: drop("end-b", taken), id="an end that the backend never got"),
-        pytest.param(lambda log, taken: drop("jo", log, taken), id="a user who was never told"),
+        pytest.param(lambda log, taken: drop("jo", log, taken), id="a user without an event"),
     ],
 )
 def test_a_missing_event_is_lost(change_it: Change) -> None:
@@ -162,7 +162,7 @@ def test_an_end_dated_when_it_was_noticed_is_wrong() -> None:
 
 def test_a_request_without_a_response_may_be_recorded_or_not() -> None:
     made = steps()
-    made[2].answered_at, made[2].status, made[2].session = None, 0, None
+    made[2].responded_at, made[2].status, made[2].session = None, 0, None
     with_it = facts()
     without = facts()
     for id_ in ("step-3", "view-3"):
@@ -188,15 +188,15 @@ def test_a_rejected_event_is_not_lost() -> None:
 )
 def test_a_pause_of_about_the_idle_timeout(pause: int, may_go_on: bool, may_split: bool) -> None:
     made = steps()
-    made[3].sent_at, made[3].answered_at = 10_200 + pause, 10_201 + pause
+    made[3].sent_at, made[3].responded_at = 10_200 + pause, 10_201 + pause
     as_two = facts()
     as_one = facts()
     for id_ in ("step-4", "view-4"):
         move(as_one, id_, "a")
-    telling = ("should have started", "should have continued")
+    phrases = ("should have started", "should have continued")
 
     def complaints(log: Facts) -> list[str]:
-        return [text for text in judged(made, log, log).wrong if any(part in text for part in telling)]
+        return [text for text in judged(made, log, log).wrong if any(part in text for part in phrases)]
 
     assert (complaints(as_one) == []) is may_go_on
     assert (complaints(as_two) == []) is may_split

@@ -1,4 +1,4 @@
-"""What the visitors of a fault did, as they know it: every request, what it asked for, and what was answered.
+"""What the visitors of a fault did, as they know it: every request, what it asked for, and the response.
 
 Nothing here comes from the store or from a backend; that is what it is compared with.
 """
@@ -23,25 +23,25 @@ class Step:
     ends: bool = False
     """Whether it calls `end_session()`, as its last act."""
     sent_at: float = 0.0
-    answered_at: float | None = None
-    """`None`: no whole answer came; it may have been recorded, or not."""
+    responded_at: float | None = None
+    """`None`: no whole response came; it may have been recorded, or not."""
     status: int = 0
     session: str | None = None
     """The session that the app saw in it."""
     took_ms: float = 0.0
     """How long the server had it, from its first to its last code."""
     skew_ms: int = 0
-    """How far the clock of the host that answered was from ours."""
+    """How far the clock of the host that responded was from ours."""
     is_between_clocks: bool = False
     """Whether that clock was set while the request was on its way."""
 
     @property
-    def is_answered(self) -> bool:
-        return self.answered_at is not None and self.status == 200
+    def is_complete(self) -> bool:
+        return self.responded_at is not None and self.status == 200
 
     @property
     def changes_state(self) -> bool:
-        """Whether a visitor who got no answer cannot know any more whose session it is."""
+        """Whether a visitor who got no response cannot know any more whose session it is."""
         return self.ends or self.user is not None
 
 
@@ -67,9 +67,9 @@ class Truth:
         with self._lock:
             self.steps.append(step)
 
-    def answered(self) -> int:
+    def responses(self) -> int:
         with self._lock:
-            return sum(step.is_answered for step in self.steps)
+            return sum(step.is_complete for step in self.steps)
 
     def by_visitor(self) -> list[list[Step]]:
         """The requests of each visitor in the order in which they were made."""

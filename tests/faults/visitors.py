@@ -1,6 +1,6 @@
 """The visitors: threads that browse the site over real HTTP, keep their cookie, and write down all they did.
 
-What they do is drawn from a seed, so a run can be repeated; when it is answered is not. Knows no part of Sojourn.
+What they do is drawn from a seed, so a run can be repeated; when the response comes is not. Independent of Sojourn.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Crowd:
         try:
             while not self._stop.is_set():
                 _Visitor(self, chance, self._hosts, self._manners, self._stop).visit()
-        except BaseException as error:  # noqa: BLE001 - a thread's error is told by whoever leaves the crowd
+        except BaseException as error:  # noqa: BLE001 - a thread's error is raised again where the crowd is left
             self.faults.append(error)
 
 
@@ -147,12 +147,12 @@ class _Visitor:
         return step
 
     def _ask(self, step: Step) -> bool:
-        """Make a request, and again (as another) while no answer comes. False: the visitor gives up and goes."""
+        """Make a request, and again (as another) while no response comes. False: the visitor gives up and goes."""
         for _ in range(_TRIES):
             is_first = not self._cookies
             self._exchange(step)
             self._truth.note(step)
-            if step.is_answered:
+            if step.is_complete:
                 return True
             if is_first or step.changes_state:
                 return False
@@ -173,16 +173,16 @@ class _Visitor:
             with closing(self._connected(host)) as connection:
                 step.sent_at, step.skew_ms = time.time() * 1000, host.skew_ms()
                 connection.request("GET", f"/page/{step.serial}?{'&'.join(query)}", headers=headers)
-                answer = connection.getresponse()
-                answer.read()
-                step.answered_at, step.status = time.time() * 1000, answer.status
+                response = connection.getresponse()
+                response.read()
+                step.responded_at, step.status = time.time() * 1000, response.status
                 step.is_between_clocks = step.skew_ms != host.skew_ms()
         except (OSError, HTTPException):
             step.sent_at = step.sent_at or time.time() * 1000
             return
-        step.session = answer.headers.get("X-Session") or None
-        step.took_ms = float(answer.headers.get("X-Took-Ms", 0))
-        for cookie in answer.headers.get_all("Set-Cookie", []):
+        step.session = response.headers.get("X-Session") or None
+        step.took_ms = float(response.headers.get("X-Took-Ms", 0))
+        for cookie in response.headers.get_all("Set-Cookie", []):
             name, _, value = cookie.partition(";")[0].partition("=")
             self._cookies[name.strip()] = value
 
