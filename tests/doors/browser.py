@@ -31,7 +31,7 @@ JSON = ("content-type", "application/json")
 
 @dataclass(frozen=True)
 class Response:
-    """What a view answers. More than one piece is a stream, with `between` before each but the first.
+    """What a view returns. More than one piece is a stream, with `between` before each but the first.
 
     `late` runs once the response has started.
     """
@@ -85,7 +85,7 @@ class Site:
         self.mount = ""
         """Where the app is mounted: `root_path`, or `SCRIPT_NAME`. Paths that are asked for lie below it."""
         self.user: str | None = None
-        """The principal: `REMOTE_USER`, or the scope's user. `None`: the framework does not say; `""`: nobody."""
+        """The principal: `REMOTE_USER`, or the scope's user. `None`: the framework does not say; `""`: anonymous."""
         self.door: Any = (
             AsgiDoor(self._asgi, engine=self.engine)
             if protocol == "asgi"
@@ -237,8 +237,10 @@ class Site:
             pieces.extend(response)
         finally:
             response.close()  # type: ignore[attr-defined]  # what the validator gives has one
-        status, answered = started[-1]
-        return Reply(int(status[:3]), tuple((name.lower(), value) for name, value in answered), b"".join(pieces))
+        status, response_headers = started[-1]
+        return Reply(
+            int(status[:3]), tuple((name.lower(), value) for name, value in response_headers), b"".join(pieces)
+        )
 
 
 class AuthenticatedUser:
@@ -314,7 +316,7 @@ def run(work: Awaitable[None] | Coroutine[Any, Any, None]) -> None:
     steps = work.__await__()
     with contextlib.suppress(StopIteration):
         next(steps)
-        msg = "it waits for something that nobody will do"
+        msg = "it waits for something that never happens"
         raise AssertionError(msg)
 
 

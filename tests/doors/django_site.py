@@ -52,7 +52,7 @@ for name in ("ada", "bob"):
 
 def signs_in(name: str) -> Any:
     def view(request: Any) -> Any:
-        assert not request.user.is_authenticated or name == "bob"  # somebody looked before the login
+        assert not request.user.is_authenticated or name == "bob"  # a read of the user before the login
         user = get_user_model().objects.get(username=name)
         login(request, user, backend="django.contrib.auth.backends.ModelBackend")
         return HttpResponse("in")
@@ -86,7 +86,7 @@ urlpatterns = [
     path("ada", signs_in("ada")),
     path("bob", signs_in("bob")),
     path("out", signs_out),
-    path("plain", lambda _request: HttpResponse("nobody looked")),
+    path("plain", lambda _request: HttpResponse("plain")),
     path("looks", looks),
     path("looks-async", looks_async),
     path("fails", fails),
@@ -112,26 +112,26 @@ engine = Engine(
 
 
 async def ask_asgi(app: Any, pages: list[str]) -> list[httpx.Response]:
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://site.test") as client:
         for page in pages:
-            answers.append(await client.get(page))
-            answers[-1].extensions["queries"] = queries
-    return answers
+            responses.append(await client.get(page))
+            responses[-1].extensions["queries"] = queries
+    return responses
 
 
 def ask_wsgi(app: Any, pages: list[str]) -> list[httpx.Response]:
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
     transport = httpx.WSGITransport(app, raise_app_exceptions=False)
     with httpx.Client(transport=transport, base_url="http://site.test") as client:
         for page in pages:
-            answers.append(client.get(page))
-            answers[-1].extensions["queries"] = queries
-    return answers
+            responses.append(client.get(page))
+            responses[-1].extensions["queries"] = queries
+    return responses
 
 
-def asked(pages: list[str]) -> list[httpx.Response]:
+def open_pages(pages: list[str]) -> list[httpx.Response]:
     if protocol == "asgi":
         from django.core.asgi import get_asgi_application  # type: ignore[import-untyped]
 
@@ -141,15 +141,15 @@ def asked(pages: list[str]) -> list[httpx.Response]:
     return ask_wsgi(WsgiDoor(get_wsgi_application(), engine=engine), pages)
 
 
-answers = asked(sys.argv[3:])
+responses = open_pages(sys.argv[3:])
 engine.flush()
-counts = [0, *(answer.extensions["queries"] for answer in answers)]
+counts = [0, *(response.extensions["queries"] for response in responses)]
 sys.stdout.write(
     json.dumps(
         {
             "queries": [after - before for before, after in itertools.pairwise(counts)],
-            "vary": [answer.headers.get("vary") for answer in answers],
-            "status": [answer.status_code for answer in answers],
+            "vary": [response.headers.get("vary") for response in responses],
+            "status": [response.status_code for response in responses],
             "events": [[event.name, event.user_id] for event in backend.events],
             "errors": [event.attributes["exception.type"] for event in backend.named("exception")],
             "names": [event.attributes.get("user.name") for event in backend.named("user.identify")],

@@ -222,9 +222,9 @@ def test_private_can_be_left_out(make_site: MakeSite) -> None:
     ("settings", "headers"),
     [
         pytest.param({"cache_private": False}, [("cache-control", "max-age=600")], id="private may not be added"),
-        pytest.param({}, [("Vercel-CDN-Cache-Control", "max-age=60")], id="a CDN is told to store"),
-        pytest.param({}, [("X-Accel-Expires", "60")], id="nginx is told to store"),
-        pytest.param({}, [("Edge-Control", "cache-maxage=60s")], id="Akamai is told to store"),
+        pytest.param({}, [("Vercel-CDN-Cache-Control", "max-age=60")], id="a CDN may store"),
+        pytest.param({}, [("X-Accel-Expires", "60")], id="nginx may store"),
+        pytest.param({}, [("Edge-Control", "cache-maxage=60s")], id="Akamai may store"),
     ],
 )
 def test_what_a_shared_cache_may_store_carries_no_cookie(

@@ -1,4 +1,4 @@
-"""The beacon through both doors: what a page may tell of a session that runs, and that it can do nothing else."""
+"""The beacon through both doors: what a page may report about a live session, and that it can do nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def site(make_site: MakeSite) -> Site:
     return make_site(beacon_path=PATH)
 
 
-def tell(
+def send(
     browser: Browser, kind: str = "activity", page: str = "/", headers: Mapping[str, str] = SAME, path: str = PATH
 ) -> Reply:
     return browser.ask("POST", path, headers, json.dumps({"kind": kind, "page": page}).encode())
@@ -41,14 +41,14 @@ def own(event: Event) -> dict[str, Scalar]:
     return {name: value for name, value in event.attributes.items() if name not in {"session.id", "visitor.id"}}
 
 
-# --- what it tells
+# --- what it reports
 
 
 def test_a_long_look_at_one_page_is_one_session_as_long_as_the_look(site: Site, browser: Browser) -> None:
     browser.navigate()
     for _ in range(60):
         site.clock.advance(60)
-        assert tell(browser).status == 204
+        assert send(browser).status == 204
     site.clock.advance(1800)
     assert site.engine.sweep() == 1
     (end,) = site.named("session.end")
@@ -58,7 +58,7 @@ def test_a_long_look_at_one_page_is_one_session_as_long_as_the_look(site: Site, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "page", "told"),
+    ("kind", "page", "attributes"),
     [
         pytest.param("page_view", "/cart", {"url.path": "/cart", SAME_DOCUMENT: True}, id="routing"),
         pytest.param("restored", "/cart", {"url.path": "/cart", SAME_DOCUMENT: False}, id="back, without a request"),
@@ -91,21 +91,21 @@ def test_a_long_look_at_one_page_is_one_session_as_long_as_the_look(site: Site, 
     ],
 )
 def test_a_page_view_is_one_with_a_mark_and_masked(
-    site: Site, browser: Browser, kind: str, page: str, told: dict[str, Scalar]
+    site: Site, browser: Browser, kind: str, page: str, attributes: dict[str, Scalar]
 ) -> None:
     browser.navigate()
     site.clock.advance(3)
-    assert tell(browser, kind, page).status == 204
+    assert send(browser, kind, page).status == 204
     (view,) = own_page_views(site)
-    assert own(view) == told
+    assert own(view) == attributes
     assert view.time == site.clock.now_ms
     assert view.session_id == site.sessions[0]
 
 
 def test_page_views_count_and_activity_has_no_event(site: Site, browser: Browser) -> None:
     browser.navigate()
-    tell(browser)
-    tell(browser, "page_view", "/two")
+    send(browser)
+    send(browser, "page_view", "/two")
     site.clock.advance(1800)
     site.engine.sweep()
     (end,) = site.named("session.end")
@@ -113,24 +113,24 @@ def test_page_views_count_and_activity_has_no_event(site: Site, browser: Browser
     assert site.names() == ["session.start", "page_view", "page_view", "session.end"]
 
 
-def test_without_page_views_it_tells_activity_only(make_site: MakeSite) -> None:
+def test_without_page_views_it_reports_activity_only(make_site: MakeSite) -> None:
     site = make_site(beacon_path=PATH, page_views=False)
     browser = Browser(site)
     browser.navigate()
     site.clock.advance(70)
-    tell(browser, "page_view", "/two")
+    send(browser, "page_view", "/two")
     assert site.names() == ["session.start", "session.heartbeat"]
 
 
 def test_a_beacon_keeps_the_user_and_resolves_no_principal(make_site: MakeSite) -> None:
-    """The framework has not looked at a beacon, so nobody is asked who it is."""
+    """The framework has not looked at a beacon, so no user is looked up."""
     asked: list[object] = []
     site = make_site(beacon_path=PATH, principal=asked.append)
     browser = Browser(site)
     site.views["/"] = view_of(lambda: identify("ada"))
     browser.navigate()
     asked.clear()
-    tell(browser, "page_view", "/two")
+    send(browser, "page_view", "/two")
     assert (own_page_views(site)[0].user_id, asked) == ("ada", [])
 
 
@@ -138,7 +138,7 @@ def test_a_beacon_keeps_the_user_and_resolves_no_principal(make_site: MakeSite) 
 
 
 def test_it_never_starts_a_session(site: Site, browser: Browser) -> None:
-    reply = tell(browser, "page_view")
+    reply = send(browser, "page_view")
     assert (reply.status, reply.cookies, site.events) == (204, [], [])
     assert site.ignored == {"no_session": 1}
 
@@ -147,7 +147,7 @@ def test_it_never_starts_a_session(site: Site, browser: Browser) -> None:
 def test_it_never_prolongs_a_session_that_is_over(site: Site, browser: Browser, silence: int) -> None:
     browser.navigate()
     site.clock.advance(silence)
-    reply = tell(browser, "page_view", "/two")
+    reply = send(browser, "page_view", "/two")
     assert (reply.status, reply.cookies) == (204, [])
     assert site.ignored == {"over": 1}
     browser.navigate()
@@ -161,19 +161,19 @@ def test_it_never_revives_a_session_that_was_ended(site: Site, browser: Browser)
     twin = browser.twin()
     browser.navigate("/out")
     for each in (browser, twin):  # the twin's cookie does not know yet
-        assert tell(each, "page_view", "/two").cookies == []
+        assert send(each, "page_view", "/two").cookies == []
     assert site.ignored == {"over": 2}
     assert len(site.sessions) == 1
     assert own_page_views(site) == []
 
 
 def test_it_follows_its_browser_into_the_next_session(site: Site, browser: Browser) -> None:
-    """A tab that was open all along tells of the session that another tab is in."""
+    """A tab that stays open reports to the session that another tab is in."""
     browser.navigate()
     old = browser.twin()
     site.clock.advance(1800)
     browser.navigate()
-    tell(old, "page_view", "/two")
+    send(old, "page_view", "/two")
     assert own_page_views(site)[0].session_id == site.sessions[1]
 
 
@@ -193,7 +193,7 @@ REFUSED = [
 @pytest.mark.parametrize("headers", REFUSED)
 def test_only_beacons_of_the_same_origin_are_accepted(site: Site, browser: Browser, headers: Mapping[str, str]) -> None:
     browser.navigate()
-    reply = tell(browser, "page_view", "/two", headers)
+    reply = send(browser, "page_view", "/two", headers)
     assert (reply.status, reply.cookies, reply.body) == (204, [], b"")
     assert own_page_views(site) == []
     assert site.ignored == {"beacon_foreign": 1}
@@ -208,7 +208,7 @@ def test_only_beacons_of_the_same_origin_are_accepted(site: Site, browser: Brows
 )
 def test_beacons_of_the_same_origin_are_accepted(site: Site, browser: Browser, headers: Mapping[str, str]) -> None:
     browser.navigate()
-    tell(browser, "page_view", "/two", headers)
+    send(browser, "page_view", "/two", headers)
     assert len(own_page_views(site)) == 1
 
 
@@ -248,13 +248,13 @@ def test_it_is_for_posting_only(site: Site, browser: Browser, method: str) -> No
 def test_beacons_of_a_session_are_limited_to_a_burst_then_one_a_second(site: Site, browser: Browser) -> None:
     browser.navigate()
     for _ in range(40):
-        assert tell(browser, "page_view", "/two").status == 204
+        assert send(browser, "page_view", "/two").status == 204
     assert len(own_page_views(site)) == 30
     assert site.ignored == {"beacon_limited": 10}
     for _ in range(5):
         site.clock.advance(1)
-        tell(browser, "page_view", "/two")
-        tell(browser, "page_view", "/two")
+        send(browser, "page_view", "/two")
+        send(browser, "page_view", "/two")
     assert len(own_page_views(site)) == 35
 
 
@@ -263,8 +263,8 @@ def test_one_sessions_noise_silences_no_other(site: Site, browser: Browser) -> N
     quiet = Browser(site)
     quiet.navigate()
     for _ in range(40):
-        tell(browser)
-    tell(quiet, "page_view", "/two")
+        send(browser)
+    send(quiet, "page_view", "/two")
     assert own_page_views(site)[0].session_id == site.sessions[1]
 
 
@@ -289,7 +289,7 @@ def test_what_holds_for_requests_holds_for_beacons(
     browser.navigate()
     site = make_site(beacon_path=PATH, **chosen)
     browser = Browser(site, cookies=dict(browser.cookies))
-    assert tell(browser, "page_view", page, headers).status == 204
+    assert send(browser, "page_view", page, headers).status == 204
     assert site.events == []
 
 
@@ -299,7 +299,7 @@ def test_beacons_of_a_visitor_who_opted_out_are_dropped(site: Site, browser: Bro
     twin = browser.twin()
     browser.navigate("/out")
     for each in (browser, twin):
-        assert tell(each, "page_view", "/two").status == 204
+        assert send(each, "page_view", "/two").status == 204
     assert own_page_views(site) == []
     assert browser.cookies == twin.cookies  # the twin has heard of it
 
@@ -309,7 +309,7 @@ def test_gpc_keeps_it_from_third_parties(make_site: MakeSite) -> None:
     site = make_site(beacon_path=PATH, backends=[vendor])
     browser = Browser(site)
     browser.navigate(sec_gpc="1")
-    tell(browser, "page_view", "/two", {**SAME, "sec-gpc": "1"})
+    send(browser, "page_view", "/two", {**SAME, "sec-gpc": "1"})
     site.engine.flush()
     assert vendor.events == []
     assert site.engine.stats().store.events == 3
@@ -321,9 +321,9 @@ def test_gpc_keeps_it_from_third_parties(make_site: MakeSite) -> None:
 def test_it_renews_the_cookie_when_that_is_due(site: Site, browser: Browser) -> None:
     browser.navigate()
     site.clock.advance(59.999)
-    assert tell(browser).cookies == []
+    assert send(browser).cookies == []
     site.clock.advance(0.001)
-    reply = tell(browser)
+    reply = send(browser)
     assert len(reply.cookies) == 1
     assert reply.header("cache-control") == ["no-store"]
 
@@ -333,7 +333,7 @@ def test_so_another_worker_sees_no_silence_after_a_long_look(make_site: MakeSite
     browser.navigate()
     for _ in range(40):
         site.clock.advance(60)
-        tell(browser)
+        send(browser)
     other = make_site(clock=site.clock)
     elsewhere = Browser(other, cookies=dict(browser.cookies))
     elsewhere.navigate()
@@ -346,7 +346,7 @@ def test_an_old_copy_of_a_cookie_undoes_nothing(site: Site, browser: Browser) ->
     site.clock.advance(61)
     site.views["/login"] = view_of(lambda: identify("ada"))
     browser.navigate("/login")
-    tell(twin)
+    send(twin)
     assert twin.cookies == browser.cookies
 
 
@@ -359,7 +359,7 @@ def test_the_app_never_sees_it_and_it_is_never_tracked(site: Site, browser: Brow
         site.views[path] = view_of(lambda: seen.append("asked"))
     browser.navigate(f"{PATH}.js")
     browser.navigate()
-    tell(browser)
+    send(browser)
     browser.navigate(f"{PATH}.js")
     assert seen == []
     assert site.names() == ["session.start", "page_view"]
@@ -369,7 +369,7 @@ def test_without_the_setting_the_app_serves_the_path(make_site: MakeSite) -> Non
     site = make_site()
     browser = Browser(site)
     browser.navigate()
-    assert tell(browser).status == 200
+    assert send(browser).status == 200
     assert browser.fetch(f"{PATH}.js").status == 200  # the app's own
     assert site.named("page_view") == site.named("page_view")[:1]
 
@@ -378,7 +378,7 @@ def test_a_beacon_during_a_slow_response_prolongs_the_session(site: Site, browse
     browser.navigate()
     twin = browser.twin()
     site.clock.advance(1000)
-    during(browser, "/slow", lambda: tell(twin, "page_view", "/two"))
+    during(browser, "/slow", lambda: send(twin, "page_view", "/two"))
     site.clock.advance(1799)
     browser.navigate()
     assert len(site.sessions) == 1
@@ -392,7 +392,7 @@ def test_a_beacon_during_a_slow_response_prolongs_the_session(site: Site, browse
         st.binary(max_size=200),
         st.fixed_dictionaries(
             {"kind": st.sampled_from(["activity", "page_view", "restored"]), "page": st.text().map(lambda t: "/" + t)}
-        ).map(lambda told: json.dumps(told).encode()),
+        ).map(lambda beacon: json.dumps(beacon).encode()),
     ),
     headers=st.dictionaries(
         st.sampled_from(["origin", "host", "sec-fetch-site", "cookie", "referer", "sec-gpc"]),
@@ -401,9 +401,7 @@ def test_a_beacon_during_a_slow_response_prolongs_the_session(site: Site, browse
     ),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_comes_the_answer_is_204_and_nothing_of_ours_fails(
-    protocol: Protocol, body: bytes, headers: dict[str, str]
-) -> None:
+def test_any_beacon_gets_204_and_no_internal_error(protocol: Protocol, body: bytes, headers: dict[str, str]) -> None:
     site = Site(protocol, beacon_path=PATH)
     try:
         browser = Browser(site)

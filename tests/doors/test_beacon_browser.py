@@ -100,13 +100,13 @@ class Visit:
         self.clock.advance(seconds)
         self.page.clock.run_for(seconds * 1000)
 
-    def told(self) -> list[tuple[str, str]]:
-        """What was sent since the last look."""
+    def take_beacons(self) -> list[tuple[str, str]]:
+        """Return what was sent since the last call."""
         self.page.evaluate("fetch('/assets/shop.js')")  # what was sent before it has arrived, or is on its way
-        told = [(each["kind"], each["page"]) for each in self.beacons]
+        beacons = [(each["kind"], each["page"]) for each in self.beacons]
         assert all(each["method"] == "POST" for each in self.beacons)
         self.beacons.clear()
-        return told
+        return beacons
 
     @property
     def events(self) -> list[Event]:
@@ -184,7 +184,7 @@ def play(page: Page, which: str) -> None:
 
 
 SIGNS = [
-    pytest.param(lambda page: None, False, id="nobody"),
+    pytest.param(lambda page: None, False, id="no sign of a user"),
     pytest.param(move, True, id="a pointer that moves"),
     pytest.param(lambda page: page.mouse.click(5, 5), True, id="a click or a touch"),
     pytest.param(lambda page: page.keyboard.press("ArrowRight"), True, id="a key"),
@@ -197,13 +197,15 @@ SIGNS = [
 ]
 
 
-@pytest.mark.parametrize(("sign", "is_told"), SIGNS)
-def test_a_minute_is_told_if_somebody_was_there(visit: Visit, sign: Callable[[Page], object], is_told: bool) -> None:
+@pytest.mark.parametrize(("sign", "is_sent"), SIGNS)
+def test_a_minute_with_a_sign_of_the_user_sends_one_beacon(
+    visit: Visit, sign: Callable[[Page], object], is_sent: bool
+) -> None:
     visit.open()
     sign(visit.page)
-    visit.page.wait_for_timeout(50)  # scrolling is told with the next frame
+    visit.page.wait_for_timeout(50)  # the scroll event fires in the next frame
     visit.wait(60)
-    assert visit.told() == ([("activity", "/")] if is_told else [])
+    assert visit.take_beacons() == ([("activity", "/")] if is_sent else [])
     visit.page.evaluate("document.querySelectorAll('audio').forEach(each => each.pause())")
 
 
@@ -214,22 +216,22 @@ def test_reading_is_one_session_and_its_cookie_stays_young(visit: Visit) -> None
     for _ in range(40):
         move(visit.page)
         visit.wait(60)
-        visit.told()
+        visit.take_beacons()
     visit.eventually(lambda: visit.last_seen_at == started + 2_400_000, "40 minutes are the session's")
     (renewed,) = visit.page.context.cookies()
-    assert minted.get("value") != renewed.get("value")  # by the answers to `sendBeacon`: browsers take those
+    assert minted.get("value") != renewed.get("value")  # by the responses to `sendBeacon`: browsers take those
     names = [event.name for event in visit.events]
     assert names.count("session.start") == 1
     assert names.count("session.heartbeat") == 40
 
 
-def test_who_goes_away_is_told_no_more(visit: Visit) -> None:
+def test_no_beacons_after_the_user_goes_away(visit: Visit) -> None:
     visit.open()
     move(visit.page)
     visit.wait(60)
-    visit.told()
+    visit.take_beacons()
     visit.wait(1800)
-    assert visit.told() == []
+    assert visit.take_beacons() == []
 
 
 def test_routing_within_the_page_is_page_views(visit: Visit) -> None:
@@ -241,7 +243,7 @@ def test_routing_within_the_page_is_page_views(visit: Visit) -> None:
     page.evaluate("history.replaceState(null, '', '/checkout')")
     page.evaluate("history.go(-1)")  # the hash was an entry of its own: this is the cart again
     visit.eventually(lambda: len(visit.beacons) == 3, "three page views are sent")
-    assert visit.told() == [
+    assert visit.take_beacons() == [
         ("page_view", "/cart?utm_source=mail&token=secret"),
         ("page_view", "/checkout"),
         ("page_view", "/cart?at=1"),
@@ -267,19 +269,20 @@ def test_the_last_word_counts_the_time_on_the_last_page(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("untouched", "told"), [pytest.param(20, 1, id="left just now"), pytest.param(900, 0, id="the screen locks itself")]
+    ("untouched", "count"),
+    [pytest.param(20, 1, id="left just now"), pytest.param(900, 0, id="the screen locks itself")],
 )
-def test_hiding_is_a_last_word_if_somebody_was_there(visit: Visit, untouched: int, told: int) -> None:
+def test_hiding_sends_a_last_beacon_after_recent_activity(visit: Visit, untouched: int, count: int) -> None:
     visit.open()
     visit.wait(untouched)
     hide(visit.page, is_hidden=True)
-    assert len(visit.told()) == told
+    assert len(visit.take_beacons()) == count
     move(visit.page)
     visit.wait(120)
-    assert visit.told() == []  # nobody sees it
+    assert visit.take_beacons() == []  # the page is hidden
     hide(visit.page, is_hidden=False)
     visit.wait(60)
-    assert len(visit.told()) == 1  # coming back is a sign
+    assert len(visit.take_beacons()) == 1  # coming back is a sign
 
 
 def hide(page: Page, *, is_hidden: bool) -> None:
@@ -295,6 +298,6 @@ def test_going_back_to_a_page_that_the_browser_kept_is_a_page_view(visit: Visit)
     visit.open()
     visit.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: false}))")
     visit.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
-    assert visit.told() == [("restored", "/")]
+    assert visit.take_beacons() == [("restored", "/")]
     visit.eventually(lambda: len(visit.events) == 3, "it is recorded")
     assert visit.events[-1].attributes[SAME_DOCUMENT] is False

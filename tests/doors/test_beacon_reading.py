@@ -138,7 +138,7 @@ def test_at_the_wsgi_door(environ: dict[str, Any], body: Input, heard: int, take
         pytest.param("", f"{PATH}/", False, id="below"),
     ],
 )
-def test_where_the_asgi_door_answers_itself(root: str, path: str, is_ours: bool) -> None:
+def test_which_paths_the_asgi_door_serves_itself(root: str, path: str, is_ours: bool) -> None:
     site, _ = visited("asgi")
     sent: list[Message] = []
 
@@ -154,7 +154,7 @@ def test_where_the_asgi_door_answers_itself(root: str, path: str, is_ours: bool)
 
 
 @pytest.mark.parametrize("mount", ["", "/shop"])
-def test_where_the_wsgi_door_answers_itself(mount: str) -> None:
+def test_which_paths_the_wsgi_door_serves_itself(mount: str) -> None:
     site, _ = visited("wsgi")
     asked = {"REQUEST_METHOD": "POST", "SCRIPT_NAME": mount, "PATH_INFO": PATH, "HTTP_HOST": "a", "CONTENT_LENGTH": ""}
     started: list[str] = []

@@ -63,7 +63,7 @@ def test_it_is_what_a_browser_runs_and_caches(browser: Browser) -> None:
         pytest.param("", 200, id="none"),
     ],
 )
-def test_who_has_it_is_told_so(browser: Browser, tags: str, status: int) -> None:
+def test_a_matching_etag_gets_304(browser: Browser, tags: str, status: int) -> None:
     (etag,) = ask(browser).header("etag")
     reply = ask(browser, if_none_match=tags.format(etag=etag))
     assert (reply.status, reply.header("etag")) == (status, [etag])

@@ -49,7 +49,7 @@ def test_opting_out_ends_the_session_and_records_only_that(site: Site, out: Brow
     assert says_only_opt_out(site, out)
 
 
-def test_what_the_request_told_before_it_opted_out_is_told_to_nobody(site: Site, out: Browser) -> None:
+def test_events_in_the_request_of_the_opt_out_are_dropped(site: Site, out: Browser) -> None:
     site.views["/out"] = view_of(lambda: track("secret"), opt_out, lambda: track("later"))
     out.navigate("/out")
     assert not {"secret", "later"} & set(site.names())
@@ -75,7 +75,7 @@ def test_an_opt_out_after_the_response_start_counts_at_once(site: Site, out: Bro
     site.views["/late"] = view_of(response=Response(late=opt_out))
     out.navigate("/late")
     assert not says_only_opt_out(site, out)
-    out.navigate("/")  # its cookie still names the session; this answer mends it
+    out.navigate("/")  # its cookie still names the session; this response corrects it
     assert says_only_opt_out(site, out)
     assert site.names()[-2:] == ["opt_out", "session.end"]
 
@@ -235,8 +235,8 @@ def test_consent_is_checked_before_anything_is_recorded(
 
 
 def test_consent_withdrawn_takes_the_cookie_away(make_site: MakeSite) -> None:
-    answers = [True, False, False]
-    site = make_site(consent=lambda _request: answers.pop(0))
+    decisions = [True, False, False]
+    site = make_site(consent=lambda _request: decisions.pop(0))
     browser = Browser(site)
     browser.navigate("/")
     assert "Max-Age=0" in browser.navigate("/").cookies[0]

@@ -262,7 +262,7 @@ def test_a_successor_in_the_same_request_is_not_left_when_its_cookie_cannot_be_s
 def test_a_successors_record_carries_the_last_activity_of_the_old_session(
     site: Site, calls: tuple[Callable[[], object], ...], pause: int, reason: str, seen_at: int
 ) -> None:
-    """Whoever folds it first must be able to seal the old session alone."""
+    """The first process to fold it must be able to seal the old session alone."""
     browser = Browser(site)
     began = site.clock.now_ms
     site.views["/"] = view_of(*calls)

@@ -48,10 +48,10 @@ def test_a_page_that_looks_at_no_user_costs_no_query_and_gets_no_vary(protocol: 
 
 
 @pytest.mark.parametrize(
-    ("pages", "told"),
+    ("pages", "expected"),
     [
-        pytest.param(["/looks"], ["start"], id="nobody"),
-        pytest.param(["/plain", "/ada"], ["start", "1"], id="at the login itself, though somebody looked before it"),
+        pytest.param(["/looks"], ["start"], id="anonymous"),
+        pytest.param(["/plain", "/ada"], ["start", "1"], id="at the login itself, though the user was read before it"),
         pytest.param(["/ada", "/out"], ["start", "1", None], id="at the logout itself"),
         pytest.param(["/ada", "/out", "/ada"], ["start", "1", None, "1"], id="back again"),
         pytest.param(["/ada", "/bob"], ["start", "1", "end", "start", "2"], id="another user"),
@@ -59,8 +59,8 @@ def test_a_page_that_looks_at_no_user_costs_no_query_and_gets_no_vary(protocol: 
         pytest.param(["/ada", "/plain", "/plain"], ["start", "1"], id="a page that says nothing changes nothing"),
     ],
 )
-def test_logins_and_logouts(protocol: Protocol, tmp_path: Path, pages: list[str], told: list[str | None]) -> None:
-    assert users(browse(protocol, tmp_path, *pages)) == told
+def test_logins_and_logouts(protocol: Protocol, tmp_path: Path, pages: list[str], expected: list[str | None]) -> None:
+    assert users(browse(protocol, tmp_path, *pages)) == expected
 
 
 def test_a_user_loaded_by_an_async_view_counts_too(tmp_path: Path) -> None:

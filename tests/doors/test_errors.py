@@ -1,4 +1,4 @@
-"""S13 and events in the session: errors of the app, told once, passed on unchanged, without a value of theirs."""
+"""S13 and events in the session: errors of the app, recorded once, passed on unchanged, without a value of theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""S5 with the real Flask-Login: what it knows without asking, and what only asking would tell."""
+"""S5 with the real Flask-Login: what it knows without a query, and what only a query would find."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Shop:
         for path, view in (
             ("/in", self._log_in),
             ("/out", self._log_out),
-            ("/plain", lambda: "nobody looked"),
+            ("/plain", lambda: "plain"),
             ("/looks", lambda: str(flask_login.current_user.is_authenticated)),
             ("/fails", self._fail),
         ):
             self.app.add_url_rule(path, path, view)
         self.app.register_error_handler(KeyError, lambda _: ("handled", 409))
 
-    def told(self) -> list[str | None]:
+    def user_ids(self) -> list[str | None]:
         self.engine.flush()
         return [event.user_id for event in self.backend.named("user.identify")]
 
@@ -83,7 +83,7 @@ def test_the_stored_id_is_read_and_no_user_is_loaded(shop: Shop) -> None:
     browser = shop.app.test_client()
     for path in ("/in", "/plain", "/plain"):
         browser.get(path)
-    assert (shop.told(), shop.loads) == (["ada"], 0)
+    assert (shop.user_ids(), shop.loads) == (["ada"], 0)
 
 
 def test_a_token_counts_where_the_app_looked_at_it_and_elsewhere_nothing_is_known() -> None:
@@ -93,9 +93,9 @@ def test_a_token_counts_where_the_app_looked_at_it_and_elsewhere_nothing_is_know
     browser.get("/looks", headers={"x-token": "ada"})
     for _ in range(3):
         browser.get("/plain")
-    assert shop.told() == ["ada"]
+    assert shop.user_ids() == ["ada"]
     browser.get("/looks")
-    assert shop.told() == ["ada", None]  # it looked, and there was no token
+    assert shop.user_ids() == ["ada", None]  # it looked, and there was no token
     assert len(shop.backend.named("session.start")) == 1
     shop.engine.close()
 
@@ -105,9 +105,9 @@ def test_a_remembered_user_is_unknown_until_the_app_loads_it(shop: Shop) -> None
     browser.get("/in?remember=1")
     browser.delete_cookie("session")  # the browser was closed
     browser.get("/plain")
-    assert shop.told() == ["ada"]
+    assert shop.user_ids() == ["ada"]
     browser.get("/looks")
-    assert shop.told() == ["ada"]
+    assert shop.user_ids() == ["ada"]
     assert len(shop.backend.named("session.start")) == 1
 
 
@@ -115,7 +115,7 @@ def test_logging_out_untags(shop: Shop) -> None:
     browser = shop.app.test_client()
     for path in ("/in", "/out", "/looks"):
         browser.get(path)
-    assert shop.told() == ["ada", None]
+    assert shop.user_ids() == ["ada", None]
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["on the first page", "in mid-session"])

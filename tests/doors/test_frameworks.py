@@ -61,7 +61,7 @@ def behind() -> Iterator[Behind]:
 
 
 async def ask(app: Any, *paths: str, **kwargs: Any) -> list[httpx.Response]:
-    """A browser that opens these pages of an ASGI app; an app's exception comes as the answer to it."""
+    """Open these pages of an ASGI app; an exception in the app becomes a 500 response."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://site.test", **kwargs) as client:
         return [await client.get(path) for path in paths]
@@ -150,8 +150,8 @@ def test_helpers_work_everywhere_in_starlette(behind: Behind, how: str) -> None:
         if how == "around it":
             app.add_middleware(PassesOn)
         app.add_middleware(AsgiDoor, engine=behind.engine)
-    answers = open_pages(served, *EVERYWHERE)
-    assert {answer.status_code for answer in answers} == {200}
+    responses = open_pages(served, *EVERYWHERE)
+    assert {response.status_code for response in responses} == {200}
     assert behind.tracked() == ALL
     assert len(behind.events("session.start")) == 1
 
@@ -159,26 +159,26 @@ def test_helpers_work_everywhere_in_starlette(behind: Behind, how: str) -> None:
 def test_the_response_to_an_unhandled_error_carries_the_cookie_and_the_error_is_recorded(behind: Behind) -> None:
     app = starlette_app()
     StarletteSojourn(app, engine=behind.engine)
-    (answer,) = open_pages(app, "/fails", headers={"accept": "text/html"})
-    assert answer.status_code == 500
-    assert "sojourn" in answer.cookies
+    (response,) = open_pages(app, "/fails", headers={"accept": "text/html"})
+    assert response.status_code == 500
+    assert "sojourn" in response.cookies
     assert behind.tracked() == ["exception", "failing"]
 
 
 def test_the_middleware_takes_settings_by_keyword() -> None:
     app = starlette_app()
     app.add_middleware(AsgiDoor, settings=Settings(secret_key=KEY, store="memory:"))
-    (answer,) = open_pages(app, "/async")
+    (response,) = open_pages(app, "/async")
     call(app, {"type": "lifespan"}, [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])  # closes its engine
-    assert "sojourn" in answer.cookies
+    assert "sojourn" in response.cookies
 
 
 def test_an_app_that_serves_already_is_wrapped_too(behind: Behind) -> None:
     app = starlette_app()
     open_pages(app, "/settles")
     StarletteSojourn(app, engine=behind.engine)
-    (answer,) = open_pages(app, "/async")
-    assert "sojourn" in answer.cookies
+    (response,) = open_pages(app, "/async")
+    assert "sojourn" in response.cookies
 
 
 def test_the_route_template_stands_beside_the_path(behind: Behind) -> None:
@@ -223,8 +223,8 @@ def test_the_user_of_starlettes_authentication(behind: Behind) -> None:
             await client.get("/", headers={"x-user": "43"})
 
     asyncio.run(main())
-    told = [event.user_id for event in behind.events("user.identify")]
-    assert told == ["ada@example.com", "42", None, "43"]
+    user_ids = [event.user_id for event in behind.events("user.identify")]
+    assert user_ids == ["ada@example.com", "42", None, "43"]
     assert len(behind.events("session.start")) == 3
 
 
@@ -245,8 +245,8 @@ def test_fastapi_dependencies(behind: Behind) -> None:
         track("endpoint")
         return "x"
 
-    (answer,) = open_pages(app, "/items/7")
-    assert answer.status_code == 200
+    (response,) = open_pages(app, "/items/7")
+    assert response.status_code == 200
     assert behind.tracked() == ["after the response", "async dependency", "endpoint", "threadpool dependency"]
     assert behind.events("page_view")[0].attributes["http.route"] == "/items/{number}"
 

@@ -16,8 +16,8 @@ MakeSite = Callable[..., Site]
 PUBLIC = Response(headers=(HTML, ("cache-control", "public")))
 
 
-def told(events: Sequence[Event]) -> list[str]:
-    """What happened, in short: `+` a start, `-reason` an end, `ada`/`nobody` a `user.identify`."""
+def summary(events: Sequence[Event]) -> list[str]:
+    """What happened, in short: `+` a start, `-reason` an end, `ada`/`anonymous` a `user.identify`."""
     words: list[str] = []
     for event in events:
         if event.name == "session.start":
@@ -25,7 +25,7 @@ def told(events: Sequence[Event]) -> list[str]:
         elif event.name == "session.end":
             words.append(f"-{event.attributes['session.end_reason']}")
         elif event.name == "user.identify":
-            words.append(event.user_id or "nobody")
+            words.append(event.user_id or "anonymous")
     return words
 
 
@@ -44,23 +44,25 @@ def play(site: Site, steps: Sequence[object]) -> list[str]:
         site.views["/"] = view_of(*calls)
         site.clock.advance(1)
         browser.navigate()
-    return told(site.events)
+    return summary(site.events)
 
 
 EXPLICIT = [
     pytest.param(["-", "ada"], "+ ada", id="anonymous to A keeps the session"),
     pytest.param(["ada", "ada", "ada"], "+ ada", id="A again is nothing"),
     pytest.param(["ada", "bob"], "+ ada -user_changed + bob", id="A to B is a user change"),
-    pytest.param(["ada", None, "bob"], "+ ada nobody -user_changed + bob", id="A to B over an untagging is one too"),
-    pytest.param(["ada", None, "ada"], "+ ada nobody ada", id="A comes back"),
-    pytest.param(["ada", "", "-"], "+ ada nobody", id="an empty id untags"),
-    pytest.param([None, "-"], "+", id="untagging nobody starts nothing and tells nothing"),
+    pytest.param(["ada", None, "bob"], "+ ada anonymous -user_changed + bob", id="A to B over an untagging is one too"),
+    pytest.param(["ada", None, "ada"], "+ ada anonymous ada", id="A comes back"),
+    pytest.param(["ada", "", "-"], "+ ada anonymous", id="an empty id untags"),
+    pytest.param([None, "-"], "+", id="untagging an anonymous session records nothing"),
     pytest.param([["ada", "bob"]], "+ ada -user_changed + bob", id="both in one request"),
-    pytest.param([["ada", None]], "+ ada nobody", id="in and out in one request"),
+    pytest.param([["ada", None]], "+ ada anonymous", id="in and out in one request"),
     pytest.param(["ada", 1800, "-"], "+ ada -idle_timeout +", id="carried over an idle split, untold"),
     pytest.param(["ada", 1800, "ada"], "+ ada -idle_timeout +", id="still the same user after an idle split"),
     pytest.param(["ada", 1800, "bob"], "+ ada -idle_timeout + -user_changed + bob", id="another one after it"),
-    pytest.param(["ada", None, 1800, "bob"], "+ ada nobody -idle_timeout + bob", id="nothing to carry when untagged"),
+    pytest.param(
+        ["ada", None, 1800, "bob"], "+ ada anonymous -idle_timeout + bob", id="nothing to carry when untagged"
+    ),
 ]
 
 
@@ -81,28 +83,32 @@ PRINCIPALS = [
     pytest.param([("42",), "-", "ada"], "+ 42 ada", id="an explicit tag replaces one of a principal"),
     pytest.param(["ada", ("42",), "-"], "+ ada", id="a principal never replaces an explicit tag"),
     pytest.param(
-        [("42",), "-", "ada", "-", ("43",), "-"], "+ 42 ada -user_changed + 43", id="a new principal, whoever was named"
+        [("42",), "-", "ada", "-", ("43",), "-"],
+        "+ 42 ada -user_changed + 43",
+        id="a new principal, despite the app's tag",
     ),
     pytest.param(
         [("42",), "-", "ada", ("43",), "bob", "-"],
         "+ 42 ada -user_changed + bob",
-        id="the request that names somebody does not compare",
+        id="the request that names a user does not compare",
     ),
     pytest.param([("42",), "-", ("43",), "ada"], "+ 42 ada", id="nor splits by it: at login it may still be another"),
     pytest.param([("42",), "ada", ("43",), "-"], "+ ada", id="nor binds it: at login it may be the user before"),
-    pytest.param([("42",), "-", None, "-", "-"], "+ 42 nobody", id="after identify(None) the same one stays silent"),
-    pytest.param([("42",), "-", None, "-", ("43",), "-"], "+ 42 nobody -user_changed + 43", id="until it changes"),
-    pytest.param([("42",), "-", None, "-", 1800, "-"], "+ 42 nobody -idle_timeout +", id="silent over an idle split"),
+    pytest.param([("42",), "-", None, "-", "-"], "+ 42 anonymous", id="after identify(None) the same one stays silent"),
+    pytest.param([("42",), "-", None, "-", ("43",), "-"], "+ 42 anonymous -user_changed + 43", id="until it changes"),
+    pytest.param(
+        [("42",), "-", None, "-", 1800, "-"], "+ 42 anonymous -idle_timeout +", id="silent over an idle split"
+    ),
     pytest.param([("42",), "-", 1800, "-"], "+ 42 -idle_timeout +", id="carried over an idle split"),
 ]
 ANONYMOUS = [
-    pytest.param([("42",), "-", ("",), "-", "-"], "+ 42 nobody", id="a principal known to be nobody untags"),
-    pytest.param([("42",), "-", ("",), "-", ("42",), "-"], "+ 42 nobody 42", id="and the same one tags again"),
+    pytest.param([("42",), "-", ("",), "-", "-"], "+ 42 anonymous", id="an anonymous principal untags"),
+    pytest.param([("42",), "-", ("",), "-", ("42",), "-"], "+ 42 anonymous 42", id="and the same one tags again"),
     pytest.param(
-        [("42",), "-", ("",), "-", ("43",), "-"], "+ 42 nobody -user_changed + 43", id="another one is a change"
+        [("42",), "-", ("",), "-", ("43",), "-"], "+ 42 anonymous -user_changed + 43", id="another one is a change"
     ),
-    pytest.param(["ada", ("",), "-"], "+ ada", id="nobody removes no explicit tag"),
-    pytest.param([("",), "-", "-"], "+", id="nobody from the first"),
+    pytest.param(["ada", ("",), "-"], "+ ada", id="an anonymous principal keeps an explicit tag"),
+    pytest.param([("",), "-", "-"], "+", id="anonymous from the first"),
 ]
 
 
@@ -111,18 +117,18 @@ def test_principals(site: Site, steps: list[object], expected: str) -> None:
     assert " ".join(play(site, steps)) == expected
 
 
-def said(answers: dict[str, Any]) -> Callable[[Any], Any]:
-    return lambda _request: answers["user"]
+def said(principals: dict[str, Any]) -> Callable[[Any], Any]:
+    return lambda _request: principals["user"]
 
 
 @pytest.mark.parametrize(("steps", "expected"), PRINCIPALS + ANONYMOUS)
 def test_principals_from_the_apps_own_callable(make_site: MakeSite, steps: list[object], expected: str) -> None:
-    answers: dict[str, Any] = {"user": UNKNOWN}
-    site = make_site(principal=said(answers))
+    principals: dict[str, Any] = {"user": UNKNOWN}
+    site = make_site(principal=said(principals))
     browser = Browser(site)
     for step in steps:
         if isinstance(step, tuple):
-            answers["user"] = UNKNOWN if step[0] is None else step[0] or None
+            principals["user"] = UNKNOWN if step[0] is None else step[0] or None
             continue
         if isinstance(step, int):
             site.clock.advance(step)
@@ -130,7 +136,7 @@ def test_principals_from_the_apps_own_callable(make_site: MakeSite, steps: list[
         site.views["/"] = view_of(lambda name=step: identify(name) if name != "-" else None)  # type: ignore[misc]
         site.clock.advance(1)
         browser.navigate()
-    assert " ".join(told(site.events)) == expected
+    assert " ".join(summary(site.events)) == expected
 
 
 @pytest.mark.parametrize(
@@ -138,7 +144,9 @@ def test_principals_from_the_apps_own_callable(make_site: MakeSite, steps: list[
     [
         pytest.param(["ada", "bob"], "+ ada bob", id="explicit"),
         pytest.param([("42",), "-", ("43",), "-", "-"], "+ 42 43", id="principal"),
-        pytest.param([("42",), "-", None, "-", ("43",), "-", "-"], "+ 42 nobody 43", id="principal after an untagging"),
+        pytest.param(
+            [("42",), "-", None, "-", ("43",), "-", "-"], "+ 42 anonymous 43", id="principal after an untagging"
+        ),
     ],
 )
 def test_keeping_the_session_at_a_user_change(make_site: MakeSite, steps: list[object], expected: str) -> None:
@@ -167,8 +175,8 @@ def test_what_a_callable_may_return(make_site: MakeSite, principal: object) -> N
     "principal",
     [
         pytest.param(lambda _: 1 / 0, id="raises"),
-        pytest.param(lambda _: object(), id="answers nonsense"),
-        pytest.param(lambda _: "x" * 999, id="answers too much"),
+        pytest.param(lambda _: object(), id="returns nonsense"),
+        pytest.param(lambda _: "x" * 999, id="returns too much"),
     ],
 )
 def test_a_failing_callable_is_counted_and_the_response_unharmed(make_site: MakeSite, principal: object) -> None:
@@ -176,17 +184,17 @@ def test_a_failing_callable_is_counted_and_the_response_unharmed(make_site: Make
     browser = Browser(site)
     assert browser.navigate().body == b"<p>hello</p>"
     browser.navigate()
-    assert told(site.events) == ["+"]
+    assert summary(site.events) == ["+"]
     assert site.ignored == {"principal_error": 2}
 
 
 def test_a_callable_is_called_once_per_request(make_site: MakeSite) -> None:
-    answers = iter(["42", "42", "43", "43", None])
-    site = make_site(principal=lambda _: next(answers))
+    principals = iter(["42", "42", "43", "43", None])
+    site = make_site(principal=lambda _: next(principals))
     browser = Browser(site)
     for _ in range(5):
         browser.navigate()
-    assert told(site.events) == ["+", "42", "-user_changed", "+", "43", "nobody"]
+    assert summary(site.events) == ["+", "42", "-user_changed", "+", "43", "anonymous"]
     assert site.ignored == {}
 
 
@@ -213,7 +221,7 @@ def test_after_end_session_nothing_is_linked_or_carried(site: Site, browser: Bro
     browser.fetch("/")
     second = site.named("session.start")[1]
     assert (second.previous_id, second.user_id) == (None, None)
-    assert told(site.events) == ["+", "ada", "-ended", "+"]
+    assert summary(site.events) == ["+", "ada", "-ended", "+"]
 
 
 def test_a_user_change_by_principal_waits_for_a_response_that_can_carry_the_cookie(
@@ -224,9 +232,9 @@ def test_a_user_change_by_principal_waits_for_a_response_that_can_carry_the_cook
     site.user = "43"
     site.views["/cached"] = view_of(response=PUBLIC)
     browser.navigate("/cached")
-    assert told(site.events) == ["+", "42"]
+    assert summary(site.events) == ["+", "42"]
     browser.navigate()
-    assert told(site.events) == ["+", "42", "-user_changed", "+", "43"]
+    assert summary(site.events) == ["+", "42", "-user_changed", "+", "43"]
 
 
 # --- sessions by hand ------------------------------------------------------------------------------------------------
@@ -321,7 +329,7 @@ def test_without_automatic_only_start_session_starts(make_site: MakeSite) -> Non
     browser.navigate("/out")
     for path in ("/", "/track"):
         browser.navigate(path)
-    assert told(site.events) == ["+", "-ended"]
+    assert summary(site.events) == ["+", "-ended"]
     assert len(site.named("y")) == 1
     browser.navigate("/go")
     site.clock.advance(86_400)

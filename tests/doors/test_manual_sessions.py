@@ -99,7 +99,7 @@ def test_a_manual_session_survives_a_restart_of_the_process(
 ) -> None:
     clock = ManualClock()
     cookies: dict[str, str] = {}
-    told: list[str] = []
+    names: list[str] = []
     for path in ("/start", "/", "/", "/end", "/"):
         site = Site(protocol, clock=clock, store=f"sqlite:///{tmp_path}/sojourn.db", automatic=is_automatic)
         site.views["/start"] = view_of(lambda: start_session("checkout-1"))
@@ -107,10 +107,10 @@ def test_a_manual_session_survives_a_restart_of_the_process(
         browser = Browser(site, cookies=cookies)
         browser.navigate(path)
         cookies = browser.cookies
-        told += [event.name for event in site.events if event.name in {"session.start", "session.end"}]
+        names += [event.name for event in site.events if event.name in {"session.start", "session.end"}]
         site.close()
         clock.advance(5 * HOUR)
-    assert told == ["session.start", "session.end", *(["session.start"] if is_automatic else [])]
+    assert names == ["session.start", "session.end", *(["session.start"] if is_automatic else [])]
 
 
 @pytest.mark.parametrize(

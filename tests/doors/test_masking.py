@@ -41,8 +41,8 @@ def test_a_path_is_masked_wherever_it_is_kept(make_site: MakeSite, path: str, sh
     browser.ask(
         "GET", f"{path}?utm_source=anna@example.org&utm_term=tomatoes", {**NAVIGATE, "referer": f"http://a.test{path}"}
     )
-    told = json.dumps({"kind": "page_view", "page": f"{path}?utm_source=anna%40example.org"})
-    browser.ask("POST", "/-/sojourn", SAME, told.encode())
+    body = json.dumps({"kind": "page_view", "page": f"{path}?utm_source=anna%40example.org"})
+    browser.ask("POST", "/-/sojourn", SAME, body.encode())
     (start,) = site.named("session.start")
     assert start.attributes["url.path"] == shown
     assert start.attributes["http.request.header.referer"] == f"http://a.test{shown}"
@@ -152,8 +152,8 @@ def test_parameters_of_flasks_route_are_masked_by_name(behind: Behind) -> None:
         client.get(path, headers=NAVIGATE)
     assert [view.attributes["url.path"] for view in behind.events("page_view")] == [shown for _, shown in ROUTED]
     # What the beacon reports, and what a referrer names, no route was matched for; but it was seen.
-    told = json.dumps({"kind": "page_view", "page": "/r/carl"})
-    client.post("/-/sojourn", data=told, headers={"sec-fetch-site": "same-origin"})
+    body = json.dumps({"kind": "page_view", "page": "/r/carl"})
+    client.post("/-/sojourn", data=body, headers={"sec-fetch-site": "same-origin"})
     assert behind.events("page_view")[-1].attributes["url.path"] == "/r/*"
     client.delete_cookie("sojourn")
     client.get("/c/de", headers={**NAVIGATE, "referer": "http://localhost/r/ben"})

@@ -57,8 +57,8 @@ def test_the_beacons_path_counts_like_a_pattern(make_site: MakeSite, beacon_path
     browser = Browser(site)
     browser.navigate("/")
     assert site.request("GET", "/-/sojourn.js").header("content-type") == ["text/javascript; charset=utf-8"]
-    told = json.dumps({"kind": "page_view", "page": "/shop/two"}).encode()
-    assert browser.ask("POST", "/-/sojourn", SAME, told).status == 204
+    body = json.dumps({"kind": "page_view", "page": "/shop/two"}).encode()
+    assert browser.ask("POST", "/-/sojourn", SAME, body).status == 204
     assert [view.attributes["url.path"] for view in site.named("page_view")] == ["/shop/", "/shop/two"]
 
 

@@ -27,7 +27,7 @@ def is_out(browser: Browser) -> bool:
 
 
 def everything() -> None:
-    """Every helper that tells something."""
+    """Call every helper that records something."""
     track("late")
     identify("bob")
     set_session_property("plan", "pro")
@@ -122,7 +122,7 @@ def test_opting_out_in_a_socket_counts_and_the_next_page_mends_the_cookie() -> N
         track("late")
 
     async def nothing(*_: Any) -> Any:
-        pytest.fail("nobody asks")
+        pytest.fail("the consent callback was called")
 
     cookie = f"sojourn={browser.cookies['sojourn']}".encode()
     run(door(site, app)({"type": "websocket", "path": "/ws", "headers": [(b"cookie", cookie)]}, nothing, nothing))
@@ -142,7 +142,7 @@ def test_a_late_opt_out_ends_a_session_that_the_same_response_began(site: Site, 
 
 
 def test_a_late_opt_out_without_a_session_is_counted(site: Site, browser: Browser) -> None:
-    """No cookie of ours came, and the answer with one has left."""
+    """No cookie of ours came, and the response with one has left."""
     site.views["/api"] = view_of(response=Response(late=opt_out))
     browser.fetch("/api")
     assert browser.cookies == {}
@@ -214,8 +214,8 @@ def test_where_we_are_not_there_is_no_cookie_either(make_site: MakeSite, setting
 
 
 def test_consent_once_withdrawn_and_given_again_is_a_new_visitor(make_site: MakeSite) -> None:
-    answers = [True, False, True]
-    site = make_site(consent=lambda _request: answers.pop(0))
+    decisions = [True, False, True]
+    site = make_site(consent=lambda _request: decisions.pop(0))
     site.views["/"] = view_of(lambda: track("seen"))
     browser = Browser(site)
     for _ in range(3):

@@ -19,7 +19,7 @@ DATA = Response(headers=(JSON,), pieces=(b"{}",))
 
 @pytest.fixture(params=[1, 4], ids=["one worker", "four workers"])
 def workers(request: pytest.FixtureRequest, protocol: Protocol, tmp_path: Path) -> Iterator[list[Site]]:
-    """Workers of one host that answer in turn: each sees what the others do not."""
+    """Workers of one host that respond in turn: each sees what the others do not."""
     clock = ManualClock()
     store = f"sqlite:///{tmp_path}/sojourn.db"
     sites = [Site(protocol, clock=clock, store=store) for _ in range(request.param)]

@@ -1,4 +1,4 @@
-"""S10, S12 and S13 through both doors: who starts no session, what the app may tell, and what is never told."""
+"""S10, S12 and S13 through both doors: who starts no session, what the app may record, and what is never recorded."""
 
 from __future__ import annotations
 
@@ -106,8 +106,10 @@ def test_declared_properties(
     Browser(site).navigate()
     (view,) = site.named("page_view")
     prefix = "session_properties."
-    told = {name.removeprefix(prefix): value for name, value in view.attributes.items() if name.startswith(prefix)}
-    assert told == kept
+    properties = {
+        name.removeprefix(prefix): value for name, value in view.attributes.items() if name.startswith(prefix)
+    }
+    assert properties == kept
     assert set(site.ignored) == ({counted} if counted else set())
 
 

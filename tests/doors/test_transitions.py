@@ -17,7 +17,7 @@ from tests.doors.browser import Browser, Protocol, Response, Site, during, view_
 
 MakeSite = Callable[..., Site]
 Step = tuple[object, tuple[str | None, ...]]
-"""One request: what the framework says (`UNKNOWN`, `None` for nobody, an id), and whom the app names in it."""
+"""One request: what the framework says (`UNKNOWN`, `None` for anonymous, an id), and whom the app names in it."""
 
 
 class Walk:
@@ -35,15 +35,15 @@ class Walk:
             self.site.clock.advance(1)
             self.browser.navigate()
 
-    def told(self) -> str:
+    def summary(self) -> str:
         words: list[str] = []
         for event in self.site.events:
             if event.name == "session.start":
                 words.append("m+" if event.is_manual else "+")
             elif event.name == "session.end":
-                words.append(f"-{event.user_id or 'nobody'}")
+                words.append(f"-{event.user_id or 'anonymous'}")
             elif event.name == "user.identify":
-                words.append(event.user_id or "nobody")
+                words.append(event.user_id or "anonymous")
         return " ".join(words)
 
 
@@ -59,15 +59,19 @@ def walk(make_site: MakeSite) -> Callable[..., Walk]:
 U, N = UNKNOWN, None
 ONCE = [
     pytest.param([(U, ("ada", "ada", "ada"))], "+ ada", "+ ada", id="A three times in one request"),
-    pytest.param([(U, ("ada", None, "ada"))], "+ ada nobody ada", "+ ada nobody ada", id="A, out, A in one request"),
-    pytest.param([(U, ("ada", None, "bob"))], "+ ada nobody -nobody + bob", "+ ada nobody bob", id="A, out, B in one"),
+    pytest.param(
+        [(U, ("ada", None, "ada"))], "+ ada anonymous ada", "+ ada anonymous ada", id="A, out, A in one request"
+    ),
+    pytest.param(
+        [(U, ("ada", None, "bob"))], "+ ada anonymous -anonymous + bob", "+ ada anonymous bob", id="A, out, B in one"
+    ),
     pytest.param(
         [(U, ("ada",)), (U, ("bob", "ada"))],
         "+ ada -ada + bob -bob + ada",
         "+ ada bob ada",
         id="there and back in one request",
     ),
-    pytest.param([("42", ("ada",)), ("42", ()), (U, ())], "+ ada", "+ ada", id="both sources name somebody"),
+    pytest.param([("42", ("ada",)), ("42", ()), (U, ())], "+ ada", "+ ada", id="both sources name a user"),
     pytest.param(
         [("42", ()), (U, ()), (U, ()), ("42", ())], "+ 42", "+ 42", id="tokens on some routes, unknown on others"
     ),
@@ -75,21 +79,24 @@ ONCE = [
         [("42", ()), (U, ()), ("43", ()), (U, ())], "+ 42 -42 + 43", "+ 42 43", id="another token, unknown between"
     ),
     pytest.param(
-        [("42", ()), (N, ()), ("43", ())], "+ 42 nobody -nobody + 43", "+ 42 nobody 43", id="logout, another login"
+        [("42", ()), (N, ()), ("43", ())],
+        "+ 42 anonymous -anonymous + 43",
+        "+ 42 anonymous 43",
+        id="logout, another login",
     ),
     pytest.param(
-        [(N, ()), ("42", ()), (N, ()), ("42", ())], "+ 42 nobody 42", "+ 42 nobody 42", id="in, out and in again"
+        [(N, ()), ("42", ()), (N, ()), ("42", ())], "+ 42 anonymous 42", "+ 42 anonymous 42", id="in, out and in again"
     ),
     pytest.param(
         [(U, ("bob", None)), (N, ()), ("42", ())],
-        "+ bob nobody -nobody + 42",
-        "+ bob nobody 42",
+        "+ bob anonymous -anonymous + 42",
+        "+ bob anonymous 42",
         id="A, out, then another as the principal",
     ),
     pytest.param(
         [(U, ("42", None)), (N, ()), ("42", ())],
-        "+ 42 nobody 42",
-        "+ 42 nobody 42",
+        "+ 42 anonymous 42",
+        "+ 42 anonymous 42",
         id="A, out, then A as the principal",
     ),
     pytest.param([(U, ("ada",)), ("42", ()), ("43", ())], "+ ada -ada + 43", "+ ada", id="a principal changes under A"),
@@ -111,7 +118,7 @@ def test_transitions(
         visitor.browser.navigate("/start")
         expected = expected.replace("+", "m+")
     visitor.go(steps)
-    assert visitor.told() == expected
+    assert visitor.summary() == expected
 
 
 NAMES = st.sampled_from(["ada", "bob", None])
@@ -125,17 +132,17 @@ STEPS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS, mode=st.sampled_from(["split", "keep"]))
 def test_both_doors_record_the_same_and_no_session_has_two_users(steps: list[Step], mode: str) -> None:
-    told: list[str] = []
+    summaries: list[str] = []
     for protocol in ("asgi", "wsgi"):
         says: dict[str, Any] = {"user": UNKNOWN}
         site = Site(protocol, principal=lambda _request, says=says: says["user"], on_user_change=mode)
         visitor = Walk(site, says)
         visitor.go(steps)
-        told.append(visitor.told())
+        summaries.append(visitor.summary())
         _check(site.events, is_split=mode == "split")
         assert site.ignored == {}
         site.close()
-    assert told[0] == told[1]
+    assert summaries[0] == summaries[1]
 
 
 def _check(events: Sequence[Event], *, is_split: bool) -> None:
@@ -154,7 +161,7 @@ def _check(events: Sequence[Event], *, is_split: bool) -> None:
         assert all(event.user_id == named[-1] for event in own if event.name == "session.end" and named)
 
 
-def test_what_was_told_before_the_change_is_the_old_users_and_what_comes_after_the_new_ones(
+def test_events_before_the_change_belong_to_the_old_user_and_later_ones_to_the_new(
     site: Site, browser: Browser
 ) -> None:
     site.views["/"] = view_of(lambda: identify("ada"))
@@ -217,7 +224,7 @@ LONG = "𝔞é" * 128
         pytest.param("x" * 256, "x" * 256, id="256 characters"),
         pytest.param(LONG, LONG, id="256 characters of any script"),
         pytest.param("a b", "a b", id="a space within"),
-        pytest.param(0, "0", id="zero is somebody"),
+        pytest.param(0, "0", id="zero is a user"),
         pytest.param(UUID(int=7), str(UUID(int=7)), id="a UUID"),
         pytest.param(PERSIAN, PERSIAN, id="a non-joiner"),
         pytest.param("क्\u200dष", "क्\u200dष", id="a joiner"),

@@ -80,7 +80,7 @@ def test_a_slow_response_refreshes_a_cookie_that_has_grown_old(make_workers: Mak
     assert len(browser.navigate("/slow").cookies) == 1
 
 
-def test_a_cookie_from_before_a_logout_names_nobody_at_another_worker(make_workers: MakeWorkers) -> None:
+def test_a_cookie_from_before_a_logout_names_no_user_at_another_worker(make_workers: MakeWorkers) -> None:
     one, other = make_workers()
     one.views["/in"] = view_of(lambda: identify("anna"))
     one.views["/out"] = view_of(lambda: identify(None))
