@@ -1,4 +1,4 @@
-"""Which requests may start a session or are page views, and which answers may carry a cookie."""
+"""Which requests may start a session or are page views, and which responses may carry a cookie."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FETCH = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}
 
 
 class Request:
-    """The facts of a request, as a door tells them."""
+    """The facts of a request, as a door passes them."""
 
     path = "/"
     mount = ""
@@ -178,7 +178,7 @@ def test_what_starts_a_session_out_of_nothing(
 @pytest.mark.parametrize(
     ("method", "status", "headers", "expected"),
     [
-        pytest.param("GET", 200, {}, True, id="an answer"),
+        pytest.param("GET", 200, {}, True, id="a response"),
         pytest.param("POST", 303, {}, True, id="a redirect"),
         pytest.param("GET", 500, {}, True, id="an error"),
         pytest.param("GET", 304, {}, False, id="not modified"),
@@ -194,7 +194,7 @@ def test_what_starts_a_session_out_of_nothing(
         pytest.param("GET", 200, {"cache-control": "x-public"}, True, id="another directive"),
     ],
 )
-def test_which_answers_may_carry_a_cookie(method: str, status: int, headers: dict[str, str], expected: bool) -> None:
+def test_which_responses_may_carry_a_cookie(method: str, status: int, headers: dict[str, str], expected: bool) -> None:
     assert may_carry_cookie(Request(method), Response(status, headers)) == expected
 
 

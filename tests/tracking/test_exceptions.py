@@ -1,4 +1,4 @@
-"""An exception as an event: what is told of it, and what never is."""
+"""An exception as an event: what is recorded of it, and what never is."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def deep(levels: int) -> None:
     ],
 )
 def test_type_and_message(error: BaseException, kind: str, message: str) -> None:
-    told = described(raised(error), is_handled=True)
-    assert str(told["exception.type"]).endswith(kind)
-    assert told["exception.message"] == message
-    assert told["exception.escaped"] is False
+    attributes = described(raised(error), is_handled=True)
+    assert str(attributes["exception.type"]).endswith(kind)
+    assert attributes["exception.message"] == message
+    assert attributes["exception.escaped"] is False
 
 
 def test_the_stack_has_places_and_no_values() -> None:
-    told = described(raised(ValueError("wrong")), is_handled=False)
-    stack = str(told["exception.stacktrace"])
+    attributes = described(raised(ValueError("wrong")), is_handled=False)
+    stack = str(attributes["exception.stacktrace"])
     assert "tests/tracking/test_exceptions.py:" in stack
     assert "in raised" in stack
     assert "hunter2" not in stack

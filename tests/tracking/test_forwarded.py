@@ -23,7 +23,9 @@ NONE = Proxies([])
         pytest.param("10.0.0.1", "1.1.1.1, 203.0.113.1", "", "203.0.113.1", id="what the client itself sent"),
         pytest.param("10.0.0.1", "203.0.113.1, 10.0.0.2", "", "203.0.113.1", id="two trusted hops"),
         pytest.param("10.0.0.1", "10.9.9.9, 10.0.0.2", "", "10.9.9.9", id="all trusted: the farthest"),
-        pytest.param("10.0.0.1", "203.0.113.1, nonsense", "", "10.0.0.1", id="no address: nobody behind it is known"),
+        pytest.param(
+            "10.0.0.1", "203.0.113.1, nonsense", "", "10.0.0.1", id="no address: nothing behind it is trusted"
+        ),
         pytest.param("10.0.0.1", "203.0.113.1:4711", "", "203.0.113.1", id="with a port"),
         pytest.param("10.0.0.1", "[2001:db8::7]:80", "", "2001:db8::7", id="IPv6 with a port"),
         pytest.param("10.0.0.1", "2001:db8::7", "", "2001:db8::7", id="IPv6 without"),

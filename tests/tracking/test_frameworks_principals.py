@@ -61,7 +61,7 @@ def watch() -> Iterator[Watch]:
         pytest.param(7, "7", id="a number"),
         pytest.param({"sub": "7", "name": "Ada"}, "7", id="claims"),
         pytest.param(User("7", "Ada"), "7", id="a User"),
-        pytest.param(None, None, id="nobody"),
+        pytest.param(None, None, id="anonymous"),
         pytest.param(SimpleNamespace(id=7, name="Ada"), "7", id="an object"),
         pytest.param(AccountModel(id=7), "7", id="a model of pydantic"),
     ],
@@ -99,7 +99,7 @@ class Account(flask_login.UserMixin):  # type: ignore[misc]
 
 @pytest.fixture
 def shop(watch: Watch) -> tuple[flask.Flask, list[str]]:
-    """A Flask app with Flask-Login; the list tells whom its loader was asked for."""
+    """A Flask app with Flask-Login; the list holds the ids its loader was called with."""
     app = flask.Flask("shop")
     app.secret_key = KEY
     manager = flask_login.LoginManager(app)
@@ -122,7 +122,7 @@ def shop(watch: Watch) -> tuple[flask.Flask, list[str]]:
 
     @app.get("/plain")
     def plain() -> str:
-        return "nobody looked"
+        return "plain"
 
     FlaskSojourn(app, engine=watch.engine)
     return app, asked
@@ -190,15 +190,15 @@ def test_a_user_id_in_flasks_session_counts_if_the_app_has_opened_it(
             session["user_id"] = 7
     else:
         browser.get("/login")
-    answer = browser.get("/")
-    assert ("Vary" in answer.headers) is opens
+    response = browser.get("/")
+    assert ("Vary" in response.headers) is opens
     assert watch.users() == [user]
 
 
 @pytest.mark.parametrize(
     ("said", "user"),
     [("ada", "ada"), (7, "7"), (User("7"), "7"), (None, None), (UNKNOWN, None), (ValueError("no"), None)],
-    ids=["text", "number", "User", "nobody", "unknown", "an error"],
+    ids=["text", "number", "User", "anonymous", "unknown", "an error"],
 )
 def test_the_apps_own_callable_gets_flasks_request_inside_its_context(said: object, user: str | None) -> None:
     seen: list[str] = []
@@ -249,7 +249,7 @@ def sign_in(request):
 
 urlpatterns = [
     path("login", sign_in),
-    path("plain", lambda request: HttpResponse("nobody looked")),
+    path("plain", lambda request: HttpResponse("plain")),
     path("looks", lambda request: HttpResponse(f"hello {request.user.username}")),
 ]
 ada = get_user_model().objects.create_user("ada")
@@ -265,8 +265,8 @@ client = httpx.Client(transport=httpx.WSGITransport(SojournMiddleware(get_wsgi_a
 client.get("/login")
 for page in ("/plain", "/looks"):
     with CaptureQueriesContext(connection) as queries:
-        answer = client.get(page)
-    print(page, len(queries), answer.headers.get("vary"))
+        response = client.get(page)
+    print(page, len(queries), response.headers.get("vary"))
 engine.flush()
 print([event.user_id for event in backend.events if event.name == "user.identify"], str(ada.pk))
 print([bool(event.user_id) for event in backend.events if event.name == "page_view"])

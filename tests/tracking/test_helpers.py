@@ -130,7 +130,7 @@ def test_a_bot_is_counted_once_per_request_whatever_the_app_calls_for_it(
         site.request("GET", "/", [("user-agent", "Googlebot/2.1 (+http://www.google.com/bot.html)")])
     assert site.events == []
     assert site.ignored == {"crawler": 2}
-    assert [record for record in caplog.records if record.levelname == "WARNING"] == []  # nobody's mistake
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []  # no mistake of the app
     site.close()
 
 
@@ -141,7 +141,7 @@ def test_declared_event_properties_are_a_closed_set(protocol: Protocol) -> None:
         lambda: track("x", {"price": 3, "item": "tea", "other": 1, "event_properties.price": "3"})
     )
     site.request("GET", "/")
-    told = {name: value for name, value in site.named("x")[0].attributes.items() if name.startswith("event_")}
-    assert told == {"event_properties.price": 3.0, "event_properties.Item": "tea"}
+    properties = {name: value for name, value in site.named("x")[0].attributes.items() if name.startswith("event_")}
+    assert properties == {"event_properties.price": 3.0, "event_properties.Item": "tea"}
     assert site.ignored == {"property_undeclared": 1, "property_wrong_type": 1}
     site.close()

@@ -1,4 +1,4 @@
-"""Who the framework says it is: three answers, and none of them wakes or breaks anything."""
+"""Who the framework says it is: three cases, and none of them loads a user or breaks anything."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Unfinished:
 
 
 @pytest.mark.parametrize(
-    ("sources", "answer"),
+    ("sources", "expected"),
     [
         pytest.param({}, UNKNOWN, id="nothing said"),
         pytest.param({"REMOTE_USER": "ada"}, User("ada"), id="REMOTE_USER"),
         pytest.param({"REMOTE_USER": ""}, UNKNOWN, id="an empty REMOTE_USER"),
-        pytest.param({"user": DataSubject(is_authenticated=False)}, None, id="known to be nobody"),
+        pytest.param({"user": DataSubject(is_authenticated=False)}, None, id="known to be anonymous"),
         pytest.param(
             {"user": DataSubject(is_authenticated=True, identity="7", display_name="Ada")},
             User("7", "Ada"),
@@ -46,7 +46,7 @@ class Unfinished:
             {"user": DataSubject(is_authenticated=True, display_name="ada")}, User("ada", "ada"), id="a name alone"
         ),
         pytest.param({"user": Unfinished()}, User("ada", "ada"), id="no identity"),
-        pytest.param({"user": DataSubject(is_authenticated=True)}, UNKNOWN, id="authenticated, but nobody says who"),
+        pytest.param({"user": DataSubject(is_authenticated=True)}, UNKNOWN, id="authenticated, but without an id"),
         pytest.param({"user": DataSubject(is_authenticated=True, identity="", display_name="")}, UNKNOWN, id="no name"),
         pytest.param({"user": DataSubject(is_authenticated=lambda: True)}, UNKNOWN, id="another framework's user"),
         pytest.param({"user": None}, UNKNOWN, id="no user object"),
@@ -56,28 +56,28 @@ class Unfinished:
         pytest.param({"state": {"user": {"sub": "7", "name": "Ada"}}}, User("7", "Ada"), id="a dependency's claims"),
         pytest.param({"state": {"user": {"email": "a@b.example"}}}, UNKNOWN, id="a mapping without an id"),
         pytest.param({"state": {"user": {"id": True}}}, UNKNOWN, id="a mapping with no id's type"),
-        pytest.param({"state": {"user": None}}, None, id="a dependency's nobody"),
+        pytest.param({"state": {"user": None}}, None, id="a dependency's anonymous user"),
         pytest.param({"state": {"user": True}}, UNKNOWN, id="a flag"),
         pytest.param({"state": {"user": object()}}, UNKNOWN, id="the app's own object"),
         pytest.param({"state": {"lifespan": 1}}, UNKNOWN, id="a state without a user"),
     ],
 )
-def test_where_frameworks_put_it(sources: dict[str, Any], answer: object) -> None:
-    assert (of_environ if "REMOTE_USER" in sources else of_scope)(sources) == answer
+def test_where_frameworks_put_it(sources: dict[str, Any], expected: object) -> None:
+    assert (of_environ if "REMOTE_USER" in sources else of_scope)(sources) == expected
 
 
 @pytest.mark.parametrize(
-    ("said", "answer"),
+    ("said", "expected"),
     [
         pytest.param("ada", User("ada"), id="text"),
         pytest.param(7, User("7"), id="a number"),
-        pytest.param(None, None, id="nobody"),
-        pytest.param("", None, id="nobody, as text"),
+        pytest.param(None, None, id="anonymous"),
+        pytest.param("", None, id="anonymous, as text"),
         pytest.param(UNKNOWN, UNKNOWN, id="unknown"),
     ],
 )
-def test_what_the_apps_own_callable_may_answer(said: object, answer: object) -> None:
-    assert to_principal(said) == answer
+def test_what_the_apps_own_callable_may_return(said: object, expected: object) -> None:
+    assert to_principal(said) == expected
 
 
 class Colour(StrEnum):

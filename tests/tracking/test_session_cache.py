@@ -17,7 +17,7 @@ LATER = seen(FIRST, 1_500)
 
 
 @pytest.mark.parametrize(
-    ("known", "told", "believed"),
+    ("known", "received", "believed"),
     [
         pytest.param(FIRST, LATER, LATER, id="seen later"),
         pytest.param(LATER, FIRST, LATER, id="an older one"),
@@ -28,12 +28,14 @@ LATER = seen(FIRST, 1_500)
         pytest.param(TAGGED, revised(end(TAGGED)), revised(end(TAGGED)), id="one change after the other"),
     ],
 )
-def test_the_newer_state_of_a_session_holds(known: SessionState, told: SessionState, believed: SessionState) -> None:
+def test_the_newer_state_of_a_session_holds(
+    known: SessionState, received: SessionState, believed: SessionState
+) -> None:
     sessions = SessionCache(SharedTable(None).session)
     sessions.get_or_add(known, 0)
-    live = sessions.get_or_add(told, 0)
+    live = sessions.get_or_add(received, 0)
     assert live.state == believed
-    assert live.last_seen_at == max(known.last_seen_at, told.last_seen_at)
+    assert live.last_seen_at == max(known.last_seen_at, received.last_seen_at)
 
 
 def test_a_change_that_no_cookie_holds_yet_is_not_undone() -> None:

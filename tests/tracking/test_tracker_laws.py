@@ -17,14 +17,14 @@ CALLS = {
     "track": (lambda: track("x"),),
     "ada": (lambda: identify("ada"),),
     "bob": (lambda: identify("bob"),),
-    "nobody": (lambda: identify(None),),
+    "untag": (lambda: identify(None),),
     "end": (end_session,),
     "end and go on": (end_session, lambda: track("y")),
     "manual": (start_session,),
     "look": (current_session,),
     "beat": (heartbeat,),
 }
-ANSWERS = {
+PRINCIPALS = {
     "page": Response(),
     "304": Response(304, headers=(), pieces=()),
     "public": Response(headers=(HTML, ("cache-control", "public"))),
@@ -32,7 +32,7 @@ ANSWERS = {
 STEP = st.tuples(
     st.sampled_from(sorted(CALLS)),
     st.sampled_from(sorted(CALLS)),
-    st.sampled_from(sorted(ANSWERS)),
+    st.sampled_from(sorted(PRINCIPALS)),
     st.sampled_from([0, 1, 59, 60, 1799, 1800, 4000, 90_000]),
     st.sampled_from([None, "", "42", "43"]),
     st.sampled_from(["navigate", "fetch", "old cookie"]),
@@ -46,11 +46,11 @@ def test_the_laws_of_sessions(protocol: Protocol, steps: list[tuple[str, str, st
     site = Site(protocol)
     browser = Browser(site)
     stale: dict[str, str] = {}
-    for early, late, answer, pause, user, how in steps:
+    for early, late, principal, pause, user, how in steps:
         site.clock.advance(pause)
         site.user = None if protocol == "wsgi" and user == "" else user
         work = CALLS[late]
-        said = ANSWERS[answer]
+        said = PRINCIPALS[principal]
         then = Response(said.status, said.headers, said.pieces, late=lambda work=work: [call() for call in work])  # type: ignore[misc]
         site.views["/"] = view_of(*CALLS[early], response=then)
         if how == "old cookie" and stale:
