@@ -46,7 +46,7 @@ SERVICE = {"service.name": "shop"}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request: how long after the one before (clocks may run back), what the app does, if its answer is lost."""
+    """One request: how long after the one before (clocks may run back), what the app does, if its response is lost."""
 
     gap: int
     action: Action = "visit"

@@ -25,7 +25,7 @@ STATES = {
 }
 N, T, U, C = Verdict.NOTHING, Verdict.TAG, Verdict.UNTAG, Verdict.CHANGE
 
-#                             identify:  A  B  None   principal: P  Q   nobody
+#                             identify:  A  B  None   principal: P  Q   None
 TABLE: dict[str, tuple[Verdict, Verdict, Verdict, Verdict, Verdict, Verdict]] = {
     "anonymous":                        (T, T, N,                T, T,  N),
     "explicit":                         (N, C, U,                N, N,  N),
@@ -100,7 +100,7 @@ def test_binding_what_is_bound_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "is_same"),
     [
-        pytest.param("anonymous", True, id="there was nobody"),
+        pytest.param("anonymous", True, id="anonymous before"),
         pytest.param("explicit", True, id="the app has spoken"),
         pytest.param("principal", False, id="the tag was the principal's"),
         pytest.param("untagged", False, id="the next principal may tag again"),
@@ -140,7 +140,7 @@ def test_a_session_whose_named_user_left_is_not_handed_to_another_principal() ->
     assert identity.on_principal(state, is_bound=False, is_owner=True) is T
 
 
-def test_a_logout_that_another_process_saw_leaves_nobody() -> None:
+def test_a_logout_that_another_process_saw_leaves_no_user() -> None:
     after = identity.logged_out(STATES["explicit"], revision=7, logouts=2)
     assert (after.is_tagged, after.is_explicit, after.revision, after.logouts) == (False, False, 7, 2)
     assert after.owner == A, "another user is still a change"

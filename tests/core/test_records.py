@@ -1,4 +1,4 @@
-"""A record says of a session what whoever folds it needs, and its encoding is a format."""
+"""A record says of a session what a fold needs, and its encoding is a format."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_session_begins_with_a_key_of_ours_whatever_its_id() -> None:
 
 
 TAGS: dict[str, dict[str, object]] = {
-    "nobody": {},
+    "anonymous": {},
     "explicit": {"owner": OWNER, "is_tagged": True, "is_explicit": True},
     "explicit, principal bound": {"owner": OWNER, "principal": PRINCIPAL, "is_tagged": True, "is_explicit": True},
     "principal": {"principal": PRINCIPAL, "is_tagged": True},
@@ -110,7 +110,7 @@ TAGS: dict[str, dict[str, object]] = {
 }
 OVERRULED: dict[str, object] = {"principal": PRINCIPAL, "is_explicit": True}
 CARRIED: dict[str, dict[str, object]] = {
-    "nobody": {},
+    "anonymous": {},
     "explicit": TAGS["explicit"],
     "explicit, principal bound": TAGS["explicit, principal bound"],
     "principal": TAGS["principal"],

@@ -50,7 +50,7 @@ def test_a_worker_has_ended_once_its_work_has_also_when_it_failed(monkeypatch: p
     assert failing.join(30)
 
 
-def test_within_gives_the_answer_the_error_or_up() -> None:
+def test_within_gives_the_result_the_error_or_up() -> None:
     def fail() -> int:
         raise ValueError("why")
 

@@ -112,7 +112,7 @@ def test_an_interrupted_erasure_is_finished_by_the_next_one(store: SQLiteStore) 
 @pytest.mark.parametrize(
     "person",
     [
-        pytest.param({}, id="nobody"),
+        pytest.param({}, id="no one named"),
         pytest.param({"visitor_id": "", "user_id": ""}, id="empty"),
         pytest.param({"visitor_id": "v", "user_id": "u"}, id="two"),
     ],
@@ -198,8 +198,8 @@ def test_an_export_includes_events_and_dead_letters_outside_the_sessions(store: 
     found = exported(store, user_id="7")
     assert [each["id"] for each in found["other_events"]] == ["theirs-0"]
     (letter,) = found["dead_letters"]
-    told = letter.pop("event")
+    copy = letter.pop("event")
     assert letter == {"backend": "b", "reason": "too old", "at": "2026-01-31T12:00:00.000Z"}
-    assert told["id"] == "refused"
+    assert copy["id"] == "refused"
     assert people.erase(store, user_id="7", now=NOW).dead_letters == 1
     assert exported(store, user_id="7")["other_events"] == []

@@ -77,7 +77,7 @@ def test_an_unwritable_place_is_an_error_at_once(
 ) -> None:
     (tmp_path / "sojourn.db").touch()
     real = os.access
-    # Modes mean nothing to root, as which tests often run, so the system's answer is given here.
+    # Modes mean nothing to root, and tests often run as root, so the test sets the system's result.
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path / locked and real(path, mode))
     with pytest.raises(SettingsError, match=f"{fix} .* is not writable"):
         Settings(secret_key=KEY, base_dir=tmp_path / base)
