@@ -1,11 +1,11 @@
 """A PostgreSQL server of the tests' own: made in a temporary directory, on a free loopback port, stopped by its pid.
 
-Knows no test framework, so that other suites may use it too:
+Imports no test framework, so that other suites can use it too:
 
     with Cluster() as cluster:
         url = cluster.fresh_database()
 
-It trusts whoever connects, but for roles made by `role()`: those need their password.
+It trusts every connection, except for roles made by `role()`: those need their password.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Cluster:
         return self._log.read_text(errors="replace")
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Return when it accepts connections."""
         assert self._server is None, "it runs already"
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
         with self._log.open("ab") as log:
@@ -186,7 +186,7 @@ class Cluster:
         (self._data / "pg_hba.conf").write_text(_HBA)
 
     def _watched(self, pid: int) -> subprocess.Popen[bytes]:
-        """Whoever kills the tests in the middle leaves no server behind: their end of this pipe ends with them."""
+        """Killing the tests midway leaves no server behind: their end of this pipe ends with them."""
         last_words = 'read -r _; kill -QUIT "$0"; sleep 1; rm -rf "$1"'
         return subprocess.Popen(
             ["/bin/sh", "-c", last_words, str(pid), self._folder], stdin=subprocess.PIPE, start_new_session=True

@@ -80,7 +80,7 @@ def opened(app: Any) -> Iterator[Engine]:
         yield engine
 
 
-def told(engine: Engine) -> list[Event]:
+def recorded_events(engine: Engine) -> list[Event]:
     assert engine.flush().done
     store = open_store(str(engine.settings.store))
     try:
@@ -138,7 +138,7 @@ def test_what_a_fastapi_dependency_found_is_the_user() -> None:
 
     with opened(app) as engine:
         asyncio.run(visit())
-        events = told(engine)
+        events = recorded_events(engine)
     assert [(event.name, event.user_id) for event in events if event.name == "session.start"] == [
         ("session.start", None),
         ("session.start", "ben"),
@@ -158,7 +158,7 @@ def test_identify_in_a_fastapi_dependency() -> None:
 
     with opened(app) as engine:
         asyncio.run(visit())
-        events = told(engine)
+        events = recorded_events(engine)
     named = [event for event in events if event.name == "user.identify"]
     assert [(event.user_id, event.attributes["user.name"]) for event in named] == [("anna", "Anna"), ("ben", "Ben")]
     assert [event.user_id for event in events if event.name == "page_view"] == ["anna", "anna", "ben"]
@@ -170,7 +170,7 @@ def test_flask_logins_user_is_the_sessions_until_the_logout() -> None:
         with httpx.Client(transport=httpx.WSGITransport(app), base_url=BROWSER) as browser:
             browser.post("/login")
             browser.post("/logout")
-        events = told(engine)
+        events = recorded_events(engine)
     assert [event.user_id for event in events if event.name == "user.identify"] == ["anna", None]
     assert len({event.session_id for event in events}) == 1
 
@@ -207,17 +207,17 @@ class Request:
 
 
 @pytest.mark.parametrize(
-    ("request_", "answer"),
+    ("request_", "expected"),
     [
-        pytest.param(Request(), UNKNOWN, id="nobody asked"),
-        pytest.param(Request(account=None), None, id="nobody is logged in"),
-        pytest.param(Request(account={"id": "7", "name": "Anna"}), User("7", "Anna"), id="somebody is"),
+        pytest.param(Request(), UNKNOWN, id="not asked yet"),
+        pytest.param(Request(account=None), None, id="logged out"),
+        pytest.param(Request(account={"id": "7", "name": "Anna"}), User("7", "Anna"), id="logged in"),
     ],
 )
-def test_the_shown_principal_tells_three_cases_apart(request_: Request, answer: object) -> None:
+def test_the_shown_principal_distinguishes_three_cases(request_: Request, expected: object) -> None:
     settings: Settings = block_with("identify.md", "def principal")["settings"]
     assert settings.principal is not None
-    assert settings.principal(request_) == answer
+    assert settings.principal(request_) == expected
 
 
 # --- properties
@@ -270,7 +270,7 @@ def test_the_shown_switch_switches() -> None:
                 browser.get("/privacy").text,
                 browser.post("/privacy", data={"choice": "in"}).text,
             ]
-        events = told(engine)
+        events = recorded_events(engine)
     assert [re.findall("Opt (in|out)", text) for text in offers] == [["out"], ["in"], ["in"], ["out"]]
     assert len({event.visitor_id for event in events}) == 2
 
@@ -294,7 +294,7 @@ def test_the_shown_commands_export_and_erase(own_folder: Path, capsys: pytest.Ca
     with opened(app) as engine:
         with httpx.Client(transport=httpx.WSGITransport(app), base_url=BROWSER) as browser:
             browser.post("/login")
-        told(engine)
+        recorded_events(engine)
         place = str(engine.settings.store)
     lines = [shlex.split(line) for line in "".join(blocks("privacy.md", "sh")).splitlines()]
     assert [words[:2] for words in lines] == [["sojourn", "export"], ["sojourn", "erase"]]
@@ -316,8 +316,8 @@ def test_the_shown_handler_and_filter_work_together(capsys: pytest.CaptureFixtur
     with fake_visit() as events:
         log.warning("the shelf is empty")
         session = events[0].session_id
-    (told_,) = events.named("log")
-    assert {name: value for name, value in told_.attributes.items() if name.startswith("log.")} == {
+    (record,) = events.named("log")
+    assert {name: value for name, value in record.attributes.items() if name.startswith("log.")} == {
         "log.body": "the shelf is empty",
         "log.severity": "WARNING",
         "log.logger": "shop",

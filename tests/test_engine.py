@@ -201,7 +201,7 @@ def test_a_forked_child_makes_its_own_and_harms_nothing_of_its_parent(store_url:
 
 def test_a_store_that_cannot_be_opened_is_counted_and_the_app_unharmed(tmp_path: Path) -> None:
     path = tmp_path / "sojourn.db"
-    path.write_bytes(b"this is no database, but somebody's file, long enough to look at" * 20)
+    path.write_bytes(b"this is no database, but another app's file, long enough to look at" * 20)
     site = Site(Engine(Settings(secret_key=KEY, store=f"sqlite:///{path}")))
     assert [site.open_page() for _ in range(3)] == ["200 OK"] * 3
     with pytest.raises(StoreError, match=r"sojourn\.db"):

@@ -26,8 +26,8 @@ def test_a_record_of_a_request_is_an_event_of_its_session(sojourn_events: Record
         shop.warning("only %d left", 2)
         shop.info("below the level")
     (event,) = sojourn_events.named("log")
-    told = {name: value for name, value in event.attributes.items() if name.startswith("log.")}
-    assert told == {"log.body": "only 2 left", "log.severity": "WARNING", "log.logger": "shop.stock"}
+    attributes = {name: value for name, value in event.attributes.items() if name.startswith("log.")}
+    assert attributes == {"log.body": "only 2 left", "log.severity": "WARNING", "log.logger": "shop.stock"}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_logged_exception_is_recorded_by_type_and_stack(sojourn_events: Record
 def test_our_own_logger_and_records_outside_a_request_are_left_alone(
     sojourn_events: RecordedEvents, shop: logging.Logger
 ) -> None:
-    shop.warning("nobody is here")
+    shop.warning("no customers")
     handler = SojournHandler()
     with fake_visit():
         handler.handle(logging.makeLogRecord({"msg": "ours", "name": "sojourn.pipeline", "levelno": 40}))

@@ -41,7 +41,7 @@ FLOOR = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[a-z,]*\])?>=([0-9][0-9.]*
 
 
 def published_files() -> list[Path]:
-    """Return what git has or would add. An sdist has no git, and then there is nobody to ask."""
+    """Return what git has or would add. An sdist has no git, so nothing to list."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     listing = subprocess.run(
@@ -123,7 +123,7 @@ def test_every_entry_point_leads_somewhere() -> None:
         pytest.param(MACHINE_PATH, id="no absolute path of one machine"),
     ],
 )
-def test_no_published_file_tells_where_it_was_made(pattern: re.Pattern[str]) -> None:
+def test_no_published_file_says_where_it_was_made(pattern: re.Pattern[str]) -> None:
     assert lines_with(pattern) == []
 
 

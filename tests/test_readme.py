@@ -58,8 +58,8 @@ def test_the_flask_example_records_the_visit(tmp_path: Path, monkeypatch: pytest
     with engine_of(block) as (app, engine):
         assert isinstance(app, Flask)
         with httpx.Client(transport=httpx.WSGITransport(app), base_url="http://shop.example") as browser:
-            answer = browser.get("/buy/basil")
-        assert answer.text == "<h1>Thank you!</h1>"
+            response = browser.get("/buy/basil")
+        assert response.text == "<h1>Thank you!</h1>"
         assert event_names(engine) == ["session.start", "purchase", "page_view"]
 
 
@@ -265,8 +265,8 @@ def test_every_attribute_is_described() -> None:
     everywhere = described.pop("On every event")
     seen = {event.name for event in backend.events}
     assert seen >= RESERVED_NAMES | {"purchase"}
-    told = {(event.name, name) for event in backend.events for name in event.attributes}
-    assert told >= {("page_view", "url.query"), ("page_view", "error.type"), ("log", "exception.type")}
+    names = {(event.name, name) for event in backend.events for name in event.attributes}
+    assert names >= {("page_view", "url.query"), ("page_view", "error.type"), ("log", "exception.type")}
     for event in backend.events:
         known = everywhere | described.get(event.name, described["Your own events"])
         unknown = {name for name in event.attributes if name not in known and not is_covered(name, known)}
