@@ -115,7 +115,7 @@ def visit_on(page: httpx.Response) -> str:
 
 @contextmanager
 def served(kind: str, folder: Path) -> Iterator[Example]:
-    """Start the server, wait until it answers, and stop it by its process at the end of the block.
+    """Start the server, wait until it responds, and stop it by its process at the end of the block.
 
     A second time in the same folder is the same app after a restart.
     """
@@ -137,7 +137,7 @@ def served(kind: str, folder: Path) -> Iterator[Example]:
         )
     address = f"http://127.0.0.1:{port}"
 
-    def answers() -> bool:
+    def responds() -> bool:
         assert process.poll() is None, log.read_text()
         try:
             return httpx.get(f"{address}/favicon.ico", trust_env=False).status_code == 404
@@ -146,7 +146,7 @@ def served(kind: str, folder: Path) -> Iterator[Example]:
 
     store = open_store(url)
     try:
-        eventually(answers, "the server answers")
+        eventually(responds, "the server responds")
         store.open()  # here and not in a test: it is shared by the tests of a module
         with ExitStack() as browsers:
             yield Example(kind, address, store, browsers, events_file)

@@ -81,7 +81,7 @@ def test_a_whole_visit_is_one_session(example: Example) -> None:
     ]
 
 
-def test_after_a_logout_the_visit_goes_on_as_nobodys(example: Example) -> None:
+def test_after_a_logout_the_visit_goes_on_without_a_user(example: Example) -> None:
     browser = example.browser()
     in_ = browser.post("/login", data={"name": "Bert"})
     out = browser.post("/logout")
@@ -122,28 +122,28 @@ def test_a_choice_and_the_carts_value_are_on_what_follows(example: Example) -> N
     row = example.recorded(visit, requests=8)  # two choices with a redirect each
     kept = {name: value.value for name, value in (row.properties or {}).items()}
     assert kept == {"session_properties.country": "Germany", "session_properties.cart_value": 5.6}
-    told = [
+    values = [
         (event.attributes.get("session_properties.country"), event.attributes.get("session_properties.cart_value"))
         for event in example.events(row)
         if event.name == "page_view"
     ]
-    assert told[0] == (None, None)
-    assert told[-1] == ("Germany", 5.6)
+    assert values[0] == (None, None)
+    assert values[-1] == ("Germany", 5.6)
 
 
-def test_an_error_that_the_shop_handles_is_told_with_its_type(example: Example) -> None:
+def test_an_error_that_the_shop_handles_is_recorded_with_its_type(example: Example) -> None:
     browser = example.browser()
-    answer = browser.post("/seeds/pumpkin")
-    assert (answer.status_code, "sold out" in answer.text) == (409, True)
+    response = browser.post("/seeds/pumpkin")
+    assert (response.status_code, "sold out" in response.text) == (409, True)
 
-    row = example.recorded(visit_on(answer), requests=1)
+    row = example.recorded(visit_on(response), requests=1)
     (error,) = (event for event in example.events(row) if event.name == "exception")
     assert error.attributes["exception.type"] == "LookupError"
     assert error.attributes["exception.escaped"] is False
     assert "take_from_shelf" in str(error.attributes["exception.stacktrace"])
 
 
-def test_an_error_that_it_does_not_handle_is_told_once(example: Example) -> None:
+def test_an_error_that_it_does_not_handle_is_recorded_once(example: Example) -> None:
     browser = example.browser()
     opens_a_page = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     visit = visit_on(browser.get("/fail", headers=opens_a_page))
@@ -192,7 +192,7 @@ def test_pages_need_nothing_from_elsewhere(example: Example, path: str) -> None:
     assert [mark for mark in ("http://", "https://", 'src="', "<link", "@import", "url(") if mark in text] == []
 
 
-def test_a_stream_tells_its_whole_length_and_what_was_tracked_in_it(starlette_example: Example) -> None:
+def test_a_stream_records_its_whole_length_and_what_was_tracked_in_it(starlette_example: Example) -> None:
     browser = starlette_example.browser()
     visit = visit_on(browser.get("/"))
     letter = browser.get("/letter")
@@ -205,7 +205,7 @@ def test_a_stream_tells_its_whole_length_and_what_was_tracked_in_it(starlette_ex
     )
     by_name = {event.name: event for event in starlette_example.events(row)}
     assert "letter_read" in by_name
-    # Four pauses of 0.3 s: the page view is over when the answer starts, the connection when it ends.
+    # Four pauses of 0.3 s: the page view is over when the response starts, the connection when it ends.
     assert float(by_name["connection.end"].attributes["connection.duration_ms"]) >= 1200
     assert by_name["connection.end"].attributes["url.path"] == "/letter"
 

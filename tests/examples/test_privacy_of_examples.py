@@ -42,7 +42,7 @@ def test_two_people_on_one_browser_have_a_session_each(example: Example) -> None
     of_ben = example.got(bens, "session.start", "user.identify", "purchase")
     assert all(event["data"]["session.previous_id"] == annas for event in of_ben)
     assert {event["data"].get("user.id") for event in of_anna} == {"anna", None}
-    # What the request that brought the other user tells before it names him is the new session's, and nobody's yet.
+    # Events of the second login before it names the user belong to the new session, still without a user.
     assert {event["data"].get("user.id") for event in of_ben} <= {"ben", None}
     assert "ben" not in json.dumps(of_anna).lower()
     assert "anna" not in json.dumps(of_ben).lower()
@@ -68,16 +68,16 @@ def test_who_opts_out_is_heard_of_no_more(kind: str, tmp_path: Path) -> None:
             "opted_out"
         ]
         assert_only_the_opt_out(browser, visitor)
-        told = len(of_visitor(example, visitor))
+        count = len(of_visitor(example, visitor))
 
     with served(kind, tmp_path) as again:  # the same app, after a restart
         back = again.browser(browser.cookies)
         browses_unseen(back)
         assert_only_the_opt_out(back, visitor)
-        # Whoever comes now is told of behind whatever was told of the one who left.
+        # Events of a new visitor arrive after all events of the one who left.
         other = visit_on(again.browser().get("/"))
         again.got(other, "session.start", "page_view")
-        assert len(of_visitor(again, visitor)) == told
+        assert len(of_visitor(again, visitor)) == count
         assert {event["subject"] for event in again.forwarded()} == {visit, other}
 
         joined = back.post("/privacy", data={"choice": "in"})
@@ -96,7 +96,7 @@ def browses_unseen(browser: httpx.Client) -> None:
 def assert_only_the_opt_out(browser: httpx.Client, visitor: str) -> None:
     assert set(browser.cookies) == {"sojourn"}
     value = browser.cookies["sojourn"]
-    assert value == CookieCodec((SECRET_KEY.encode(),)).dumps(OPTED_OUT)  # the same for everybody: it names nobody
+    assert value == CookieCodec((SECRET_KEY.encode(),)).dumps(OPTED_OUT)  # the same for everyone: it names no visitor
     assert visitor not in value
 
 
