@@ -32,8 +32,8 @@ def test_two_people_on_one_browser_have_a_session_each(example: Example) -> None
     bens = visit_on(browser.post("/login", data={"name": "Ben"}))
     browser.post("/seeds/marigold")
 
+    second = example.recorded(bens, requests=3)  # its start ends Anna's session, in the same transaction
     first = example.recorded(annas, requests=7)
-    second = example.recorded(bens, requests=3)
     assert (first.end_reason, first.user_id, second.user_id) == (EndReason.USER_CHANGED, "anna", "ben")
     assert (second.previous_id, second.visitor_id) == (annas, first.visitor_id)
     assert example.store.stats().counters.get("sessions.started", 0) == 2
