@@ -154,7 +154,10 @@ def visiting(context: BrowserContext) -> Iterator[Visit]:
         secret_key="a key that only these tests use", store="memory:", backends=[backend], beacon_path="/-/sojourn"
     )
     engine = Engine(settings, clock=clock)
-    with served(SojournMiddleware(shop, engine=engine)) as address, engine:
+    with (
+        engine,
+        served(SojournMiddleware(shop, engine=engine)) as address,
+    ):  # the server stops first: a page that closes still sends a beacon
         page = context.new_page()
         page.clock.install()
         visit = Visit(page, address, engine, clock, backend)
