@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,59 +14,10 @@ from sojourn.tracking.admission import (
     may_carry_cookie,
     refusal_to_start,
 )
-from sojourn.tracking.principal import UNKNOWN, Principal
+from tests.tracking.plain_facts import Request, Response
 
 NAVIGATE = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 FETCH = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}
-
-
-class Request:
-    """The facts of a request, as a door passes them."""
-
-    path = "/"
-    mount = ""
-    cookie = b""
-    query = ""
-    is_https = False
-
-    def __init__(self, method: str = "GET", headers: Mapping[str, str] | None = None) -> None:
-        self.method = method
-        self._headers = headers or {}
-
-    def header(self, name: str) -> str:
-        return self._headers.get(name, "")
-
-    def has_any(self, names: tuple[str, ...]) -> bool:
-        return any(self.header(name) for name in names)
-
-    def client_address(self) -> str | None:
-        return None
-
-    def proven_address(self) -> str | None:
-        return None
-
-    def route(self) -> str | None:
-        return None
-
-    def framework_request(self) -> Any:
-        return None
-
-    def principal(self) -> Principal:
-        return UNKNOWN
-
-
-class Response:
-    """The facts of a response."""
-
-    def __init__(self, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        self.status = status
-        self._headers = headers or {}
-
-    def header(self, name: str) -> str:
-        return self._headers.get(name, "")
-
-    def names(self) -> list[str]:
-        return list(self._headers)
 
 
 @pytest.mark.parametrize(

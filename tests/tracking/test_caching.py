@@ -5,21 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sojourn.tracking.caching import may_carry, with_private
+from tests.tracking.plain_facts import Response
 
 
-class Response:
-    """The facts of a response start."""
-
-    status = 200
-
-    def __init__(self, **headers: str) -> None:
-        self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
-
-    def header(self, name: str) -> str:
-        return self._headers.get(name, "")
-
-    def names(self) -> list[str]:
-        return list(self._headers)
+def response(headers: dict[str, str]) -> Response:
+    return Response(headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
 @pytest.mark.parametrize(
@@ -40,10 +30,10 @@ class Response:
     ],
 )
 def test_beside_a_cookie_stands_an_unqualified_private_or_no_store(value: str, sent: str | None) -> None:
-    response = Response(cache_control=value) if value else Response()
-    assert with_private(response) == sent
-    assert may_carry(response, adds_private=True)
-    assert may_carry(response, adds_private=False) == (sent is None or not value)
+    given = response({"cache_control": value} if value else {})
+    assert with_private(given) == sent
+    assert may_carry(given, adds_private=True)
+    assert may_carry(given, adds_private=False) == (sent is None or not value)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +49,7 @@ def test_beside_a_cookie_stands_an_unqualified_private_or_no_store(value: str, s
     ],
 )
 def test_what_the_app_calls_public_or_mangles_carries_none(value: str) -> None:
-    assert not may_carry(Response(cache_control=value), adds_private=True)
+    assert not may_carry(response({"cache_control": value}), adds_private=True)
 
 
 @pytest.mark.parametrize(
@@ -103,5 +93,4 @@ def test_what_the_app_calls_public_or_mangles_carries_none(value: str) -> None:
     ],
 )
 def test_a_header_for_one_cache_outranks_private(name: str, value: str, expected: bool) -> None:
-    response = Response(**{"cache_control": "private", name.replace("-", "_"): value})
-    assert may_carry(response, adds_private=True) == expected
+    assert may_carry(response({"cache_control": "private", name: value}), adds_private=True) == expected

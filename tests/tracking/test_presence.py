@@ -4,52 +4,15 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
 
 import pytest
 
 from sojourn.settings import DEFAULT_PASSIVE
 from sojourn.tracking.presence import Pace, Sign, is_in_use, is_keep_alive, note_fetch, sign_of, target_of
-from sojourn.tracking.principal import UNKNOWN, Principal
+from tests.tracking.plain_facts import Request
 
 FETCH = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}
-
-
-class Request:
-    """The facts of a request."""
-
-    cookie = b""
-    is_https = False
-    mount = ""
-
-    def __init__(
-        self, method: str = "GET", path: str = "/", query: str = "", headers: Mapping[str, str] | None = None
-    ) -> None:
-        self.method, self.path, self.mount, self.query = method, path, "", query
-        self._headers = headers or {}
-
-    def header(self, name: str) -> str:
-        return self._headers.get(name, "")
-
-    def has_any(self, names: tuple[str, ...]) -> bool:
-        return any(self.header(name) for name in names)
-
-    def client_address(self) -> str | None:
-        return None
-
-    def proven_address(self) -> str | None:
-        return None
-
-    def route(self) -> str | None:
-        return None
-
-    def framework_request(self) -> Any:
-        return None
-
-    def principal(self) -> Principal:
-        return UNKNOWN
 
 
 class Memory:
@@ -74,7 +37,7 @@ def is_passive_path(path: str) -> bool:
     ("request_", "is_navigation", "sign"),
     [
         pytest.param(Request(), True, Sign.PERSON, id="a navigation"),
-        pytest.param(Request("POST", "/token"), True, Sign.PERSON, id="a form, wherever it goes"),
+        pytest.param(Request("POST", path="/token"), True, Sign.PERSON, id="a form, wherever it goes"),
         pytest.param(Request(headers=FETCH), False, Sign.FETCH, id="a fetch"),
         pytest.param(Request("HEAD", headers=FETCH), False, Sign.FETCH, id="a HEAD fetch"),
         *(
@@ -91,10 +54,13 @@ def is_passive_path(path: str) -> bool:
         pytest.param(Request("POST", headers={"sec-fetch-dest": "report"}), False, Sign.PASSIVE, id="a report"),
         pytest.param(Request(headers={**FETCH, "sojourn-passive": "1"}), False, Sign.PASSIVE, id="marked by the page"),
         pytest.param(
-            Request("POST", "/socket.io/", "EIO=4&transport=polling", FETCH), False, Sign.PASSIVE, id="engine.io"
+            Request("POST", FETCH, path="/socket.io/", query="EIO=4&transport=polling"),
+            False,
+            Sign.PASSIVE,
+            id="engine.io",
         ),
-        pytest.param(Request("POST", "/api/auth/refresh", headers=FETCH), False, Sign.PASSIVE, id="a token refreshed"),
-        pytest.param(Request("GET", "/refreshments", headers=FETCH), False, Sign.FETCH, id="a path that only looks so"),
+        pytest.param(Request("POST", FETCH, path="/api/auth/refresh"), False, Sign.PASSIVE, id="a token refreshed"),
+        pytest.param(Request("GET", FETCH, path="/refreshments"), False, Sign.FETCH, id="a path that only looks so"),
     ],
 )
 def test_what_a_request_says_by_itself(request_: Request, is_navigation: bool, sign: Sign) -> None:
@@ -121,7 +87,7 @@ def test_clocks_and_cache_busters_make_no_new_target(one: str, other: str, is_sa
 
 
 def test_method_and_path_make_a_target() -> None:
-    targets = {target_of(Request(method, path)) for method in ("GET", "POST") for path in ("/a", "/b")}
+    targets = {target_of(Request(method, path=path)) for method in ("GET", "POST") for path in ("/a", "/b")}
     assert len(targets) == 4
 
 

@@ -6,8 +6,7 @@ import pytest
 
 from sojourn.tracking.cookie_policy import CookiePolicy
 from sojourn.tracking.reach import keeps, leads_out_of_reach, parent_domains
-from tests.tracking.test_caching import Response
-from tests.tracking.test_presence import Request
+from tests.tracking.plain_facts import Request, Response
 
 PLAIN, SHARED, NONE = CookiePolicy(), CookiePolicy(domain="shop.test"), CookiePolicy(samesite="none", secure=True)
 SECURE = CookiePolicy(secure=True)
@@ -43,8 +42,7 @@ def request(headers: dict[str, str] | None = None, *, is_https: bool = False) ->
 def test_redirects_out_of_the_cookies_reach(
     location: str, policy: CookiePolicy, is_https: bool, expected: bool
 ) -> None:
-    response = Response(location=location)
-    response.status = 307
+    response = Response(307, {"location": location})
     assert leads_out_of_reach(request(is_https=is_https), response, policy) == expected
     response.status = 200
     assert not leads_out_of_reach(request(is_https=is_https), response, policy)
@@ -91,8 +89,21 @@ CROSS = {"sec_fetch_site": "cross-site"}
 def test_what_a_browser_keeps(
     headers: dict[str, str], response: dict[str, str], policy: CookiePolicy, expected: bool
 ) -> None:
-    assert keeps(request(headers), Response(**response), policy, has_cookie=False) == expected
-    assert keeps(request(headers), Response(**response), policy, has_cookie=True)
+    assert (
+        keeps(
+            request(headers),
+            Response(headers={name.replace("_", "-"): value for name, value in response.items()}),
+            policy,
+            has_cookie=False,
+        )
+        == expected
+    )
+    assert keeps(
+        request(headers),
+        Response(headers={name.replace("_", "-"): value for name, value in response.items()}),
+        policy,
+        has_cookie=True,
+    )
 
 
 @pytest.mark.parametrize(
