@@ -34,6 +34,9 @@ class EndReason(StrEnum):
 LINKING = frozenset({EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION, EndReason.RESTARTED, EndReason.USER_CHANGED})
 """Ends after which the successor names the session before it."""
 
+BY_CALL = frozenset({EndReason.RESTARTED, EndReason.USER_CHANGED})
+"""Ends by a call that a successor follows at once: the cookie that another request brings cannot show them."""
+
 RETAGGING = frozenset({EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION, EndReason.RESTARTED})
 """Ends after which the successor belongs to the same user, if the old session was tagged."""
 

@@ -21,8 +21,6 @@ from sojourn.core.threads import Lock
 _LIMIT = 10_000
 _SHARED_EVERY_MS = 1000
 """How much newer activity must be to be worth sharing with the other workers."""
-_BY_CALL = frozenset({EndReason.RESTARTED, EndReason.USER_CHANGED})
-"""Ends of which no other worker can know from the cookie that it sees."""
 
 
 class SharedSession(Protocol):
@@ -198,7 +196,7 @@ class SessionCache:
             if live is None or (cached is not None and cached.state.key == draft.key):
                 live = cached or CachedSession(draft, -1, self._shared(draft.key))
             if cached is None:
-                if draft.previous_key is not None and draft.previous_reason in _BY_CALL:
+                if draft.previous_key is not None and draft.previous_reason in session.BY_CALL:
                     self._shared(draft.previous_key).seal(draft.previous_reason, at)
                 live.become(draft, self._shared(draft.key))
             elif live.state.key == draft.key:

@@ -37,8 +37,6 @@ from .response_cookies import ResponseCookies
 from .session_cache import CachedSession, SessionCache, Shared
 from .visit import Visit, VisitContext
 
-_BY_CALL = frozenset({EndReason.RESTARTED, EndReason.USER_CHANGED})
-
 
 class Tracker:
     """Makes sessions of requests. One per engine; every method may be called by any thread."""
@@ -351,7 +349,9 @@ class Tracker:
         A restart or a user change by the app's call stays: the row is the authority, the next response mends the cookie.
         """
         made = visit.changes
-        first = next((n for n, changes in enumerate(made) if changes.is_start and changes.reason not in _BY_CALL), None)
+        first = next(
+            (n for n, changes in enumerate(made) if changes.is_start and changes.reason not in session.BY_CALL), None
+        )
         if first is None:
             return
         calls = sum(len(changes.entries) + changes.state.is_manual for changes in made[first:])
