@@ -176,8 +176,7 @@ def _start(event: Event, server: Mapping[str, str | int], namings: Namings) -> b
         "user_agent": attributes.get("user_agent.original"),
         "path": attributes.get("url.path"),
         "referrer": attributes.get("http.request.header.referer"),
-        # The server deletes many events from one address as a bot's, so an address that many visitors share is left out.
-        "client_ip_address": None if address is None or _is_masked(address) else address,
+        # Without `client_ip_address`: the server deletes many events from one address as a bot's, and an office has one.
     }
     data["@request"] = {name: value for name, value in request.items() if value is not None}
     place = {name: attributes[name] for name in ("service.name", "deployment.environment.name") if name in attributes}
@@ -236,8 +235,3 @@ def _tags(attributes: Mapping[str, Scalar]) -> list[str] | UnsetType:
 def _text(attributes: Mapping[str, Scalar], name: str) -> str | None:
     value = attributes.get(name)
     return None if value is None else str(value)
-
-
-def _is_masked(address: str) -> bool:
-    """Return whether the address stands for a whole network, as masked addresses do."""
-    return address.endswith((".0", "::"))
