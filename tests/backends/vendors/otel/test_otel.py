@@ -85,6 +85,9 @@ def test_event_names_outside_the_conventions_are_prefixed(name: str, event_name:
         ("http.route", "http.route"),
         ("url.path", "url.path"),
         ("exception.type", "exception.type"),
+        ("exception.message", "exception.message"),
+        ("exception.stacktrace", "exception.stacktrace"),
+        ("exception.escaped", "sojourn.exception.escaped"),  # deprecated in the conventions
         ("session_properties.plan", "session_properties.plan"),
         ("event_properties.sku", "event_properties.sku"),
         ("session.duration_ms", "sojourn.session.duration_ms"),
@@ -95,6 +98,12 @@ def test_event_names_outside_the_conventions_are_prefixed(name: str, event_name:
 )
 def test_attributes_outside_the_conventions_are_prefixed(name: str, key: str) -> None:
     assert attributes(records(made(own={name: "x"}))[0]) == {key: "x", "sojourn.event.id": "many-000000"}
+
+
+def test_resource_and_scope_name_the_version_of_the_conventions() -> None:
+    (resource,) = decoded(made()).resource_logs
+    urls = {resource.schema_url, resource.scope_logs[0].schema_url}
+    assert urls == {"https://opentelemetry.io/schemas/1.44.0"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ from sojourn.backends._exchange import user_agent
 from sojourn.backends._json import to_json
 from sojourn.core.events import EXCEPTION, LOG, RESERVED_NAMES, SESSION_END, SESSION_START, Event, Scalar
 
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
+"""The version of the conventions that resource and records hold to."""
+
 _OWN: Final = "sojourn."
 _RESOURCE: Final = ("service.name", "service.version", "deployment.environment.name")
 _OF_A_LOG: Final = (*_RESOURCE, "log.body", "log.severity")
@@ -31,11 +34,14 @@ _SEVERITIES: Final = {
 }
 _INFO: Final = 9
 _ERROR: Final = 17
+_SCHEMA: Final = to_json(SCHEMA_URL)
 # Defined by the conventions. Everything else gets our own prefix, so that it cannot be mistaken for something else.
 _SHARED_NAMES: Final = frozenset({"session.id", "session.previous_id", "user.id", "user.name", "error.type"})
 _SHARED_PREFIXES: Final = (
     "client.",
-    "exception.",
+    "exception.message",
+    "exception.stacktrace",
+    "exception.type",
     "http.",
     "network.",
     "url.",
@@ -82,7 +88,8 @@ def frame(of: tuple[Scalar | None, ...]) -> tuple[bytes, bytes]:
     pairs = [_pair(name, value) for name, value in ({"service.name": "unknown_service:python"} | named).items()]
     scope = {"name": "sojourn", "version": user_agent().partition("/")[2]}
     head = b'{"resourceLogs":[{"resource":{"attributes":%b},"scopeLogs":[{"scope":%b,"logRecords":['
-    return head % (to_json(pairs), to_json(scope)), b"]}]}]}"
+    tail = b'],"schemaUrl":%b}],"schemaUrl":%b}]}' % (_SCHEMA, _SCHEMA)
+    return head % (to_json(pairs), to_json(scope)), tail
 
 
 def encoded(event: Event) -> bytes:
