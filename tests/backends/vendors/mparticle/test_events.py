@@ -226,6 +226,18 @@ def test_batch_has_one_user_in_one_session_in_order() -> None:
     ]
 
 
+def test_opt_out_is_the_last_word_of_a_session() -> None:
+    """mParticle's own library sends nothing behind it, and the log has the end behind it."""
+    order = ("session.start", "opt_out", "session.end", "connection.end")
+    (batch,) = batches(*(event_of(name, id=name) for name in order))
+    assert [event["event_type"] for event in batch["events"]] == [
+        "session_start",
+        "session_end",
+        "custom_event",
+        "opt_out",
+    ]
+
+
 def test_user_and_traits_are_in_the_head_of_the_batch() -> None:
     traits: dict[str, Scalar] = {"user.name": "Anna", "user.traits.plan": "pro", "user.traits.seats": 3}
     identify = event_of(names.USER_IDENTIFY, traits, user_id="anna")

@@ -265,5 +265,5 @@ def test_visit_through_an_app_shows_its_sessions_and_events(after_taking: bool) 
             *("screen_view", "crash_report", "session_heartbeat", "screen_view", "session_end"),
         ),
         ("session_start", "screen_view", "screen_view", "session_end"),
-        ("session_start", "screen_view", "opt_out", "session_end"),
+        ("session_start", "screen_view", "session_end", "opt_out"),
     ]

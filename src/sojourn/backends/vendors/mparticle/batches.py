@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from sojourn.backends._json import to_json
 from sojourn.backends.http import Unsendable
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed
-from sojourn.core.events import USER_IDENTIFY, Event, Scalar
+from sojourn.core.events import OPT_OUT, USER_IDENTIFY, Event, Scalar
 from sojourn.core.ids import event_id
 
 from .events import encoded, fitted, is_silent
@@ -40,6 +40,8 @@ class Group:
     user_id: str | None
     is_old: bool
     pieces: list[Piece] = field(default_factory=list)
+    last: list[Piece] = field(default_factory=list)
+    """The `opt_out`: what follows one is not forwarded, and the log has the end of its session behind it."""
     named: list[Event] = field(default_factory=list)
     start: Mapping[str, Scalar] = field(default_factory=dict)
     """The attributes of the session's start, which describe the client."""
@@ -95,9 +97,11 @@ def grouped(batch: Sequence[Event], *, old_before: int) -> list[Group]:
         if event.name == USER_IDENTIFY:
             group.named.append(event)
         else:
-            group.pieces.append(Piece(encoded(event), (event,)))
+            (group.last if event.name == OPT_OUT else group.pieces).append(Piece(encoded(event), (event,)))
             if "client.address" in event.attributes or "user_agent.original" in event.attributes:
                 group.start = event.attributes
+    for group in groups:
+        group.pieces += group.last
     return groups
 
 
