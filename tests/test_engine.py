@@ -104,6 +104,19 @@ def test_flush_never_sweeps_and_never_waits_for_a_retry_time(store_url: str) -> 
     site.engine.close()
 
 
+def test_a_worker_records_what_a_process_wrote_under_another_name_of_the_store(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "shop.db").touch()
+    (tmp_path / "link.db").symlink_to("data/shop.db")
+    site = Site(Engine(Settings(secret_key=KEY, store=f"sqlite:///{tmp_path}/link.db", deliver="worker")))
+    for _ in range(5):
+        site.open_page()
+    with Engine(Settings(secret_key=KEY, store=f"sqlite:///{tmp_path}/data/shop.db")) as worker:
+        worker.flush()
+        assert worker.stats().store.counters["records.recorded"] == 5
+    site.engine.close()
+
+
 @pytest.mark.parametrize(
     ("seconds", "ended"),
     [pytest.param(1799.999, 0, id="still running"), pytest.param(1800, 1, id="over, inclusive, with no grace")],

@@ -9,6 +9,7 @@ import pytest
 
 from sojourn.errors import SettingsError
 from sojourn.settings import Settings
+from sojourn.stores import open_store
 
 KEY = "k" * 16
 
@@ -43,6 +44,49 @@ def test_a_missing_base_dir_passes_and_is_not_created(tmp_path: Path) -> None:
     base = tmp_path / "instance"
     assert Settings(secret_key=KEY, base_dir=base).store_path == base / "sojourn.db"
     assert not base.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("sqlite:///data/shop.db", id="relative"),
+        pytest.param("sqlite:///{tmp}/data/shop.db", id="absolute"),
+        pytest.param("sqlite:///{tmp}//data/./shop.db", id="with empty parts"),
+        pytest.param("sqlite:///link.db", id="a link"),
+        pytest.param("sqlite:///{tmp}/link.db", id="a link, absolute"),
+        pytest.param("sqlite:///chain.db", id="a link to a link"),
+        pytest.param("sqlite:///folder/shop.db", id="a link to its folder"),
+        pytest.param("sqlite:///folder/inner/../shop.db", id="up from a link"),
+        pytest.param("sqlite:///elsewhere/../shop.db", id="up from a link that leads elsewhere"),
+    ],
+)
+def test_every_name_of_a_store_has_the_same_journals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "data" / "inner").mkdir(parents=True)
+    (tmp_path / "data" / "shop.db").touch()
+    (tmp_path / "link.db").symlink_to("data/shop.db")
+    (tmp_path / "chain.db").symlink_to(tmp_path / "link.db")
+    (tmp_path / "folder").symlink_to("data")
+    (tmp_path / "elsewhere").symlink_to("data/inner")
+    monkeypatch.chdir(tmp_path)
+    built = Settings(secret_key=KEY, store=name.format(tmp=tmp_path))
+    assert built.journal_folder == tmp_path / "data" / "shop.db.d"
+    assert built.store_path is not None
+    assert os.path.samefile(built.store_path, "data/shop.db")
+    store = open_store(name.format(tmp=tmp_path))
+    assert store.name == built.store, "a command that gets the URL opens the same file by the same name"
+
+
+def test_a_link_that_is_moved_later_changes_nothing(tmp_path: Path) -> None:
+    for release in ("1", "2"):
+        (tmp_path / release).mkdir()
+    (tmp_path / "current").symlink_to("1")
+    built = Settings(secret_key=KEY, store=f"sqlite:///{tmp_path}/current/shop.db")
+    (tmp_path / "current").unlink()
+    (tmp_path / "current").symlink_to("2")
+    assert built.store_path == tmp_path / "1" / "shop.db"
+    assert built.journal_folder == tmp_path / "1" / "shop.db.d"
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,10 @@ def test_journals_lie_in_the_state_folder(
         pytest.param("postgresql+psycopg://me:hunter2@db.example:5432/shop", id="with a driver"),
         pytest.param("postgresql://me:hun@ter2@db.example:5432/shop", id="a password with an @"),
         pytest.param(f"{URL}?sslmode=require&password=x&connect_timeout=3", id="how to get there"),
+        pytest.param("postgresql://me:hunter2@db.example/shop", id="the default port"),
+        pytest.param("postgresql://me:hunter2@DB.Example:5432/shop", id="the host in capitals"),
+        pytest.param("postgresql://me:hunter2@db.example:5432/sh%6Fp", id="quoted"),
+        pytest.param("postgresql://me:hunter2@db.example:5432?dbname=shop", id="the database as an option"),
     ],
 )
 def test_the_same_database_has_the_same_journals_for_every_process(url: str) -> None:
@@ -69,6 +73,8 @@ def test_the_same_database_has_the_same_journals_for_every_process(url: str) -> 
         pytest.param("postgresql://me:hunter2@db2.example:5432/shop", id="another host"),
         pytest.param("postgresql://me:hunter2@db.example:5433/shop", id="another port"),
         pytest.param(f"{URL}?schema=second", id="another schema"),
+        pytest.param("postgresql://me:hunter2@db.example:5432/Shop", id="another case of the database"),
+        pytest.param("postgresql://me:hunter2@db.example/shop?port=5433", id="another port as an option"),
         pytest.param("postgresql:///shop?host=/run/postgresql", id="a socket"),
     ],
 )

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from sojourn.errors import SojournError
+from sojourn.settings._places import SQLITE, absolute, store_path
 
 _WIDTH: Final = 30
 _MOST: Final = 10_000_000
 _MOST_DAYS: Final = 395
-_SQLITE: Final = "sqlite:///"
 _LINE_EVERY_S: Final = 10.0
 _REDRAW_S: Final = 0.1
 
@@ -58,7 +58,7 @@ def run(sessions: int, days: int, store: str | None) -> int:
         bar.clear()
     spent = time.monotonic() - began
     print(f"{made.sessions:,} sessions and {made.events:,} events of {days} days, generated in {spent:.0f} s")
-    print(f"open the report: sojourn report --store {_SQLITE}{path}")
+    print(f"open the report: sojourn report --store {SQLITE}{path}")
     return 0
 
 
@@ -67,10 +67,11 @@ def _path(store: str | None) -> Path:
         from sojourn.demo.folder import new_folder
 
         return new_folder(os.environ) / "sojourn.db"
-    if not store.startswith(_SQLITE) or store.endswith("/"):
-        msg = f"--store: only SQLite stores can be generated; give {_SQLITE}path/to/new.db"
+    path = store_path(store)
+    if path is None or store.endswith("/"):
+        msg = f"--store: only SQLite stores can be generated; give {SQLITE}path/to/new.db"
         raise SojournError(msg)
-    return Path(store.removeprefix(_SQLITE)).absolute()
+    return absolute(path)
 
 
 def _number(what: str, most: int) -> Callable[[str], int]:

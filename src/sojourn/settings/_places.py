@@ -1,4 +1,8 @@
-"""Where things lie: the store's URL, folders, and how both are shown. Looks at folders, makes none."""
+"""Where things lie: the store's URL, folders, and how both are shown. Looks at folders, makes none.
+
+Every path becomes absolute here, and here alone symbolic links are resolved: processes that name one store in different
+ways must meet in the same journals (P6 in docs/internals.md).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,14 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote, urlencode
 
 MEMORY: Final = "memory:"
 SQLITE: Final = "sqlite:///"
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _POSTGRESQL: Final = re.compile(r"postgres(?:ql)?(\+[a-z0-9_]+)?://(.+)", re.DOTALL)
+_PORT: Final = re.compile(r":\d+$")
 # The options that say which database it is; the others say how to get there.
 _NAMING: Final = frozenset({"dbname", "host", "hostaddr", "port", "schema", "service"})
 _STORE_HINT: Final = (
@@ -61,20 +66,29 @@ def parse_store(value: object) -> object:
 
 
 def store_path(store: object) -> Path | None:
-    """The database file of a SQLite URL, else `None`."""
+    """The database file of a SQLite URL as it is written, else `None`."""
     return Path(store.removeprefix(SQLITE)) if isinstance(store, str) and store.startswith(SQLITE) else None
 
 
 def journal_place(store: object, environ: Mapping[str, str]) -> Path | None:
     """Where the journals of a store lie: a place of that store alone. `None`: in memory, as for a store object."""
     if (path := store_path(store)) is not None:
-        return path.with_name(path.name + ".d")
+        # Beside the file itself, not beside a link to it: SQLite's own companions lie there, too.
+        file = Path(os.path.realpath(path))
+        return file.with_name(file.name + ".d")
     if not isinstance(store, str) or not _POSTGRESQL.fullmatch(store):
         return None
-    named = sorted((name, value) for name, value in _options(store) if name in _NAMING)
-    address = f"postgresql://{_server(store)}" + (f"?{urlencode(named)}" if named else "")
     folder = state_folder(environ)
-    return None if folder is None else folder / "sojourn" / sha256(address.encode()).hexdigest()[:16]
+    return None if folder is None else folder / "sojourn" / sha256(_address(store).encode()).hexdigest()[:16]
+
+
+def _address(url: str) -> str:
+    """The database of a URL of PostgreSQL, written in one way: host and port, database, and what else names it."""
+    options = {name: value for name, value in _options(url) if name in _NAMING}
+    hosts, _, database = _server(url).partition("/")
+    named = [each if _PORT.search(each) or "port" in options else f"{each}:5432" for each in hosts.lower().split(",")]
+    database = options.pop("dbname", unquote(database))
+    return f"postgresql://{','.join(named)}/{database}" + (f"?{urlencode(sorted(options.items()))}" if options else "")
 
 
 def _server(url: str) -> str:
@@ -114,9 +128,14 @@ def placed(store: object, base: Path | None) -> object:
     return url
 
 
-def absolute(path: Path, base: Path | None) -> Path:
+def absolute(path: Path, base: Path | None = None) -> Path:
+    """Return the path in its real folder: a link may be put elsewhere later, and `..` behind one is not what it seems.
+
+    A link at its end stays, for the checks of who may have put it there.
+    """
     try:
-        return Path(os.path.abspath((base or Path()) / path))
+        path = (base or Path()) / path
+        return Path(os.path.realpath(path.parent), path.name) if path.name != ".." else Path(os.path.realpath(path))
     except OSError as error:
         msg = f"the current folder cannot be read ({error.strerror}); give an absolute path"
         raise ValueError(msg) from error

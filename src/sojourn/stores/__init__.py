@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sojourn.errors import StoreError
+from sojourn.settings._places import MEMORY, SQLITE, absolute, store_path
 
 from .protocol import Store
 
@@ -17,23 +17,22 @@ if TYPE_CHECKING:
 __all__ = ["PostgreSQLStore", "SQLiteStore", "Store", "open_store"]
 
 _HOMES: Final = {"PostgreSQLStore": ".postgres.store", "SQLiteStore": ".sqlite.store"}
-_SQLITE: Final = "sqlite:///"
-_MEMORY: Final = "memory:"
 _POSTGRESQL: Final = ("postgresql://", "postgres://", "postgresql+")
 
 
 def open_store(url: str) -> Store:
     """The store that a URL names, opened at its first use. Raises `StoreError` for what is no such URL."""
-    if url == _MEMORY or (url.startswith(_SQLITE) and not url.endswith("/")):
+    path = store_path(url)
+    if url == MEMORY or (path is not None and not url.endswith("/")):
         from .sqlite.store import SQLiteStore
 
-        return SQLiteStore(None if url == _MEMORY else Path(url.removeprefix(_SQLITE)).absolute())
+        return SQLiteStore(None if path is None else absolute(path))
     if url.startswith(_POSTGRESQL):
         return _postgres(url)
     scheme = url.partition(":")[0][:20]
     msg = (
-        f'no store is named by a URL of "{scheme}:"; use "{_SQLITE}path/to/file.db", '
-        f'"postgresql://user:password@host/database" or "{_MEMORY}"'
+        f'no store is named by a URL of "{scheme}:"; use "{SQLITE}path/to/file.db", '
+        f'"postgresql://user:password@host/database" or "{MEMORY}"'
     )
     raise StoreError(msg)
 
