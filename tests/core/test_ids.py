@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.core.ids import event_id, uuid7
+from sojourn.core.ids import event_id, start_id, uuid7
 
 
 def test_the_example_of_the_rfc() -> None:
@@ -42,6 +42,10 @@ def test_an_event_id_is_a_uuid_of_version_8_and_repeats(parts: list[str]) -> Non
     found = UUID(event_id(*parts))
     assert (found.version, found.variant) == (8, RFC_4122)
     assert str(found) == event_id(*parts)
+
+
+def test_start_of_a_session_has_an_id_of_its_own() -> None:
+    assert start_id("k") == event_id("k", "session.start") != start_id("l")
 
 
 def test_different_parts_make_different_ids() -> None:

@@ -39,6 +39,8 @@ class Backend(Protocol):
 
     `name` is unique among the backends of an engine. `third_party` says whether the data leaves the team's hands, so that
     `Sec-GPC` and consent hold events back. If `send` raises an exception, the whole batch is sent again later.
+
+    A backend may also set `wants_context = True`: then each event that it is sent has the `context` of its session.
     """
 
     name: str

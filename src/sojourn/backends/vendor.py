@@ -59,6 +59,8 @@ class VendorBackend:
     """Whether the vendor gets `session.heartbeat` unless `heartbeats=` says otherwise."""
     takes_revised_ends: ClassVar[bool] = False
     """Whether the vendor can correct the end of a session. If not, it gets the first end only."""
+    wants_context: ClassVar[bool] = False
+    """Whether each event comes with its session's `context`: the client's agent and address, and the referrer."""
     own_options: ClassVar[Mapping[str, type]] = {}
     """The vendor's own keyword arguments that its URL can set: `str`, `bool`, or `list` for one that may be repeated."""
     fake: ClassVar[str | None] = None

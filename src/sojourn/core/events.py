@@ -38,6 +38,10 @@ RESERVED_NAMES: Final = frozenset(
 """Names that `track()` refuses: only Sojourn emits these events."""
 
 
+CONTEXT: Final = ("user_agent.original", "client.address", "http.request.header.referer")
+"""Attributes of `session.start` that describe the client for the whole session: the context of its events."""
+
+
 class Position(msgspec.Struct, frozen=True, gc=False):
     """A place in an event log. Opaque: only the store that made it can compare two of them; `str()` is for URLs and people.
 
@@ -67,7 +71,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     second sweeper or a retry makes the same one. `session_id` is the public id (a manual session may choose it),
     `session_key` is always a UUIDv7 of ours. `position` is the place in the event log (`START` before it has one).
     `attributes` is flat, names to scalars, and complete: it repeats `session.id`, `visitor.id`, `user.id` and the
-    service under their OpenTelemetry names, so a backend may forward it as it is.
+    service under their OpenTelemetry names, so a backend may forward it as it is. `context` repeats what `session.start`
+    says of the client (see `CONTEXT`), for a backend that sets `wants_context`; it is empty for all others.
     """
 
     id: str
@@ -82,3 +87,4 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     user_id: str | None = None
     position: Position = START
     attributes: Mapping[str, Scalar] = {}
+    context: Mapping[str, Scalar] = {}

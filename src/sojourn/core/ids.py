@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from .events import SESSION_START
+
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
 _LOW_62 = (1 << 62) - 1
@@ -25,6 +27,11 @@ def event_id(*parts: str) -> str:
     """The id of the event that these parts describe: a UUIDv8 (RFC 9562, section 5.8), the same at every replay."""
     digest = blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-8{digest[17:20]}-{digest[20:]}"
+
+
+def start_id(session_key: str) -> str:
+    """The id of a session's `session.start`: what begins a session has one, whichever record it came with."""
+    return event_id(session_key, SESSION_START)
 
 
 def _text(value: int) -> str:

@@ -6,9 +6,11 @@ See P21 in docs/internals.md.
 # ruff: noqa: S608 - every part is written here; values are always parameters
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Final
 
-from sojourn.core.events import SESSION_END, SESSION_START
+from sojourn.core.events import CONTEXT, SESSION_END, SESSION_START, Event, Scalar
+from sojourn.core.ids import start_id
 from sojourn.errors import StoreError
 
 from . import counting, wire
@@ -34,7 +36,7 @@ class SQLDelivery:
             raise _unregistered(name)
         return states[0]
 
-    def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
+    def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int, with_contexts: bool = False) -> Claim:
         sql = self._sql
 
         def attempt(work: Transaction) -> Claim:
@@ -48,11 +50,13 @@ class SQLDelivery:
                 raise _unregistered(name)
             work.at_end(sql.begin_reading, name=name, seq=last, now=now)
             events, hidden = wire.decode_events(text)
+            barred_ids = frozenset(wire.decode_names(barred))
             return Claim(
                 events=tuple(events),
                 no_forward=frozenset(hidden),
-                barred=frozenset(wire.decode_names(barred)),
+                barred=barred_ids,
                 started=wire.decode_starts(starts),
+                contexts=self._contexts(work, events, barred_ids) if with_contexts else {},
             )
 
         return self._database.write(attempt)
@@ -75,7 +79,9 @@ class SQLDelivery:
     def has_requeued(self, name: str) -> bool:
         return bool(self._database.read(self._sql.has_requeued, name=name)[0])
 
-    def claim_requeued(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
+    def claim_requeued(
+        self, name: str, lease: Lease, *, until: int, limit: int, now: int, with_contexts: bool = False
+    ) -> Claim:
         sql = self._sql
 
         def attempt(work: Transaction) -> Claim:
@@ -85,11 +91,13 @@ class SQLDelivery:
             if not renewed.rows:
                 raise LeaseLost(lease.name)
             work.at_end(sql.begin_reading, name=name, seq=0, now=now)
-            events, barred, hidden = claimed.row
+            text, barred, hidden = claimed.row
+            events, barred_ids = decode_whole_events(text), frozenset(wire.decode_names(barred))
             return Claim(
-                events=decode_whole_events(events),
+                events=events,
                 no_forward=frozenset(wire.decode_names(hidden)),
-                barred=frozenset(wire.decode_names(barred)),
+                barred=barred_ids,
+                contexts=self._contexts(work, events, barred_ids) if with_contexts else {},
             )
 
         return self._database.write(attempt)
@@ -114,6 +122,16 @@ class SQLDelivery:
             )
 
         self._database.write(attempt)
+
+    def _contexts(
+        self, work: Transaction, events: Sequence[Event], barred: Collection[str]
+    ) -> dict[str, dict[str, Scalar]]:
+        """Return the contexts of these events' sessions: one read, of the starts by their ids."""
+        starts = {start_id(event.session_key): None for event in events if event.id not in barred}
+        if not starts:
+            return {}
+        (contexts,) = work.execute(self._sql.contexts, ids=wire.encode(list(starts)))
+        return wire.decode_contexts(contexts.row[0])
 
 
 class _Statements:
@@ -143,6 +161,10 @@ FROM (
     SELECT *, CASE WHEN EXISTS (SELECT 1 FROM sojourn_tombstones) THEN COALESCE((
         SELECT s.is_suppressed FROM sojourn_sessions AS s WHERE s.key = session_key), false) ELSE false END AS is_suppressed
     FROM sojourn_events WHERE seq > {_CURSOR} ORDER BY seq LIMIT :limit) AS next
+""")
+        client = d.array("session_key", *(d.field.format("data", name) for name in CONTEXT))
+        self.contexts: Final = d.sql(f"""
+SELECT {d.rows.format(client)} FROM sojourn_events WHERE {d.among.format("id", ":ids")}
 """)
         self.begin_reading: Final = d.sql(f"""
 UPDATE sojourn_backends SET read_seq = {d.greatest}(read_seq, :seq), in_use_at = {d.greatest}(in_use_at, :now)

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from sojourn.core.events import Event, Position
+from sojourn.core.events import Event, Position, Scalar
 
 from .rows import SessionRow
 
@@ -149,6 +149,11 @@ class Claim:
     """Ids of events of suppressed people. Of these only `opt_out` may be sent, and the end of a session whose start was."""
     started: Mapping[str, Event] = field(default_factory=dict)
     """For barred ends: the starts that this backend was sent, by session key. Withheld ones are left out."""
+    contexts: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    """By session key, what `session.start` says of the client (see `CONTEXT`), if the claim asked for it.
+
+    Read from the log, so what `scrub` took out is not in it. Suppressed people have none.
+    """
 
 
 class EventPlace(NamedTuple):

@@ -146,7 +146,7 @@ class DeliveryQueue(Protocol):
 
     def state(self, name: str) -> BackendState: ...
 
-    def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
+    def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int, with_contexts: bool = False) -> Claim:
         """Return a backend's next events and renew its lease to `until`. Raises `LeaseLost`."""
         ...
 
@@ -158,7 +158,9 @@ class DeliveryQueue(Protocol):
         """Whether `claim_requeued` has anything to return; cheap."""
         ...
 
-    def claim_requeued(self, name: str, lease: Lease, *, until: int, limit: int, now: int) -> Claim:
+    def claim_requeued(
+        self, name: str, lease: Lease, *, until: int, limit: int, now: int, with_contexts: bool = False
+    ) -> Claim:
         """Return a backend's oldest requeued dead letters, and renew its lease to `until`. Raises `LeaseLost`.
 
         Of those that are `barred` only `opt_out` may be sent; `started` is empty.

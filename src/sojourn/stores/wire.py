@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from sojourn.core.events import Event, Position, Scalar
+from sojourn.core.events import CONTEXT, Event, Position, Scalar
 
 from .model import BackendState, DataSubject, DeadLetter, Mark
 from .rows import SessionRow
@@ -125,6 +125,14 @@ def decode_events(text: str) -> tuple[list[Event], list[str]]:
 def decode_starts(text: str) -> dict[str, Event]:
     """Decode events by session key."""
     return {row.session_key: _to_event(row) for row in _starts.decode(text) if row is not None}
+
+
+def decode_contexts(text: str) -> dict[str, dict[str, Scalar]]:
+    """Decode the contexts of sessions by key, from arrays of key and values in the order of `CONTEXT`."""
+    return {
+        key: {name: value for name, value in zip(CONTEXT, values, strict=True) if value is not None}
+        for key, *values in msgspec.json.decode(text)
+    }
 
 
 def decode_tombstones(text: str) -> list[tuple[str, int, bool]]:

@@ -12,7 +12,8 @@ class MemoryBackend:
     """Keeps accepted events in `events`, in the order of delivery, and the size of every batch in `sizes`.
 
     `reject`: returns whether to refuse an event for good. `accepts`: returns whether the backend gets an event at all. With
-    `third_party=False`, the default, events of visitors who send `Sec-GPC` arrive too.
+    `third_party=False`, the default, events of visitors who send `Sec-GPC` arrive too. With `wants_context=True` each event
+    has the `context` of its session.
     """
 
     def __init__(
@@ -20,11 +21,13 @@ class MemoryBackend:
         *,
         name: str = "memory",
         third_party: bool = False,
+        wants_context: bool = False,
         reject: Callable[[Event], bool] | None = None,
         accepts: Callable[[Event], bool] | None = None,
     ) -> None:
         self.name = name
         self.third_party = third_party
+        self.wants_context = wants_context
         self.events: list[Event] = []
         self.sizes: list[int] = []
         self.is_closed = False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from sojourn.core.events import SESSION_END, SESSION_START
+from sojourn.core.ids import start_id
 from sojourn.stores.model import (
     SESSION,
     USER,
@@ -117,6 +119,25 @@ class DataSubjectsContract:
         assert store.delivery.claim("slow", slow, until=NOW, limit=10, now=NOW).started == {}, (
             "it has not gone there yet"
         )
+
+    def test_suppressed_people_have_no_context(self, store: Store) -> None:
+        """Neither does an erased session: its start is gone."""
+        store.outbox.register(["b"], now=NOW)
+        hers = of_anna("k", "view")
+        start = event(start_id("k"), "k", name=SESSION_START)
+        start = msgspec.structs.replace(start, attributes={**start.attributes, "client.address": "192.0.2.0"})
+        save(store, Batch(rows=hers.rows, events=[start, *hers.events]))
+        held = lease(store)
+        claim = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW, with_contexts=True)
+        assert claim.contexts == {"k": {"client.address": "192.0.2.0"}}
+        store.data_subjects.add_tombstone(ANNA, at=NOW)
+        claim = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW, with_contexts=True)
+        assert claim.barred == {start.id, "view"}
+        assert claim.contexts == {}
+        erase(store, ANNA)
+        save(store, Batch(rows=hers.rows, events=[event("again", "k")]))
+        claim = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW, with_contexts=True)
+        assert ([each.id for each in claim.events], claim.contexts) == (["again"], {})
 
     def test_a_start_that_was_withheld_was_not_given(self, store: Store) -> None:
         store.outbox.register(["b"], now=NOW)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
 import pytest
 
-from sojourn.core.events import START, Event, Position
+from sojourn.core.events import SESSION_START, START, Event, Position, Scalar
+from sojourn.core.ids import start_id
 from sojourn.stores.model import Batch, Lease, LeaseLost, Settled
 from sojourn.stores.protocol import Store
 
 from .steps import NOW, assert_adds_up, claim_ids, ended, event, fields, lease, load, row, save
+
+CLIENT = {"user_agent.original": "Straße/1.0", "client.address": "192.0.2.0"}
+
+
+def started(key: str, client: Mapping[str, Scalar] | None = None) -> Event:
+    """Return the start of a session as the fold makes it: with a client, and with more than the client."""
+    start = event(start_id(key), key, name=SESSION_START)
+    about = CLIENT if client is None else client
+    return msgspec.structs.replace(start, attributes={**start.attributes, **about})
 
 
 class DeliveryContract:
@@ -83,6 +96,40 @@ class DeliveryContract:
         save(store, Batch(rows=[hidden, row("open")], events=[event("1", "hidden"), event("2", "open")]))
         save(store, Batch(events=[event("3", "hidden"), event("4", "unknown")]))
         assert store.delivery.claim("b", lease(store), until=NOW, limit=10, now=NOW).no_forward == {"1", "3"}
+
+    # --- contexts
+
+    def test_a_claim_brings_the_contexts_of_its_sessions_when_asked(self, store: Store) -> None:
+        """Also of a session whose start is long behind the cursor; one without a start has none."""
+        store.outbox.register(["b"], now=NOW)
+        held = lease(store)
+        save(store, Batch(rows=[row("k"), row("bare"), row("other")], events=[started("k"), started("bare", {})]))
+        (*_, last) = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW).events
+        store.delivery.settle("b", held, Settled(upto=last.position, delivered=2), now=NOW)
+        later = [event("1", "k"), event("2", "k"), event("3", "bare"), event("4", "other")]
+        save(store, Batch(events=later))
+        assert store.delivery.claim("b", held, until=NOW, limit=9, now=NOW).contexts == {}
+        claim = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW, with_contexts=True)
+        assert [each.id for each in claim.events] == ["1", "2", "3", "4"]
+        assert claim.contexts == {"k": CLIENT, "bare": {}}
+        assert all(each.context == {} for each in claim.events), "the log stays as it is"
+
+    def test_a_claim_of_nothing_has_no_contexts(self, store: Store) -> None:
+        store.outbox.register(["b"], now=NOW)
+        claim = store.delivery.claim("b", lease(store), until=NOW, limit=9, now=NOW, with_contexts=True)
+        assert (claim.events, claim.contexts) == ((), {})
+
+    def test_requeued_letters_come_with_contexts_too(self, store: Store) -> None:
+        store.outbox.register(["b"], now=NOW)
+        held = lease(store)
+        save(store, Batch(rows=[row("k")], events=[started("k"), event("1", "k")]))
+        start, one = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW).events
+        dead = [(one, "no", 400)]
+        store.delivery.settle("b", held, Settled(upto=one.position, delivered=1, dead=dead), now=NOW)
+        store.outbox.requeue("b", event_ids=None, limit=9, now=NOW)
+        held = lease(store)
+        claim = store.delivery.claim_requeued("b", held, until=NOW, limit=9, now=NOW, with_contexts=True)
+        assert ([each.id for each in claim.events], claim.contexts) == (["1"], {start.session_key: CLIENT})
 
     # --- ends that no backend has read
 

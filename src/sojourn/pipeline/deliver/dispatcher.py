@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from sojourn.backends.protocol import Backend, Receipt
-from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event
+from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event, Scalar
 from sojourn.core.threads import RLock
 from sojourn.pipeline.leadership import LEASE_MS
 from sojourn.stores.model import BackendState, Claim, Lease, LeaseLost, Resettled, Settled, dispatcher_lease
@@ -76,6 +76,7 @@ class Dispatcher:
         self._acquire = acquire
         self._chance = chance
         self._hidden = hidden
+        self._wants_context = bool(getattr(backend, "wants_context", False))
         self._outbox_max = outbox_max
         self._lease: Lease | None = None
         self._lock = RLock()
@@ -117,7 +118,9 @@ class Dispatcher:
         """Send the next events of the log, and move the cursor past those that are settled, from the front."""
         name = self.backend.name
         limit = retry.size(state.failures, _BATCH)
-        claim = self._queue.claim(name, lease, until=now + LEASE_MS, limit=limit, now=now)
+        claim = self._queue.claim(
+            name, lease, until=now + LEASE_MS, limit=limit, now=now, with_contexts=self._wants_context
+        )
         if not claim.events:
             return Delivery()
         sheds = shedding.level(state.backlog, self._outbox_max)
@@ -126,7 +129,7 @@ class Dispatcher:
         for event in claim.events:
             if self._accepts(event, claim):
                 (shed if shedding.rank(event.name) <= sheds else accepted).append(event)
-        outcome = self._call(accepted, state.failures)
+        outcome = self._call(accepted, claim, state.failures)
         # From the front: what comes behind an event that is left waits with it.
         left = outcome.left[0].id if outcome.left else None
         passed = list(takewhile(lambda event: event.id != left, claim.events))
@@ -153,9 +156,11 @@ class Dispatcher:
         """Send dead letters that an operator put back in the queue."""
         name = self.backend.name
         limit = retry.size(state.failures, _BATCH)
-        claim = self._queue.claim_requeued(name, lease, until=now + LEASE_MS, limit=limit, now=now)
+        claim = self._queue.claim_requeued(
+            name, lease, until=now + LEASE_MS, limit=limit, now=now, with_contexts=self._wants_context
+        )
         accepted = [event for event in claim.events if self._accepts(event, claim)]
-        outcome = self._call(accepted, state.failures)
+        outcome = self._call(accepted, claim, state.failures)
         accepted_ids = {event.id for event in accepted}
         settled = Resettled(
             delivered=[event.id for event in outcome.taken],
@@ -169,12 +174,12 @@ class Dispatcher:
         self._queue.settle_requeued(name, lease, settled, now=self._now())
         return outcome.delivery()
 
-    def _call(self, batch: Sequence[Event], failures: int) -> _Outcome:
+    def _call(self, batch: Sequence[Event], claim: Claim, failures: int) -> _Outcome:
         """Call the backend with these events, and return what became of them."""
         problem: str | None = None
         try:
             receipt = (
-                self.backend.send([self._without_hidden(event) for event in batch]) if batch else Receipt(delivered=0)
+                self.backend.send([self._as_sent(event, claim) for event in batch]) if batch else Receipt(delivered=0)
             )
         except Exception as error:  # noqa: BLE001 - a backend's fault is a retry
             problem = f"{type(error).__name__} in send()"
@@ -202,12 +207,17 @@ class Dispatcher:
             outcome.problem = receipt.pause or problem or "the backend did not take all events"
         return outcome
 
-    def _without_hidden(self, event: Event) -> Event:
-        """Return the event without the attributes that this backend must not see."""
-        if self._hidden.isdisjoint(event.attributes):
+    def _as_sent(self, event: Event, claim: Claim) -> Event:
+        """Return the event with its session's context, and without the attributes that this backend must not see."""
+        context = claim.contexts.get(event.session_key, {})
+        if self._hidden.isdisjoint(event.attributes) and not context:
             return event
-        shown = {name: value for name, value in event.attributes.items() if name not in self._hidden}
-        return msgspec.structs.replace(event, attributes=shown)
+        return msgspec.structs.replace(event, attributes=self._shown(event.attributes), context=self._shown(context))
+
+    def _shown(self, attributes: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+        if self._hidden.isdisjoint(attributes):
+            return attributes
+        return {name: value for name, value in attributes.items() if name not in self._hidden}
 
     def _accepts(self, event: Event, claim: Claim) -> bool:
         if self.backend.third_party and event.id in claim.no_forward:

@@ -12,7 +12,7 @@ import msgspec
 
 from sojourn.core import events
 from sojourn.core.events import Event, Scalar
-from sojourn.core.ids import event_id
+from sojourn.core.ids import event_id, start_id
 from sojourn.core.records import SERVICE_ATTRIBUTES, Origin, Tag
 from sojourn.core.session import LINKING
 from sojourn.stores.rows import SessionRow
@@ -47,7 +47,7 @@ def start(row: SessionRow, origin: Origin | None, user_id: str | None = None) ->
     `user_id`: the user whose log-in started the session.
     """
     attributes: Mapping[str, Scalar] = {"session.start_inferred": True} if origin is None else origin
-    own_id, has_user = event_id(row.key, events.SESSION_START), user_id is not None
+    own_id, has_user = start_id(row.key), user_id is not None
     return _event(row, events.SESSION_START, row.started_at, attributes, own_id, user_id=user_id, has_user=has_user)
 
 
