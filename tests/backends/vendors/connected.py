@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from sojourn.backends import Backend, registry
-from sojourn.core.events import Event, Scalar
+from sojourn.core.events import CONTEXT, Event, Scalar
 from sojourn.core.ids import uuid7
 from sojourn.testing.backend_contract import many_events, sample_events
 from sojourn.testing.vendors import FakeVendor, Received, Reply, make_fake
@@ -54,13 +54,16 @@ def accepted(backend: Backend, events: list[Event]) -> list[Event]:
 
 
 def logged_events() -> list[Event]:
-    """The sample events with the ids that an event log has: UUIDs, and a session's that begins with its time."""
+    """The sample events with the ids that an event log has (UUIDs, a session's begins with its time) and the contexts."""
     events = sample_events()
     key = uuid7(events[0].session_started_at, bytes(10))
-    return [
-        changed(event, {"id": str(UUID(event.id)), "session_id": key, "session_key": key}, **{"session.id": key})
-        for event in events
-    ]
+    fields = {"session_id": key, "session_key": key, "context": context_of(events[0])}
+    return [changed(event, {"id": str(UUID(event.id)), **fields}, **{"session.id": key}) for event in events]
+
+
+def context_of(start: Event) -> dict[str, Scalar]:
+    """What the start says of the client, as a store gives it to the events of its session."""
+    return {name: start.attributes[name] for name in CONTEXT if name in start.attributes}
 
 
 def sample(name: str) -> Event:

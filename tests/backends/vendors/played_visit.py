@@ -114,6 +114,7 @@ class Twice:
         self.inner = inner
         self.name = inner.name
         self.third_party = inner.third_party
+        self.wants_context = getattr(inner, "wants_context", False)
 
     def accepts(self, event: Event) -> bool:
         return self.inner.accepts(event)

@@ -10,7 +10,7 @@ from typing import Final
 import sojourn
 from sojourn.backends import Backend
 from sojourn.core.events import Event
-from sojourn.testing import ManualClock
+from sojourn.testing import ManualClock, MemoryBackend
 from sojourn.testing.backend_contract import deliver
 from sojourn.testing.vendors import VendorSession
 from tests.backends.vendors.played_visit import BEGAN_AT, Truth
@@ -41,7 +41,15 @@ _STEPS: Final[Sequence[tuple[int, str]]] = (
 @cache
 def visit_events() -> tuple[Event, ...]:
     """The events, as their backends were given them."""
-    site = Site("asgi", clock=ManualClock(BEGAN_AT), service_name="shop", service_version="1.4.0", environment="test")
+    memory = MemoryBackend(wants_context=True)
+    site = Site(
+        "asgi",
+        clock=ManualClock(BEGAN_AT),
+        backends=[memory],
+        service_name="shop",
+        service_version="1.4.0",
+        environment="test",
+    )
     site.views |= {
         "/login/anna": view_of(lambda: sojourn.identify("anna", "Anna", traits={"team": "blue"})),
         "/login/ben": view_of(lambda: sojourn.identify("ben")),
@@ -60,7 +68,7 @@ def visit_events() -> tuple[Event, ...]:
             site.engine.sweep()
             browser.navigate(path)
             site.engine.flush()
-        return tuple(site.events)
+        return tuple(memory.events)
     finally:
         site.close()
 

@@ -40,6 +40,8 @@ class PostHogBackend(VendorBackend):
 
     scheme = "posthog"
     fake = "sojourn.backends.vendors.posthog.fake:FakePostHog"
+    # Web analytics reads browser, place and referrer from each event.
+    wants_context = True
     # A session lasts from its first event to its last, so a later end corrects its duration.
     takes_revised_ends = True
     own_options: ClassVar[Mapping[str, type]] = {"site": str}

@@ -8,16 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from sojourn.backends._exchange import user_agent
 from sojourn.backends._json import to_json
+from sojourn.backends.campaigns import campaign_parameters
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
 from sojourn.core.ids import event_id
+
+from .device import device_properties
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _FRAME: Final = re.compile(r"(.+):(\d+) in (.+)")
@@ -30,12 +33,14 @@ _NAMES: Final = {
 _APART: Final = frozenset({names.CONNECTION_END, names.OPT_OUT})
 _OWN_PROPERTIES: Final = "event_properties."
 _TRAITS: Final = "user.traits."
-_UTM: Final = "utm_"
+_DIRECT: Final = "$direct"
+"""What PostHog's own script sends without a referrer; without it, the channel would be unknown instead of direct."""
+_REFERRER: Final = "http.request.header.referer"
 _RENAMED: Final = {
     "visitor.id": "$device_id",
     "client.address": "$ip",
     "user_agent.original": "$raw_user_agent",
-    "http.request.header.referer": "$referrer",
+    _REFERRER: "$referrer",
     "url.path": "$pathname",
 }
 _MOVED: Final = frozenset(
@@ -98,7 +103,7 @@ def named_at_start(batch: Sequence[Event]) -> Mapping[str, str]:
 
 def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
     """Return one event as JSON."""
-    attributes = event.attributes
+    attributes = {**event.context, **event.attributes} if event.context else event.attributes
     user = event.user_id
     if event.name == names.SESSION_START:
         user = user or named.get(event.session_key)
@@ -115,6 +120,7 @@ def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
         properties["$geoip_disable"] = True
     if not user:
         properties["$process_person_profile"] = False
+    _describe_client(properties, event, attributes)
     if "url.path" in attributes:
         _place(properties, attributes, shape.site)
     uuid = event.id
@@ -155,15 +161,24 @@ def _property_name(name: str) -> str:
     return _RENAMED.get(name) or name.removeprefix(_OWN_PROPERTIES)
 
 
+def _describe_client(properties: dict[str, object], event: Event, attributes: Mapping[str, Scalar]) -> None:
+    """Add what Web analytics reads from each event. An event without a user agent would count as a bot's."""
+    agent = attributes.get("user_agent.original")
+    if agent:
+        properties |= device_properties(str(agent))
+    referrer = attributes.get(_REFERRER)
+    if referrer:
+        properties["$referring_domain"] = _domain(str(referrer))
+    elif event.context or (event.name == names.SESSION_START and "session.start_inferred" not in attributes):
+        properties["$referrer"] = properties["$referring_domain"] = _DIRECT
+
+
 def _place(properties: dict[str, object], attributes: Mapping[str, Scalar], site: str) -> None:
     query = attributes.get("url.query")
     path = str(attributes["url.path"])
     properties["$current_url"] = f"{site}{path}?{query}" if query else site + path
     if query:
-        properties |= {name: value for name, value in parse_qsl(str(query)) if name.startswith(_UTM)}
-    referrer = attributes.get("http.request.header.referer")
-    if referrer:
-        properties["$referring_domain"] = _domain(str(referrer))
+        properties |= campaign_parameters(str(query))
 
 
 @lru_cache(maxsize=1024)

@@ -14,6 +14,7 @@ import msgspec
 from sojourn.testing.vendors.fake import FakeVendor
 from sojourn.testing.vendors.instants import ms_of
 from sojourn.testing.vendors.model import Received, Reply, VendorEvent, VendorSession
+from sojourn.user_agents.families import BOT, PROGRAM, client_of
 
 from .people import People
 
@@ -112,6 +113,13 @@ class FakePostHog(FakeVendor):
             if began_at is not None and began_at <= event.at <= began_at + SESSION_MS:
                 groups.setdefault(event.session_id, []).append(event)
         return sorted((self._session(group) for group in groups.values()), key=lambda session: session.started_at or 0)
+
+    def is_bot(self, event: VendorEvent) -> bool:
+        """Return whether PostHog takes an event for a bot's: its user agent is missing, or is not that of a browser.
+
+        Such events are left out of Web analytics with "exclude bots".
+        """
+        return client_of(str(event.attributes.get("$raw_user_agent", ""))).device in {None, BOT, PROGRAM}
 
     def event_ids(self) -> list[str]:
         return [str(event.attributes.get("event.id", event.id)) for event in self.events()]
