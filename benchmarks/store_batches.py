@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sojourn.core.events import PAGE_VIEW, Event
-from sojourn.core.ids import event_id, uuid7
+from sojourn.core.ids import event_id, hashed_uuid, uuid7
 from sojourn.stores import Store, open_store
 from sojourn.stores.model import Batch, Mark
 from sojourn.stores.rows import SessionRow
@@ -68,7 +68,7 @@ def new_row(key: str, at: int) -> SessionRow:
 
 def page_view(row: SessionRow, number: int, at: int) -> Event:
     return Event(
-        id=event_id(row.key, str(number)),
+        id=event_id(row.started_at + number, row.key, str(number)),
         name=PAGE_VIEW,
         time=at,
         session_id=row.session_id,
@@ -95,7 +95,7 @@ def run(store: Store, keys: list[str], *, batches: int, size: int, spread: int) 
     """Apply batches of records that fall on `spread` sessions each, some of them new."""
     chance = random.Random(7)
     position = 0
-    journal = event_id(str(time.monotonic_ns()))
+    journal = hashed_uuid(str(time.monotonic_ns()))
     held: list[float] = []
     number = 0
     began = time.perf_counter()

@@ -18,7 +18,7 @@ from http import HTTPStatus
 
 from sojourn.backends import Backend, backend_from_url
 from sojourn.core.events import Event, Position, Scalar
-from sojourn.core.ids import event_id, uuid7
+from sojourn.core.ids import hashed_uuid, uuid7
 from sojourn.testing.backend_contract import many_events
 from sojourn.testing.vendors import FAKES, FakeVendor, make_fake
 
@@ -118,7 +118,7 @@ def _event(number: int) -> Event:
             "session.page_views": _VISIT - 2,
         }
     return Event(
-        id=event_id(key, name, str(place)),
+        id=hashed_uuid(key, name, str(place)),
         name=name,
         time=at,
         session_id=key,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
-from sojourn.core.ids import event_id, uuid7
+from sojourn.core.ids import hashed_uuid, uuid7
 
 STARTED_AT = 1_769_860_800_000
 
@@ -48,7 +48,7 @@ def _event(draw: st.DrawFn) -> Event:
     session_id = draw(st.sampled_from(["1234567890", "00000000001", "checkout-4711"])) if is_manual else key
     attributes = draw(st.dictionaries(st.sampled_from(_KNOWN), _values, max_size=5))
     return Event(
-        id=event_id(key, str(draw(st.integers(0, 2**64)))),
+        id=hashed_uuid(key, str(draw(st.integers(0, 2**64)))),
         name=draw(_names),
         time=STARTED_AT + draw(st.integers(0, 10_000)),
         session_id=session_id,

@@ -70,7 +70,7 @@ def check_events(now: int, chance: bytes, *, service: str | None = None) -> list
     )
     return [
         Event(
-            id=event_id(key, name),
+            id=event_id(started_at, key, name),
             name=name,
             time=started_at + after,
             session_id=key,

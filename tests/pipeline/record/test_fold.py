@@ -42,7 +42,7 @@ def test_the_first_record_makes_the_row_and_the_start_event() -> None:
     assert story.last.counts == {"sessions.started": 1}
     assert story.events == [
         Event(
-            id=event_id("k1", "session.start"),
+            id=event_id(0, "k1", "session.start"),
             name=SESSION_START,
             time=0,
             session_id="k1",
@@ -81,7 +81,7 @@ def test_events_are_stamped_once_and_counted() -> None:
     row = story.rows["k1"]
     assert (row.requests, row.events, row.page_views, row.errors) == (2, 4, 3, 1)
     bought = story.named("bought")[0]
-    assert bought.id == event_id("j:0001", "1")
+    assert bought.id == event_id(bought.time, "j:0001", "1")
     assert (bought.time, bought.attributes["n"]) == (6, 1)
     assert len({event.id for event in story.events}) == 5
 
@@ -104,7 +104,7 @@ def test_an_id_chosen_by_the_app_is_shown_and_event_ids_use_the_key() -> None:
     start = Story().record(state, 0).events[0]
     assert (start.session_id, start.session_key, start.is_manual) == ("1234567890", "k1", True)
     assert start.attributes["session.id"] == "1234567890"
-    assert start.id == event_id("k1", "session.start")
+    assert start.id == event_id(0, "k1", "session.start")
 
 
 # --- heartbeats ----------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_heartbeats(times: list[int], beats: list[int]) -> None:
         story.record(FIRST, at)
     found = story.named(SESSION_HEARTBEAT)
     assert [event.time for event in found] == beats
-    assert [event.id for event in found] == [event_id("k1", "session.heartbeat", str(at // BEAT)) for at in beats]
+    assert [event.id for event in found] == [event_id(0, "k1", "session.heartbeat", str(at // BEAT)) for at in beats]
     assert [event.attributes["session.duration_ms"] for event in found] == beats
 
 
@@ -161,7 +161,7 @@ def test_a_successor_ends_the_previous_session_in_the_same_batch() -> None:
         ("bought", "k2"),
     ]
     end = story.last.events[0]
-    assert (end.time, end.id) == (500, event_id("k1", "session.end", "0"))
+    assert (end.time, end.id) == (500, event_id(0, "k1", "session.end", "0"))
     assert end.attributes["session.end_reason"] == "idle_timeout"
     assert end.attributes["session.duration_ms"] == 500
     assert (end.attributes["session.requests"], end.attributes["session.page_views"]) == (2, 0)
@@ -299,7 +299,7 @@ def test_a_revised_end_has_its_revision_in_id_and_attributes() -> None:
     row.end_reason, row.end_revision = EndReason.IDLE_TIMEOUT, 2
     end = row_events.end(row)
     assert end.attributes["session.end_revision"] == 2
-    assert end.id == event_id("k1", "session.end", "2")
+    assert end.id == event_id(0, "k1", "session.end", "2")
 
 
 # --- origins and what to load --------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ def test_a_tag_emits_user_identify_and_is_on_later_events() -> None:
     story = Story().record(FIRST, 1, user("ada", 1, name="Ada", traits={"plan": "pro"}, before="b"), Entry("bought", 2))
     identified, bought = story.events[1:]
     assert (identified.name, identified.user_id) == (USER_IDENTIFY, "ada")
-    assert identified.id == event_id("k1", "user.identify", "ada", "b")
+    assert identified.id == event_id(0, "k1", "user.identify", "ada", "b")
     assert identified.attributes["user.id"] == "ada"
     assert (identified.attributes["user.name"], identified.attributes["user.traits.plan"]) == ("Ada", "pro")
     assert (bought.user_id, bought.attributes["user.id"]) == ("ada", "ada")

@@ -301,7 +301,8 @@ class _Folding:
             without_room = merge.properties(row, entry.attributes, entry.at, f"{rid}.{index:05d}", keep_first)
             if without_room:
                 out.counts["session_properties.too_many"] += without_room
-        out.events.append(row_events.from_entry(row, entry.name, entry.at, entry.attributes, event_id(rid, str(index))))
+        own_id = event_id(entry.at, rid, str(index))
+        out.events.append(row_events.from_entry(row, entry.name, entry.at, entry.attributes, own_id))
 
     def _tag(self, row: SessionRow, tag: Tag, at: int, rid: str) -> None:
         if not merge.tag(row, tag, at, rid, is_split=self._rules.split_on_user_change):

@@ -12,7 +12,7 @@ import msgspec
 
 from sojourn.core import events
 from sojourn.core.events import Event, Scalar
-from sojourn.core.ids import event_id, start_id
+from sojourn.core.ids import session_event_id, start_id
 from sojourn.core.records import SERVICE_ATTRIBUTES, Origin, Tag
 from sojourn.core.session import LINKING
 from sojourn.stores.rows import SessionRow
@@ -54,7 +54,9 @@ def start(row: SessionRow, origin: Origin | None, user_id: str | None = None) ->
 def heartbeat(row: SessionRow, at: int, slot: int) -> Event:
     """Make the `session.heartbeat` of a slot."""
     attributes: dict[str, Scalar] = {"session.duration_ms": max(0, at - row.started_at)}
-    return _event(row, events.SESSION_HEARTBEAT, at, attributes, event_id(row.key, events.SESSION_HEARTBEAT, str(slot)))
+    return _event(
+        row, events.SESSION_HEARTBEAT, at, attributes, session_event_id(row.key, events.SESSION_HEARTBEAT, str(slot))
+    )
 
 
 def end(row: SessionRow) -> Event:
@@ -76,7 +78,7 @@ def end(row: SessionRow) -> Event:
 
 def end_id(row: SessionRow) -> str:
     """Return the id of the end of this revision."""
-    return event_id(row.key, events.SESSION_END, str(row.end_revision))
+    return session_event_id(row.key, events.SESSION_END, str(row.end_revision))
 
 
 def identify(row: SessionRow, at: int, tag: Tag) -> Event:
@@ -86,7 +88,7 @@ def identify(row: SessionRow, at: int, tag: Tag) -> Event:
         attributes["user.name"] = tag.name
     for key, value in (tag.traits or {}).items():
         attributes[f"user.traits.{key}"] = value
-    own_id = event_id(row.key, events.USER_IDENTIFY, tag.user_id or "", tag.before)
+    own_id = session_event_id(row.key, events.USER_IDENTIFY, tag.user_id or "", tag.before)
     return _event(row, events.USER_IDENTIFY, at, attributes, own_id, user_id=tag.user_id, has_user=True)
 
 

@@ -14,7 +14,7 @@ from sojourn.backends._json import to_json
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
-from sojourn.core.ids import event_id
+from sojourn.core.ids import hashed_uuid
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9-]{8,100}")
 _UUID_LENGTH: Final = 36
@@ -114,7 +114,7 @@ def naming(event: Event) -> User:
 @lru_cache(maxsize=4096)
 def reference(own_id: str) -> str:
     """Return an id that Exceptionless accepts; Sojourn's own ids are returned unchanged."""
-    return own_id if _IDENTIFIER.fullmatch(own_id) else event_id(own_id)
+    return own_id if _IDENTIFIER.fullmatch(own_id) else hashed_uuid(own_id)
 
 
 def encoded(event: Event, server: Mapping[str, str | int], namings: Namings) -> bytes:

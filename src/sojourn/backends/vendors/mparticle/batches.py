@@ -16,7 +16,7 @@ from sojourn.backends._json import to_json
 from sojourn.backends.http import Unsendable
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed
 from sojourn.core.events import OPT_OUT, USER_IDENTIFY, Event, Scalar
-from sojourn.core.ids import event_id
+from sojourn.core.ids import hashed_uuid
 
 from .events import encoded, fitted, is_silent
 
@@ -24,7 +24,7 @@ BATCH_BYTES: Final = 128_000
 MAX_USER_ATTRIBUTES: Final = 100
 
 _ID: Final = "source_request_id"
-_ID_BYTES: Final = len(f'{{"{_ID}":"{event_id()}",')
+_ID_BYTES: Final = len(f'{{"{_ID}":"{hashed_uuid()}",')
 _EVENTS: Final = b',"events":['
 _TAIL: Final = b"]}"
 _NAME: Final = "user.name"
@@ -122,7 +122,7 @@ def pieces_of(group: Group, environment: str) -> Iterator[Piece | Unsendable]:
 
 def _opening(events: Sequence[Event]) -> bytes:
     """Return the beginning of a batch: its id, which is the same when the same events are sent again."""
-    return f'{{"{_ID}":"{event_id("mparticle", events[0].id, events[-1].id, str(len(events)))}",'.encode()
+    return f'{{"{_ID}":"{hashed_uuid("mparticle", events[0].id, events[-1].id, str(len(events)))}",'.encode()
 
 
 def _head(group: Group, environment: str) -> _Head:
@@ -155,7 +155,7 @@ def _user_attributes(named: Sequence[Event]) -> dict[str, Scalar]:
 @lru_cache(maxsize=4096)
 def _device_id(visitor_id: str) -> str:
     """Return the visitor as a UUID, which `mp_deviceid` must be. Sojourn's own ids are UUIDs; others are hashed."""
-    return visitor_id if _UUID.fullmatch(visitor_id) else event_id("mparticle", visitor_id)
+    return visitor_id if _UUID.fullmatch(visitor_id) else hashed_uuid("mparticle", visitor_id)
 
 
 @lru_cache(maxsize=1024)

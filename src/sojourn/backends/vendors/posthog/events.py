@@ -18,7 +18,7 @@ from sojourn.backends.campaigns import campaign_parameters
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
-from sojourn.core.ids import event_id
+from sojourn.core.ids import hashed_uuid
 
 from .device import device_properties
 
@@ -125,7 +125,7 @@ def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
         _place(properties, attributes, shape.site)
     uuid = event.id
     if not _UUID.fullmatch(uuid):
-        uuid = event_id(uuid)
+        uuid = hashed_uuid(uuid)
         properties["event.id"] = event.id
     return to_json(
         _Event(
