@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # at run time the registry knows the backends
     from .plain.console import ConsoleBackend
     from .plain.jsonl import JSONLinesBackend
     from .plain.webhook import WebhookBackend
+    from .receipts import not_a_receipt
     from .signatures import verify_signature
     from .urls import backend_from_url
     from .vendor import VendorBackend, VendorOptions
@@ -60,6 +61,7 @@ __all__ = [
     "backend_from_url",
     "checked_address",
     "checked_key",
+    "not_a_receipt",
     "packed_calls",
     "verify_signature",
 ]
@@ -71,6 +73,7 @@ _HOMES: Final = {
         ".filters": ("EventFilter",),
         ".outcomes": ("Delivered", "Outcome", "Pause", "Reject", "Response", "RetryLater", "Split"),
         ".packing": ("CallLimits", "Pack", "Piece", "packed_calls"),
+        ".receipts": ("not_a_receipt",),
         ".signatures": ("verify_signature",),
         ".urls": ("backend_from_url",),
         ".vendor": ("VendorBackend", "VendorOptions"),

@@ -274,7 +274,7 @@ def test_errors_of_the_setup_pause_delivery(status: int) -> None:
         pytest.param({"partialSuccess": {"rejectedLogRecords": "3"}}, 3, False, id="all refused"),
         pytest.param({"partialSuccess": {"rejectedLogRecords": "2"}}, 0, True, id="some refused, unknown which"),
         pytest.param({"partialSuccess": {"rejectedLogRecords": "many"}}, 0, False, id="nonsense"),
-        pytest.param([], 0, False, id="a list"),
+        pytest.param({"partialSuccess": None}, 0, False, id="null"),
     ],
 )
 def test_a_partial_success_is_final(

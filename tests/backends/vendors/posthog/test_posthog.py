@@ -39,9 +39,14 @@ def test_errors_of_the_setup_pause_delivery(response: httpx.Response, says: str)
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"status":"Ok"}', b"", b"quota_limited", b'["quota_limited"]', b'{"quota_limited":["recordings"]}'],
+    [
+        b'{"status":"Ok"}',
+        b'{"status":1}',
+        b'{"status":"Ok","quota_limited":[]}',
+        b'{"status":1,"quota_limited":["recordings"]}',
+    ],
 )
-def test_any_other_200_is_a_delivery(body: bytes) -> None:
+def test_quota_of_recordings_does_not_stop_events(body: bytes) -> None:
     assert backend_responding("posthog", httpx.Response(200, content=body)).send(many_events(2)).delivered == 2
 
 

@@ -79,7 +79,11 @@ def test_wrong_url_names_the_fix_without_the_key(url: str, says: str) -> None:
         pytest.param(httpx.Response(401, text="invalid write key\n"), "the write key is unknown", id="unknown key"),
         pytest.param(httpx.Response(404, text="source is disabled\n"), "the source is disabled", id="switched off"),
         pytest.param(httpx.Response(404, text="404 page not found\n"), "check the URL", id="address"),
-        pytest.param(httpx.Response(200, text="\n<!doctype html>"), "address of the data plane", id="a web page"),
+        pytest.param(
+            httpx.Response(200, text="\n<!doctype html>"),
+            "with a web page, but a data plane responds with",
+            id="a web page",
+        ),
     ],
 )
 def test_errors_of_the_setup_pause_delivery(response: httpx.Response, says: str) -> None:

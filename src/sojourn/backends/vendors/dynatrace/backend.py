@@ -19,6 +19,7 @@ from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
 from sojourn.backends.protocol import Rejection
+from sojourn.backends.receipts import is_empty, not_a_receipt
 from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import checked_address, checked_key
 from sojourn.core.events import Event, Scalar
@@ -115,6 +116,10 @@ def _encoded(event: Event) -> bytes:
 
 def _outcome(events: Sequence[Event], response: Response) -> Outcome | None:
     match response.status:
+        case 202 if is_empty(response.body):
+            return Delivered()
+        case status if 200 <= status < 300:
+            return not_a_receipt(response, "Dynatrace responds with 202")
         case 400:
             return _partly_accepted(events, response.body)
         case 401:

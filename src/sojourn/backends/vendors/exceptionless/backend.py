@@ -19,6 +19,7 @@ from sojourn.backends._json import to_json
 from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response, RetryLater
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
+from sojourn.backends.receipts import is_empty, not_a_receipt
 from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import checked_address, checked_key
 from sojourn.core.events import Event
@@ -134,6 +135,10 @@ class _Encoder:
 
 def _outcome(response: Response) -> Outcome | None:
     match response.status:
+        case 202 if is_empty(response.body):
+            return Delivered()
+        case status if 200 <= status < 300:
+            return not_a_receipt(response, "Exceptionless responds with 202 and an empty body")
         case 401 | 403:
             return Pause(reason=f"HTTP {response.status}: the key is unknown or disabled; copy it again")
         case 402:

@@ -15,6 +15,7 @@ from typing import ClassVar, Final, Literal, Self, Unpack
 from sojourn.backends.http import Clock, HttpCall, Unsendable
 from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response, Split
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
+from sojourn.backends.receipts import is_empty, not_a_receipt
 from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import VendorURL, checked_address, checked_key
 from sojourn.core.events import Event
@@ -116,10 +117,10 @@ class _Encoder:
 
 def _outcome(response: Response) -> Outcome | None:
     match response.status:
-        case 202:
+        case 202 if is_empty(response.body):
             return Delivered()
         case status if 200 <= status < 300:
-            return Pause(reason=f"HTTP {status}, but mParticle responds with 202; check the URL")
+            return not_a_receipt(response, "mParticle responds with 202 and an empty body")
         case 400:
             return Split(reason=f"HTTP 400: the batch is invalid{_message(response.body)}")
         case 401:

@@ -18,6 +18,7 @@ from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.backends.outcomes import Delivered, Outcome, Reject, Response
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
 from sojourn.backends.protocol import Rejection
+from sojourn.backends.receipts import is_empty, is_web_page, json_object, not_a_receipt
 from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import VendorURL, checked_address, checked_key
 from sojourn.core.events import Event
@@ -31,6 +32,7 @@ PATH: Final = "/v1/logs"
 # The specification has no limits; collectors accept 20 MiB, and gRPC receivers behind them 4 MiB.
 LIMITS: Final = CallLimits(bytes=4_000_000, events=1_000, frame=4_096)
 
+_PROTOBUF: Final = "application/x-protobuf"
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_ELSEWHERE: Final = frozenset({408, 425})
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[:=]\s*([\x20-\x7e]+)")
@@ -118,10 +120,23 @@ def _outcome(name: str, events: Sequence[Event], response: Response) -> Outcome 
     """Apply the rules of OTLP/HTTP: four statuses are retried, and a success may report how many records were rejected."""
     status = response.status
     if 200 <= status < 300:
+        if not _is_receipt(response):
+            return not_a_receipt(response, "an OTLP receiver responds with an ExportLogsServiceResponse")
         return _partial_success(name, events, response.body)
     if status in _RETRIED_ELSEWHERE or (status >= 500 and status not in _RETRIED):
         return Reject(reason=f"HTTP {status}: OTLP calls this final; check the receiver's log")
     return None
+
+
+def _is_receipt(response: Response) -> bool:
+    """Return whether it is an `ExportLogsServiceResponse`: all of its fields are optional, and it may be in protobuf.
+
+    Grafana Loki responds with 204, and VictoriaLogs with 200 and no body.
+    """
+    if is_web_page(response):
+        return False
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return is_empty(response.body) or kind == _PROTOBUF or "partialSuccess" in (json_object(response.body) or {})
 
 
 def _partial_success(name: str, events: Sequence[Event], body: bytes) -> Outcome | None:

@@ -5,7 +5,6 @@ https://posthog.com/docs/api/capture
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final, Unpack
@@ -13,8 +12,9 @@ from typing import ClassVar, Final, Unpack
 from sojourn.backends._json import to_json
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.backends.http import Clock, HttpCall, Unsendable
-from sojourn.backends.outcomes import Outcome, Pause, Response
+from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
+from sojourn.backends.receipts import json_object, not_a_receipt
 from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import checked_address, checked_key
 from sojourn.core.events import Event
@@ -97,22 +97,21 @@ class _Encoder:
 
 def _outcome(response: Response) -> Outcome | None:
     match response.status:
-        case 200:
-            return _quota(response.body)
+        case status if 200 <= status < 300:
+            return _receipt(response)
         case 401:
             return Pause(reason="HTTP 401: the key is unknown; use the project API key, which begins with phc_")
         case _:
             return None
 
 
-def _quota(body: bytes) -> Outcome | None:
-    """Pause if the quota is used up: PostHog then responds with 200 and drops the events."""
-    if b"quota_limited" not in body:
-        return None
-    try:
-        limited = json.loads(body).get("quota_limited")
-    except (ValueError, AttributeError):
-        return None
+def _receipt(response: Response) -> Outcome:
+    """Return what a success means. PostHog responds with 200 also if the quota is used up, and drops the events."""
+    document = json_object(response.body) or {}
+    limited = document.get("quota_limited")
     if isinstance(limited, list) and "events" in limited:
         return Pause(reason="HTTP 200: the quota of events is used up, and none was accepted; check the billing page")
-    return None
+    # 1 in its own servers of today, "Ok" in older ones and behind some of its proxies.
+    if response.status == 200 and str(document.get("status")).lower() in ("1", "ok"):
+        return Delivered()
+    return not_a_receipt(response, 'PostHog responds with 200 and {"status": ...}')

@@ -12,8 +12,9 @@ from typing import ClassVar, Final, Unpack
 
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.backends.http import Clock, HttpCall, Unsendable
-from sojourn.backends.outcomes import Outcome, Pause, Response, Split
+from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response, Split
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
+from sojourn.backends.receipts import not_a_receipt
 from sojourn.backends.vendor import VendorBackend, VendorOptions
 from sojourn.backends.vendor_url import checked_address, checked_key
 from sojourn.core.events import Event
@@ -112,8 +113,10 @@ def _reason_against(event: Event, body: bytes) -> str | None:
 def _outcome(response: Response) -> Outcome | None:
     text = response.body[:100].decode("utf-8", "replace").strip()
     match response.status:
-        case 200 if text.startswith("<"):
-            return Pause(reason="HTTP 200 with a web page; use the address of the data plane, not that of the app")
+        case 200 if text.lower() == "ok":
+            return Delivered()
+        case status if 200 <= status < 300:
+            return not_a_receipt(response, "a data plane responds with 200 and the text OK")
         case 400 if text in _ERROR_TEXTS:
             return Split(reason=f"HTTP 400: {text}")
         case 401:
