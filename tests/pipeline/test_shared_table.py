@@ -57,6 +57,15 @@ def test_every_fact_is_read_back_through_another_entry(table: SharedTable) -> No
     assert not table.entry(B).is_present
 
 
+def test_a_moment_is_replaced_and_keeps_its_place(table: SharedTable) -> None:
+    entry, other = table.entry(digest_of("attempts", "a")), table.entry(digest_of("attempts", "a"))
+    assert other.moment == 0
+    entry.put_moment(NOW + 9_000)
+    assert (other.moment, other.last_seen_at) == (NOW + 9_000, NOW + 9_000)
+    entry.put_moment(NOW)
+    assert (other.moment, other.last_seen_at) == (NOW, NOW + 9_000)
+
+
 @pytest.mark.parametrize("reason", EndReason)
 def test_the_first_end_holds(table: SharedTable, reason: EndReason) -> None:
     table.entry(A).seal(reason, NOW)

@@ -44,6 +44,7 @@ _WAYS: Final = 8
 """Slots in which a key may lie: of eight, the one idle for longest gives way."""
 _SLOT: Final = 16
 _ACTIVITY, _REVISION, _END, _FLAGS, _TARGETS = 2, 3, 4, 5, 6
+_MOMENT: Final = _TARGETS
 _COUNT_SLOT: Final = 2
 
 _LOOK: Final = struct.Struct("@5Q").unpack_from
@@ -144,6 +145,16 @@ class SharedSession:
         """Note the end of the session. The first one holds, but an opt-out outranks all others."""
         if reason is EndReason.OPTED_OUT or not self._read(_END):
             self._write(_END, (_REASONS.index(reason) + 1) << _AT_BITS | (at & _AT), at)
+
+    @property
+    def moment(self) -> int:
+        """What `put_moment` put, of an entry that is no session: milliseconds since the epoch; 0: nothing."""
+        return self._read(_MOMENT)
+
+    def put_moment(self, at: int) -> None:
+        """Note a moment, instead of the one before. What is noted for the future gives way last."""
+        self.see(at)
+        self._write(_MOMENT, at, at)
 
     @property
     def is_in_use(self) -> bool:
