@@ -111,6 +111,16 @@ class Leases(Protocol):
         ...
 
 
+class Revocations(Protocol):
+    """Log-ins to the report that ended before their time, on whichever host."""
+
+    def add(self, hashed: str, *, until: int, now: int) -> None:
+        """Refuse this log-in from now on; it would have expired at `until`. Forgets those that have."""
+        ...
+
+    def has(self, hashed: str) -> bool: ...
+
+
 class EventLog(Protocol):
     """The log of events in the order in which they were committed."""
 
@@ -339,6 +349,9 @@ class Store(Protocol):
 
     @property
     def leases(self) -> Leases: ...
+
+    @property
+    def revocations(self) -> Revocations: ...
 
     @property
     def log(self) -> EventLog: ...

@@ -225,6 +225,18 @@ ROLLUPS: Final = Table(
     indices=(Index("sojourn_ix_rollups_sessions", ("id", "sessions")),),
 )
 
+# Log-ins to the report that were logged out before their time: what a copy of the cookie must not open again.
+REVOCATIONS: Final = Table(
+    "sojourn_revocations",
+    (
+        # Of the ticket's id, which is not stored.
+        Column("hash", Kind.TEXT),
+        # When the ticket would have expired.
+        Column("until", Kind.INTEGER),
+    ),
+    key=("hash",),
+)
+
 META: Final = Table(
     "sojourn_meta",
     (
@@ -245,5 +257,6 @@ TABLES: Final = (
     TOMBSTONES,
     WITHHELD,
     ROLLUPS,
+    REVOCATIONS,
     META,
 )

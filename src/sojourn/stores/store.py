@@ -20,6 +20,7 @@ from .records import SQLRecords
 from .reporting.report import SQLReport
 from .reporting.rollups import Rollups
 from .reporting.session_lists import SQLSessionLists
+from .revocations import SQLRevocations
 
 
 class SQLStore:
@@ -36,6 +37,7 @@ class SQLStore:
         self.rollups: Final = Rollups(database)
         self.records: Final = SQLRecords(database, recording)
         self.leases: Final = SQLLeases(database)
+        self.revocations: Final = SQLRevocations(database)
         self.log: Final = SQLLog(database)
         self.delivery: Final = SQLDelivery(database)
         self.outbox: Final = SQLOutbox(database)

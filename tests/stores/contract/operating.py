@@ -11,7 +11,7 @@ from sojourn.errors import StoreError
 from sojourn.stores.model import Batch, Lease, LeaseLost, Resettled, Settled, dispatcher_lease
 from sojourn.stores.protocol import Store
 
-from .steps import NOW, assert_adds_up, claim_ids, ended, event, lease, row, save
+from .steps import DAY, NOW, assert_adds_up, claim_ids, ended, event, lease, row, save
 
 LATER = NOW + 60_000
 NAMES = ("one", "two", "three", "four")
@@ -288,3 +288,10 @@ class OperatingContract:
         lease(store, "dispatcher:c", "gone")
         store.leases.release("gone")
         assert store.leases.held() == (first, second)
+
+    def test_revoked_log_in_is_kept_until_it_expires(self, store: Store) -> None:
+        store.revocations.add("a", until=NOW + DAY, now=NOW)
+        store.revocations.add("a", until=NOW + DAY, now=NOW)
+        assert [store.revocations.has(name) for name in ("a", "b")] == [True, False]
+        store.revocations.add("b", until=NOW + 3 * DAY, now=NOW + 2 * DAY)
+        assert [store.revocations.has(name) for name in ("a", "b")] == [False, True]
