@@ -199,6 +199,11 @@ class Engine:
         return self._backends
 
     @property
+    def shared(self) -> SharedTable:
+        """The table that the processes of this host share."""
+        return self._shared
+
+    @property
     def runtime(self) -> Runtime:
         """The runtime of this process, started if it was not."""
         return self.intake.running()

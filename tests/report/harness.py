@@ -206,6 +206,12 @@ class Reader:
         page = self.get("/login")
         return (page if page.status == 200 else self.get("/nothing")).form_token
 
+    @property
+    def ticket(self) -> tuple[str, str]:
+        """The cookie that says whether this browser is logged in."""
+        ((name, value),) = ((name, value) for name, value in self.cookies.items() if not name.endswith("_browser"))
+        return name, value
+
     def log_in(self, password: str = PASSWORD, **form: str) -> Reply:
         return self.post("/login", fields={"password": password, **form})
 

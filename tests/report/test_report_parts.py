@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import pytest
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from sojourn.core.events import Event
+from sojourn.core.rates import TokenBucket
 from sojourn.core.session import EndReason
 from sojourn.health import formatting
 from sojourn.report import _charts, _filters, _formatting, _ranges, _timeline
-from sojourn.report._attempts import Attempts
+from sojourn.report._attempts import OWN, Attempts
 from sojourn.report._moments import Moments
 from sojourn.report._rates import Rates
 from sojourn.report._web import base_of
@@ -209,13 +211,64 @@ def test_rate_is_a_counters_growth_per_minute() -> None:
     assert last == (0.0, 0.0)  # samples older than five minutes are dropped
 
 
+class Notes(dict[str, int]):
+    """Moments in memory: what the shared table is to the report."""
+
+    def entry(self, name: str) -> Note:
+        return Note(self, name)
+
+
+@dataclass
+class Note:
+    notes: Notes
+    name: str
+
+    @property
+    def moment(self) -> int:
+        return self.notes.get(self.name, 0)
+
+    def put_moment(self, at: int) -> None:
+        self.notes[self.name] = at
+
+
+def new_attempts(own: TokenBucket = OWN) -> Attempts:
+    return Attempts(moments=Notes().entry, own=own)
+
+
 def test_attempts_refill_one_by_one() -> None:
-    attempts = Attempts()
-    assert [attempts.take("192.0.2.1", 0.0) for _ in range(5)] == [None] * 5
-    assert attempts.take("192.0.2.1", 0.0) == 30.0
-    assert attempts.take("192.0.2.2", 0.0) is None
-    assert attempts.take("192.0.2.1", 31.0) is None
-    assert attempts.take("192.0.2.1", 32.0) is not None
+    attempts = new_attempts()
+    assert [attempts.take("192.0.2.1", NOW) for _ in range(5)] == [0] * 5
+    assert attempts.take("192.0.2.1", NOW) == 30_000
+    assert attempts.take("192.0.2.2", NOW) == 0
+    assert attempts.take("192.0.2.1", NOW + 31_000) == 0
+    assert attempts.take("192.0.2.1", NOW + 32_000) == 28_000
+
+
+def test_attempts_are_not_lost_when_the_clock_is_set_back() -> None:
+    attempts = new_attempts()
+    assert [attempts.take("192.0.2.1", NOW + DAY_MS) for _ in range(5)] == [0] * 5
+    assert attempts.take("192.0.2.1", NOW) == 30_000  # empty for as long as a bucket can be, not for a day
+
+
+def test_successful_attempt_is_given_back() -> None:
+    attempts = new_attempts()
+    for _ in range(4):
+        attempts.take("192.0.2.1", NOW)
+    for _ in range(100):
+        assert attempts.take("192.0.2.1", NOW) == 0
+        attempts.succeeded("192.0.2.1")
+    assert [attempts.take("192.0.2.1", NOW) for _ in range(2)] == [0, 30_000]
+    assert [attempts.take(f"198.51.100.{n}", NOW) for n in range(56)] == [0] * 55 + [2_000]
+
+
+def test_browser_that_logged_in_before_has_attempts_of_its_own() -> None:
+    attempts = new_attempts()
+    for number in range(100):
+        attempts.take(f"198.51.100.{number}", NOW)
+    assert attempts.take("192.0.2.1", NOW) == 2_000
+    assert [attempts.take("192.0.2.1", NOW, browser="b") for _ in range(6)] == [0] * 5 + [2_000]
+    attempts.succeeded("192.0.2.1", browser="b")
+    assert [attempts.take("192.0.2.1", NOW, browser="b") for _ in range(2)] == [0, 2_000]
 
 
 @pytest.mark.parametrize(
@@ -224,20 +277,23 @@ def test_attempts_refill_one_by_one() -> None:
         ("2001:db8::1", "2001:db8::ffff", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
         (None, "no address", True),
     ],
 )
 def test_addresses_of_one_network_share_attempts(first: str | None, second: str | None, is_shared: bool) -> None:
-    attempts = Attempts(per_address=1)
-    attempts.take(first, 0.0)
-    assert (attempts.take(second, 0.0) is not None) is is_shared
+    attempts = new_attempts(TokenBucket(size=1, every=30_000))
+    attempts.take(first, NOW)
+    assert (attempts.take(second, NOW) != 0) is is_shared
 
 
-def test_many_addresses_share_an_overall_limit_in_bounded_memory() -> None:
-    attempts = Attempts()
-    waits = [attempts.take(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", 0.0) for n in range(20_000)]
-    assert waits.count(None) == attempts.overall
-    assert len(attempts._by_address) <= 2 * 4096
+def test_refused_attempts_take_no_memory() -> None:
+    notes = Notes()
+    attempts = Attempts(moments=notes.entry)
+    waits = [attempts.take(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", NOW) for n in range(20_000)]
+    assert waits.count(0) == attempts.overall.size
+    assert len(notes) == attempts.overall.size + 1
 
 
 # --- the rest

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sojourn.pipeline.shared_table import digest_of
 from sojourn.tracking.forwarded import Proxies
 
 from ._access import Allow, mounted_access
 from ._app import Report
+from ._revocations import MemoryRevocations, StoreRevocations
 from ._view import Source
 from ._wsgi import WsgiReport
 
@@ -52,9 +54,16 @@ def report_wsgi(
 
 
 def _core(engine: Engine, password: str | None, token: str | None, allow: Allow | None) -> Report:
-    settings = engine.settings
-    access = mounted_access(settings.secret_key, password=password, token=token, allow=allow)
-    return Report(source_of(engine), access)
+    settings, source = engine.settings, source_of(engine)
+    access = mounted_access(
+        settings.secret_key,
+        password=password,
+        token=token,
+        allow=allow,
+        revocations=StoreRevocations(source.store) if source.is_enabled else MemoryRevocations(),
+        moments=lambda name: engine.shared.entry(digest_of("attempts", name)),
+    )
+    return Report(source, access)
 
 
 def source_of(engine: Engine) -> Source:

@@ -7,14 +7,14 @@ import hmac
 import inspect
 import logging
 import os
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sojourn.errors import SettingsError
+from sojourn.stores.protocol import Revocations
 
-from ._attempts import Attempts
+from ._attempts import Attempts, Moment
 from ._credentials import OneTimeKey, Password, Token
 from ._tickets import Ticket, Tickets
 from ._web import Request
@@ -44,8 +44,8 @@ class Access:
     landing: str = "/"
     """The page that a one-time link opens."""
     hosts: Callable[[str], bool] | None = None
-    attempts: Attempts = field(default_factory=Attempts)
-    monotonic: Callable[[], float] = time.monotonic
+    attempts: Attempts | None = None
+    """How many log-ins may be tried; `None` where there is nothing to guess."""
 
     @property
     def has_form(self) -> bool:
@@ -57,6 +57,7 @@ class Access:
         return self.hosts is None or self.hosts(host)
 
     def ticket(self, request: Request, now: int) -> Ticket | None:
+        """The valid ticket of the request's cookies. Raises `StoreError` where log-outs cannot be looked up."""
         return self.tickets.read(request.cookies(self.tickets.name(is_https=request.facts.is_https)), now)
 
     def is_in(self, request: Request, ticket: Ticket | None) -> bool:
@@ -64,7 +65,7 @@ class Access:
             return request.is_allowed is True
         return ticket is not None and ticket.is_in
 
-    def bears_token(self, request: Request) -> bool | None:
+    def bears_token(self, request: Request, now: int) -> bool | None:
         """Whether the request bears the right token; `None`: it bears none. A wrong one counts as an attempt.
 
         The right one is accepted however many attempts others make: it cannot be guessed, and guessing must not lock
@@ -73,11 +74,11 @@ class Access:
         scheme, _, value = request.header("authorization").partition(" ")
         if self.token is None or scheme.lower() != "bearer":
             return None
-        return self.token.is_right(value.strip()) or self._attempt(request, lambda: False) is True
+        return self.token.is_right(value.strip()) or self._attempt(request, now, lambda: False) is True
 
-    def check(self, request: Request, guess: str) -> bool | float:
+    def check(self, request: Request, guess: str, now: int) -> bool | float:
         """Whether the guess is the password or the token; a number: too many attempts, retry after so many seconds."""
-        return self._attempt(request, lambda: self._is_right(guess))
+        return self._attempt(request, now, lambda: self._is_right(guess))
 
     def exchange(self, request: Request) -> bool:
         """Use up the one-time key in the URL; whether it was the current one."""
@@ -91,16 +92,19 @@ class Access:
         is_token = self.token is not None and self.token.is_right(guess)
         return is_token or (self.password is not None and self.password.is_right(guess))
 
-    def _attempt(self, request: Request, is_right: Callable[[], bool]) -> bool | float:
-        address = request.facts.client_address()
-        wait = self.attempts.take(address, self.monotonic())
-        if wait is not None:
+    def _attempt(self, request: Request, now: int, is_right: Callable[[], bool]) -> bool | float:
+        if self.attempts is None:
+            return False
+        address, name = request.facts.client_address(), self.tickets.browser_name(is_https=request.facts.is_https)
+        browser = self.tickets.browser(request.cookies(name), now)
+        wait = self.attempts.take(address, now, browser=browser)
+        if wait:
             log.warning("the report rejected a log-in unread: too many attempts")
-            return wait
+            return wait / 1000
         if not is_right():
             log.warning("a log-in to the report failed")
             return False
-        self.attempts.succeeded(address)
+        self.attempts.succeeded(address, browser=browser)
         return True
 
 
@@ -129,7 +133,8 @@ def mounted_access(
     password: str | None,
     token: str | None,
     allow: Allow | None,
-    monotonic: Callable[[], float] = time.monotonic,
+    revocations: Revocations,
+    moments: Callable[[str], Moment],
 ) -> Access:
     """The access of a report inside an app. Raises `SettingsError` if it would be open to everyone or never open."""
     if password is None and token is None and allow is None:
@@ -140,12 +145,13 @@ def mounted_access(
     if allow is not None and not callable(allow):
         msg = f"allow: give a function that gets the framework's request and returns a bool; got {allow!r}"
         raise SettingsError(msg)
+    tickets = Tickets(_key(secret_key, password, token), revocations)
     return Access(
-        tickets=Tickets(_key(secret_key, password, token)),
+        tickets=tickets,
         password=None if password is None else Password(password),
         token=None if token is None else Token(token),
         allow=allow,
-        monotonic=monotonic,
+        attempts=Attempts(moments=lambda name: moments(f"{tickets.namespace}:{name}")),
     )
 
 

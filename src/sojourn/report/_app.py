@@ -46,6 +46,10 @@ _FOREIGN_FORM: Final = (
     "The form did not come from a page of this report, or the page was too old. Go back, reload the page and send the "
     "form again."
 )
+_STILL_LOGGED_IN: Final = (
+    "You could not be logged out: the store is unavailable, and every process looks up log-outs there. Try again in a "
+    "moment."
+)
 
 
 class Report:
@@ -77,7 +81,10 @@ class Report:
         if request.path.startswith("/assets/"):
             asset = _assets.asset(request.path) if request.method != "POST" else None
             return asset or Response(body=b"not found\n", status=404, kind=_PLAIN)
-        cookie_ticket = access.ticket(request, now)
+        try:
+            cookie_ticket = access.ticket(request, now)
+        except StoreError:  # whether it was logged out is unknown
+            return self._unavailable(request, now)
         ticket = cookie_ticket or access.tickets.new(now, is_in=False)
         view = View(
             request=request,
@@ -92,17 +99,23 @@ class Report:
             return replace(response, cookies=(self._cookie(request, ticket),))
         return response
 
+    def _unavailable(self, request: Request, now: int) -> Response:
+        """The page of a reader whose log-in cannot be checked. It says nothing of the store."""
+        form_token = self.access.tickets.form_token(self.access.tickets.new(now, is_in=False))
+        view = View(request=request, source=self.source, now=now, form_token=form_token, can_log_out=False)
+        return error_page(view, 503, "Store unavailable", "Your log-in cannot be checked now. Try again in a moment.")
+
     def _guarded(self, view: View, cookie_ticket: Ticket | None, ticket: Ticket) -> Response:
         """The page, or what the access allows instead. `ticket` is the cookie's, or a new one for this page's forms."""
         request, access = view.request, self.access
         if len(request.body) > MAX_BODY:
             return error_page(view, 413, "Form too large", "This form is larger than any form of the report.")
-        has_token = access.bears_token(request)
+        has_token = access.bears_token(request, view.now)
         if has_token is False:
             return Response(status=401, headers=(("WWW-Authenticate", "Bearer"),), kind=_PLAIN)
         if has_token is None:
             if request.method == "GET" and "key" in request.query and access.exchange(request):
-                return redirect(request.url(access.landing), cookies=(self._new_cookie(request, view.now),))
+                return redirect(request.url(access.landing), cookies=self._log_in_cookies(request, view.now))
             if request.method == "POST" and not is_own_form(request, access.tickets, cookie_ticket):
                 return error_page(view, 403, "Form rejected", _FOREIGN_FORM)
             if request.method == "POST" and request.path == "/theme":
@@ -142,9 +155,9 @@ class Report:
         request = view.request
         if request.method != "POST":
             return _login.form(view)
-        outcome = self.access.check(request, request.form.get("password", ""))
+        outcome = self.access.check(request, request.form.get("password", ""), view.now)
         if outcome is True:
-            return redirect(_login.next_url(request), cookies=(self._new_cookie(request, view.now),))
+            return redirect(_login.next_url(request), cookies=self._log_in_cookies(request, view.now))
         return _login.form(view, problem=outcome)
 
     def _denied(self, view: View) -> Response:
@@ -172,13 +185,20 @@ class Report:
         if view.request.method != "POST":
             return redirect(view.request.url("/"))
         tickets = self.access.tickets
-        tickets.revoke(ticket)
+        try:
+            tickets.revoke(ticket, view.now)
+        except StoreError:
+            return error_page(view, 503, "Still logged in", _STILL_LOGGED_IN)
         path, is_https = _cookie_path(view.request), view.request.facts.is_https
         return redirect(view.request.url("/login"), cookies=(tickets.expired_cookie(path=path, is_https=is_https),))
 
-    def _new_cookie(self, request: Request, now: int) -> str:
+    def _log_in_cookies(self, request: Request, now: int) -> tuple[str, ...]:
         """A new ticket at each log-in, so that one planted before it is worthless (session fixation)."""
-        return self._cookie(request, self.access.tickets.new(now, is_in=True))
+        cookie = self._cookie(request, self.access.tickets.new(now, is_in=True))
+        if self.access.attempts is None:
+            return (cookie,)
+        path, is_https = _cookie_path(request), request.facts.is_https
+        return cookie, self.access.tickets.browser_cookie(now, path=path, is_https=is_https)
 
     def _cookie(self, request: Request, ticket: Ticket) -> str:
         return self.access.tickets.cookie(ticket, path=_cookie_path(request), is_https=request.facts.is_https)

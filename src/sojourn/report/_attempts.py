@@ -1,68 +1,84 @@
-"""Rate limit of log-ins: a token bucket per address, and one for all. Pure: time is an argument."""
+"""Rate limit of log-ins: a bucket of attempts per address, one for all, and one for each browser that has logged in before.
+
+A bucket is one number, the moment when it is full again, so that the workers of a host can share it. Time is an argument.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Final, Protocol
 
-from sojourn.core.bounded import Bounded
+from sojourn.core.rates import TokenBucket
 
-_ADDRESSES: Final = 4096
+OWN: Final = TokenBucket(size=5, every=30_000)
+OVERALL: Final = TokenBucket(size=60, every=2_000)
+
+_EVERYONE: Final = "everyone"
 _UNKNOWN: Final = "unknown"
 
 
-@dataclass(slots=True)
-class _Bucket:
-    left: float
-    at: float
+class Moment(Protocol):
+    """A number that is kept under a name, in milliseconds since the epoch; 0 where none is."""
+
+    @property
+    def moment(self) -> int: ...
+
+    def put_moment(self, at: int) -> None: ...
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempts:
-    """An attempt is taken before the password is checked, so that parallel ones count too. Thread-safe."""
+    """An attempt is taken before the password is checked, so that parallel ones count too. Thread-safe.
 
-    per_address: int = 5
-    per_address_every_s: float = 30.0
-    """Seconds until an address gets one more attempt."""
-    overall: int = 60
-    overall_every_s: float = 2.0
-    _by_address: Bounded[str, _Bucket] = field(default_factory=lambda: Bounded(_ADDRESSES))
-    _all: _Bucket | None = None
+    Two processes that take one at the same instant may count one.
+    """
+
+    moments: Callable[[str], Moment]
+    """Where the buckets are kept, by name."""
+    own: TokenBucket = OWN
+    """Of an address, and of a browser that has logged in before."""
+    overall: TokenBucket = OVERALL
+    """Of all browsers that have not."""
     _lock: Lock = field(default_factory=Lock)
 
-    def take(self, address: str | None, now: float) -> float | None:
-        """Take an attempt: `None`, or for how many seconds to wait. `now` is monotonic, in seconds."""
-        with self._lock:
-            own = self._refilled(
-                self._by_address.get(_network(address)), self.per_address, self.per_address_every_s, now
-            )
-            total = self._refilled(self._all, self.overall, self.overall_every_s, now)
-            self._by_address[_network(address)] = own
-            self._all = total
-            if own.left < 1:
-                return (1 - own.left) * self.per_address_every_s
-            if total.left < 1:
-                return (1 - total.left) * self.overall_every_s
-            own.left -= 1
-            total.left -= 1
-            return None
+    def take(self, address: str | None, now: int, *, browser: str | None = None) -> int:
+        """Take an attempt: 0, or for how many ms to wait. `browser`: the id of one that has logged in before.
 
-    def succeeded(self, address: str | None) -> None:
-        """Give the attempt back: the log-in succeeded."""
+        Such a browser has attempts of its own, which no one else can use up; after them, it is like any other.
+        """
         with self._lock:
-            self._by_address.discard(_network(address))
-            if self._all is not None:
-                self._all.left += 1
+            if browser is not None and self._wait(self._buckets_of_browser(browser), now) == 0:
+                return 0
+            return self._wait(self._buckets_of(address), now)
 
-    @staticmethod
-    def _refilled(bucket: _Bucket | None, size: int, every_s: float, now: float) -> _Bucket:
-        if bucket is None:
-            return _Bucket(float(size), now)
-        bucket.left = min(float(size), bucket.left + max(0.0, now - bucket.at) / every_s)
-        bucket.at = now
-        return bucket
+    def succeeded(self, address: str | None, *, browser: str | None = None) -> None:
+        """Give back the attempt: the log-in succeeded."""
+        with self._lock:
+            for name, bucket in self._buckets_of(address) if browser is None else self._buckets_of_browser(browser):
+                kept = self.moments(name)
+                kept.put_moment(bucket.put_back(kept.moment))
+
+    def _buckets_of(self, address: str | None) -> tuple[tuple[str, TokenBucket], ...]:
+        return (_network(address), self.own), (_EVERYONE, self.overall)
+
+    def _buckets_of_browser(self, browser: str) -> tuple[tuple[str, TokenBucket], ...]:
+        return ((f"browser:{browser}", self.own),)
+
+    def _wait(self, buckets: tuple[tuple[str, TokenBucket], ...], now: int) -> int:
+        """Take one attempt from each bucket, or, if one is empty, from none."""
+        taken: list[tuple[Moment, int]] = []
+        for name, bucket in buckets:
+            kept = self.moments(name)
+            wait, full_at = bucket.take(kept.moment, now)
+            if wait:
+                return wait
+            taken.append((kept, full_at))
+        for kept, full_at in taken:
+            kept.put_moment(full_at)
+        return 0
 
 
 def _network(address: str | None) -> str:
@@ -71,6 +87,7 @@ def _network(address: str | None) -> str:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:
         return _UNKNOWN
-    if parsed.version == 4:
-        return str(parsed)
+    mapped = parsed if parsed.version == 4 else parsed.ipv4_mapped
+    if mapped is not None:
+        return str(mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)

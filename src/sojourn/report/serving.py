@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import time
 from collections.abc import Callable
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Thread
@@ -23,6 +22,7 @@ from sojourn.tracking.forwarded import Proxies
 from ._access import Access
 from ._app import Report
 from ._credentials import OneTimeKey
+from ._revocations import MemoryRevocations
 from ._tickets import Tickets
 from ._view import Source
 from ._wsgi import WsgiReport
@@ -63,12 +63,11 @@ class ReportServer:
         self._host = host
         access = Access(
             # All ports of a host share their cookies: two reports must not log each other out.
-            tickets=Tickets(os.urandom(32), name=f"sojourn_report_{self.port}"),
+            tickets=Tickets(os.urandom(32), MemoryRevocations(), name=f"sojourn_report_{self.port}"),
             one_time=self._key,
             on_key_used=self._print_link,
             landing=landing,
             hosts=names_of(host),
-            monotonic=time.monotonic,
         )
         self._server.set_app(WsgiReport(Report(source, access), Proxies(())))
         self._thread = Thread(target=self._server.serve_forever, args=(_POLL_S,), name="sojourn-report", daemon=True)
