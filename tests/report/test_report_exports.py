@@ -128,6 +128,7 @@ def test_columns_are_the_fields() -> None:
 
     line = SessionLine(
         key="k", session_id="s", visitor_id="v", user_id=None, user_name=None, is_manual=False, started_at=0,
-        last_seen_at=0, end_reason=None, requests=0, page_views=0, events=0, errors=0, dimensions=dict.fromkeys(NAMES),
+        last_seen_at=0, end_reason=None, requests=0, page_views=0, events=0, tracked_events=0, errors=0,
+        client_errors=0, dimensions=dict.fromkeys(NAMES),
     )  # fmt: skip
     assert tuple(fields(line)) == COLUMNS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable
 
@@ -64,6 +65,28 @@ def test_overview_figures(app: App, reader: Reader) -> None:
         "/seeds 2",
     ):
         assert phrase in words
+
+
+def test_errors_are_counted_one_way_everywhere(app: App, reader: Reader) -> None:
+    """Two captured exceptions, and a failed page whose request captured a third; then a page that is missing."""
+    first = visit(app, "/captured", *[lambda: capture_exception(ValueError())] * 2)
+    app.status = 500
+    second = visit(app, "/failed", lambda: capture_exception(ValueError()))
+    app.status = 404
+    third = visit(app, "/missing")
+    errors = {first: (2, 0), second: (1, 0), third: (0, 1)}
+
+    assert "With errors 2" in reader.get("/").words
+    assert "67 % of sessions; 1 with 4xx pages" in reader.get("/").words
+    rows = json.loads(reader.get("/sessions.json").text)
+    assert {row["session_key"]: (row["errors"], row["client_errors"]) for row in rows} == errors
+    assert {row["session_key"] for row in json.loads(reader.get("/sessions.json", errors="1").text)} == {first, second}
+    for key, (count, refused) in errors.items():
+        page = reader.get(f"/sessions/{key}")
+        assert re.search(rf"\bErrors (✕ )?{count}\b", page.words)
+        assert ("4xx pages 1" in page.words) is bool(refused)
+        assert ("is-odd" in page.text) is bool(refused)
+        assert ("is-bad" in page.text) is bool(count)
 
 
 def test_empty_store_explains_the_next_step(app: App, reader: Reader) -> None:

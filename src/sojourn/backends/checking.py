@@ -65,6 +65,7 @@ def check_events(now: int, chance: bytes, *, service: str | None = None) -> list
                 "session.duration_ms": _LASTED_MS,
                 "session.requests": 1,
                 "session.page_views": 1,
+                "session.errors": 0,
             },
         ),
     )

@@ -31,7 +31,9 @@ def options() -> argparse.ArgumentParser:
     which.add_argument(
         "--reason", choices=[str(reason) for reason in EndReason], help="sessions that ended for this reason"
     )
-    which.add_argument("--errors", action="store_true", help="sessions with a response status of 500 or above")
+    which.add_argument(
+        "--errors", action="store_true", help="sessions with an exception, or a page view with a status of 500 or above"
+    )
     which.add_argument(
         "--where",
         action="append",

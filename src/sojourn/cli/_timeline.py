@@ -88,6 +88,8 @@ def _about(detail: SessionDetail) -> Iterator[tuple[str, str]]:
         f"{span(line.duration_ms)}, {row.requests:,} requests, {row.page_views:,} page views, {row.events:,} events, "
         f"{row.errors:,} errors"
     )
+    if row.client_errors:
+        figures += f", {row.client_errors:,} page views with a status of 400 to 499"
     yield "duration", figures
     yield "entry", " from ".join(cell(text) for text in (row.entry_path, row.referrer) if text)
     yield "exit", cell(line.exit_path or "")

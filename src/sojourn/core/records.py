@@ -30,6 +30,8 @@ NO_FORWARD: Final = 16
 """For your own store only (`Sec-GPC`)."""
 OPT_OUT: Final = 32
 """The visitor opted out at `at`, for good; the record carries the event `opt_out` and the session's seal."""
+FAILED: Final = 64
+"""The failed page view of this request was recorded before, without an exception: one in this record explains it."""
 
 
 class Tag(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -53,7 +53,9 @@ def fields(line: SessionLine) -> dict[str, Field]:
         "requests": line.requests,
         "page_views": line.page_views,
         "events": line.events,
+        "tracked_events": line.tracked_events,
         "errors": line.errors,
+        "client_errors": line.client_errors,
         **line.dimensions,
     }
 
@@ -120,6 +122,8 @@ COLUMNS: Final = (
     "requests",
     "page_views",
     "events",
+    "tracked_events",
     "errors",
+    "client_errors",
     *NAMES,
 )

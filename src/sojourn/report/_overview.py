@@ -130,10 +130,15 @@ def cards(data: Overview) -> list[Card]:
             "With errors",
             lambda figures: figures.error_sessions,
             _formatting.number,
-            f"{_formatting.percent(now.error_sessions / now.sessions if now.sessions else None)} of sessions",
+            _error_note(now),
             good=-1,
         ),
     ]
+
+
+def _error_note(now: Figures) -> str:
+    share = _formatting.percent(now.error_sessions / now.sessions if now.sessions else None)
+    return f"{share} of sessions; {now.client_error_sessions:,} with 4xx pages"
 
 
 def _change(value: float | None, before: float | None, formatted: Callable[..., str], good: int) -> Change | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sojourn.core import events
+from sojourn.core import events, failures
 from sojourn.core.events import Event, Scalar
 from sojourn.core.properties import EVENT_PREFIX
 from sojourn.core.session import EndReason
@@ -16,7 +16,6 @@ from ._filters import REASONS
 
 _SESSION_PREFIX: Final = "session_properties."
 _TRAITS: Final = "user.traits."
-_ERROR_STATUS: Final = 400
 _PRECISE_MS: Final = 10
 _FOREVER_MS: Final = 2**53
 _GLYPHS: Final = {
@@ -61,6 +60,9 @@ class Step:
     properties: Mapping[str, Scalar]
     stack: str | None
     is_bad: bool
+    """It is an error, as the session's number of errors counts it."""
+    is_odd: bool
+    """Not an error, but worth a look: a page view with a status of 400 to 499, or a log record that says `ERROR`."""
     is_quiet: bool
     is_late: bool
 
@@ -69,12 +71,12 @@ def step(event: Event) -> Step:
     attributes = event.attributes
     status = attributes.get("http.response.status_code")
     code = status if isinstance(status, int) else None
-    is_error = event.name == events.EXCEPTION or attributes.get("log.severity") in {"ERROR", "CRITICAL"}
-    is_bad = is_error or (code is not None and code >= _ERROR_STATUS)
+    is_bad = failures.is_error(event.name, attributes)
+    is_odd = failures.is_client_error(event.name, attributes) or attributes.get("log.severity") in {"ERROR", "CRITICAL"}
     return Step(
         event=event,
         since=_formatting.clock(event.time - event.session_started_at),
-        glyph="✕" if is_bad else _GLYPHS.get(event.name, "★"),
+        glyph="✕" if is_bad else "!" if is_odd else _GLYPHS.get(event.name, "★"),
         label=_label(event),
         subject=_subject(event),
         message=_text(attributes.get("exception.message")),
@@ -83,6 +85,7 @@ def step(event: Event) -> Step:
         properties=_properties(event),
         stack=_text(attributes.get("exception.stacktrace")),
         is_bad=is_bad,
+        is_odd=is_odd,
         is_quiet=event.name == events.SESSION_HEARTBEAT,
         is_late=attributes.get("session.late") is True,
     )

@@ -69,7 +69,12 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     requests: int = 0
     page_views: int = 0
     errors: int = 0
+    """As `core.failures` defines them."""
+    client_errors: int = 0
+    """Page views with a status of 400 to 499."""
     events: int = 0
+    tracked_events: int = 0
+    """Events of `track()`: the app's own names."""
     late: int = 0
     user_conflicts: int = 0
 

@@ -139,7 +139,9 @@ SESSIONS: Final = View(
         _same("requests", "how many requests it had"),
         _same("page_views", "how many page views"),
         _same("events", "how many events of its own"),
-        _same("errors", "how many page views with a status of 500 or more"),
+        _same("tracked_events", "how many of them by `track()`"),
+        _same("errors", "how many [errors](report.md#errors): exceptions, and page views with a status of 500 or more"),
+        _same("client_errors", "how many page views with a status of 400 to 499"),
         *(_same(dimension.name, dimension.meaning) for dimension in DIMENSIONS),
         Column(
             name="properties",

@@ -6,13 +6,13 @@ See S13 in docs/internals.md.
 from __future__ import annotations
 
 from sojourn.core.events import Scalar
+from sojourn.core.failures import SERVER_ERROR
 from sojourn.core.records import Origin
 
 from . import masking
 from .facts import RequestFacts, ResponseFacts
 from .paths import Paths
 
-_SERVER_ERROR = 500
 _NOT_FOUND = 404
 
 
@@ -41,7 +41,7 @@ class Pages:
         route = request.route()
         if route is not None:
             attributes["http.route"] = route
-        if status >= _SERVER_ERROR or status == _NOT_FOUND:
+        if status >= SERVER_ERROR or status == _NOT_FOUND:
             attributes["error.type"] = str(status)
         if query := self.query(request):
             attributes["url.query"] = query

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sojourn.core.events import OPT_OUT
-from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, STARTS, Record, about
+from sojourn.core.events import EXCEPTION, OPT_OUT
+from sojourn.core.failures import is_unexplained
+from sojourn.core.records import ACTIVITY, FAILED, NO_FORWARD, REQUEST, STARTS, Entry, Record, about
 from sojourn.core.records import OPT_OUT as OPTS_OUT
 
 from .changes import SessionChanges
@@ -55,6 +56,8 @@ class Recording:
             if changes.is_start:
                 origin = self._pages.origin(visit.facts, visit.shown_path, is_anonymous=visit.is_anonymous)
             is_essential = changes.is_start or changes.seal is not None or any(entry.tag for entry in entries)
+            if entries:
+                flags |= _explained(visit, changes.state.key, entries)
             kind = entries[-1].name if entries else "activity"
             record = about(changes.state, visit.at, flags, entries, origin)
             self.sink.append(record, kind=kind, is_essential=is_essential)
@@ -70,6 +73,16 @@ class Recording:
         for changes in all_changes:
             record = about(changes.state, visit.at, OPTS_OUT, changes.entries_in_order())
             self.sink.append(record, kind=OPT_OUT, is_essential=True)
+
+
+def _explained(visit: Visit, key: str, entries: tuple[Entry, ...]) -> int:
+    """The flag of a record whose exception explains a failed page view that was recorded before it."""
+    if is_unexplained(entries):
+        visit.failed_in = key
+    elif visit.failed_in == key and any(entry.name == EXCEPTION for entry in entries):
+        visit.failed_in = None
+        return FAILED
+    return 0
 
 
 def _credited(visit: Visit, *, is_request: bool) -> SessionChanges:

@@ -12,6 +12,7 @@ import os
 from sojourn.core import session
 from sojourn.core.clock import Clock
 from sojourn.core.events import PAGE_VIEW, Scalar
+from sojourn.core.failures import SERVER_ERROR
 from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, Entry, about
 from sojourn.core.session import EndReason
 from sojourn.core.threads import AnyLock, Lock
@@ -298,6 +299,8 @@ class Tracker:
             if self._options.page_views:
                 visit.page_view = self._page_view(visit, response)
                 entries, kind = (Entry(PAGE_VIEW, at, visit.page_view),), PAGE_VIEW
+                if response.status >= SERVER_ERROR:
+                    visit.failed_in = live.state.key
         if visit.is_passive:
             self._continue_passive(visit, live)
             return None

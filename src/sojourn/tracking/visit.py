@@ -98,6 +98,8 @@ class Visit:
     """No user may be named, at the browser's request."""
     captured: BaseException | None = None
     """The exception recorded last: one that passes several places is recorded once. Dropped with the request."""
+    failed_in: str | None = None
+    """The session whose failed page view is recorded already, by a request that has recorded no exception so far."""
     chunks = 0
     """Pieces of the body sent so far, as far as they were counted: more than one makes a stream."""
 

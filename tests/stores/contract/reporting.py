@@ -31,6 +31,7 @@ def many(count: int = 60) -> list[SessionRow]:
         made.visitor_id = f"v{number % 11}"
         made.user_id = f"u{number % 4}" if number % 3 else None
         made.page_views, made.events, made.errors = number % 5, number % 6, (number % 10 == 0) * number
+        made.client_errors = int(number % 9 == 0)
         made.entry_path = f"/p{number % 3}"
         made.referrer = "https://search.example/find" if number % 2 else None
         made.browser, made.system, made.device = client_of((FIREFOX, IPHONE, None)[number % 3])
@@ -52,6 +53,7 @@ def figures(rows: list[SessionRow], span: Span, known: list[SessionRow] | None =
         users=len({each.user_id for each in inside if each.user_id is not None}),
         bounces=sum(each.page_views <= 1 for each in inside),
         error_sessions=sum(each.errors > 0 for each in inside),
+        client_error_sessions=sum(each.client_errors > 0 for each in inside),
         page_views=sum(each.page_views for each in inside),
         median_ms=int(median(durations)) if durations else None,
         mean_ms=sum(durations) // len(durations) if durations else None,

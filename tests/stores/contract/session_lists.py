@@ -174,6 +174,7 @@ class SessionListsContract:
         made.user_id, made.user_name = HOSTILE, "Anna"
         made.browser, made.system, made.device = client_of(IPHONE)
         made.page_views, made.events, made.errors, made.requests = 2, 3, 1, 4
+        made.client_errors, made.tracked_events = 5, 6
         made.entry_path, made.exit_path, made.referrer = "/in", "/out", "https://search.example/"
         first, last = event("1", "k"), event("2", "k", at=NOW + 60_000)
         last.attributes["url.path"] = "/out"  # type: ignore[index]
@@ -182,6 +183,7 @@ class SessionListsContract:
         assert (line.key, line.session_id, line.visitor_id, line.user_id) == ("k", "id-k", "visitor", HOSTILE)
         assert (line.user_name, line.is_open, line.duration_ms) == ("Anna", True, 65_000)
         assert (line.page_views, line.events, line.errors, line.requests) == (2, 3, 1, 4)
+        assert (line.client_errors, line.tracked_events) == (5, 6)
         assert (line.entry_path, line.exit_path, line.referrer) == ("/in", "/out", "https://search.example/")
         assert (line.browser, line.system, line.device) == ("Safari", "iOS", "phone")
 
@@ -268,6 +270,7 @@ class SessionListsContract:
         assert found.page_views == sum(each.page_views for each in mine)
         assert found.events == sum(each.events for each in mine)
         assert found.errors == sum(each.errors for each in mine)
+        assert found.client_errors == sum(each.client_errors for each in mine)
         assert found.duration_ms == sum(each.last_seen_at - each.started_at for each in mine)
         assert found.others == tuple(dict.fromkeys(each.visitor_id for each in reversed(mine)))
         visitor = reports.report.person(DataSubject(VISITOR, "v5"))

@@ -35,6 +35,7 @@ def session_figures(number: int, visitor: str, **others: object) -> SessionFigur
         "duration_ms": 0,
         "page_views": 1,
         "errors": 0,
+        "client_errors": 0,
         "entry_path": None,
         "referrer": None,
         "browser": None,

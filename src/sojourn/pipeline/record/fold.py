@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from sojourn.core import events
+from sojourn.core import events, failures
 from sojourn.core.events import Event
 from sojourn.core.ids import event_id
 from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, Entry, Origin, Record, Tag
@@ -187,6 +187,7 @@ class _Folding:
             row.requests += 1
         if flags & ACTIVITY:
             self._activity(row, record.at)
+        row.errors += failures.errors_in(record.entries, flags)
         for index, entry in enumerate(record.entries):
             self._entry(row, entry, rid, index)
         self.out.changed.add(row.key)
@@ -294,13 +295,14 @@ class _Folding:
         row.events += 1
         if entry.name == events.PAGE_VIEW:
             row.page_views += 1
-            status = (entry.attributes or {}).get("http.response.status_code", 0)
-            row.errors += isinstance(status, int) and status >= 500
+            row.client_errors += failures.is_client_error(entry.name, entry.attributes)
         elif entry.name == events.SESSION_PROPERTIES and entry.attributes:
             keep_first = self._rules.keep_first
             without_room = merge.properties(row, entry.attributes, entry.at, f"{rid}.{index:05d}", keep_first)
             if without_room:
                 out.counts["session_properties.too_many"] += without_room
+        elif entry.name not in events.RESERVED_NAMES:
+            row.tracked_events += 1
         own_id = event_id(entry.at, rid, str(index))
         out.events.append(row_events.from_entry(row, entry.name, entry.at, entry.attributes, own_id))
 

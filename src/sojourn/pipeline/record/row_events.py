@@ -69,6 +69,7 @@ def end(row: SessionRow) -> Event:
         "session.duration_ms": max(0, row.last_seen_at - row.started_at),
         "session.requests": row.requests,
         "session.page_views": row.page_views,
+        "session.errors": row.errors,
     }
     if row.end_revision:
         attributes["session.end_revision"] = row.end_revision

@@ -76,6 +76,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     bounces: int = 0
     """Sessions of one page at most."""
     error_sessions: int = 0
+    """Sessions with an error, as `core.failures` defines it."""
+    client_error_sessions: int = 0
+    """Sessions with a page view of status 400 to 499."""
     page_views: int = 0
     median_ms: int | None = None
     """The median duration; `None` without sessions."""
@@ -213,7 +216,9 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     page_views: int
     events: int
+    tracked_events: int
     errors: int
+    client_errors: int
     dimensions: Mapping[str, str | None]
     """By name, in the order of the table in `stores.dimensions`."""
 
@@ -310,6 +315,7 @@ class PersonDetail(msgspec.Struct, frozen=True, kw_only=True):
     page_views: int
     events: int
     errors: int
+    client_errors: int
     duration_ms: int
     """Of all sessions together."""
     others: tuple[str, ...]

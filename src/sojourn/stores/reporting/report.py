@@ -31,7 +31,7 @@ class SQLReport:
         if subject.kind == SESSION:
             return None
         row = self._database.read(self._statements.person(subject.kind), id=wire.clean(subject.id))
-        name, traits, first, last, sessions, are_open, pages, events, errors, duration, others = row
+        name, traits, first, last, sessions, are_open, pages, events, errors, client_errors, duration, others = row
         if not sessions:
             return None
         return PersonDetail(
@@ -45,6 +45,7 @@ class SQLReport:
             page_views=int(pages),
             events=int(events),
             errors=int(errors),
+            client_errors=int(client_errors),
             duration_ms=max(0, int(duration)),
             others=tuple(wire.decode_names(others)),
         )

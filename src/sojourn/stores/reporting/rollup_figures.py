@@ -48,6 +48,7 @@ class SessionFigures(msgspec.Struct, array_like=True, frozen=True, gc=False):
     duration_ms: int
     page_views: int
     errors: int
+    client_errors: int
     entry_path: str | None
     referrer: str | None
     browser: str | None
@@ -62,6 +63,7 @@ class Rollup:
     sessions: int = 0
     bounces: int = 0
     error_sessions: int = 0
+    client_error_sessions: int = 0
     page_views: int = 0
     duration_ms: int = 0
     durations: array[int] = field(default_factory=lambda: array("I"))
@@ -88,6 +90,7 @@ def rollup_of(
         rollup.sessions += 1
         rollup.bounces += each.page_views <= 1
         rollup.error_sessions += each.errors > 0
+        rollup.client_error_sessions += each.client_errors > 0
         rollup.page_views += each.page_views
         rollup.duration_ms += each.duration_ms
         durations.append((_hash(key, "s", each.key), min(each.duration_ms, _LONGEST_MS)))
@@ -210,6 +213,7 @@ def figures_of(rollups: Sequence[Rollup], sample: Sample) -> Figures:
         users=min(sessions, len(users) * sample.one_in),
         bounces=sum(each.bounces for each in rollups),
         error_sessions=sum(each.error_sessions for each in rollups),
+        client_error_sessions=sum(each.client_error_sessions for each in rollups),
         page_views=sum(each.page_views for each in rollups),
         median_ms=_median(durations),
         mean_ms=sum(each.duration_ms for each in rollups) // sessions if sessions else None,

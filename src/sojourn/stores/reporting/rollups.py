@@ -45,6 +45,7 @@ class _Hour(msgspec.Struct, array_like=True, frozen=True):
     sessions: int
     bounces: int
     error_sessions: int
+    client_error_sessions: int
     page_views: int
     duration_ms: int
     durations: str
@@ -133,6 +134,7 @@ class Rollups:
                 sessions=hour.sessions,
                 bounces=hour.bounces,
                 error_sessions=hour.error_sessions,
+                client_error_sessions=hour.client_error_sessions,
                 page_views=hour.page_views,
                 duration_ms=hour.duration_ms,
                 durations=unpacked("I", hour.durations),
@@ -200,7 +202,7 @@ class Rollups:
     def _keep(self, number: int, token: str, rollup: Rollup) -> bool:
         values: dict[str, object] = {
             name: getattr(rollup, name)
-            for name in ("sessions", "bounces", "error_sessions", "page_views", "duration_ms")
+            for name in ("sessions", "bounces", "error_sessions", "client_error_sessions", "page_views", "duration_ms")
         }
         values |= {name: packed(getattr(rollup, name)) for name in ("users", "firsts", "durations", "visitors")}
         values["tops"] = msgspec.json.encode(rollup.tops).decode()

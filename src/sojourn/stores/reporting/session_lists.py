@@ -43,7 +43,9 @@ class _Line(msgspec.Struct, array_like=True, frozen=True):
     requests: int
     page_views: int
     events: int
+    tracked_events: int
     errors: int
+    client_errors: int
     dimensions: list[str | None]
     value: int
 
@@ -204,6 +206,8 @@ def _session_line(line: _Line) -> SessionLine:
         requests=line.requests,
         page_views=line.page_views,
         events=line.events,
+        tracked_events=line.tracked_events,
         errors=line.errors,
+        client_errors=line.client_errors,
         dimensions=dict(zip(NAMES, line.dimensions, strict=True)),
     )

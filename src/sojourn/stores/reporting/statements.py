@@ -34,7 +34,9 @@ LINE: Final = (
     "s.requests",
     "s.page_views",
     "s.events",
+    "s.tracked_events",
     "s.errors",
+    "s.client_errors",
 )
 
 
@@ -117,6 +119,7 @@ SELECT COUNT(*) FROM (
             "CASE WHEN s.last_seen_at > s.started_at THEN s.last_seen_at - s.started_at ELSE 0 END",
             "s.page_views",
             "s.errors",
+            "s.client_errors",
             "s.entry_path",
             "s.referrer",
             "s.browser",
@@ -162,6 +165,7 @@ SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} 
             "sessions",
             "bounces",
             "error_sessions",
+            "client_error_sessions",
             "page_views",
             "duration_ms",
             d.hex.format(share),
@@ -258,7 +262,7 @@ SELECT {d.rows.format("key")} FROM (
 SELECT (SELECT user_name {mine} AND user_name IS NOT NULL {latest}),
        (SELECT user_traits {mine} AND user_traits IS NOT NULL {latest}),
        MIN(started_at), MAX(last_seen_at), COUNT(*), COUNT(*) FILTER (WHERE end_reason IS NULL),
-       SUM(page_views), SUM(events), SUM(errors), SUM(last_seen_at - started_at),
+       SUM(page_views), SUM(events), SUM(errors), SUM(client_errors), SUM(last_seen_at - started_at),
        (SELECT {d.rows.format("other")} FROM (
            SELECT {other} AS other, MAX(started_at) AS latest {mine} AND {other} IS NOT NULL
            GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20) AS others)

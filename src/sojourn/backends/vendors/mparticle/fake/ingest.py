@@ -45,6 +45,7 @@ _FACTS: Final = frozenset(
         "event.cut",
         "session.end_reason",
         "session.end_revision",
+        "session.errors",
         "session.id",
         "session.page_views",
         "session.requests",
