@@ -11,7 +11,8 @@ import pytest
 
 from sojourn import capture_exception, end_session, identify, set_session_properties, track
 from sojourn.stores.reporting.model import Filter, SessionLine
-from tests.report.harness import App, Reader
+from tests.report.conftest import MakeApp
+from tests.report.harness import PASSWORD, App, Reader
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -59,12 +60,30 @@ def test_overview_figures(app: App, reader: Reader) -> None:
         "Sessions 3",
         "Visitors 3",
         "Identified users 1",
-        "Bounce rate 100 %",
+        "Bounce rate — no ended session with a page view",
         "With errors 1",
         "garden.example 1",
         "/seeds 2",
     ):
         assert phrase in words
+
+
+def test_a_bounce_is_one_page_view_and_nothing_tracked(app: App, reader: Reader) -> None:
+    visit(app, "/left", lambda: identify("anna"), end_session)
+    visit(app, "/tracked", lambda: track("purchase"), end_session)
+    visit(app, "/open")
+    assert "Bounce rate 50 % one page view, nothing tracked" in reader.get("/").words
+
+
+def test_without_page_views_there_is_no_bounce_rate(make_app: MakeApp) -> None:
+    app = make_app(settings={"page_views": False}, password=PASSWORD)
+    reader = Reader(app)
+    reader.log_in()
+    for number in range(6):
+        visit(app, f"/{number}", lambda: identify("anna"), end_session)
+    words = reader.get("/").words
+    assert "Sessions 6" in words
+    assert "Bounce rate — no ended session with a page view" in words
 
 
 def test_errors_are_counted_one_way_everywhere(app: App, reader: Reader) -> None:

@@ -125,7 +125,7 @@ def cards(data: Overview) -> list[Card]:
             _formatting.span,
             f"mean {_formatting.span(now.mean_ms)}",
         ),
-        card("Bounce rate", lambda figures: figures.bounce_rate, _formatting.percent, "left after one page", good=-1),
+        card("Bounce rate", lambda figures: figures.bounce_rate, _formatting.percent, _bounce_note(now), good=-1),
         card(
             "With errors",
             lambda figures: figures.error_sessions,
@@ -134,6 +134,10 @@ def cards(data: Overview) -> list[Card]:
             good=-1,
         ),
     ]
+
+
+def _bounce_note(now: Figures) -> str:
+    return "one page view, nothing tracked" if now.visits else "no ended session with a page view"
 
 
 def _error_note(now: Figures) -> str:

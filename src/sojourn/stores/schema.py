@@ -213,6 +213,7 @@ ROLLUPS: Final = Table(
         Column("token", Kind.TEXT),
         # NULL until it is computed.
         Column("sessions", Kind.INTEGER, is_nullable=True),
+        Column("visits", Kind.INTEGER, is_nullable=True),
         Column("bounces", Kind.INTEGER, is_nullable=True),
         Column("error_sessions", Kind.INTEGER, is_nullable=True),
         Column("client_error_sessions", Kind.INTEGER, is_nullable=True),

@@ -31,6 +31,7 @@ def many(count: int = 60) -> list[SessionRow]:
         made.visitor_id = f"v{number % 11}"
         made.user_id = f"u{number % 4}" if number % 3 else None
         made.page_views, made.events, made.errors = number % 5, number % 6, (number % 10 == 0) * number
+        made.tracked_events = number % 2
         made.client_errors = int(number % 9 == 0)
         made.entry_path = f"/p{number % 3}"
         made.referrer = "https://search.example/find" if number % 2 else None
@@ -45,13 +46,15 @@ def figures(rows: list[SessionRow], span: Span, known: list[SessionRow] | None =
     first: dict[str, int] = {}
     for each in known or rows:
         first[each.visitor_id] = min(first.get(each.visitor_id, each.started_at), each.started_at)
+    visits = [each for each in inside if each.page_views and not each.is_open]
     durations = [each.last_seen_at - each.started_at for each in inside]
     return Figures(
         sessions=len(inside),
         visitors=len({each.visitor_id for each in inside}),
         new_visitors=sum(span.since <= at < span.until for at in first.values()),
         users=len({each.user_id for each in inside if each.user_id is not None}),
-        bounces=sum(each.page_views <= 1 for each in inside),
+        visits=len(visits),
+        bounces=sum((each.page_views, each.tracked_events) == (1, 0) for each in visits),
         error_sessions=sum(each.errors > 0 for each in inside),
         client_error_sessions=sum(each.client_errors > 0 for each in inside),
         page_views=sum(each.page_views for each in inside),

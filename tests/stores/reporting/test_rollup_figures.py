@@ -33,7 +33,9 @@ def session_figures(number: int, visitor: str, **others: object) -> SessionFigur
         "user_id": None,
         "is_first": False,
         "duration_ms": 0,
+        "is_open": False,
         "page_views": 1,
+        "tracked_events": 0,
         "errors": 0,
         "client_errors": 0,
         "entry_path": None,
@@ -57,6 +59,34 @@ def test_hashes_depend_on_the_key() -> None:
     assert set(one.visitors).isdisjoint(two.visitors)
     assert set(one.visitors).isdisjoint(one.users), "a user and a visitor of one name are two"
     assert one.visitors == one.firsts
+
+
+@pytest.mark.parametrize(
+    ("session", "visits", "bounces"),
+    [
+        pytest.param({}, 1, 1, id="one page"),
+        pytest.param({"tracked_events": 1}, 1, 0, id="one page and a tracked event"),
+        pytest.param({"page_views": 2}, 1, 0, id="two pages"),
+        pytest.param({"page_views": 0}, 0, 0, id="no page view"),
+        pytest.param({"page_views": 0, "tracked_events": 1}, 0, 0, id="only a tracked event"),
+        pytest.param({"is_open": True}, 0, 0, id="still open"),
+        pytest.param({"is_open": True, "page_views": 2}, 0, 0, id="still open, two pages"),
+        pytest.param({"duration_ms": 600_000}, 1, 1, id="one page and heartbeats"),
+        pytest.param({"errors": 1}, 1, 1, id="one page that failed"),
+    ],
+)
+def test_bounces(session: dict[str, object], visits: int, bounces: int) -> None:
+    made = rollup_of(0, [session_figures(1, "a", **session)], [], KEY)
+    assert (made.visits, made.bounces) == (visits, bounces)
+    figures = figures_of([made], Sample())
+    assert figures.bounce_rate == (bounces / visits if visits else None)
+
+
+def test_sessions_without_page_views_leave_the_bounce_rate_alone() -> None:
+    pages = [session_figures(number, "a", page_views=1 + number % 2) for number in range(4)]
+    without = [session_figures(number, "b", page_views=0) for number in range(4, 40)]
+    figures = figures_of([rollup_of(0, pages, [], KEY), rollup_of(3_600_000, without, [], KEY)], Sample())
+    assert (figures.sessions, figures.bounce_rate) == (40, 0.5)
 
 
 @pytest.mark.parametrize(

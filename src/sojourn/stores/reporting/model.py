@@ -73,8 +73,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     new_visitors: int = 0
     """Visitors whose first session in this store is in the span."""
     users: int = 0
+    visits: int = 0
+    """Sessions that have ended and viewed a page: those that could be a bounce."""
     bounces: int = 0
-    """Sessions of one page at most."""
+    """Visits of one page view and no tracked event."""
     error_sessions: int = 0
     """Sessions with an error, as `core.failures` defines it."""
     client_error_sessions: int = 0
@@ -90,7 +92,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bounce_rate(self) -> float | None:
-        return self.bounces / self.sessions if self.sessions else None
+        """The share of bounces among visits; `None` without a visit, such as where page views are not recorded."""
+        return self.bounces / self.visits if self.visits else None
 
 
 class Point(msgspec.Struct, frozen=True):

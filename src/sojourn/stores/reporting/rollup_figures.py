@@ -46,13 +46,25 @@ class SessionFigures(msgspec.Struct, array_like=True, frozen=True, gc=False):
     user_id: str | None
     is_first: bool
     duration_ms: int
+    is_open: bool
     page_views: int
+    tracked_events: int
     errors: int
     client_errors: int
     entry_path: str | None
     referrer: str | None
     browser: str | None
     device: str | None
+
+    @property
+    def is_visit(self) -> bool:
+        """Whether it could be a bounce: an open session may go on, and one without a page view says nothing."""
+        return self.page_views > 0 and not self.is_open
+
+    @property
+    def is_bounce(self) -> bool:
+        """Whether it was one page view and nothing tracked."""
+        return self.is_visit and self.page_views == 1 and not self.tracked_events
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +73,7 @@ class Rollup:
 
     at: int
     sessions: int = 0
+    visits: int = 0
     bounces: int = 0
     error_sessions: int = 0
     client_error_sessions: int = 0
@@ -88,7 +101,8 @@ def rollup_of(
     devices: Counter[str] = Counter()
     for each in sessions:
         rollup.sessions += 1
-        rollup.bounces += each.page_views <= 1
+        rollup.visits += each.is_visit
+        rollup.bounces += each.is_bounce
         rollup.error_sessions += each.errors > 0
         rollup.client_error_sessions += each.client_errors > 0
         rollup.page_views += each.page_views
@@ -211,6 +225,7 @@ def figures_of(rollups: Sequence[Rollup], sample: Sample) -> Figures:
         visitors=min(sessions, len(visitors) * sample.one_in),
         new_visitors=min(sessions, len(firsts) * sample.one_in),
         users=min(sessions, len(users) * sample.one_in),
+        visits=sum(each.visits for each in rollups),
         bounces=sum(each.bounces for each in rollups),
         error_sessions=sum(each.error_sessions for each in rollups),
         client_error_sessions=sum(each.client_error_sessions for each in rollups),

@@ -43,6 +43,7 @@ _SLICE: Final = 64
 class _Hour(msgspec.Struct, array_like=True, frozen=True):
     at: int
     sessions: int
+    visits: int
     bounces: int
     error_sessions: int
     client_error_sessions: int
@@ -132,6 +133,7 @@ class Rollups:
             Rollup(
                 at=hour.at,
                 sessions=hour.sessions,
+                visits=hour.visits,
                 bounces=hour.bounces,
                 error_sessions=hour.error_sessions,
                 client_error_sessions=hour.client_error_sessions,
@@ -202,7 +204,15 @@ class Rollups:
     def _keep(self, number: int, token: str, rollup: Rollup) -> bool:
         values: dict[str, object] = {
             name: getattr(rollup, name)
-            for name in ("sessions", "bounces", "error_sessions", "client_error_sessions", "page_views", "duration_ms")
+            for name in (
+                "sessions",
+                "visits",
+                "bounces",
+                "error_sessions",
+                "client_error_sessions",
+                "page_views",
+                "duration_ms",
+            )
         }
         values |= {name: packed(getattr(rollup, name)) for name in ("users", "firsts", "durations", "visitors")}
         values["tops"] = msgspec.json.encode(rollup.tops).decode()

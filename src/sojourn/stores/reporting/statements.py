@@ -117,7 +117,9 @@ SELECT COUNT(*) FROM (
             "s.user_id",
             first,
             "CASE WHEN s.last_seen_at > s.started_at THEN s.last_seen_at - s.started_at ELSE 0 END",
+            "CASE WHEN s.end_reason IS NULL THEN 1 ELSE 0 END",
             "s.page_views",
+            "s.tracked_events",
             "s.errors",
             "s.client_errors",
             "s.entry_path",
@@ -163,6 +165,7 @@ SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} 
         row = d.array(
             "id",
             "sessions",
+            "visits",
             "bounces",
             "error_sessions",
             "client_error_sessions",
