@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import pytest
@@ -138,3 +139,81 @@ def test_webhook_has_a_last_call() -> None:
     assert "HTTP 404: nothing accepts events at this address" in outcome.problem
     assert len(outcome.warnings) == 1
     assert "hunter2" not in repr(outcome)
+
+
+LOG_IN = '<html><form action="/login" method="post"><input type="password"></form></html>'
+
+
+@pytest.mark.parametrize(
+    ("response", "says"),
+    [
+        pytest.param(httpx.Response(200, html=LOG_IN), "a log-in form", id="log-in form"),
+        pytest.param(httpx.Response(200, html="<title>Sign in · Shop</title>"), "a log-in form", id="by its title"),
+        pytest.param(
+            httpx.Response(200, html='<meta http-equiv="refresh" content="0;url=/x">'), "that redirects", id="meta"
+        ),
+        pytest.param(
+            httpx.Response(200, html="<script>window.location = '/x'</script>"), "that redirects", id="by script"
+        ),
+        pytest.param(httpx.Response(200, headers={"refresh": "0; url=/x"}), "that redirects", id="by header"),
+        pytest.param(
+            httpx.Response(302, headers={"location": "https://sso.example/login?next=hunter2"}),
+            "a redirect to a log-in page",
+            id="redirect to a log-in",
+        ),
+        pytest.param(httpx.Response(308, headers={"location": "https://hooks.example/in/"}), "a redirect", id="moved"),
+        pytest.param(httpx.Response(200, html="ok"), None, id="a Flask receiver's ok"),
+        pytest.param(httpx.Response(204), None, id="empty"),
+        pytest.param(httpx.Response(200, json={"login": 1, "location": "="}), None, id="JSON"),
+    ],
+)
+def test_log_in_form_or_redirect_is_a_warning(response: httpx.Response, says: str | None) -> None:
+    backend = WebhookBackend("https://hooks.example/in", transport=httpx.MockTransport(lambda request: response))
+    outcome = of(backend)
+    assert outcome.is_well is response.is_success
+    assert len(outcome.warnings) == (says is not None)
+    assert says is None or says in outcome.warnings[0]
+    assert "hunter2" not in repr(outcome)
+
+
+class Receiver:
+    """Responds with one status to compressed calls and with another to plain ones, and keeps the encodings."""
+
+    def __init__(self, packed: int, plain: int = 202) -> None:
+        self.statuses = {True: packed, False: plain}
+        self.encodings: list[bool] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        is_packed = "content-encoding" in request.headers
+        self.encodings.append(is_packed)
+        return httpx.Response(self.statuses[is_packed])
+
+    def backend(self, **options: Any) -> WebhookBackend:
+        return WebhookBackend("https://hooks.example/in", transport=httpx.MockTransport(self), **options)
+
+
+@pytest.mark.parametrize("status", [400, 415, 422, 500])
+def test_both_encodings_are_tried_and_the_one_that_works_is_named(status: int) -> None:
+    receiver = Receiver(status)
+    outcome = of(receiver.backend())
+    assert (outcome.is_well, outcome.taken, outcome.takes_gzip) == (True, 3, False)
+    assert "set gzip=False (in a URL: gzip=0)" in outcome.warnings[0]
+    assert set(receiver.encodings) == {True, False}
+
+
+def test_receiver_of_both_encodings_gets_each_event_once() -> None:
+    receiver = Receiver(202)
+    outcome = of(receiver.backend())
+    assert (outcome.sent, outcome.taken, outcome.takes_gzip, outcome.warnings) == (3, 3, True, ())
+    assert receiver.encodings == [True, False]
+
+
+def test_gzip_is_not_blamed_for_a_refusal_of_both() -> None:
+    outcome = of(Receiver(401, 401).backend())
+    assert (outcome.is_well, outcome.takes_gzip, outcome.warnings) == (False, None, ())
+
+
+def test_plain_calls_alone_are_tried_where_gzip_is_off() -> None:
+    receiver = Receiver(415)
+    outcome = of(receiver.backend(gzip=False))
+    assert (outcome.is_well, outcome.takes_gzip, receiver.encodings) == (True, None, [False])

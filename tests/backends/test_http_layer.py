@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.backends import Receipt
-from sojourn.backends.http import GZIP_FROM, HttpCall, HttpLayer
+from sojourn.backends.compression import GZIP_FROM
+from sojourn.backends.http import HttpCall, HttpLayer
 from sojourn.backends.outcomes import Delivered, Outcome, Response
 from sojourn.backends.protocol import Rejection
 from sojourn.core.events import Event

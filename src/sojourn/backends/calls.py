@@ -55,6 +55,8 @@ class LastCall:
     """The `Date` header of the response: the receiver's clock."""
     problem: str = ""
     """Why there was no response."""
+    page: str = ""
+    """What kind of page responded where events should be taken, such as "a log-in form"."""
 
 
 class Encoder(Protocol):

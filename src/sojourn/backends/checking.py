@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from sojourn.core.events import PAGE_VIEW, SESSION_END, SESSION_START, Event, Position, Scalar
 from sojourn.core.ids import event_id, uuid7
@@ -34,6 +34,8 @@ class CheckResult:
     took_ms: int
     problem: str
     warnings: tuple[str, ...] = ()
+    takes_gzip: bool | None = None
+    """Whether it accepts compressed bodies; `None`: that was not tried."""
 
     @property
     def is_well(self) -> bool:
@@ -88,22 +90,32 @@ def check_events(now: int, chance: bytes, *, service: str | None = None) -> list
 def check_backend(
     backend: Backend, session: Sequence[Event], *, monotonic: Callable[[], float] = time.monotonic
 ) -> CheckResult:
-    """Send the session once, as a dispatcher would."""
+    """Send the session once, as a dispatcher would: over HTTP, a part of it compressed and a part not."""
     events = [event for event in session if backend.accepts(event)]
     warnings: list[str] = []
     if not events:
         events = list(session)
         warnings.append("events= excludes every test event; they were sent all the same")
     began_at = monotonic()
+    takes_gzip: bool | None = None
     try:
-        receipt = backend.send(events)
+        if isinstance(backend, _Compressing) and backend.is_compressing:
+            receipt, takes_gzip = _tried_both(backend, events)
+        else:
+            receipt = backend.send(events)
         failure = ""
     except Exception as error:  # noqa: BLE001 - a backend may raise anything, and the message may quote what it sent
         receipt, failure = Receipt(delivered=0), f"send() raised {type(error).__name__}; see its docs"
+    if takes_gzip is False:
+        warnings.append("it refuses compressed bodies and accepts plain ones; set gzip=False (in a URL: gzip=0)")
     took_ms = round((monotonic() - began_at) * 1000)
     last_call: LastCall | None = getattr(backend, "last_call", None)
     if last_call is not None and (skew := _skew(last_call)) is not None:
         warnings.append(skew)
+    if last_call is not None and last_call.page:
+        warnings.append(
+            f"{last_call.origin} responded with {last_call.page}, so the events may not be where you want them"
+        )
     return CheckResult(
         name=backend.name,
         kind=type(backend).__name__,
@@ -113,7 +125,28 @@ def check_backend(
         took_ms=took_ms,
         problem=failure or _problem(receipt, len(events), last_call),
         warnings=tuple(warnings),
+        takes_gzip=takes_gzip,
     )
+
+
+@runtime_checkable
+class _Compressing(Protocol):
+    @property
+    def is_compressing(self) -> bool: ...
+
+    def send_as(self, batch: Sequence[Event], *, gzip: bool) -> Receipt: ...
+
+
+def _tried_both(backend: _Compressing, events: Sequence[Event]) -> tuple[Receipt, bool | None]:
+    """Send the last event plain, and the others compressed; all of them plain if a compressed call is refused."""
+    first, last = (events[:-1], events[-1:]) if len(events) > 1 else (events, [])
+    packed = backend.send_as(first, gzip=True)
+    if packed.delivered == len(first):
+        plain = backend.send_as(last, gzip=False) if last else Receipt(delivered=0)
+        return replace(plain, delivered=packed.delivered + plain.delivered), True
+    plain = backend.send_as(events, gzip=False)
+    # Refused either way: compression is not the cause.
+    return (plain, False) if plain.delivered == len(events) else (plain, None)
 
 
 def _problem(receipt: Receipt, sent: int, last_call: LastCall | None) -> str:

@@ -7,11 +7,9 @@ recognise them by their ids.
 
 from __future__ import annotations
 
-import gzip
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 import httpx
@@ -21,21 +19,18 @@ from sojourn.errors import SettingsError
 
 from ._exchange import Exchange, OutOfTimeError, in_words, origin
 from ._json import to_json
+from ._sending import NO_LIMIT, Sending, next_limit
 from .calls import Encoder, HttpCall, LastCall, Unsendable
+from .compression import Compression, packed
 from .outcomes import Delivered, Outcome, Pause, Reject, RetryLater, Split, outcome_of_status
-from .protocol import Receipt, Rejection
+from .protocol import Receipt
+from .receipts import kind_of_page
 
-__all__ = ["DEADLINE_S", "GZIP_FROM", "Clock", "Encoder", "HttpCall", "HttpLayer", "LastCall", "Unsendable"]
+__all__ = ["DEADLINE_S", "Clock", "Encoder", "HttpCall", "HttpLayer", "LastCall", "Unsendable"]
 
 log = logging.getLogger("sojourn")
 
 DEADLINE_S: Final = 15.0
-GZIP_FROM: Final = 1024  # bytes; smaller bodies grow, or fit one packet anyway
-
-# Of 540 bytes an event, 500 events: level 1 leaves 11.0% at 2.1 us an event, 4 9.9% at 2.2, 6 9.7% at 2.7, 9 9.4% at 7.9.
-_GZIP_LEVEL: Final = 4
-_NO_LIMIT: Final = 1 << 16
-
 Clock = Callable[[], float]
 
 
@@ -48,6 +43,7 @@ class HttpLayer:
         *,
         name: str,
         timeout: float = DEADLINE_S,
+        gzip: bool = True,
         transport: httpx.BaseTransport | None = None,
         monotonic: Clock = time.monotonic,
         wall: Clock = time.time,
@@ -60,25 +56,39 @@ class HttpLayer:
         self._monotonic = monotonic
         self._wall = wall
         self._exchange = Exchange(transport, monotonic)
-        self._limit = _NO_LIMIT
+        self._compression = Compression(name, is_on=gzip)
+        self._limit = NO_LIMIT
         self._problem = ""
         self.last_call: LastCall | None = None
 
+    @property
+    def is_compressing(self) -> bool:
+        """Whether large bodies are compressed."""
+        return self._compression.is_on
+
     def send(self, batch: Sequence[Event]) -> Receipt:
         """Send a batch and return what became of it."""
-        sending = _Sending(began_at=self._monotonic())
+        sending = Sending(began_at=self._monotonic())
         size = min(self._limit, len(batch) or 1)
         self._send_slices([batch[start : start + size] for start in range(0, len(batch), size)], sending)
         receipt = sending.receipt(batch)
-        self._limit = _next_limit(self._limit, sending, has_progress=bool(receipt.delivered or receipt.rejected))
+        self._limit = next_limit(self._limit, sending, has_progress=bool(receipt.delivered or receipt.rejected))
         self._log(sending.problem)
         return receipt
+
+    def send_as(self, batch: Sequence[Event], *, gzip: bool) -> Receipt:
+        """Send a batch with compressed bodies, however small, or with plain ones."""
+        self._compression.only = gzip
+        try:
+            return self.send(batch)
+        finally:
+            self._compression.only = None
 
     def close(self) -> None:
         """Close the connection."""
         self._exchange.close()
 
-    def _send_slices(self, slices: Iterable[Sequence[Event]], sending: _Sending) -> None:
+    def _send_slices(self, slices: Iterable[Sequence[Event]], sending: Sending) -> None:
         for events in slices:
             if sending.has_stopped:
                 sending.leave(events)
@@ -89,7 +99,7 @@ class HttpLayer:
                 else:
                     self._send_call(call, sending)
 
-    def _send_call(self, call: HttpCall, sending: _Sending) -> None:
+    def _send_call(self, call: HttpCall, sending: Sending) -> None:
         if not sending.has_stopped and self._is_late(sending):
             # The time left might cut the call short. The receiver responds, so the rest is sent at once, by the next send.
             sending.stop("out of time", is_late=True, retry_after=0.0)
@@ -117,12 +127,28 @@ class HttpLayer:
             case _:
                 assert_never(outcome)
 
-    def _run(self, call: HttpCall, sending: _Sending) -> tuple[int | None, Outcome]:
-        headers, body = _on_the_wire(call)
+    def _run(self, call: HttpCall, sending: Sending) -> tuple[int | None, Outcome]:
+        """Make a call, and once more without compression if that may be why it was refused."""
+        compression, body = self._compression, _body(call)
+        if not (call.has_gzip and compression.packs(body)):
+            status, outcome = self._exchanged(call, body, sending)
+            compression.note_plain(outcome)
+            return status, outcome
+        status, outcome = self._exchanged(call, body, sending, is_packed=True)
+        if not compression.is_suspect(status, outcome, len(call.events)):
+            return status, outcome
+        plain_status, plain = self._exchanged(call, body, sending)
+        compression.judge(status, plain_status, plain)
+        return plain_status, plain
+
+    def _exchanged(
+        self, call: HttpCall, body: bytes, sending: Sending, *, is_packed: bool = False
+    ) -> tuple[int | None, Outcome]:
+        headers, sent = _on_the_wire(call, body, is_packed=is_packed)
         try:
             deadline = sending.began_at + self._timeout
             response = self._exchange.run(
-                call.method, call.url, headers, body, deadline=deadline, limit=call.response_limit
+                call.method, call.url, headers, sent, deadline=deadline, limit=call.response_limit
             )
         except OutOfTimeError:
             self._note_call(call, problem="it does not respond in time")
@@ -139,16 +165,18 @@ class HttpLayer:
             log.debug("backend %s: %s", self._name, type(error).__name__)
             self._note_call(call, problem=in_words(error))
             return None, RetryLater()
-        self._note_call(call, status=response.status, date=response.headers.get("date"))
+        self._note_call(call, status=response.status, date=response.headers.get("date"), page=kind_of_page(response))
         outcome = call.interpret(response) if call.interpret else None
         return response.status, outcome or outcome_of_status(response, now=self._wall())
 
     def _note_call(
-        self, call: HttpCall, *, status: int | None = None, date: str | None = None, problem: str = ""
+        self, call: HttpCall, *, status: int | None = None, date: str | None = None, problem: str = "", page: str = ""
     ) -> None:
-        self.last_call = LastCall(origin=origin(call.url), at=self._wall(), status=status, date=date, problem=problem)
+        self.last_call = LastCall(
+            origin=origin(call.url), at=self._wall(), status=status, date=date, problem=problem, page=page
+        )
 
-    def _is_late(self, sending: _Sending) -> bool:
+    def _is_late(self, sending: Sending) -> bool:
         return sending.calls > 0 and self._monotonic() - sending.began_at >= self._timeout / 2
 
     def _log(self, problem: str) -> None:
@@ -161,86 +189,16 @@ class HttpLayer:
         self._problem = problem
 
 
-@dataclass(slots=True, kw_only=True)
-class _Sending:
-    """The state of sending one batch."""
-
-    began_at: float
-    calls: int = 0
-    has_stopped: bool = False
-    is_late: bool = False
-    problem: str = ""
-    pause: str | None = None
-    retry_after: float | None = None
-    unsent: set[str] = field(default_factory=set)
-    rejected: dict[str, Rejection] = field(default_factory=dict)
-    largest_accepted: int = 0
-    smallest_half: int | None = None
-    is_too_large: bool = False
-
-    def stop(
-        self, problem: str, *, retry_after: float | None = None, pause: str | None = None, is_late: bool = False
-    ) -> None:
-        self.has_stopped = True
-        self.problem = "" if is_late else problem
-        self.retry_after = retry_after
-        self.pause = pause
-        self.is_late = self.is_late or is_late
-
-    def leave(self, events: Iterable[Event]) -> None:
-        self.unsent.update(event.id for event in events)
-
-    def reject(self, events: Iterable[Event], reason: str, status: int | None) -> None:
-        for event in events:
-            self.rejected[event.id] = Rejection(event_id=event.id, reason=reason, status=status)
-
-    def divided(self, half: int, *, is_too_large: bool) -> None:
-        self.smallest_half = half if self.smallest_half is None else min(half, self.smallest_half)
-        self.is_too_large = self.is_too_large or is_too_large
-
-    def receipt(self, batch: Sequence[Event]) -> Receipt:
-        """Return the receipt for the front of the batch, up to the first event that has to be sent again."""
-        delivered = 0
-        rejected: list[Rejection] = []
-        for event in batch:
-            if rejection := self.rejected.get(event.id):
-                rejected.append(rejection)
-            elif event.id in self.unsent:
-                break
-            else:
-                delivered += 1
-        has_gap = delivered + len(rejected) < len(batch)
-        # Going on at once is right only after progress; otherwise the dispatcher's own backoff applies.
-        is_idle = self.retry_after == 0.0 and not delivered and not rejected
-        return Receipt(
-            delivered=delivered,
-            rejected=tuple(rejected),
-            retry_after=self.retry_after if has_gap and not is_idle else None,
-            pause=self.pause,
-        )
+def _body(call: HttpCall) -> bytes:
+    return call.body if call.json is None else to_json(call.json)
 
 
-def _next_limit(limit: int, sending: _Sending, *, has_progress: bool) -> int:
-    """Return how many events the next send puts into one call at first.
-
-    Without it, a receiver so slow that the time runs out before a batch is small enough would get the same batch for ever,
-    and a receiver with a small limit would refuse every batch once.
-    """
-    if sending.is_late and not has_progress:
-        return sending.smallest_half or max(1, min(limit, 2 * sending.largest_accepted) // 2)
-    if sending.is_too_large and sending.largest_accepted:
-        return sending.largest_accepted
-    return min(limit * 2, _NO_LIMIT) if has_progress else limit
-
-
-def _on_the_wire(call: HttpCall) -> tuple[dict[str, str], bytes]:
+def _on_the_wire(call: HttpCall, body: bytes, *, is_packed: bool) -> tuple[dict[str, str], bytes]:
     headers = dict(call.headers)
-    body = call.body
     if call.json is not None:
-        body = to_json(call.json)
         headers.setdefault("content-type", "application/json")
-    if call.has_gzip and len(body) >= GZIP_FROM:
-        body = gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0)
+    if is_packed:
+        body = packed(body)
         headers["content-encoding"] = "gzip"
     if call.sign:
         headers |= call.sign(body)

@@ -7,7 +7,8 @@ a key. docs/backends.md shows a whole one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
 import httpx
@@ -36,6 +37,8 @@ class VendorOptions(TypedDict, total=False):
     """Whether to send the later end of a session that ended anew. Default: `takes_revised_ends`."""
     timeout: float
     """Seconds for a whole send, at most 15."""
+    gzip: bool | None
+    """Whether to compress bodies from 1 KiB on. Default: `compresses_by_default`."""
     transport: httpx.BaseTransport | None
     """The HTTP transport; tests pass `fake.transport()`."""
     monotonic: Clock
@@ -61,6 +64,8 @@ class VendorBackend:
     """Whether the vendor can correct the end of a session. If not, it gets the first end only."""
     wants_context: ClassVar[bool] = False
     """Whether each event comes with its session's `context`: the client's agent and address, and the referrer."""
+    compresses_by_default: ClassVar[bool] = True
+    """Whether bodies are compressed unless `gzip=` says otherwise: false for an endpoint not documented to accept that."""
     own_options: ClassVar[Mapping[str, type]] = {}
     """The vendor's own keyword arguments that its URL can set: `str`, `bool`, or `list` for one that may be repeated."""
     fake: ClassVar[str | None] = None
@@ -80,6 +85,7 @@ class VendorBackend:
             encoder,
             name=self.name,
             timeout=options.get("timeout", DEADLINE_S),
+            gzip=_or_default(options.get("gzip"), self.compresses_by_default),
             transport=options.get("transport"),
             monotonic=options.get("monotonic", time.monotonic),
             wall=options.get("wall", time.time),
@@ -115,13 +121,26 @@ class VendorBackend:
         """Return whether the event passes the filter."""
         return self._filter.accepts(event)
 
-    def encode(self, batch: Sequence[Event]) -> Iterable[HttpCall | Unsendable]:
+    def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         """Return the calls that `send(batch)` would make."""
-        return self._encoder.encode(batch)
+        for call in self._encoder.encode(batch):
+            if isinstance(call, HttpCall) and not self._layer.is_compressing:
+                yield replace(call, has_gzip=False)
+            else:
+                yield call
 
     def send(self, batch: Sequence[Event]) -> Receipt:
         """Send a batch, within `timeout` seconds."""
         return self._layer.send(batch)
+
+    @property
+    def is_compressing(self) -> bool:
+        """Whether bodies from 1 KiB on are compressed: as set, until the receiver refused one."""
+        return self._layer.is_compressing
+
+    def send_as(self, batch: Sequence[Event], *, gzip: bool) -> Receipt:
+        """Send a batch with compressed bodies, however small, or with plain ones: `sojourn check` tries both."""
+        return self._layer.send_as(batch, gzip=gzip)
 
     def close(self) -> None:
         """Close the connection."""

@@ -98,7 +98,10 @@ def _build(items: list[Any]) -> list[Backend | CheckResult]:
 def _lines(outcome: CheckResult) -> str:
     status = "ok" if outcome.is_well else "failed"
     where = f" by {outcome.address}" if outcome.address else ""
-    what = outcome.problem or f"{outcome.taken} of {outcome.sent} events accepted in {outcome.took_ms} ms{where}"
+    packed = ", compressed and plain" if outcome.takes_gzip else ""
+    what = (
+        outcome.problem or f"{outcome.taken} of {outcome.sent} events accepted in {outcome.took_ms} ms{where}{packed}"
+    )
     lines = [f"{outcome.name:<14} {status:<8} {what}"]
     lines += [f"{'':<14} {'warning':<8} {warning}" for warning in outcome.warnings]
     return "\n".join(lines)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import ClassVar, Final, Unpack
+from typing import Final, Unpack
 
 import msgspec
 
@@ -42,8 +42,7 @@ class DynatraceBackend(VendorBackend):
 
     `address`: `https://<id>.live.dynatrace.com`, `https://host:9999/e/<id>`, or `https://<id>.apps.dynatrace.com`, which
     requires OAuth. `token`: an API token with the scope `bizevents.ingest`, a platform token, or a function that returns an
-    OAuth token (it runs for every call, so cache the token while it is valid). `gzip`: whether to compress bodies; off by
-    default, because the endpoint's documentation does not say that it accepts compressed ones.
+    OAuth token (it runs for every call, so cache the token while it is valid).
     """
 
     scheme = "dynatrace"
@@ -52,13 +51,13 @@ class DynatraceBackend(VendorBackend):
     fake = "sojourn.backends.vendors.dynatrace.fake:FakeDynatrace"
     heartbeats_by_default = True
     takes_revised_ends = True
-    own_options: ClassVar[Mapping[str, type]] = {"gzip": bool}
+    compresses_by_default = False  # the endpoint's documentation does not say that it accepts compressed bodies
 
-    def __init__(self, address: str, token: Token, *, gzip: bool = False, **options: Unpack[VendorOptions]) -> None:
+    def __init__(self, address: str, token: Token, **options: Unpack[VendorOptions]) -> None:
         url = _url(checked_address(address, self.scheme))
         if not callable(token):
             token = checked_key(token, self.scheme, "token")
-        super().__init__(_Encoder(url, token, has_gzip=gzip), **options)
+        super().__init__(_Encoder(url, token), **options)
 
 
 def _url(address: str) -> str:
@@ -77,10 +76,9 @@ class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class _Encoder:
-    def __init__(self, url: str, token: Token, *, has_gzip: bool) -> None:
+    def __init__(self, url: str, token: Token) -> None:
         self._url = url
         self._token = token
-        self._has_gzip = has_gzip
 
     def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
         return packed_calls((Piece(_encoded(event), (event,)) for event in batch), LIMITS, self._call)
@@ -92,7 +90,6 @@ class _Encoder:
             pack.events,
             body=pack.joined(),
             headers={"content-type": "application/cloudevent-batch+json", "authorization": self._authorization()},
-            has_gzip=self._has_gzip,
             interpret=partial(_outcome, pack.events),
             response_limit=_RESPONSE_LIMIT,
         )

@@ -47,6 +47,7 @@ class MParticleBackend(VendorBackend):
     scheme = "mparticle"
     url_form = "{scheme}+https://<key>:<secret>@<host>"
     fake = "sojourn.backends.vendors.mparticle.fake:FakeMParticle"
+    compresses_by_default = False  # the documentation does not say that it accepts compressed bodies
     own_options: ClassVar[Mapping[str, type]] = {"environment": str}
 
     def __init__(
@@ -110,7 +111,6 @@ class _Encoder:
             pack.events,
             body=pack.bodies[0] if is_alone else pack.joined(),
             headers=self._headers,
-            has_gzip=False,  # the documentation does not say that it accepts compressed bodies
             interpret=_outcome,
         )
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Final, Unpack
+from collections.abc import Iterator, Sequence
+from typing import Final, Unpack
 
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.backends.http import Clock, HttpCall, Unsendable
@@ -45,19 +45,16 @@ class RudderStackBackend(VendorBackend):
     """Sends to a data plane.
 
     `address`: `https://<name>.dataplane.rudderstack.com`, or that of your own server. `key`: the write key of a source.
-    `gzip=False` is for servers before 1.4, which cannot read compressed bodies.
     """
 
     scheme = "rudderstack"
     fake = "sojourn.backends.vendors.rudderstack.fake:FakeRudderStack"
-    own_options: ClassVar[Mapping[str, type]] = {"gzip": bool}
 
-    def __init__(self, address: str, key: str, *, gzip: bool = True, **options: Unpack[VendorOptions]) -> None:
+    def __init__(self, address: str, key: str, **options: Unpack[VendorOptions]) -> None:
         url = checked_address(address, self.scheme)
         encoder = _Encoder(
             url if url.endswith(PATH) else url + PATH,
             checked_key(key, self.scheme),
-            has_gzip=gzip,
             wall=options.get("wall", time.time),
         )
         super().__init__(encoder, **options)
@@ -67,13 +64,12 @@ class RudderStackBackend(VendorBackend):
 
 
 class _Encoder:
-    def __init__(self, url: str, key: str, *, has_gzip: bool, wall: Clock) -> None:
+    def __init__(self, url: str, key: str, *, wall: Clock) -> None:
         self._url = url
         self._headers = {
             "content-type": "application/json",
             "authorization": f"Basic {b64encode(f'{key}:'.encode()).decode()}",
         }
-        self._has_gzip = has_gzip
         self._wall = wall
 
     def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
@@ -96,7 +92,6 @@ class _Encoder:
             pack.events,
             body=pack.joined(_HEAD, _TAIL),
             headers=self._headers,
-            has_gzip=self._has_gzip,
             interpret=_outcome,
         )
 
