@@ -205,6 +205,26 @@ def test_the_last_fifth_is_kept_for_essential_records(make: Make) -> None:
     assert stats.refused == 2
 
 
+@pytest.mark.parametrize("may_map", [True], indirect=True, ids=["mapped"])
+@pytest.mark.parametrize("late", range(1, 16))
+def test_a_late_spare_takes_no_room_from_essential_records(
+    make: Make, tmp_path: Path, directory: JournalDirectory, late: int
+) -> None:
+    """On a slow disk a segment that is written in between is cut short, and no whole one fits after the others."""
+    journal = make(limit=4 * SEGMENT)
+    sent = [b"%056d" % number for number in range(100)]
+    accepted = []
+    for number, payload in enumerate(sent):
+        if number >= late:
+            journal.prepare()
+        if put(journal, payload) == [False]:
+            break
+        accepted.append(payload)
+    assert journal.stats().bytes_used + SEGMENT_HEADER + 96 > 4 * SEGMENT
+    assert sum(path.stat().st_size for path in segments(tmp_path)) <= 4 * SEGMENT
+    assert payloads(directory) == accepted
+
+
 def test_the_files_never_exceed_the_limit(make: Make, tmp_path: Path) -> None:
     journal = make(limit=10 * SEGMENT)
     for _ in range(200):

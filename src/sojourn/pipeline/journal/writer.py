@@ -207,7 +207,9 @@ class FileJournal:
         if segment is None:
             if self._finished_bytes + SEGMENT_HEADER + length > ceiling:
                 return None
-            if self._finished_bytes + self._size > self._limit:
+            # A segment that was written for want of a spare is cut short when there is one. What it left of the limit is
+            # less than a whole segment, and is given to one more that is written.
+            if self._finished_bytes + self._size > self._limit and not self._may_map:
                 return None
             if self._spare is not None:
                 segment, self._spare = self._spare, None
@@ -247,7 +249,8 @@ class FileJournal:
     def _finish(self, segment: Segment) -> None:
         segment.finish(self._offset)
         self._segment = None
-        self._finished[segment.number] = segment.size if segment.is_mapped else self._offset
+        end = segment.size if segment.is_mapped else self._offset + WORD
+        self._finished[segment.number] = min(end, segment.size)
         self._finished_bytes = sum(self._finished.values())
         self._offset = 0
         self._set_ends()
