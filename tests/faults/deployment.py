@@ -18,7 +18,6 @@ from sojourn.errors import StoreError
 from sojourn.pipeline.journal import JournalDirectory
 from sojourn.stores import open_store
 from sojourn.stores.model import StoreStats
-from sojourn.stores.rows import SessionRow
 
 from . import servers
 from .receiver import wait_for
@@ -27,7 +26,6 @@ from .servers import Server
 ROOT: Final = Path(__file__).parents[2]
 BACKEND: Final = "webhook"
 _PAGE: Final = 5_000
-_MOST_ROWS: Final = 100_000
 _WORKER: Final = "from sojourn.cli import main; raise SystemExit(main(['worker']))"
 
 
@@ -173,10 +171,6 @@ class Deployment:
         while page := self.opened().log.after(events[-1].position if events else START, limit=_PAGE):
             events += page
         return events
-
-    def rows(self) -> list[SessionRow]:
-        rows: list[SessionRow] = self.opened().sessions.latest(limit=_MOST_ROWS)
-        return rows
 
     def recorder_pid(self, host: int = 0) -> int | None:
         """Who records for this host now, by the lease in the store and the lock on the journal it names."""

@@ -102,10 +102,6 @@ FAULTS = (
         about="two hosts on one PostgreSQL, one records seconds late, again and again",
         play=host_late,
         seconds=12,
-        promise=Promise(
-            may_be_stale="an end that a call or a successor made goes out at once; what another host records later of the time "
-            "before it is in the log and in the session's row, and no more in that end"
-        ),
         missing=no_postgres,
     ),
 )

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Final
 
 from sojourn.core.events import Event
-from sojourn.stores.rows import SessionRow
 
 from .receiver import CloudEvent
 from .truth import Step
@@ -68,24 +67,6 @@ def of_receiver(events: Iterable[CloudEvent]) -> list[Fact]:
     ]
 
 
-def of_rows(rows: Iterable[SessionRow]) -> dict[str, Fact]:
-    """What the store says of sessions now, in the form of their ends."""
-    found: dict[str, Fact] = {}
-    for row in rows:
-        attributes: dict[str, str | int | float | bool] = {
-            name: known.value for name, known in (row.properties or {}).items()
-        }
-        if row.user_id is not None and row.is_tagged:
-            attributes["user.id"] = row.user_id
-        attributes["session.page_views"] = row.page_views
-        attributes["session.end_reason"] = "" if row.end_reason is None else row.end_reason.value
-        attributes["session.duration_ms"] = row.last_seen_at - row.started_at
-        found[row.session_id] = Fact(
-            id=row.key, name="row", session=row.session_id, at=row.last_seen_at, attributes=attributes
-        )
-    return found
-
-
 def judge(
     visitors: Sequence[Sequence[Step]],
     logged: Sequence[Fact],
@@ -93,15 +74,10 @@ def judge(
     *,
     idle_ms: float,
     refused: frozenset[str] = frozenset(),
-    rows: Mapping[str, Fact] | None = None,
 ) -> Verdict:
-    """The verdict. `refused`: ids that the backend will never take.
-
-    `rows`: what the store says of each session now, as if it were its end. It is asked instead of the event where an end
-    may have gone out before another host's records came.
-    """
+    """The verdict. `refused`: ids that the backend will never take."""
     verdict = Verdict()
-    log, backend = _Found(logged, rows), _Found(taken)
+    log, backend = _Found(logged), _Found(taken)
     for place, found in (("the store", log), ("the backend", backend)):
         _judge_repetitions(found, place, verdict)
     for unknown in backend.ids - log.ids:
@@ -137,8 +113,7 @@ def judge(
 class _Found:
     """The facts of one place, by what they say."""
 
-    def __init__(self, facts: Sequence[Fact], rows: Mapping[str, Fact] | None = None) -> None:
-        self._rows = rows
+    def __init__(self, facts: Sequence[Fact]) -> None:
         self.ids = {fact.id for fact in facts}
         self.of_request: dict[tuple[str, int], list[Fact]] = {}
         self.of_session: dict[tuple[str, str], list[Fact]] = {}
@@ -150,8 +125,6 @@ class _Found:
 
     def end_of(self, session: str) -> Fact | None:
         """The last word about the end of a session."""
-        if self._rows is not None:
-            return self._rows.get(session)
         return max(self.of_session.get((session, "session.end"), ()), key=_revision, default=None)
 
 

@@ -43,8 +43,6 @@ class Promise:
     """Why events may be missing (see docs/reliability.md); empty: none may."""
     most_lost: float = 0.0
     """Which share of all events may be missing, where some may."""
-    may_be_stale: str = ""
-    """Why an end may have older figures than the store has later; empty: none may."""
     may_split: str = ""
     """Why a visit may be recorded as two; empty: none may."""
 
@@ -232,7 +230,6 @@ def _judge(fault: Fault, scene: Scene, row: Row) -> None:
             judging.of_receiver(receiver.taken.values()),
             idle_ms=scene.idle_s * 1000,
             refused=frozenset(receiver.refused),
-            rows=judging.of_rows(scene.deployment.rows()) if promise.may_be_stale else None,
         )
     wrong = [*scene.wrong, *verdict.wrong, *(f"two contents under one id: {id_}" for id_ in receiver.contradicted)]
     if dead != receiver.refused.keys():
@@ -257,7 +254,7 @@ def _judge(fault: Fault, scene: Scene, row: Row) -> None:
     row.refused = 0 if figures is None else figures.counters.get("records.refused", 0)
     row.notes = [
         *scene.notes,
-        *(reason for reason in (promise.may_lose, promise.may_be_stale, promise.may_split) if reason),
+        *(reason for reason in (promise.may_lose, promise.may_split) if reason),
     ]
     harm = [f"request {step.serial}: status {step.status}, {step.took_ms:.0f} ms in the server" for step in harmed]
     row.complaints = [*judging.few(wrong), *judging.few(verdict.twice), *judging.few(harm)]

@@ -77,4 +77,9 @@ def joined(rows: Mapping[str, SessionRow]) -> dict[str, dict[str, object]]:
 
 
 def event_ids(log: Iterable[Event]) -> set[tuple[str, str]]:
-    return {(event.name, event.id) for event in log if event.name != SESSION_HEARTBEAT}
+    """All but heartbeats and ends made anew: their number depends on the order of records."""
+    return {
+        (event.name, event.id)
+        for event in log
+        if event.name != SESSION_HEARTBEAT and "session.end_revision" not in event.attributes
+    }

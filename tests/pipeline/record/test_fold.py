@@ -187,13 +187,61 @@ def test_activity_after_the_end_is_late_and_moves_nothing() -> None:
     assert story.last.events[0].attributes["session.late"] is True
 
 
-def test_an_overtaken_record_from_before_the_seal_moves_the_row_without_a_heartbeat() -> None:
+@pytest.mark.parametrize("is_unread", [True, False])
+def test_an_overtaken_record_ends_a_succeeded_session_again(is_unread: bool) -> None:
+    """Its first end stays before the start of the next session, also where no backend has read it. No heartbeat is due."""
     story = Story().record(FIRST, 0)
-    story.record(SECOND, 2_000).record(FIRST, 700, Entry("bought", 700))
+    story.record(SECOND, 2_000)
+    unread = frozenset({row_events.end_id(story.rows["k1"])} if is_unread else ())
+    story.record(FIRST, 700, Entry("page_view", 700), unread=unread)
     row = story.rows["k1"]
-    assert (row.last_seen_at, row.late) == (700, 0)
-    assert [event.name for event in story.last.events] == ["bought"]
-    assert story.named(SESSION_END)[0].time == 0, "what went out is frozen"
+    assert (row.last_seen_at, row.late, row.end_reason) == (700, 0, EndReason.IDLE_TIMEOUT)
+    assert [event.name for event in story.last.events] == ["page_view", SESSION_END]
+    assert "session.late" not in story.last.events[0].attributes
+    assert story.last.withdrawn == []
+    first, again = story.named(SESSION_END)
+    assert (first.time, first.attributes["session.page_views"]) == (0, 0), "what went out is frozen"
+    assert (again.time, again.attributes["session.page_views"]) == (700, 1)
+    assert again.attributes["session.end_revision"] == 1
+
+
+def test_an_unread_revision_is_replaced_by_the_next() -> None:
+    story = Story().record(FIRST, 0).record(SECOND, 2_000).record(FIRST, 700)
+    unread = frozenset({row_events.end_id(story.rows["k1"])})
+    story.record(FIRST, 800, unread=unread)
+    assert story.last.withdrawn == [*unread]
+    assert story.named(SESSION_END)[-1].attributes["session.end_revision"] == 1
+    assert story.rows["k1"].end_revision == 1
+
+
+@pytest.mark.parametrize("is_unread", [True, False])
+def test_a_page_that_an_end_by_a_call_missed_is_in_its_end(is_unread: bool) -> None:
+    """Another recorder held it: that of a journal in memory, or of another host."""
+    story = Story().record(FIRST, 0).record(FIRST, 50, SEAL)
+    unread = frozenset({row_events.end_id(story.rows["k1"])} if is_unread else ())
+    story.record(FIRST, 20, Entry("page_view", 20), unread=unread)
+    end = story.last.events[-1]
+    assert (end.name, end.time, end.attributes["session.page_views"]) == (SESSION_END, 50, 1)
+    assert end.attributes.get("session.end_revision") == (None if is_unread else 1)
+    assert story.last.withdrawn == [*unread]
+    assert story.last.counts["sessions.ended"] == 0
+    assert story.last.counts["sessions.revised"] == (not is_unread)
+
+
+def test_a_request_without_an_event_from_before_the_end_revises_nothing() -> None:
+    """A poll that was in flight while its visitor logged out."""
+    story = Story().record(FIRST, 0).record(FIRST, 50, SEAL).record(FIRST, 20)
+    assert story.last.events == []
+    assert story.rows["k1"].requests == 3
+
+
+def test_an_end_missed_within_one_batch_is_made_once() -> None:
+    story = Story().record(FIRST, 0)
+    ending = Numbered("j:2", about(FIRST, 50, ACTIVITY, (SEAL,)))
+    missed = Numbered("k:1", about(FIRST, 20, ACTIVITY, (Entry("page_view", 20),)))
+    story.fold([ending, missed])
+    assert [event.name for event in story.last.events] == ["page_view", SESSION_END]
+    assert story.rows["k1"].end_revision == 0
 
 
 def test_at_the_seal_only_the_sealing_requests_activity_counts() -> None:
@@ -212,7 +260,8 @@ def test_the_earliest_seal_holds_and_its_reason(order: tuple[int, int]) -> None:
         story.record(FIRST, seals[which].at, seals[which])
     row = story.rows["k1"]
     assert (row.sealed_at, row.sealed_reason, row.last_seen_at) == (50, EndReason.ENDED, 50)
-    assert len(story.named(SESSION_END)) == 1
+    assert story.named(SESSION_END)[-1].attributes["session.end_reason"] == EndReason.ENDED
+    assert len(story.named(SESSION_END)) == 1 + order[0]
 
 
 def test_of_two_seals_at_one_moment_the_later_activity_holds() -> None:
@@ -227,8 +276,8 @@ def test_an_overtaking_successor_seals_the_previous_session_when_it_arrives() ->
     state = begin(visitor_id="v", visitor_since=0, key="k1", now=0, session_id="1234567890")
     story.record(state, 300, Entry("bought", 300))
 
-    assert [event.name for event in story.last.events] == [SESSION_START, SESSION_END, "bought"]
-    assert story.last.events[1].time == 300
+    assert [event.name for event in story.last.events] == [SESSION_START, "bought", SESSION_END]
+    assert story.last.events[2].time == 300
     assert story.rows["k2"].previous_id == "1234567890"
     assert story.last.changed == {"k1", "k2"}
 
@@ -320,8 +369,10 @@ def test_the_rows_that_a_batch_needs() -> None:
     assert also_needed(records, {}) == Needed(keys=frozenset({"k1"}), successors_of=frozenset({"k1", "k2"}))
 
     rows = Story().fold(records).rows
-    more = [Numbered("3", about(FIRST, 5, ACTIVITY, (Entry("bought", 5),))), Numbered("4", about(SECOND, 2_001, 0))]
-    assert also_needed(more, rows) == Needed(keys=frozenset(), successors_of=frozenset()), "nothing on a usual request"
+    usual = [Numbered("3", about(SECOND, 2_005, ACTIVITY, (Entry("bought", 5),))), Numbered("4", about(FIRST, 1, 0))]
+    assert also_needed(usual, rows) == Needed(keys=frozenset(), successors_of=frozenset())
+    missed = [Numbered("3", about(FIRST, 5, ACTIVITY, (Entry("bought", 5),)))]
+    assert also_needed(missed, rows).successors_of == {"k1"}, "its first end stays before the start of its successor"
     assert also_needed(records[:1], rows).successors_of == {"k1"}
 
     del rows["k1"]

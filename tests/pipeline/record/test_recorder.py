@@ -202,6 +202,24 @@ def test_a_start_that_never_comes_is_inferred_after_two_seconds(bench: Bench) ->
     assert bench.store.log.after(START, limit=1)[0].attributes["session.start_inferred"] is True
 
 
+@pytest.mark.parametrize("is_read", [True, False])
+def test_pages_that_a_journal_in_memory_still_held_are_in_the_last_end(bench: Bench, is_read: bool) -> None:
+    other = MemoryJournal()
+    bench.request(KEY, 0, is_start=True)
+    bench.end(KEY, 100)
+    bench.apply()
+    if is_read:
+        bench.store.outbox.register(["webhook"], now=NOW)  # behind all of it, so none of it can be withdrawn
+    for at in range(1, 81):  # more than are folded at once
+        bench.request(KEY, at, journal=other)
+    bench.another(other).step(bench.now)
+    ends = [event for event in bench.store.log.after(START, limit=1_000) if event.name == "session.end"]
+    assert [event.attributes.get("session.end_revision", 0) for event in ends] == ([0, 1] if is_read else [0])
+    assert ends[-1].attributes["session.page_views"] == 81
+    assert bench.names[-1] == "session.end"
+    assert bench.counter("sessions.ended") == 1
+
+
 def start_successor(bench: Bench, host: Host, *, previous_seen_at: int = NOW + 3) -> None:
     """Another user signs in on this host: OTHER follows KEY."""
     reason = EndReason.USER_CHANGED

@@ -92,9 +92,22 @@ def also_needed(records: Sequence[Numbered], rows: dict[str, SessionRow]) -> Nee
             after.add(record.key)
         if record.previous_key and (row is None or merge.adds_to_start(row, record)):
             keys.add(record.previous_key)
-        if any(entry.tag is not None for entry in record.entries):
+        if any(entry.tag is not None for entry in record.entries) or (row is not None and lacks(row, record)):
             after.add(record.key)
     return Needed(keys=frozenset(keys - rows.keys()), successors_of=frozenset(after))
+
+
+def lacks(row: SessionRow, record: Record) -> bool:
+    """Say whether the session's end was made without this record, which is from before it.
+
+    A journal that is read by another recorder (of another host, or in memory) may be behind. A request without an event of
+    its own is only counted.
+    """
+    if row.is_open:
+        return False
+    is_before = record.at <= row.last_seen_at if row.sealed_at is None else record.at < row.sealed_at
+    is_activity = record.flags & ACTIVITY and record.at > row.last_seen_at
+    return is_before and bool(record.entries or is_activity or merge.adds_to_start(row, record))
 
 
 def fold(
@@ -105,14 +118,17 @@ def fold(
     defaults: Origin,
     unread: frozenset[str] | set[str] = frozenset(),
     suppression: Suppression | None = None,
+    before: Folded | None = None,
 ) -> Folded:
-    """Fold a batch. `rows` holds what `own_keys` and `also_needed` named, and is changed in place.
+    """Fold a batch, or the next slice of it: `before` is what the slices so far came to, and is continued.
 
+    `rows` holds what `own_keys` and `also_needed` named for the batch, and is changed in place.
     `unread` are ids of `session.end` events that no backend has begun to read: only these may be withdrawn.
     `suppression` knows who opted out or was erased; it learns of opt-outs in this batch.
     """
     suppressed = Suppression() if suppression is None else suppression
-    folding = _Folding(Folded(rows, opted_out=suppressed.opted_out), rules, defaults, unread)
+    out = Folded(rows, opted_out=suppressed.opted_out) if before is None else before
+    folding = _Folding(out, rules, defaults, unread)
     for numbered in records:
         judged = suppressed.judge(numbered.record)
         if judged is Suppressed.OPTED_OUT or judged is Suppressed.ERASED:
@@ -173,9 +189,16 @@ class _Folding:
         record, rid = numbered.record, numbered.rid
         flags = record.flags
         row = self.out.rows.get(record.key)
+        missed: EndReason | None = None
         if row is None:
             row = self._open(record, rid)
+            if lacks(row, record):
+                missed = row.end_reason
+                self._reopen(row)
         else:
+            if lacks(row, record):
+                missed = row.end_reason
+                self._reopen(row, is_succeeded=row.key in self.out.successors)
             if merge.adds_to_start(row, record):
                 merge.start(row, record)
                 self._seal_previous(row)
@@ -191,6 +214,8 @@ class _Folding:
         for index, entry in enumerate(record.entries):
             self._entry(row, entry, rid, index)
         self.out.changed.add(row.key)
+        if missed is not None:
+            close(row, row.sealed_reason or missed, self.out)
 
     def pass_over(self, record: Record, reason: Suppressed) -> None:
         """Drop a suppressed record. After an opt-out it may still end a session whose start is in the log."""
@@ -240,10 +265,12 @@ class _Folding:
         was_guessed = reason is not row.end_reason or last_seen_at > row.last_seen_at
         if was_guessed and self._is_swept(row):
             self._reopen(row)  # the sweeper guessed how it ended; this is what happened
+        emitted = (row.last_seen_at, row.end_reason)
         merge.seal(row, at, reason, last_seen_at)
         self.out.changed.add(row.key)
+        if not row.is_open and emitted != (row.last_seen_at, row.sealed_reason):
+            self._reopen(row, is_succeeded=True)  # of two seals that raced, the other one was folded first
         close(row, row.sealed_reason or reason, self.out)
-        row.end_reason = row.sealed_reason  # the row has what is known now, whatever the event said that went out
 
     def _activity(self, row: SessionRow, at: int) -> None:
         if row.end_reason is not None:
@@ -252,7 +279,7 @@ class _Folding:
                 return
         merge.activity(row, at)
         interval = self._rules.heartbeat_interval
-        if interval is None:
+        if interval is None or row.sealed_at is not None:  # sealed and open: its end was made without this
             return
         slot = (at - row.anchor) // interval
         if slot > row.slot:
@@ -274,15 +301,24 @@ class _Folding:
         """Say whether it was ended for silence alone, not by a call or a successor."""
         return row.end_reason is not None and row.sealed_at is None
 
-    def _reopen(self, row: SessionRow) -> None:
-        """Reopen a session that the sweeper ended. An end that no backend has read is withdrawn; else it will end again."""
-        if row.end_event_id in self._unread:
-            self.out.withdrawn.append(row.end_event_id or "")
-        else:
+    def _reopen(self, row: SessionRow, *, is_succeeded: bool = False) -> None:
+        """Reopen a session that will end again. An end that no backend has read is withdrawn.
+
+        `is_succeeded`: its first end has to stay where it is in the log, before the start of the session after it.
+        """
+        if (is_succeeded and not row.end_revision) or not self._withdraw(row.end_event_id or ""):
             row.end_revision += 1
             self.out.counts["sessions.revised"] += 1
         row.end_reason, row.end_event_id = None, None
         self.out.counts["sessions.ended"] -= 1
+
+    def _withdraw(self, ended: str) -> bool:
+        made = next((event for event in self.out.events if event.id == ended), None)
+        if made is not None:
+            self.out.events.remove(made)
+        elif ended in self._unread:
+            self.out.withdrawn.append(ended)
+        return made is not None or ended in self._unread
 
     def _entry(self, row: SessionRow, entry: Entry, rid: str, index: int) -> None:
         out = self.out
@@ -323,4 +359,7 @@ class _Folding:
             for successor in self.out.successors.get(previous.key, ()):
                 if merge.user_from_previous(successor, previous):
                     self.out.changed.add(successor.key)
+                    if (reason := successor.end_reason) is not None:
+                        self._reopen(successor, is_succeeded=True)
+                        close(successor, reason, self.out)
                     pending.append(successor)

@@ -271,21 +271,15 @@ class Recorder:
         self._breathed_at = time.thread_time()  # the database has just let the others run
         for start in range(0, len(records), _SLICE):
             self._breathe()
-            part = fold(
+            whole = fold(
                 records[start : start + _SLICE],
                 rows,
                 self._rules,
                 defaults=self._service,
                 unread=unread,
                 suppression=suppression,
+                before=whole,
             )
-            if whole is None:
-                whole = part
-            else:
-                whole.changed |= part.changed
-                whole.events += part.events
-                whole.withdrawn += part.withdrawn
-                whole.counts.update(part.counts)
         return whole if whole is not None else Folded({})
 
     def _breathe(self) -> None:
