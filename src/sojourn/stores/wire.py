@@ -60,13 +60,6 @@ def encode(value: object) -> str:
     return data.decode()
 
 
-def encode_events(events: Iterable[Event]) -> str:
-    """Encode events as arrays, in the order of the log's insert."""
-    return encode(
-        [(e.id, e.name, e.time, e.session_key, e.session_started_at, e.is_manual, dict(e.attributes)) for e in events]
-    )
-
-
 def encode_rows_by_name(rows: Iterable[SessionRow]) -> str:
     """Encode rows as objects, by the names of their columns."""
     return encode([msgspec.structs.asdict(row) for row in rows])

@@ -178,8 +178,8 @@ def test_checkpoint_truncates_the_log_unless_it_is_being_read(store: SQLiteStore
     assert wal.stat().st_size == 0
 
 
-@pytest.mark.parametrize("size", [1, 10, 500])
-def test_a_batch_is_the_same_few_calls_whatever_its_size(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+@pytest.mark.parametrize(("size", "inserts"), [(1, 1), (10, 1), (128, 1), (129, 2), (500, 4)])
+def test_a_batch_is_few_calls(monkeypatch: pytest.MonkeyPatch, size: int, inserts: int) -> None:
     said: list[str] = []
 
     class Watched(sqlite3.Connection):
@@ -207,7 +207,7 @@ def test_a_batch_is_the_same_few_calls_whatever_its_size(monkeypatch: pytest.Mon
             )
         )
     store.close()
-    assert said == ["BEGIN", "SELECT", "WITH", "INSERT", "COMMIT"]
+    assert said == ["BEGIN", "SELECT", "WITH", "DELETE", *["INSERT"] * inserts, "INSERT", "COMMIT"]
 
 
 def test_queries_of_reports_and_exports(store: SQLiteStore) -> None:

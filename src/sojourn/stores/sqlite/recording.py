@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 
 from sojourn.stores import wire
+from sojourn.stores.counting import RECORDED
 from sojourn.stores.model import VISITOR, Batch, DataSubject, Loaded, PositionMoved, Tombstone
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.schema import LIVELY
@@ -52,13 +53,13 @@ class SQLiteRecording:
         return Loaded(rows={row.key: row for row in ordered}, unread=loaded.unread)
 
     def save(self, batch: Batch) -> None:
+        counts = dict(batch.counts)
+        counts[RECORDED] = counts.get(RECORDED, 0) + self._log(batch)
         touched, others = self._parted(batch.rows)
         written = {
-            "withdrawn": wire.encode(list(batch.withdrawn)),
             "touched": wire.encode([_lively(row) for row in touched]),
             "sessions": wire.encode(others),
-            "events": wire.encode_events(batch.events),
-            "counts": wire.encode(dict(batch.counts)),
+            "counts": wire.encode(counts),
             "marks": wire.encode_marks(batch.marks),
             "tombstones": wire.encode(
                 [
@@ -75,6 +76,24 @@ class SQLiteRecording:
                 raise
             raise PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks))) from None
         self._stored.update((row.key, _seldom(row)) for row in others)
+
+    def _log(self, batch: Batch) -> int:
+        """Withdraw and insert events, and return by how many the log has grown."""
+        grown = 0
+        if batch.withdrawn:  # first: an end that is withdrawn and emitted again in one batch has the same id
+            grown -= self._connection.execute(sql.WITHDRAW, {"withdrawn": wire.encode(list(batch.withdrawn))}).rowcount
+        no_forward = {row.key: row.no_forward for row in batch.rows}
+        events, start = batch.events, 0
+        while start < len(events):
+            size = next((size for size in sql.INSERT_EVENTS if size >= len(events) - start), max(sql.INSERT_EVENTS))
+            values: list[object] = []
+            for e in events[start : start + size]:
+                own = (e.id, e.name, e.time, e.session_key, e.session_started_at, e.is_manual)
+                values += (*own, wire.encode(e.attributes), no_forward.get(e.session_key))
+            values += [None] * (size * sql.EVENT_VALUES - len(values))
+            grown += self._connection.execute(sql.INSERT_EVENTS[size], values).rowcount
+            start += size
+        return grown
 
     def _parted(self, rows: Sequence[SessionRow]) -> tuple[list[SessionRow], list[SessionRow]]:
         """Split into rows that only had activity since this transaction loaded or saved them, and the others."""

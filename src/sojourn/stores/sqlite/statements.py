@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from sojourn.stores.counting import RECORDED
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.ddl import create_statements
 from sojourn.stores.schema import LIVELY, SESSIONS
@@ -80,11 +79,30 @@ WHERE hash IN (SELECT value FROM json_each(:people))
 
 _COUNTED: Final = "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
 
-_WITHDRAW: Final = "DELETE FROM sojourn_events WHERE id IN (SELECT value FROM json_each(NEW.withdrawn))"
+WITHDRAW: Final = "DELETE FROM sojourn_events WHERE id IN (SELECT value FROM json_each(:withdrawn))"
 
-_COUNT_WITHDRAWN: Final = f"""
-INSERT INTO sojourn_counters (name, value) SELECT '{RECORDED}', -changes() WHERE changes() > 0 {_COUNTED}
+EVENT_VALUES: Final = 8
+"""How many values an event is bound as."""
+
+
+def _insert_events(count: int) -> str:
+    """Insert up to `count` events, one `VALUES` row each; rows of NULL fill the statement up.
+
+    Bound values cost half of what JSON does, which SQLite would print and parse for every column. An event whose last value,
+    `no_forward`, is NULL gets that of its session in the store.
+    """
+    values = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * count)
+    return f"""
+INSERT INTO sojourn_events (id, name, time, session_key, session_started_at, is_manual, data, no_forward)
+SELECT column1, column2, column3, column4, column5, column6, column7,
+       COALESCE(column8, (SELECT s.no_forward FROM sojourn_sessions AS s WHERE s.key = column4), 0)
+FROM (VALUES {values}) WHERE column1 IS NOT NULL
+ON CONFLICT (id) DO NOTHING
 """
+
+
+INSERT_EVENTS: Final = {count: _insert_events(count) for count in (8, 128)}
+"""By how many events it inserts. Few sizes, so that the statements stay prepared."""
 
 # Setting a column rewrites its indices even if the value stays the same, so activity sets as few columns as it can.
 _TOUCH_SESSIONS: Final = f"""
@@ -96,18 +114,6 @@ _UPSERT_SESSIONS: Final = f"""
 INSERT INTO sojourn_sessions ({SESSIONS.names})
 SELECT {_in(len(SESSIONS.columns))} FROM json_each(NEW.sessions) WHERE true
 ON CONFLICT (key) DO UPDATE SET {SESSIONS.replaced}
-"""
-
-# `no_forward` comes from the session, which was written before.
-_INSERT_EVENTS: Final = f"""
-INSERT INTO sojourn_events (id, name, time, session_key, session_started_at, is_manual, data, no_forward)
-SELECT {_in(7)}, COALESCE((SELECT s.no_forward FROM sojourn_sessions AS s WHERE s.key = json_extract(value, '$[3]')), 0)
-FROM json_each(NEW.events) WHERE true
-ON CONFLICT (id) DO NOTHING
-"""
-
-_COUNT_INSERTED: Final = f"""
-INSERT INTO sojourn_counters (name, value) SELECT '{RECORDED}', changes() WHERE changes() > 0 {_COUNTED}
 """
 
 _ADD_COUNTS: Final = f"""
@@ -133,12 +139,8 @@ WHERE position = excluded.position_before AND NOT is_gone
 _REFUSE_MOVED: Final = "SELECT RAISE(ABORT, 'position moved') WHERE changes() <> json_array_length(NEW.marks)"
 
 _STEPS: Final = (
-    _WITHDRAW,  # first: an end that is withdrawn and emitted again in one batch has the same id
-    _COUNT_WITHDRAWN,
     _TOUCH_SESSIONS,
     _UPSERT_SESSIONS,
-    _INSERT_EVENTS,
-    _COUNT_INSERTED,
     _ADD_COUNTS,
     set_tombstones(SQLITE, "NEW.tombstones"),
     _BAR,
@@ -146,15 +148,13 @@ _STEPS: Final = (
     _REFUSE_MOVED,
 )
 
-# A batch is one statement, by a trigger on a temporary view. Beside a busy thread, each call that gives up the interpreter
-# lock waits 5 ms to get it back, and these would be eleven calls.
+# All but the events of a batch is one statement, by a trigger on a temporary view. Beside a busy thread, each call that gives
+# up the interpreter lock waits 5 ms to get it back, and these would be eight calls.
 PREPARE: Final = (
     """CREATE TEMP VIEW IF NOT EXISTS batch
-    (withdrawn, touched, sessions, events, counts, marks, tombstones, opted_out) AS
-    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL""",
+    (touched, sessions, counts, marks, tombstones, opted_out) AS
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL""",
     f"CREATE TEMP TRIGGER IF NOT EXISTS save_batch INSTEAD OF INSERT ON batch BEGIN {';'.join(_STEPS)}; END",
 )
 
-SAVE: Final = (
-    "INSERT INTO batch VALUES (:withdrawn, :touched, :sessions, :events, :counts, :marks, :tombstones, :opted_out)"
-)
+SAVE: Final = "INSERT INTO batch VALUES (:touched, :sessions, :counts, :marks, :tombstones, :opted_out)"
