@@ -38,6 +38,7 @@ from .tracking.cookie_policy import CookiePolicy
 from .tracking.exceptions import MESSAGE
 from .tracking.guard import Counters, Guard
 from .tracking.options import TrackingOptions
+from .tracking.own_hosts import OwnHosts
 from .tracking.pages import Pages
 from .tracking.paths import Paths
 from .tracking.privacy_signals import PrivacySignals
@@ -81,6 +82,7 @@ class Engine:
             service=self._service,
             mask_addresses=settings.mask_addresses,
             query_parameters=settings.query_parameters,
+            own_hosts=OwnHosts(settings.own_hosts, settings.cookie_domain),
             paths=paths,
         )
         self.intake = Intake(self._make_runtime, counters, after_fork=self._after_fork)

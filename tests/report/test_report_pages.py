@@ -68,6 +68,14 @@ def test_overview_figures(app: App, reader: Reader) -> None:
         assert phrase in words
 
 
+def test_the_own_host_is_no_source(app: App, reader: Reader) -> None:
+    key = visit(app, "/cart", referer="https://app.example:8443/catalogue")
+    assert "Referrers sessions No data in this range" in reader.get("/").words
+    assert "Referrer (within the site) https://app.example:8443/catalogue" in reader.get(f"/sessions/{key}").words
+    (row,) = json.loads(reader.get("/sessions.json", referrer="(within the site)").text)
+    assert (row["session_key"], row["referrer"]) == (key, "(within the site)")
+
+
 def test_a_bounce_is_one_page_view_and_nothing_tracked(app: App, reader: Reader) -> None:
     visit(app, "/left", lambda: identify("anna"), end_session)
     visit(app, "/tracked", lambda: track("purchase"), end_session)

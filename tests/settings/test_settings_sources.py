@@ -63,6 +63,7 @@ TEXT: dict[str, tuple[str, object]] = {
     "visitor_cookie": ("session", "session"),
     "cache_private": ("off", False),
     "trusted_proxies": ("none", ()),
+    "own_hosts": ("shop.example,.shop.de", ("shop.example", ".shop.de")),
     "exclude": ("/a,/b", ("/a", "/b")),
     "ignore_http_clients": ("on", True),
     "session_budget": ("50/s", Rate(50, 1000)),

@@ -34,6 +34,11 @@ def test_each_dimension_is_a_column_and_a_field_that_may_be_empty() -> None:
             {"http.request.header.referer": "https://a.example/"}, {"referrer": "https://a.example/"}, id="referrer"
         ),
         pytest.param(
+            {"http.request.header.referer": "https://shop.example/in", "session.internal_referrer": True},
+            {"referrer": "(within the site)"},
+            id="a page of this site",
+        ),
+        pytest.param(
             {"user_agent.original": FIREFOX},
             {"browser": "Firefox", "system": "Linux", "device": "desktop"},
             id="families of the user agent",
@@ -54,6 +59,14 @@ def test_the_first_request_decides(origin: dict[str, Scalar], values: dict[str, 
 def test_what_no_column_holds_stays_in_the_origin() -> None:
     row = started({"url.path": "/in", "user_agent.original": FIREFOX, "client.address": "192.0.2.0", "new.one": 7})
     assert row.origin == {"user_agent.original": FIREFOX, "client.address": "192.0.2.0", "new.one": 7}
+
+
+def test_the_page_of_a_click_inside_the_site_stays_in_the_origin() -> None:
+    page: dict[str, Scalar] = {
+        "http.request.header.referer": "https://shop.example/in",
+        "session.internal_referrer": True,
+    }
+    assert started({"url.path": "/in", **page}).origin == page
 
 
 def test_an_attribute_of_the_first_request_reaches_the_start_without_further_code() -> None:

@@ -38,6 +38,9 @@ RESERVED_NAMES: Final = frozenset(
 """Names that `track()` refuses: only Sojourn emits these events."""
 
 
+INTERNAL_REFERRER: Final = "session.internal_referrer"
+"""On `session.start`: the referring page is one of this site, so it is no source of the visit."""
+
 CONTEXT: Final = ("user_agent.original", "client.address", "http.request.header.referer")
 """Attributes of `session.start` that describe the client for the whole session: the context of its events."""
 

@@ -98,6 +98,7 @@ class Settings:
     cache_private: Flag = setting(kinds.FLAG, True)
 
     trusted_proxies: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.NETWORKS, ())
+    own_hosts: Patterns = setting(web.HOST_PATTERNS, ())
     exclude: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_EXCLUDE)
     passive: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_PASSIVE)
     keep: Patterns = setting(web.KEEP_PATTERNS, ())

@@ -125,6 +125,22 @@ def _parse_kept(value: object) -> Iterable[str]:
     return _parse_pattern(text, is_path=False)
 
 
+def _parse_host(value: object) -> Iterable[str]:
+    text = value.strip().lower() if isinstance(value, str) else ""
+    dot = "." if text.startswith((".", "*.")) else ""
+    host = text.removeprefix("*").removeprefix(".").removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if len(host) > 253 or not all(map(_LABEL.fullmatch, host.split("."))):
+            raise ValueError(_HOSTS_HINT) from None
+    return (f"{dot}{host}",)
+
+
+_HOSTS_HINT: Final = (
+    'give a list of host names, such as ["shop.example", ".shop.de"] (a leading dot adds all hosts below); '
+    'no scheme, port or "*"'
+)
 _PATHS_HINT: Final = 'give a list of glob patterns that start with "/" or "*", such as ["/static/*"]'
 _KEEP_HINT: Final = 'give a list of glob patterns of paths, or of names of parameters, such as ["/share/*", "code"]'
 _NAMES_HINT: Final = 'give a list of glob patterns, such as ["utm_*"]'
@@ -135,6 +151,7 @@ COOKIE_PATH: Final = Kind(parse_path)
 DOMAIN: Final = optional(Kind(parse_domain))
 URL_PATH: Final = optional(Kind(parse_url_path))
 NETWORKS: Final = listing(_parse_networks, _NETWORKS_HINT, _show_networks)
+HOST_PATTERNS: Final = listing(_parse_host, _HOSTS_HINT)
 PATH_PATTERNS: Final = listing(partial(_parse_pattern, is_path=True), _PATHS_HINT)
 KEEP_PATTERNS: Final = listing(_parse_kept, _KEEP_HINT)
 NAME_PATTERNS: Final = listing(partial(_parse_pattern, is_path=False), _NAMES_HINT)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from sojourn.core.events import Scalar
+from sojourn.core.events import INTERNAL_REFERRER, Scalar
 from sojourn.user_agents.families import client_of
 
 Value = Callable[[Mapping[str, Scalar]], str | None]
@@ -29,7 +29,11 @@ class Dimension:
     value: Value | None = None
     """`None`: it changes during the session, and the recorder keeps it up to date."""
     attribute: str | None = None
-    """The attribute that the column holds as it is, so that `origin` need not repeat it."""
+    """The attribute that the column holds; where it holds it as it is, `origin` does not repeat it."""
+
+
+WITHIN_SITE: Final = "(within the site)"
+"""The referrer of a session that a click inside the site began. No URL, so it can be no visitor's."""
 
 
 def _attribute(name: str) -> Value:
@@ -54,6 +58,10 @@ def _parameter(name: str) -> Value:
     return value
 
 
+def _referrer(origin: Mapping[str, Scalar]) -> str | None:
+    return WITHIN_SITE if origin.get(INTERNAL_REFERRER) is True else _attribute("http.request.header.referer")(origin)
+
+
 def _column(name: str, label: str, meaning: str, *, attribute: str) -> Dimension:
     return Dimension(name=name, label=label, meaning=meaning, value=_attribute(attribute), attribute=attribute)
 
@@ -65,8 +73,12 @@ def _campaign(name: str, label: str, meaning: str) -> Dimension:
 DIMENSIONS: Final = (
     _column("entry_path", "Entry page", "the path of the first request", attribute="url.path"),
     Dimension(name="exit_path", label="Exit page", meaning="the path of the latest page view"),
-    _column(
-        "referrer", "Referrer", "where the session came from: origin and path", attribute="http.request.header.referer"
+    Dimension(
+        name="referrer",
+        label="Referrer",
+        meaning=f"where the session came from: origin and path, or `{WITHIN_SITE}`",
+        value=_referrer,
+        attribute="http.request.header.referer",
     ),
     Dimension(
         name="browser",
@@ -95,8 +107,17 @@ DIMENSIONS: Final = (
 
 NAMES: Final = tuple(dimension.name for dimension in DIMENSIONS)
 
-COLUMN_ATTRIBUTES: Final = frozenset(dimension.attribute for dimension in DIMENSIONS if dimension.attribute is not None)
-"""Attributes of `session.start` that a column holds as they are."""
+_ATTRIBUTES: Final = tuple((each.attribute, each.value) for each in DIMENSIONS if each.attribute and each.value)
+
+
+def beside_columns(origin: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The attributes of `session.start` that no column holds as they are."""
+    kept = dict(origin)
+    for attribute, value in _ATTRIBUTES:
+        if attribute in kept and kept[attribute] == value(origin):
+            del kept[attribute]
+    return kept
+
 
 COMPUTED: Final = tuple((dimension.name, dimension.value) for dimension in DIMENSIONS if dimension.value is not None)
 """What the first request of a session decides."""

@@ -5,12 +5,13 @@ See S13 in docs/internals.md.
 
 from __future__ import annotations
 
-from sojourn.core.events import Scalar
+from sojourn.core.events import INTERNAL_REFERRER, Scalar
 from sojourn.core.failures import SERVER_ERROR
 from sojourn.core.records import Origin
 
 from . import masking
 from .facts import RequestFacts, ResponseFacts
+from .own_hosts import OwnHosts
 from .paths import Paths
 
 _NOT_FOUND = 404
@@ -19,11 +20,18 @@ _NOT_FOUND = 404
 class Pages:
     """Describes requests as far as the settings allow."""
 
-    __slots__ = ("_mask_addresses", "_paths", "_query_parameters", "_service")
+    __slots__ = ("_mask_addresses", "_own_hosts", "_paths", "_query_parameters", "_service")
 
     def __init__(
-        self, *, service: Origin, paths: Paths, mask_addresses: bool = True, query_parameters: tuple[str, ...] = ()
+        self,
+        *,
+        service: Origin,
+        paths: Paths,
+        own_hosts: OwnHosts,
+        mask_addresses: bool = True,
+        query_parameters: tuple[str, ...] = (),
     ) -> None:
+        self._own_hosts = own_hosts
         self._service = service
         self._mask_addresses = mask_addresses
         self._query_parameters = query_parameters
@@ -54,10 +62,12 @@ class Pages:
     def origin(self, request: RequestFacts, path: str, *, is_anonymous: bool) -> Origin:
         """How a session began, from the request that began it."""
         address = request.client_address()
-        values = {
+        referrer = self._paths.referrer(request.header("referer"))
+        values: dict[str, Scalar | None] = {
             "url.path": path,
             "url.query": self.query(request),
-            "http.request.header.referer": self._paths.referrer(request.header("referer")),
+            "http.request.header.referer": referrer,
+            INTERNAL_REFERRER: True if referrer is not None and self._own_hosts.has(referrer, request) else None,
             "user_agent.original": masking.user_agent(request.header("user-agent")),
             "client.address": masking.masked_address(address) if self._mask_addresses or is_anonymous else address,
         }

@@ -96,6 +96,7 @@ def test_sessions_without_page_views_leave_the_bounce_rate_alone() -> None:
         ("https://search.example:8443/", "search.example"),
         ("http://[::1]/", "::1"),
         ("nonsense", None),
+        ("(within the site)", None),
         ("http://[broken", None),
         ("", None),
     ],

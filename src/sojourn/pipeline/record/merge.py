@@ -22,7 +22,7 @@ from sojourn.core.events import Event, Scalar
 from sojourn.core.properties import MAX_PROPERTIES
 from sojourn.core.records import MANUAL, NO_FORWARD, Origin, Record, Tag
 from sojourn.core.session import RETAGGING, EndReason
-from sojourn.stores.dimensions import COLUMN_ATTRIBUTES, COMPUTED
+from sojourn.stores.dimensions import COMPUTED, beside_columns
 from sojourn.stores.rows import PropertyValue, SessionRow
 
 _KEPT_ACTIVITY = 8
@@ -71,7 +71,7 @@ def origin(row: SessionRow, origin: Origin, at: int, rid: str) -> None:
     if row.origin_rid and (row.origin_at, row.origin_rid) <= (at, rid):
         return
     row.origin_at, row.origin_rid = at, rid
-    row.origin = {name: value for name, value in origin.items() if name not in COLUMN_ATTRIBUTES}
+    row.origin = beside_columns(origin)
     for name, value in COMPUTED:
         setattr(row, name, value(origin))
 
