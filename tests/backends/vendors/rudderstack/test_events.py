@@ -153,6 +153,53 @@ def test_campaign_has_the_names_of_the_library() -> None:
     assert "campaign" not in message(names.SESSION_START, {"url.path": "/", "url.query": "ref=x"})["context"]
 
 
+LANDING: dict[str, Scalar] = {"http.request.header.referer": "https://search.example/results"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "url"),
+    [
+        pytest.param({"url.path": "/a/7"}, "https://shop.example/a/7", id="path"),
+        pytest.param({"url.path": "/", "url.query": "utm_source=x"}, "https://shop.example/?utm_source=x", id="query"),
+    ],
+)
+def test_page_has_its_url_where_the_site_is_named(attributes: dict[str, Scalar], url: str) -> None:
+    found = message(names.PAGE_VIEW, attributes, site="https://shop.example/")
+    assert (found["properties"]["url"], found["context"]["page"]["url"]) == (url, url)
+    assert "url" not in message(names.PAGE_VIEW, attributes)["properties"]
+    assert "page" not in message("cart.add", site="https://shop.example")["context"]
+
+
+def test_first_page_has_the_referrer_and_later_ones_the_initial_referrer() -> None:
+    first = many_events(1)[0]
+    at = first.session_started_at
+    pages = [message(names.PAGE_VIEW, {"url.path": "/"}, time=at + late, context=LANDING) for late in (0, 5_000)]
+    referrers = [(page["properties"].get("referrer"), page["properties"]["initial_referrer"]) for page in pages]
+    assert referrers == [
+        ("https://search.example/results", "https://search.example/results"),
+        (None, "https://search.example/results"),
+    ]
+    assert pages[0]["context"]["page"]["referring_domain"] == "search.example"
+    tracked = message("cart.add", context=LANDING)["context"]["page"]
+    assert tracked == {
+        "initial_referrer": "https://search.example/results",
+        "initial_referring_domain": "search.example",
+    }
+
+
+def test_referrer_that_is_no_url_has_no_domain() -> None:
+    found = message("cart.add", context={"http.request.header.referer": "http://[broken"})
+    assert found["context"]["page"]["initial_referring_domain"] == ""
+
+
+def test_click_ids_are_properties() -> None:
+    query = "gclid=Cj0&utm_source=x&fbclid=Iw&page=2"
+    for name in (names.PAGE_VIEW, names.SESSION_START):
+        properties = message(name, {"url.path": "/", "url.query": query})["properties"]
+        assert (properties["gclid"], properties["fbclid"]) == ("Cj0", "Iw")
+        assert not {"page", "utm_source"} & properties.keys()
+
+
 def test_client_is_on_the_start_and_ip_is_zero_without_an_address() -> None:
     client: dict[str, Scalar] = {"client.address": "203.0.113.0", "user_agent.original": "Firefox"}
     context = message(names.SESSION_START, client)["context"]

@@ -18,7 +18,7 @@ from sojourn.pipeline.record.row_events import MAX_EVENT_BYTES, fitted
 from sojourn.testing.backend_contract import deliver, many_events, sample_events
 from sojourn.testing.vendors import FakeRudderStack
 from tests.backends.any_events import batches as batches_of_any
-from tests.backends.vendors.connected import backend_on, backend_responding, check_pause
+from tests.backends.vendors.connected import backend_on, backend_responding, check_pause, sample
 from tests.backends.vendors.played_visit import TRUTH, Twice, check_visit, play
 from tests.backends.vendors.rudderstack.samples import ADDRESS, KEY, messages
 
@@ -47,11 +47,16 @@ def test_the_key_is_a_user_without_a_password() -> None:
 
 
 def test_backend_from_url() -> None:
-    backend = backend_from_url(f"rudderstack+{ADDRESS.replace('://', '://WK@')}?name=rs&gzip=0")
+    backend = backend_from_url(
+        f"rudderstack+{ADDRESS.replace('://', '://WK@')}?name=rs&gzip=0&site=https://shop.example"
+    )
     assert isinstance(backend, RudderStackBackend)
     (call,) = backend.encode(many_events(1))
     assert isinstance(call, HttpCall)
     assert (backend.name, call.has_gzip, call.url) == ("rs", False, f"{ADDRESS}/v1/batch")
+    (page,) = backend.encode([sample("page_view")])
+    assert isinstance(page, HttpCall)
+    assert b"https://shop.example/products/17" in page.body
 
 
 @pytest.mark.parametrize(

@@ -45,16 +45,21 @@ class RudderStackBackend(VendorBackend):
     """Sends to a data plane.
 
     `address`: `https://<name>.dataplane.rudderstack.com`, or that of your own server. `key`: the write key of a source.
+    `site`: the address of your site (`https://shop.example`), so that pages have a `url`, which destinations read.
     """
 
     scheme = "rudderstack"
     fake = "sojourn.backends.vendors.rudderstack.fake:FakeRudderStack"
+    # Destinations read browser and place from each event.
+    wants_context = True
+    own_options: ClassVar[Mapping[str, type]] = {"site": str}
 
-    def __init__(self, address: str, key: str, **options: Unpack[VendorOptions]) -> None:
+    def __init__(self, address: str, key: str, *, site: str | None = None, **options: Unpack[VendorOptions]) -> None:
         url = checked_address(address, self.scheme)
         encoder = _Encoder(
             url if url.endswith(PATH) else url + PATH,
             checked_key(key, self.scheme),
+            site=None if site is None else checked_address(site, f"{self.scheme}: site"),
             wall=options.get("wall", time.time),
         )
         super().__init__(encoder, **options)
@@ -64,8 +69,9 @@ class RudderStackBackend(VendorBackend):
 
 
 class _Encoder:
-    def __init__(self, url: str, key: str, *, wall: Clock) -> None:
+    def __init__(self, url: str, key: str, *, site: str | None, wall: Clock) -> None:
         self._url = url
+        self._site = site
         self._headers = {
             "content-type": "application/json",
             "authorization": f"Basic {b64encode(f'{key}:'.encode()).decode()}",
@@ -78,7 +84,7 @@ class _Encoder:
         for event in batch:
             if is_untagging(event):
                 continue
-            body = encoded(event, sent_at)
+            body = encoded(event, sent_at, self._site)
             if reason := _reason_against(event, body):
                 yield Unsendable((event,), reason)
             else:

@@ -10,14 +10,16 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from sojourn.backends._exchange import user_agent
 from sojourn.backends._json import to_json
+from sojourn.backends.campaigns import CLICK_IDS, UTM, campaign_parameters
 from sojourn.backends.cloudevents import rfc3339
+from sojourn.backends.contexts import with_client
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
 from sojourn.core.properties import EVENT_PREFIX
@@ -51,7 +53,7 @@ _PLACED: Final = frozenset(
 _SESSIONS_OWN: Final = ("session.", "session_")
 _NAME: Final = "user.name"
 _TRAITS: Final = "user.traits."
-_UTM: Final = "utm_"
+_REFERRER: Final = "http.request.header.referer"
 # Without an address, destinations would locate the visitor at the application's server.
 _NOWHERE: Final = "0.0.0.0"  # noqa: S104 - nothing listens there
 _EVERYWHERE: Final = {"All": True}
@@ -72,9 +74,15 @@ class _App(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Page(msgspec.Struct, frozen=True, gc=False):
-    path: Scalar
-    search: str | UnsetType
-    referrer: Scalar | UnsetType
+    """The page of the event, and the referrer of its session: the names are those of RudderStack's script."""
+
+    path: Scalar | UnsetType = UNSET
+    search: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    referrer: Scalar | UnsetType = UNSET
+    referring_domain: str | UnsetType = UNSET
+    initial_referrer: Scalar | UnsetType = UNSET
+    initial_referring_domain: str | UnsetType = UNSET
 
 
 class _Context(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
@@ -111,10 +119,10 @@ def is_untagging(event: Event) -> bool:
     return event.name == names.USER_IDENTIFY and event.user_id is None
 
 
-def encoded(event: Event, sent_at: str) -> bytes:
-    """Return one event as JSON."""
+def encoded(event: Event, sent_at: str, site: str | None = None) -> bytes:
+    """Return one event as JSON. `site`: the address that paths are relative to."""
     attributes, at = event.attributes, rfc3339(event.time)
-    page = _page(attributes)
+    page = _page(event, site)
     view: str | UnsetType = UNSET
     tracked: str | UnsetType = UNSET
     properties: dict[str, Scalar] | UnsetType = UNSET
@@ -125,9 +133,9 @@ def encoded(event: Event, sent_at: str) -> bytes:
             kind, view = "page", str(attributes.get("http.route") or attributes.get("url.path", ""))
             properties = _properties(event)
             if page is not UNSET:
-                properties["path"] = page.path
-                if page.search is not UNSET:
-                    properties["search"] = page.search
+                properties |= {
+                    name: value for name, value in msgspec.structs.asdict(page).items() if value is not UNSET
+                }
         case name:
             kind, tracked = "track", _TRACKED.get(name, name)
             properties = _properties(event)
@@ -158,7 +166,7 @@ def session_id(event: Event) -> int:
 
 
 def _context(event: Event, page: _Page | UnsetType) -> _Context:
-    attributes = event.attributes
+    attributes = with_client(event)
     query = attributes.get("url.query")
     return _Context(
         session_id=session_id(event),
@@ -177,16 +185,32 @@ def _context(event: Event, page: _Page | UnsetType) -> _Context:
     )
 
 
-def _page(attributes: Mapping[str, Scalar]) -> _Page | UnsetType:
-    path = attributes.get("url.path")
-    if path is None:
+def _page(event: Event, site: str | None) -> _Page | UnsetType:
+    attributes = event.attributes
+    path, query = attributes.get("url.path"), attributes.get("url.query")
+    initial = event.context.get(_REFERRER)
+    referrer = attributes.get(_REFERRER)
+    if referrer is None and event.time == event.session_started_at:
+        referrer = initial  # the page that the session began with
+    if path is None and initial is None:
         return UNSET
-    query = attributes.get("url.query")
-    return _Page(path, f"?{query}" if query else UNSET, attributes.get("http.request.header.referer", UNSET))
+    search = f"?{query}" if query else ""
+    return _Page(
+        path=UNSET if path is None else path,
+        search=search or UNSET,
+        url=UNSET if path is None or site is None else f"{site}{path}{search}",
+        referrer=UNSET if referrer is None or path is None else referrer,
+        referring_domain=UNSET if referrer is None or path is None else _domain(str(referrer)),
+        initial_referrer=UNSET if initial is None else initial,
+        initial_referring_domain=UNSET if initial is None else _domain(str(initial)),
+    )
 
 
 def _properties(event: Event) -> dict[str, Scalar]:
     properties = {shown: value for name, value in event.attributes.items() if (shown := _shown(name)) is not None}
+    query = event.attributes.get("url.query")
+    if query:
+        properties |= {name: value for name, value in campaign_parameters(str(query)).items() if name in CLICK_IDS}
     # Some destinations would read a `session_id` here as the number, instead of the one in the context.
     properties["session_uuid"] = event.session_key
     if event.session_id != event.session_key:
@@ -203,6 +227,14 @@ def _shown(name: str) -> str | None:
     return name if bare.startswith(_SESSIONS_OWN) else bare
 
 
+@lru_cache(maxsize=1024)
+def _domain(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
 def _traits(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
     traits = {name.removeprefix(_TRAITS): value for name, value in attributes.items() if name.startswith(_TRAITS)}
     if _NAME in attributes:
@@ -213,7 +245,7 @@ def _traits(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
 @lru_cache(maxsize=1024)
 def _campaign(query: str) -> Mapping[str, str]:
     """Return the campaign's parameters under the names of RudderStack's own libraries."""
-    parameters = {name[len(_UTM) :]: value for name, value in parse_qsl(query) if name.startswith(_UTM)}
+    parameters = {name[len(UTM) :]: value for name, value in campaign_parameters(query).items() if name.startswith(UTM)}
     return {"name" if name == "campaign" else name: value for name, value in parameters.items() if name}
 
 
