@@ -70,6 +70,43 @@ def test_calls_of_a_visit_match_the_golden_file(vendor: str) -> None:
     check_golden(Path(__file__).parent / vendor / "golden.json", backend, logged_events())
 
 
+# The server uses only the date of it.
+_BARE = {("exceptionless", "session.heartbeat")}
+
+
+@every_vendor
+@pytest.mark.parametrize("client", ["Firefox/140.0", "203.0.113.0"])
+def test_each_event_carries_the_client_of_its_session(vendor: str, client: str) -> None:
+    """Also one that a call carries alone, long after the start."""
+    backend = backend_on(make_fake(vendor), heartbeats=True)
+    assert backend.wants_context
+    for event in accepted(backend, logged_events()):
+        if bodies := [call.body.decode() for call in backend.encode([event])]:
+            is_bare = (vendor, event.name) in _BARE
+            assert any(client in body for body in bodies) is not is_bare, event.name
+
+
+@every_vendor
+def test_each_event_says_nothing_of_a_client_without_a_context(vendor: str) -> None:
+    backend = backend_on(make_fake(vendor), heartbeats=True)
+    for event in accepted(backend, logged_events())[1:]:
+        for call in backend.encode([changed(event, {"context": {}})]):
+            assert b"Firefox/140.0" not in call.body
+            assert b"203.0.113.0" not in call.body
+
+
+@every_vendor
+def test_no_vendor_takes_the_referrer_of_the_session_for_that_of_an_event(vendor: str) -> None:
+    """The names by which a vendor's own script says what began the session are right on each event."""
+    of_the_session = {"posthog": ("$referrer",), "rudderstack": ("initial_referrer",)}
+    backend = backend_on(make_fake(vendor))
+    view = next(event for event in logged_events() if event.name == "page_view")
+    for call in backend.encode([view]):
+        allowed = "".join(of_the_session.get(vendor, ()))
+        places = [line for line in call.body.decode().split(",") if "https://search.example/results" in line]
+        assert all(allowed and allowed in place for place in places)
+
+
 @every_vendor
 def test_heartbeats_and_revised_ends_follow_the_defaults_of_the_vendor(vendor: str) -> None:
     optional = [sample("session.heartbeat"), changed(sample("session.end"), **{"session.end_revision": 1})]

@@ -40,6 +40,15 @@ def test_every_event_names_its_session() -> None:
     assert {data["session_start_unixtime_ms"] for data in contents} == {sample[0].session_started_at}
 
 
+def test_each_batch_has_the_device_also_without_the_start() -> None:
+    """After a login, and in the next call, another batch begins."""
+    client: dict[str, Scalar] = {"client.address": "203.0.113.0", "user_agent.original": "Firefox"}
+    later = [event_of("cart.add", {}, context=client), event_of("cart.add", {}, context=client, user_id="anna")]
+    made = batches(*later)
+    assert [batch["ip"] for batch in made] == ["203.0.113.0"] * 2
+    assert [batch["device_info"]["http_header_user_agent"] for batch in made] == ["Firefox"] * 2
+
+
 def test_session_start() -> None:
     origin: dict[str, Scalar] = {
         "url.path": "/",

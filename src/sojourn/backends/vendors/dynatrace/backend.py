@@ -15,6 +15,7 @@ import msgspec
 
 from sojourn.backends._json import to_json
 from sojourn.backends.cloudevents import rfc3339, source_of
+from sojourn.backends.contexts import with_client
 from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
@@ -49,6 +50,7 @@ class DynatraceBackend(VendorBackend):
     key_name = "token"
     url_form = "{scheme}+https://<token>@<host>"
     fake = "sojourn.backends.vendors.dynatrace.fake:FakeDynatrace"
+    wants_context = True
     heartbeats_by_default = True
     takes_revised_ends = True
     compresses_by_default = False  # the endpoint's documentation does not say that it accepts compressed bodies
@@ -106,7 +108,7 @@ def _encoded(event: Event) -> bytes:
             source=source_of(event),
             type=event.name,
             time=rfc3339(event.time),
-            data=dict(event.attributes),
+            data=dict(with_client(event)),
         )
     )
 

@@ -47,6 +47,7 @@ class ExceptionlessBackend(VendorBackend):
 
     scheme = "exceptionless"
     fake = "sojourn.backends.vendors.exceptionless.fake:FakeExceptionless"
+    wants_context = True
     heartbeats_by_default = True
     # Events after an end begin a second row; the later end closes it.
     takes_revised_ends = True

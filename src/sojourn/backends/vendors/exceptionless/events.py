@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from sojourn.backends._json import to_json
 from sojourn.backends.cloudevents import rfc3339
+from sojourn.backends.contexts import with_client
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
 from sojourn.core.ids import hashed_uuid
@@ -54,6 +55,13 @@ _PLACED: Final = frozenset(
         "log.severity",
         "log.logger",
     }
+)
+
+
+_REQUEST: Final = (
+    ("user_agent", "user_agent.original"),
+    ("path", "url.path"),
+    ("referrer", "http.request.header.referer"),
 )
 
 
@@ -159,6 +167,7 @@ def encoded(event: Event, server: Mapping[str, str | int], namings: Namings) -> 
             message=message[:_LONGEST] if message else UNSET,
             date=rfc3339(event.time),
             reference_id=reference(event.id),
+            geo=_geo(event),
             tags=_tags(attributes),
             data=_with_attributes(event, data),
         )
@@ -171,14 +180,6 @@ def _start(event: Event, server: Mapping[str, str | int], namings: Namings) -> b
     named = namings.at_start.get(event.session_key)
     if named is not None or event.user_id:
         data["@user"] = naming(named or event)
-    address = _text(attributes, "client.address")
-    request = {
-        "user_agent": attributes.get("user_agent.original"),
-        "path": attributes.get("url.path"),
-        "referrer": attributes.get("http.request.header.referer"),
-        # Without `client_ip_address`: the server deletes many events from one address as a bot's, and an office has one.
-    }
-    data["@request"] = {name: value for name, value in request.items() if value is not None}
     place = {name: attributes[name] for name in ("service.name", "deployment.environment.name") if name in attributes}
     data["@environment"] = {**server, "data": place} if place else server
     if event.previous_id and len(event.previous_id) == _UUID_LENGTH:
@@ -188,16 +189,31 @@ def _start(event: Event, server: Mapping[str, str | int], namings: Namings) -> b
             type="session",
             date=rfc3339(event.time),
             reference_id=reference(event.session_key),
-            geo=address or UNSET,
+            geo=_geo(event),
             tags=_tags(attributes),
             data=_with_attributes(event, data),
         )
     )
 
 
+def _geo(event: Event) -> str | UnsetType:
+    """Return the visitor's address, from which the server finds the place. Without it, it would take that of the caller."""
+    return _text(with_client(event), "client.address") or UNSET
+
+
+def _request(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return `@request`, of which the server makes browser, system and device.
+
+    Without `client_ip_address`: the server deletes many events from one address as a bot's, and an office has one.
+    """
+    return {place: attributes[name] for place, name in _REQUEST if name in attributes}
+
+
 def _with_attributes(event: Event, data: dict[str, object]) -> dict[str, object]:
     """Add the attributes that have no place of their own. Event properties lose their prefix, as in Exceptionless's clients."""
     attributes = event.attributes
+    if request := _request(with_client(event)):
+        data["@request"] = request
     version = attributes.get("service.version")
     if version is not None:
         data["@version"] = str(version)

@@ -48,6 +48,7 @@ class MParticleBackend(VendorBackend):
     url_form = "{scheme}+https://<key>:<secret>@<host>"
     fake = "sojourn.backends.vendors.mparticle.fake:FakeMParticle"
     compresses_by_default = False  # the documentation does not say that it accepts compressed bodies
+    wants_context = True
     own_options: ClassVar[Mapping[str, type]] = {"environment": str}
 
     def __init__(

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sojourn.backends._json import to_json
+from sojourn.backends.contexts import with_client
 from sojourn.backends.http import Unsendable
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed
 from sojourn.core.events import OPT_OUT, USER_IDENTIFY, Event, Scalar
@@ -43,8 +44,8 @@ class Group:
     last: list[Piece] = field(default_factory=list)
     """The `opt_out`: what follows one is not forwarded, and the log has the end of its session behind it."""
     named: list[Event] = field(default_factory=list)
-    start: Mapping[str, Scalar] = field(default_factory=dict)
-    """The attributes of the session's start, which describe the client."""
+    client: Mapping[str, Scalar] = field(default_factory=dict)
+    """Attributes of which one is the client's agent or address."""
     service: tuple[Scalar | None, Scalar | None] = (None, None)
 
     def holds(self, event: Event, *, is_old: bool) -> bool:
@@ -94,15 +95,20 @@ def grouped(batch: Sequence[Event], *, old_before: int) -> list[Group]:
             )
             groups.append(group)
             current[event.session_key] = group
+        if not group.client:
+            group.client = _client(event)
         if event.name == USER_IDENTIFY:
             group.named.append(event)
         else:
             (group.last if event.name == OPT_OUT else group.pieces).append(Piece(encoded(event), (event,)))
-            if "client.address" in event.attributes or "user_agent.original" in event.attributes:
-                group.start = event.attributes
     for group in groups:
         group.pieces += group.last
     return groups
+
+
+def _client(event: Event) -> Mapping[str, Scalar]:
+    attributes = with_client(event)
+    return attributes if "client.address" in attributes or "user_agent.original" in attributes else {}
 
 
 def pieces_of(group: Group, environment: str) -> Iterator[Piece | Unsendable]:
@@ -127,7 +133,7 @@ def _opening(events: Sequence[Event]) -> bytes:
 
 def _head(group: Group, environment: str) -> _Head:
     name, version = group.service
-    address, agent = group.start.get("client.address"), group.start.get("user_agent.original")
+    address, agent = group.client.get("client.address"), group.client.get("user_agent.original")
     return _Head(
         environment=environment,
         mp_deviceid=_device_id(group.visitor_id),

@@ -47,6 +47,7 @@ class OpenTelemetryBackend(VendorBackend):
     scheme = "otel"
     url_form = "{scheme}+http://<host>:4318"
     fake = "sojourn.backends.vendors.otel.fake:FakeOpenTelemetry"
+    wants_context = True
     heartbeats_by_default = True
     takes_revised_ends = True
     own_options: ClassVar[Mapping[str, type]] = {"header": list}

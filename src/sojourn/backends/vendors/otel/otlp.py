@@ -12,6 +12,7 @@ import msgspec
 
 from sojourn.backends._exchange import user_agent
 from sojourn.backends._json import to_json
+from sojourn.backends.contexts import with_client
 from sojourn.core.events import EXCEPTION, LOG, RESERVED_NAMES, SESSION_END, SESSION_START, Event, Scalar
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -97,7 +98,7 @@ def encoded(event: Event) -> bytes:
     at = f"{max(event.time, 0)}000000"
     elsewhere = _OF_A_LOG if event.name == LOG else _RESOURCE
     attributes = [
-        _pair(_attribute_name(name), value) for name, value in event.attributes.items() if name not in elsewhere
+        _pair(_attribute_name(name), value) for name, value in with_client(event).items() if name not in elsewhere
     ]
     # Delivery is at least once, and the conventions have no name for an id by which to de-duplicate.
     attributes.append(_pair("sojourn.event.id", event.id))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
-from typing import Final, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Final, Unpack
 
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.backends.http import Clock, HttpCall, Unsendable
