@@ -88,6 +88,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     origin: Origin | None = None
     counters: dict[str, int] | None = None
     """Running totals of the process, sent when they have changed: what it refused and why."""
+    revision: int = 0
+    logouts: int = 0
+    """Of the session's state: the workers of other hosts compare their cookies with the highest."""
 
 
 def about(  # noqa: PLR0917 - called on every request, and positional calls are cheaper
@@ -112,4 +115,6 @@ def about(  # noqa: PLR0917 - called on every request, and positional calls are 
         entries,
         origin,
         counters,
+        state.revision,
+        state.logouts,
     )

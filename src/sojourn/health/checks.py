@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sojourn.backends.cloudevents import rfc3339
-from sojourn.stores.model import BackendState, Lease, Mark, OutboxState, StoreStats
+from sojourn.stores.model import HEARD_OF_MS, BackendState, Lease, Mark, OutboxState, StoreStats
 
 from .formatting import cell, size, span
 from .journals import Unapplied
 
-HEARD_OF_MS = 120_000
-"""A process counts as heard of if a recorder has read its journal within this time; the sweeper uses the same limit."""
 _RESTS_MS = 60_000
 """Longer than a dispatcher pauses by itself: the backend asked for it, or sending is useless until an operator acts."""
 

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from sojourn.core.events import Event, Position, Scalar
+from sojourn.core.session import EndReason
 
 from .rows import SessionRow
 
@@ -90,6 +91,24 @@ class Mark:
     recorded_until: int
     totals: Mapping[str, int] = field(default_factory=dict)
     heard_at: int | None = None
+
+
+HEARD_OF_MS: Final = 120_000
+"""A journal that no recorder has read for this long belongs to a host that is gone."""
+
+
+class SessionNote(msgspec.Struct, frozen=True, array_like=True):
+    """What a row says of its session to the workers of another host. Times in ms; the order of the query's columns."""
+
+    key: str
+    last_seen_at: int
+    revision: int
+    logouts: int
+    sealed_at: int | None
+    sealed_reason: EndReason | None
+    started_at: int
+    previous_key: str | None
+    previous_reason: EndReason | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from .model import (
     OutboxState,
     Place,
     Resettled,
+    SessionNote,
     Settled,
     Slice,
     StoreStats,
@@ -82,6 +83,14 @@ class RecordStore(Protocol):
 
     def marks(self) -> dict[str, Mark]:
         """Return the marks of all journals, by journal."""
+        ...
+
+    def notes(self, *, seen_after: int, heard_since: int, besides: Collection[str], limit: int) -> list[SessionNote]:
+        """Return what the rows of sessions last seen after this time say, the latest first, if other hosts write too.
+
+        Else nothing: if no journal but those `besides` was heard of since `heard_since`. `limit`: of open and of closed
+        sessions each.
+        """
         ...
 
     def forget_journals(self, journals: Collection[str]) -> None:

@@ -51,6 +51,10 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     end_revision: int = 0
     end_event_id: str | None = None
 
+    revision: int = 0
+    logouts: int = 0
+    """Of the browser's cookie, the highest that was recorded."""
+
     anchor: int
     """`started_at` when the row was created. Heartbeat slots count from here, even if an earlier start arrives later."""
     slot: int = 0

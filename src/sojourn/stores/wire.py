@@ -15,7 +15,7 @@ import msgspec
 
 from sojourn.core.events import CONTEXT, Event, Position, Scalar
 
-from .model import BackendState, DataSubject, DeadLetter, Mark
+from .model import BackendState, DataSubject, DeadLetter, Mark, SessionNote
 from .rows import SessionRow
 
 # A database silently cuts a text at its first NUL, and a lone surrogate is not valid UTF-8.
@@ -45,6 +45,7 @@ _tombstones = msgspec.json.Decoder(list[tuple[str, int, bool]], strict=False)
 _starts = msgspec.json.Decoder(list[_EventRow | None], strict=False)
 _names = msgspec.json.Decoder(list[str])
 _marks = msgspec.json.Decoder(list[tuple[str, int, int, int, dict[str, int]]])
+_notes = msgspec.json.Decoder(list[SessionNote])
 _letters = msgspec.json.Decoder(list[DeadLetter])
 
 
@@ -103,6 +104,10 @@ def encode_marks(marks: Iterable[tuple[Mark, int]]) -> str:
 def encode_dead(dead: Sequence[tuple[Event, str, int | None]]) -> str:
     """Encode dead letters as arrays, each with its whole event."""
     return encode([(event.id, reason, status, _finite(event)) for event, reason, status in dead])
+
+
+def decode_notes(text: str) -> list[SessionNote]:
+    return _notes.decode(text)
 
 
 def decode_rows(text: str) -> list[SessionRow]:

@@ -64,6 +64,13 @@ def test_the_first_record_makes_the_row_and_the_start_event() -> None:
     ]
 
 
+def test_the_row_keeps_the_highest_revision_and_count_of_logouts() -> None:
+    story = Story()
+    for revision, logouts in ((3, 1), (2, 2), (0, 0)):
+        story.record(msgspec.structs.replace(FIRST, revision=revision, logouts=logouts), revision)
+    assert (story.rows["k1"].revision, story.rows["k1"].logouts) == (3, 2)
+
+
 def test_a_start_without_its_first_record_is_inferred() -> None:
     story = Story().record(FIRST, 30)
     assert story.events[0].attributes["session.start_inferred"] is True

@@ -6,7 +6,7 @@ import pytest
 
 from sojourn.core.events import START
 from sojourn.core.session import EndReason
-from sojourn.stores.model import Batch, PositionMoved
+from sojourn.stores.model import Batch, PositionMoved, SessionNote
 from sojourn.stores.protocol import Store
 from sojourn.stores.rows import PropertyValue, SessionRow
 
@@ -37,6 +37,8 @@ class RecordingContract:
             end_reason=EndReason.MAX_DURATION,
             end_revision=2,
             end_event_id="e",
+            revision=7,
+            logouts=2,
             anchor=NOW,
             slot=4,
             user_id="null",
@@ -210,3 +212,37 @@ class RecordingContract:
         store.records.forget_journals(["busy"])
         assert store.records.recorded_until(now=NOW, silent_after=100) == NOW - 5
         assert store.records.recorded_until(now=NOW + 96, silent_after=100) is None
+
+    # --- what the workers of other hosts need
+
+    def notes(self, store: Store, *besides: str, after: int = NOW - 1, heard: int = NOW, limit: int = 9) -> list[str]:
+        found = store.records.notes(seen_after=after, heard_since=heard, besides=besides, limit=limit)
+        return [note.key for note in found]
+
+    def test_notes_are_read_only_where_another_host_writes(self, store: Store) -> None:
+        save(store, Batch(rows=[row("a")], marks=[(mark("mine", 1), 0)]))
+        assert self.notes(store, "mine") == []
+        assert self.notes(store) == ["a"]
+        save(store, Batch(marks=[(mark("theirs", 1, heard_at=NOW), 0)]))
+        assert self.notes(store, "mine") == ["a"]
+        assert self.notes(store, "mine", "theirs") == []
+        assert self.notes(store, "mine", heard=NOW + 1) == []
+        store.records.forget_journals(["theirs"])
+        assert self.notes(store, "mine") == []
+
+    def test_notes_are_of_sessions_seen_lately_open_or_not(self, store: Store) -> None:
+        manual = row("manual", NOW - 9, seen=NOW + 2)
+        manual.is_manual = True
+        rows = [row("old", NOW - 1), row("a"), row("b", NOW - 9, seen=NOW + 1), ended(row("c"), "e"), manual]
+        save(store, Batch(rows=rows, marks=[(mark("theirs", 1), 0)]))
+        assert set(self.notes(store)) == {"a", "b", "c", "manual"}
+        assert set(self.notes(store, limit=1)) == {"b", "c", "manual"}
+
+    def test_a_note_says_what_the_row_does(self, store: Store) -> None:
+        session = ended(row("s", previous="p"), "e")
+        session.revision, session.logouts = 3, 1
+        session.sealed_at, session.sealed_reason = NOW + 5, EndReason.ENDED
+        session.previous_reason = EndReason.USER_CHANGED
+        save(store, Batch(rows=[session], marks=[(mark("theirs", 1), 0)]))
+        (note,) = store.records.notes(seen_after=NOW - 1, heard_since=NOW, besides=(), limit=9)
+        assert note == SessionNote("s", NOW, 3, 1, NOW + 5, EndReason.ENDED, NOW, "p", EndReason.USER_CHANGED)

@@ -206,6 +206,7 @@ class _Folding:
                 merge.origin(row, record.origin, record.at, rid)
             if flags & NO_FORWARD:
                 row.no_forward = True
+            merge.revision(row, record)
         if flags & REQUEST:
             row.requests += 1
         if flags & ACTIVITY:

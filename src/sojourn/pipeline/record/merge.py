@@ -45,6 +45,8 @@ def new_row(record: Record, defaults: Origin) -> SessionRow:
         previous_reason=record.previous_reason,
         previous_seen_at=record.previous_seen_at,
         no_forward=bool(record.flags & NO_FORWARD),
+        revision=record.revision,
+        logouts=record.logouts,
     )
     if record.origin is None:
         row.origin = defaults
@@ -57,6 +59,12 @@ def adds_to_start(row: SessionRow, record: Record) -> bool:
     Requests that race for one successor each start it at their own time, and each had its own cookie.
     """
     return record.started_at < row.started_at or record.previous_seen_at > row.previous_seen_at
+
+
+def revision(row: SessionRow, record: Record) -> None:
+    """Keep the highest revision and the highest count of logouts."""
+    row.revision = max(row.revision, record.revision)
+    row.logouts = max(row.logouts, record.logouts)
 
 
 def start(row: SessionRow, record: Record) -> None:

@@ -23,7 +23,7 @@ from sojourn.core.session import Rules
 from sojourn.core.threads import RLock, sleep
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import Frame, JournalReader, Reading
-from sojourn.stores.model import Batch, Mark, PositionMoved, TryAgain
+from sojourn.stores.model import HEARD_OF_MS, Batch, Mark, PositionMoved, TryAgain
 from sojourn.stores.protocol import RecordStore
 from sojourn.stores.rows import SessionRow
 
@@ -38,7 +38,6 @@ _SLICE: Final = 32
 _JUST_NOW_MS: Final = 60_000
 _SLICE_S: Final = 0.0008
 """For how long Python runs here before a request's thread gets the interpreter. Otherwise that would wait for 5 ms."""
-_HEARD_OF_MS: Final = 120_000
 _DISCARD_EVERY: Final = 10_000
 PATIENCE_NS: Final = 2_000_000_000
 """How long a record waits for the one that started its session, which another host may still hold."""
@@ -130,7 +129,7 @@ class Recorder:
         """End the sessions that are over, as of what is recorded, and return how many."""
         with self._lock:
             self.step(now, must_mark=True)
-            until = self._store.recorded_until(now=now, silent_after=_HEARD_OF_MS)
+            until = self._store.recorded_until(now=now, silent_after=HEARD_OF_MS)
             as_of = min(now, now if until is None else until) - self._sweep_grace
             ended = 0
             while True:
