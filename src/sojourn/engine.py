@@ -224,6 +224,7 @@ class Engine:
                 journal_limit=settings.journal_limit,
                 journal_fsync=settings.journal_fsync,
                 records=settings.deliver == "auto",
+                idle_timeout=self._rules.idle_timeout,
                 sweep_interval=_ms(settings.sweep_interval),
                 sweep_grace=self._grace,
                 retention=_ms(settings.retention),
@@ -237,6 +238,7 @@ class Engine:
             scheduler=InlineScheduler() if self.clock.is_manual else ThreadScheduler(),
             recorder=self._recorder,
             keep=self._keep,
+            shared=self._shared.session,
         )
 
     def _beacon(self, path: str) -> Beacon:

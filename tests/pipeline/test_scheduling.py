@@ -16,6 +16,7 @@ from sojourn.pipeline.journal import SYSTEM_FILES
 from sojourn.pipeline.record.recorder import Recorder
 from sojourn.pipeline.runtime import Plan, Runtime
 from sojourn.pipeline.scheduling import InlineScheduler, Scheduler, Step, ThreadScheduler
+from sojourn.pipeline.shared_table import in_memory
 from sojourn.stores import open_store
 from sojourn.testing import ManualClock, MemoryBackend
 
@@ -143,6 +144,7 @@ def runtime(tmp_path: Path, clock: SimulatedClock, turns: Turns, backend: Memory
             journal_limit=1 << 20,
             journal_fsync=False,
             records=True,
+            idle_timeout=30 * 60_000,
             sweep_interval=15_000,
             sweep_grace=0,
             retention=30 * 86_400_000,
@@ -163,6 +165,7 @@ def runtime(tmp_path: Path, clock: SimulatedClock, turns: Turns, backend: Memory
             monotonic_ns=clock.monotonic_ns,
         ),
         keep=lambda _: None,
+        shared=in_memory().session,
     )
     runtime.start()
     yield runtime

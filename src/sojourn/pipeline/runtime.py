@@ -24,6 +24,7 @@ from .deliver.dispatcher import Dispatcher
 from .flushing import Flusher, FlushReport
 from .journal import FileJournal, Files, JournalDirectory, JournalReader, MemoryJournal, open_files, open_journal
 from .leadership import Leadership, LeaseHolder, reader_of
+from .other_hosts import OtherHosts, SharedEntry
 from .record.recorder import PATIENCE_NS, Recorder
 from .scheduling import Scheduler, Step
 from .store_time import StoreTime
@@ -49,6 +50,7 @@ class Plan:
     journal_fsync: bool
     records: bool
     """Whether this process may be elected to record and to deliver; not with `deliver="worker"`."""
+    idle_timeout: int
     sweep_interval: int
     sweep_grace: int
     retention: int
@@ -71,6 +73,7 @@ class Runtime:
         scheduler: Scheduler,
         recorder: Callable[[JournalReader], Recorder],
         keep: Callable[[Runtime], None],
+        shared: Callable[[str], SharedEntry],
     ) -> None:
         self.pid = os.getpid()
         self._plan = plan
@@ -107,6 +110,9 @@ class Runtime:
             )
             for backend in backends
         ]
+        self._other_hosts = OtherHosts(
+            store.records, shared, journals=self._reader.journals, monotonic=clock.monotonic, lookback=plan.idle_timeout
+        )
         self._flusher = Flusher(
             store,
             recorder=self._recorder,
@@ -193,6 +199,7 @@ class Runtime:
         self._recorder.forget()
         now = self._time.now()
         ended = self._recorder.sweep(now)
+        self._other_hosts.read(now)
         self._sweeper.expire(now)
         return ended
 
@@ -211,6 +218,7 @@ class Runtime:
         if not self._leadership.stand(now):
             return _ELECTION_S
         applied, _ = self._recorder.step(now)
+        self._other_hosts.turn(now)
         self._sweeper.turn(now)  # however long the backlog is: sessions end all the same
         return 0.0 if applied else _RECORDER_IDLE_S
 
@@ -243,7 +251,10 @@ class Runtime:
     def _flush(self, deadline: float) -> FlushReport:
         try:
             self.open()
-            return self._flusher.flush(self.journal, deadline)
+            report = self._flusher.flush(self.journal, deadline)
+            if self._clock.is_manual:  # no step does
+                self._other_hosts.read(self._time.now())
+            return report
         finally:
             if self._scheduler.is_stopping:  # left behind, and closed meanwhile
                 self._close_reader()
