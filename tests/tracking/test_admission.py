@@ -7,13 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.tracking.admission import (
+    intent_of,
     is_cross_site_post,
+    is_marked_fetch,
     is_navigation,
     is_page_view,
     is_prefetch,
     may_carry_cookie,
     refusal_to_start,
 )
+from sojourn.tracking.presence import Sign, sign_of
+from sojourn.tracking.privacy_signals import PrivacyLevel, PrivacySignals
 from tests.tracking.plain_facts import Request, Response
 
 NAVIGATE = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
@@ -194,4 +198,29 @@ HTML = {"content-type": "text/html; charset=utf-8"}
     ],
 )
 def test_page_views(request_: Request, response: Response, expected: bool) -> None:
-    assert is_page_view(request_, response) == expected
+    assert is_page_view(intent_of(request_), request_, response) == expected
+
+
+_VALUES = st.sampled_from(["", "navigate", "cors", "document", "empty", "iframe", "prefetch", "true", "1", "body"])
+_NAMES = st.sampled_from([
+    *("sec-fetch-mode", "sec-fetch-dest", "sec-purpose", "purpose", "hx-boosted", "x-pjax", "x-turbo-request-id"),
+    *("turbo-frame", "x-up-target", "sec-gpc", "dnt", "accept", "range"),
+])  # fmt: skip
+
+
+@given(
+    st.sampled_from(["GET", "POST", "HEAD", "PUT"]),
+    st.lists(st.dictionaries(_NAMES, _VALUES, max_size=5), min_size=1, max_size=5),
+)
+def test_remembered_intent_is_what_a_request_says_itself(method: str, all_headers: list[dict[str, str]]) -> None:
+    for headers in all_headers:
+        request = Request(method, headers)
+        intent = intent_of(request)
+        assert intent.is_navigation == is_navigation(request)
+        assert intent.is_prefetch == is_prefetch(request)
+        assert intent.is_marked == bool(headers.get("sec-fetch-mode"))
+        if intent.is_document:
+            sign = sign_of(request, is_fetch=is_marked_fetch, is_passive_path=lambda *_: True)
+            assert sign is Sign.PERSON
+        if intent.is_plain:
+            assert PrivacySignals("off", "off").of(request) is PrivacyLevel.UNRESTRICTED

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from sojourn.core.bounded import Bounded
 from sojourn.user_agents.kinds import Kind, kind_of
 
-from . import caching
+from . import caching, privacy_signals
 from .facts import RequestFacts, ResponseFacts
 
 CLIENT_REFUSALS = frozenset(kind.value for kind in Kind if kind.is_bot or kind.is_program)
@@ -14,9 +17,52 @@ _NO_COOKIE_METHODS = frozenset({"HEAD", "OPTIONS"})
 _WHOLE_PAGE = frozenset({"body", "html", "main", ":main", "[up-main]", ":layer"})
 _PURPOSES = ("sec-purpose", "purpose", "x-sec-purpose", "x-moz", "x-purpose")
 _PREFETCHING = ("prefetch", "prerender", "preview")
+_MARKS_OF_SWAPS = ("hx-boosted", "x-pjax", "x-turbo-request-id", "turbo-frame", "x-up-target")
+_TELLING = (*_PURPOSES, *_MARKS_OF_SWAPS, *privacy_signals.HEADERS)
+"""Headers that few requests carry. Without any, Fetch Metadata alone says why a request was made."""
+_MOST_INTENTS = 256
 _NOT_MODIFIED = 304
 _REDIRECTS = range(300, 400)
 _FAILED = 400
+
+
+class Intent(msgspec.Struct, frozen=True, gc=False):
+    """Why a request was made, as far as its method and headers say. Read once per request."""
+
+    is_navigation: bool
+    is_document: bool
+    """Whether Fetch Metadata says that the browser opens a document in a tab: a person did that."""
+    is_marked: bool
+    """Whether the request has Fetch Metadata at all."""
+    is_prefetch: bool
+    is_plain: bool
+    """Whether it has Fetch Metadata and none of the headers that say more: no privacy signal either."""
+
+
+_intents: Bounded[tuple[str, str, str], Intent] = Bounded(_MOST_INTENTS)
+
+
+def intent_of(request: RequestFacts) -> Intent:
+    """Why this request was made. Of plain requests there are few kinds, which are remembered."""
+    mode = request.header("sec-fetch-mode")
+    if not mode or request.has_any(_TELLING):
+        return _read_intent(request, is_plain=False)
+    kind = (request.method, mode, request.header("sec-fetch-dest"))
+    intent = _intents.young.get(kind)
+    if intent is None:
+        intent = _intents[kind] = _read_intent(request, is_plain=True)
+    return intent
+
+
+def _read_intent(request: RequestFacts, *, is_plain: bool) -> Intent:
+    mode = request.header("sec-fetch-mode")
+    return Intent(
+        is_navigation=is_navigation(request),
+        is_document=mode == "navigate" and request.header("sec-fetch-dest") == "document",
+        is_marked=bool(mode),
+        is_prefetch=is_prefetch(request),
+        is_plain=is_plain,
+    )
 
 
 def is_navigation(request: RequestFacts) -> bool:
@@ -102,30 +148,22 @@ def may_carry_cookie(request: RequestFacts, response: ResponseFacts, *, adds_pri
     return caching.may_carry(response, adds_private=adds_private)
 
 
-def may_start_at(request: RequestFacts, response: ResponseFacts) -> bool:
+def may_start_at(intent: Intent, response: ResponseFacts) -> bool:
     """Whether this response may begin the session of a client that brought no cookie of ours.
 
     A failed one may only if the browser marks the request as opening a page: what tries addresses out is no visitor.
     """
-    return response.status < _FAILED or _is_marked_navigation(request)
+    return response.status < _FAILED or (intent.is_navigation and intent.is_marked)
 
 
-def is_page_view(request: RequestFacts, response: ResponseFacts) -> bool:
+def is_page_view(intent: Intent, request: RequestFacts, response: ResponseFacts) -> bool:
     """Whether this is a navigation to an HTML page, or one that failed; a redirect is only on the way to one.
 
     Half of the frameworks respond to a missing page, and to an error, with JSON or plain text: the visitor sees that as a page.
     """
-    if response.status in _REDIRECTS or not is_navigation(request) or is_prefetch(request):
+    status = response.status
+    if not intent.is_navigation or intent.is_prefetch or status in _REDIRECTS:
         return False
     if "html" in response.header("content-type").lower():
         return True
-    if response.status < _FAILED:
-        return False
-    return _is_marked_navigation(request) or (
-        not request.header("sec-fetch-mode") and "text/html" in request.header("accept").lower()
-    )
-
-
-def _is_marked_navigation(request: RequestFacts) -> bool:
-    """Whether the browser, or the script that swaps pages, says that a page is opened."""
-    return bool(request.header("sec-fetch-mode")) and is_navigation(request)
+    return status >= _FAILED and (intent.is_marked or "text/html" in request.header("accept").lower())

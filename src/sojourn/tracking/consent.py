@@ -18,7 +18,7 @@ Consent = Callable[[Any], object]
 class ConsentGate:
     """Checks each request once, when it arrives. The app's callable may fail: that counts as no."""
 
-    __slots__ = ("_consent", "_guard", "_is_required", "_signals")
+    __slots__ = ("_consent", "_guard", "_signals", "is_required")
 
     def __init__(
         self,
@@ -31,7 +31,8 @@ class ConsentGate:
         self._guard = guard
         self._signals = signals if signals is not None and signals.is_heeded else None
         self._consent = consent
-        self._is_required = is_required or consent is not None
+        self.is_required = is_required or consent is not None
+        """Whether every request is checked, and not only one that may carry a privacy signal."""
 
     def check(self, visit: Visit) -> None:
         """Refuse or restrict the visit, where the visitor or the app requires it."""
@@ -42,7 +43,7 @@ class ConsentGate:
                 return
             visit.is_anonymous = level is PrivacyLevel.ANONYMOUS
             visit.no_forward = level is PrivacyLevel.NO_FORWARD
-        if self._is_required and not self._has_consented(visit):
+        if self.is_required and not self._has_consented(visit):
             visit.refuse("no_consent")
             self._guard.count("no_consent")
 

@@ -67,15 +67,16 @@ def read_principal(visit: Visit, resolver: Resolver | None) -> Principal:
         return UNKNOWN
 
 
-def apply_principal(visit: Visit, resolver: Resolver | None, may_split: Callable[[], bool]) -> None:
-    """Apply the user that was read at the response start, or is read now. An error in that changes nothing."""
-    if visit.is_anonymous:
-        state = visit.state
-        if state is not None and state.is_tagged:  # by an earlier request, whose browser did not ask for anonymity
-            unname_user(visit, state)
-        return
-    principal = read_principal(visit, resolver) if visit.principal is None else visit.principal[0]
-    if principal is UNKNOWN or (state := visit.binding.state) is None:
+def drop_user(visit: Visit) -> None:
+    """Remove the tag of an earlier request, whose browser did not ask for anonymity as this one does."""
+    state = visit.state
+    if state is not None and state.is_tagged:
+        unname_user(visit, state)
+
+
+def apply_principal(visit: Visit, principal: User | None, may_split: Callable[[], bool]) -> None:
+    """Apply the framework's user, or that there is none."""
+    if (state := visit.binding.state) is None:
         return
     if principal is None:
         _apply_anonymous(visit, state)

@@ -37,21 +37,20 @@ class Pages:
         self._query_parameters = query_parameters
         self._paths = paths
 
-    def view(self, request: RequestFacts, response: ResponseFacts, path: str, took_s: float) -> dict[str, Scalar]:
-        """The attributes of a page view; `path` as it may be shown, `took_s` from arrival to the response start."""
-        status = response.status
+    def view(self, request: RequestFacts, response: ResponseFacts, took_s: float) -> dict[str, Scalar]:
+        """The attributes of a page view; `took_s` is from arrival to the response start."""
+        status, route = response.status, request.route()
         attributes: dict[str, Scalar] = {
-            "url.path": path,
+            "url.path": self._paths.shown(request.path, request.mount, route),
             "http.request.method": request.method,
             "http.response.status_code": status,
             "page_view.duration_ms": round(took_s * 1000, 1),
         }
-        route = request.route()
         if route is not None:
             attributes["http.route"] = route
         if status >= SERVER_ERROR or status == _NOT_FOUND:
             attributes["error.type"] = str(status)
-        if query := self.query(request):
+        if self._query_parameters and (query := self.query(request)):
             attributes["url.query"] = query
         return attributes
 

@@ -31,7 +31,7 @@ _LEVELS = {
 }
 
 
-_HEADERS = ("sec-gpc", "dnt")
+HEADERS = ("sec-gpc", "dnt")
 
 
 class PrivacySignals:
@@ -46,7 +46,7 @@ class PrivacySignals:
 
     def of(self, request: RequestFacts) -> PrivacyLevel:
         """The stricter level of the two headers."""
-        if not request.has_any(_HEADERS):
+        if not request.has_any(HEADERS):
             return PrivacyLevel.UNRESTRICTED
         gpc = self._gpc if self._gpc and request.header("sec-gpc") == "1" else PrivacyLevel.UNRESTRICTED
         dnt = self._dnt if self._dnt and request.header("dnt") == "1" else PrivacyLevel.UNRESTRICTED

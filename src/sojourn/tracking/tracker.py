@@ -27,12 +27,12 @@ from .cookie_layout import Disputed, OptedOut
 from .cookie_policy import CookiePolicy
 from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
-from .identification import apply_principal, read_principal
+from .identification import apply_principal, drop_user, read_principal
 from .options import TrackingOptions
 from .pages import Pages
 from .paths import Paths
 from .presence import Pace, Sign, is_in_use, note_fetch, sign_of, target_of
-from .principal import Resolver
+from .principal import UNKNOWN, Resolver
 from .recording import Recording, Sink
 from .response_cookies import ResponseCookies
 from .session_cache import CachedSession, SessionCache, Shared
@@ -103,13 +103,14 @@ class Tracker:
 
     def begin(self, facts: RequestFacts) -> Visit:
         """The Visit of a request that just arrived."""
-        visit = Visit(self._context, facts, self._clock.now())
+        clock = self._clock
+        visit = Visit(self._context, facts, clock.now())
         if not self._options.is_enabled:
             visit.refuse("disabled")
             return visit
         if os.getpid() != self._pid:
             self.after_fork()
-        visit.mono = self._clock.monotonic()
+        visit.mono = clock.monotonic()
         if self._paths.is_excluded(facts.path, facts.mount):
             self._refuse(visit, "excluded")
         elif facts.cookie:
@@ -120,8 +121,9 @@ class Tracker:
                 self._refuse(visit, DISPUTED)
             elif read is not None:
                 self._recognise(visit, read)
-        if visit.binding.refused is None:
-            self._consent.check(visit)
+        consent = self._consent
+        if (consent.is_required or not visit.intent.is_plain) and visit.binding.refused is None:
+            consent.check(visit)
         return visit
 
     def failed(self, error: Exception, work: str) -> Visit:
@@ -207,13 +209,13 @@ class Tracker:
             return
         visit.at = max(now, live.last_seen_at)
         over = visit.over(live, visit.at)
-        if over is None and live.ended_elsewhere is not None and admission.is_navigation(visit.facts):
+        if over is None and live.ended_elsewhere is not None and visit.intent.is_navigation:
             over = EndReason.ENDED  # the browser is still there; what else it sent may be older than its new cookie
         visit.binding = recognised(read, live, over)
-        if admission.is_prefetch(visit.facts):
+        if visit.intent.is_prefetch:
             visit.is_passive = True
             self._guard.count("prefetched")
-        elif self._options.presence_person:
+        elif self._options.presence_person and not visit.intent.is_document:
             self._judge(visit, live)
 
     def _judge(self, visit: Visit, live: CachedSession) -> None:
@@ -248,14 +250,14 @@ class Tracker:
         visit.follow()
         if visit.refused is not None:
             return self._part(visit, response)
-        is_page = admission.is_page_view(visit.facts, response)
+        is_page = admission.is_page_view(visit.intent, visit.facts, response)
         if is_page and visit.live is not None:
             self._turn_to_page(visit, visit.live)
         if not visit.is_left_behind():
             if (
                 visit.binding.arrived is None
                 and visit.is_automatic
-                and not admission.may_start_at(visit.facts, response)
+                and not admission.may_start_at(visit.intent, response)
             ):
                 self._guard.count("failed_response")
                 visit.drop_drafts()
@@ -294,7 +296,7 @@ class Tracker:
         entries: tuple[Entry, ...] = ()
         kind = "activity"
         at = visit.at
-        if admission.is_page_view(visit.facts, response):
+        if admission.is_page_view(visit.intent, visit.facts, response):
             self._turn_to_page(visit, live)
             if self._options.page_views:
                 visit.page_view = self._page_view(visit, response)
@@ -332,8 +334,12 @@ class Tracker:
         self._recording.record(visit, is_request=True)
 
     def _apply_principal(self, visit: Visit, response: ResponseFacts) -> None:
-        if not visit.is_named or visit.is_anonymous:
-            apply_principal(visit, self._principal, lambda: self._cookies.may_carry(visit, response))
+        if visit.is_anonymous:
+            drop_user(visit)
+        elif not visit.is_named:
+            principal = read_principal(visit, self._principal) if visit.principal is None else visit.principal[0]
+            if principal is not UNKNOWN:
+                apply_principal(visit, principal, lambda: self._cookies.may_carry(visit, response))
 
     def _wants_principal(self, visit: Visit) -> bool:
         """Whether the principal may come to be applied, as far as that is certain before the response is."""
@@ -375,7 +381,7 @@ class Tracker:
         visit.drop_drafts()
 
     def _page_view(self, visit: Visit, response: ResponseFacts) -> dict[str, Scalar]:
-        return self._pages.view(visit.facts, response, visit.shown_path, self._clock.monotonic() - visit.mono)
+        return self._pages.view(visit.facts, response, self._clock.monotonic() - visit.mono)
 
     def _note_page_view(self, visit: Visit, response: ResponseFacts) -> None:
         visit.page_view = self._page_view(visit, response)

@@ -106,6 +106,7 @@ class Visit:
     def __init__(self, context: VisitContext, facts: RequestFacts, now: int) -> None:
         self.context = context
         self.facts = facts
+        self.intent = admission.intent_of(facts)
         self.now = now
         self.at = now
         """`now` as the session sees it: never before its last activity."""
