@@ -8,7 +8,7 @@ See P1 and P3 in docs/internals.md.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint, Reply
@@ -60,7 +60,7 @@ class SojournMiddleware(Wrapper):
         if send is None or more:
             msg = "this is Sojourn's ASGI door, called as a WSGI app: use `from sojourn.wsgi import SojournMiddleware`"
             raise TypeError(msg)
-        return self._asgi(scope, receive, send)
+        return self._handler(scope)(scope, receive, send)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "__call__"}
@@ -75,18 +75,20 @@ class SojournMiddleware(Wrapper):
         self.__dict__["__call__"] = self._asgi
 
     async def _asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._handler(scope)(scope, receive, send)
+
+    def _handler(self, scope: Scope) -> ASGIApp:
+        """Who takes this scope. A second Sojourn further in steps aside."""
         kind = scope.get("type")
-        if kind == "http" and VISIT_KEY not in scope:
+        if VISIT_KEY in scope:
+            return self.app
+        if kind == "http":
             if self._beacon is not None and (own := self._beacon.at(scope.get("path", ""), scope.get("root_path", ""))):
-                await self._own(own, scope, receive, send)
-            else:
-                await self._http(scope, receive, send)
-        elif kind == "websocket" and VISIT_KEY not in scope:
-            await self._websocket(scope, receive, send)
-        elif kind == "lifespan" and VISIT_KEY not in scope:
-            await self._lifespan(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+                return partial(self._own, own)
+            return self._http
+        if kind == "websocket":
+            return self._websocket
+        return self._lifespan if kind == "lifespan" else self.app
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracker, guard = self.engine.tracker, self._guard
@@ -97,7 +99,7 @@ class SojournMiddleware(Wrapper):
         scope[VISIT_KEY] = visit
         token = active_visit.set(visit)
 
-        async def tracked_send(message: Message) -> None:
+        def tracked_send(message: Message) -> Awaitable[None]:  # no coroutine of its own: one less to run per message
             kind = message["type"]
             if kind == "http.response.start":
                 try:
@@ -105,9 +107,8 @@ class SojournMiddleware(Wrapper):
                 except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
                     tracker.failed(error, "finish")
             elif kind == "http.response.body" and (visit.chunks or message.get("more_body")):
-                await self._send_piece(visit, message, send)
-                return
-            await send(message)
+                return self._send_piece(visit, message, send)
+            return send(message)
 
         try:
             await self.app(scope, receive, tracked_send)
@@ -150,13 +151,14 @@ class SojournMiddleware(Wrapper):
         return self.engine.tracker.begin(AsgiFacts(scope, self._proxies, self._request))
 
     def _responded(self, visit: Visit, message: Message) -> Message:
-        if message.get("status", 0) < 200:  # an early hint: the response is yet to come
+        status = message.get("status", 0)
+        if status < 200:  # an early hint: the response is yet to come
             return message
         headers = message.get("headers") or ()
         if not isinstance(headers, list | tuple):
             headers = list(headers)
             message = {**message, "headers": headers}
-        response = AsgiResponse(message.get("status", 0), headers)
+        response = AsgiResponse(status, headers)
         line = self.engine.tracker.finish(visit, response)
         if line is None:
             return message
@@ -233,7 +235,7 @@ class AsgiFacts:
         self.path: str = scope.get("path", "/")
         self.mount: str = scope.get(
             "root_path", ""
-        )  # as it is now: routers within the app write theirs into the same scope
+        )  # as it is now: routers in the app write theirs into the same scope
         headers = scope.get("headers") or ()
         if not isinstance(headers, list | tuple):  # ASGI allows any iterable, even one that can be read only once
             scope["headers"] = headers = list(headers)
@@ -243,7 +245,7 @@ class AsgiFacts:
             self._headers = by_name = _joined(headers)
         self.cookie: bytes = by_name.get(b"cookie", b"")
         scheme = scope.get("scheme", "http")
-        if proxies:
+        if proxies.are_any:
             scheme = proxies.scheme(
                 self._peer(),
                 scheme,

@@ -186,38 +186,15 @@ class Start:
 class TrackedBody:
     """A body that is produced while it is sent. The Visit is active in each step, in whichever thread it runs."""
 
-    __slots__ = ("_body", "_start", "_steps")
+    __slots__ = ("_body", "_pieces", "_start")
 
     def __init__(self, body: Iterable[bytes], start: Start) -> None:
         self._body = body
-        self._steps: Iterator[bytes] | None = None
         self._start = start
+        self._pieces = _tracked(body, start)
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        start = self._start
-        visit, engine = start.visit, start.engine
-        token = active_visit.set(visit)
-        try:
-            if self._steps is None:
-                self._steps = iter(self._body)
-            chunk = next(self._steps)
-            start.release()
-        except StopIteration:
-            start.release()
-            raise
-        except BaseException as error:
-            engine.guard.guarded(None, capture, visit, error, is_handled=False)
-            engine.guard.guarded(None, engine.tracker.abandon, visit)
-            raise
-        finally:
-            leave_visit(token)
-        visit.chunks += 1
-        if visit.chunks == 2:  # more than one: a stream
-            engine.tracker.connections.opened(visit)
-        return chunk
+        return self._pieces
 
     def close(self) -> None:
         """Close the app's body, then record how long it took."""
@@ -242,6 +219,32 @@ class TrackedBody:
                 guard.guarded(None, tracker.connections.close_stream, visit)
 
 
+def _tracked(body: Iterable[bytes], start: Start) -> Iterator[bytes]:
+    """The pieces of a body. A generator of its own, not a method: it must not know the object that holds it."""
+    visit, engine = start.visit, start.engine
+    pieces: Iterator[bytes] | None = None
+    while True:
+        token = active_visit.set(visit)
+        try:
+            if pieces is None:
+                pieces = iter(body)
+            piece = next(pieces)
+            start.release()
+        except StopIteration:
+            start.release()
+            return
+        except BaseException as error:
+            engine.guard.guarded(None, capture, visit, error, is_handled=False)
+            engine.guard.guarded(None, engine.tracker.abandon, visit)
+            raise
+        finally:
+            leave_visit(token)
+        visit.chunks += 1
+        if visit.chunks == 2:  # more than one: a stream
+            engine.tracker.connections.opened(visit)
+        yield piece
+
+
 class WsgiFacts:
     """The facts of a request, from its environ (see `facts.RequestFacts`)."""
 
@@ -259,7 +262,7 @@ class WsgiFacts:
         self.mount: str = mount if mount.isascii() else decoded(mount)
         self.cookie = environ.get("HTTP_COOKIE", "").encode("latin-1", "replace")
         scheme = environ.get("wsgi.url_scheme", "http")
-        if proxies:
+        if proxies.are_any:
             scheme = proxies.scheme(
                 environ.get("REMOTE_ADDR"),
                 scheme,
@@ -318,7 +321,11 @@ class WsgiResponse:
         self._headers = headers
 
     def header(self, name: str) -> str:
-        return ", ".join(value for key, value in self._headers if key.lower() == name)
+        joined: str | None = None
+        for key, value in self._headers:
+            if key.lower() == name:
+                joined = value if joined is None else f"{joined}, {value}"
+        return joined or ""
 
     def names(self) -> Iterable[str]:
         return [key.lower() for key, _ in self._headers]

@@ -22,13 +22,11 @@ class Headers(Protocol):
 class Proxies:
     """The trusted proxies. Without any, the connection's own address and scheme count."""
 
-    __slots__ = ("_networks",)
+    __slots__ = ("_networks", "are_any")
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = tuple(networks)
-
-    def __bool__(self) -> bool:
-        return bool(self._networks)
+        self.are_any = bool(networks)
 
     def client(self, peer: str | None, forwarded: str, forwarded_for: str) -> str | None:
         """The address of the client: from the right, the first that is not a trusted proxy.
