@@ -34,8 +34,12 @@ def is_unexplained(entries: Iterable[Entry]) -> bool:
 
 def errors_in(entries: Iterable[Entry], flags: int) -> int:
     """How many errors a record adds to its session."""
-    exceptions = sum(entry.name == EXCEPTION for entry in entries)
-    failed = sum(entry.name == PAGE_VIEW and is_error(entry.name, entry.attributes) for entry in entries)
+    exceptions = failed = 0
+    for entry in entries:
+        if entry.name == PAGE_VIEW:
+            failed += _status(entry.attributes) >= SERVER_ERROR
+        elif entry.name == EXCEPTION:
+            exceptions += 1
     counted_before = 1 if flags & FAILED and exceptions else 0
     return max(exceptions, failed) - counted_before
 

@@ -14,12 +14,14 @@ from sojourn.stores.schema import LIVELY
 from sojourn.stores.tombstones import StoreKey
 
 from . import statements as sql
+from .bound import chunks
 
 _NEVER = -(2**63)
 """Earlier than any time."""
 
 _seldom_fields = attrgetter(*(n for n in SessionRow.__struct_fields__ if n not in LIVELY and n != "user_traits"))
-_lively = attrgetter("key", *LIVELY)
+
+_lively_fields = attrgetter("key", *LIVELY)
 
 
 class SQLiteRecording:
@@ -33,8 +35,17 @@ class SQLiteRecording:
     def load(
         self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
     ) -> Loaded:
-        values = {"keys": wire.encode(list(keys)), "after": wire.encode(list(successors_of))}
-        return self._loaded(sql.LOAD_WITH_SUCCESSORS if successors_of else sql.LOAD, values, people)
+        if successors_of:
+            values = {"keys": wire.encode(list(keys)), "after": wire.encode(list(successors_of))}
+            return self._loaded(sql.LOAD_WITH_SUCCESSORS, values, people)
+        first, *others = list(chunks(list(keys))) or [()]
+        loaded = self._loaded(sql.LOAD, {"keys": wire.encode(first)}, people)
+        rows, unread = dict(loaded.rows), set(loaded.unread)
+        for part in others:
+            more = self._loaded(sql.LOAD, {"keys": wire.encode(part)})
+            rows |= more.rows
+            unread |= more.unread
+        return Loaded(rows=rows, unread=frozenset(unread), tombstones=loaded.tombstones)
 
     def silent(
         self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
@@ -56,9 +67,11 @@ class SQLiteRecording:
         counts = dict(batch.counts)
         counts[RECORDED] = counts.get(RECORDED, 0) + self._log(batch)
         touched, others = self._parted(batch.rows)
+        for part in chunks(touched):
+            sql.TOUCH_SESSIONS.execute(self._connection, [_lively(row) for row in part])
+        for part in chunks(others):
+            self._connection.execute(sql.UPSERT_SESSIONS, {"sessions": wire.encode(part)})
         written = {
-            "touched": wire.encode([_lively(row) for row in touched]),
-            "sessions": wire.encode(others),
             "counts": wire.encode(counts),
             "marks": wire.encode_marks(batch.marks),
             "tombstones": wire.encode(
@@ -83,16 +96,21 @@ class SQLiteRecording:
         if batch.withdrawn:  # first: an end that is withdrawn and emitted again in one batch has the same id
             grown -= self._connection.execute(sql.WITHDRAW, {"withdrawn": wire.encode(list(batch.withdrawn))}).rowcount
         no_forward = {row.key: row.no_forward for row in batch.rows}
-        events, start = batch.events, 0
-        while start < len(events):
-            size = next((size for size in sql.INSERT_EVENTS if size >= len(events) - start), max(sql.INSERT_EVENTS))
-            values: list[object] = []
-            for e in events[start : start + size]:
-                own = (e.id, e.name, e.time, e.session_key, e.session_started_at, e.is_manual)
-                values += (*own, wire.encode(e.attributes), no_forward.get(e.session_key))
-            values += [None] * (size * sql.EVENT_VALUES - len(values))
-            grown += self._connection.execute(sql.INSERT_EVENTS[size], values).rowcount
-            start += size
+        for part in chunks(batch.events):
+            values = [
+                (
+                    wire.clean(e.id),
+                    wire.clean(e.name),
+                    e.time,
+                    wire.clean(e.session_key),
+                    e.session_started_at,
+                    e.is_manual,
+                    wire.encode(e.attributes),
+                    no_forward.get(e.session_key),
+                )
+                for e in part
+            ]
+            grown += sql.INSERT_EVENTS.execute(self._connection, values)
         return grown
 
     def _parted(self, rows: Sequence[SessionRow]) -> tuple[list[SessionRow], list[SessionRow]]:
@@ -127,6 +145,17 @@ class SQLiteRecording:
 
     def _by_hash(self, people: Collection[DataSubject]) -> dict[str, DataSubject]:
         return {wire.digest(self._store_key.value, person): person for person in people}
+
+
+def _lively(row: SessionRow) -> list[object]:
+    return [_bound(value) for value in _lively_fields(row)]
+
+
+def _bound(value: object) -> object:
+    """Return a field as its column holds it."""
+    if isinstance(value, str):
+        return wire.clean(value)
+    return wire.encode(value) if isinstance(value, list) else value
 
 
 def _seldom(row: SessionRow) -> object:

@@ -16,6 +16,7 @@ from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.ddl import create_statements
 from sojourn.stores.schema import LIVELY, SESSIONS
 
+from .bound import BoundRows
 from .dialect import SQLITE
 
 
@@ -81,38 +82,31 @@ _COUNTED: Final = "ON CONFLICT (name) DO UPDATE SET value = value + excluded.val
 
 WITHDRAW: Final = "DELETE FROM sojourn_events WHERE id IN (SELECT value FROM json_each(:withdrawn))"
 
-EVENT_VALUES: Final = 8
-"""How many values an event is bound as."""
-
-
-def _insert_events(count: int) -> str:
-    """Insert up to `count` events, one `VALUES` row each; rows of NULL fill the statement up.
-
-    Bound values cost half of what JSON does, which SQLite would print and parse for every column. An event whose last value,
-    `no_forward`, is NULL gets that of its session in the store.
+# An event whose last value, `no_forward`, is NULL gets that of its session in the store.
+INSERT_EVENTS: Final = BoundRows(
     """
-    values = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * count)
-    return f"""
 INSERT INTO sojourn_events (id, name, time, session_key, session_started_at, is_manual, data, no_forward)
 SELECT column1, column2, column3, column4, column5, column6, column7,
        COALESCE(column8, (SELECT s.no_forward FROM sojourn_sessions AS s WHERE s.key = column4), 0)
-FROM (VALUES {values}) WHERE column1 IS NOT NULL
+FROM {rows} WHERE column1 IS NOT NULL
 ON CONFLICT (id) DO NOTHING
-"""
-
-
-INSERT_EVENTS: Final = {count: _insert_events(count) for count in (8, 128)}
-"""By how many events it inserts. Few sizes, so that the statements stay prepared."""
+""",
+    width=8,
+)
 
 # Setting a column rewrites its indices even if the value stays the same, so activity sets as few columns as it can.
-_TOUCH_SESSIONS: Final = f"""
-UPDATE sojourn_sessions SET {", ".join(f"{name} = json_extract(value, '$[{n}]')" for n, name in enumerate(LIVELY, 1))}
-FROM json_each(NEW.touched) WHERE sojourn_sessions.key = json_extract(value, '$[0]')
-"""
+TOUCH_SESSIONS: Final = BoundRows(
+    f"""
+UPDATE sojourn_sessions SET {", ".join(f"{name} = touched.column{n}" for n, name in enumerate(LIVELY, 2))}
+FROM {{rows}} AS touched WHERE sojourn_sessions.key = touched.column1
+""",
+    width=1 + len(LIVELY),
+)
 
-_UPSERT_SESSIONS: Final = f"""
+# Few rows of a batch begin or change otherwise, and they have too many columns to be bound.
+UPSERT_SESSIONS: Final = f"""
 INSERT INTO sojourn_sessions ({SESSIONS.names})
-SELECT {_in(len(SESSIONS.columns))} FROM json_each(NEW.sessions) WHERE true
+SELECT {_in(len(SESSIONS.columns))} FROM json_each(:sessions) WHERE true
 ON CONFLICT (key) DO UPDATE SET {SESSIONS.replaced}
 """
 
@@ -139,8 +133,6 @@ WHERE position = excluded.position_before AND NOT is_gone
 _REFUSE_MOVED: Final = "SELECT RAISE(ABORT, 'position moved') WHERE changes() <> json_array_length(NEW.marks)"
 
 _STEPS: Final = (
-    _TOUCH_SESSIONS,
-    _UPSERT_SESSIONS,
     _ADD_COUNTS,
     set_tombstones(SQLITE, "NEW.tombstones"),
     _BAR,
@@ -148,13 +140,12 @@ _STEPS: Final = (
     _REFUSE_MOVED,
 )
 
-# All but the events of a batch is one statement, by a trigger on a temporary view. Beside a busy thread, each call that gives
-# up the interpreter lock waits 5 ms to get it back, and these would be eight calls.
+# What is left of a batch is one statement, by a trigger on a temporary view. Beside a busy thread, each call that gives up the
+# interpreter lock waits 5 ms to get it back, and these would be six calls.
 PREPARE: Final = (
     """CREATE TEMP VIEW IF NOT EXISTS batch
-    (touched, sessions, counts, marks, tombstones, opted_out) AS
-    SELECT NULL, NULL, NULL, NULL, NULL, NULL""",
+    (counts, marks, tombstones, opted_out) AS SELECT NULL, NULL, NULL, NULL""",
     f"CREATE TEMP TRIGGER IF NOT EXISTS save_batch INSTEAD OF INSERT ON batch BEGIN {';'.join(_STEPS)}; END",
 )
 
-SAVE: Final = "INSERT INTO batch VALUES (:touched, :sessions, :counts, :marks, :tombstones, :opted_out)"
+SAVE: Final = "INSERT INTO batch VALUES (:counts, :marks, :tombstones, :opted_out)"
