@@ -162,9 +162,9 @@ class Engine:
         )
 
     def close(self) -> None:
-        """Stop the threads and release every file, within `shutdown_timeout`. Idempotent; a later request opens anew.
+        """Record and deliver what is due, within `shutdown_timeout`, then release every file. Idempotent.
 
-        A journal on disk stays there for the recorder of the next process; one in memory is applied and delivered first.
+        What is left stays in the journal and the store for another process. A later request opens anew.
         """
         _open_engines.discard(self)
         with self.intake.lock():

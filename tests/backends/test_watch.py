@@ -111,3 +111,17 @@ def test_stop_before_the_first_call_and_reuse(watch: Watch, pair: tuple[socket.s
     watch.trace("connection.connect_tcp.complete", {"return_value": Stream(pair[0])})
     with watch.within(0.05):
         assert pair[0].recv(1) == b""
+
+
+def test_a_call_at_the_interpreters_end_is_made_without_a_thread(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python 3.12 on none can be started then: the last delivery of a process is a call like others."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with watch.within(5):
+            pass
+    with watch.within(5):
+        assert len(threads()) == 1

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import time
 from typing import Self
 
 from . import receiver
@@ -100,6 +101,33 @@ def worker_frozen(scene: Scene) -> None:
         scene.settle()
 
 
+def last_process(scene: Scene) -> None:
+    """Stop the only server, as a service manager does, while events wait. No process comes that could deliver them."""
+    scene.deployment.settings["SHUTDOWN_TIMEOUT"] = "10s"
+    deployment, began, stops = scene.deployment, time.monotonic(), 0
+    kinds = (lambda: deployment.gunicorn(workers=1), lambda: deployment.gunicorn(workers=3), deployment.uvicorn)
+    scene.receiver.behave(receiver.slow(0.1))
+    while stops < len(kinds) or time.monotonic() - began < scene.seconds:
+        with kinds[stops % len(kinds)]() as server:
+            with scene.visitors(server, seed=stops):
+                scene.wait(2)
+            took = server.stop()
+        stops += 1
+        figures = deployment.figures()
+        waiting = None if figures is None else sum(state.backlog for state in figures.stats.backends)
+        scene.say(f"stopped in {took:.1f} s; {waiting} events wait")
+        if figures is None or waiting or figures.unread:
+            scene.wrong.append(
+                f"stop {stops}: {waiting} events wait for the backend though there was time to deliver them"
+            )
+    scene.receiver.behave(receiver.well)
+    with deployment.gunicorn(workers=1) as server:
+        with scene.visitors(server, seed=stops):
+            scene.wait(1)
+        scene.settle()
+    scene.notes.append(f"stopped {stops} times; nothing was left for a next process")
+
+
 class RestartedUvicorn:
     """A uvicorn that is started anew after each kill; its port changes."""
 
@@ -163,5 +191,12 @@ FAULTS = (
         about="SIGSTOP of the recording worker beyond its lease, then SIGCONT, beside another worker",
         play=worker_frozen,
         seconds=35,
+    ),
+    Fault(
+        name="last-process",
+        about="SIGTERM to the only server (one process, several, ASGI) while its events wait for a slow backend",
+        play=last_process,
+        seconds=12,
+        promise=_CUTS,
     ),
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +20,11 @@ import pytest
 from sojourn import Engine, Settings
 from sojourn.stores.sqlite.opening import open_file
 from sojourn.wsgi import SojournMiddleware, StartResponse
-from tests.faults.servers import gunicorn, uvicorn
+from tests.faults.receiver import Receiver, slow
+from tests.faults.servers import Server, gunicorn, uvicorn
 
 from .conftest import Place
-from .crowd import KEY, Truth, assert_true, crowd, kept
+from .crowd import KEY, Truth, assert_true, crowd, kept, looked
 
 pytestmark = pytest.mark.slow
 
@@ -94,16 +97,64 @@ TROUBLES = pytest.mark.parametrize(
 def test_a_server_stops_in_time(place: Place, kind: str, how: signal.Signals, trouble: Trouble) -> None:
     with trouble(place) as hanging:
         environ = place.environ(backends=hanging.backends, shutdown_timeout=f"{SHUTDOWN_S:g}s")
-        with (
-            uvicorn("site_under_test:asgi", folder=place.folder, environ=environ)
-            if kind == "uvicorn"
-            else gunicorn("site_under_test:wsgi", folder=place.folder, environ=environ, worker_class=kind)
-        ) as server:
+        with served(place, kind, environ) as server:
             truth = crowd(server.url, range(10))
             hanging.is_met()
             took = server.stop(how)
     assert took < SHUTDOWN_S + SLACK_S
     assert_true(kept(place.store, truth), truth)
+
+
+@pytest.mark.parametrize(
+    ("kind", "workers"),
+    [
+        pytest.param("sync", 1, id="sync"),
+        pytest.param("gthread", 1, id="gthread"),
+        pytest.param("gevent", 1, id="gevent"),
+        pytest.param("uvicorn", 1, id="uvicorn"),
+        pytest.param("sync", 3, id="three workers, which leave together"),
+    ],
+)
+@pytest.mark.parametrize("is_repeated", [False, True], ids=["SIGTERM", "SIGTERM twice"])
+def test_the_last_process_records_and_delivers_before_it_leaves(
+    place: Place, kind: str, workers: int, *, is_repeated: bool
+) -> None:
+    """No process comes after it: what the time allows is at the backend when the server is gone."""
+    with Receiver(behaviour=slow(0.05)) as receiver:
+        environ = place.environ(backends=f"webhook+{receiver.url}", shutdown_timeout="10s")
+        with served(place, kind, environ, workers=workers) as server:
+            truth = crowd(server.url, range(30))
+            if is_repeated:
+                server.process.send_signal(signal.SIGTERM)
+            server.stop()
+        found = looked(place.store)
+        assert is_repeated or found.count("page_view") == len(truth.pages)
+        assert is_repeated or {event.id for event in found.events} == receiver.taken.keys()
+    assert_true(kept(place.store, truth), truth)
+
+
+def served(place: Place, kind: str, environ: Mapping[str, str], *, workers: int = 1) -> AbstractContextManager[Server]:
+    if kind == "uvicorn":
+        return uvicorn("site_under_test:asgi", folder=place.folder, environ=environ, workers=workers)
+    return gunicorn("site_under_test:wsgi", folder=place.folder, environ=environ, worker_class=kind, workers=workers)
+
+
+AT_EXIT = """
+import sys
+from wsgiref.util import setup_testing_defaults
+from site_under_test import wsgi
+for number in range(500):
+    environ = {"PATH_INFO": f"/shop/{number}", "HTTP_ACCEPT": "text/html"}
+    setup_testing_defaults(environ)
+    wsgi(environ, lambda status, headers: None)
+"""
+
+
+def test_a_program_that_ends_without_close_delivers_first(place: Place) -> None:
+    with Receiver() as receiver:
+        environ = place.environ(backends=f"webhook+{receiver.url}", shutdown_timeout="20s")
+        subprocess.run([sys.executable, "-c", AT_EXIT], env=environ, cwd=place.folder, check=True)
+        assert len(receiver.taken) == 1000
 
 
 @TROUBLES

@@ -57,7 +57,10 @@ class Watch:
             if self._thread is None:
                 self._wakes_at = due
                 self._thread = threading.Thread(target=self._watch, name="sojourn-deadline", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # the interpreter is at its end (atexit), and the last calls end with the process
+                    self._thread = None
             elif due < self._wakes_at:
                 self._changed.notify()
 

@@ -1,4 +1,4 @@
-"""What `flush` and a last pass do: apply what this process appended so far, and deliver what is due."""
+"""What `flush` does: apply what this process appended so far, and deliver what is due."""
 
 from __future__ import annotations
 

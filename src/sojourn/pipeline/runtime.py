@@ -20,6 +20,7 @@ from sojourn.backends.protocol import Backend
 from sojourn.core.clock import Clock
 from sojourn.stores.protocol import Store
 
+from .closing import LastPass
 from .deliver.dispatcher import Dispatcher
 from .flushing import Flusher, FlushReport
 from .journal import FileJournal, Files, JournalDirectory, JournalReader, MemoryJournal, open_files, open_journal
@@ -123,18 +124,28 @@ class Runtime:
             may_record=plan.records,
             waits_for_others=not clock.is_manual,
         )
+        self._last = LastPass(
+            store,
+            recorder=self._recorder,
+            dispatchers=self.dispatchers,
+            leadership=self._leadership,
+            time=self._time,
+            scheduler=scheduler,
+        )
         self._steps = [Step("keeper", self._keep_ready)]
         self._deliveries: list[Step] = []
         if plan.records:
             self._deliveries += [
-                Step(f"dispatcher-{dispatcher.backend.name}", partial(self._deliver, dispatcher))
+                Step(
+                    f"dispatcher-{dispatcher.backend.name}",
+                    partial(self._deliver, dispatcher),
+                    at_end=partial(self._deliver_last, dispatcher),
+                )
                 for dispatcher in self.dispatchers
             ]
             self._steps += [Step("recorder", self._record, at_end=self._finish), *self._deliveries]
         self._is_started = False
         self._is_open = False
-        self._deadline = 0.0
-        """Of the last pass, once the scheduler is stopping."""
 
     @property
     def is_recorder(self) -> bool:
@@ -151,17 +162,18 @@ class Runtime:
         self._is_started = True
 
     def close(self, timeout: float) -> None:
-        """Stop, give the leases back, release every file. What is on disk stays for the recorder of another process.
+        """Record and deliver what the time allows, give the leases back, release every file.
 
-        Whatever may hang (a locked store, a silent backend) is done by the steps. They get `timeout` seconds, and die with
-        the process. No thread is started here: the interpreter may be at its end.
+        What is left on disk is for another process. Whatever may hang (a locked store, a silent backend) is done by the
+        steps. They get `timeout` seconds, and die with the process. No thread is started here: the interpreter may be at its
+        end.
         """
         self._keep(self)
-        self._deadline = self._scheduler.monotonic() + timeout
+        self._last.deadline = deadline = self._scheduler.monotonic() + timeout
         self._scheduler.stop()
         if not (self._is_started and self._plan.records):
             self._finish()
-        self._scheduler.join(self._steps, self._deadline)
+        self._scheduler.join(self._steps, deadline)
         for dispatcher in self.dispatchers:
             dispatcher.backend.close()  # ends a call that still hangs
         self._scheduler.join(self._deliveries, self._scheduler.monotonic() + _CUT_OFF_S)
@@ -260,24 +272,17 @@ class Runtime:
                 self._close_reader()
 
     def _finish(self) -> None:
-        """Do the last pass, and give the leases back.
-
-        What is in memory is lost with the process. What is on disk is for the recorder, which this process may be.
-        """
-        is_memory = isinstance(self.journal, MemoryJournal)
-        if (is_memory or self.is_recorder) and (self.journal.stats().accepted or self._is_open):
-            _quietly(partial(self._last_pass, is_memory=is_memory))
-        self._scheduler.join(self._deliveries, self._deadline)
-        if self._is_open and self._scheduler.monotonic() < self._deadline:  # else they run out by themselves
-            _quietly(self._leadership.step_down)
+        """Do the last pass. With `deliver="worker"` that is the worker's, except for what is in memory."""
+        may_record = self._plan.records or isinstance(self.journal, MemoryJournal)
+        if may_record and (self.journal.stats().accepted or self._is_open):
+            _quietly(partial(self._last.record, self.open))
+        self._last.is_recorded = True
+        if self._scheduler.join(self._deliveries, self._last.deadline) and may_record and self._is_open:
+            _quietly(self._last.hand_over)
         self._close_reader()
 
-    def _last_pass(self, *, is_memory: bool) -> None:
-        self.open()
-        if is_memory:
-            self._flusher.flush(self.journal, self._deadline)
-        else:
-            self._flusher.apply(self.journal, self._deadline)
+    def _deliver_last(self, dispatcher: Dispatcher) -> None:
+        _quietly(partial(self._last.deliver, dispatcher, lambda: self._is_open))
 
     def _close_reader(self) -> None:
         if isinstance(self._reader, JournalDirectory):

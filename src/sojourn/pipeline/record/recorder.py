@@ -125,6 +125,12 @@ class Recorder:
                 self._discard()
             return applied, more
 
+    def has_unapplied(self) -> bool:
+        """Say whether a journal has records that no recorder has applied yet."""
+        with self._lock:
+            positions = {journal: mark.position for journal, mark in self._store.marks().items()}
+            return bool(self._reader.read(positions, before=self._monotonic_ns(), limit=1).frames)
+
     def sweep(self, now: int) -> int:
         """End the sessions that are over, as of what is recorded, and return how many."""
         with self._lock:
