@@ -16,7 +16,7 @@ from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint
 from .engine import Engine
 from .settings import Settings
 from .tracking.caching import with_private
-from .tracking.doors import Wrapper, leave_visit
+from .tracking.doors import Wrapper
 from .tracking.exceptions import capture
 from .tracking.forwarded import Proxies
 from .tracking.principal import UNKNOWN, Principal, of_environ
@@ -131,26 +131,24 @@ class SojournMiddleware(Wrapper):
 class Start:
     """The `start_response` of an app. It reaches the server with the first byte: until then an error may replace it."""
 
-    __slots__ = ("_door", "_held", "_start_response", "_write", "is_called", "visit")
+    __slots__ = ("_door", "_start_response", "_write", "engine", "held", "is_called", "visit")
 
     def __init__(self, door: SojournMiddleware, visit: Visit, start_response: StartResponse) -> None:
         self._door = door
+        self.engine = door.engine
         self._start_response = start_response
-        self._held: tuple[str, Headers, ExcInfo | None] | None = None
+        self.held: tuple[str, Headers, ExcInfo | None] | None = None
+        """What the app has started and the server has not seen."""
         self._write: Callable[[bytes], object] | None = None
         self.visit = visit
         self.is_called = False
 
-    @property
-    def engine(self) -> Engine:
-        return self._door.engine
-
     def __call__(self, status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
         if self.is_called and exc_info is None:
             self.release()  # an error of the app, which the server reports
-        is_out = self.is_called and self._held is None
+        is_out = self.is_called and self.held is None
         self.is_called = True
-        self._held = (status, headers, exc_info)
+        self.held = (status, headers, exc_info)
         if is_out:
             self.release()
             return self.write
@@ -170,9 +168,9 @@ class Start:
 
     def release(self) -> None:
         """Settle the visit and start the response, if the app has and it is still held."""
-        if self._held is None:
+        if self.held is None:
             return
-        (status, headers, exc_info), self._held = self._held, None
+        (status, headers, exc_info), self.held = self.held, None
         try:
             headers = self._door.responded(self.visit, status, headers)
         except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
@@ -211,7 +209,7 @@ class TrackedBody:
             guard.guarded(None, capture, visit, error, is_handled=False)
             raise
         finally:
-            leave_visit(token)
+            active_visit.reset(token)
             visit.captured = None
             if not visit.responded:
                 guard.guarded(None, tracker.abandon, visit)
@@ -229,7 +227,8 @@ def _tracked(body: Iterable[bytes], start: Start) -> Iterator[bytes]:
             if pieces is None:
                 pieces = iter(body)
             piece = next(pieces)
-            start.release()
+            if start.held is not None:
+                start.release()
         except StopIteration:
             start.release()
             return
@@ -238,7 +237,7 @@ def _tracked(body: Iterable[bytes], start: Start) -> Iterator[bytes]:
             engine.guard.guarded(None, engine.tracker.abandon, visit)
             raise
         finally:
-            leave_visit(token)
+            active_visit.reset(token)
         visit.chunks += 1
         if visit.chunks == 2:  # more than one: a stream
             engine.tracker.connections.opened(visit)

@@ -74,7 +74,8 @@ class Connections:
 
     def close(self, visit: Visit, attributes: dict[str, Scalar]) -> None:
         """Record the length of a stream or socket that is over. That is no activity."""
-        self._gone(visit)
+        if self._options.presence_open:
+            self._gone(visit)
         live = visit.live
         if visit.refused is not None or live is None or not self._options.page_views:
             return
@@ -89,22 +90,24 @@ class Connections:
 
         Servers and frameworks also send a file in pieces: that is over at once, and no connection.
         """
-        self._gone(visit)
+        if self._options.presence_open:
+            self._gone(visit)
         response, visit.response = visit.response, None
         page_view, visit.page_view = visit.page_view, None
         if response is None:
             return
-        if _EVENT_STREAM in response.header("content-type").lower() or self._has_lasted(visit, page_view):
+        if _EVENT_STREAM in response.header("content-type").lower() or (
+            visit.chunks > 1 and self._has_lasted(visit, page_view)
+        ):
             self.close(visit, {"http.response.status_code": response.status})
 
     def _has_lasted(self, visit: Visit, page_view: dict[str, Scalar] | None) -> bool:
         """Whether a page was sent in pieces for long, counted from the start of its response."""
-        if page_view is None or visit.chunks < 2:
+        if page_view is None:
             return False
         started_ms = cast("float", page_view["page_view.duration_ms"])
         return round((self._clock.monotonic() - visit.mono) * 1000 - started_ms, 1) >= _LASTING_MS
 
     def _gone(self, visit: Visit) -> None:
-        if self._options.presence_open:
-            with self._lock:
-                self._open.discard(visit)
+        with self._lock:
+            self._open.discard(visit)

@@ -50,7 +50,7 @@ class Pages:
             attributes["http.route"] = route
         if status >= SERVER_ERROR or status == _NOT_FOUND:
             attributes["error.type"] = str(status)
-        if self._query_parameters and (query := self.query(request)):
+        if request.query and (query := self.query(request)):
             attributes["url.query"] = query
         return attributes
 

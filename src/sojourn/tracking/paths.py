@@ -43,8 +43,8 @@ class Paths:
         A path without one (a page that the beacon reports, a referrer) is compared with the templates seen so far.
         """
         key = (path, mount, route or "")
-        known = self._shown.get(key)
-        if known is None:
+        known = self._shown.young.get(key)
+        if known is None and (known := self._shown.get(key)) is None:
             known = self._masked(path, mount, route)
             if len(path) <= _LONGEST:
                 self._shown[key] = known

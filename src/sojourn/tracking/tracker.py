@@ -11,7 +11,7 @@ import os
 
 from sojourn.core import session
 from sojourn.core.clock import Clock
-from sojourn.core.events import PAGE_VIEW, Scalar
+from sojourn.core.events import PAGE_VIEW
 from sojourn.core.failures import SERVER_ERROR
 from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, Entry, about
 from sojourn.core.session import EndReason
@@ -72,6 +72,7 @@ class Tracker:
         self._policy = cookies
         self._cookie_names = (cookies.name(is_https=False), cookies.name(is_https=True))
         self._refresh = options.rules.refresh
+        self._has_page_views = options.page_views
         self._sink = sink
         self._sessions = SessionCache(shared)
         self._recording = Recording(sink, pages=pages, sessions=self._sessions)
@@ -207,8 +208,8 @@ class Tracker:
             visit.binding = SessionBinding(arrived=read)
             self._refuse(visit, OPTED_OUT)
             return
-        visit.at = max(now, live.last_seen_at)
-        over = visit.over(live, visit.at)
+        visit.at = at = max(now, live.last_seen_at)
+        over = visit.over(live, at)
         if over is None and live.ended_elsewhere is not None and visit.intent.is_navigation:
             over = EndReason.ENDED  # the browser is still there; what else it sent may be older than its new cookie
         visit.binding = recognised(read, live, over)
@@ -278,7 +279,7 @@ class Tracker:
                 self._drop_flood(visit)
             if visit.state is None and not visit.changes:
                 return self._part(visit, response)
-        if self._options.page_views and is_page:
+        if self._has_page_views and is_page:
             self._note_page_view(visit, response)
         self._recording.commit(visit)
         visit.cookie_line = self._cookies.session_line(visit, response)
@@ -298,8 +299,9 @@ class Tracker:
         at = visit.at
         if admission.is_page_view(visit.intent, visit.facts, response):
             self._turn_to_page(visit, live)
-            if self._options.page_views:
-                visit.page_view = self._page_view(visit, response)
+            if self._has_page_views:
+                took_s = self._clock.monotonic() - visit.mono
+                visit.page_view = self._pages.view(visit.facts, response, took_s)
                 entries, kind = (Entry(PAGE_VIEW, at, visit.page_view),), PAGE_VIEW
                 if response.status >= SERVER_ERROR:
                     visit.failed_in = live.state.key
@@ -380,11 +382,8 @@ class Tracker:
         self._guard.warn_once(FLOOD, "more sessions start than session_budget or session_budget_total allows")
         visit.drop_drafts()
 
-    def _page_view(self, visit: Visit, response: ResponseFacts) -> dict[str, Scalar]:
-        return self._pages.view(visit.facts, response, self._clock.monotonic() - visit.mono)
-
     def _note_page_view(self, visit: Visit, response: ResponseFacts) -> None:
-        visit.page_view = self._page_view(visit, response)
+        visit.page_view = self._pages.view(visit.facts, response, self._clock.monotonic() - visit.mono)
         binding = visit.binding
         is_ended = binding.live is not None and binding.live.state.is_ended and binding.draft is None
         visit.note(PAGE_VIEW, visit.page_view, of=binding.home if is_ended else None)
