@@ -166,6 +166,12 @@ def test_list_by_user_id_with_hash_user_ids(
         pytest.param(["list", "--since", "soon"], 2, "got 'soon'", id="no moment"),
         pytest.param(["list", "--reason", "bored"], 2, "bored", id="no reason"),
         pytest.param(["list", "--limit", "few"], 2, "got 'few'", id="no number"),
+        pytest.param(["list", "--limit", "9" * 20], 2, "at most 12 digits", id="out of range"),
+        pytest.param(["list", "--since", "2026-99-99"], 2, "got '2026-99-99'", id="no such day"),
+        pytest.param(["list", "--where", "brwser=Firefox"], 2, "got 'brwser=Firefox'", id="no dimension"),
+        pytest.param(
+            ["list", "--where", "browser=Firefox", "--where", "browser=Chrome"], 1, "browser is given", id="one twice"
+        ),
         pytest.param(["list", "--user", "a", "--visitor", "b"], 2, "not allowed with", id="two people"),
         pytest.param(
             ["list", "--since", "2024-01-01", "--until", "2023-01-01"], 1, "--until", id="the wrong way round"

@@ -20,6 +20,7 @@ from sojourn.health import formatting
 from sojourn.report import _charts, _filters, _formatting, _ranges, _timeline
 from sojourn.report._attempts import OWN, Attempts
 from sojourn.report._moments import Moments
+from sojourn.report._parameters import Parameters
 from sojourn.report._rates import Rates
 from sojourn.report._web import base_of
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Cursor, Point, Sort, Span
@@ -120,7 +121,7 @@ def test_preset_ends_now_in_whole_hours(name: str, now: int, minutes: int) -> No
     ],
 )
 def test_custom_range(query: dict[str, str], span: tuple[int, int] | None) -> None:
-    chosen = _ranges.from_query(query, UTC)
+    chosen = _ranges.from_query(Parameters.of(query), UTC)
     assert (None if chosen is None else (chosen.span.since, chosen.span.until)) == span
 
 
@@ -128,12 +129,17 @@ def test_custom_range(query: dict[str, str], span: tuple[int, int] | None) -> No
 def test_range_survives_its_url(since: int, hours: int) -> None:
     span = Span(since * HOUR_MS, (since + hours) * HOUR_MS)
     there = _ranges.custom(span, DELHI)
-    back = _ranges.from_query(there.query, DELHI)
+    back = _ranges.from_query(Parameters.of(there.query), DELHI)
     assert back is not None
     assert back.span == span
 
 
 # --- filters
+
+
+def parsed(query: dict[str, str]) -> _filters.SessionQuery:
+    return _filters.parse_query(Parameters.of(query), UTC)
+
 
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=40).map(str.strip)
 
@@ -150,25 +156,25 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), 
     )
 )  # fmt: skip
 def test_params_of_a_query_parse_to_the_same_query(query: dict[str, str]) -> None:
-    first = _filters.parse_query(query, UTC)
-    again = _filters.parse_query(dict(first.params), UTC)
+    first = parsed(query)
+    again = parsed(dict(first.params))
     assert (again.filter, again.sort, again.is_ascending, again.params) == (
         first.filter, first.sort, first.is_ascending, first.params,
     )  # fmt: skip
     for chip in first.chips:
-        fewer = _filters.parse_query(dict(chip.without), UTC)
+        fewer = parsed(dict(chip.without))
         assert len(fewer.chips) < len(first.chips)
     urlencode(dict(first.params))
 
 
 @given(st.dictionaries(st.sampled_from([*_filters.FIELDS, "at", "since", "until", "range", "value"]), st.text()))
 def test_any_url_parses(query: dict[str, str]) -> None:
-    _filters.parse_query(query, UTC)
+    parsed(query)
 
 
 def test_cursor_survives_its_url() -> None:
     cursor = Cursor(7, 8, "key")
-    assert _filters.parse_query({"at": cursor.text()}, UTC).cursor == cursor
+    assert parsed({"at": cursor.text()}).cursor == cursor
 
 
 # --- charts

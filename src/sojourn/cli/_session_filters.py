@@ -112,9 +112,14 @@ def span_of(arguments: argparse.Namespace, now: int) -> Span | None:
 
 def filter_of(arguments: argparse.Namespace, source: StoreSource, now: int) -> Filter:
     """The filter that the options make. Raises `SojournError`."""
+    from sojourn.errors import SojournError
     from sojourn.stores.model import USER, VISITOR, DataSubject
     from sojourn.stores.reporting.model import Filter
 
+    names = [name for name, _ in arguments.where or ()]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        msg = f"--where: {repeated} is given several times, and a session has one value of it; give it once"
+        raise SojournError(msg)
     person = None
     if getattr(arguments, "visitor", None) is not None:
         person = DataSubject(VISITOR, arguments.visitor)

@@ -14,6 +14,8 @@ from ._output import Paint, cell, printable, span, table
 if TYPE_CHECKING:
     from sojourn.health.checks import Backlog, HealthSnapshot, Limits
 
+_MOST_DIGITS = 12
+
 
 def add_commands(commands: Any) -> None:
     """Add the command to the subparsers."""
@@ -71,8 +73,8 @@ def size_limit(text: str) -> int:
 
 def count(text: str) -> int:
     """Parse a number argument, 0 or more."""
-    if not text.isdecimal():
-        msg = f"give a number, 0 or more; got {text!r}"
+    if not (text.isdecimal() and len(text) <= _MOST_DIGITS):
+        msg = f"give a whole number, 0 or more, of at most {_MOST_DIGITS} digits; got {text!r}"
         raise argparse.ArgumentTypeError(msg)
     return int(text)
 

@@ -10,7 +10,7 @@ from sojourn.errors import StoreError
 from sojourn.health.checks import Backlog, HealthSnapshot, Limits, problems, waits, whose
 from sojourn.health.snapshot import snapshot
 
-from ._view import View, error_page
+from ._view import View, bad_request, error_page
 from ._web import Response, document, redirect
 
 _LIMITS: Final = Limits(lag=10 * 60_000)
@@ -46,32 +46,34 @@ class Lane:
 
 
 def delivery(view: View) -> Response:
-    query = view.request.query
-    name = query.get("backend", "") or None
-    after = query.get("after", "")
-    letters = view.store.outbox.letters(
-        name, after=int(after) if after.isdecimal() and len(after) < 16 else 0, limit=_LETTERS + 1
-    )
+    health = _health(view)
+    parameters = view.parameters
+    name = parameters.one_of("backend", [lane.backlog.state.name for lane in health["lanes"]])
+    after = parameters.number("after") or 0
+    letters = view.store.outbox.letters(name, after=after, limit=_LETTERS + 1)
+    message = _message(parameters.one_of("done", _MESSAGES), parameters.number("n"))
     return view.html(
         "delivery.html",
-        **_health(view),
+        **health,
         letters=letters[:_LETTERS],
         backend=name,
         more=None
         if len(letters) <= _LETTERS
         else view.request.url("/delivery", backend=name, after=letters[_LETTERS - 1].number),
-        message=_message(query.get("done", ""), query.get("n", "")),
+        message=message,
+        after=after,
     )
 
 
-def _message(action: str, count: str) -> str | None:
-    """The outcome of the last form. Anyone can write the URL, so only our own sentences and short numbers count."""
-    is_count = count.isdecimal() and len(count) < 10
-    return _MESSAGES[action].format(count) if action in _MESSAGES and is_count else None
+def _message(action: str | None, count: int | None) -> str | None:
+    """The outcome of the last form. Anyone can write the URL, so only our own sentences and numbers count."""
+    return None if action is None or count is None else _MESSAGES[action].format(count)
 
 
 def live(view: View) -> Response:
     """The current state of everything above the dead letters."""
+    if (error := bad_request(view)) is not None:
+        return error
     context = _health(view)
     return document({"now": view.now, "html": view.part("_health.html", "health", *context.values())})
 

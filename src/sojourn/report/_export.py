@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,10 +13,10 @@ import msgspec
 
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.stores.dimensions import NAMES
-from sojourn.stores.reporting.model import SessionLine
+from sojourn.stores.reporting.model import Filter, SessionLine
 
 from . import _filters, _formatting
-from ._view import View
+from ._view import View, bad_request
 from ._web import Response
 
 Field = str | int | bool | None
@@ -29,11 +29,11 @@ _INNER_FORMULA: Final = re.compile(r"([;\t\u2409\uff1b])(?=[\s\"\u201c\u201d]*[=
 
 
 def as_csv(view: View) -> Response:
-    return _attachment(view, _csv(view), "text/csv; charset=utf-8", "csv")
+    return _attachment(view, _csv, "text/csv; charset=utf-8", "csv")
 
 
 def as_json(view: View) -> Response:
-    return _attachment(view, _json(view), "application/json", "json")
+    return _attachment(view, _json, "application/json", "json")
 
 
 def fields(line: SessionLine) -> dict[str, Field]:
@@ -72,17 +72,16 @@ def cell(value: Field, /) -> str | int:
     return f"'{shown}" if _FORMULA.match(value) or _FORMULA.match(shown) else shown
 
 
-def _lines(view: View) -> Iterator[list[SessionLine]]:
-    query = _filters.parse_query(view.request.query, view.moments)
-    for part in view.store.sessions.export(query.filter):
+def _lines(view: View, sessions: Filter) -> Iterator[list[SessionLine]]:
+    for part in view.store.sessions.export(sessions):
         yield list(part)
 
 
-def _csv(view: View) -> Iterator[bytes]:
+def _csv(view: View, sessions: Filter) -> Iterator[bytes]:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    for lines in _lines(view):
+    for lines in _lines(view, sessions):
         writer.writerows([cell(value) for value in fields(line).values()] for line in lines)
         if text := out.getvalue():
             yield text.encode("utf-8", "replace")
@@ -92,19 +91,24 @@ def _csv(view: View) -> Iterator[bytes]:
         yield text.encode("utf-8", "replace")
 
 
-def _json(view: View) -> Iterator[bytes]:
+def _json(view: View, sessions: Filter) -> Iterator[bytes]:
     encoder = msgspec.json.Encoder()
     separator = b"[\n"
-    for lines in _lines(view):
+    for lines in _lines(view, sessions):
         for line in lines:
             yield separator + encoder.encode(fields(line))
             separator = b",\n"
     yield b"[]\n" if separator == b"[\n" else b"\n]\n"
 
 
-def _attachment(view: View, body: Iterator[bytes], kind: str, suffix: str) -> Response:
+def _attachment(view: View, body: Callable[[View, Filter], Iterator[bytes]], kind: str, suffix: str) -> Response:
+    which = _filters.parse_filter(view.parameters, view.moments)
+    if (error := bad_request(view)) is not None:
+        return error
     name = f"sessions-{datetime.fromtimestamp(view.now / 1000, UTC):%Y%m%d-%H%M%S}.{suffix}"
-    return Response(body=body, kind=kind, headers=(("Content-Disposition", f'attachment; filename="{name}"'),))
+    return Response(
+        body=body(view, which.filter), kind=kind, headers=(("Content-Disposition", f'attachment; filename="{name}"'),)
+    )
 
 
 COLUMNS: Final = (

@@ -1,4 +1,7 @@
-"""The list that a URL asks for, and the URLs next to it: another sort, one filter less. Pure."""
+"""What a filter of sessions is, the list that an address asks for, and the addresses next to it. Pure.
+
+`_LABELS` names every filter; a dimension of `stores.dimensions` is one without further code.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,10 @@ from sojourn.stores.reporting.model import Cursor, Filter, Sort
 
 from . import _ranges
 from ._moments import Moments
+from ._parameters import Parameters
 
-_LONGEST: Final = 5_000
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_PREFIX: Final = "session_properties."
+_PROPERTY: Final = re.compile(r"[A-Za-z0-9_.]{1,200}")
 REASONS: Final = {
     EndReason.IDLE_TIMEOUT: "Idle timeout",
     EndReason.MAX_DURATION: "Maximum duration",
@@ -38,6 +42,10 @@ _LABELS: Final = {
     **{dimension.name: dimension.label for dimension in DIMENSIONS if dimension.name != "entry_path"},
 }
 FIELDS: Final = tuple(_LABELS)
+_CHOICES: Final = {"state": ("open",), "errors": ("1",), "reason": tuple(reason.value for reason in EndReason)}
+"""Filters with a closed set of values."""
+_ALTERNATIVES: Final = ((USER, VISITOR), ("entry", "entry_path"))
+"""Two filters of which one at most can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +58,17 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFilter:
+    """The sessions that an address asks for. `params`: its valid parameters."""
+
+    filter: Filter
+    range: _ranges.Range | None
+    params: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionQuery:
-    """A parsed URL of the session list. `params`: its valid parameters, except for the cursor."""
+    """The list that an address asks for. `params`: its valid parameters, except for the cursor."""
 
     filter: Filter
     sort: Sort
@@ -59,6 +76,8 @@ class SessionQuery:
     cursor: Cursor | None
     range: _ranges.Range | None
     params: Mapping[str, str]
+    filter_params: Mapping[str, str]
+    """Those that choose sessions, without their order."""
 
     @property
     def chips(self) -> list[Chip]:
@@ -92,67 +111,81 @@ class SessionQuery:
         return params
 
 
-def parse_query(query: Mapping[str, str], moments: Moments) -> SessionQuery:
-    """Parse a URL's parameters; invalid ones are ignored."""
-    params = {name: value for name in FIELDS if (value := _clean(query, name).strip())}
-    range_ = _ranges.from_query(query, moments)
-    if params.get("state") != "open":
-        params.pop("state", None)
-    if params.get("errors") != "1":
-        params.pop("errors", None)
-    if params.get("reason") not in set(EndReason):
-        params.pop("reason", None)
-    # A property without a value filters by the empty text.
-    value = _clean(query, "value")
-    if "prop" in params:
-        params["value"] = value
+def parse_filter(parameters: Parameters, moments: Moments, *, subject: DataSubject | None = None) -> SessionFilter:
+    """Read which sessions an address asks for. `subject`: the page is about this person; the address names no other."""
+    params: dict[str, str] = {}
+    for name in FIELDS:
+        if subject is not None and name in {USER, VISITOR}:
+            continue
+        choices = _CHOICES.get(name)
+        text = parameters.text(name) if choices is None else parameters.one_of(name, choices)
+        if text:
+            params[name] = text
+    property_ = _property(parameters, params)
+    for name, other in _ALTERNATIVES:
+        if name in params and other in params:
+            parameters.reject(other, f"cannot be combined with {name}; give one of them")
+            del params[other]
+    range_ = _ranges.from_query(parameters, moments)
     if range_ is not None:
         params.update(range_.query)
-    sort = _sort(query.get("sort", ""))
-    is_ascending = query.get("dir") == "up"
-    if sort is not Sort.STARTED:
-        params["sort"] = sort.value
-    if is_ascending:
-        params["dir"] = "up"
-    return SessionQuery(
+    return SessionFilter(
         filter=Filter(
             span=range_.span if range_ is not None else None,
             is_open=True if "state" in params else None,
-            person=_data_subject(params),
+            person=subject or _data_subject(params),
             entry_path=params.get("entry"),
             dimensions=tuple((name, params[name]) for name in NAMES if name in params),
             seen_path=params.get("path"),
-            property=(_property_name(params["prop"]), value) if "prop" in params else None,
+            property=property_,
             has_errors="errors" in params,
             reason=EndReason(params["reason"]) if "reason" in params else None,
             text=params.get("q"),
         ),
-        sort=sort,
-        is_ascending=is_ascending,
-        cursor=Cursor.from_text(query.get("at", "")),
         range=range_,
         params=params,
     )
 
 
-def _clean(query: Mapping[str, str], name: str) -> str:
-    """A parameter without control characters: stored text has none either."""
-    return _CONTROL.sub("", query.get(name, "")[:_LONGEST])
+def parse_query(parameters: Parameters, moments: Moments, *, subject: DataSubject | None = None) -> SessionQuery:
+    """Read the list that an address asks for."""
+    which = parse_filter(parameters, moments, subject=subject)
+    params = dict(which.params)
+    sort = Sort(parameters.one_of("sort", [each.value for each in Sort]) or Sort.STARTED)
+    is_ascending = parameters.one_of("dir", ["up"]) == "up"
+    if sort is not Sort.STARTED:
+        params["sort"] = sort.value
+    if is_ascending:
+        params["dir"] = "up"
+    return SessionQuery(
+        filter=which.filter,
+        sort=sort,
+        is_ascending=is_ascending,
+        cursor=parameters.parsed("at", Cursor.from_text, "take the link to another page of the list, or leave it out"),
+        range=which.range,
+        params=params,
+        filter_params=which.params,
+    )
 
 
-def _sort(name: str) -> Sort:
-    try:
-        return Sort(name)
-    except ValueError:
-        return Sort.STARTED
+def _property(parameters: Parameters, params: dict[str, str]) -> tuple[str, str] | None:
+    """The property and its value; without a value it is the empty text."""
+    value = parameters.exact("value")
+    name = params.get("prop")
+    if name is None:
+        if value:
+            parameters.reject("value", "needs the name of a property; add prop")
+        return None
+    full = name if name.startswith(_PREFIX) else _PREFIX + name
+    if not _PROPERTY.fullmatch(full):
+        parameters.reject("prop", "no property can have this name; use letters, digits, _ and .")
+        del params["prop"]
+        return None
+    params["value"] = value
+    return full, value
 
 
 def _data_subject(params: Mapping[str, str]) -> DataSubject | None:
-    if "user" in params:
-        return DataSubject(USER, params["user"])
-    return DataSubject(VISITOR, params["visitor"]) if "visitor" in params else None
-
-
-def _property_name(name: str) -> str:
-    prefix = "session_properties."
-    return name if name.startswith(prefix) else prefix + name
+    if USER in params:
+        return DataSubject(USER, params[USER])
+    return DataSubject(VISITOR, params[VISITOR]) if VISITOR in params else None

@@ -9,7 +9,7 @@ from typing import Final
 from sojourn.stores.reporting.model import Figures, Overview, Top
 
 from . import _charts, _formatting, _ranges
-from ._view import View
+from ._view import View, bad_request
 from ._web import Response, document
 
 _TOPS: Final = 8
@@ -54,7 +54,7 @@ class Listing:
 
 
 def overview(view: View) -> Response:
-    range_ = _ranges.from_query(view.request.query, view.moments)
+    range_ = _ranges.from_query(view.parameters, view.moments)
     has_range = range_ is not None
     range_ = range_ or _ranges.preset(_DEFAULT, view.moments)
     data = _load(view, range_)
@@ -95,6 +95,8 @@ def _load(view: View, range_: _ranges.Range) -> Overview:
 
 def online(view: View) -> Response:
     """How many sessions are online, for the live figure in a page's head."""
+    if (error := bad_request(view)) is not None:
+        return error
     return document({"online": view.store.report.online(since=view.online_since)})
 
 

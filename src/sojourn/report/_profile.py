@@ -10,11 +10,11 @@ from ._web import Response
 
 
 def user(view: View) -> Response:
-    return _profile(view, DataSubject(USER, view.request.query.get("id", "")))
+    return _profile(view, DataSubject(USER, view.parameters.exact("id")))
 
 
 def visitor(view: View) -> Response:
-    return _profile(view, DataSubject(VISITOR, view.request.query.get("id", "")))
+    return _profile(view, DataSubject(VISITOR, view.parameters.exact("id")))
 
 
 def _profile(view: View, subject: DataSubject) -> Response:

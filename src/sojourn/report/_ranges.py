@@ -10,6 +10,7 @@ from typing import Final
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Span
 
 from ._moments import Moments
+from ._parameters import Parameters
 
 PRESETS: Final = {
     "today": "Today",
@@ -22,6 +23,7 @@ PRESETS: Final = {
 _LENGTHS: Final = {"24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS, "90d": 90 * DAY_MS, "12m": 365 * DAY_MS}
 _FINEST_MS: Final = 3 * DAY_MS
 _FINE_MS: Final = 120 * DAY_MS
+_FIX: Final = "give a time such as 2026-01-31 or 2026-01-31T12:00Z"
 _LONGEST_MS: Final = 20 * 365 * DAY_MS
 
 
@@ -40,17 +42,23 @@ class Range:
         return Bucket.HOUR if length <= _FINEST_MS else Bucket.DAY if length <= _FINE_MS else Bucket.WEEK
 
 
-def from_query(query: Mapping[str, str], moments: Moments) -> Range | None:
-    """The range of a URL; `None` if it has no valid one."""
-    name = query.get("range", "")
-    if name in PRESETS:
-        return preset(name, moments)
-    since, until = _moment(query.get("since", ""), moments), _moment(query.get("until", ""), moments)
+def from_query(parameters: Parameters, moments: Moments) -> Range | None:
+    """The range of an address; `None` if it has no valid one."""
+    name = parameters.one_of("range", PRESETS)
+    since, until = (parameters.parsed(each, lambda text: _moment(text, moments), _FIX) for each in ("since", "until"))
     if since is None and until is None:
-        return None
+        return None if name is None else preset(name, moments)
+    if name is not None:
+        parameters.reject("since" if since is not None else "until", "cannot be combined with range; give one of them")
+        return preset(name, moments)
     end = _ceil(moments.now) if until is None else _ceil(until)
     begin = max(0, end - 7 * DAY_MS) if since is None else _floor(since)
-    if not 0 <= begin < end or end - begin > _LONGEST_MS:
+    which = "until" if since is None else "since"
+    if not 0 <= begin < end:
+        parameters.reject(which, f"the range must begin before it ends, and not before 1970; {_FIX}")
+        return None
+    if end - begin > _LONGEST_MS:
+        parameters.reject(which, "the range is longer than 20 years; give a later since or an earlier until")
         return None
     return custom(Span(begin, end), moments)
 
@@ -87,7 +95,7 @@ def field(at: int, moments: Moments) -> str:
 def _moment(text: str, moments: Moments) -> int | None:
     """Parse a moment; without a time zone it is in the reader's."""
     try:
-        parsed = datetime.fromisoformat(text[:40])
+        parsed = datetime.fromisoformat(text)
         if parsed.tzinfo is None:
             parsed = parsed.replace(tzinfo=UTC) - timedelta(milliseconds=moments.offset)
         return round(parsed.timestamp() * 1000)

@@ -8,7 +8,7 @@ from sojourn.core.events import START, Position
 
 from ._filters import REASONS
 from ._timeline import step
-from ._view import View, error_page
+from ._view import View, bad_request, error_page
 from ._web import Response, document, redirect
 
 _STEPS: Final = 200
@@ -20,7 +20,7 @@ def session(view: View, name: str) -> Response:
     detail = view.store.sessions.detail(name)
     if detail is None:
         return error_page(view, 404, "No such session", _NO_SESSION)
-    after = _position(view.request.query.get("after", ""))
+    after = _position(view)
     timeline = view.store.log.timeline(detail.row.key, after=after, limit=_STEPS)
     last = timeline.events[-1].position if timeline.events else after
     return view.html(
@@ -42,7 +42,9 @@ def session(view: View, name: str) -> Response:
 
 def changes(view: View, name: str) -> Response:
     """The steps after the last one on the page, and the session's current state."""
-    after = _position(view.request.query.get("after", ""))
+    after = _position(view)
+    if (error := bad_request(view)) is not None:
+        return error
     detail = view.store.sessions.detail(name)
     if detail is None:
         return error_page(view, 404, "No such session", _NO_SESSION)
@@ -71,5 +73,6 @@ def of_event(view: View, event_id: str) -> Response:
     return redirect(f"{view.request.url(f'/sessions/{key}', after=after)}#e{place.position}")
 
 
-def _position(text: str) -> Position:
-    return Position.from_text(text) or START
+def _position(view: View) -> Position:
+    fix = "take the link to more events, or leave it out"
+    return view.parameters.parsed("after", Position.from_text, fix) or START

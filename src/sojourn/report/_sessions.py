@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
-
-import msgspec
 
 from sojourn.stores.model import DataSubject
 from sojourn.stores.reporting.model import Cursor, SessionPage, Sort
 
 from . import _filters, _ranges
 from ._filters import SessionQuery
-from ._view import View
+from ._view import View, bad_request
 from ._web import Response, document
 
 ROWS: Final = 50
@@ -32,7 +30,7 @@ class Head:
 
 
 def sessions(view: View) -> Response:
-    query = _filters.parse_query(view.request.query, view.moments)
+    query = _filters.parse_query(view.parameters, view.moments)
     return view.html(
         "sessions.html",
         query=query,
@@ -55,13 +53,12 @@ def table(
     """The context of the table's template. `subject`: whose page it is; its URLs carry `id` instead of a filter."""
 
     def list_url(params: Mapping[str, str], **more: str) -> str:
-        own = {name: value for name, value in params.items() if subject is None or name != subject.kind}
-        return view.request.url(path, **own, **({} if subject is None else {"id": subject.id}), **more)
+        return view.request.url(path, **params, **({} if subject is None else {"id": subject.id}), **more)
 
     def page_url(cursor: Cursor | None) -> str | None:
         return None if cursor is None else list_url(query.params, at=cursor.text())
 
-    params = query.params if subject is None else {**query.params, subject.kind: subject.id}
+    params = query.filter_params if subject is None else {**query.filter_params, subject.kind: subject.id}
     is_first = query.cursor is None
     is_by_start = query.sort is Sort.STARTED and not query.is_ascending
     return {
@@ -86,12 +83,13 @@ def table(
 
 def changes(view: View) -> Response:
     """The current state of the rows on the page (`keys`), and how many sessions started since (`after`)."""
-    params = view.request.query
-    query = _filters.parse_query(params, view.moments)
-    keys = [key for key in params.get("keys", "").split(",") if key][:_LIVE_ROWS]
-    after = params.get("after", "")
-    is_number = after.isdecimal() and after.isascii() and len(after) < 16
-    news = view.store.sessions.changes(query.filter, shown=keys, started_after=int(after) if is_number else _NEVER)
+    which = _filters.parse_filter(view.parameters, view.moments)
+    keys = [key for key in view.parameters.text("keys").split(",") if key][:_LIVE_ROWS]
+    after = view.parameters.number("after")
+    if (error := bad_request(view)) is not None:
+        return error
+    started_after = _NEVER if after is None else after
+    news = view.store.sessions.changes(which.filter, shown=keys, started_after=started_after)
     return document(
         {
             "now": view.now,
@@ -103,9 +101,7 @@ def changes(view: View) -> Response:
 
 def of_subject(view: View, subject: DataSubject) -> tuple[SessionQuery, SessionPage]:
     """The sessions of a user or visitor, for the page about them."""
-    query = _filters.parse_query({**view.request.query, subject.kind: subject.id}, view.moments)
-    # The parsed parameter may be cut or stripped; the subject has the exact id.
-    query = replace(query, filter=msgspec.structs.replace(query.filter, person=subject))
+    query = _filters.parse_query(view.parameters, view.moments, subject=subject)
     return query, load_page(view, query)
 
 

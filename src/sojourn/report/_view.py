@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,8 +13,9 @@ from sojourn.stores.reporting.model import SessionLine
 
 from . import _rendering
 from ._moments import Moments
+from ._parameters import Parameters
 from ._rates import Rates
-from ._web import Request, Response, page
+from ._web import Request, Response, document, page
 
 if TYPE_CHECKING:
     from sojourn.stores import Store
@@ -63,6 +64,10 @@ class View:
                 return Moments(self.now, int(value) * 60_000)
         return Moments(self.now, 0)
 
+    @cached_property
+    def parameters(self) -> Parameters:
+        return Parameters.of_query(self.request.facts.query)
+
     @property
     def theme(self) -> str:
         return next((value for value in self.request.cookies(THEME_COOKIE) if value in THEMES), "auto")
@@ -75,13 +80,25 @@ class View:
         return line.is_open and line.last_seen_at >= self.online_since
 
     def html(self, template: str, /, **context: Any) -> Response:
-        return page(_rendering.render(template, **self.context(), **context))
+        return page(_rendering.render(template, **self.context(), **context, ignored=self.parameters.problems()))
 
     def part(self, template: str, macro: str, *arguments: Any) -> str:
         return _rendering.render_part(template, macro, *arguments, **self.context())
 
     def context(self) -> dict[str, Any]:
         return {"view": self, "url": self.request.url, "at": self.moments, "now": self.now}
+
+
+def bad_request(view: View) -> Response | None:
+    """The error of an address that a program asks for, if anything is wrong with it: 400, and what to write instead."""
+    problems = view.parameters.problems()
+    if not problems:
+        return None
+    if view.request.path.endswith(".csv"):
+        lines = "".join(f"{problem.parameter}: {problem.message}\n" for problem in problems)
+        return Response(body=lines.encode("utf-8", "replace"), status=400, kind="text/plain; charset=utf-8")
+    listed = [{"parameter": problem.parameter, "message": problem.message} for problem in problems]
+    return replace(document({"errors": listed}), status=400)
 
 
 def error_page(
