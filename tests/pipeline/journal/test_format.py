@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from zlib import crc32
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,16 +25,18 @@ from sojourn.pipeline.journal.format import (
     frame_word,
     pack_body,
     pack_word,
+    place_of,
 )
 from sojourn.pipeline.journal.protocol import Frame
 
 JOURNAL = "0123456789abcdef0123456789abcdef"
+PLACE = place_of(JOURNAL, 0)
 HEADER = SegmentHeader(journal=JOURNAL, boot="f" * 32, created=1_700_000_000_000, size=4096)
 
 
-def frame_bytes(payload: bytes, *, mono: int = 7, wall: int = 1_700_000_000_000) -> bytes:
-    body = pack_body(mono, wall, 3, 1) + payload
-    whole = pack_word(frame_word(body)) + body
+def frame_bytes(payload: bytes, *, offset: int = 0, wall: int = 1_700_000_000_000) -> bytes:
+    body = pack_body(7, wall, 3, 1) + payload
+    whole = pack_word(frame_word(body, offset, PLACE.key)) + body
     return whole.ljust(aligned(len(whole)), b"\0")
 
 
@@ -45,14 +50,20 @@ def with_byte(data: bytes, at: int, value: int) -> bytes:
     return data[:at] + bytes([value]) + data[at + 1 :]
 
 
+def of_version(version: int) -> bytes:
+    packed = with_byte(encode_header(HEADER), 8, version)[:56]
+    return (packed + crc32(packed).to_bytes(4, sys.byteorder)).ljust(SEGMENT_HEADER, b"\0")
+
+
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        pytest.param(b"", HeaderFault.TORN, id="empty file"),
-        pytest.param(bytes(4096), HeaderFault.TORN, id="zeros only, as while a spare is being filled"),
-        pytest.param(encode_header(HEADER)[:-1], HeaderFault.TORN, id="cut"),
-        pytest.param(with_byte(encode_header(HEADER), 20, 255), HeaderFault.TORN, id="damaged"),
-        pytest.param(with_byte(encode_header(HEADER), 8, VERSION + 1), HeaderFault.UNKNOWN_VERSION, id="newer version"),
+        pytest.param(b"", HeaderFault.DAMAGED, id="empty file"),
+        pytest.param(bytes(4096), HeaderFault.DAMAGED, id="zeros only"),
+        pytest.param(encode_header(HEADER)[:-1], HeaderFault.DAMAGED, id="cut"),
+        pytest.param(with_byte(encode_header(HEADER), 20, 255), HeaderFault.DAMAGED, id="damaged"),
+        pytest.param(with_byte(encode_header(HEADER), 8, VERSION + 1), HeaderFault.DAMAGED, id="damaged version"),
+        pytest.param(of_version(VERSION + 1), HeaderFault.UNKNOWN_VERSION, id="newer version"),
         pytest.param(
             b"SOJOURNJ" + encode_header(HEADER)[8:], HeaderFault.UNRELEASED, id="from before the first release"
         ),
@@ -64,8 +75,8 @@ def test_an_unusable_header_is_a_fault(data: bytes, fault: HeaderFault) -> None:
 
 @given(payload=st.binary(max_size=200), before=st.integers(0, 4), wall=st.integers(-(2**60), 2**60))
 def test_a_frame_comes_back_as_it_was(payload: bytes, before: int, wall: int) -> None:
-    data = bytes(8 * before) + frame_bytes(payload, wall=wall)
-    frame = decode(data, 8 * before, journal=JOURNAL, base=1000)
+    data = bytes(8 * before) + frame_bytes(payload, wall=wall, offset=1000 + 8 * before)
+    frame = decode(data, 8 * before, PLACE, 1000)
     assert frame == Frame(JOURNAL, 1000 + len(data), 7, wall, 3, 1, payload)
 
 
@@ -74,10 +85,10 @@ def test_a_cut_or_changed_frame_is_no_frame(payload: bytes, data: st.DataObject)
     whole = frame_bytes(payload)
     end = FRAME_HEADER + len(payload)
     cut = data.draw(st.integers(0, end - 1), label="cut")
-    assert decode(whole[:cut], 0, journal=JOURNAL, base=0) is Gap.SHORT
+    assert decode(whole[:cut], 0, PLACE, 0) is Gap.SHORT
     at = data.draw(st.integers(0, end - 1), label="changed byte")
     changed = with_byte(whole, at, whole[at] ^ data.draw(st.integers(1, 255), label="by"))
-    assert isinstance(decode(changed, 0, journal=JOURNAL, base=0), Gap)
+    assert isinstance(decode(changed, 0, PLACE, 0), Gap)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +98,13 @@ def test_a_cut_or_changed_frame_is_no_frame(payload: bytes, data: st.DataObject)
         pytest.param(b"\xff" * 8 + bytes(64), Gap.ENDED, id="ones: the writer went on"),
         pytest.param(b"", Gap.SHORT, id="no bytes"),
         pytest.param(frame_bytes(b"x" * 50)[:48], Gap.SHORT, id="the rest is not at hand"),
-        pytest.param(pack_word(5) + bytes(64), Gap.TORN, id="shorter than any frame"),
-        pytest.param(pack_word(FRAME_HEADER + MAX_PAYLOAD + 1), Gap.TORN, id="longer than any frame"),
+        pytest.param(pack_word(5 ^ PLACE.key) + bytes(64), Gap.TORN, id="shorter than any frame"),
+        pytest.param(pack_word((FRAME_HEADER + MAX_PAYLOAD + 1) ^ PLACE.key), Gap.TORN, id="longer than any frame"),
         pytest.param(frame_bytes(b"x" * 50)[:48] + bytes(64), Gap.TORN, id="word stored, payload not"),
     ],
 )
 def test_gaps(data: bytes, gap: Gap) -> None:
-    assert decode(data, 0, journal=JOURNAL, base=0) is gap
+    assert decode(data, 0, PLACE, 0) is gap
 
 
 MOUNTS = """\

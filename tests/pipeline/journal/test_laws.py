@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.pipeline.journal import FileJournal, Frame, JournalDirectory
-from sojourn.pipeline.journal.format import SEGMENT_HEADER
+from sojourn.pipeline.journal.format import POSITION_BITS, SEGMENT_HEADER
 
 FOREVER = 2**62
 SEGMENT = 256
@@ -133,9 +133,9 @@ def test_a_crash_at_any_byte_costs_only_what_lies_behind_it_in_that_segment(
             cut[journal, int(number)] = size
 
         def survives(frame: Frame) -> bool:
-            number = (frame.end - 1) // SEGMENT
+            number, end = frame.end >> POSITION_BITS, frame.end % (1 << POSITION_BITS)
             size = cut[frame.journal, number]
-            begin_of_padding = frame.end - number * SEGMENT - (-len(frame.payload) % 8)
+            begin_of_padding = end - (-len(frame.payload) % 8)
             return size >= SEGMENT_HEADER and begin_of_padding <= size
 
         dead = JournalDirectory(copy)

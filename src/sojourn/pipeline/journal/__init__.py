@@ -9,11 +9,12 @@ See P4, P5, P6 and P7 in docs/internals.md.
 
 from __future__ import annotations
 
+from .damaged import examine
 from .files import SYSTEM_FILES, Files
 from .format import MAX_PAYLOAD, SEGMENT_SIZE
 from .memory import MemoryJournal
 from .opening import open_files, open_journal
-from .protocol import Frame, Journal, JournalReader, JournalStats, Reading
+from .protocol import Damage, Frame, Journal, JournalReader, JournalStats, Reading
 from .reader import JournalDirectory
 from .writer import FileJournal
 
@@ -21,6 +22,7 @@ __all__ = [
     "MAX_PAYLOAD",
     "SEGMENT_SIZE",
     "SYSTEM_FILES",
+    "Damage",
     "FileJournal",
     "Files",
     "Frame",
@@ -30,6 +32,7 @@ __all__ = [
     "JournalStats",
     "MemoryJournal",
     "Reading",
+    "examine",
     "open_files",
     "open_journal",
 ]

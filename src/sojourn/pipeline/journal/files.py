@@ -55,9 +55,19 @@ class Files(Protocol):
         """Return when a name was last added or removed (ns since the epoch), or `None` if that cannot be seen."""
         ...
 
+    def written_at(self, path: Path) -> int:
+        """Return when the file was last written (ms since the epoch)."""
+        ...
+
     def is_gone(self, path: Path) -> bool: ...
     def create(self, path: Path) -> File: ...
     def open(self, path: Path) -> File: ...
+    def open_to_change(self, path: Path) -> File: ...
+    def rename(self, path: Path, name: Path) -> None: ...
+    def link(self, path: Path, name: Path) -> None:
+        """Give the file one more name. Raises `FileExistsError` if there is one."""
+        ...
+
     def remove(self, path: Path) -> None: ...
     def sync_directory(self, directory: Path) -> None: ...
 
@@ -130,6 +140,22 @@ class SystemFiles:
     @staticmethod
     def open(path: Path) -> SystemFile:
         return SystemFile(os.open(path, os.O_RDONLY))
+
+    @staticmethod
+    def open_to_change(path: Path) -> SystemFile:
+        return SystemFile(os.open(path, os.O_RDWR))
+
+    @staticmethod
+    def rename(path: Path, name: Path) -> None:
+        os.rename(path, name)
+
+    @staticmethod
+    def link(path: Path, name: Path) -> None:
+        os.link(path, name)
+
+    @staticmethod
+    def written_at(path: Path) -> int:
+        return os.stat(path).st_mtime_ns // 1_000_000
 
     @staticmethod
     def remove(path: Path) -> None:

@@ -87,6 +87,9 @@ class MemoryJournal:
     def is_alive(self, journal: str) -> bool:
         return journal == self.id and not self._is_closed
 
+    def set_aside(self) -> None:
+        """Do nothing: there are no files."""
+
     def discard(self, positions: Mapping[str, int]) -> frozenset[str]:
         with self._lock:
             position = positions.get(self.id, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -28,12 +28,25 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
 
 
+class Damage(msgspec.Struct, frozen=True, gc=False):
+    """A range of a segment in which no frame can be read, in bytes from the beginning of the file."""
+
+    journal: str
+    number: int
+    offset: int
+    length: int
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The frames of one pass in the order of the machine's clock, and whether the limit cut it short."""
+    """The frames of one pass in the order of the machine's clock, and whether the limit cut it short.
+
+    `damaged`: what could not be read on the way; the same range may be in several readings.
+    """
 
     frames: list[Frame]
     more: bool
+    damaged: Sequence[Damage] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +87,13 @@ class JournalReader(Protocol):
     journal a prefix of what is unread, and removes nothing. `discard` removes what lies wholly before the positions,
     and all of a dead journal that was read to its end; it returns the ids of which nothing is left. Raises `OSError` if the
     directory cannot be listed. A single journal that cannot be read is left out and logged.
+
+    `read` goes on behind damaged bytes. `set_aside` keeps the segments in which it met some, under another name, and logs
+    each once. Call it before positions move past the damage: nothing leads back there afterwards.
     """
 
     def journals(self) -> frozenset[str]: ...
     def read(self, positions: Mapping[str, int], *, before: int, limit: int) -> Reading: ...
     def is_alive(self, journal: str) -> bool: ...
+    def set_aside(self) -> None: ...
     def discard(self, positions: Mapping[str, int]) -> frozenset[str]: ...

@@ -15,37 +15,27 @@ import contextlib
 import heapq
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from sojourn.core.clock import SystemClock
 
+from .damaged import DamagedSegments
 from .files import SYSTEM_FILES, File, Files
-from .format import (
-    END_WORD,
-    FRAME_HEADER,
-    MAX_FRAME,
-    SEGMENT_HEADER,
-    WORD,
-    Gap,
-    HeaderFault,
-    SegmentHeader,
-    decode,
-    decode_header,
-    pack_word,
-)
-from .names import list_journals, lock_name, segment_name
-from .protocol import Frame, Reading
+from .format import POSITION_BITS, Gap, HeaderFault, SegmentHeader
+from .names import damaged_name, list_journals, list_unfinished, lock_name, segment_name
+from .protocol import Damage, Frame, Reading
+from .scanning import SegmentReader
 
 log = logging.getLogger("sojourn")
 
-_PEEK: Final = 4096
-_READ_AHEAD: Final = 2 * MAX_FRAME
+_OFFSET: Final = (1 << POSITION_BITS) - 1
 _MOST_OPEN: Final = 32
+_ALIVE_FOR_MS: Final = 1_000
 _SAME_TICK_NS: Final = 50_000_000
 """A second change this soon may have the same time: file systems count in ticks of some milliseconds."""
-_IDLE_WORDS: Final = frozenset({b"", bytes(WORD), pack_word(END_WORD)})
 
 
 class JournalDirectory:
@@ -59,9 +49,12 @@ class JournalDirectory:
         self._numbers: dict[str, list[int]] = {}
         self._changed_at: int | None = None
         self._listed_at = 0
-        self._headers: dict[str, SegmentHeader] = {}  # of the earliest readable segment seen of each journal
+        self._headers: dict[str, SegmentHeader] = {}  # of the earliest segment seen of each journal
+        self._segments: dict[tuple[str, int], SegmentReader] = {}
         self._files: dict[tuple[str, int], File] = {}
+        self._damaged = DamagedSegments(files, path)
         self._dead: set[str] = set()
+        self._alive_at: dict[str, int] = {}
         self._foreign: set[str] = set()
         self._faulty: set[str] = set()
         self._warned: set[str] = set()
@@ -85,7 +78,11 @@ class JournalDirectory:
             streams.append(self._ranked(rank, tie, self._frames(journal, positions.get(journal, 0)), horizon))
         merged = heapq.merge(*streams)
         frames = [frame for _, _, _, frame in islice(merged, limit)]
-        return Reading(frames, more=next(merged, None) is not None)
+        more = next(merged, None) is not None
+        return Reading(frames, more=more, damaged=self._damaged.ranges())
+
+    def set_aside(self) -> None:
+        self._damaged.keep()
 
     def is_alive(self, journal: str) -> bool:
         if journal in self._dead:  # for good: an id is given to one process, once
@@ -97,6 +94,7 @@ class JournalDirectory:
 
     def discard(self, positions: Mapping[str, int]) -> frozenset[str]:
         """Remove what was read. An id without any file counts as gone, too: this may have crashed half-way."""
+        self.set_aside()
         dead = {journal for journal in self.journals() | positions.keys() if not self.is_alive(journal)}
         self._refresh()  # afterwards: this shows all there will ever be of a dead journal
         if self._system.is_gone(self.path):
@@ -108,6 +106,7 @@ class JournalDirectory:
             position = positions.get(journal, 0)
             numbers = self._numbers.get(journal, [])
             if journal in dead and next(self._frames(journal, position), None) is None:
+                self.set_aside()
                 if journal not in self._faulty and self._remove(journal, numbers, with_lock=True):
                     gone.add(journal)
             else:
@@ -134,26 +133,34 @@ class JournalDirectory:
         self._numbers = list_journals(self._system, self.path)
         for key in [key for key in self._files if key[1] not in self._numbers.get(key[0], ())]:
             self._files.pop(key).close()  # a removed file takes up room on the disk while it is open
+        for key in [key for key in self._segments if key[1] not in self._numbers.get(key[0], ())]:
+            del self._segments[key]
+            self._damaged.forget(*key)
         for journal in self._headers.keys() - self._numbers.keys():
             del self._headers[journal]
         self._dead &= self._numbers.keys()
+        self._alive_at = {journal: at for journal, at in self._alive_at.items() if journal in self._numbers}
         self._foreign &= self._numbers.keys()
         self._warned &= self._numbers.keys()
 
     def _find_header(self, journal: str, numbers: list[int]) -> None:
         try:
             for number in numbers:
-                match self._header(journal, number):
-                    case SegmentHeader() as header:
-                        self._headers[journal] = header
-                        return
-                    case HeaderFault.UNKNOWN_VERSION | HeaderFault.UNRELEASED as fault:
-                        if journal not in self._foreign:
-                            self._foreign.add(journal)
-                            self._report_foreign(fault)
-                        return
-                    case HeaderFault.TORN:  # not ready yet, or never to be
-                        continue
+                header = self._segment(journal, number).header
+                if isinstance(header, SegmentHeader):
+                    self._headers[journal] = header
+                    return
+                if header is not HeaderFault.DAMAGED:
+                    if journal not in self._foreign:
+                        self._foreign.add(journal)
+                        self._report_foreign(header)
+                    return
+            if numbers:
+                # Its clock is that of this boot if its process is alive. If it is dead, nothing in it is newer than a pass.
+                boot = self._boot if self.is_alive(journal) else ""
+                self._headers[journal] = SegmentHeader(journal=journal, boot=boot, created=0, size=0)
+        except FileNotFoundError:
+            return  # removed meanwhile
         except OSError as error:
             self._note_fault(journal, error)
 
@@ -166,12 +173,6 @@ class JournalDirectory:
                 " stop the processes that use the folder, then delete it",
                 self.path,
             )
-
-    def _header(self, journal: str, number: int) -> SegmentHeader | HeaderFault:
-        header = decode_header(self._pread(journal, number, SEGMENT_HEADER, 0))
-        if isinstance(header, SegmentHeader) and header.journal != journal:
-            return HeaderFault.TORN
-        return header
 
     def _rank_boots(self) -> dict[str, int]:
         """Order the boots of the machine: by when their journals were made, the present one last."""
@@ -195,29 +196,44 @@ class JournalDirectory:
         header = self._headers.get(journal)
         if header is None:
             return
-        start, offset = divmod(position, header.size)
+        start, offset = position >> POSITION_BITS, position & _OFFSET
         numbers = [number for number in self._numbers[journal] if number >= start]
         try:
             for index, number in enumerate(numbers):
-                base = number * header.size
-                reached = max(SEGMENT_HEADER, offset if number == start else 0)
+                reached = offset if number == start else 0
                 is_final = journal in self._dead
                 while True:
                     gap = Gap.OPEN
-                    for item in self._segment(journal, number, reached, header.size):
-                        if isinstance(item, Gap):
-                            gap = item
-                        else:
-                            reached = item.end - base
+                    for item in self._items(journal, number, reached, is_final=is_final):
+                        if isinstance(item, Frame):
+                            reached = item.end & _OFFSET
                             yield item
+                        elif isinstance(item, Damage):
+                            self._damaged.note(item)
+                        else:
+                            gap = item
                     if gap is Gap.ENDED or is_final:
                         break
                     later = numbers[index + 1 :]
-                    if not later or not (self._has_begun(journal, later) or not self.is_alive(journal)):
+                    if not self._has_begun(journal, later) and self._was_alive(journal):
                         return
                     is_final = True  # and look once more
         except OSError as error:
             self._note_fault(journal, error)
+
+    def _items(self, journal: str, number: int, offset: int, *, is_final: bool) -> Iterator[Frame | Damage | Gap]:
+        try:
+            yield from self._segment(journal, number).frames(offset, is_final=is_final)
+        except FileNotFoundError:  # another recorder has read and removed it
+            yield Gap.ENDED
+
+    def _was_alive(self, journal: str) -> bool:
+        """Say whether the owner was alive a second ago: who is idle is not asked for in every pass."""
+        now = self._now()
+        if abs(now - self._alive_at.get(journal, 0)) < _ALIVE_FOR_MS:
+            return True
+        self._alive_at[journal] = now
+        return self.is_alive(journal)
 
     def _note_fault(self, journal: str, error: OSError) -> None:
         """Remember until the next listing: a journal that could not be read must not be removed."""
@@ -226,44 +242,26 @@ class JournalDirectory:
             self._warned.add(journal)
             log.warning("A journal in %s cannot be read: %s", self.path, error.strerror or error)
 
-    def _segment(self, journal: str, number: int, offset: int, size: int) -> Iterator[Frame | Gap]:
-        """Yield the frames of one segment from an offset on, then why there is no further one."""
-        if isinstance(self._header(journal, number), HeaderFault):
-            yield Gap.OPEN
-            return
-        length = _PEEK
-        while size - offset >= FRAME_HEADER:
-            data = self._pread(journal, number, length, offset)
-            at, base = 0, number * size + offset
-            while not isinstance(item := decode(data, at, journal=journal, base=base), Gap):
-                at = item.end - base
-                yield item
-            if item is not Gap.SHORT:
-                yield item
-                return
-            if at == 0 and length == _READ_AHEAD:  # the longest possible frame, and still not whole
-                yield Gap.TORN
-                return
-            if at == 0 or size - offset - at >= FRAME_HEADER:
-                length = _READ_AHEAD
-            offset += at
-        yield Gap.ENDED
+    def _segment(self, journal: str, number: int) -> SegmentReader:
+        segment = self._segments.get((journal, number))
+        if segment is None:
+            read = partial(self._pread, journal, number)
+            segment = self._segments[journal, number] = SegmentReader(journal, number, read, self._now)
+        return segment
 
     def _has_begun(self, journal: str, numbers: list[int]) -> bool:
-        return any(self._pread(journal, number, WORD, SEGMENT_HEADER) not in _IDLE_WORDS for number in numbers)
+        try:
+            return any(self._segment(journal, number).has_begun() for number in numbers)
+        except FileNotFoundError:
+            return True  # and was read and removed since
 
     def _is_read(self, journal: str, number: int, position: int) -> bool:
         """Say whether a segment lies wholly before the position, or was read up to the mark at its end."""
-        header = self._headers.get(journal)
-        if header is None:
-            return False
-        reached, offset = divmod(position, header.size)
-        if number != reached:
+        reached, offset = position >> POSITION_BITS, position & _OFFSET
+        if number != reached or not offset:
             return number < reached
-        if offset < SEGMENT_HEADER:
-            return False
         try:
-            return next(self._segment(journal, number, offset, header.size)) is Gap.ENDED
+            return self._segment(journal, number).is_at_end(offset)
         except OSError:
             return False
 
@@ -271,10 +269,7 @@ class JournalDirectory:
         key = (journal, number)
         file = self._files.get(key)
         if file is None:
-            try:
-                file = self._system.open(self.path / segment_name(journal, number))
-            except FileNotFoundError:
-                return b""  # another recorder has read and removed it
+            file = self._system.open(self.path / segment_name(journal, number))
             while len(self._files) >= _MOST_OPEN:
                 self._files.pop(next(iter(self._files))).close()
             self._files[key] = file
@@ -282,9 +277,14 @@ class JournalDirectory:
 
     def _remove(self, journal: str, numbers: list[int], *, with_lock: bool = False) -> bool:
         """Remove segments, then the lock file. A crash in between leaves a dead, empty journal, which the next call removes."""
-        names = [segment_name(journal, number) for number in numbers]
-        names += [lock_name(journal)] if with_lock else []
         try:
+            for number in filter(partial(self._damaged.must_rename, journal), numbers):
+                with contextlib.suppress(FileNotFoundError):
+                    name = segment_name(journal, number)
+                    self._system.rename(self.path / name, self.path / damaged_name(journal, number))
+            names = [segment_name(journal, number) for number in numbers]
+            if with_lock:
+                names += [*list_unfinished(self._system, self.path, journal), lock_name(journal)]
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
                     self._system.remove(self.path / name)

@@ -1,5 +1,6 @@
 """A segment file as its writer uses it: mapped where that is safe, else written. The writer decides what goes where.
 
+A segment gets its name when it has its header, so a segment without one was damaged.
 A mapped file was first filled with real zeros by `write()`, so that a full disk is an exception there and then; a hole
 or a cut end would make it a SIGBUS later, which kills the application. So such a file is never sparse and never cut.
 
@@ -14,6 +15,7 @@ from typing import Final
 
 from .files import File, Files
 from .format import END_WORD, SEGMENT_HEADER, WORD, pack_word
+from .names import UNFINISHED
 
 _ZEROS: Final = bytes(256 * 1024)
 
@@ -26,15 +28,17 @@ class MappedSegment:
 
     def __init__(self, files: Files, path: Path, number: int, header: bytes, size: int) -> None:
         self.path, self.number, self.size = path, number, size
-        file = files.create(path)
+        unfinished = path.with_suffix(UNFINISHED)
+        file = files.create(unfinished)
         try:
             offset = 0
             while offset < size:
                 offset += file.write(_ZEROS[: size - offset], offset)
-            file.write(header, 0)  # last: a segment without a header is not ready
+            file.write(header, 0)
             self.map = file.map(size)
+            files.rename(unfinished, path)
         except BaseException:
-            files.remove(path)
+            files.remove(unfinished)
             raise
         finally:
             file.close()
@@ -72,13 +76,15 @@ class WrittenSegment:
 
     def __init__(self, files: Files, path: Path, number: int, header: bytes, size: int) -> None:
         self.path, self.number, self.size = path, number, size
-        self._file: File = files.create(path)
+        unfinished = path.with_suffix(UNFINISHED)
+        self._file: File = files.create(unfinished)
         try:
             if self._file.write(header, 0) != SEGMENT_HEADER:
                 raise OSError("no room for the header of a segment")
+            files.rename(unfinished, path)
         except BaseException:
             self._file.close()
-            files.remove(path)
+            files.remove(unfinished)
             raise
 
     def write(self, offset: int, word: int, body: bytes) -> None:

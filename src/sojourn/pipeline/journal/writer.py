@@ -34,6 +34,7 @@ from .format import (
     encode_header,
     frame_word,
     pack_body,
+    place_of,
 )
 from .names import lock_name, segment_name
 from .protocol import JournalStats
@@ -51,8 +52,9 @@ _LEAST_SEGMENTS: Final = 4
 class FileJournal:
     """The journal of one process. In a forked child every append is refused, and nothing is touched."""
 
-    _map: mmap.mmap  # these two are set and used only while an `_end` below is not 0
+    _map: mmap.mmap  # these are set and used only while there is a segment; the first two if it is mapped
     _words: memoryview
+    _key: int
 
     def __init__(
         self,
@@ -115,7 +117,7 @@ class FileJournal:
                 if end <= (self._essential_end if essential else self._other_end) and len(payload) <= MAX_PAYLOAD:
                     accepted = self._accepted + 1
                     body = pack_body(self._clock(), wall, accepted, self._refused) + payload
-                    word = crc32(body) << 32 | (end - offset)
+                    word = (crc32(body, offset) << 32 | (end - offset)) ^ self._key
                     # No call from here on: the interpreter runs signal handlers after calls, and one that raises must
                     # find either no frame or a counted one.
                     self._map[offset + WORD : end] = body
@@ -218,6 +220,7 @@ class FileJournal:
             else:
                 return None
             self._segment, self._offset, self._latest = segment, SEGMENT_HEADER, segment.number
+            self._key = place_of(self.id, segment.number).key
             if isinstance(segment, MappedSegment):
                 self._map, self._words = segment.map, segment.words
             self._set_ends()
@@ -228,7 +231,7 @@ class FileJournal:
         if number == 0 and self._may_map:  # not prepared: a pause of a millisecond or two, once in this process
             return self._make_mapped(number)
         path = self._directory / segment_name(self.id, number)
-        segment = WrittenSegment(self._files, path, number, self._header(), self._size)
+        segment = WrittenSegment(self._files, path, number, self._header(is_mapped=False), self._size)
         self._sync_directory()
         return segment
 
@@ -237,7 +240,7 @@ class FileJournal:
         body = pack_body(self._clock(), wall, accepted, self._refused) + payload
         end = offset + WORD + len(body)
         try:
-            segment.write(offset, frame_word(body), body)
+            segment.write(offset, frame_word(body, offset, self._key), body)
         except BaseException:
             if segment.holds(offset, end):  # a signal handler raised after the write: the frame is there, so it counts
                 self._offset, self._accepted = aligned(end), accepted
@@ -312,7 +315,7 @@ class FileJournal:
 
     def _make_mapped(self, number: int) -> MappedSegment:
         path = self._directory / segment_name(self.id, number)
-        segment = MappedSegment(self._files, path, number, self._header(), self._size)
+        segment = MappedSegment(self._files, path, number, self._header(is_mapped=True), self._size)
         self._sync_directory()
         return segment
 
@@ -324,8 +327,11 @@ class FileJournal:
         except OSError as error:
             self._complain("remove a spare segment", error)
 
-    def _header(self) -> bytes:
-        return encode_header(SegmentHeader(journal=self.id, boot=self._boot, created=self._now(), size=self._size))
+    def _header(self, *, is_mapped: bool) -> bytes:
+        header = SegmentHeader(
+            journal=self.id, boot=self._boot, created=self._now(), size=self._size, is_mapped=is_mapped
+        )
+        return encode_header(header)
 
     def _sync_directory(self) -> None:
         if not self._fsync:

@@ -109,6 +109,8 @@ class Recorder:
             marks = self._current_marks()
             positions = {journal: mark.position for journal, mark in marks.items()}
             reading = self._reader.read(positions, before=self._monotonic_ns(), limit=BATCH)
+            if reading.damaged:
+                self._reader.set_aside()
             applied, more = 0, reading.more
             if reading.frames or must_mark or now - self._marked_at >= self._sweep_interval:
                 try:
@@ -205,6 +207,9 @@ class Recorder:
             until = min(now, reading.frames[min(len(frames), len(reading.frames) - 1)].wall) if is_behind else now
             journals = batch.positions.keys() if is_behind else self._reader.journals() | batch.positions.keys()
             changed = self._moved(journals, marks, batch, out.counts, until=until, now=now)
+            # A process numbers its records, so a number that is missing is a record in damaged bytes.
+            if lost := out.counts["records.accepted"] - len(frames):
+                out.counts["records.lost"] = lost
             transaction.save(self._batch(out, changed))
         for mark, _ in changed:
             marks[mark.journal] = mark
