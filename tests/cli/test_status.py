@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +118,45 @@ def test_unapplied_records_are_counted_in_the_journals(tmp_path: Path, capsys: p
             pass
         document = _document(url, capsys)
     assert document["records"] == {"accepted": 3, "recorded": 3, "unapplied": 0, "refused": 0, "holds": True}
+
+
+def test_a_damaged_journal_costs_the_damaged_record_and_is_shown_until_it_is_deleted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"sqlite:///{tmp_path / 'sojourn.db'}"
+    with Engine(Settings(secret_key="a key that only tests use", store=url, deliver="worker")) as engine:
+        engine.store.open()
+        for number in range(100):
+            assert engine.intake.append(_record(number), kind="request", is_essential=True)
+    (segment,) = tmp_path.glob("*.d/*.seg")
+    with segment.open("r+b") as file:
+        file.seek(64 + 50 * 72 + 45)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+    before = _document(url, capsys)
+    assert (before["records"]["unapplied"], before["records"]["holds"], before["is_healthy"]) == (99, True, False)
+    assert [path.name for path in tmp_path.glob("*.d/*.damaged")] == [], "looking changes nothing"
+    with Engine(Settings(secret_key="a key that only tests use", store=url)) as recorder:
+        while recorder.flush(10).recorded:
+            pass
+        recorder.sweep()
+    after = _document(url, capsys)
+    assert after["records"] == {"accepted": 100, "recorded": 99, "unapplied": 0, "refused": 0, "holds": True}
+    assert after["journals"]["lost_records"] == after["counters"]["records.lost"] == 1
+    (kept,) = tmp_path.glob("*.d/*.damaged")
+    assert [path.name for path in tmp_path.glob("*.d/*.seg")] == []
+    for found in (before, after):
+        damaged = found["journals"]["here"]["damaged"]
+        assert (damaged["files"], damaged["ranges"], damaged["bytes"]) == (1, 1, 72)
+    assert len([record for record in caplog.records if "damaged" in record.getMessage()]) == 1
+    assert cli.main(["status", "--store", url, "--check", "--max-lag", "36500d"]) == 1
+    out = capsys.readouterr().out
+    assert "100 accepted = 99 recorded + 0 unapplied + 1 lost in damaged journals: ok" in out
+    assert "1 damaged segment of journals" in out
+    kept.unlink()
+    assert cli.main(["status", "--store", url, "--check", "--max-lag", "36500d"]) == 0
+    assert "1 lost in damaged journals" in capsys.readouterr().out
 
 
 def test_records_of_unknown_kinds_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

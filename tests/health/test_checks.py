@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from sojourn.cli._output import Lines, Paint, printable, span, table
 from sojourn.health.checks import Backlog, HealthSnapshot, Limits, document, problems, whose
-from sojourn.health.journals import Unapplied
+from sojourn.health.journals import Damaged, Unapplied
 from sojourn.stores.model import BackendState, Lease, Mark, OutboxState, StoreStats
 
 NOW = 1_769_860_800_000
 MINUTE = 60_000
 LIMITS = Limits(lag=10 * MINUTE)
+DAMAGED_ADVICE = "cannot be read; check the disk, then delete the files that end in .damaged"
 
 
 def state(**changed: Any) -> BackendState:
@@ -33,7 +34,13 @@ def backlog(*, letters: int = 0, lag: int | None = 4_000, **changed: Any) -> Bac
     return Backlog(state=state(**changed), outbox=outbox, lag=lag)
 
 
-def here(*, records: int = 2, accepted: int = 2, age: int | None = 1_000) -> Unapplied:
+def here(
+    *,
+    records: int = 2,
+    accepted: int = 2,
+    age: int | None = 1_000,
+    damaged: Damaged = Damaged(),  # noqa: B008
+) -> Unapplied:
     return Unapplied(
         path=Path("sojourn.db.d"),
         place="here",
@@ -42,6 +49,7 @@ def here(*, records: int = 2, accepted: int = 2, age: int | None = 1_000) -> Una
         oldest_at=None if age is None else NOW - age,
         living=frozenset({"j1"}),
         dead=1,
+        damaged=damaged,
     )
 
 
@@ -98,6 +106,18 @@ def health(*backlogs: Backlog, **changed: Any) -> HealthSnapshot:
             LIMITS,
             ["records do not add up: 8 accepted, but 5 recorded and 2 unapplied"],
             id="a record is missing",
+        ),
+        pytest.param(
+            health(here=here(accepted=3, damaged=Damaged(1, 1, 96))),
+            LIMITS,
+            [f"1 damaged segment of journals in sojourn.db.d: 96 B in 1 place {DAMAGED_ADVICE}"],
+            id="a record is lost in damaged bytes",
+        ),
+        pytest.param(
+            health(here=here(damaged=Damaged(2, 1_200, 4_196))),
+            LIMITS,
+            [f"2 damaged segments of journals in sojourn.db.d: 4.1 KiB in 1,200 places {DAMAGED_ADVICE}"],
+            id="damaged segments are still there",
         ),
         pytest.param(
             health(here=here(accepted=3), is_moving=True), LIMITS, [], id="figures changed while they were read"

@@ -24,7 +24,8 @@ def add_commands(commands: Any) -> None:
         parents=[_stores.options()],
         help="show recording and delivery health",
         description="Show what is recorded, what each backend received, what is waiting, and any problems. The exit code is "
-        "0; with --check it is 1 if there are problems: figures that do not add up, a backend that is paused for more "
+        "0; with --check it is 1 if there are problems: figures that do not add up, damaged journals, "
+        "a backend that is paused for more "
         "than a minute, or figures above the limits.",
     )
     status.add_argument("--check", action="store_true", help="exit with 1 if there are problems")
@@ -128,6 +129,8 @@ def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
 
 def _records(health: HealthSnapshot, paint: Paint) -> str:
     figures = f"{health.accepted:,} accepted = {health.recorded:,} recorded + {health.unapplied:,} unapplied"
+    if health.lost:
+        figures += f" + {health.lost:,} lost in damaged journals"
     verdict = {True: paint("ok", "good"), False: paint("do not add up", "bad"), None: paint("changing", "odd")}
     refused = f"; {health.refused:,} refused" if health.refused else ""
     return f"{figures}: {verdict[health.holds]}{refused}"

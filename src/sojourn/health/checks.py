@@ -71,13 +71,20 @@ class HealthSnapshot:
         return self.here.records if self.here else 0
 
     @property
+    def lost(self) -> int:
+        """Records accepted whose bytes in a journal cannot be read."""
+        here = self.here
+        unread = here.accepted - here.records if here is not None and here.damaged.files else 0
+        return self._counter("records.lost") + unread
+
+    @property
     def refused(self) -> int:
         return self._counter("records.refused")
 
     @property
     def holds(self) -> bool | None:
-        """Whether the figures add up: accepted = recorded + unapplied. `None`: they were read while they changed."""
-        return None if self.is_moving else self.accepted == self.recorded + self.unapplied
+        """Whether the figures add up: accepted = recorded + unapplied + lost. `None`: they were read while they changed."""
+        return None if self.is_moving else self.accepted == self.recorded + self.unapplied + self.lost
 
     @property
     def heard_of(self) -> tuple[Mark, ...]:
@@ -146,6 +153,7 @@ def document(health: HealthSnapshot, limits: Limits) -> dict[str, object]:
         "journals": {
             "known": len(health.marks),
             "heard_of": len(health.heard_of),
+            "lost_records": health.lost,
             "recorded_until": None if until is None else rfc3339(until),
             "behind_ms": None if until is None else max(0, now - until),
             "here": None
@@ -155,6 +163,11 @@ def document(health: HealthSnapshot, limits: Limits) -> dict[str, object]:
                 "living": len(here.living),
                 "dead": here.dead,
                 "oldest_unapplied_ms": None if here.oldest_at is None else max(0, now - here.oldest_at),
+                "damaged": {
+                    "files": here.damaged.files,
+                    "ranges": here.damaged.ranges,
+                    "bytes": here.damaged.size,
+                },
             },
         },
         "backends": [_backend(each, now) for each in health.backlogs],
@@ -204,9 +217,16 @@ def _of_records(health: HealthSnapshot, limits: Limits) -> Iterator[str]:
     if health.holds is False:
         yield (
             f"records do not add up: {health.accepted:,} accepted, but {health.recorded:,} recorded and "
-            f"{health.unapplied:,} unapplied"
+            f"{health.unapplied:,} unapplied" + (f", {health.lost:,} lost" if health.lost else "")
         )
     here = health.here
+    if here is not None and here.damaged.files:
+        damaged = here.damaged
+        yield (
+            f"{damaged.files:,} damaged {'segments' if damaged.files > 1 else 'segment'} of journals in {here.path}: "
+            f"{size(damaged.size)} in {damaged.ranges:,} {'places' if damaged.ranges > 1 else 'place'} cannot be read; "
+            "check the disk, then delete the files that end in .damaged"
+        )
     if here is not None and here.oldest_at is not None and health.now - here.oldest_at > limits.lag:
         yield (
             f"{here.records:,} records wait in {here.path}, the oldest for {span(health.now - here.oldest_at)}; check "

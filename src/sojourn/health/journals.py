@@ -9,9 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sojourn.pipeline.journal import Damage, Reading
     from sojourn.stores.model import Mark
 
 _AT_ONCE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """Segments with damage, in how many places, and how many bytes cannot be read."""
+
+    files: int = 0
+    ranges: int = 0
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +29,7 @@ class Unapplied:
     """Records that wait in the journals of one machine. `oldest_at` (ms): when the oldest of them was made.
 
     `accepted` is how many records the journals' own counts have accepted beyond those in the store. It equals `records`
-    unless a record was lost.
+    unless records are lost, in damaged bytes.
     """
 
     path: Path
@@ -30,6 +40,8 @@ class Unapplied:
     living: frozenset[str]
     """Ids of the journals whose process is alive."""
     dead: int
+    damaged: Damaged = Damaged()
+    """What was damaged in the unread part of the journals, and what was set aside and not deleted since."""
 
 
 def unapplied(path: Path, marks: Mapping[str, Mark]) -> Unapplied | None:
@@ -53,6 +65,7 @@ def unapplied(path: Path, marks: Mapping[str, Mark]) -> Unapplied | None:
             records += len(reading.frames)
             if not reading.more or not reading.frames:
                 break
+        damaged = _damaged(path, reading)
         journals = reader.journals()
         living = frozenset(journal for journal in journals if reader.is_alive(journal))
         return Unapplied(
@@ -63,6 +76,19 @@ def unapplied(path: Path, marks: Mapping[str, Mark]) -> Unapplied | None:
             oldest_at=oldest,
             living=living,
             dead=len(journals) - len(living),
+            damaged=damaged,
         )
     finally:
         reader.close()
+
+
+def _damaged(path: Path, reading: Reading) -> Damaged:
+    from sojourn.pipeline.journal import SYSTEM_FILES, examine
+
+    segments: dict[tuple[str, int], set[Damage]] = {}
+    for damage in reading.damaged:
+        segments.setdefault((damage.journal, damage.number), set()).add(damage)
+    for key, damages in examine(SYSTEM_FILES, path).items():
+        segments.setdefault(key, set()).update(damages)
+    ranges = [damage for damages in segments.values() for damage in damages]
+    return Damaged(len(segments), len(ranges), sum(damage.length for damage in ranges))
