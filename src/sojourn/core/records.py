@@ -32,6 +32,10 @@ OPT_OUT: Final = 32
 """The visitor opted out at `at`, for good; the record carries the event `opt_out` and the session's seal."""
 FAILED: Final = 64
 """The failed page view of this request was recorded before, without an exception: one in this record explains it."""
+CARRIED: Final = 128
+"""A call by what `carry()` took out of its request: it adds to its session while that is there, and makes none appear."""
+LATE: Final = 256
+"""The session had ended when the call was made, whether or not its end is recorded yet."""
 
 
 class Tag(msgspec.Struct, frozen=True, array_like=True, gc=False):

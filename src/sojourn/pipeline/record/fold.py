@@ -21,7 +21,7 @@ import msgspec
 from sojourn.core import events, failures
 from sojourn.core.events import Event
 from sojourn.core.ids import event_id
-from sojourn.core.records import ACTIVITY, NO_FORWARD, REQUEST, Entry, Origin, Record, Tag
+from sojourn.core.records import ACTIVITY, CARRIED, LATE, NO_FORWARD, REQUEST, STARTS, Entry, Origin, Record, Tag
 from sojourn.core.session import EndReason, Rules, over
 from sojourn.stores.rows import SessionRow
 
@@ -103,7 +103,7 @@ def lacks(row: SessionRow, record: Record) -> bool:
     A journal that is read by another recorder (of another host, or in memory) may be behind. A request without an event of
     its own is only counted.
     """
-    if row.is_open:
+    if row.is_open or record.flags & LATE:
         return False
     is_before = record.at <= row.last_seen_at if row.sealed_at is None else record.at < row.sealed_at
     is_activity = record.flags & ACTIVITY and record.at > row.last_seen_at
@@ -191,6 +191,9 @@ class _Folding:
         row = self.out.rows.get(record.key)
         missed: EndReason | None = None
         if row is None:
+            if flags & CARRIED and not flags & STARTS:  # erased, or older than `retention`
+                self.out.counts["records.without_session"] += 1
+                return
             row = self._open(record, rid)
             if lacks(row, record):
                 missed = row.end_reason
@@ -213,7 +216,7 @@ class _Folding:
             self._activity(row, record.at)
         row.errors += failures.errors_in(record.entries, flags)
         for index, entry in enumerate(record.entries):
-            self._entry(row, entry, rid, index)
+            self._entry(row, entry, rid, index, is_late=flags & LATE > 0)
         self.out.changed.add(row.key)
         if missed is not None:
             close(row, row.sealed_reason or missed, self.out)
@@ -321,13 +324,13 @@ class _Folding:
             self.out.withdrawn.append(ended)
         return made is not None or ended in self._unread
 
-    def _entry(self, row: SessionRow, entry: Entry, rid: str, index: int) -> None:
+    def _entry(self, row: SessionRow, entry: Entry, rid: str, index: int, *, is_late: bool) -> None:
         out = self.out
         if entry.seal is not None:
             self._seal(row, entry.at, entry.seal.reason, entry.seal.last_seen_at)
             return
         if entry.tag is not None:
-            self._tag(row, entry.tag, entry.at, f"{rid}.{index:05d}")
+            self._tag(row, entry.tag, entry.at, f"{rid}.{index:05d}", is_late=is_late)
             return
         row.events += 1
         if entry.name == events.PAGE_VIEW:
@@ -341,16 +344,20 @@ class _Folding:
         elif entry.name not in events.RESERVED_NAMES:
             row.tracked_events += 1
         own_id = event_id(entry.at, rid, str(index))
-        out.events.append(row_events.from_entry(row, entry.name, entry.at, entry.attributes, own_id))
+        out.events.append(row_events.from_entry(row, entry, own_id, is_late=is_late))
 
-    def _tag(self, row: SessionRow, tag: Tag, at: int, rid: str) -> None:
-        if not merge.tag(row, tag, at, rid, is_split=self._rules.split_on_user_change):
+    def _tag(self, row: SessionRow, tag: Tag, at: int, rid: str, *, is_late: bool) -> None:
+        if is_late:
+            is_kept = holds = merge.tag_late(row, tag, at, rid)
+        else:
+            is_kept, holds = True, merge.tag(row, tag, at, rid, is_split=self._rules.split_on_user_change)
+            self._pass_user_on(row)
+        if not holds:
             row.user_conflicts += 1
             self.out.counts["user_conflict"] += 1
-        self._pass_user_on(row)
-        if tag.is_emitted:
+        if is_kept and tag.is_emitted:
             row.events += 1
-            self.out.events.append(row_events.identify(row, at, tag))
+            self.out.events.append(row_events.identify(row, at, tag, is_late=is_late))
 
     def _pass_user_on(self, row: SessionRow) -> None:
         """Pass a user that was named late on to the sessions that continued this one."""

@@ -150,6 +150,21 @@ def tag(row: SessionRow, tag: Tag, at: int, rid: str, *, is_split: bool) -> bool
     return not (is_other and is_split and was_explicit == tag.is_explicit)
 
 
+def tag_late(row: SessionRow, tag: Tag, at: int, rid: str) -> bool:
+    """Name the user of a session that had ended by then. False: it has another one.
+
+    That says whose session it was, and nothing of the sessions after it: `is_tagged`, which they take over, stays.
+    """
+    if row.user_id is None:
+        row.user_id, row.user_name, row.user_traits = tag.user_id, tag.name, tag.traits
+        row.user_at, row.user_rid = at, rid
+    elif row.user_id != tag.user_id:
+        return False
+    else:
+        _merge_profile(row, tag, is_latest=False)
+    return True
+
+
 def properties(row: SessionRow, values: Mapping[str, Scalar], at: int, rid: str, keep_first: frozenset[str]) -> int:
     """Set session properties at this time; per name the last value holds, or the first. Return how many had no room."""
     kept = dict(row.properties or {})

@@ -13,7 +13,7 @@ import msgspec
 from sojourn.core import events
 from sojourn.core.events import Event, Scalar
 from sojourn.core.ids import session_event_id, start_id
-from sojourn.core.records import SERVICE_ATTRIBUTES, Origin, Tag
+from sojourn.core.records import SERVICE_ATTRIBUTES, Entry, Origin, Tag
 from sojourn.core.session import LINKING
 from sojourn.stores.rows import SessionRow
 
@@ -82,7 +82,7 @@ def end_id(row: SessionRow) -> str:
     return session_event_id(row.key, events.SESSION_END, str(row.end_revision))
 
 
-def identify(row: SessionRow, at: int, tag: Tag) -> Event:
+def identify(row: SessionRow, at: int, tag: Tag, *, is_late: bool = False) -> Event:
     """Make `user.identify`: the user just named, or, without `user.id`, the removal of the tag."""
     attributes: dict[str, Scalar] = {}
     if tag.name is not None:
@@ -90,12 +90,14 @@ def identify(row: SessionRow, at: int, tag: Tag) -> Event:
     for key, value in (tag.traits or {}).items():
         attributes[f"user.traits.{key}"] = value
     own_id = session_event_id(row.key, events.USER_IDENTIFY, tag.user_id or "", tag.before)
-    return _event(row, events.USER_IDENTIFY, at, attributes, own_id, user_id=tag.user_id, has_user=True)
+    return _event(
+        row, events.USER_IDENTIFY, at, attributes, own_id, user_id=tag.user_id, has_user=True, is_late=is_late
+    )
 
 
-def from_entry(row: SessionRow, name: str, at: int, attributes: Mapping[str, Scalar] | None, own_id: str) -> Event:
-    """Make an event that a record carried."""
-    return _event(row, name, at, attributes or {}, own_id)
+def from_entry(row: SessionRow, entry: Entry, own_id: str, *, is_late: bool = False) -> Event:
+    """Make an event that a record carried. `is_late`: the session had ended, although its row may not say so yet."""
+    return _event(row, entry.name, entry.at, entry.attributes or {}, own_id, is_late=is_late)
 
 
 def _event(
@@ -107,6 +109,7 @@ def _event(
     *,
     user_id: str | None = None,
     has_user: bool = False,
+    is_late: bool = False,
 ) -> Event:
     user = user_id if has_user else row.user_id if row.is_tagged else None
     attributes: dict[str, Scalar] = {"session.id": row.session_id, "visitor.id": row.visitor_id}
@@ -119,7 +122,7 @@ def _event(
         value = row.origin.get(service)
         if value is not None:
             attributes[service] = value
-    if not row.is_open and name != events.SESSION_END:
+    if (is_late or not row.is_open) and name != events.SESSION_END:
         attributes["session.late"] = True
     if row.properties:
         attributes.update({key: current.value for key, current in row.properties.items()})

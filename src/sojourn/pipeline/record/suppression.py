@@ -1,7 +1,7 @@
 """Suppress the records of visitors who opted out or were erased. Pure.
 
 An opt-out is for good, whenever a record of the visitor was made and in whatever order it comes. An erasure covers what was
-recorded until then: later records start a new session, without a link to what was before.
+recorded until then: later records start a new session, without a link to what was before. Carried calls start none.
 
 See P24 in docs/internals.md.
 """
@@ -14,11 +14,13 @@ from typing import Final
 
 import msgspec
 
-from sojourn.core.records import OPT_OUT, Record
+from sojourn.core.ids import uuid7
+from sojourn.core.records import CARRIED, OPT_OUT, STARTS, Record
 from sojourn.stores.model import SESSION, USER, VISITOR, DataSubject, Tombstone
 
 _NONE: Final[Mapping[DataSubject, Tombstone]] = {}
 _NEVER: Final = -(2**63)
+_LAST: Final = b"\xff" * 10
 
 
 class Suppressed(Enum):
@@ -34,6 +36,8 @@ def people(records: Iterable[Record]) -> set[DataSubject]:
     for record in records:
         visitors.add(record.visitor_id)
         sessions.add(record.key)
+        if record.flags & CARRIED and record.previous_key is not None:
+            sessions.add(record.previous_key)
         for entry in record.entries:
             if entry.tag is not None and entry.tag.user_id is not None:
                 users.add(entry.tag.user_id)
@@ -72,6 +76,8 @@ class Suppression:
         )
         if record.at <= since or self._names_an_erased_user(record):
             return Suppressed.ERASED
+        if record.flags & CARRIED and self._is_of_erased(record, since):
+            return Suppressed.ERASED
         return _restarted(record, since) if record.started_at <= since else record
 
     def is_suppressed(self, record: Record) -> bool:
@@ -82,6 +88,13 @@ class Suppression:
         if tombstone is not None and (tombstone.is_for_good or record.at <= tombstone.at):
             return True
         return record.at <= self._erased_at(DataSubject(SESSION, record.key)) or self._names_an_erased_user(record)
+
+    def _is_of_erased(self, record: Record, since: int) -> bool:
+        """Whether a carried call was made for a session that was erased, be it to start the one after it."""
+        if record.flags & STARTS and record.previous_key is not None:
+            since = max(since, self._erased_at(DataSubject(SESSION, record.previous_key)))
+            return record.previous_key <= uuid7(since, _LAST)  # keys sort by the time of their start
+        return record.started_at <= since
 
     def _names_an_erased_user(self, record: Record) -> bool:
         return any(
