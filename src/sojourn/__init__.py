@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .core.events import Event
 from .errors import NoActiveRequest, SojournError
 from .settings import Property, Settings
+from .tracking.carrying import carry
 from .tracking.helpers import (
     capture_exception,
     current_session,
@@ -36,6 +37,7 @@ __all__ = [
     "SojournError",
     "User",
     "capture_exception",
+    "carry",
     "current_session",
     "end_session",
     "gpc_support",

@@ -9,6 +9,8 @@ import logging
 from logging import Filter, Handler, LogRecord
 
 from .core.events import LOG, Scalar
+from .core.session import SessionState
+from .tracking.carrying import call, note_late
 from .tracking.exceptions import described
 from .tracking.masking import printable
 from .tracking.visit import Visit, active_visit
@@ -34,7 +36,7 @@ class SojournHandler(Handler):
             return  # our own warnings must not become events
         visit = active_visit.get()
         if visit is not None:
-            visit.guard.guarded(None, self._record, visit, record)
+            call(None, self._record, self._record_late, visit, record)
 
     def _record(self, visit: Visit, record: LogRecord) -> None:
         if visit.refused is not None or (not visit.responded and visit.look() is None):
@@ -43,6 +45,9 @@ class SojournHandler(Handler):
             return
         visit.note(LOG, self._attributes(record))
         visit.leave()
+
+    def _record_late(self, visit: Visit, state: SessionState, record: LogRecord) -> None:
+        note_late(visit, state, LOG, self._attributes(record))
 
     def _attributes(self, record: LogRecord) -> dict[str, Scalar]:
         try:
@@ -67,6 +72,14 @@ class SessionFilter(Filter):
 
     def filter(self, record: LogRecord) -> bool:
         visit = active_visit.get()
-        state = None if visit is None or visit.refused is not None else visit.state
+        state = None if visit is None else call(None, _state, _no_state, visit)
         record.session_id = "-" if state is None else state.session_id
         return True
+
+
+def _state(visit: Visit) -> SessionState | None:
+    return None if visit.refused is not None else visit.state
+
+
+def _no_state(_visit: Visit, _state: SessionState) -> SessionState | None:
+    return None

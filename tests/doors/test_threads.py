@@ -1,42 +1,13 @@
-"""What a view starts: which threads and tasks are part of its request."""
+"""What a view starts: which threads and tasks are part of its request by themselves. `test_carry.py` has the others."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import threading
-from collections.abc import Callable
 
 import pytest
 
-from sojourn import NoActiveRequest, track
+from sojourn import track
 from tests.doors.browser import Browser, Site, view_of
-
-
-def in_thread(function: Callable[[], object]) -> None:
-    thread = threading.Thread(target=function)
-    thread.start()
-    thread.join()
-
-
-def test_a_thread_is_outside_the_request_unless_it_runs_in_a_copy_of_its_context(site: Site, browser: Browser) -> None:
-    raised: list[Exception] = []
-
-    def bare() -> None:
-        try:
-            track("bare")
-        except NoActiveRequest as error:
-            raised.append(error)
-
-    def copied() -> None:
-        context = contextvars.copy_context()
-        in_thread(lambda: context.run(track, "copied"))
-
-    site.views["/"] = view_of(lambda: in_thread(bare), copied)
-    browser.navigate()
-    assert len(raised) == 1
-    assert "copied" in site.names()
-    assert "bare" not in site.names()
 
 
 @pytest.mark.parametrize("start", ["task", "to_thread"])

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal, assert_type
 
 import flask
@@ -29,6 +30,7 @@ from sojourn import (
     SojournError,
     User,
     capture_exception,
+    carry,
     current_session,
     end_session,
     gpc_support,
@@ -150,6 +152,26 @@ def view(error: ValueError) -> None:
     set_session_property("plan", None)  # type: ignore[arg-type]
     capture_exception("no exception")  # type: ignore[arg-type]
     print(track("cart.add"))  # type: ignore[func-returns-value]
+
+
+def in_a_thread(month: str) -> int:
+    track("report.built", {"month": month})
+    return 1
+
+
+async def in_a_task(month: str) -> int:
+    return in_a_thread(month)
+
+
+def where_threads_start() -> None:
+    assert_type(carry(in_a_thread)("2026-05"), int)
+    Thread(target=carry(in_a_thread), args=("2026-05",)).start()
+    carry(in_a_thread)(5)  # type: ignore[arg-type]
+    carry(track("report.built"))  # type: ignore[func-returns-value, arg-type]
+
+
+async def where_tasks_start() -> None:
+    assert_type(await carry(in_a_task)("2026-05"), int)
 
 
 def where_no_request_is() -> None:

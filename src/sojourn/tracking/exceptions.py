@@ -12,7 +12,9 @@ from types import TracebackType
 from typing import Final
 
 from sojourn.core.events import EXCEPTION, Scalar
+from sojourn.core.session import SessionState
 
+from .carrying import lock_of, note_late
 from .masking import printable
 from .visit import Visit
 
@@ -31,10 +33,19 @@ def capture(visit: Visit, error: BaseException, *, is_handled: bool, has_respons
     """
     if not isinstance(error, Exception) or visit.captured is error:
         return
-    visit.captured = error  # itself, not its `id()`: an error that is gone may have left its address to the next one
-    if visit.refused is None and _has_session(visit, may_begin=is_handled or has_response):
-        visit.note(EXCEPTION, described(error, is_handled=is_handled))
-        visit.leave()
+    with lock_of(visit):
+        visit.captured = (
+            error  # itself, not its `id()`: an error that is gone may have left its address to the next one
+        )
+        if visit.refused is None and _has_session(visit, may_begin=is_handled or has_response):
+            visit.note(EXCEPTION, described(error, is_handled=is_handled))
+            visit.leave()
+
+
+def capture_late(visit: Visit, state: SessionState, error: BaseException) -> None:
+    """Record an exception that a carried call handles after the end of its session."""
+    if isinstance(error, Exception):
+        note_late(visit, state, EXCEPTION, described(error, is_handled=True))
 
 
 def described(error: BaseException, *, is_handled: bool) -> dict[str, Scalar]:

@@ -16,8 +16,9 @@ from sojourn.core.session import SessionState
 from sojourn.errors import NoActiveRequest
 
 from . import opt_out as visitor_choice
-from .exceptions import capture
-from .identification import is_known_user, name_user, unname_user
+from .carrying import call, lock_of, note_late
+from .exceptions import capture, capture_late
+from .identification import is_known_user, name_user, name_user_late, unname_user
 from .manual_sessions import manual_id, may_restart, restart
 from .masking import printable
 from .principal import User
@@ -57,7 +58,7 @@ def identify(
         msg = f"identify(): name must be a str, not {type(name).__name__}"
         raise TypeError(msg)
     if user_id is None or user_id == "":
-        visit.guard.guarded(None, _unname, visit)
+        call(None, _unname, None, visit)
         return
     try:
         checked_id = checked_user_id(user_id)
@@ -68,7 +69,7 @@ def identify(
     kept_traits, problems = ({}, []) if traits is None else cleaned(traits, "")
     _refuse_data(visit, problems, "identify()")
     shown_name = None if name is None else printable(name, _LONGEST_USER_NAME)
-    visit.guard.guarded(None, _name, visit, User(checked_id, shown_name, kept_traits or None))
+    call(None, _name, name_user_late, visit, User(checked_id, shown_name, kept_traits or None))
 
 
 def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
@@ -92,7 +93,7 @@ def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
         ({}, []) if properties is None else cleaned(properties, EVENT_PREFIX, visit.context.options.declared.event)
     )
     _refuse_data(visit, problems, f"track({name!r})")
-    visit.guard.guarded(None, _track, visit, str.__str__(name), kept)
+    call(None, _track, note_late, visit, str.__str__(name), kept)
 
 
 def set_session_property(key: str, value: Scalar) -> None:
@@ -111,7 +112,7 @@ def set_session_properties(properties: Mapping[str, Scalar]) -> None:
     kept, problems = cleaned(properties, SESSION_PREFIX, visit.context.options.declared.session)
     _refuse_data(visit, problems, "set_session_properties()")
     if kept:
-        visit.guard.guarded(None, _set_properties, visit, kept)
+        call(None, _set_properties, _set_properties_late, visit, kept)
 
 
 def capture_exception(error: BaseException) -> None:
@@ -120,19 +121,21 @@ def capture_exception(error: BaseException) -> None:
     if not isinstance(error, BaseException):
         msg = f"capture_exception(): pass the exception itself, not {type(error).__name__}"
         raise TypeError(msg)
-    visit.guard.guarded(None, capture, visit, error, is_handled=True)
+    call(None, _capture, capture_late, visit, error)
 
 
 def opt_out() -> None:
     """Opt the visitor out: end the session, forget the visitor, and leave a cookie that holds only the opt-out."""
     visit = _visit()
-    visit.guard.guarded(None, visitor_choice.opt_out, visit)
+    with lock_of(visit):
+        visit.guard.guarded(None, visitor_choice.opt_out, visit)
 
 
 def opt_in() -> None:
     """Opt the visitor in (again), as a new visitor. Call it before the response starts."""
     visit = _visit()
-    visit.guard.guarded(None, visitor_choice.opt_in, visit)
+    with lock_of(visit):
+        visit.guard.guarded(None, visitor_choice.opt_in, visit)
 
 
 def heartbeat() -> None:
@@ -141,7 +144,7 @@ def heartbeat() -> None:
     A request is activity anyway: call this after the response has started, and in sockets.
     """
     visit = _visit()
-    visit.guard.guarded(None, _beat, visit)
+    call(None, _beat, None, visit)
 
 
 def start_session(session_id: str | int | None = None) -> None:
@@ -152,27 +155,27 @@ def start_session(session_id: str | int | None = None) -> None:
     """
     visit = _visit()
     checked_id = None if session_id is None else manual_id(session_id)
-    visit.guard.guarded(None, _start, visit, checked_id)
+    call(None, _start, None, visit, checked_id)
 
 
 def end_session() -> None:
     """End the session now. The visitor's next request starts a new one; with `automatic=False` only `start_session()` does."""
     visit = _visit()
-    visit.guard.guarded(None, _end, visit)
+    call(None, _end, None, visit)
 
 
 def current_session() -> Session | None:
     """Return the session of this request as of now; `None` without one, and outside a request."""
     visit = active_visit.get()
-    return None if visit is None else visit.guard.guarded(None, _look, visit)
+    return None if visit is None else call(None, _look, _look_late, visit)
 
 
 def _visit() -> Visit:
     visit = active_visit.get()
     if visit is None:
         msg = (
-            "there is no active request behind Sojourn's middleware: call this helper inside a request, "
-            "or use sojourn.testing.fake_visit() in a test or a job"
+            "there is no active request behind Sojourn's middleware: call this helper inside a request. A thread that a view "
+            "starts needs sojourn.carry(), as in Thread(target=carry(work)); a test or a job sojourn.testing.fake_visit()"
         )
         raise NoActiveRequest(msg)
     return visit
@@ -216,6 +219,14 @@ def _set_properties(visit: Visit, properties: dict[str, Scalar]) -> None:
         return
     visit.note(SESSION_PROPERTIES, properties)
     visit.leave()
+
+
+def _set_properties_late(visit: Visit, state: SessionState, properties: dict[str, Scalar]) -> None:
+    note_late(visit, state, SESSION_PROPERTIES, properties)
+
+
+def _capture(visit: Visit, error: BaseException) -> None:
+    capture(visit, error, is_handled=True)
 
 
 def _track(visit: Visit, name: str, properties: dict[str, Scalar]) -> None:
@@ -268,6 +279,10 @@ def _look(visit: Visit) -> Session | None:
         is_identified=state.is_tagged,
         user_id=visit.user_id,
     )
+
+
+def _look_late(_visit: Visit, _state: SessionState) -> Session | None:
+    return None
 
 
 def _refuse_data(visit: Visit, problems: list[str], where: str) -> None:

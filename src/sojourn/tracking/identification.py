@@ -14,6 +14,7 @@ from sojourn.core.properties import MAX_PROPERTIES, cleaned
 from sojourn.core.records import Entry, Tag
 from sojourn.core.session import EndReason, SessionState
 
+from .carrying import note_late
 from .guard import Guard
 from .masking import pseudonym
 from .principal import UNKNOWN, Principal, Resolver, User, to_principal
@@ -36,6 +37,19 @@ def name_user(visit: Visit, state: SessionState, user: User) -> None:
             state = identity.user_changed(state)
     visit.become(identity.tagged(state, codec.hash_user(user.id)))
     _add_tag(visit, user)
+
+
+def name_user_late(visit: Visit, state: SessionState, user: User) -> None:
+    """`identify(user)` in a carried call after the end of its session: it names this session only, if it has no other user."""
+    if visit.is_anonymous:
+        visit.guard.count("anonymous")
+        return
+    user = _as_stored(visit, user)
+    verdict = identity.on_explicit(state, is_owner=visit.context.codec.is_user(user.id, state.owner))
+    if verdict is Verdict.CHANGE:
+        visit.guard.count("over")
+    else:
+        note_late(visit, state, USER_IDENTIFY, tag=_tag(visit, user, is_new=verdict is Verdict.TAG))
 
 
 def is_known_user(visit: Visit, user: User) -> bool:
@@ -149,21 +163,21 @@ def _with_valid_traits(guard: Guard, user: User) -> User:
 
 
 def _add_tag(visit: Visit, user: User | None, *, is_explicit: bool = True, is_new: bool = True) -> None:
-    entry = Entry(
-        USER_IDENTIFY,
-        visit.at,
-        tag=Tag(
-            None if user is None else user.id,
-            None if user is None else user.name,
-            dict(user.traits) if user is not None and user.traits else None,
-            is_explicit,
-            is_new,
-            _tag_before(visit),
-        ),
-    )
+    entry = Entry(USER_IDENTIFY, visit.at, tag=_tag(visit, user, is_explicit=is_explicit, is_new=is_new))
     entries = visit.changes_of().entries
     # A principal was there all along, though it is read last: what happened in the request is that user's.
     entries.append(entry) if is_explicit else entries.insert(0, entry)
+
+
+def _tag(visit: Visit, user: User | None, *, is_explicit: bool = True, is_new: bool) -> Tag:
+    return Tag(
+        None if user is None else user.id,
+        None if user is None else user.name,
+        dict(user.traits) if user is not None and user.traits else None,
+        is_explicit,
+        is_new,
+        _tag_before(visit),
+    )
 
 
 def _tag_before(visit: Visit) -> str:

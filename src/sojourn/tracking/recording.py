@@ -6,8 +6,9 @@ from typing import Protocol
 
 from sojourn.core.events import EXCEPTION, OPT_OUT
 from sojourn.core.failures import is_unexplained
-from sojourn.core.records import ACTIVITY, FAILED, NO_FORWARD, REQUEST, STARTS, Entry, Record, about
+from sojourn.core.records import ACTIVITY, CARRIED, FAILED, LATE, NO_FORWARD, REQUEST, STARTS, Entry, Record, about
 from sojourn.core.records import OPT_OUT as OPTS_OUT
+from sojourn.core.session import SessionState
 
 from .changes import SessionChanges
 from .pages import Pages
@@ -45,12 +46,16 @@ class Recording:
         """Append a record for each session that this visit touched."""
         credited = _credited(visit, is_request=is_request)
         all_changes, visit.changes = visit.changes, []
+        if visit.carrier is not None:
+            visit.carrier.note(*(changes.state for changes in all_changes))
         for changes in all_changes:
             flags = (STARTS if changes.is_start else 0) | (NO_FORWARD if visit.no_forward else 0)
+            if visit.is_carried:
+                flags |= CARRIED
             if changes is credited:
                 flags |= (0 if visit.is_passive else ACTIVITY) | (REQUEST if is_request and visit.is_counted else 0)
             entries = changes.entries_in_order()
-            if not flags & ~NO_FORWARD and not entries:
+            if not flags & ~(NO_FORWARD | CARRIED) and not entries:
                 continue
             origin = None
             if changes.is_start:
@@ -66,6 +71,11 @@ class Recording:
         """Record a helper call made after the response had started."""
         self.commit(visit)
         self.record(visit, is_request=False)
+
+    def record_after_end(self, visit: Visit, state: SessionState, entry: Entry) -> None:
+        """Record what a carried call adds to a session that has ended. It is no activity of any session."""
+        flags = CARRIED | LATE | (NO_FORWARD if visit.no_forward else 0)
+        self.sink.append(about(state, entry.at, flags, (entry,)), kind=entry.name, is_essential=entry.tag is not None)
 
     def record_opt_out(self, visit: Visit) -> None:
         """Record an opt-out, at once: the recorder enforces it wherever the visitor's next request goes."""

@@ -145,6 +145,11 @@ class Tracker:
 
     def finish(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The response starts: settle the session, append the record, return the `Set-Cookie` line if one is due."""
+        if visit.carrier is not None and not visit.carrier.is_settling:
+            self.read_ahead(
+                visit
+            )  # it may run code of the app, which may wait for a thread that the request is carried into
+            return visit.carrier.settled(self.finish, visit, response)
         visit.response = response
         if visit.responded:  # WSGI: an error's headers replace those that were not sent yet
             carries = visit.cookie_line is not None and self._cookies.carries(visit, response)
@@ -167,6 +172,9 @@ class Tracker:
 
     def abandon(self, visit: Visit) -> None:
         """The app raised and no response start ever passed: what is sure is recorded, what needed a cookie is not."""
+        if visit.carrier is not None and not visit.carrier.is_settling:
+            visit.carrier.settled(self.abandon, visit)
+            return
         if visit.responded:
             return
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 import msgspec
@@ -34,6 +34,9 @@ from .paths import Paths
 from .principal import Principal
 from .session_cache import CachedSession, SessionCache
 
+if TYPE_CHECKING:
+    from .carrying import Carrier
+
 VISIT_KEY = "sojourn.tracking.visit"
 """Where doors put the Visit in a scope or an environ."""
 
@@ -45,6 +48,10 @@ class VisitRecorder(Protocol):
 
     def record_late(self, visit: Visit) -> None:
         """Record a helper call made after the response had started."""
+        ...
+
+    def record_after_end(self, visit: Visit, state: SessionState, entry: Entry) -> None:
+        """Record a call that came after the end of its session."""
         ...
 
     def record_opt_out(self, visit: Visit) -> None:
@@ -100,6 +107,10 @@ class Visit:
     """The exception recorded last: one that passes several places is recorded once. Dropped with the request."""
     failed_in: str | None = None
     """The session whose failed page view is recorded already, by a request that has recorded no exception so far."""
+    carrier: Carrier | None = None
+    """What other threads need that the request was carried into."""
+    is_carried = False
+    """A carried call works on it now, after the response."""
     chunks = 0
     """Pieces of the body sent so far, as far as they were counted: more than one makes a stream."""
 
