@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint, Reply
 from .core.events import Scalar
-from .engine import Engine
 from .settings import Settings
 from .tracking.caching import with_private
 from .tracking.doors import Wrapper, leave_visit
@@ -21,6 +20,9 @@ from .tracking.exceptions import capture
 from .tracking.forwarded import Proxies
 from .tracking.principal import Principal, of_scope
 from .tracking.visit import VISIT_KEY, Visit, active_visit
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -48,7 +50,11 @@ class SojournMiddleware(Wrapper):
         request: RequestFactory | None = None,
     ) -> None:
         self.app = app
-        self.engine = engine if engine is not None else Engine(settings or Settings.from_env())
+        if engine is None:
+            from .engine import Engine  # loads stores and pipeline: when an app is made, not at an import
+
+            engine = Engine(settings or Settings.from_env())
+        self.engine = engine
         self._guard = self.engine.guard
         self._request = request
         self._proxies = Proxies(self.engine.settings.trusted_proxies)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
     import flask
@@ -15,13 +15,15 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
 
     raise MissingExtraError("sojourn.flask needs Flask: pip install sojourn[flask]") from missing
 
-from .engine import Engine
 from .errors import SettingsError
 from .settings import Settings
 from .tracking.exceptions import capture
 from .tracking.principal import UNKNOWN, Principal, User
 from .tracking.visit import active_visit
 from .wsgi import Environ, SojournMiddleware, StartResponse, WSGIApp
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 __all__ = ["Sojourn", "SojournMiddleware"]
 
@@ -60,6 +62,8 @@ class Sojourn:
             settings = self._settings or Settings.from_mapping(
                 app.config, base_dir=app.instance_path, lenient_secret=app.debug or app.testing
             )
+            from .engine import Engine  # see `sojourn.wsgi`
+
             engine = Engine(settings)
         self._engine = engine
         door = SojournMiddleware(app.wsgi_app, engine=engine, framework=_Flask())

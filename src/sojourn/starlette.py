@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.routing import Mount
 
 from .asgi import ASGIApp, Scope, SojournMiddleware
-from .engine import Engine
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 __all__ = ["Sojourn", "SojournMiddleware"]
 
@@ -23,7 +25,11 @@ class Sojourn:
     """
 
     def __init__(self, app: Starlette, settings: Settings | None = None, *, engine: Engine | None = None) -> None:
-        self.engine = engine if engine is not None else Engine(settings or Settings.from_env())
+        if engine is None:
+            from .engine import Engine  # loads stores and pipeline: when an app is made, not at an import
+
+            engine = Engine(settings or Settings.from_env())
+        self.engine = engine
         self._app = app
         app.state.sojourn = self
         build = app.build_middleware_stack

@@ -10,10 +10,9 @@ from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint
-from .engine import Engine
 from .settings import Settings
 from .tracking.caching import with_private
 from .tracking.doors import Wrapper
@@ -21,6 +20,9 @@ from .tracking.exceptions import capture
 from .tracking.forwarded import Proxies
 from .tracking.principal import UNKNOWN, Principal, of_environ
 from .tracking.visit import VISIT_KEY, Visit, active_visit
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -63,7 +65,11 @@ class SojournMiddleware(Wrapper):
         framework: Framework | None = None,
     ) -> None:
         self.app = app
-        self.engine = engine if engine is not None else Engine(settings or Settings.from_env())
+        if engine is None:
+            from .engine import Engine  # loads stores and pipeline: when an app is made, not at an import
+
+            engine = Engine(settings or Settings.from_env())
+        self.engine = engine
         self._guard = self.engine.guard
         self._framework = framework
         self._proxies = Proxies(self.engine.settings.trusted_proxies)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from importlib.resources import files
 from typing import Final
 
 from sojourn.core.session import Rules
@@ -24,6 +23,8 @@ def interval_ms(rules: Rules) -> int:
 
 def served_text(interval: int) -> str:
     """The script as it is sent: without comments and indentation."""
+    from importlib.resources import files  # only for apps with a beacon
+
     source = files(__package__).joinpath("script.js").read_text(encoding="utf-8")
     lines = (line.strip() for line in source.splitlines())
     text = "\n".join(line for line in lines if line and not line.startswith("//"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -42,5 +41,7 @@ def arguments(mapping: Mapping[Any, object], table: Iterable[Setting]) -> dict[s
 def _unknown(key: str, env_names: Iterable[str]) -> SettingsError:
     # Compared without the prefix, which all share and which would make everything look near.
     names = [name.removeprefix(PREFIX) for name in env_names]
-    nearest = difflib.get_close_matches(key.removeprefix(PREFIX).upper(), names, n=1, cutoff=0.0)[0]
+    from difflib import get_close_matches  # only for a misspelt name
+
+    nearest = get_close_matches(key.removeprefix(PREFIX).upper(), names, n=1, cutoff=0.0)[0]
     return SettingsError(f"{key} is not a setting; the nearest is {PREFIX}{nearest}. Correct the name, or remove it.")

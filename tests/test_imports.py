@@ -1,0 +1,73 @@
+"""What an import of Sojourn loads, counted in modules: a time would say more about the machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.child_process import with_tests
+
+MOST_OWN_MODULES = 80
+"""Of ours, behind a door. Those of stores and pipeline come with the engine, when the app is made."""
+LATER = ("sojourn.backends", "sojourn.engine", "sojourn.pipeline", "sojourn.report", "sojourn.stores")
+NEVER = ("difflib", "httpx", "importlib.resources", "is_crawler", "jinja2", "psycopg", "sqlalchemy", "sqlite3")
+
+LOADED_BY_IMPORT = """
+import json, sys, {framework}
+before = set(sys.modules)
+import sojourn.{door}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+LOADED_BY_REQUEST = """
+import json, sys, tempfile
+from pathlib import Path
+from sojourn.engine import Engine
+from sojourn.settings import Settings
+from sojourn.wsgi import SojournMiddleware
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/html")])
+    return [b"<p>Hello</p>"]
+
+def environ(cookie):
+    return {
+        "REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.url_scheme": "http", "HTTP_HOST": "example.org",
+        "HTTP_USER_AGENT": "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0", "HTTP_COOKIE": cookie,
+    }
+
+with tempfile.TemporaryDirectory() as folder:
+    settings = Settings(secret_key="k" * 32, store=f"sqlite:///{Path(folder) / 'sojourn.db'}", deliver="worker")
+    with Engine(settings) as engine:
+        door = SojournMiddleware(app, engine=engine)
+        before, lines = set(sys.modules), []
+        start = lambda status, headers, exc_info=None: lines.extend(v for n, v in headers if n == "Set-Cookie")
+        door(environ(""), start)
+        door(environ(lines[0].partition(";")[0]), start)
+        print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("door", "framework"),
+    [("asgi", "asyncio"), ("wsgi", "http"), ("starlette", "starlette.applications"), ("flask", "flask")],
+)
+def test_door_loads_neither_stores_nor_pipeline(door: str, framework: str) -> None:
+    loaded = _modules(LOADED_BY_IMPORT.format(door=door, framework=framework))
+    assert [name for name in loaded if name.startswith(LATER)] == []
+    assert [name for name in loaded if name.startswith(NEVER)] == []
+    own = [name for name in loaded if name.startswith("sojourn")]
+    assert len(own) <= MOST_OWN_MODULES, own
+
+
+def test_request_loads_nothing() -> None:
+    assert _modules(LOADED_BY_REQUEST) == []
+
+
+def _modules(code: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=with_tests())
+    loaded: list[str] = json.loads(done.stdout)
+    return loaded
