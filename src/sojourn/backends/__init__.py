@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from .protocol import Backend, Receipt, Rejection
+from .protocol import Backend, Batch, BatchBackend, BatchReceipt, Receipt, Rejection
 
 if TYPE_CHECKING:  # at run time the registry knows the backends
-    from .calls import Encoder, HttpCall, LastCall, Unsendable
+    from .calls import BatchEncoder, Encoder, HttpCall, LastCall, Unsendable
     from .filters import EventFilter
     from .outcomes import Delivered, Outcome, Pause, Reject, Response, RetryLater, Split
     from .packing import CallLimits, Pack, Piece, packed_calls
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # at run time the registry knows the backends
     from .receipts import not_a_receipt
     from .signatures import verify_signature
     from .urls import backend_from_url
-    from .vendor import VendorBackend, VendorOptions
+    from .vendor import BatchVendorBackend, VendorBackend, VendorOptions
     from .vendor_url import VendorURL, checked_address, checked_key
     from .vendors.dynatrace import DynatraceBackend
     from .vendors.exceptionless import ExceptionlessBackend
@@ -29,6 +29,11 @@ if TYPE_CHECKING:  # at run time the registry knows the backends
 
 __all__ = [
     "Backend",
+    "Batch",
+    "BatchBackend",
+    "BatchEncoder",
+    "BatchReceipt",
+    "BatchVendorBackend",
     "CallLimits",
     "ConsoleBackend",
     "Delivered",
@@ -69,14 +74,14 @@ __all__ = [
 _HOMES: Final = {
     name: home
     for home, names in {
-        ".calls": ("Encoder", "HttpCall", "LastCall", "Unsendable"),
+        ".calls": ("BatchEncoder", "Encoder", "HttpCall", "LastCall", "Unsendable"),
         ".filters": ("EventFilter",),
         ".outcomes": ("Delivered", "Outcome", "Pause", "Reject", "Response", "RetryLater", "Split"),
         ".packing": ("CallLimits", "Pack", "Piece", "packed_calls"),
         ".receipts": ("not_a_receipt",),
         ".signatures": ("verify_signature",),
         ".urls": ("backend_from_url",),
-        ".vendor": ("VendorBackend", "VendorOptions"),
+        ".vendor": ("BatchVendorBackend", "VendorBackend", "VendorOptions"),
         ".vendor_url": ("VendorURL", "checked_address", "checked_key"),
     }.items()
     for name in names

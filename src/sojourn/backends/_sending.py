@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from sojourn.core.events import Event
 
-from .protocol import Receipt, Rejection
+from .protocol import Batch, BatchReceipt, Receipt, Rejection
 
 NO_LIMIT: Final = 1 << 16
+
+Units = Sequence[Event] | Sequence[Batch]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class Sending:
     pause: str | None = None
     retry_after: float | None = None
     unsent: set[str] = field(default_factory=set)
+    left: list[Batch] = field(default_factory=list)
     rejected: dict[str, Rejection] = field(default_factory=dict)
     largest_accepted: int = 0
     smallest_half: int | None = None
@@ -39,8 +42,13 @@ class Sending:
         self.pause = pause
         self.is_late = self.is_late or is_late
 
-    def leave(self, events: Iterable[Event]) -> None:
-        self.unsent.update(event.id for event in events)
+    def leave(self, units: Units) -> None:
+        for unit in units:
+            if isinstance(unit, Batch):
+                self.left.append(unit)
+                self.unsent.update(event.id for event in unit.events)
+            else:
+                self.unsent.add(unit.id)
 
     def reject(self, events: Iterable[Event], reason: str, status: int | None) -> None:
         for event in events:
@@ -49,6 +57,16 @@ class Sending:
     def divided(self, half: int, *, is_too_large: bool) -> None:
         self.smallest_half = half if self.smallest_half is None else min(half, self.smallest_half)
         self.is_too_large = self.is_too_large or is_too_large
+
+    def batch_receipt(self, *, has_progress: bool) -> BatchReceipt:
+        """Return what became of batches."""
+        is_idle = self.retry_after == 0.0 and not has_progress
+        return BatchReceipt(
+            left=tuple(self.left),
+            rejected=tuple(self.rejected.values()),
+            retry_after=self.retry_after if self.left and not is_idle else None,
+            pause=self.pause,
+        )
 
     def receipt(self, batch: Sequence[Event]) -> Receipt:
         """Return the receipt for the front of the batch, up to the first event that has to be sent again."""
@@ -70,6 +88,19 @@ class Sending:
             retry_after=self.retry_after if has_gap and not is_idle else None,
             pause=self.pause,
         )
+
+
+def slices(units: Units, limit: int) -> Iterator[Units]:
+    """Slice events, or batches by the events in them: each slice has as many as the limit allows, and at least one unit."""
+    start = size = 0
+    for index, unit in enumerate(units):
+        events = len(unit.events) if isinstance(unit, Batch) else 1
+        if size + events > limit and index > start:
+            yield units[start:index]
+            start, size = index, 0
+        size += events
+    if start < len(units):
+        yield units[start:]
 
 
 def next_limit(limit: int, sending: Sending, *, has_progress: bool) -> int:

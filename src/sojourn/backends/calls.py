@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sojourn.core.events import Event
 
 from ._exchange import BODY_LIMIT
 from .outcomes import Outcome, Response
+from .protocol import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class HttpCall:
     """Returns further headers for the body as it goes on the wire."""
     interpret: Callable[[Response], Outcome | None] | None = None
     """Returns what a response of this vendor means, or `None` for the meaning of its status."""
+    batches: Sequence[Batch] = field(default=(), repr=False)
+    """The batches that it carries, if the receiver drops repeated ones. A refused call is halved between them."""
     response_limit: int = BODY_LIMIT
     """How many bytes of the response's body are read. Raise it for a vendor that lists each event there."""
 
@@ -63,3 +66,32 @@ class Encoder(Protocol):
     """Turns events into calls. The HTTP layer may pass any part of a batch; an event may be in no call or in several."""
 
     def encode(self, batch: Sequence[Event]) -> Iterable[HttpCall | Unsendable]: ...
+
+
+@runtime_checkable
+class BatchEncoder(Encoder, Protocol):
+    """An encoder for a receiver that drops repeated batches; `encode` is `encode_batches` of `divide`."""
+
+    def divide(self, events: Sequence[Event]) -> Sequence[Batch]: ...
+
+    def encode_batches(self, batches: Sequence[Batch]) -> Iterable[HttpCall | Unsendable]: ...
+
+
+def calls_of(encoder: Encoder, units: Sequence[Event] | Sequence[Batch]) -> Iterable[HttpCall | Unsendable]:
+    """Return the calls for events, or for batches with the ids that they have."""
+    batches = [unit for unit in units if isinstance(unit, Batch)]
+    if batches and isinstance(encoder, BatchEncoder):
+        return encoder.encode_batches(batches)
+    return encoder.encode([unit for unit in units if not isinstance(unit, Batch)])
+
+
+def halves_of(encoder: Encoder, call: HttpCall) -> Iterable[Sequence[Event] | Sequence[Batch]]:
+    """Halve a call that was refused: between its batches, or within its only one, which is then divided anew."""
+    if len(call.batches) > 1:
+        half = len(call.batches) // 2
+        return call.batches[:half], call.batches[half:]
+    half = len(call.events) // 2
+    parts = call.events[:half], call.events[half:]
+    if call.batches and isinstance(encoder, BatchEncoder):
+        return [encoder.divide(part) for part in parts]
+    return parts

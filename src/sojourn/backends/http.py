@@ -19,11 +19,11 @@ from sojourn.errors import SettingsError
 
 from ._exchange import Exchange, OutOfTimeError, in_words, origin
 from ._json import to_json
-from ._sending import NO_LIMIT, Sending, next_limit
-from .calls import Encoder, HttpCall, LastCall, Unsendable
+from ._sending import NO_LIMIT, Sending, Units, next_limit, slices
+from .calls import Encoder, HttpCall, LastCall, Unsendable, calls_of, halves_of
 from .compression import Compression, packed
 from .outcomes import Delivered, Outcome, Pause, Reject, RetryLater, Split, outcome_of_status
-from .protocol import Receipt
+from .protocol import Batch, BatchReceipt, Receipt
 from .receipts import kind_of_page
 
 __all__ = ["DEADLINE_S", "Clock", "Encoder", "HttpCall", "HttpLayer", "LastCall", "Unsendable"]
@@ -69,12 +69,18 @@ class HttpLayer:
     def send(self, batch: Sequence[Event]) -> Receipt:
         """Send a batch and return what became of it."""
         sending = Sending(began_at=self._monotonic())
-        size = min(self._limit, len(batch) or 1)
-        self._send_slices([batch[start : start + size] for start in range(0, len(batch), size)], sending)
+        self._send_slices(slices(batch, self._limit), sending)
         receipt = sending.receipt(batch)
-        self._limit = next_limit(self._limit, sending, has_progress=bool(receipt.delivered or receipt.rejected))
-        self._log(sending.problem)
+        self._end(sending, has_progress=bool(receipt.delivered or receipt.rejected))
         return receipt
+
+    def send_batches(self, batches: Sequence[Batch]) -> BatchReceipt:
+        """Send batches with the ids that they have, and return what became of them."""
+        sending = Sending(began_at=self._monotonic())
+        self._send_slices(slices(batches, self._limit), sending)
+        has_progress = len(sending.unsent) < sum(len(batch.events) for batch in batches)
+        self._end(sending, has_progress=has_progress)
+        return sending.batch_receipt(has_progress=has_progress)
 
     def send_as(self, batch: Sequence[Event], *, gzip: bool) -> Receipt:
         """Send a batch with compressed bodies, however small, or with plain ones."""
@@ -88,12 +94,16 @@ class HttpLayer:
         """Close the connection."""
         self._exchange.close()
 
-    def _send_slices(self, slices: Iterable[Sequence[Event]], sending: Sending) -> None:
-        for events in slices:
+    def _end(self, sending: Sending, *, has_progress: bool) -> None:
+        self._limit = next_limit(self._limit, sending, has_progress=has_progress)
+        self._log(sending.problem)
+
+    def _send_slices(self, parts: Iterable[Units], sending: Sending) -> None:
+        for units in parts:
             if sending.has_stopped:
-                sending.leave(events)
+                sending.leave(units)
                 continue
-            for call in self._encoder.encode(events):
+            for call in calls_of(self._encoder, units):
                 if isinstance(call, Unsendable):
                     sending.reject(call.events, call.reason, None)
                 else:
@@ -103,8 +113,9 @@ class HttpLayer:
         if not sending.has_stopped and self._is_late(sending):
             # The time left might cut the call short. The receiver responds, so the rest is sent at once, by the next send.
             sending.stop("out of time", is_late=True, retry_after=0.0)
+        units = call.batches or call.events
         if sending.has_stopped:
-            sending.leave(call.events)
+            sending.leave(units)
             return
         sending.calls += 1
         status, outcome = self._run(call, sending)
@@ -113,17 +124,16 @@ class HttpLayer:
                 sending.rejected.update({rejection.event_id: rejection for rejection in rejected})
                 sending.largest_accepted = max(sending.largest_accepted, len(call.events))
             case Split(reason=reason) if len(call.events) > 1:
-                half = len(call.events) // 2
-                sending.divided(half, is_too_large=status == 413)
-                self._send_slices([call.events[:half], call.events[half:]], sending)
+                sending.divided(len(call.events) // 2, is_too_large=status == 413)
+                self._send_slices(halves_of(self._encoder, call), sending)
             case Split(reason=reason) | Reject(reason=reason):
                 sending.reject(call.events, reason, status)
             case RetryLater(after=after):
                 sending.stop(f"HTTP {status}" if status else "no response", retry_after=after)
-                sending.leave(call.events)
+                sending.leave(units)
             case Pause(reason=reason):
                 sending.stop(reason, pause=f"{self._name} ({origin(call.url)}): {reason}")
-                sending.leave(call.events)
+                sending.leave(units)
             case _:
                 assert_never(outcome)
 

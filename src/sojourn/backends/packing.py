@@ -13,6 +13,7 @@ from typing import Final
 from sojourn.core.events import Event
 
 from .calls import HttpCall, Unsendable
+from .protocol import Batch
 
 _COMMA: Final = 1
 
@@ -23,6 +24,8 @@ class Piece:
 
     body: bytes
     events: tuple[Event, ...]
+    batch: Batch | None = None
+    """The batch that it is, if the receiver drops repeated ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,7 @@ class Pack:
 
     bodies: list[bytes] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
     size: int = 0
 
     def joined(self, head: bytes = b"[", tail: bytes = b"]") -> bytes:
@@ -76,5 +80,7 @@ def packed(pieces: Iterable[Piece], limits: CallLimits) -> Iterator[Pack | Unsen
         pack.size += size + (_COMMA if pack.bodies else 0)
         pack.bodies.append(piece.body)
         pack.events.extend(piece.events)
+        if piece.batch is not None:
+            pack.batches.append(piece.batch)
     if pack.bodies:
         yield pack

@@ -54,3 +54,35 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release what is open. May be called more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events that a receiver takes as one, under an id by which it drops the batch if it comes again."""
+
+    id: str
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchReceipt:
+    """The result of sending batches. All events are done but those of the batches `left`, which are sent again unchanged.
+
+    A backend may have divided a batch that was refused; then its parts are left. The other fields are those of `Receipt`.
+    """
+
+    left: Sequence[Batch] = ()
+    rejected: tuple[Rejection, ...] = ()
+    retry_after: float | None = None
+    pause: str | None = None
+
+
+@runtime_checkable
+class BatchBackend(Protocol):
+    """A backend whose receiver drops a repeated batch by its id. The dispatcher notes the batches before it sends them."""
+
+    def divide(self, events: Sequence[Event]) -> Sequence[Batch]:
+        """Divide events into batches, each event in one; the same events give the same batches."""
+
+    def send_batches(self, batches: Sequence[Batch]) -> BatchReceipt:
+        """Send batches with the ids that they have. Some may lack members that had been sent with them before."""

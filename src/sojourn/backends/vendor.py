@@ -14,11 +14,14 @@ from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 import httpx
 
 from sojourn.core.events import Event
+from sojourn.core.in_flight import InFlight
 from sojourn.errors import SettingsError
 
+from .batches import Sent, front, to_send
+from .calls import BatchEncoder
 from .filters import EventFilter, Patterns
 from .http import DEADLINE_S, Clock, Encoder, HttpCall, HttpLayer, LastCall, Unsendable
-from .protocol import Receipt
+from .protocol import Batch, BatchReceipt, Receipt
 from .vendor_url import VendorURL
 
 
@@ -145,6 +148,35 @@ class VendorBackend:
     def close(self) -> None:
         """Close the connection."""
         self._layer.close()
+
+
+class BatchVendorBackend(VendorBackend):
+    """A backend for a vendor that drops repeated batches by their ids. Its encoder is a `BatchEncoder`.
+
+    A batch whose response was lost is sent again with the same id and events, also after a restart and by another process.
+    """
+
+    def __init__(self, encoder: BatchEncoder, **options: Unpack[VendorOptions]) -> None:
+        super().__init__(encoder, **options)
+        self._batch_encoder: Final = encoder
+        self._in_flight = InFlight()
+
+    def divide(self, events: Sequence[Event]) -> Sequence[Batch]:
+        """Divide events into the vendor's batches."""
+        return self._batch_encoder.divide(events)
+
+    def send_batches(self, batches: Sequence[Batch]) -> BatchReceipt:
+        """Send batches with the ids that they have, within `timeout` seconds."""
+        return self._layer.send_batches(batches)
+
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        """Send events, first those of batches that this object could not confirm. The dispatcher sends batches instead."""
+        batches = to_send(batch, self._in_flight, self.divide)
+        receipt = self.send_batches(batches)
+        sent = Sent.of(batches, receipt, self._in_flight)
+        result = front(batch, sent, receipt)
+        self._in_flight = sent.in_flight({event.id for event in batch[: result.delivered + len(result.rejected)]})
+        return result
 
 
 def _or_default(value: bool | None, default: bool) -> bool:  # noqa: FBT001 - a fallback, not an option

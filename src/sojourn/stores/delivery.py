@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from sojourn.core.events import CONTEXT, SESSION_END, SESSION_START, Event, Scalar
+from sojourn.core.events import CONTEXT, SESSION_END, SESSION_START, Event, Position, Scalar
 from sojourn.core.ids import start_id
+from sojourn.core.in_flight import InFlight
 from sojourn.errors import StoreError
 
 from . import counting, wire
@@ -18,8 +19,10 @@ from .database import Database, Transaction
 from .dialect import Dialect
 from .leases import HOLDS, RENEW
 from .model import BackendState, Claim, Lease, LeaseLost, Resettled, Settled
-from .outbox_wire import decode_whole_events, figures, held, refigures, some_ids
+from .outbox_wire import decode_in_flight, decode_whole_events, encode_in_flight, figures, held, refigures, some_ids
 
+_NO_END: Final = (1 << 63) - 1
+_NO_LIMIT: Final = 1 << 31
 _CURSOR: Final = "(SELECT cursor FROM sojourn_backends WHERE name = :name)"
 
 
@@ -36,13 +39,31 @@ class SQLDelivery:
             raise _unregistered(name)
         return states[0]
 
-    def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int, with_contexts: bool = False) -> Claim:
+    def claim(
+        self,
+        name: str,
+        lease: Lease,
+        *,
+        until: int,
+        limit: int,
+        now: int,
+        with_contexts: bool = False,
+        with_batches: bool = False,
+    ) -> Claim:
         sql = self._sql
 
         def attempt(work: Transaction) -> Claim:
-            renewed, _, claimed = work.execute(
-                sql.renew, sql.lock_backend, sql.claim, **held(lease), name=name, until=until, limit=limit
-            )
+            values = {**held(lease), "name": name, "until": until}
+            sent: str | None = None
+            if with_batches:
+                renewed, _, noted = work.execute(sql.renew, sql.lock_backend, sql.sent, **values)
+                sent, upto = noted.row
+                within = {"limit": limit, "upto": _NO_END} if sent is None else {"limit": _NO_LIMIT, "upto": upto}
+                (claimed,) = work.execute(sql.claim, name=name, **within)
+            else:
+                renewed, _, claimed = work.execute(
+                    sql.renew, sql.lock_backend, sql.claim, **values, limit=limit, upto=_NO_END
+                )
             if not renewed.rows:
                 raise LeaseLost(lease.name)
             is_registered, text, last, barred, starts = claimed.row
@@ -56,10 +77,22 @@ class SQLDelivery:
                 no_forward=frozenset(hidden),
                 barred=barred_ids,
                 started=wire.decode_starts(starts),
+                in_flight=InFlight() if sent is None else decode_in_flight(sent),
+                upto=None if sent is None else Position(upto),
                 contexts=self._contexts(work, events, barred_ids) if with_contexts else {},
             )
 
         return self._database.write(attempt)
+
+    def note_batches(self, name: str, lease: Lease, in_flight: InFlight, *, upto: Position) -> None:
+        values = {**held(lease), "name": name, "sent": encode_in_flight(in_flight), "upto": upto.stored}
+
+        def attempt(work: Transaction) -> None:
+            _, noted = work.execute(self._sql.lock_backend, self._sql.note, **values)
+            if not noted.rows:
+                raise LeaseLost(lease.name)
+
+        self._database.write(attempt)
 
     def settle(self, name: str, lease: Lease, settled: Settled, *, now: int) -> None:
         sql = self._sql
@@ -160,7 +193,15 @@ SELECT EXISTS (SELECT 1 FROM sojourn_backends WHERE name = :name),
 FROM (
     SELECT *, CASE WHEN EXISTS (SELECT 1 FROM sojourn_tombstones) THEN COALESCE((
         SELECT s.is_suppressed FROM sojourn_sessions AS s WHERE s.key = session_key), false) ELSE false END AS is_suppressed
-    FROM sojourn_events WHERE seq > {_CURSOR} ORDER BY seq LIMIT :limit) AS next
+    FROM sojourn_events WHERE seq > {_CURSOR} AND seq <= :upto ORDER BY seq LIMIT :limit) AS next
+""")
+        # Not if an operator has skipped them all since.
+        self.sent: Final = d.sql("""
+SELECT MAX(sent), COALESCE(MAX(sent_upto), 0) FROM sojourn_backends
+WHERE name = :name AND sent IS NOT NULL AND sent_upto > cursor
+""")
+        self.note: Final = d.sql(f"""
+UPDATE sojourn_backends SET sent = :sent, sent_upto = :upto WHERE name = :name AND {HOLDS}
 """)
         client = d.array("session_key", *(d.field.format("data", name) for name in CONTEXT))
         self.contexts: Final = d.sql(f"""
@@ -178,7 +219,7 @@ UPDATE sojourn_backends SET
     cursor = {upto}, read_seq = {d.greatest}(read_seq, {upto}), in_use_at = {d.greatest}(in_use_at, :now),
     delivered = delivered + :delivered, skipped = skipped + :skipped - {erased_since}, dropped = dropped + :dropped,
     dead = dead + :dead, retried = retried + :retried,
-    retry_at = :retry_at, failures = :failures, problem = :problem
+    retry_at = :retry_at, failures = :failures, problem = :problem, sent = :sent
 WHERE name = :name AND cursor <= {upto} AND {HOLDS}
 """)
         self.bury: Final = d.sql(f"""

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from sojourn.core.events import Event, Position, Scalar
+from sojourn.core.in_flight import InFlight
 from sojourn.core.session import EndReason
 
 from .rows import SessionRow
@@ -168,6 +169,10 @@ class Claim:
     """Ids of events of suppressed people. Of these only `opt_out` may be sent, and the end of a session whose start was."""
     started: Mapping[str, Event] = field(default_factory=dict)
     """For barred ends: the starts that this backend was sent, by session key. Withheld ones are left out."""
+    in_flight: InFlight = field(default_factory=InFlight)
+    """Batches of these events that were sent before and not confirmed, if the claim asked for them."""
+    upto: Position | None = None
+    """With them: the last event of the claim that they were made of. No later event is in this one."""
     contexts: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """By session key, what `session.start` says of the client (see `CONTEXT`), if the claim asked for it.
 
@@ -198,6 +203,8 @@ class Settled:
     """Events that the backend rejected for good, the reason, and its HTTP status."""
     withheld: Sequence[str] = ()
     """Keys of sessions whose start was barred, and so never sent to this backend."""
+    in_flight: InFlight = field(default_factory=InFlight)
+    """The batches to repeat; those noted before are forgotten."""
     retried: int = 0
     retry_at: int | None = None
     failures: int = 0

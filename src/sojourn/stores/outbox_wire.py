@@ -8,12 +8,14 @@ from typing import Final
 import msgspec
 
 from sojourn.core.events import Event
+from sojourn.core.in_flight import InFlight
 
 from . import wire
 from .model import Lease, OutboxState, Resettled, Settled
 
 _outboxes: Final = msgspec.json.Decoder(tuple[OutboxState, ...])
 _leases: Final = msgspec.json.Decoder(list[tuple[str, str, int, int]])
+_in_flight: Final = msgspec.json.Decoder(InFlight)
 _events: Final = msgspec.json.Decoder(tuple[Event, ...])
 
 
@@ -30,6 +32,15 @@ def decode_leases(text: str) -> tuple[Lease, ...]:
 def decode_whole_events(text: str) -> tuple[Event, ...]:
     """Decode events of dead letters, which have all their fields."""
     return _events.decode(text)
+
+
+def encode_in_flight(in_flight: InFlight) -> str | None:
+    """Encode batches that are not confirmed; `None` for none."""
+    return wire.encode(in_flight) if in_flight else None
+
+
+def decode_in_flight(text: str) -> InFlight:
+    return _in_flight.decode(text)
 
 
 def held(lease: Lease) -> dict[str, object]:
@@ -50,6 +61,7 @@ def figures(settled: Settled) -> dict[str, object]:
         "skipped": settled.skipped,
         "dropped": settled.dropped,
         "dead": len(settled.dead),
+        "sent": encode_in_flight(settled.in_flight),
         "total": settled.delivered + settled.skipped + settled.dropped + len(settled.dead),
         **_again(settled),
     }

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sojourn.core.events import START, Event, Position
+from sojourn.core.in_flight import InFlight
 
 from .model import (
     BackendState,
@@ -165,8 +166,25 @@ class DeliveryQueue(Protocol):
 
     def state(self, name: str) -> BackendState: ...
 
-    def claim(self, name: str, lease: Lease, *, until: int, limit: int, now: int, with_contexts: bool = False) -> Claim:
-        """Return a backend's next events and renew its lease to `until`. Raises `LeaseLost`."""
+    def claim(
+        self,
+        name: str,
+        lease: Lease,
+        *,
+        until: int,
+        limit: int,
+        now: int,
+        with_contexts: bool = False,
+        with_batches: bool = False,
+    ) -> Claim:
+        """Return a backend's next events and renew its lease to `until`. Raises `LeaseLost`.
+
+        `with_batches`: if batches were noted and not settled, return the events up to the last of them, whatever the limit.
+        """
+        ...
+
+    def note_batches(self, name: str, lease: Lease, in_flight: InFlight, *, upto: Position) -> None:
+        """Note the batches that are about to be sent, made of events up to this position. Raises `LeaseLost`."""
         ...
 
     def settle(self, name: str, lease: Lease, settled: Settled, *, now: int) -> None:

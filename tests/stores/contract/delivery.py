@@ -9,6 +9,7 @@ import pytest
 
 from sojourn.core.events import SESSION_START, START, Event, Position, Scalar
 from sojourn.core.ids import start_id
+from sojourn.core.in_flight import InFlight, SentBatch
 from sojourn.stores.model import Batch, Lease, LeaseLost, Settled
 from sojourn.stores.protocol import Store
 
@@ -248,6 +249,62 @@ class DeliveryContract:
         with pytest.raises(LeaseLost):
             store.delivery.settle("b", held, Settled(upto=first.position, delivered=1), now=NOW)
         assert_adds_up(store)
+
+    # --- batches that were sent and not confirmed
+
+    def test_a_claim_after_noted_batches_is_of_their_events_whatever_the_limit(self, store: Store) -> None:
+        store.outbox.register(["b"], now=NOW)
+        save(store, Batch(events=[event("one"), event("two"), event("three")]))
+        held = lease(store)
+        claim = store.delivery.claim("b", held, until=NOW, limit=2, now=NOW, with_batches=True)
+        assert (claim.in_flight, claim.upto) == (InFlight(), None)
+        noted = InFlight((SentBatch("1", ("one",)), SentBatch("2", ("two",))), ("zero",))
+        store.delivery.note_batches("b", held, noted, upto=claim.events[-1].position)
+        for limit in (1, 99):
+            again = store.delivery.claim("b", held, until=NOW, limit=limit, now=NOW, with_batches=True)
+            assert [each.id for each in again.events] == ["one", "two"]
+            assert (again.in_flight, again.upto) == (noted, claim.events[-1].position)
+        plain = store.delivery.claim("b", held, until=NOW, limit=99, now=NOW)
+        assert (len(plain.events), plain.in_flight, plain.upto) == (3, InFlight(), None)
+
+    def test_a_settlement_says_what_is_still_in_flight(self, store: Store) -> None:
+        store.outbox.register(["b"], now=NOW)
+        save(store, Batch(events=[event("one"), event("two"), event("three")]))
+        held = lease(store)
+        first, second, _ = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW, with_batches=True).events
+        left = InFlight((SentBatch("2", ("two",)),))
+        store.delivery.note_batches("b", held, left, upto=second.position)
+        store.delivery.settle("b", held, Settled(upto=first.position, delivered=1, in_flight=left), now=NOW)
+        claim = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW, with_batches=True)
+        assert ([each.id for each in claim.events], claim.in_flight) == (["two"], left)
+        store.delivery.settle("b", held, Settled(upto=second.position, delivered=1), now=NOW)
+        claim = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW, with_batches=True)
+        assert ([each.id for each in claim.events], claim.in_flight) == (["three"], InFlight())
+        assert_adds_up(store)
+
+    def test_skipped_batches_hold_nothing_back(self, store: Store) -> None:
+        store.outbox.register(["b"], now=NOW)
+        save(store, Batch(events=[event("one"), event("two")]))
+        held = lease(store)
+        claim = store.delivery.claim("b", held, until=NOW, limit=1, now=NOW, with_batches=True)
+        store.delivery.note_batches("b", held, InFlight((SentBatch("1", ("one",)),)), upto=claim.events[-1].position)
+        store.outbox.skip_waiting("b", upto=claim.events[-1].position, limit=9)
+        again = store.leases.acquire(held.name, held.holder, now=NOW, until=NOW + 1)
+        assert again is not None
+        claim = store.delivery.claim("b", again, until=NOW, limit=9, now=NOW, with_batches=True)
+        assert ([each.id for each in claim.events], claim.in_flight) == (["two"], InFlight())
+
+    def test_batches_are_noted_under_a_lease(self, store: Store) -> None:
+        store.outbox.register(["b"], now=NOW)
+        save(store, Batch(events=[event("one")]))
+        held = lease(store)
+        claim = store.delivery.claim("b", held, until=NOW, limit=1, now=NOW, with_batches=True)
+        other = store.leases.acquire(held.name, "other", now=held.until + 1, until=held.until + 9)
+        assert other is not None
+        with pytest.raises(LeaseLost):
+            store.delivery.note_batches("b", held, InFlight(), upto=claim.events[-1].position)
+        with pytest.raises(LeaseLost):
+            store.delivery.claim("b", held, until=NOW, limit=1, now=NOW, with_batches=True)
 
     # --- leases
 

@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
-import msgspec
-
-from sojourn.backends.protocol import Backend, Receipt
-from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, Event, Scalar
+from sojourn.backends.protocol import Backend
+from sojourn.core.events import OPT_OUT, SESSION_START, Event
 from sojourn.core.threads import RLock
 from sojourn.pipeline.leadership import LEASE_MS
-from sojourn.stores.model import BackendState, Claim, Lease, LeaseLost, Resettled, Settled, dispatcher_lease
+from sojourn.stores.model import BackendState, Lease, LeaseLost, Resettled, Settled, dispatcher_lease
 from sojourn.stores.protocol import DeliveryQueue
 
 from . import retry, shedding
+from .sender import Outcome, Sender
 
 log = logging.getLogger("sojourn")
 
@@ -39,21 +38,6 @@ class Delivery:
     delivered: int = 0
     is_idle: bool = True
     retry_at: int | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Outcome:
-    """What became of the events of a call: `left` are those that are sent again, at `retry_at`."""
-
-    taken: Sequence[Event]
-    dead: Sequence[tuple[Event, str, int | None]]
-    left: Sequence[Event]
-    failures: int = 0
-    retry_at: int | None = None
-    problem: str | None = None
-
-    def delivery(self) -> Delivery:
-        return Delivery(len(self.taken), self.retry_at is not None, self.retry_at)
 
 
 class Dispatcher:
@@ -74,8 +58,7 @@ class Dispatcher:
         self._queue = queue
         self._now = now
         self._acquire = acquire
-        self._chance = chance
-        self._hidden = hidden
+        self._sender = Sender(backend, queue, now=now, chance=chance, hidden=hidden)
         self._wants_context = bool(getattr(backend, "wants_context", False))
         self._outbox_max = outbox_max
         self._lease: Lease | None = None
@@ -119,38 +102,53 @@ class Dispatcher:
         name = self.backend.name
         limit = retry.size(state.failures, _BATCH)
         claim = self._queue.claim(
-            name, lease, until=now + LEASE_MS, limit=limit, now=now, with_contexts=self._wants_context
+            name,
+            lease,
+            until=now + LEASE_MS,
+            limit=limit,
+            now=now,
+            with_contexts=self._wants_context,
+            with_batches=self._sender.has_batches,
         )
-        if not claim.events:
+        events = claim.events if claim.in_flight else _whole(claim.events, limit)
+        if not events:
+            if claim.upto is not None:  # all that these batches held was erased
+                self._queue.settle(name, lease, Settled(upto=claim.upto), now=self._now())
+                return Delivery(is_idle=False)
             return Delivery()
         sheds = shedding.level(state.backlog, self._outbox_max)
+        sent_before = claim.in_flight.event_ids
         accepted: list[Event] = []
         shed: list[Event] = []
-        for event in claim.events:
-            if self._accepts(event, claim):
-                (shed if shedding.rank(event.name) <= sheds else accepted).append(event)
-        outcome = self._call(accepted, claim, state.failures)
+        for event in events:
+            if self._sender.accepts(event, claim):
+                is_shed = shedding.rank(event.name) <= sheds and event.id not in sent_before
+                (shed if is_shed else accepted).append(event)
+        outcome = self._sender.send(lease, accepted, claim, state.failures)
         # From the front: what comes behind an event that is left waits with it.
         left = outcome.left[0].id if outcome.left else None
-        passed = list(takewhile(lambda event: event.id != left, claim.events))
+        passed = list(takewhile(lambda event: event.id != left, events))
         passed_ids = {event.id for event in passed}
         dropped = sum(event.id in passed_ids for event in shed)
+        delivered = sum(event.id in passed_ids for event in outcome.taken)
+        dead = [letter for letter in outcome.dead if letter[0].id in passed_ids]
         settled = Settled(
             upto=passed[-1].position if passed else None,
             withheld=[
                 event.session_key for event in passed if event.name == SESSION_START and event.id in claim.barred
             ],
-            delivered=len(outcome.taken),
-            skipped=len(passed) - dropped - len(outcome.taken) - len(outcome.dead),
+            delivered=delivered,
+            skipped=len(passed) - dropped - delivered - len(dead),
             dropped=dropped,
-            dead=outcome.dead,
+            dead=dead,
+            in_flight=outcome.in_flight(passed_ids),
             retried=len(outcome.left),
             retry_at=outcome.retry_at,
             failures=outcome.failures,
             problem=outcome.problem,
         )
         self._queue.settle(name, lease, settled, now=self._now())
-        return outcome.delivery()
+        return _delivery(outcome, delivered)
 
     def _resend(self, lease: Lease, state: BackendState, now: int) -> Delivery:
         """Send dead letters that an operator put back in the queue."""
@@ -159,8 +157,8 @@ class Dispatcher:
         claim = self._queue.claim_requeued(
             name, lease, until=now + LEASE_MS, limit=limit, now=now, with_contexts=self._wants_context
         )
-        accepted = [event for event in claim.events if self._accepts(event, claim)]
-        outcome = self._call(accepted, claim, state.failures)
+        accepted = [event for event in claim.events if self._sender.accepts(event, claim)]
+        outcome = self._sender.resend(accepted, claim, state.failures)
         accepted_ids = {event.id for event in accepted}
         settled = Resettled(
             delivered=[event.id for event in outcome.taken],
@@ -172,63 +170,13 @@ class Dispatcher:
             problem=outcome.problem,
         )
         self._queue.settle_requeued(name, lease, settled, now=self._now())
-        return outcome.delivery()
+        return _delivery(outcome, len(outcome.taken))
 
-    def _call(self, batch: Sequence[Event], claim: Claim, failures: int) -> _Outcome:
-        """Call the backend with these events, and return what became of them."""
-        problem: str | None = None
-        try:
-            receipt = (
-                self.backend.send([self._as_sent(event, claim) for event in batch]) if batch else Receipt(delivered=0)
-            )
-        except Exception as error:  # noqa: BLE001 - a backend's fault is a retry
-            problem = f"{type(error).__name__} in send()"
-            log.warning("Backend %s failed and is tried again: %s", self.backend.name, type(error).__name__)
-            receipt = Receipt(delivered=0)
-        rejected = {rejection.event_id: rejection for rejection in receipt.rejected}
-        done = min(len(batch), max(0, receipt.delivered) + len(rejected))
-        outcome = _Outcome(
-            taken=[event for event in batch[:done] if event.id not in rejected],
-            dead=[
-                (event, rejected[event.id].reason, rejected[event.id].status)
-                for event in batch[:done]
-                if event.id in rejected
-            ],
-            left=batch[done:],
-            problem=problem,
-        )
-        if outcome.left:
-            failed = failures + 1 if done == 0 else 1
-            pause = retry.PAUSE if receipt.pause is not None else 0
-            outcome.failures = failed
-            outcome.retry_at = self._now() + max(
-                pause, retry.wait(failed, self._chance(), retry_after=receipt.retry_after)
-            )
-            outcome.problem = receipt.pause or problem or "the backend did not take all events"
-        return outcome
 
-    def _as_sent(self, event: Event, claim: Claim) -> Event:
-        """Return the event with its session's context, and without the attributes that this backend must not see."""
-        context = claim.contexts.get(event.session_key, {})
-        if self._hidden.isdisjoint(event.attributes) and not context:
-            return event
-        return msgspec.structs.replace(event, attributes=self._shown(event.attributes), context=self._shown(context))
+def _whole(events: Sequence[Event], limit: int) -> Sequence[Event]:
+    """Leave an opt-out at the end of a full claim for the next: the end of its session follows it in the log."""
+    return events[:-1] if 1 < len(events) == limit and events[-1].name == OPT_OUT else events
 
-    def _shown(self, attributes: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
-        if self._hidden.isdisjoint(attributes):
-            return attributes
-        return {name: value for name, value in attributes.items() if name not in self._hidden}
 
-    def _accepts(self, event: Event, claim: Claim) -> bool:
-        if self.backend.third_party and event.id in claim.no_forward:
-            return False
-        if event.id in claim.barred and not self._may_still_send(event, claim):
-            return False
-        return self.backend.accepts(event)
-
-    def _may_still_send(self, event: Event, claim: Claim) -> bool:
-        """After an opt-out or erasure only the opt-out itself, and the end of a session whose start this backend got."""
-        if event.name == OPT_OUT:
-            return True
-        start = claim.started.get(event.session_key)
-        return event.name == SESSION_END and start is not None and self.backend.accepts(start)
+def _delivery(outcome: Outcome, delivered: int) -> Delivery:
+    return Delivery(delivered, outcome.retry_at is not None, outcome.retry_at)

@@ -15,13 +15,14 @@ from typing import ClassVar, Final, Literal, Self, Unpack
 from sojourn.backends.http import Clock, HttpCall, Unsendable
 from sojourn.backends.outcomes import Delivered, Outcome, Pause, Response, Split
 from sojourn.backends.packing import CallLimits, Pack, Piece, packed_calls
+from sojourn.backends.protocol import Batch
 from sojourn.backends.receipts import is_empty, not_a_receipt
-from sojourn.backends.vendor import VendorBackend, VendorOptions
+from sojourn.backends.vendor import BatchVendorBackend, VendorOptions
 from sojourn.backends.vendor_url import VendorURL, checked_address, checked_key
 from sojourn.core.events import Event
 from sojourn.errors import SettingsError
 
-from .batches import grouped, pieces_of
+from .batches import divided, pieces_of
 from .events import is_silent
 
 VERSION: Final = "/v2"
@@ -37,7 +38,7 @@ Environment = Literal["production", "development"]
 _LONGEST_MESSAGE: Final = 200
 
 
-class MParticleBackend(VendorBackend):
+class MParticleBackend(BatchVendorBackend):
     """Sends to a pod (`https://s2s.us1.mparticle.com`, `us2`, `eu1`, `au1`) or to `https://s2s.mparticle.com`.
 
     `key` and `secret` are those of an input of your workspace. `environment="development"` shows events in its live stream
@@ -93,16 +94,28 @@ class _Encoder:
         self._wall = wall
 
     def encode(self, batch: Sequence[Event]) -> Iterator[HttpCall | Unsendable]:
+        return self.encode_batches(self.divide(batch))
+
+    def divide(self, events: Sequence[Event]) -> list[Batch]:
+        return divided(events, self._environment, old_before=self._old_before())
+
+    def encode_batches(self, batches: Sequence[Batch]) -> Iterator[HttpCall | Unsendable]:
         old: list[Piece] = []
         recent: list[Piece] = []
-        for group in grouped(batch, old_before=int(self._wall() * 1000) - OLD_AFTER_MS):
-            for piece in pieces_of(group, self._environment):
+        old_before = self._old_before()
+        for batch in batches:
+            # A batch that has waited long keeps its boundaries; the oldest of its events says where it goes.
+            is_old = min(event.time for event in batch.events) < old_before
+            for piece in pieces_of(batch, self._environment, old_before=old_before):
                 if isinstance(piece, Unsendable):
                     yield piece
                 else:
-                    (old if group.is_old else recent).append(piece)
+                    (old if is_old else recent).append(piece)
         for pieces, address in ((old, OLD), (recent, MANY)):
             yield from packed_calls(pieces, LIMITS, partial(self._call, address))
+
+    def _old_before(self) -> int:
+        return int(self._wall() * 1000) - OLD_AFTER_MS
 
     def _call(self, address: str, pack: Pack) -> HttpCall:
         is_alone = address == MANY and len(pack.bodies) == 1
@@ -113,6 +126,7 @@ class _Encoder:
             body=pack.bodies[0] if is_alone else pack.joined(),
             headers=self._headers,
             interpret=_outcome,
+            batches=tuple(pack.batches),
         )
 
 

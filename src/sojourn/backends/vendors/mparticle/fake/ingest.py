@@ -8,6 +8,7 @@ import math
 import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -72,8 +73,9 @@ class FakeMParticle(FakeVendor):
 
     `is_strict`: also require what its OpenAPI document requires (`environment`, and `session_id` on a start), and that a
     `session_id` matches its UUID. The documentation leaves three things open: `takes_part` (whether the valid batches of a
-    refused call are accepted), `too_large` (the status for a call beyond the limits) and `batches_per_second` (beyond it, calls
-    get a 429; measured with `monotonic`). With `wall`, data older than 30 days is accepted at its own address only.
+    refused call are accepted), `too_large` (the status for a call beyond the limits) and `batches_per_second` (beyond it,
+    calls get a 429; measured with `monotonic`). Events are recognised as duplicates only if the `source_request_id` of their
+    batch was there before. With `wall`, data older than 30 days is accepted at its own address only.
     """
 
     vendor = "mparticle"
@@ -107,6 +109,7 @@ class FakeMParticle(FakeVendor):
         self._users: dict[str, dict[str, object]] = {}
         self.opted_out: dict[str, bool] = {}
         """By `mp_deviceid`: whether the device has opted out."""
+        self._batch_ids: set[str] = set()
         self.dropped = 0
         """Events with a name beyond the first thousand: accepted with a 202, and dropped."""
 
@@ -167,6 +170,7 @@ class FakeMParticle(FakeVendor):
             self._types.clear()
             self._users.clear()
             self.opted_out.clear()
+            self._batch_ids.clear()
             self.dropped = 0
 
     # --- one call ------------------------------------------------------------------------------------------------
@@ -229,6 +233,10 @@ class FakeMParticle(FakeVendor):
                 raise ValueError("Data older than 30 days belongs to /bulkevents/historical, and none else.")
 
     def _keep(self, batch: Batch) -> None:
+        """Keep a batch. The only key that mParticle documents is its id: an event that comes in two batches is there twice."""
+        batch_id = str(batch.source_request_id or "")
+        is_repeated = batch_id in self._batch_ids
+        self._batch_ids |= {batch_id} if batch_id else set()
         customer = batch.user_identities.customer_id if batch.user_identities else None
         user = None if customer is None else str(customer)
         if user is not None:
@@ -237,6 +245,8 @@ class FakeMParticle(FakeVendor):
         for event in batch.events or ():
             kind = event.type
             kept = _kept(event, kind, user, device, number=len(self._taken))
+            if kept.id in self._taken and not is_repeated:
+                kept = replace(kept, id=f"{kept.id} again-{len(self._taken)}")
             if kind == _CUSTOM and not self._is_named(kept.name):
                 self.dropped += 1
                 continue
