@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from sojourn import identify
 from sojourn.core.user_ids import is_user_id
+from sojourn.health.lookalikes import problems
 from sojourn.report import _formatting
-from sojourn.report._lookalikes import problems
 from tests.report.harness import App, Reader
 from tests.report.test_report_pages import visit
 

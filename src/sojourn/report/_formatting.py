@@ -8,8 +8,7 @@ from markupsafe import Markup
 
 from sojourn.health import formatting
 from sojourn.health.formatting import clock
-
-from ._lookalikes import is_invisible, problems
+from sojourn.health.lookalikes import is_invisible, problems
 
 __all__ = ["EMPTY", "LONGEST_TOOLTIP", "clock", "full", "lookalike", "number", "percent", "short", "span", "visible"]
 
