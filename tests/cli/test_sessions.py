@@ -134,6 +134,33 @@ def test_list_by_visitor_id(played: str, capsys: pytest.CaptureFixture[str]) -> 
     assert session == ben
 
 
+@pytest.mark.parametrize(
+    ("user_id", "reason"),
+    [
+        pytest.param("anna\u3164", "invisible characters (U+3164)", id="an invisible filler"),
+        pytest.param("\u0430nna", "letters of several scripts (Cyrillic, Latin)", id="a Cyrillic a"),
+        pytest.param("andre\u0301", "decomposed characters (not in NFC)", id="decomposed"),
+        pytest.param("\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", None, id="a joiner where its script uses one"),
+        pytest.param("anna", None, id="an ordinary one"),
+    ],
+)
+@pytest.mark.parametrize("name", ["Anna", None])
+def test_a_look_alike_id_is_marked_in_the_list_and_explained_in_the_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], user_id: str, reason: str | None, name: str | None
+) -> None:
+    url = f"sqlite:///{tmp_path / 'sojourn.db'}"
+    site = Site("wsgi", store=url)
+    site.views["/"] = view_of(lambda: identify(user_id, name))
+    Browser(site).navigate()
+    (session_id,) = site.sessions
+    site.close()
+    listed = output(capsys, "list", "--store", url)
+    assert ("  Anna (look-alike)  " if name else " (look-alike)  ") in listed or reason is None
+    assert listed.count("(look-alike)") == (reason is not None)
+    shown = output(capsys, "show", session_id, "--store", url)
+    assert (f"look-alike: this ID has {reason}\n" in shown) == (reason is not None)
+
+
 def test_list_limit_announces_more(played: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert output(capsys, "list", "--store", played, "--limit", "1").splitlines()[-1] == (
         "  ... and more; use --limit 2 to show them"

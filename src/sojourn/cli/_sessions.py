@@ -182,7 +182,7 @@ def _row(line: SessionLine, now: int, paint: Paint) -> list[str]:
     return [
         cell(line.session_id),
         when(line.started_at),
-        short(line.user_name or line.user_id, _LONGEST_NAME),
+        short(line.user_name or line.user_id, _LONGEST_NAME) + _mark(line.user_id),
         short(line.entry_path, _LONGEST_PATH),
         short(line.exit_path, _LONGEST_PATH),
         short(" ".join(filter(None, (line.browser, line.device))), _LONGEST_NAME),
@@ -192,6 +192,13 @@ def _row(line: SessionLine, now: int, paint: Paint) -> list[str]:
         f"{line.errors:,}",
         state,
     ]
+
+
+def _mark(user_id: str | None) -> str:
+    """A mark behind a user whose id may be mistaken for another one; `sojourn sessions show` has the reason."""
+    from sojourn.health.lookalikes import problems
+
+    return " (look-alike)" if user_id is not None and problems(user_id) else ""
 
 
 def short(text: str | None, longest: int) -> str:

@@ -70,6 +70,7 @@ def _detail(store: Store, name: str) -> SessionDetail:
 
 def _about(detail: SessionDetail) -> Iterator[tuple[str, str]]:
     from sojourn.backends.cloudevents import rfc3339
+    from sojourn.health.lookalikes import problems
 
     row, line = detail.row, detail.line
     yield "session", cell(row.session_id) + (", manual" if row.is_manual else "")
@@ -80,6 +81,8 @@ def _about(detail: SessionDetail) -> Iterator[tuple[str, str]]:
     yield "visitor", cell(row.visitor_id)
     if row.user_id is not None:
         yield "user", cell(row.user_id) + (f" ({cell(row.user_name)})" if row.user_name else "")
+        if reasons := problems(row.user_id):
+            yield "", f"look-alike: this ID has {'; '.join(reasons)}"
     yield "", _pairs({f"traits.{key}": value for key, value in (row.user_traits or {}).items()})
     yield "started", rfc3339(row.started_at)
     last = rfc3339(row.last_seen_at)
