@@ -164,6 +164,27 @@ def test_identify_in_a_fastapi_dependency() -> None:
     assert [event.user_id for event in events if event.name == "page_view"] == ["anna", "anna", "ben"]
 
 
+def test_a_user_whom_another_site_posts_is_named_after_the_redirect() -> None:
+    app = block_with("identify.md", "form[")["app"]
+    posted = {"origin": "https://appleid.apple.com", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    with opened(app) as engine:
+        transport = httpx.WSGITransport(app)
+        with (
+            httpx.Client(transport=transport, base_url=BROWSER) as browser,
+            httpx.Client(transport=transport, base_url=BROWSER) as without_lax_cookies,
+        ):
+            browser.get("/")
+            callback = without_lax_cookies.post("/auth/callback", data={"id_token": "anna"}, headers=posted)
+            assert (callback.status_code, callback.headers["location"]) == (303, "/welcome")
+            assert set(callback.cookies) == {"session"}
+            browser.cookies.update(callback.cookies)
+            browser.get("/welcome")
+        events = recorded_events(engine)
+    assert [event.name for event in events] == ["session.start", "page_view", "user.identify", "page_view"]
+    assert [event.user_id for event in events] == [None, None, "anna", "anna"]
+    assert len({event.session_id for event in events}) == 1
+
+
 def test_flask_logins_user_is_the_sessions_until_the_logout() -> None:
     app = block_with("identify.md", "flask_login")["app"]
     with opened(app) as engine:
