@@ -23,6 +23,7 @@ from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import check_receipt, deliver, many_events
 
 URL = "https://user-key.example:8443/secret-path?token=secret-token"
+ORIGIN = "https://user-key.example:8443"
 NOW = 1_769_860_800.0
 
 
@@ -105,13 +106,16 @@ def poisoned(poison: set[str], status: int = 400) -> Callable[[list[str]], int]:
     ("response", "receipt"),
     [
         pytest.param(httpx.Response(204), Receipt(delivered=2), id="taken"),
-        pytest.param(httpx.Response(503), Receipt(delivered=0), id="down"),
+        pytest.param(httpx.Response(503), Receipt(delivered=0, problem=f"{ORIGIN}: HTTP 503"), id="down"),
+        pytest.param(httpx.Response(500), Receipt(delivered=0, problem=f"{ORIGIN}: HTTP 500"), id="broken"),
         pytest.param(
-            httpx.Response(429, headers={"Retry-After": "17"}), Receipt(delivered=0, retry_after=17.0), id="throttled"
+            httpx.Response(429, headers={"Retry-After": "17"}),
+            Receipt(delivered=0, retry_after=17.0, problem=f"{ORIGIN}: HTTP 429: too many calls"),
+            id="throttled",
         ),
         pytest.param(
             httpx.Response(503, headers={"Retry-After": "Sat, 31 Jan 2026 12:01:30 GMT"}),
-            Receipt(delivered=0, retry_after=90.0),
+            Receipt(delivered=0, retry_after=90.0, problem=f"{ORIGIN}: HTTP 503"),
             id="throttled until a date",
         ),
         pytest.param(
@@ -171,6 +175,7 @@ def test_receipt_without_a_response(
     receipt = Receiver(rule).layer().send(many_events(2))
     assert (receipt.delivered, receipt.rejected, receipt.retry_after) == (0, (), None)
     assert (receipt.pause is not None) is is_paused
+    assert (receipt.problem is None) is is_paused
     assert "secret" not in f"{receipt}{caplog.text}"
 
 
@@ -222,7 +227,7 @@ def test_rejection_behind_a_retry_is_reported_once_the_front_is_done() -> None:
     """The odd ones fail: 1 is the first gap, so 2 and 4 are sent again though they were taken."""
     batch = many_events(5)
     receiver = Receiver(lambda ids: 503 if number(ids[0]) % 2 else 200)
-    assert receiver.layer(Apart()).send(batch) == Receipt(delivered=1)
+    assert receiver.layer(Apart()).send(batch) == Receipt(delivered=1, problem=f"{ORIGIN}: HTTP 503")
     assert receiver.taken == ids([batch[0], batch[2], batch[4]])
 
 
@@ -235,7 +240,7 @@ def test_unsent_events_are_not_settled_in_any_order() -> None:
             yield HttpCall("POST", URL, events, json=ids(events))
 
     receiver = Receiver(lambda ids: 400 if len(ids) > 2 else 503)
-    assert receiver.layer(Backwards()).send(many_events(4)) == Receipt(delivered=0)
+    assert receiver.layer(Backwards()).send(many_events(4)) == Receipt(delivered=0, problem=f"{ORIGIN}: HTTP 503")
     assert len(receiver.calls) == 2
 
 
@@ -268,7 +273,9 @@ def test_interpret_can_name_the_rejected_events() -> None:
     receipt = receiver.layer(Judged(interpret)).send(batch)
     assert (receipt.delivered, ids_of(receipt)) == (2, [batch[1].id])
     assert len(receiver.calls) == 1
-    assert Receiver(lambda ids: 503).layer(Judged(interpret)).send(batch) == Receipt(delivered=0)
+    assert Receiver(lambda ids: 503).layer(Judged(interpret)).send(batch) == Receipt(
+        delivered=0, problem=f"{ORIGIN}: HTTP 503"
+    )
 
 
 def ids_of(receipt: Receipt) -> list[str]:
@@ -334,7 +341,9 @@ def test_slow_response_is_cut_at_the_deadline() -> None:
     receiver = Receiver()
     drip = Drip(receiver)
     receiver.rule = lambda ids: httpx.Response(200, stream=drip)
-    assert receiver.layer().send(many_events(2)) == Receipt(delivered=0)
+    assert receiver.layer().send(many_events(2)) == Receipt(
+        delivered=0, problem=f"{ORIGIN}: it does not respond in time"
+    )
     assert receiver.now == 15.0
     assert drip.sent == 3
     assert drip.is_closed

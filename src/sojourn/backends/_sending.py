@@ -24,6 +24,8 @@ class Sending:
     has_stopped: bool = False
     is_late: bool = False
     problem: str = ""
+    reason: str | None = None
+    """Why the last call was not accepted, as it is shown beside the backend's name."""
     pause: str | None = None
     retry_after: float | None = None
     unsent: set[str] = field(default_factory=set)
@@ -34,9 +36,16 @@ class Sending:
     is_too_large: bool = False
 
     def stop(
-        self, problem: str, *, retry_after: float | None = None, pause: str | None = None, is_late: bool = False
+        self,
+        problem: str,
+        *,
+        reason: str | None = None,
+        retry_after: float | None = None,
+        pause: str | None = None,
+        is_late: bool = False,
     ) -> None:
         self.has_stopped = True
+        self.reason = reason
         self.problem = "" if is_late else problem
         self.retry_after = retry_after
         self.pause = pause
@@ -66,6 +75,7 @@ class Sending:
             rejected=tuple(self.rejected.values()),
             retry_after=self.retry_after if self.left and not is_idle else None,
             pause=self.pause,
+            problem=self.reason if self.left else None,
         )
 
     def receipt(self, batch: Sequence[Event]) -> Receipt:
@@ -87,6 +97,7 @@ class Sending:
             rejected=tuple(rejected),
             retry_after=self.retry_after if has_gap and not is_idle else None,
             pause=self.pause,
+            problem=self.reason if has_gap else None,
         )
 
 

@@ -74,4 +74,5 @@ def front(events: Sequence[Event], sent: Sent, receipt: BatchReceipt) -> Receipt
         rejected=tuple(rejected),
         retry_after=receipt.retry_after,
         pause=receipt.pause,
+        problem=receipt.problem,
     )

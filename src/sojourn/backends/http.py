@@ -129,7 +129,8 @@ class HttpLayer:
             case Split(reason=reason) | Reject(reason=reason):
                 sending.reject(call.events, reason, status)
             case RetryLater(after=after):
-                sending.stop(f"HTTP {status}" if status else "no response", retry_after=after)
+                reason = _why(status) if status else self.last_call.problem if self.last_call else "no response"
+                sending.stop(reason, reason=f"{origin(call.url)}: {reason}", retry_after=after)
                 sending.leave(units)
             case Pause(reason=reason):
                 sending.stop(reason, pause=f"{self._name} ({origin(call.url)}): {reason}")
@@ -197,6 +198,12 @@ class HttpLayer:
             else:
                 log.info("backend %s accepts events again", self._name)
         self._problem = problem
+
+
+def _why(status: int) -> str:
+    if status == 429:
+        return "HTTP 429: too many calls"
+    return f"HTTP {status}" if status >= 300 else f"HTTP {status}, but it does not confirm the events"
 
 
 def _body(call: HttpCall) -> bytes:

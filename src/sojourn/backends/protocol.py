@@ -25,12 +25,14 @@ class Receipt:
     The first `delivered + len(rejected)` events of the batch are done (the rejected ones are among them); the rest is sent
     again after `retry_after` seconds (`None`: after the dispatcher's own backoff). `pause` is the reason why sending is useless
     until the operator acts (a wrong key, an unknown address): the dispatcher then pauses for long and logs the reason.
+    `problem` is why the rest was not accepted, as `sojourn status` and the report show it: no payload, no secret.
     """
 
     delivered: int
     rejected: tuple[Rejection, ...] = ()
     retry_after: float | None = None
     pause: str | None = None
+    problem: str | None = None
 
 
 @runtime_checkable
@@ -75,6 +77,7 @@ class BatchReceipt:
     rejected: tuple[Rejection, ...] = ()
     retry_after: float | None = None
     pause: str | None = None
+    problem: str | None = None
 
 
 @runtime_checkable

@@ -179,7 +179,9 @@ def test_refused_connection_is_retried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with sending(f"http://127.0.0.1:{port}/in") as backend:
-        assert backend.send(many_events(2)) == Receipt(delivered=0)
+        receipt = backend.send(many_events(2))
+    reason = "nothing listens there; check host and port, and that it is up"
+    assert receipt == Receipt(delivered=0, problem=f"http://127.0.0.1:{port}: {reason}")
 
 
 def swallow(connection: socket.socket) -> None:
@@ -217,7 +219,9 @@ def test_the_deadline_holds_on_the_wire(behaviour: Callable[[socket.socket], Non
         thread.start()
         began_at = time.monotonic()
         with sending(f"http://127.0.0.1:{listener.getsockname()[1]}/in", timeout=0.3) as backend:
-            assert backend.send(many_events(2)) == Receipt(delivered=0)
+            receipt = backend.send(many_events(2))
+        assert receipt.delivered == 0
+        assert (receipt.problem or "").endswith(": it does not respond in time")
         assert 0.29 <= time.monotonic() - began_at < 3
         thread.join(timeout=5)
         assert not thread.is_alive()

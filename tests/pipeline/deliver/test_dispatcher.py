@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -89,6 +90,56 @@ def test_sessions_start_after_the_end_of_the_one_before_and_before_their_events(
         (NEXT, "page_view"),
     ]
     assert desk.adds_up(backend.name)
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        pytest.param(OSError(28, "No space left on device"), "OSError in send(): No space left on device", id="disk"),
+        pytest.param(OSError("secret"), "OSError in send()", id="words of its own"),
+        pytest.param(ValueError("secret"), "ValueError in send()", id="fault"),
+    ],
+)
+def test_the_reason_of_the_last_attempt_is_kept_and_attempts_are_counted(
+    bench: Bench, error: Exception, problem: str
+) -> None:
+    backend = MemoryBackend()
+    desk = Desk(bench, backend)
+    record(bench, 2)
+    backend.fail(2, error=error)
+    for _ in range(2):
+        desk.dispatcher.step()
+        desk.now += 60_000
+    state = bench.store.delivery.state(backend.name)
+    assert (state.failures, state.retried, state.problem) == (2, 2, problem)
+
+
+class Named(MemoryBackend):
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        return Receipt(delivered=1, problem="http://vendor.example: HTTP 503")
+
+
+def test_the_reason_that_a_backend_gives_is_kept(bench: Bench) -> None:
+    desk = Desk(bench, Named())
+    record(bench, 2)
+    desk.dispatcher.step()
+    state = bench.store.delivery.state("memory")
+    assert (state.failures, state.retried, state.problem) == (1, 1, "http://vendor.example: HTTP 503")
+
+
+class Unhurried(MemoryBackend):
+    """Accepts one event within its time, and asks for the others at once."""
+
+    def send(self, batch: Sequence[Event]) -> Receipt:
+        return replace(super().send(batch[:1]), retry_after=0.0 if len(batch) > 1 else None)
+
+
+def test_a_slow_backend_that_goes_on_has_not_failed(bench: Bench) -> None:
+    desk = Desk(bench, Unhurried())
+    record(bench, 2)
+    assert desk.dispatcher.step() == Delivery(delivered=1, is_idle=False)
+    state = bench.store.delivery.state("memory")
+    assert (state.failures, state.retried, state.problem, state.retry_at) == (0, 0, None, None)
 
 
 def test_a_failed_batch_is_sent_again_at_its_retry_time(bench: Bench) -> None:

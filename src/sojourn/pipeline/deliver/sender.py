@@ -138,20 +138,23 @@ class Sender:
 
     def _raised(self, error: Exception, method: str) -> str:
         log.warning("Backend %s failed and is tried again: %s", self._backend.name, type(error).__name__)
-        return f"{type(error).__name__} in {method}()"
+        reason = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+        return f"{type(error).__name__} in {method}(){reason}"
 
     def _judged(
         self, outcome: Outcome, receipt: Receipt | BatchReceipt, problem: str, failures: int, *, has_progress: bool
     ) -> Outcome:
         """Decide when what is left is sent again."""
-        if outcome.left:
+        goes_on = has_progress and receipt.retry_after == 0  # it accepts events, only not so many within its time
+        if outcome.left and not goes_on:
             failed = 1 if has_progress else failures + 1
             pause = retry.PAUSE if receipt.pause is not None else 0
             outcome.failures = failed
             outcome.retry_at = self._now() + max(
                 pause, retry.wait(failed, self._chance(), retry_after=receipt.retry_after)
             )
-            outcome.problem = receipt.pause or problem or "the backend did not take all events"
+            reason = receipt.pause or receipt.problem or problem
+            outcome.problem = reason or "it did not accept all events, and gave no reason"
         return outcome
 
     def _as_sent(self, event: Event, claim: Claim) -> Event:
