@@ -226,6 +226,7 @@ class Engine:
                 records=settings.deliver == "auto",
                 idle_timeout=self._rules.idle_timeout,
                 sweep_interval=_ms(settings.sweep_interval),
+                record_within=_ms(settings.record_within),
                 sweep_grace=self._grace,
                 retention=_ms(settings.retention),
                 outbox_max=settings.outbox_max,

@@ -48,6 +48,7 @@ TEXT: dict[str, tuple[str, object]] = {
     "journal_fsync": ("yes", True),
     "outbox_max": ("10k", 10_000),
     "deliver": ("worker", "worker"),
+    "record_within": ("2s", timedelta(seconds=2)),
     "retention": ("30d", timedelta(days=30)),
     "sweep_interval": ("1s", timedelta(seconds=1)),
     "sweep_grace": ("0", timedelta(0)),

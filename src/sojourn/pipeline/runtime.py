@@ -26,6 +26,7 @@ from .flushing import Flusher, FlushReport
 from .journal import FileJournal, Files, JournalDirectory, JournalReader, MemoryJournal, open_files, open_journal
 from .leadership import Leadership, LeaseHolder, reader_of
 from .other_hosts import OtherHosts, SharedEntry
+from .pacing import Pace
 from .record.recorder import PATIENCE_NS, Recorder
 from .scheduling import Scheduler, Step
 from .store_time import StoreTime
@@ -55,6 +56,7 @@ class Plan:
     sweep_interval: int
     sweep_grace: int
     retention: int
+    record_within: int
     outbox_max: int | None = None
     hidden_from_others: frozenset[str] = frozenset()
     """Attributes that no third party gets."""
@@ -132,6 +134,7 @@ class Runtime:
             time=self._time,
             scheduler=scheduler,
         )
+        self._pace = Pace(requests=lambda: self.journal.stats().accepted, within=plan.record_within)
         self._steps = [Step("keeper", self._keep_ready)]
         self._deliveries: list[Step] = []
         if plan.records:
@@ -229,10 +232,10 @@ class Runtime:
         now = self._time.now()
         if not self._leadership.stand(now):
             return _ELECTION_S
-        applied, _ = self._recorder.step(now)
+        applied, more = self._recorder.step(now, pace=self._pace)
         self._other_hosts.turn(now)
         self._sweeper.turn(now)  # however long the backlog is: sessions end all the same
-        return 0.0 if applied else _RECORDER_IDLE_S
+        return self._pace.rest(has_worked=bool(applied), is_done=not more, idle=_RECORDER_IDLE_S)
 
     def _deliver(self, dispatcher: Dispatcher) -> float:
         self.open()

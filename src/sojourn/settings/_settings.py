@@ -77,6 +77,7 @@ class Settings:
     outbox_max: Converted[int | str | None, int | None] = setting(kinds.optional(kinds.SIZE), None)
     deliver: Converted[str, Literal["auto", "worker"]] = setting(kinds.choice("auto", "worker"), "auto")
 
+    record_within: Span = setting(kinds.SPAN, timedelta(seconds=5))
     retention: Span = setting(kinds.SPAN, timedelta(days=395))
     sweep_interval: Span = setting(kinds.SPAN, timedelta(seconds=15))
     sweep_grace: Span = setting(kinds.SPAN_OR_ZERO, timedelta(seconds=30))

@@ -9,7 +9,6 @@ See P8, P9, P10, P11 and P19 in docs/internals.md.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +19,10 @@ import msgspec
 from sojourn.core.clock import SYSTEM_CLOCK
 from sojourn.core.records import Origin, Record
 from sojourn.core.session import Rules
-from sojourn.core.threads import RLock, sleep
+from sojourn.core.threads import RLock
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import Frame, JournalReader, Reading
+from sojourn.pipeline.pacing import FULL_SPEED, Pace
 from sojourn.stores.model import HEARD_OF_MS, Batch, Mark, PositionMoved, TryAgain
 from sojourn.stores.protocol import RecordStore
 from sojourn.stores.rows import SessionRow
@@ -36,8 +36,6 @@ log = logging.getLogger("sojourn")
 BATCH: Final = 500
 _SLICE: Final = 32
 _JUST_NOW_MS: Final = 60_000
-_SLICE_S: Final = 0.0008
-"""For how long Python runs here before a request's thread gets the interpreter. Otherwise that would wait for 5 ms."""
 _DISCARD_EVERY: Final = 10_000
 PATIENCE_NS: Final = 2_000_000_000
 """How long a record waits for the one that started its session, which another host may still hold."""
@@ -96,10 +94,10 @@ class Recorder:
         self._marks: dict[str, Mark] | None = None
         self._marked_at = 0
         self._undiscarded = 0
-        self._breathed_at = 0.0
+        self._pace = FULL_SPEED
         self._lock = RLock()
 
-    def step(self, now: int, *, must_mark: bool = False) -> tuple[int, bool]:
+    def step(self, now: int, *, must_mark: bool = False, pace: Pace = FULL_SPEED) -> tuple[int, bool]:
         """Apply one batch of what was appended before this moment: (records applied, whether there is more).
 
         With nothing to apply, the marks are written every `sweep_interval`, or now if `must_mark`. If there is more but
@@ -109,6 +107,8 @@ class Recorder:
             marks = self._current_marks()
             positions = {journal: mark.position for journal, mark in marks.items()}
             reading = self._reader.read(positions, before=self._monotonic_ns(), limit=BATCH)
+            self._pace = pace
+            pace.begin(now - reading.frames[0].wall if reading.frames else 0)
             if reading.damaged:
                 self._reader.set_aside()
             applied, more = 0, reading.more
@@ -240,7 +240,7 @@ class Recorder:
     def _decoded(self, frames: Sequence[Frame], now: int) -> _Decoded:
         batch = _Decoded(frames)
         for start in range(0, len(frames), _SLICE):
-            self._breathe()
+            self._pace.breathe()
             self._decode(batch, start, now)
         return batch
 
@@ -278,9 +278,8 @@ class Recorder:
         suppression: Suppression,
     ) -> Folded:
         whole: Folded | None = None
-        self._breathed_at = time.thread_time()  # the database has just let the others run
         for start in range(0, len(records), _SLICE):
-            self._breathe()
+            self._pace.breathe()
             whole = fold(
                 records[start : start + _SLICE],
                 rows,
@@ -291,12 +290,6 @@ class Recorder:
                 before=whole,
             )
         return whole if whole is not None else Folded({})
-
-    def _breathe(self) -> None:
-        """Let other threads run, if this one has had the interpreter for a slice."""
-        if time.thread_time() - self._breathed_at >= _SLICE_S:
-            sleep(0)
-            self._breathed_at = time.thread_time()
 
     def _moved(
         self,
