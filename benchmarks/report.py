@@ -14,12 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta, timezone
 from pathlib import Path
 
 from sojourn.demo.generator import generate
 from sojourn.stores import Store, open_store
 from sojourn.stores.model import USER, VISITOR, DataSubject
-from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
+from sojourn.stores.reporting.model import DAY_MS, Bucket, Filter, Sort, Span
 
 _PAGE, _NEXT, _TIMELINE = 250, 40, 15
 _DAYS = 90
@@ -37,10 +38,10 @@ def cases(store: Store) -> list[Case]:
     busiest = _busiest(store)
     user, visitor = DataSubject(USER, busiest), DataSubject(VISITOR, line.visitor_id)
     longest = store.sessions.page(Filter(), sort=Sort.EVENTS, limit=1).lines[0]
-    offset = 2 * HOUR_MS
+    zone = timezone(timedelta(hours=2))
 
     def overview(span: Span, bucket: Bucket) -> Callable[[], object]:
-        return lambda: store.report.overview(span, bucket=bucket, offset=offset, online_since=lately)
+        return lambda: store.report.overview(span, bucket=bucket, zone=zone, online_since=lately)
 
     def page(wanted: Filter, sort: Sort = Sort.STARTED) -> Callable[[], object]:
         return lambda: store.sessions.page(wanted, sort=sort)

@@ -6,7 +6,9 @@ import html
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -26,8 +28,8 @@ from sojourn.report._web import base_of
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Cursor, Point, Sort, Span
 
 NOW = 1_763_700_123_456  # 21 Nov 2025, 04:42:03 UTC
-UTC = Moments(NOW, 0)
-DELHI = Moments(NOW, 330 * 60_000)
+UTC = Moments(NOW)
+DELHI = Moments(NOW, ZoneInfo("Asia/Kolkata"))
 
 # --- text
 
@@ -98,10 +100,11 @@ def test_short_moment(moments: Moments, at: int, shown: str) -> None:
 
 
 @pytest.mark.parametrize("name", _ranges.PRESETS)
-@given(now=st.integers(DAY_MS * 800, 4_000_000_000_000), minutes=st.integers(-840, 840))
-def test_preset_ends_now_in_whole_hours(name: str, now: int, minutes: int) -> None:
-    chosen = _ranges.preset(name, Moments(now, minutes * 60_000))
-    assert chosen.span.since % HOUR_MS == chosen.span.until % HOUR_MS == 0
+@given(now=st.integers(DAY_MS * 800, 4_000_000_000_000), quarters=st.integers(-56, 56))
+def test_preset_ends_now_in_whole_hours(name: str, now: int, quarters: int) -> None:
+    chosen = _ranges.preset(name, Moments(now, timezone(timedelta(minutes=15 * quarters))))
+    assert chosen.span.until % HOUR_MS == 0
+    assert chosen.span.since % (HOUR_MS if name != "today" else HOUR_MS // 4) == 0
     assert chosen.span.since <= now < chosen.span.until
     points = (chosen.span.until - chosen.span.since) / chosen.bucket
     assert points <= 122
@@ -117,7 +120,7 @@ def test_preset_ends_now_in_whole_hours(name: str, now: int, minutes: int) -> No
         ),
         pytest.param({"since": "2025-11-21T00:00Z", "until": "2025-11-20T00:00Z"}, None, id="ends before it begins"),
         pytest.param({"since": "0001-01-01T00:00", "until": "9999-12-31T23:59"}, None, id="all of time"),
-        pytest.param({"since": "2025-11-20T00:30Z"}, (1763596800000, 1763701200000), id="until now"),
+        pytest.param({"since": "2025-11-20T00:20Z"}, (1763597700000, 1763701200000), id="until now, from a quarter on"),
     ],
 )
 def test_custom_range(query: dict[str, str], span: tuple[int, int] | None) -> None:
@@ -183,7 +186,10 @@ def test_cursor_survives_its_url() -> None:
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**6), st.integers(0, 10**6)), max_size=130))
 def test_bars_lie_within_the_chart(values: list[tuple[int, int, int]]) -> None:
     span = Span(NOW // DAY_MS * DAY_MS - len(values) * DAY_MS, NOW // DAY_MS * DAY_MS + HOUR_MS)
-    points = [Point(span.since + place * DAY_MS, *each) for place, each in enumerate(values)]
+    points = [
+        Point(span.since + place * DAY_MS, span.since + (place + 1) * DAY_MS, *each)
+        for place, each in enumerate(values)
+    ]
     chart = _charts.chart(points, span, Bucket.DAY, UTC)
     for bar in chart.bars:
         assert 0 <= bar.x < bar.x + bar.width <= 100.01
@@ -197,7 +203,7 @@ def test_bars_lie_within_the_chart(values: list[tuple[int, int, int]]) -> None:
 def test_partial_buckets_are_marked_and_left_out_of_the_lines() -> None:
     day = NOW // DAY_MS * DAY_MS
     span = Span(day - 2 * DAY_MS + 5 * HOUR_MS, day + 5 * HOUR_MS)
-    points = [Point(day + offset * DAY_MS, 4, 4, 0) for offset in (-2, -1, 0)]
+    points = [Point(day + offset * DAY_MS, day + (offset + 1) * DAY_MS, 4, 4, 0) for offset in (-2, -1, 0)]
     chart = _charts.chart(points, span, Bucket.DAY, UTC)
     assert [bar.is_partial for bar in chart.bars] == [True, False, True]
     assert len(chart.visitors.split()) == 1

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sojourn.stores.reporting.model import HOUR_MS, Bucket, Point, Span
+from sojourn.stores.reporting.model import Bucket, Point, Span
 
 from ._moments import Moments
 
@@ -64,9 +64,9 @@ def chart(points: Sequence[Point], span: Span, bucket: Bucket, moments: Moments)
             height=round(HEIGHT * point.sessions / top, 1),
             point=point,
             since=max(point.at, span.since),
-            until=max(point.at + 1, min(point.at + int(bucket), span.until)),
-            label=_long_label(point.at, bucket, moments),
-            is_partial=point.at < span.since or point.at + bucket > min(span.until, moments.now),
+            until=max(point.at + 1, min(point.until, span.until)),
+            label=_long_label(point, bucket, moments),
+            is_partial=point.at < span.since or point.until > min(span.until, moments.now),
         )
         for place, point in enumerate(points)
     ]
@@ -118,10 +118,11 @@ def _short_label(at: int, bucket: Bucket, count: int, moments: Moments) -> str:
     return f"{when:%H:%M}" if count <= 25 else f"{moments.day(at)} {when:%H}h"
 
 
-def _long_label(at: int, bucket: Bucket, moments: Moments) -> str:
+def _long_label(point: Point, bucket: Bucket, moments: Moments) -> str:
+    at = point.at
     match bucket:
         case Bucket.HOUR:
-            return f"{moments.weekday(at)}, {moments.local(at):%H:%M} to {moments.local(at + HOUR_MS):%H:%M}"
+            return f"{moments.weekday(at)}, {moments.local(at):%H:%M} to {moments.local(point.until):%H:%M}"
         case Bucket.DAY:
             return moments.weekday(at)
         case Bucket.WEEK:

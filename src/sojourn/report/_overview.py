@@ -9,7 +9,7 @@ from typing import Final
 from sojourn.stores.reporting.model import Figures, Overview, Top
 
 from . import _charts, _formatting, _ranges
-from ._view import View, bad_request
+from ._view import View, bad_request, pinned
 from ._web import Response, document
 
 _TOPS: Final = 8
@@ -54,6 +54,8 @@ class Listing:
 
 
 def overview(view: View) -> Response:
+    if (elsewhere := pinned(view)) is not None:
+        return elsewhere
     range_ = _ranges.from_query(view.parameters, view.moments)
     has_range = range_ is not None
     range_ = range_ or _ranges.preset(_DEFAULT, view.moments)
@@ -68,7 +70,7 @@ def overview(view: View) -> Response:
         presets=_ranges.PRESETS,
         since=_ranges.field(range_.span.since, view.moments),
         until=_ranges.field(range_.span.until, view.moments),
-        url_time=_ranges.url_time,
+        url_time=view.moments.address,
         data=data,
         cards=cards(data),
         chart=_charts.chart(data.series, range_.span, range_.bucket, view.moments),
@@ -87,7 +89,7 @@ def _load(view: View, range_: _ranges.Range) -> Overview:
     return view.store.report.overview(
         range_.span,
         bucket=range_.bucket,
-        offset=view.moments.offset,
+        zone=view.moments.zone,
         online_since=view.online_since,
         tops=_TOPS,
     )

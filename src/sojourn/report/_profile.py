@@ -5,7 +5,7 @@ from __future__ import annotations
 from sojourn.stores.model import USER, VISITOR, DataSubject
 
 from . import _sessions
-from ._view import View, error_page
+from ._view import View, error_page, pinned
 from ._web import Response
 
 
@@ -18,6 +18,8 @@ def visitor(view: View) -> Response:
 
 
 def _profile(view: View, subject: DataSubject) -> Response:
+    if (elsewhere := pinned(view)) is not None:
+        return elsewhere
     detail = view.store.report.person(subject) if subject.id else None
     if detail is None:
         text = f"This {subject.kind} has no sessions. They may have been erased, or deleted after their `retention`."

@@ -1,15 +1,14 @@
-"""Time ranges of a URL: presets and custom ones, in whole hours. Pure: now and the reader's clock are arguments."""
+"""Time ranges of an address: presets in whole hours, custom ones in quarters. Pure: now and the zone are arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Span
 
-from ._moments import Moments
+from ._moments import Moments, is_local
 from ._parameters import Parameters
 
 PRESETS: Final = {
@@ -21,6 +20,8 @@ PRESETS: Final = {
     "12m": "12 months",
 }
 _LENGTHS: Final = {"24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS, "90d": 90 * DAY_MS, "12m": 365 * DAY_MS}
+_GRAIN_MS: Final = 15 * 60_000
+"""Every time zone is a multiple of this ahead of UTC, so a day of any of them is a range."""
 _FINEST_MS: Final = 3 * DAY_MS
 _FINE_MS: Final = 120 * DAY_MS
 _FIX: Final = "give a time such as 2026-01-31 or 2026-01-31T12:00Z"
@@ -45,14 +46,14 @@ class Range:
 def from_query(parameters: Parameters, moments: Moments) -> Range | None:
     """The range of an address; `None` if it has no valid one."""
     name = parameters.one_of("range", PRESETS)
-    since, until = (parameters.parsed(each, lambda text: _moment(text, moments), _FIX) for each in ("since", "until"))
+    since, until = (parameters.parsed(each, moments.parsed, _FIX) for each in ("since", "until"))
     if since is None and until is None:
         return None if name is None else preset(name, moments)
     if name is not None:
         parameters.reject("since" if since is not None else "until", "cannot be combined with range; give one of them")
         return preset(name, moments)
-    end = _ceil(moments.now) if until is None else _ceil(until)
-    begin = max(0, end - 7 * DAY_MS) if since is None else _floor(since)
+    end = _ceil(moments.now) if until is None else _ceil(until, _GRAIN_MS)
+    begin = max(0, end - 7 * DAY_MS) if since is None else _floor(since, _GRAIN_MS)
     which = "until" if since is None else "since"
     if not 0 <= begin < end:
         parameters.reject(which, f"the range must begin before it ends, and not before 1970; {_FIX}")
@@ -68,7 +69,7 @@ def preset(name: str, moments: Moments) -> Range:
     if name == "today":
         local = moments.local(moments.now)
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-        since = _floor(round(midnight.timestamp() * 1000))
+        since = _floor(round(midnight.timestamp() * 1000), _GRAIN_MS)
     else:
         since = until - _LENGTHS[name]
     return Range(span=Span(max(0, since), until), label=PRESETS[name], query={"range": name})
@@ -79,12 +80,9 @@ def custom(span: Span, moments: Moments) -> Range:
     if span.until - span.since <= _FINEST_MS:
         first, last = moments.local(span.since), moments.local(span.until)
         label = f"{moments.day(span.since)} {first:%H:%M} to {moments.day(span.until)} {last:%H:%M}"
-    return Range(span=span, label=label, query={"since": url_time(span.since), "until": url_time(span.until)})
-
-
-def url_time(at: int) -> str:
-    """A moment as the report's URLs write it."""
-    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H:%MZ}"
+    return Range(
+        span=span, label=label, query={"since": moments.address(span.since), "until": moments.address(span.until)}
+    )
 
 
 def field(at: int, moments: Moments) -> str:
@@ -92,20 +90,20 @@ def field(at: int, moments: Moments) -> str:
     return f"{moments.local(at):%Y-%m-%dT%H:%M}"
 
 
-def _moment(text: str, moments: Moments) -> int | None:
-    """Parse a moment; without a time zone it is in the reader's."""
-    try:
-        parsed = datetime.fromisoformat(text)
-        if parsed.tzinfo is None:
-            parsed = parsed.replace(tzinfo=UTC) - timedelta(milliseconds=moments.offset)
-        return round(parsed.timestamp() * 1000)
-    except (ValueError, OverflowError):
-        return None
+def pinned(parameters: Parameters, moments: Moments) -> Mapping[str, str]:
+    """The times of an address that lack an offset, with that of the reader."""
+    found = {}
+    for name in ("since", "until"):
+        text = parameters.text(name)
+        at = moments.parsed(text) if is_local(text) else None
+        if at is not None and moments.parsed(moments.address(at)) == at:  # not beyond the calendar
+            found[name] = moments.address(at)
+    return found
 
 
-def _floor(at: int) -> int:
-    return at // HOUR_MS * HOUR_MS
+def _floor(at: int, grain: int) -> int:
+    return at // grain * grain
 
 
-def _ceil(at: int) -> int:
-    return -(-at // HOUR_MS) * HOUR_MS
+def _ceil(at: int, grain: int = HOUR_MS) -> int:
+    return -(-at // grain) * grain

@@ -11,7 +11,7 @@ from sojourn.stores.reporting.model import Cursor, SessionPage, Sort
 
 from . import _filters, _ranges
 from ._filters import SessionQuery
-from ._view import View, bad_request
+from ._view import View, bad_request, pinned
 from ._web import Response, document
 
 ROWS: Final = 50
@@ -30,6 +30,8 @@ class Head:
 
 
 def sessions(view: View) -> Response:
+    if (elsewhere := pinned(view)) is not None:
+        return elsewhere
     query = _filters.parse_query(view.parameters, view.moments)
     return view.html(
         "sessions.html",

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlencode
 
 from sojourn.stores.reporting.model import SessionLine
 
-from . import _rendering
-from ._moments import Moments
+from . import _ranges, _rendering
+from ._moments import Moments, zone_named
 from ._parameters import Parameters
 from ._rates import Rates
-from ._web import Request, Response, document, page
+from ._web import Request, Response, document, page, redirect
 
 if TYPE_CHECKING:
     from sojourn.stores import Store
@@ -25,8 +25,6 @@ ONLINE_MS: Final = 5 * 60_000
 THEMES: Final = ("auto", "light", "dark")
 THEME_COOKIE: Final = "sojourn_report_theme"
 ZONE_COOKIE: Final = "sojourn_report_zone"
-_ZONE: Final = re.compile(r"-?[0-9]{1,4}")
-_FURTHEST_MIN: Final = 14 * 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +56,11 @@ class View:
 
     @cached_property
     def moments(self) -> Moments:
-        """The reader's clock: our script stores its offset from UTC in a cookie; without one, UTC."""
+        """The reader's clock: our script stores the name of its time zone in a cookie; without one, UTC."""
         for value in self.request.cookies(ZONE_COOKIE):
-            if _ZONE.fullmatch(value) and abs(int(value)) <= _FURTHEST_MIN:
-                return Moments(self.now, int(value) * 60_000)
-        return Moments(self.now, 0)
+            if (zone := zone_named(value)) is not None:
+                return Moments(self.now, zone)
+        return Moments(self.now)
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -87,6 +85,19 @@ class View:
 
     def context(self) -> dict[str, Any]:
         return {"view": self, "url": self.request.url, "at": self.moments, "now": self.now}
+
+
+def pinned(view: View) -> Response | None:
+    """A redirect to the same page at an address whose times have an offset, where they lack one.
+
+    The browser's date fields send none. A shared link must mean the same moments to everybody.
+    """
+    times = _ranges.pinned(view.parameters, view.moments)
+    if not times:
+        return None
+    pairs = parse_qsl(view.request.facts.query, errors="replace")
+    query = urlencode([(name, times.get(name, value)) for name, value in pairs], errors="replace")
+    return redirect(f"{view.request.url(view.request.path)}?{query}")
 
 
 def bad_request(view: View) -> Response | None:

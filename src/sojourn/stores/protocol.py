@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, tzinfo
 from typing import Protocol
 
 from sojourn.core.events import START, Event, Position
@@ -323,11 +324,13 @@ class SessionLists(Protocol):
 class Report(Protocol):
     """Figures over many sessions."""
 
-    def overview(self, span: Span, *, bucket: Bucket, offset: int = 0, online_since: int, tops: int = 10) -> Overview:
+    def overview(
+        self, span: Span, *, bucket: Bucket, zone: tzinfo = UTC, online_since: int, tops: int = 10
+    ) -> Overview:
         """Return the figures of a span, and of the equally long span before it.
 
-        `online_since`: a session is online if it is open and was seen at this time or later. `offset`: how far the
-        reader's clock is ahead of UTC, in ms, rounded down to hours. The span is extended to whole hours of UTC.
+        `online_since`: a session is online if it is open and was seen at this time or later. `zone`: whose days
+        and weeks the series has.
         """
         ...
 

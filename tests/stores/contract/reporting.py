@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta, timezone, tzinfo
 from statistics import median
 
 import pytest
@@ -72,8 +73,8 @@ def roll_up(reports: Store, *, until: int = NOW + 9 * DAY_MS, limit: int = 7) ->
     return done
 
 
-def overview(reports: Store, span: Span = DAY, bucket: Bucket = Bucket.HOUR, offset: int = 0) -> Overview:
-    return reports.report.overview(span, bucket=bucket, offset=offset, online_since=NOW)
+def overview(reports: Store, span: Span = DAY, bucket: Bucket = Bucket.HOUR, zone: tzinfo = UTC) -> Overview:
+    return reports.report.overview(span, bucket=bucket, zone=zone, online_since=NOW)
 
 
 class ReportingContract:
@@ -118,11 +119,26 @@ class ReportingContract:
         assert (summary.is_sampled, summary.pending) == (False, 0)
         assert summary.online == sum(each.is_open for each in rows)
 
-    def test_a_span_counts_by_whole_hours(self, reports: Store) -> None:
-        rows = many()
+    @pytest.mark.parametrize("is_rolled_up", [False, True], ids=["counted", "rolled up"])
+    def test_a_span_counts_to_the_millisecond(self, reports: Store, *, is_rolled_up: bool) -> None:
+        rows = many(300)
         save(reports, Batch(rows=rows))
-        summary = overview(reports, Span(NOW + 1, NOW + DAY_MS - 1))
-        assert (summary.span, summary.figures) == (DAY, figures(rows, DAY))
+        if is_rolled_up:
+            roll_up(reports)
+        half = HOUR_MS // 2
+        for span in (
+            Span(NOW + half, NOW + DAY_MS + half),
+            Span(NOW + half + 1, NOW + half + 2),
+            Span(NOW + half, NOW + half + HOUR_MS // 4),
+            Span(NOW - NOW % DAY_MS + half, NOW - NOW % DAY_MS + half + 2 * DAY_MS),
+        ):
+            summary = overview(reports, span)
+            assert span.before is not None
+            assert (summary.span, summary.figures) == (span, figures(rows, span))
+            assert summary.before == figures(rows, span.before)
+            inside = [each for each in rows if span.since <= each.started_at < span.until]
+            assert sum(top.count for top in summary.tops.entry_paths) == len(inside)
+            assert sum(point.sessions for point in summary.series) == len(inside)
 
     def test_online_is_open_and_seen_lately(self, reports: Store) -> None:
         manual = row("m", NOW, seen=NOW + 5)
@@ -151,18 +167,20 @@ class ReportingContract:
             pytest.param(Bucket.DAY, 0, [-12, 12], id="days of UTC"),
             pytest.param(Bucket.DAY, 2, [-14, 10], id="days east of it"),
             pytest.param(Bucket.DAY, -8, [-4, 20], id="days west of it"),
+            pytest.param(Bucket.DAY, 5.5, [-17.5, 6.5], id="days of India"),
+            pytest.param(Bucket.DAY, 5.75, [-17.75, 6.25], id="days of Nepal"),
             pytest.param(Bucket.WEEK, 0, [-132], id="the 31st of January 2026 lies in a week from the 26th on"),
         ],
     )
     def test_a_series_has_the_buckets_of_the_readers_clocks(
-        self, reports: Store, bucket: Bucket, offset: int, starts: list[int]
+        self, reports: Store, bucket: Bucket, offset: float, starts: list[float]
     ) -> None:
-        rows = many()
+        rows = many(300)
         save(reports, Batch(rows=rows))
-        series = overview(reports, bucket=bucket, offset=offset * HOUR_MS).series
-        assert [(point.at - NOW) // HOUR_MS for point in series] == starts
+        series = overview(reports, bucket=bucket, zone=timezone(timedelta(hours=offset))).series
+        assert [(point.at - NOW) / HOUR_MS for point in series] == starts
         for point in series:
-            span = Span(max(point.at, DAY.since), min(point.at + bucket, DAY.until))
+            span = Span(max(point.at, DAY.since), min(point.until, DAY.until))
             here = figures(rows, span)
             assert (point.sessions, point.visitors, point.users) == (here.sessions, here.visitors, here.users)
 

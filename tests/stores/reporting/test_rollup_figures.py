@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.stores.reporting import rollup_figures as figures_module
+from sojourn.stores.reporting.calendar import edges
 from sojourn.stores.reporting.model import HOUR_MS, Bucket, Span
 from sojourn.stores.reporting.rollup_figures import (
     Sample,
@@ -150,7 +151,7 @@ def test_sample_estimates_the_whole() -> None:
     assert sampled.median_ms == pytest.approx(exact.median_ms, rel=0.03)
     quiet = [Sample(4).durations(hour) for hour in hours if hour.sessions == 5]
     assert sum(map(len, quiet)) == pytest.approx(200 * 5 / 4, rel=0.05), "quiet hours count as much as they are"
-    points = series_of(hours, Span(0, 400 * HOUR_MS), Bucket.DAY, 0, Sample(4))
+    points = series_of(hours, edges(Span(0, 400 * HOUR_MS), Bucket.DAY), Sample(4))
     assert sum(point.sessions for point in points) == 61_000
     assert len(points) == 17
 

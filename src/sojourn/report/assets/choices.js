@@ -8,15 +8,15 @@ function setCookie(name, value) {
   document.cookie = `${name}=${value}; Path=${path}; Max-Age=${YEAR_S}; SameSite=Strict${secure}`;
 }
 
-/** The server writes the times, so it needs the reader's offset from UTC; the first page reloads once to use it. */
+/** The server writes the times, so it needs the name of the reader's time zone; the first page reloads once to use it. */
 export function storeZone() {
-  const offset = -new Date().getTimezoneOffset();
-  if (String(offset) === root.dataset.zone) return;
-  setCookie("sojourn_report_zone", offset);
-  if (!document.cookie.includes(`sojourn_report_zone=${offset}`)) return;
+  const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  if (zone === root.dataset.zone) return;
+  setCookie("sojourn_report_zone", zone);
+  if (!document.cookie.includes(`sojourn_report_zone=${zone}`)) return;
   try {
-    if (sessionStorage.getItem("sojourn-zone") === String(offset)) return;
-    sessionStorage.setItem("sojourn-zone", String(offset));
+    if (sessionStorage.getItem("sojourn-zone") === zone) return;
+    sessionStorage.setItem("sojourn-zone", zone);
   } catch {
     return;
   }

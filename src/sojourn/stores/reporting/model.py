@@ -5,7 +5,8 @@ text.
 
 Figures of long ranges come from rollups, one per finished hour and day. The store deletes a rollup when one of its sessions
 changes, and `roll_up` makes it again. A rollup depends only on the sessions that started in its hour, so hours without one
-are counted from their sessions: up to some thousands of sessions, the rest is reported as pending. Up to 100,000 sessions in
+are counted from their sessions: up to some thousands of sessions, the rest is reported as pending. So are the hours in which a
+span, or a day of the reader's zone, begins or ends. Up to 100,000 sessions in
 the range and the one before it, all figures are exact. Beyond, visitors and users are counted in a sample by their ids
 (within 3 %, 95 times of 100), and the median in a sample of durations. Of entry paths, routes and referrers an hour keeps
 its 300 most frequent.
@@ -27,9 +28,6 @@ from sojourn.stores.rows import SessionRow
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 
-_FIRST_MONDAY_MS: Final = 4 * DAY_MS
-"""1970 began on a Thursday."""
-
 
 class Span(msgspec.Struct, frozen=True):
     """The time from `since` until before `until`. A session belongs to the span in which it started."""
@@ -50,16 +48,11 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Bucket(IntEnum):
-    """The width of a point of a series, in ms."""
+    """The width of a point of a series, in ms; a day in which clocks change is an hour shorter or longer."""
 
     HOUR = HOUR_MS
     DAY = DAY_MS
     WEEK = 7 * DAY_MS
-
-    def start(self, at: int, offset: int) -> int:
-        """Return the start of the bucket of this moment, on a clock `offset` ms ahead of UTC; weeks begin on Monday."""
-        origin = _FIRST_MONDAY_MS if self is Bucket.WEEK else 0
-        return (at + offset - origin) // self * self + origin - offset
 
 
 # --- the overview
@@ -97,9 +90,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """A bucket of a series, from `at` on. The first and the last count only sessions within the span."""
+    """A bucket of a series, from `at` until before `until`. The first and the last count only sessions within the span."""
 
     at: int
+    until: int
     sessions: int
     visitors: int
     users: int

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,7 +23,7 @@ import msgspec
 
 from sojourn.core.bounded import Bounded
 
-from .model import HOUR_MS, Bucket, Figures, Point, Span, Top, Tops
+from .model import HOUR_MS, Figures, Point, Top, Tops
 
 SAMPLED_ABOVE: Final = 100_000
 """Above this many sessions in a span and the one before it, visitors are counted in a sample."""
@@ -235,14 +235,13 @@ def figures_of(rollups: Sequence[Rollup], sample: Sample) -> Figures:
     )
 
 
-def series_of(rollups: Sequence[Rollup], span: Span, bucket: Bucket, offset: int, sample: Sample) -> tuple[Point, ...]:
-    """Return the buckets of a span, empty ones included. `rollups` are in the order of time."""
+def series_of(rollups: Sequence[Rollup], edges: Sequence[int], sample: Sample) -> tuple[Point, ...]:
+    """Return the buckets between these edges, empty ones included. `rollups` are in the order of time; none spans an edge."""
     points: list[Point] = []
     hours = iter(rollups)
     hour = next(hours, None)
-    start = bucket.start(span.since, offset)
-    while start < span.until:
-        until, sessions = start + bucket, 0
+    for start, until in pairwise(edges):
+        sessions = 0
         visitors: set[int] = set()
         users: set[int] = set()
         while hour is not None and hour.at < until:
@@ -253,12 +252,12 @@ def series_of(rollups: Sequence[Rollup], span: Span, bucket: Bucket, offset: int
         points.append(
             Point(
                 start,
+                until,
                 sessions,
                 min(sessions, len(visitors) * sample.one_in),
                 min(sessions, len(users) * sample.one_in),
             )
         )
-        start = until
     return tuple(points)
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from datetime import UTC, tzinfo
+from itertools import pairwise
 from typing import Final
 
 import msgspec
 
 from sojourn.stores.database import Database
 
+from .calendar import edges
 from .model import DAY_MS, HOUR_MS, Bucket, Overview, Span
 from .rollup_figures import (
     Rollup,
@@ -70,6 +73,10 @@ def _in_slices(sessions: Iterable[SessionFigures]) -> Iterator[SessionFigures]:
         yield each
 
 
+def _hour(at: int) -> int:
+    return at // HOUR_MS * HOUR_MS
+
+
 class Rollups:
     """The overview, and the rollups that make it quick."""
 
@@ -79,13 +86,22 @@ class Rollups:
 
     # --- the overview
 
-    def overview(self, span: Span, *, bucket: Bucket, offset: int = 0, online_since: int, tops: int = 10) -> Overview:
-        span = Span(span.since // HOUR_MS * HOUR_MS, -(-span.until // HOUR_MS) * HOUR_MS)
-        whole = Span(max(0, 2 * span.since - span.until), span.until)
-        counted, pending = self._counted(self._missing(self._statements.missing_hours, whole))
-        stored: int = self._database.read(self._statements.rolled_up_sessions, since=whole.since, until=whole.until)[0]
-        sample = Sample.for_sessions(int(stored) + sum(hour.sessions for hour in counted))
-        hours = self._stored(whole, sample)
+    def overview(
+        self, span: Span, *, bucket: Bucket, zone: tzinfo = UTC, online_since: int, tops: int = 10
+    ) -> Overview:
+        points = edges(span, bucket, zone)
+        before = span.before
+        whole = Span(span.since if before is None else before.since, span.until)
+        around = Span(_hour(whole.since), _hour(whole.until + HOUR_MS - 1))
+        cut, parts = self._cut(whole, (whole.since, span.since, span.until, *points))
+        missing = set(self._missing(self._statements.missing_hours, around))
+        counted, pending = self._counted(missing - cut)
+        counted += parts
+        stored: int = self._database.read(self._statements.rolled_up_sessions, since=around.since, until=around.until)[
+            0
+        ]
+        sample = Sample.for_sessions(int(stored) + sum(each.sessions for each in counted if _hour(each.at) in missing))
+        hours = [hour for hour in self._stored(around, sample) if hour.at not in cut]
         known = {hour.at for hour in hours}
         hours += [hour for hour in counted if hour.at not in known]  # it may just have been rolled up
         hours.sort(key=lambda hour: hour.at)
@@ -94,8 +110,8 @@ class Rollups:
             online=self.online(since=online_since),
             span=span,
             figures=figures_of(inside, sample),
-            before=figures_of(hours[: len(hours) - len(inside)], sample) if span.before is not None else None,
-            series=series_of(inside, span, bucket, offset // HOUR_MS * HOUR_MS, sample),
+            before=figures_of(hours[: len(hours) - len(inside)], sample) if before is not None else None,
+            series=series_of(inside, points, sample),
             tops=tops_of(self._tops_in(span, counted), tops),
             is_sampled=sample.one_in > 1,
             pending=pending,
@@ -108,7 +124,7 @@ class Rollups:
     def _missing(self, statement: str, span: Span, limit: int = _MOST_HOURS) -> list[int]:
         return _times.decode(self._text(statement, since=span.since, until=span.until, limit=limit))
 
-    def _counted(self, hours: Sequence[int]) -> tuple[list[Rollup], int]:
+    def _counted(self, hours: Iterable[int]) -> tuple[list[Rollup], int]:
         """Roll up hours without storing them, latest first; return how many sessions were left out, too."""
         counted: list[Rollup] = []
         sessions = pending = 0
@@ -121,8 +137,22 @@ class Rollups:
             counted.append(self._rollup(at))
         return counted, pending
 
-    def _rollup(self, at: int) -> Rollup:
-        span = {"since": at, "until": at + HOUR_MS}
+    def _cut(self, whole: Span, cuts: Iterable[int]) -> tuple[set[int], list[Rollup]]:
+        """Roll up the parts of hours that are cut in two or more; return these hours, too."""
+        at_hour: dict[int, set[int]] = {}
+        for cut in cuts:
+            if cut % HOUR_MS and whole.since <= cut <= whole.until:
+                at_hour.setdefault(_hour(cut), set()).add(cut)
+        parts: list[Rollup] = []
+        for hour, inner in at_hour.items():
+            for since, until in pairwise((hour, *sorted(inner), hour + HOUR_MS)):
+                if whole.since <= since and until <= whole.until:
+                    parts.append(self._rollup(since, until))
+        return set(at_hour), parts
+
+    def _rollup(self, at: int, until: int | None = None) -> Rollup:
+        """Roll up an hour, or a part of one."""
+        span = {"since": at, "until": at + HOUR_MS if until is None else until}
         sessions = _figures.decode(self._text(self._statements.figures, **span))
         routes = _routes.decode(self._text(self._statements.routes, **span))
         return rollup_of(at, _in_slices(sessions), routes, self._database.store_key())
@@ -149,12 +179,13 @@ class Rollups:
 
     def _tops_in(self, span: Span, counted: Iterable[Rollup]) -> Iterable[TopCounts]:
         """Return counts of values: from whole days that are rolled up, else from hours."""
-        first, last = -(-span.since // DAY_MS) * DAY_MS, span.until // DAY_MS * DAY_MS
+        begin, end = _hour(span.since + HOUR_MS - 1), _hour(span.until)
+        first, last = -(-begin // DAY_MS) * DAY_MS, end // DAY_MS * DAY_MS
         days = dict(self._tops_of(self._statements.tops_of_days, first, last)) if first < last else {}
         parts = list(days.values())
         known: set[int] = set()
-        since = span.since
-        for at in [*sorted(days), span.until]:
+        since = begin
+        for at in [*sorted(days), end]:
             if since < at:
                 for hour, tops in self._tops_of(self._statements.tops_of_hours, since, at):
                     known.add(hour)
@@ -163,7 +194,7 @@ class Rollups:
         parts += [
             hour.tops
             for hour in counted
-            if hour.at >= span.since and hour.at not in known and hour.at // DAY_MS * DAY_MS not in days
+            if hour.at >= span.since and _hour(hour.at) not in known and hour.at // DAY_MS * DAY_MS not in days
         ]
         return parts
 
