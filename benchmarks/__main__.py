@@ -3,20 +3,97 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import platform
 import sys
+from pathlib import Path
+from typing import Any
 
-from benchmarks import drain, request_path, vendors
+from benchmarks import drain, request_path, saturation, startup, vendors
+from benchmarks.timing import table
+
+PARTS = ("request", "startup", "saturation", "recorder", "vendors")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)}; all without one")
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--requests", type=int, default=2000, help="requests of each round")
+    parser.add_argument("--requests", type=int, default=2000, help="requests of each round, in process")
+    parser.add_argument("--seconds", type=float, default=5, help="of load on each variant of `saturation` in a round")
+    parser.add_argument("--sdks", metavar="PYTHON", help="a Python with sentry-sdk, posthog, starlette and uvicorn")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures to a file")
     chosen = parser.parse_args()
-    is_whole = request_path.main(chosen.rounds, chosen.requests)
-    drain.main()
-    vendors.main()
-    return 0 if is_whole else 1
+    if unknown := set(chosen.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    parts = chosen.parts or PARTS
+    figures: dict[str, Any] = {"machine": _machine()}
+    if "request" in parts:
+        for door in request_path.DOORS:
+            figures[door] = request_path.measure_door(door, rounds=chosen.rounds, requests=chosen.requests)
+            print(_request_table(door, figures[door]), end="\n\n", flush=True)
+    if "startup" in parts:
+        figures["startup"] = startup.measure_startup(chosen.rounds)
+        print(_startup_table(figures["startup"]), end="\n\n", flush=True)
+    if "saturation" in parts:
+        rounds = max(1, chosen.rounds // 4)
+        figures["saturation"] = saturation.measure_saturation(rounds=rounds, seconds=chosen.seconds, sdks=chosen.sdks)
+        print(_saturation_table(figures["saturation"]), end="\n\n", flush=True)
+    if "recorder" in parts:
+        drain.main()
+    if "vendors" in parts:
+        vendors.main()
+    if chosen.json is not None:
+        chosen.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _machine() -> dict[str, Any]:
+    return {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform(terse=True)}
+
+
+def _request_table(door: str, figures: dict[str, Any]) -> str:
+    rows = [
+        (f"{door}, median (quartiles)", "us a request", f"of {figures['reference']}", "reach"),
+        ("bare", _spread(figures["bare_us"]), "", ""),
+        (f"{figures['reference']}, over bare", _spread(figures["reference_us"]), "1", ""),
+    ]
+    for label, name in (("request path", "request_path"), ("all CPU counted", "all_cpu")):
+        ratio = figures[f"{name}_ratio"]
+        rows.append(
+            (f"Sojourn, {label}, over bare", _spread(figures[f"{name}_us"]), _spread(ratio, 2), f"<= {ratio['reach']}")
+        )
+    return table(rows)
+
+
+def _startup_table(figures: dict[str, Any]) -> str:
+    rows = [
+        ("A process, median (quartiles)", "over Starlette alone", "reach"),
+        (
+            "import of sojourn.starlette, ms of CPU",
+            _spread(figures["import_ms"]),
+            f"<= {figures['import_ms']['reach']:g}",
+        ),
+    ]
+    if figures["memory_mib"] is not None:
+        rows.append(("memory of its own, MiB", _spread(figures["memory_mib"]), ""))
+    return table(rows)
+
+
+def _saturation_table(figures: dict[str, Any]) -> str:
+    rows: list[tuple[str, ...]] = [
+        ("uvicorn on one core, of bare", "requests/s", "throughput", "p99 at 1", "p99 at 32", "backlog")
+    ]
+    for name, each in figures.items():
+        backlog = "" if each["backlog"] is None else f"{each['backlog']:,}"
+        shares = (_spread(each[part], 2) for part in ("rate_of_bare", "p99_of_bare_at_1", "p99_of_bare_at_32"))
+        rows.append((name, f"{each['requests_per_second']['median']:,.0f}", *shares, backlog))
+    return table(rows)
+
+
+def _spread(figures: dict[str, float], digits: int = 1) -> str:
+    return f"{figures['median']:.{digits}f} ({figures['low']:.{digits}f}-{figures['high']:.{digits}f})"
 
 
 if __name__ == "__main__":

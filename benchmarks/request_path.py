@@ -1,17 +1,14 @@
 """What Sojourn costs a request of a returning visitor, page views recorded, beside what the field's session layers cost.
 
-All variants run interleaved in one process and one run, so that a noisy machine treats them alike; ratios are what counts.
-The request path is the request thread's own CPU time; the total adds the background threads until everything is recorded.
+The request path is the CPU time of the thread that serves; all CPU adds the background until everything is recorded.
 """
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
+from benchmarks.timing import Spread, Variant, measure, over, ratios
 from sojourn.asgi import SojournMiddleware as AsgiDoor
 from sojourn.engine import Engine
 from sojourn.settings import Settings
@@ -41,38 +39,6 @@ BROWSER = [
     (b"sec-fetch-dest", b"document"),
     (b"referer", b"https://example.org/"),
 ]
-
-
-@dataclass
-class Cost:
-    """Microseconds per request of each round, by the request thread and by the whole process."""
-
-    own: list[float] = field(default_factory=list)
-    total: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Variant:
-    name: str
-    run: Callable[[int], None]
-    settle: Callable[[], None] = lambda: None
-
-
-def measure(variants: Iterable[Variant], *, rounds: int, requests: int) -> dict[str, Cost]:
-    costs = {variant.name: Cost() for variant in variants}
-    for variant in variants:
-        variant.run(200)
-        variant.settle()
-    for _ in range(rounds):
-        for variant in variants:
-            whole, own = time.process_time_ns(), time.thread_time_ns()
-            variant.run(requests)
-            own = time.thread_time_ns() - own
-            variant.settle()
-            whole = time.process_time_ns() - whole
-            costs[variant.name].own.append(own / requests / 1000)
-            costs[variant.name].total.append(whole / requests / 1000)
-    return costs
 
 
 def asgi_variants(engine: Engine) -> list[Variant]:
@@ -99,7 +65,7 @@ def asgi_variants(engine: Engine) -> list[Variant]:
         return lambda times: loop.run_until_complete(_ask_often(app, cookie, times))
 
     return [
-        Variant("bare Starlette", running(bare, b"")),
+        Variant("bare Starlette", running(bare, sojourn_cookie)),
         Variant("SessionMiddleware, untouched", running(session, session_cookie)),
         Variant("Sojourn", running(door, sojourn_cookie), lambda: _settle(engine)),
     ]
@@ -138,45 +104,45 @@ def wsgi_variants(engine: Engine) -> list[Variant]:
         return run
 
     return [
-        Variant("bare Flask", running(bare, "/", "")),
+        Variant("bare Flask", running(bare, "/", sojourn_cookie)),
         Variant("Flask's session, read", running(signed, "/read", session_cookie)),
         Variant("Sojourn", running(door, "/", sojourn_cookie), lambda: _settle(engine)),
     ]
 
 
-def main(rounds: int = 12, requests: int = 2000) -> bool:
-    """Print the table; False if something was left unrecorded."""
-    ok = True
-    print(f"{rounds} rounds of {requests} requests each, interleaved; medians, in microseconds per request\n")
-    for title, make, reach in (
-        ("ASGI", asgi_variants, (0.6, 1.5)),
-        ("WSGI", wsgi_variants, (0.15, 0.4)),
-    ):
-        with tempfile.TemporaryDirectory() as folder:
-            engine = Engine(Settings(secret_key=SECRET, store=f"sqlite:///{Path(folder) / 'bench.db'}"))
-            costs = measure(make(engine), rounds=rounds, requests=requests)
-            engine.flush(60)
-            counters = engine.stats().store.counters
-            journal = engine.stats().journal
-            engine.close()
-        _show(title, costs, reach)
-        accepted, recorded = counters.get("records.accepted", 0), counters.get("records.recorded", 0)
-        refused = journal.refused if journal is not None else -1
-        print(f"  accepted {accepted}, recorded {recorded}, refused {refused}\n")
-        ok = ok and accepted == recorded and refused == 0
-    return ok
+def measure_door(door: str, *, rounds: int, requests: int) -> dict[str, Any]:
+    """The figures of one door, with the reaches of its ratios. Raises `RuntimeError` if something was left unrecorded."""
+    make, reach_own, reach_total = DOORS[door]
+    with tempfile.TemporaryDirectory() as folder:
+        engine = Engine(Settings(secret_key=SECRET, store=f"sqlite:///{Path(folder) / 'bench.db'}"))
+        variants = make(engine)
+        costs = measure(variants, rounds=rounds, requests=requests)
+        engine.flush(60)
+        counters, journal = engine.stats().store.counters, engine.stats().journal
+        engine.close()
+    accepted, recorded = counters.get("records.accepted", 0), counters.get("records.recorded", 0)
+    if accepted != recorded or journal is None or journal.refused:
+        msg = f"accepted {accepted}, recorded {recorded}: what was measured is not what is recorded"
+        raise RuntimeError(msg)
+    bare, other, ours = (costs[variant.name] for variant in variants)
+    their = over(other.own, bare.own)
+    own, total = over(ours.own, bare.own), over(ours.total, bare.total)
+    return {
+        "bare_us": asdict(Spread.of(bare.own)),
+        "reference": variants[1].name,
+        "reference_us": asdict(Spread.of(their)),
+        "request_path_us": asdict(Spread.of(own)),
+        "request_path_ratio": {**asdict(Spread.of(ratios(own, their))), "reach": reach_own},
+        "all_cpu_us": asdict(Spread.of(total)),
+        "all_cpu_ratio": {**asdict(Spread.of(ratios(total, their))), "reach": reach_total},
+        "records": recorded,
+    }
 
 
-def _show(title: str, costs: dict[str, Cost], reach: tuple[float, float]) -> None:
-    (bare_name, bare), (other_name, other), (_, ours) = costs.items()
-    floor_own, floor_all = statistics.median(bare.own), statistics.median(bare.total)
-    their = statistics.median(other.own) - floor_own
-    own = statistics.median(ours.own) - floor_own
-    total = statistics.median(ours.total) - floor_all
-    print(f"{title}: {bare_name} alone {floor_own:.1f}")
-    print(f"  {other_name:<32} +{their:5.1f}")
-    print(f"  {'Sojourn, request path':<32} +{own:5.1f}   ratio {own / their:.2f}   (reach: {reach[0]})")
-    print(f"  {'Sojourn, background counted in':<32} +{total:5.1f}   ratio {total / their:.2f}   (reach: {reach[1]})")
+DOORS: dict[str, tuple[Callable[[Engine], list[Variant]], float, float]] = {
+    "ASGI": (asgi_variants, 0.6, 1.8),
+    "WSGI": (wsgi_variants, 0.2, 0.45),
+}
 
 
 def _settle(engine: Engine) -> None:
