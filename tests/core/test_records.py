@@ -54,7 +54,8 @@ def test_the_format_is_what_journals_on_disk_hold() -> None:
         Entry("session.end", 6, seal=Seal(EndReason.ENDED, 6)),
     )
     origin = {"url.path": "/in", "url.query": "utm_source=mail", "user_agent.original": "UA"}
-    record = about(STATE, 6, ACTIVITY | STARTS, entries, origin, {"refused": 2})
+    state = msgspec.structs.replace(STATE, revision=3, logouts=1)
+    record = about(state, 6, ACTIVITY | STARTS, entries, origin, {"refused": 2})
 
     raw = msgspec.msgpack.decode(msgspec.msgpack.encode(record))
 
@@ -76,5 +77,7 @@ def test_the_format_is_what_journals_on_disk_hold() -> None:
         ],
         {"url.path": "/in", "url.query": "utm_source=mail", "user_agent.original": "UA"},
         {"refused": 2},
+        3,
+        1,
     ]
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=Record) == record
