@@ -69,7 +69,7 @@ make_environment() {
     rm -f "$stamp"
     : >"$setup_log"
     say "  installing what ${requirements##*/} pins ..."
-    install --requirement "$requirements" && install --no-deps --no-build-isolation --editable "$root" || {
+    install --require-hashes --requirement "$requirements" && install --no-deps --no-build-isolation --editable "$root" || {
         cat "$setup_log" >&2
         die "the packages could not be installed; pip's own words are above." \
             "Is the network there? A mirror or a proxy is configured in pip's own settings (pip config, PIP_*)." \

@@ -36,6 +36,7 @@ REGISTRY_HOSTS = tuple(
 MACHINE_FOLDERS = ("home", "Users", "root", "work", "tmp")
 MACHINE_PATH = re.compile(rf"(?<![\w.~}}])/(?:{'|'.join(MACHINE_FOLDERS)})/[\w.-]+")
 
+HASHES = re.compile(r"(?: \\\n    --hash=sha256:[0-9a-f]{64})+")
 PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][A-Za-z0-9.!+]*)")
 FLOOR = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[a-z,]*\])?>=([0-9][0-9.]*)")
 
@@ -69,7 +70,8 @@ def normal(name: str) -> str:
 
 def pins(file: str) -> dict[str, str]:
     """Read a requirements file; a line that is no exact pin fails the test that asked."""
-    lines = (ROOT / "requirements" / file).read_text().splitlines()
+    text = (ROOT / "requirements" / file).read_text()
+    lines = [line.partition(" ;")[0] for line in HASHES.sub("", text).splitlines()]
     found = [(line, PIN.fullmatch(line)) for line in lines if line and not line.startswith("#")]
     assert [line for line, pin in found if pin is None] == []
     return {normal(pin[1]): pin[2] for _, pin in found if pin}
@@ -189,6 +191,18 @@ def test_the_oldest_environment_has_exactly_the_floor(requirement: str) -> None:
     ((name, floor),) = floors([requirement]).items()
     assert at_precision(pins("oldest.txt")[name], floor) == floor
     assert set(pins("oldest.txt")[name].removeprefix(floor)) <= {".", "0"}
+
+
+@pytest.mark.parametrize("file", ["dev.txt", "oldest.txt"])
+def test_every_pin_has_hashes_and_names_no_registry(file: str) -> None:
+    text = (ROOT / "requirements" / file).read_text()
+    assert len(HASHES.findall(text)) == len(pins(file)) > 0
+    assert "://" not in text
+    assert "--require-hashes" in (ROOT / "scripts" / "_env.sh").read_text()
+
+
+def test_the_oldest_environment_is_what_was_asked_for() -> None:
+    assert pins("oldest.txt") == pins("oldest.in")
 
 
 # --- the tools' settings say one thing, about files that exist
