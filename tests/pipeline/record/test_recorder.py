@@ -86,11 +86,11 @@ def test_a_record_from_a_clock_far_ahead_is_dated_now(bench: Bench) -> None:
 
 def test_more_than_a_batch_is_applied_in_several(bench: Bench) -> None:
     bench.request(KEY, 0, is_start=True)
-    for number in range(1, 700):
+    for number in range(1, 1200):
         bench.request(KEY, number)
-    assert bench.recorder.step(bench.now) == (500, True)
+    assert bench.recorder.step(bench.now) == (1000, True)
     assert bench.recorder.step(bench.now) == (200, False)
-    assert bench.store.sessions.latest(limit=1)[0].page_views == 700
+    assert bench.store.sessions.latest(limit=1)[0].page_views == 1200
 
 
 @pytest.mark.parametrize(

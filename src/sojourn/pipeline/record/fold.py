@@ -88,12 +88,13 @@ def also_needed(records: Sequence[Numbered], rows: dict[str, SessionRow]) -> Nee
     for numbered in records:
         record = numbered.record
         row = rows.get(record.key)
-        if row is None:
-            after.add(record.key)
         if record.previous_key and (row is None or merge.adds_to_start(row, record)):
             keys.add(record.previous_key)
-        if any(entry.tag is not None for entry in record.entries) or (row is not None and lacks(row, record)):
+        if row is None or (not row.is_open and lacks(row, record)):
             after.add(record.key)
+        for entry in record.entries:
+            if entry.tag is not None:
+                after.add(record.key)
     return Needed(keys=frozenset(keys - rows.keys()), successors_of=frozenset(after))
 
 

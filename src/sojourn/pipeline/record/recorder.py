@@ -33,7 +33,7 @@ from .suppression import Suppression, people
 
 log = logging.getLogger("sojourn")
 
-BATCH: Final = 500
+BATCH: Final = 1000
 _SLICE: Final = 32
 _JUST_NOW_MS: Final = 60_000
 _DISCARD_EVERY: Final = 10_000
@@ -246,10 +246,12 @@ class Recorder:
 
     def _decode(self, batch: _Decoded, start: int, now: int) -> None:
         counts = batch.counts
-        for place, frame in enumerate(batch.frames[start : start + _SLICE], start):
-            batch.positions[frame.journal] = frame.end
-            totals = batch.totals.setdefault(frame.journal, {})
-            totals["records.accepted"], totals["records.refused"] = frame.accepted, frame.refused
+        frames = batch.frames[start : start + _SLICE]
+        for journal, last in {frame.journal: frame for frame in frames}.items():
+            batch.positions[journal] = last.end
+            totals = batch.totals.setdefault(journal, {})
+            totals["records.accepted"], totals["records.refused"] = last.accepted, last.refused
+        for place, frame in enumerate(frames, start):
             if now - frame.wall >= self._max_age:
                 counts["records.too_old"] += 1
                 continue
@@ -262,7 +264,9 @@ class Recorder:
                 counts["records.unknown_kind"] += 1
                 continue
             if record.counters:
-                totals.update({f"ignored.{reason}": total for reason, total in record.counters.items()})
+                batch.totals[frame.journal].update(
+                    {f"ignored.{reason}": total for reason, total in record.counters.items()}
+                )
             if not record.key:
                 continue
             if record.at - now > self._rules.max_clock_lead:
