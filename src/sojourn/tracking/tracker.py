@@ -31,7 +31,7 @@ from .identification import apply_principal, drop_user, read_principal
 from .options import TrackingOptions
 from .pages import Pages
 from .paths import Paths
-from .presence import Pace, Sign, is_in_use, note_fetch, sign_of, target_of
+from .presence_judge import Presence
 from .principal import UNKNOWN, Resolver
 from .recording import Recording, Sink
 from .response_cookies import ResponseCookies
@@ -64,7 +64,7 @@ class Tracker:
         self._guard = guard
         self._clock = clock
         self._paths = paths
-        self._passive = passive
+        self._presence = Presence(passive, is_heeded=options.presence_person)
         self._budget = budget
         self._pages = pages
         self._consent = consent
@@ -225,35 +225,7 @@ class Tracker:
             visit.is_passive = True
             self._guard.count("prefetched")
         elif self._options.presence_person and not visit.intent.is_document:
-            self._judge(visit, live)
-
-    def _judge(self, visit: Visit, live: CachedSession) -> None:
-        """Whether this request is a sign of a person. A GET fetch begins the next session only of a page in use."""
-        request, shared = visit.facts, live.shared
-        sign = sign_of(
-            request,
-            is_fetch=admission.is_marked_fetch,
-            is_passive_path=self._passive.is_excluded,
-        )
-        if sign is Sign.PERSON:
-            return
-        if sign is Sign.PASSIVE or sign is Sign.SUBRESOURCE:
-            visit.is_passive, visit.is_counted = True, sign is Sign.PASSIVE
-            return
-        pace = note_fetch(shared, target_of(request), visit.now)
-        over = visit.binding.over
-        if pace is Pace.EVEN:
-            visit.is_passive = True
-        elif sign is Sign.FETCH and over is None:
-            shared.mark_in_use(visit.now)
-        elif sign is Sign.FETCH and over is not EndReason.ENDED:
-            visit.is_passive = pace is Pace.UNEVEN or not (shared.is_in_use or is_in_use(shared))
-
-    def _turn_to_page(self, visit: Visit, live: CachedSession) -> None:
-        """It was a page after all: a sign of a person, and what the page fetches is new again."""
-        visit.is_passive = False
-        if self._options.presence_person:
-            live.shared.forget_targets()
+            self._presence.judge(visit, live)
 
     def _finish(self, visit: Visit, response: ResponseFacts, *, has_principal: bool) -> str | None:
         visit.follow()
@@ -261,7 +233,7 @@ class Tracker:
             return self._part(visit, response)
         is_page = admission.is_page_view(visit.intent, visit.facts, response)
         if is_page and visit.live is not None:
-            self._turn_to_page(visit, visit.live)
+            self._presence.turn_to_page(visit, visit.live)
         if not visit.is_left_behind():
             if (
                 visit.binding.arrived is None
@@ -306,7 +278,7 @@ class Tracker:
         kind = "activity"
         at = visit.at
         if admission.is_page_view(visit.intent, visit.facts, response):
-            self._turn_to_page(visit, live)
+            self._presence.turn_to_page(visit, live)
             if self._has_page_views:
                 took_s = self._clock.monotonic() - visit.mono
                 visit.page_view = self._pages.view(visit.facts, response, took_s)
