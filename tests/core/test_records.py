@@ -6,9 +6,13 @@ import msgspec
 
 from sojourn.core.records import (
     ACTIVITY,
+    CARRIED,
+    FAILED,
     FORMAT,
+    LATE,
     MANUAL,
     NO_FORWARD,
+    OPT_OUT,
     REQUEST,
     STARTS,
     Entry,
@@ -43,7 +47,9 @@ def test_an_id_of_our_own_is_not_repeated() -> None:
 
 
 def test_flags_are_bits_of_their_own() -> None:
-    assert MANUAL | STARTS | ACTIVITY | REQUEST | NO_FORWARD == 0b11111
+    flags = (MANUAL, STARTS, ACTIVITY, REQUEST, NO_FORWARD, OPT_OUT, FAILED, CARRIED, LATE)
+    assert [flag.bit_count() for flag in flags] == [1] * len(flags)
+    assert sum(flags) == 0b111111111
 
 
 def test_the_format_is_what_journals_on_disk_hold() -> None:
@@ -55,7 +61,7 @@ def test_the_format_is_what_journals_on_disk_hold() -> None:
     )
     origin = {"url.path": "/in", "url.query": "utm_source=mail", "user_agent.original": "UA"}
     state = msgspec.structs.replace(STATE, revision=3, logouts=1)
-    record = about(state, 6, ACTIVITY | STARTS, entries, origin, {"refused": 2})
+    record = about(state, 6, ACTIVITY | STARTS, entries, origin, {"refused": 2}, "/stats")
 
     raw = msgspec.msgpack.decode(msgspec.msgpack.encode(record))
 
@@ -79,5 +85,6 @@ def test_the_format_is_what_journals_on_disk_hold() -> None:
         {"refused": 2},
         3,
         1,
+        "/stats",
     ]
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=Record) == record

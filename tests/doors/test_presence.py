@@ -202,6 +202,24 @@ def test_a_prefetch_is_no_page_view_no_activity_and_starts_nothing(
     assert site.ignored["prefetched"] == 2
 
 
+def test_a_heartbeat_names_the_path_that_caused_it(make_site: MakeSite) -> None:
+    """Masked, as every path: `sojourn status` shows what keeps a session alive."""
+    site = make_site(presence="any")
+    browser = Browser(site)
+    browser.navigate()
+    for path in ("/stats", "/other", "/reset/0a3cbc7f2a4b4d0d8f0e6b1c2d3e4f50"):
+        site.clock.advance(70)
+        browser.fetch(path)
+        browser.fetch("/second")
+    site.clock.advance(70)
+    browser.navigate("/page")
+    site.views["/track"] = view_of(heartbeat)
+    site.clock.advance(70)
+    browser.fetch("/track")
+    beats = [event.attributes.get("url.path") for event in site.named("session.heartbeat")]
+    assert beats == ["/stats", "/other", "/reset/*", None, "/track"]
+
+
 @pytest.mark.parametrize("dest", ["script", "style", "image", "font"])
 def test_a_subresource_is_no_request_of_the_visit(make_site: MakeSite, dest: str) -> None:
     site = make_site()

@@ -66,7 +66,10 @@ def test_two_hours_of_messages_keep_the_session_alive(site: Site) -> None:
     site.clock.advance(1799)
     browser.navigate()
     assert len(site.sessions) == 1
-    assert len(site.named("session.heartbeat")) >= 119
+    beats = site.named("session.heartbeat")
+    assert len(beats) >= 119
+    assert {event.attributes.get("url.path") for event in beats[:-1]} == {"/ws"}
+    assert "url.path" not in beats[-1].attributes, "the page view says it"
     (end,) = site.named("connection.end")
     assert end.attributes["connection.duration_ms"] == 7_200_000
     assert end.attributes["websocket.close_code"] == 1000

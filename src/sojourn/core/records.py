@@ -95,6 +95,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     revision: int = 0
     logouts: int = 0
     """Of the session's state: the workers of other hosts compare their cookies with the highest."""
+    path: str | None = None
+    """The path of a request that may make a heartbeat and is no page view, as it may be kept."""
 
 
 def about(  # noqa: PLR0917 - called on every request, and positional calls are cheaper
@@ -104,6 +106,7 @@ def about(  # noqa: PLR0917 - called on every request, and positional calls are 
     entries: tuple[Entry, ...] = (),
     origin: Origin | None = None,
     counters: dict[str, int] | None = None,
+    path: str | None = None,
 ) -> Record:
     """A record of this session."""
     return Record(
@@ -121,4 +124,5 @@ def about(  # noqa: PLR0917 - called on every request, and positional calls are 
         counters,
         state.revision,
         state.logouts,
+        path,
     )

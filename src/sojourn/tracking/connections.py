@@ -57,7 +57,8 @@ class Connections:
         live.see(now)
         if now - live.recorded_at >= self._options.rules.message_interval:
             live.recorded_at = now
-            self._sink.append(about(live.state, now, ACTIVITY), kind="activity", is_essential=False)
+            record = about(live.state, now, ACTIVITY, path=visit.shown_path)
+            self._sink.append(record, kind="activity", is_essential=False)
 
     def opened(self, visit: Visit) -> None:
         """Note an open connection; with `presence="open"` that alone is activity."""

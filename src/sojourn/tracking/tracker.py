@@ -72,6 +72,7 @@ class Tracker:
         self._policy = cookies
         self._cookie_names = (cookies.name(is_https=False), cookies.name(is_https=True))
         self._refresh = options.rules.refresh
+        self._slot = options.rules.heartbeat_interval
         self._has_page_views = options.page_views
         self._sink = sink
         self._sessions = SessionCache(shared)
@@ -289,12 +290,19 @@ class Tracker:
             self._continue_passive(visit, live)
             return None
         state, arrived = live.state, visit.binding.arrived
+        path = visit.shown_path if not entries and self._begins_slot(live, at) else None
         live.see(at)
         if arrived is None or state is not arrived.state or at - state.last_seen_at >= self._refresh:
             visit.cookie_line = self._cookies.session_line(visit, response)
         flags = ACTIVITY | REQUEST | NO_FORWARD if visit.no_forward else ACTIVITY | REQUEST
-        self._sink.append(about(live.state, at, flags, entries), kind=kind, is_essential=False)
+        record = about(live.state, at, flags, entries, None, None, path)
+        self._sink.append(record, kind=kind, is_essential=False)
         return visit.cookie_line
+
+    def _begins_slot(self, live: CachedSession, at: int) -> bool:
+        """Whether activity now may make a heartbeat: the first in its slot, as far as this process has seen."""
+        slot, started_at = self._slot, live.state.started_at
+        return slot is not None and (at - started_at) // slot > (live.last_seen_at - started_at) // slot
 
     def _continue_passive(self, visit: Visit, live: CachedSession) -> None:
         """What the page does by itself: a request of the session, and nothing else."""

@@ -214,7 +214,7 @@ class _Folding:
         if flags & REQUEST:
             row.requests += 1
         if flags & ACTIVITY:
-            self._activity(row, record.at)
+            self._activity(row, record.at, record.path)
         row.errors += failures.errors_in(record.entries, flags)
         for index, entry in enumerate(record.entries):
             self._entry(row, entry, rid, index, is_late=flags & LATE > 0)
@@ -277,7 +277,7 @@ class _Folding:
             self._reopen(row, is_succeeded=True)  # of two seals that raced, the other one was folded first
         close(row, row.sealed_reason or reason, self.out)
 
-    def _activity(self, row: SessionRow, at: int) -> None:
+    def _activity(self, row: SessionRow, at: int, path: str | None) -> None:
         if row.end_reason is not None:
             self._activity_after_end(row, at)
             if row.end_reason is not None:
@@ -289,7 +289,7 @@ class _Folding:
         slot = (at - row.anchor) // interval
         if slot > row.slot:
             row.slot = slot
-            self.out.events.append(row_events.heartbeat(row, at, slot))
+            self.out.events.append(row_events.heartbeat(row, at, slot, path))
 
     def _activity_after_end(self, row: SessionRow, at: int) -> None:
         """Take activity after the end was made. It may still change the row, but no event that went out."""

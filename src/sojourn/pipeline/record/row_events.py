@@ -51,9 +51,11 @@ def start(row: SessionRow, origin: Origin | None, user_id: str | None = None) ->
     return _event(row, events.SESSION_START, row.started_at, attributes, own_id, user_id=user_id, has_user=has_user)
 
 
-def heartbeat(row: SessionRow, at: int, slot: int) -> Event:
-    """Make the `session.heartbeat` of a slot."""
+def heartbeat(row: SessionRow, at: int, slot: int, path: str | None = None) -> Event:
+    """Make the `session.heartbeat` of a slot. `path`: of the request that caused it, where no page view says it."""
     attributes: dict[str, Scalar] = {"session.duration_ms": max(0, at - row.started_at)}
+    if path is not None:
+        attributes["url.path"] = path
     return _event(
         row, events.SESSION_HEARTBEAT, at, attributes, session_event_id(row.key, events.SESSION_HEARTBEAT, str(slot))
     )
