@@ -31,6 +31,8 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 RequestFactory = Callable[[Scope], Any]
 
+_SEQUENCES = (list, tuple)  # made once: `list | tuple` is a new object at every request
+
 
 class SojournMiddleware(Wrapper):
     """Sojourn in front of any ASGI app. Attributes that it lacks are the app's.
@@ -161,7 +163,7 @@ class SojournMiddleware(Wrapper):
         if status < 200:  # an early hint: the response is yet to come
             return message
         headers = message.get("headers") or ()
-        if not isinstance(headers, list | tuple):
+        if not isinstance(headers, _SEQUENCES):
             headers = list(headers)
             message = {**message, "headers": headers}
         response = AsgiResponse(status, headers)
@@ -243,7 +245,7 @@ class AsgiFacts:
             "root_path", ""
         )  # as it is now: routers in the app write theirs into the same scope
         headers = scope.get("headers") or ()
-        if not isinstance(headers, list | tuple):  # ASGI allows any iterable, even one that can be read only once
+        if not isinstance(headers, _SEQUENCES):  # ASGI allows any iterable, even one that can be read only once
             scope["headers"] = headers = list(headers)
         self._headers = by_name = dict(headers)
         # ASGI demands names in lower case; a server that sends `host` so obeys. Others, and repeated headers, are slower.

@@ -51,6 +51,8 @@ _LOOK: Final = struct.Struct("@5Q").unpack_from
 """Key, activity, revision and end of a slot in one call."""
 _LOOK_AT_TARGETS: Final = struct.Struct(f"@{_SLOT - _TARGETS}Q").unpack_from
 _NOTHING: Final = (0, 0, 0)
+_NO_SLOT: Final = (-1, -1, -1, -1, -1)
+"""What no slot holds, a free one neither."""
 
 _CHECK_BITS: Final = 48
 _VALUE: Final = (1 << _CHECK_BITS) - 1
@@ -73,7 +75,7 @@ def digest_of(kind: str, name: str) -> int:
 class SharedSession:
     """One session in the table. Safe to keep: when another session has taken its slot, it finds or makes a new one."""
 
-    __slots__ = ("_check", "_high", "_low", "_offset", "_table")
+    __slots__ = ("_check", "_high", "_low", "_offset", "_seen", "_table")
 
     def __init__(self, table: SharedTable, key: int) -> None:
         self._table = table
@@ -81,6 +83,8 @@ class SharedSession:
         self._low = key & _WORD
         self._check = self._low >> _CHECK_BITS << _CHECK_BITS or 1 << _CHECK_BITS
         self._offset = table.find(self._high, self._low)
+        self._seen = (_NO_SLOT, _NOTHING)
+        """The slot as `look` saw it last, and what that means: most requests come between two notes."""
 
     @property
     def is_present(self) -> bool:
@@ -100,16 +104,22 @@ class SharedSession:
         if offset < 0 and (offset := self._table.find(self._high, self._low)) < 0:
             return _NOTHING
         self._offset = offset
-        high, low, activity, revision, end = _LOOK(self._table.words, offset << 3)
+        slot = _LOOK(self._table.words, offset << 3)
+        seen, noted = self._seen
+        if slot == seen:
+            return noted
+        high, low, activity, revision, end = slot
         if low != self._low or high != self._high:
             self._offset = -1  # another session has the slot; where this one is, if anywhere, the next look finds
             return _NOTHING
         check = self._check
-        return (
+        noted = (
             activity & _VALUE if activity & ~_VALUE == check else 0,
             revision & _VALUE if revision & ~_VALUE == check else 0,
             end & _VALUE if end & ~_VALUE == check else 0,
         )
+        self._seen = slot, noted
+        return noted
 
     @property
     def last_seen_at(self) -> int:

@@ -79,7 +79,7 @@ class CookieCodec:
         if header.find(name, start + 1) < 0:  # the usual: one copy, seen before
             stop = header.find(b";", start)
             cookie = self._verified.young.get(header[start + len(name) + 1 : len(header) if stop < 0 else stop])
-            if cookie is not None and (header.startswith(b"; ", start - 2) or begins_pair(header, start)):
+            if cookie is not None and (start == 0 or header[start - 2 : start] == b"; " or begins_pair(header, start)):
                 return cookie
         newest: Verified | None = None
         is_disputed = False

@@ -333,7 +333,7 @@ class Tracker:
 
     def _wants_principal(self, visit: Visit) -> bool:
         """Whether the principal may come to be applied, as far as that is certain before the response is."""
-        if visit.refused is not None or visit.is_named or visit.is_anonymous:
+        if visit.binding.refused is not None or visit.is_named or visit.is_anonymous:
             return False
         if self._principal is None or visit.state is not None:
             return True
