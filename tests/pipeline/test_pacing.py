@@ -117,3 +117,18 @@ def test_a_turn_of_a_backlog_follows_at_once_while_no_request_runs(thread: Threa
     thread.cpu += 0.004
     assert thread.pace.rest(has_worked=True, is_done=False, idle=0.1) == 0
     assert thread.pace.rest(has_worked=True, is_done=True, idle=0.1) == 0
+
+
+def test_without_an_age_the_time_since_the_last_turn_that_took_all_counts(thread: Thread) -> None:
+    thread.pace.rest(has_worked=True, is_done=True, idle=0.1)
+    for expected in (0.012, 0.012, 0.0):
+        thread.requests += 1
+        thread.pace.begin()
+        thread.cpu += 0.004
+        assert thread.pace.rest(has_worked=True, is_done=False, idle=0.1) == pytest.approx(expected)
+        thread.now += WITHIN_MS / 2000
+    thread.pace.rest(has_worked=False, is_done=True, idle=0.1)
+    thread.requests += 1
+    thread.pace.begin()
+    thread.cpu += 0.004
+    assert thread.pace.rest(has_worked=True, is_done=False, idle=0.1) == pytest.approx(0.012)

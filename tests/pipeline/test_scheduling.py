@@ -196,7 +196,7 @@ def test_a_whole_background_runs_in_one_thread(
     assert runtime.is_recorder
     assert recorder.run() == 0.1
     assert backend.events == []
-    assert dispatcher.run() == 0.0
+    assert dispatcher.run() == 0.25
     assert [event.name for event in backend.events] == ["session.start", "page_view"]
     assert dispatcher.run() == 0.2
 

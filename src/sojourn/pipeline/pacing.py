@@ -47,9 +47,12 @@ class Pace:
         self._share = 1.0
         self._slice = _IDLE_SLICE_S
         self._since = 0.0
+        self._done_at = monotonic()
 
-    def begin(self, lag: int) -> None:
-        """Begin a turn; the oldest record that waits is `lag` milliseconds old."""
+    def begin(self, lag: int | None = None) -> None:
+        """Begin a turn. What waits is `lag` milliseconds old; `None`: as long as no turn has come to the end of it."""
+        if lag is None:
+            lag = int((self._monotonic() - self._done_at) * 1000)
         seen = self._requests()
         self._is_busy, self._seen = seen != self._seen, seen
         self._share = _share(lag, self._within) if self._is_busy else 1.0
@@ -72,6 +75,8 @@ class Pace:
 
     def rest(self, *, has_worked: bool, is_done: bool, idle: float) -> float:
         """Return the seconds until the next turn: `idle` if this one had no work."""
+        if is_done:
+            self._done_at = self._monotonic()
         if not has_worked:
             return idle
         if is_done and self._is_busy:

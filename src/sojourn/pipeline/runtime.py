@@ -134,14 +134,14 @@ class Runtime:
             time=self._time,
             scheduler=scheduler,
         )
-        self._pace = Pace(requests=lambda: self.journal.stats().accepted, within=plan.record_within)
+        self._pace = self._new_pace()
         self._steps = [Step("keeper", self._keep_ready)]
         self._deliveries: list[Step] = []
         if plan.records:
             self._deliveries += [
                 Step(
                     f"dispatcher-{dispatcher.backend.name}",
-                    partial(self._deliver, dispatcher),
+                    partial(self._deliver, dispatcher, self._new_pace()),
                     at_end=partial(self._deliver_last, dispatcher),
                 )
                 for dispatcher in self.dispatchers
@@ -237,11 +237,16 @@ class Runtime:
         self._sweeper.turn(now)  # however long the backlog is: sessions end all the same
         return self._pace.rest(has_worked=bool(applied), is_done=not more, idle=_RECORDER_IDLE_S)
 
-    def _deliver(self, dispatcher: Dispatcher) -> float:
+    def _deliver(self, dispatcher: Dispatcher, pace: Pace) -> float:
         self.open()
-        return _DISPATCHER_IDLE_S if dispatcher.step().is_idle else 0.0
+        pace.begin()
+        delivery = dispatcher.step()
+        return pace.rest(has_worked=not delivery.is_idle, is_done=not delivery.more, idle=_DISPATCHER_IDLE_S)
 
     # --- inner ---------------------------------------------------------------------------------------------------
+
+    def _new_pace(self) -> Pace:
+        return Pace(requests=lambda: self.journal.stats().accepted, within=self._plan.record_within)
 
     def _replace(self, wiped: FileJournal) -> None:
         """Open another journal in place of one whose files were removed. What was read of it is in the store.

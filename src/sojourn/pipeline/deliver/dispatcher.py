@@ -33,11 +33,15 @@ _BATCH: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one step did. `is_idle`: nothing is due now; `retry_at` (ms): when something will be."""
+    """What one step did. `is_idle`: nothing is due now; `retry_at` (ms): when something will be.
+
+    `more`: further events wait than the step took.
+    """
 
     delivered: int = 0
     is_idle: bool = True
     retry_at: int | None = None
+    more: bool = False
 
 
 class Dispatcher:
@@ -148,7 +152,7 @@ class Dispatcher:
             problem=outcome.problem,
         )
         self._queue.settle(name, lease, settled, now=self._now())
-        return _delivery(outcome, delivered)
+        return _delivery(outcome, delivered, more=state.backlog > len(events))
 
     def _resend(self, lease: Lease, state: BackendState, now: int) -> Delivery:
         """Send dead letters that an operator put back in the queue."""
@@ -178,5 +182,5 @@ def _whole(events: Sequence[Event], limit: int) -> Sequence[Event]:
     return events[:-1] if 1 < len(events) == limit and events[-1].name == OPT_OUT else events
 
 
-def _delivery(outcome: Outcome, delivered: int) -> Delivery:
-    return Delivery(delivered, outcome.retry_at is not None, outcome.retry_at)
+def _delivery(outcome: Outcome, delivered: int, *, more: bool = False) -> Delivery:
+    return Delivery(delivered, outcome.retry_at is not None, outcome.retry_at, more)
