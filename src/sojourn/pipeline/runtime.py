@@ -23,7 +23,16 @@ from sojourn.stores.protocol import Store
 from .closing import LastPass
 from .deliver.dispatcher import Dispatcher
 from .flushing import Flusher, FlushReport
-from .journal import FileJournal, Files, JournalDirectory, JournalReader, MemoryJournal, open_files, open_journal
+from .journal import (
+    TURN_OVER_MS,
+    FileJournal,
+    Files,
+    JournalDirectory,
+    JournalReader,
+    MemoryJournal,
+    open_files,
+    open_journal,
+)
 from .leadership import Leadership, LeaseHolder, reader_of
 from .other_hosts import OtherHosts, SharedEntry
 from .pacing import Pace
@@ -61,6 +70,11 @@ class Plan:
     hidden_from_others: frozenset[str] = frozenset()
     """Attributes that no third party gets."""
 
+    @property
+    def turn_over(self) -> int:
+        """How long a segment of the journal gets records."""
+        return min(TURN_OVER_MS, self.retention // 4)
+
 
 class Runtime:
     """Made on first use, by the process that uses it."""
@@ -86,7 +100,12 @@ class Runtime:
         self._scheduler = scheduler
         self._keep = keep
         self.journal: FileJournal | MemoryJournal = open_journal(
-            plan.directory, limit=plan.journal_limit, fsync=plan.journal_fsync, files=files, clock=clock
+            plan.directory,
+            limit=plan.journal_limit,
+            fsync=plan.journal_fsync,
+            turn_over=plan.turn_over,
+            files=files,
+            clock=clock,
         )
         self._reader = reader_of(self.journal, plan.directory, files=files, clock=clock)
         self._time = StoreTime(store, clock)
@@ -258,6 +277,7 @@ class Runtime:
             plan.directory or Path(),
             limit=plan.journal_limit,
             fsync=plan.journal_fsync,
+            turn_over=plan.turn_over,
             refused=wiped.stats().refused_by_kind,
             files=self._files,
             clock=self._clock,

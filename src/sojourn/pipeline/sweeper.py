@@ -71,6 +71,7 @@ class Sweeper:
     def expire(self, now: int) -> None:
         """Delete what is older than the retention, in short transactions."""
         older_than = now - self._retention
+        self._recorder.expire(older_than)
         while self._store.expire(older_than=older_than, limit=_EXPIRE_ROWS, now=now) >= _EXPIRE_ROWS:
             if self._is_stopping():
                 return

@@ -277,6 +277,23 @@ def test_reading_alone_keeps_nothing(journal: FileJournal, directory: JournalDir
     assert list(tmp_path.glob("*.damaged")) == []
 
 
+def test_a_segment_set_aside_is_deleted_when_it_is_older_than_the_retention(
+    journal: FileJournal, directory: JournalDirectory, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    change(segment(tmp_path), flip(MIDDLE))
+    read(directory)
+    directory.set_aside()
+    (kept,) = tmp_path.glob("*.damaged")
+    os.utime(kept, (1_000, 1_000))
+    directory.expire(1_000_000)
+    assert kept.exists()
+    directory.expire(1_000_001)
+    assert not kept.exists()
+    assert segment(tmp_path).exists(), "its owner still writes there"
+    assert "older than the retention" in caplog.text
+    assert journal.append(b"more", kind="k", essential=True, wall=1)
+
+
 def test_without_links_a_damaged_segment_is_renamed_when_it_was_read(
     journal: FileJournal, directory: JournalDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

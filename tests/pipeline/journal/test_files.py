@@ -256,6 +256,43 @@ def test_discard_keeps_unread_frames(make: Make, directory: JournalDirectory, tm
     assert [frame.end for frame in directory.read({}, before=FOREVER, limit=100).frames] == [f.end for f in found[4:]]
 
 
+def test_a_segment_is_left_when_it_is_old_so_that_it_can_be_removed(
+    tmp_path: Path, may_map: bool, directory: JournalDirectory
+) -> None:
+    now = 1_000_000
+    journal = FileJournal(
+        tmp_path, limit=ROOM, may_map=may_map, segment_size=SEGMENT, turn_over=60_000, now=lambda: now
+    )
+    journal.prepare()
+    put(journal, b"old")
+    now += 59_999
+    journal.prepare()
+    (frame,) = directory.read({}, before=FOREVER, limit=10).frames
+    directory.discard({journal.id: frame.end})
+    assert payloads(directory) == [b"old"], "it still gets records"
+    now += 1
+    journal.prepare()
+    directory.discard({journal.id: frame.end})
+    assert payloads(directory) == []
+    put(journal, b"new")
+    reading = directory.read({journal.id: frame.end}, before=FOREVER, limit=10)
+    assert [frame.payload for frame in reading.frames] == [b"new"]
+    journal.close()
+
+
+def test_no_segment_is_left_while_the_recorder_is_behind(
+    tmp_path: Path, may_map: bool, directory: JournalDirectory
+) -> None:
+    now = 1_000_000
+    journal = FileJournal(tmp_path, limit=ROOM, may_map=may_map, segment_size=SEGMENT, turn_over=1, now=lambda: now)
+    for number in range(50):
+        now += 1_000
+        journal.prepare()
+        assert put(journal, b"%d" % number) == [True]
+    assert len(payloads(directory)) == 50
+    journal.close()
+
+
 def test_a_dead_journal_is_removed_once_read(make: Make, directory: JournalDirectory, tmp_path: Path) -> None:
     journal, living = make(), make()
     put(journal, *[PAYLOAD] * 6)

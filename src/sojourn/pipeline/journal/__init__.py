@@ -10,24 +10,28 @@ See P4, P5, P6 and P7 in docs/internals.md.
 from __future__ import annotations
 
 from .damaged import examine
+from .erasing import JournalEraser
 from .files import SYSTEM_FILES, Files
-from .format import MAX_PAYLOAD, SEGMENT_SIZE
+from .format import ERASED, MAX_PAYLOAD, SEGMENT_SIZE
 from .memory import MemoryJournal
 from .opening import open_files, open_journal
 from .protocol import Damage, Frame, Journal, JournalReader, JournalStats, Reading
 from .reader import JournalDirectory
-from .writer import FileJournal
+from .writer import TURN_OVER_MS, FileJournal
 
 __all__ = [
+    "ERASED",
     "MAX_PAYLOAD",
     "SEGMENT_SIZE",
     "SYSTEM_FILES",
+    "TURN_OVER_MS",
     "Damage",
     "FileJournal",
     "Files",
     "Frame",
     "Journal",
     "JournalDirectory",
+    "JournalEraser",
     "JournalReader",
     "JournalStats",
     "MemoryJournal",

@@ -52,6 +52,15 @@ class DamagedSegments:
             self._kept.add(key)
             self._keep(*key)
 
+    def expire(self, older_than: int) -> None:
+        """Delete what was last written before this time (ms since the epoch). Raises `OSError`."""
+        for name in (damaged_name(journal, number) for journal, number in list_damaged(self._system, self._directory)):
+            if self._system.written_at(self._directory / name) < older_than:
+                self._system.remove(self._directory / name)
+                log.warning(
+                    "A damaged segment in %s is older than the retention, and was deleted: %s", self._directory, name
+                )
+
     def must_rename(self, journal: str, number: int) -> bool:
         """Say whether the segment has no second name, because its file system has no links."""
         return (journal, number) in self._unlinked

@@ -43,8 +43,8 @@ MAX_FRAME: Final = FRAME_HEADER + MAX_PAYLOAD
 END_WORD: Final = 2**64 - 1
 POSITION_BITS: Final = 32
 """A position is the segment's number, and in these bits the offset there. No damage of a file makes them another."""
-ERASED: Final = b""
-"""The payload of an erased frame."""
+ERASED: Final = b"\xff"
+"""The payload of an erased frame: of a kind that nothing else has."""
 
 _MAGIC: Final = b"SJRNJRNL"
 _UNRELEASED_MAGIC: Final = b"SOJOURNJ"

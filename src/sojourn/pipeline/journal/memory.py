@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from sojourn.core.threads import Lock
@@ -88,6 +88,12 @@ class MemoryJournal:
         return journal == self.id and not self._is_closed
 
     def set_aside(self) -> None:
+        """Do nothing: there are no files."""
+
+    def erase(self, frames: Sequence[Frame]) -> None:
+        """Do nothing: they are dropped when they were read."""
+
+    def expire(self, older_than: int) -> None:
         """Do nothing: there are no files."""
 
     def discard(self, positions: Mapping[str, int]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from sojourn.core.clock import SYSTEM_CLOCK, Clock
 from .files import SYSTEM_FILES, Files
 from .format import SEGMENT_SIZE
 from .memory import MemoryJournal
-from .writer import FileJournal
+from .writer import TURN_OVER_MS, FileJournal
 
 log = logging.getLogger("sojourn")
 
@@ -25,6 +25,7 @@ def open_journal(
     limit: int,
     fsync: bool = False,
     segment_size: int = SEGMENT_SIZE,
+    turn_over: int = TURN_OVER_MS,
     files: Files = SYSTEM_FILES,
     clock: Clock = SYSTEM_CLOCK,
 ) -> FileJournal | MemoryJournal:
@@ -37,7 +38,15 @@ def open_journal(
     reason: object = "this system has no POSIX file locks"
     if files.has_locks:
         try:
-            return open_files(directory, limit=limit, fsync=fsync, segment_size=segment_size, files=files, clock=clock)
+            return open_files(
+                directory,
+                limit=limit,
+                fsync=fsync,
+                segment_size=segment_size,
+                turn_over=turn_over,
+                files=files,
+                clock=clock,
+            )
         except OSError as error:
             reason = error.strerror or error
     log.warning(
@@ -55,6 +64,7 @@ def open_files(
     limit: int,
     fsync: bool = False,
     segment_size: int = SEGMENT_SIZE,
+    turn_over: int = TURN_OVER_MS,
     refused: Mapping[str, int] | None = None,
     files: Files = SYSTEM_FILES,
     clock: Clock = SYSTEM_CLOCK,
@@ -69,6 +79,7 @@ def open_files(
         limit=limit,
         fsync=fsync,
         segment_size=segment_size,
+        turn_over=turn_over,
         may_map=files.may_map(directory),
         refused=refused,
         files=files,

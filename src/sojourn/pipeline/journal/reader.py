@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Final
 from sojourn.core.clock import SystemClock
 
 from .damaged import DamagedSegments
+from .erasing import erase_frames
 from .files import SYSTEM_FILES, File, Files
 from .format import POSITION_BITS, Gap, HeaderFault, SegmentHeader
 from .names import damaged_name, list_journals, list_unfinished, lock_name, segment_name
@@ -68,6 +69,11 @@ class JournalDirectory:
         self._refresh()
         return frozenset(self._numbers.keys() - self._foreign)
 
+    def unreadable(self) -> frozenset[str]:
+        """Return the ids of the journals of another format version, which are left alone."""
+        self._refresh()
+        return frozenset(self._foreign)
+
     def read(self, positions: Mapping[str, int], *, before: int, limit: int) -> Reading:
         self._refresh()
         ranks = self._rank_boots()
@@ -83,6 +89,18 @@ class JournalDirectory:
 
     def set_aside(self) -> None:
         self._damaged.keep()
+
+    def erase(self, frames: Sequence[Frame]) -> None:
+        try:
+            erase_frames(self._system, self.path, frames)
+        except OSError as error:
+            log.warning("Records cannot be erased from a journal in %s: %s", self.path, error.strerror or error)
+
+    def expire(self, older_than: int) -> None:
+        try:
+            self._damaged.expire(older_than)
+        except OSError as error:
+            log.warning("A damaged segment cannot be removed from %s: %s", self.path, error.strerror or error)
 
     def is_alive(self, journal: str) -> bool:
         if journal in self._dead:  # for good: an id is given to one process, once

@@ -45,6 +45,9 @@ log = logging.getLogger("sojourn")
 PAUSE_NS: Final = 1_000_000_000
 """How long the disk is left alone after an error: a full disk must not cost every request a system call."""
 
+TURN_OVER_MS: Final = 6 * 3_600_000
+"""How long a segment gets frames. The recorder removes only whole segments, so for about as long its oldest frame stays."""
+
 _LEAST_SEGMENTS: Final = 4
 """With fewer under the limit, a single half-read segment could take all of it."""
 
@@ -64,6 +67,7 @@ class FileJournal:
         may_map: bool,
         fsync: bool = False,
         segment_size: int = SEGMENT_SIZE,
+        turn_over: int = TURN_OVER_MS,
         refused: Mapping[str, int] | None = None,
         files: Files = SYSTEM_FILES,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
@@ -75,6 +79,7 @@ class FileJournal:
         self._limit = limit
         self._soft_limit = limit * 4 // 5
         self._size = min(segment_size, limit // _LEAST_SEGMENTS) & -8
+        self._turn_over = turn_over
         self._may_map = may_map
         self._fsync = fsync
         self._files = files
@@ -95,6 +100,7 @@ class FileJournal:
 
         self._segment: Segment | None = None
         self._offset = 0
+        self._began_at = 0
         # Up to where the fast path may write in the mapped segment; 0 sends every append the long way.
         self._essential_end = 0
         self._other_end = 0
@@ -138,6 +144,7 @@ class FileJournal:
             self._count_bytes()
             if self._may_map:
                 self._fill_spare()
+            self._leave_old_segment()
         finally:
             self._preparing.release()
         self._say()
@@ -220,7 +227,7 @@ class FileJournal:
             else:
                 return None
             self._segment, self._offset, self._latest = segment, SEGMENT_HEADER, segment.number
-            self._key = place_of(self.id, segment.number).key
+            self._key, self._began_at = place_of(self.id, segment.number).key, self._now()
             if isinstance(segment, MappedSegment):
                 self._map, self._words = segment.map, segment.words
             self._set_ends()
@@ -291,6 +298,20 @@ class FileJournal:
                     "find its files, which were removed with the records that were not yet read; a new journal is opened",
                     FileNotFoundError(2, "gone"),
                 )
+
+    def _leave_old_segment(self) -> None:
+        """Let the recorder remove what it has read. Not while it is behind: each segment takes up room."""
+        with self._lock:
+            segment = self._segment
+            if segment is None or self._is_shut or self._finished or self._offset == SEGMENT_HEADER:
+                return
+            if self._now() - self._began_at < self._turn_over or self._clock() < self._write_again_at:
+                return
+            try:
+                self._finish(segment)
+            except OSError as error:
+                self._write_again_at = self._clock() + PAUSE_NS
+                self._complain("leave a segment", error)
 
     def _fill_spare(self) -> None:
         with self._lock:

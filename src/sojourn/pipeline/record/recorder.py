@@ -21,7 +21,7 @@ from sojourn.core.records import Origin, Record
 from sojourn.core.session import Rules
 from sojourn.core.threads import RLock
 from sojourn.pipeline import payloads
-from sojourn.pipeline.journal import Frame, JournalReader, Reading
+from sojourn.pipeline.journal import ERASED, Frame, JournalReader, Reading
 from sojourn.pipeline.pacing import FULL_SPEED, Pace
 from sojourn.stores.model import HEARD_OF_MS, Batch, Mark, PositionMoved, TryAgain
 from sojourn.stores.protocol import RecordStore
@@ -164,6 +164,11 @@ class Recorder:
             except TryAgain:
                 continue
 
+    def expire(self, older_than: int) -> None:
+        """Delete damaged segments that were set aside and last written before this time (ms)."""
+        with self._lock:
+            self._reader.expire(older_than)
+
     def forget(self) -> None:
         """Read the positions anew at the next step: another process may have recorded since."""
         with self._lock:
@@ -178,6 +183,7 @@ class Recorder:
         """Apply the frames, or those before the first that has to wait, and return how many."""
         frames = reading.frames
         batch = self._decoded(frames, now)
+        late: list[Frame] = []
         with self._store.recording() as transaction:
             out = Folded({})
             if batch.records:
@@ -200,6 +206,12 @@ class Recorder:
                     rows = {**more.rows, **rows}
                     unread |= more.unread
                 out = self._folded(batch.records, rows, unread, suppression)
+                if loaded.tombstones:
+                    late = [
+                        frames[place]
+                        for place, numbered in zip(batch.places, batch.records, strict=True)
+                        if suppression.is_suppressed(numbered.record)
+                    ]
             out.counts.update(batch.counts)
             out.counts["records.recorded"] += len(frames)
             # With more to come only journals that moved are marked; the last batch marks the others.
@@ -214,6 +226,8 @@ class Recorder:
         for mark, _ in changed:
             marks[mark.journal] = mark
         self._marked_at = now
+        if late:  # the segment may stay for hours
+            self._reader.erase(late)
         return len(frames)
 
     def _waiting(self, batch: _Decoded, rows: Mapping[str, SessionRow], suppression: Suppression) -> int | None:
@@ -261,7 +275,7 @@ class Recorder:
                 counts["records.undecodable"] += 1
                 continue
             if record is None:
-                counts["records.unknown_kind"] += 1
+                counts["records.erased" if frame.payload == ERASED else "records.unknown_kind"] += 1
                 continue
             if record.counters:
                 batch.totals[frame.journal].update(
