@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from sojourn.core.user_ids import is_user_id
 from sojourn.errors import SojournError
 
-from . import _stores
+from . import _settings, _stores
 from ._stores import StoreSource
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ def add_commands(commands: Any) -> None:
         "erase",
         parents=[_person_options(), _stores.options()],
         help="delete all data of a visitor or a user",
-        description="Delete a person's sessions and events from the store, discard late records of them, and show how many "
-        "events were already forwarded, and where. This is not an opt-out: new visits are recorded again.",
+        description="Delete a person's sessions and events from the store and from the journals of this host, discard late "
+        "records of them, and show how many events were already forwarded, and where. If copies remain elsewhere, it says "
+        "where, and for how long. This is not an opt-out: new visits are recorded again.",
     )
     erase.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     erase.set_defaults(command=_erase)
@@ -60,6 +61,7 @@ def parse_id(text: str) -> str:
 def _erase(arguments: argparse.Namespace) -> int:
     from sojourn.core.clock import SystemClock
     from sojourn.data_subjects import erase
+    from sojourn.data_subjects.copies import erase_copies
 
     source = _stores.source_of(arguments)
     user = stored_user_id(arguments, source)
@@ -68,7 +70,15 @@ def _erase(arguments: argparse.Namespace) -> int:
         return 1
     with source.opened() as store:
         done = erase(store, visitor_id=arguments.visitor, user_id=user, now=SystemClock.now())
-    print(_summary(done))
+        print(_summary(done))
+        directory = _settings.journals_of(source.settings, arguments.store)
+        try:
+            remains = list(erase_copies(store, directory))
+        except OSError as error:
+            msg = f"the journals in {directory} still have copies: {error.strerror}; run the command as the app's user"
+            raise SojournError(msg) from error
+    if remains:
+        print("\n".join(["copies remain:", *(f"  {each}" for each in remains)]))
     return 0
 
 

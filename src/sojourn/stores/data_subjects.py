@@ -6,7 +6,7 @@ before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -53,6 +53,13 @@ class SQLDataSubjects:
             return Position(int(head.row[0]))
 
         return self._database.write(attempt)
+
+    def add_session_tombstones(self, keys: Collection[str], *, at: int) -> None:
+        def attempt(work: Transaction) -> None:
+            sessions = [DataSubject(SESSION, key) for key in keys]
+            work.execute(self._sql.set_tombstones, tombstones=_tombstones(work, sessions, at))
+
+        self._database.write(attempt)
 
     def erase(self, subject: DataSubject, *, at: int, upto: Position, after: Place, limit: int) -> Slice:
         if after.part == _SESSIONS:

@@ -257,6 +257,10 @@ class DataSubjects(Protocol):
         """Suppress a person's records from before `at`, and unsent events from now on; return the head of the log."""
         ...
 
+    def add_session_tombstones(self, keys: Collection[str], *, at: int) -> None:
+        """Suppress the records of sessions from before `at`: of sessions of an erased user that are not recorded yet."""
+        ...
+
     def erase(self, subject: DataSubject, *, at: int, upto: Position, after: Place, limit: int) -> Slice:
         """Delete the next rows of this person, those of the log up to `upto`, and dead letters.
 

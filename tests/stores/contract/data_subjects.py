@@ -215,6 +215,12 @@ class DataSubjectsContract:
         theirs, other = DataSubject(SESSION, "theirs"), DataSubject(SESSION, "before they logged in")
         assert tombstones(store, USER_7, theirs, other) == {USER_7: Tombstone(at=NOW), theirs: Tombstone(at=NOW)}
 
+    def test_sessions_that_are_not_recorded_yet_get_tombstones(self, store: Store) -> None:
+        store.data_subjects.add_session_tombstones(["1", "2"], at=NOW)
+        store.data_subjects.add_session_tombstones(["2"], at=NOW - 5)
+        one, two, three = (DataSubject(SESSION, key) for key in "123")
+        assert tombstones(store, one, two, three) == {one: Tombstone(at=NOW), two: Tombstone(at=NOW)}
+
     def test_events_that_name_a_person_go_though_the_session_is_another_s(self, store: Store) -> None:
         save(store, Batch(rows=[row("k")], events=[event("hers", "k"), event("theirs", "k", user_id="7")]))
         save(store, Batch(events=[event("of a session that is gone", "gone", user_id="7")]))

@@ -4,7 +4,7 @@ A frame becomes an erased one by a single store into its word, and its payload i
 a whole frame at that place at any moment, and its position, times and counts stay. The owner only appends, so this needs
 no lock of it.
 
-See P29 in docs/internals.md.
+See P31 in docs/internals.md.
 """
 
 from __future__ import annotations

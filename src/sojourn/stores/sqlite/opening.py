@@ -135,6 +135,8 @@ def _tune(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA temp_store = MEMORY")
+    # What is deleted or moved within the file is overwritten, or an erasure would find it no more. Many builds do so anyway.
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA cache_size = -8192")
     # Four times the default: pages that busy sessions touch repeatedly move to the database less often.
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
