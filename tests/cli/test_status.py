@@ -16,6 +16,7 @@ from sojourn.core.clock import SystemClock
 from sojourn.engine import Engine
 from sojourn.stores import SQLiteStore
 from sojourn.stores.model import Batch, Settled, dispatcher_lease
+from tests.doors.browser import Browser, Site
 from tests.stores.contract.steps import NOW, event, lease, row, save
 
 
@@ -130,7 +131,7 @@ def test_a_damaged_journal_costs_the_damaged_record_and_is_shown_until_it_is_del
             assert engine.intake.append(_record(number), kind="request", is_essential=True)
     (segment,) = tmp_path.glob("*.d/*.seg")
     with segment.open("r+b") as file:
-        file.seek(64 + 50 * 72 + 45)
+        file.seek(64 + 50 * 80 + 45)
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 1]))
@@ -148,7 +149,7 @@ def test_a_damaged_journal_costs_the_damaged_record_and_is_shown_until_it_is_del
     assert [path.name for path in tmp_path.glob("*.d/*.seg")] == []
     for found in (before, after):
         damaged = found["journals"]["here"]["damaged"]
-        assert (damaged["files"], damaged["ranges"], damaged["bytes"]) == (1, 1, 72)
+        assert (damaged["files"], damaged["ranges"], damaged["bytes"]) == (1, 1, 80)
     assert len([record for record in caplog.records if "damaged" in record.getMessage()]) == 1
     assert cli.main(["status", "--store", url, "--check", "--max-lag", "36500d"]) == 1
     out = capsys.readouterr().out
@@ -209,3 +210,25 @@ def test_a_store_above_its_size_is_a_problem(
     with pytest.raises(SystemExit):
         status(store, "--max-size", "much")
     assert "10GiB" in capsys.readouterr().err
+
+
+def test_a_visit_that_fetches_keep_alive_is_hinted_at_with_their_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'sojourn.db'}"
+    site = Site("wsgi", store=url, presence="any")
+    browser = Browser(site)
+    browser.navigate()
+    for number in range(61):
+        site.engine.flush()
+        assert number % 20 or _document(url, capsys)["hints"] == []
+        site.clock.advance(60)
+        browser.fetch("/stats")
+        browser.fetch("/more")
+    site.engine.flush()
+    (hint,) = _document(url, capsys)["hints"]
+    assert "1 of the latest 1 sessions" in hint
+    assert "most often /stats (61 of 61 heartbeats)" in hint
+    assert cli.main(["status", "--store", url, "--max-lag", "36500d", "--check"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith(hint)
+    site.close()

@@ -9,9 +9,12 @@ import pytest
 
 from sojourn import Event
 from sojourn.backends.protocol import Receipt, Rejection
-from sojourn.stores.model import BackendState
+from sojourn.engine import Engine
+from sojourn.stores.model import BackendState, Batch
+from sojourn.stores.reporting.model import HOUR_MS
 from tests.report.conftest import MakeApp
 from tests.report.harness import PASSWORD, App, Reader
+from tests.stores.contract.steps import NOW, row, save
 
 
 class Moody:
@@ -64,6 +67,19 @@ def test_page_lists_backends_dead_letters_and_problems(app: App, reader: Reader)
     assert words.count("<b>schema</b>: ⟨U+202E⟩ distinct_id is missing 400") == 2
     assert "Needs attention" in words
     assert "moody: 1 dead letters" in words
+
+
+def test_page_hints_at_visits_that_fetches_keep_alive(app: App, reader: Reader) -> None:
+    app.visit("/one")
+    assert "more than an hour" not in reader.get("/delivery").words
+    save_long_visit(app.engine)
+    assert "lasted more than an hour with one page view" in reader.get("/delivery").words
+
+
+def save_long_visit(engine: Engine) -> None:
+    made = row("long", NOW, seen=NOW + 2 * HOUR_MS)
+    made.page_views = 1
+    save(engine.store, Batch(rows=[made]))
 
 
 def test_dead_letters_can_be_filtered_by_backend(app: App, reader: Reader) -> None:

@@ -82,6 +82,7 @@ def count(text: str) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     from sojourn.health.checks import Limits, document, problems
+    from sojourn.health.hints import hints
     from sojourn.health.snapshot import snapshot
 
     source = _stores.source_of(arguments)
@@ -94,7 +95,7 @@ def _status(arguments: argparse.Namespace) -> int:
         size=arguments.max_size,
     )
     if arguments.json:
-        print(json.dumps(document(health, limits), indent=2))
+        print(json.dumps({**document(health, limits), "hints": hints(health)}, indent=2))
     else:
         print("\n".join(_page(health, limits, Paint.on(sys.stdout))))
     return 1 if arguments.check and problems(health, limits) else 0
@@ -103,6 +104,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
     from sojourn.health.checks import problems
     from sojourn.health.formatting import size
+    from sojourn.health.hints import hints
 
     stats = health.stats
     store_size = "" if stats.size is None else f", {size(stats.size)}"
@@ -124,6 +126,8 @@ def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
         lines += [paint("problems", "bad"), *(f"  {printable(line)}" for line in found_problems)]
     else:
         lines.append(paint("healthy", "good"))
+    if advice := hints(health):
+        lines += ["", "hints", *(f"  {printable(line)}" for line in advice)]
     return lines
 
 

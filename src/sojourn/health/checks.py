@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.stores.model import HEARD_OF_MS, BackendState, Lease, Mark, OutboxState, StoreStats
+from sojourn.stores.reporting.model import LongVisits
 
 from .formatting import cell, size, span
 from .journals import Unapplied
@@ -56,6 +57,7 @@ class HealthSnapshot:
     marks: Mapping[str, Mark]
     here: Unapplied | None
     is_moving: bool = False
+    long_visits: LongVisits | None = None
 
     @property
     def accepted(self) -> int:

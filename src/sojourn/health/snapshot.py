@@ -47,6 +47,7 @@ def snapshot(store: Store, directory: Path | None, *, now: int | None = None) ->
         marks=marks,
         here=here,
         is_moving=is_moving and here is not None,
+        long_visits=store.report.long_visits(),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sojourn.errors import StoreError
 from sojourn.health.checks import Backlog, HealthSnapshot, Limits, problems, waits, whose
+from sojourn.health.hints import hints
 from sojourn.health.snapshot import snapshot
 
 from ._view import View, bad_request, error_page
@@ -139,6 +140,7 @@ def _health(view: View) -> dict[str, Any]:
         "problems": [line.partition("; see `")[0] for line in problems(health, _LIMITS)],
         "lanes": [_lane(view, backlog, health) for backlog in health.backlogs],
         "leases": [(lease, whose(lease, health)) for lease in health.leases],
+        "hints": hints(health),
     }
 
 

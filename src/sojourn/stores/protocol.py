@@ -37,6 +37,7 @@ from .reporting.model import (
     Changes,
     Cursor,
     Filter,
+    LongVisits,
     Overview,
     PersonDetail,
     SessionDetail,
@@ -340,6 +341,10 @@ class Report(Protocol):
 
     def online(self, *, since: int) -> int:
         """Return how many sessions are open and were seen at this time or later; cheap."""
+        ...
+
+    def long_visits(self) -> LongVisits:
+        """Return which of the latest sessions lasted above an hour with one page view; bounded, for a health page."""
         ...
 
     def person(self, subject: DataSubject) -> PersonDetail | None:

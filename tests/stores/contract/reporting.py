@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, timedelta, timezone, tzinfo
 from statistics import median
 
+import msgspec
 import pytest
 
+from sojourn.core.events import Event, Scalar
 from sojourn.stores.model import VISITOR, Batch, DataSubject, Place
 from sojourn.stores.protocol import Store
-from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, Overview, Span, Top
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, LongVisits, Overview, Span, Top
 from sojourn.stores.rows import SessionRow
 from sojourn.user_agents.families import client_of
 
@@ -201,6 +203,42 @@ class ReportingContract:
             assert overview(reports).figures == figures(list(rows.values()), DAY)
             assert overview(reports, both).figures == figures(list(rows.values()), both), "it left its old hour"
             assert roll_up(reports) < len(rows) // 4, "only what changed"
+
+    def test_long_visits_are_those_with_one_page_and_the_path_behind_most_of_their_heartbeats(
+        self, reports: Store
+    ) -> None:
+        def lasting(key: str, ms: int, *, pages: int = 1, is_manual: bool = False) -> SessionRow:
+            made = row(key, NOW, seen=NOW + ms)
+            made.page_views, made.is_manual = pages, is_manual
+            return made
+
+        def of(event_id: str, key: str, path: str | None, name: str = "session.heartbeat") -> Event:
+            own: dict[str, Scalar] = {} if path is None else {"url.path": path}
+            return msgspec.structs.replace(event(event_id, key, name=name), attributes=own)
+
+        beats = [("long", "/stats")] * 3 + [("long", "/news")] * 2 + [("long", None)] * 4 + [("short", "/other")] * 9
+        save(
+            reports,
+            Batch(
+                rows=[
+                    lasting("long", HOUR_MS + 1),
+                    lasting("also", 9 * HOUR_MS),
+                    lasting("short", HOUR_MS),
+                    lasting("read", 2 * HOUR_MS, pages=2),
+                    lasting("none", 2 * HOUR_MS, pages=0),
+                    lasting("by hand", 2 * HOUR_MS, is_manual=True),
+                ],
+                events=[
+                    *(of(f"b{number}", key, path) for number, (key, path) in enumerate(beats)),
+                    *(of(f"p{number}", "long", "/page", name="page_view") for number in range(9)),
+                ],
+            ),
+        )
+        visits = reports.report.long_visits()
+        assert visits == LongVisits(latest=6, count=2, heartbeats=9, path="/stats", by_path=3)
+
+    def test_an_empty_store_has_no_long_visits(self, reports: Store) -> None:
+        assert reports.report.long_visits() == LongVisits(latest=0, count=0, heartbeats=0, path=None, by_path=0)
 
     def test_erased_and_expired_sessions_are_in_no_figure(self, reports: Store) -> None:
         rows = many()

@@ -317,3 +317,17 @@ class PersonDetail(msgspec.Struct, frozen=True, kw_only=True):
     """Of all sessions together."""
     others: tuple[str, ...]
     """The visitor ids of a user, the user ids of a visitor: the latest, at most 20."""
+
+
+class LongVisits(msgspec.Struct, frozen=True, kw_only=True):
+    """Sessions above an hour with one page view, among the latest: something may keep them alive that is no person."""
+
+    latest: int
+    """How many sessions were looked at."""
+    count: int
+    heartbeats: int
+    """Of the latest few of them."""
+    path: str | None
+    """What caused most of these heartbeats, as far as it is a path."""
+    by_path: int
+    """How many it caused."""

@@ -11,7 +11,7 @@ from sojourn.stores import wire
 from sojourn.stores.database import Database
 from sojourn.stores.model import SESSION, DataSubject
 
-from .model import PersonDetail
+from .model import LongVisits, PersonDetail
 from .rollups import Rollups
 from .statements import Statements
 
@@ -26,6 +26,12 @@ class SQLReport:
         self.online = rollups.online
         self._database = database
         self._statements = Statements(database.dialect)
+
+    def long_visits(self) -> LongVisits:
+        latest, count, heartbeats, path, by_path = self._database.read(self._statements.long_visits)
+        return LongVisits(
+            latest=int(latest), count=int(count), heartbeats=int(heartbeats), path=path, by_path=int(by_path)
+        )
 
     def person(self, subject: DataSubject) -> PersonDetail | None:
         if subject.kind == SESSION:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from sojourn.core.events import PAGE_VIEW
+from sojourn.core.events import PAGE_VIEW, SESSION_HEARTBEAT
 from sojourn.stores.dialect import Dialect
 from sojourn.stores.dimensions import NAMES
 from sojourn.stores.model import USER, VISITOR
@@ -19,6 +19,9 @@ from sojourn.stores.schema import ROLLUPS
 
 from .model import DAY_MS, HOUR_MS
 
+_LATEST: Final = 1_000
+_FEW: Final = 20
+"""Long sessions whose heartbeats are counted: at most a day's each."""
 PERSONS: Final = {VISITOR: "visitor_id", USER: "user_id"}
 
 LINE: Final = (
@@ -129,6 +132,24 @@ SELECT COUNT(*) FROM (
         )
         return f"""
 SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]}
+"""
+
+    @cached_property
+    def long_visits(self) -> str:
+        """Long sessions with one page view among the latest, and the path that caused most of their heartbeats."""
+        d = self.d
+        return f"""
+WITH latest AS (
+    SELECT key, started_at, last_seen_at, page_views, is_manual FROM sojourn_sessions ORDER BY started_at DESC LIMIT {_LATEST}),
+lasting AS (
+    SELECT key, started_at FROM latest WHERE page_views = 1 AND NOT is_manual AND last_seen_at - started_at > {HOUR_MS}),
+few AS (SELECT key FROM lasting ORDER BY started_at DESC LIMIT {_FEW}),
+beats AS (
+    SELECT {d.field.format("e.data", "url.path")} AS path, COUNT(*) AS n
+    FROM few {d.join} sojourn_events AS e ON e.session_key = few.key WHERE e.name = '{SESSION_HEARTBEAT}' GROUP BY 1),
+most AS (SELECT path, n FROM beats WHERE path IS NOT NULL ORDER BY n DESC, path LIMIT 1)
+SELECT (SELECT COUNT(*) FROM latest), (SELECT COUNT(*) FROM lasting), (SELECT COALESCE(SUM(n), 0) FROM beats),
+       (SELECT path FROM most), (SELECT COALESCE(MAX(n), 0) FROM most)
 """
 
     @cached_property
