@@ -9,6 +9,7 @@ from sojourn.core.session import (
     LINKING,
     MAX_COUNT,
     MAX_REVISION,
+    RETAGGING,
     EndReason,
     Rules,
     SessionState,
@@ -128,7 +129,8 @@ def test_the_successor_takes_the_user_along_only_where_the_rules_say_so(reason: 
 
     after = succeed(old, reason, key="next", now=5_000)
 
-    assert after == msgspec.structs.replace(plain, **(CARRIED[tag] if retags else {}))
+    logouts = 0 if retags else int(old.is_tagged)
+    assert after == msgspec.structs.replace(plain, logouts=logouts, **(CARRIED[tag] if retags else {}))
 
 
 @pytest.mark.parametrize("reason", EndReason)
@@ -142,16 +144,18 @@ def test_the_successor_carries_what_seals_the_session_before(reason: EndReason) 
     assert (after.session_id, after.is_manual, after.is_ended) == ("next", False, False)
 
 
+@pytest.mark.parametrize("is_tagged", [True, False], ids=["with a user", "without"])
 @pytest.mark.parametrize("reason", EndReason)
-def test_successors_count_visits_and_logouts(reason: EndReason) -> None:
-    old = msgspec.structs.replace(session(), visit_number=7, logouts=2)
+def test_successors_count_visits_and_the_users_who_left(reason: EndReason, is_tagged: bool) -> None:
+    """A user who was removed before has been counted then."""
+    old = msgspec.structs.replace(session(), visit_number=7, logouts=2, is_tagged=is_tagged)
     after = succeed(old, reason, key="next", now=5_000)
     assert after.visit_number == 8
-    assert after.logouts == (3 if reason is EndReason.USER_CHANGED else 2)
+    assert after.logouts == (3 if is_tagged and reason not in RETAGGING else 2)
 
 
 def test_counts_are_never_more_than_the_cookie_can_carry() -> None:
-    old = msgspec.structs.replace(session(), visit_number=MAX_COUNT, logouts=MAX_COUNT)
+    old = msgspec.structs.replace(session(), visit_number=MAX_COUNT, logouts=MAX_COUNT, is_tagged=True)
     after = succeed(old, EndReason.USER_CHANGED, key="next", now=5_000)
     assert (after.visit_number, after.logouts) == (MAX_COUNT, MAX_COUNT)
 

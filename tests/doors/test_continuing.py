@@ -329,7 +329,14 @@ def test_the_cookie_counts_visits(site: Site, browser: Browser) -> None:
 def test_the_cookie_counts_logouts(make_site: MakeSite, mode: str, visits: int) -> None:
     site = make_site(on_user_change=mode)
     browser = Browser(site)
-    for number, (user, expected) in enumerate([("ada", (1, 0)), ("ada", (1, 0)), (None, (1, 1)), ("bob", (visits, 2))]):
+    steps = [
+        ("ada", (1, 0)),
+        ("ada", (1, 0)),
+        (None, (1, 1)),
+        ("bob", (visits, 1)),
+        ("eve", (visits * 2 - 1, 2)),
+    ]
+    for number, (user, expected) in enumerate(steps):
         site.views["/"] = view_of(lambda user=user: identify(user))  # type: ignore[misc]
         browser.navigate()
         assert counts(browser) == expected, number

@@ -45,6 +45,10 @@ CONTEXT: Final = ("user_agent.original", "client.address", "http.request.header.
 """Attributes of `session.start` that describe the client for the whole session: the context of its events."""
 
 
+LOGOUTS: Final = "visitor.logouts"
+"""How many users had left this browser before the event; absent for none. Events between two logouts are one person's."""
+
+
 class Position(msgspec.Struct, frozen=True, gc=False):
     """A place in an event log. Opaque: only the store that made it can compare two of them; `str()` is for URLs and people.
 

@@ -77,8 +77,7 @@ def left(state: SessionState) -> SessionState:
         return state
     if not state.is_tagged and not state.is_explicit:
         return state
-    logouts = logouts_after(state) if state.is_tagged else state.logouts
-    return msgspec.structs.replace(state, is_tagged=False, is_explicit=False, logouts=logouts)
+    return msgspec.structs.replace(state, is_tagged=False, is_explicit=False, logouts=logouts_after(state))
 
 
 def logged_out(state: SessionState, *, revision: int, logouts: int) -> SessionState:

@@ -94,7 +94,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Running totals of the process, sent when they have changed: what it refused and why."""
     revision: int = 0
     logouts: int = 0
-    """Of the session's state: the workers of other hosts compare their cookies with the highest."""
+    """Of the session's state at the end of the request: the workers of other hosts compare their cookies with the highest."""
     path: str | None = None
     """The path of a request that may make a heartbeat and is no page view, as it may be kept."""
 

@@ -106,7 +106,7 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     visit_number: int = 1
     """1 for a visitor's first session, one more for each after it."""
     logouts: int = 0
-    """How often a user left this browser: the tag was removed, or the user changed."""
+    """How often a user left this browser: the tag was removed, the user changed, or a call ended their session."""
 
 
 def over(session: Timed, rules: Rules, now: int) -> EndReason | None:
@@ -193,13 +193,13 @@ def succeed(
         is_tagged=retags,
         is_explicit=old.is_explicit if retags else overruled,
         visit_number=min(old.visit_number + 1, MAX_COUNT),
-        logouts=logouts_after(old) if reason is EndReason.USER_CHANGED else old.logouts,
+        logouts=old.logouts if retags else logouts_after(old),
     )
 
 
 def logouts_after(state: SessionState) -> int:
-    """The count of logouts once a user has left."""
-    return min(state.logouts + 1, MAX_COUNT)
+    """The count of logouts once the user has left. It counts users, so without one it stays."""
+    return min(state.logouts + state.is_tagged, MAX_COUNT)
 
 
 def end(state: SessionState) -> SessionState:

@@ -216,11 +216,11 @@ class _Folding:
         if flags & ACTIVITY:
             self._activity(row, record.at, record.path)
         row.errors += failures.errors_in(record.entries, flags)
-        for index, entry in enumerate(record.entries):
-            self._entry(row, entry, rid, index, is_late=flags & LATE > 0)
+        self._entries(row, record, rid)
         self.out.changed.add(row.key)
         if missed is not None:
             close(row, row.sealed_reason or missed, self.out)
+        merge.logouts(row, record)
 
     def pass_over(self, record: Record, reason: Suppressed) -> None:
         """Drop a suppressed record. After an opt-out it may still end a session whose start is in the log."""
@@ -324,6 +324,20 @@ class _Folding:
         elif ended in self._unread:
             self.out.withdrawn.append(ended)
         return made is not None or ended in self._unread
+
+    def _entries(self, row: SessionRow, record: Record, rid: str) -> None:
+        """Take the entries in order. From the next person on, events have the count of logouts after this request.
+
+        That is who is named here, or who is anonymous where the principal had gone. By `identify(None)`, however, the user of
+        this request logs out: the rest of it is still theirs, and so is the end of their session.
+        """
+        is_next_person = False
+        for index, entry in enumerate(record.entries):
+            tag = entry.tag
+            if (tag is not None and tag.user_id is not None) or (is_next_person and entry.seal is None):
+                merge.logouts(row, record)
+            self._entry(row, entry, rid, index, is_late=record.flags & LATE > 0)
+            is_next_person = is_next_person or (tag is not None and tag.user_id is None and not tag.is_explicit)
 
     def _entry(self, row: SessionRow, entry: Entry, rid: str, index: int, *, is_late: bool) -> None:
         out = self.out

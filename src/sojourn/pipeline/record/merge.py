@@ -44,13 +44,18 @@ def new_row(record: Record, defaults: Origin) -> SessionRow:
         previous_id=record.previous_key,
         previous_reason=record.previous_reason,
         previous_seen_at=record.previous_seen_at,
+        logouts=max(0, record.logouts - sum(entry.tag.user_id is None for entry in record.entries if entry.tag)),
         no_forward=bool(record.flags & NO_FORWARD),
         revision=record.revision,
-        logouts=record.logouts,
     )
     if record.origin is None:
         row.origin = defaults
     return row
+
+
+def logouts(row: SessionRow, record: Record) -> None:
+    """Count the users who left during this request. What is made from now on is not theirs."""
+    row.logouts = max(row.logouts, record.logouts)
 
 
 def adds_to_start(row: SessionRow, record: Record) -> bool:
@@ -62,9 +67,8 @@ def adds_to_start(row: SessionRow, record: Record) -> bool:
 
 
 def revision(row: SessionRow, record: Record) -> None:
-    """Keep the highest revision and the highest count of logouts."""
+    """Keep the highest revision."""
     row.revision = max(row.revision, record.revision)
-    row.logouts = max(row.logouts, record.logouts)
 
 
 def start(row: SessionRow, record: Record) -> None:

@@ -115,6 +115,8 @@ def _event(
 ) -> Event:
     user = user_id if has_user else row.user_id if row.is_tagged else None
     attributes: dict[str, Scalar] = {"session.id": row.session_id, "visitor.id": row.visitor_id}
+    if row.logouts:
+        attributes[events.LOGOUTS] = row.logouts
     previous = row.previous_id if row.previous_reason in LINKING else None
     if previous is not None:
         attributes["session.previous_id"] = previous

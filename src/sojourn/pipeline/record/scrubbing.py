@@ -13,12 +13,12 @@ from typing import Final
 
 import msgspec
 
-from sojourn.core.events import Event, Scalar
+from sojourn.core.events import LOGOUTS, Event, Scalar
 
 log = logging.getLogger("sojourn")
 
 Scrub = Callable[[Event], Event | None]
-_NEEDED: Final = ("session.id", "visitor.id")
+_NEEDED: Final = ("session.id", "visitor.id", LOGOUTS)
 
 
 class Scrubber:
@@ -56,8 +56,7 @@ def _changed(event: Event, result: Event) -> Event:
     if result is event:
         return event
     attributes: dict[str, Scalar] = {name: value for name, value in result.attributes.items() if _is_scalar(value)}
-    for name in _NEEDED:
-        attributes[name] = event.attributes[name]
+    attributes |= {name: event.attributes[name] for name in _NEEDED if name in event.attributes}
     user = attributes.get("user.id")
     return msgspec.structs.replace(event, attributes=attributes, user_id=user if isinstance(user, str) else None)
 

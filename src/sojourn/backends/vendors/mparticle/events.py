@@ -23,6 +23,7 @@ _PLACED: Final = frozenset(
     {
         "session.id",
         "visitor.id",
+        names.LOGOUTS,
         "user.id",
         "service.name",
         "service.version",

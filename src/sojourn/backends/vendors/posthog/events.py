@@ -46,6 +46,7 @@ _RENAMED: Final = {
 _MOVED: Final = frozenset(
     {
         "session.id",
+        names.LOGOUTS,
         "user.id",
         "user.name",
         "url.query",
@@ -131,18 +132,28 @@ def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
         _Event(
             event=_named(event, user, properties),
             uuid=uuid,
-            distinct_id=user or event.visitor_id or event.session_key,
+            distinct_id=user or _anonymous_id(event),
             timestamp=rfc3339(event.time),
             properties=properties,
         )
     )
 
 
+def _anonymous_id(event: Event) -> str:
+    """Return who an event without a user belongs to: the visitor, or after a logout an id that no one had before.
+
+    PostHog merges the id of a login into the user. Its own script makes a new one when the app calls `reset()` at a logout.
+    """
+    visitor = event.visitor_id or event.session_key
+    logouts = event.attributes.get(names.LOGOUTS)
+    return hashed_uuid("posthog", visitor, str(logouts)) if logouts else visitor
+
+
 def _named(event: Event, user: str | None, properties: dict[str, object]) -> str:
     """Return PostHog's name of an event, and the properties that only this kind of event has."""
     match event.name:
         case names.USER_IDENTIFY if user:
-            properties["$anon_distinct_id"] = event.visitor_id
+            properties["$anon_distinct_id"] = _anonymous_id(event)
             properties["$set"] = _person(event.attributes)
             return "$identify"
         case names.EXCEPTION:

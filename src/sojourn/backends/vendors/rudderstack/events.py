@@ -38,6 +38,7 @@ _PLACED: Final = frozenset(
     {
         "session.id",
         "visitor.id",
+        names.LOGOUTS,
         "user.id",
         "service.name",
         "service.version",
