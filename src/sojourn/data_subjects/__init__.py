@@ -34,6 +34,7 @@ _BOOKKEEPING: Final = frozenset(
         "late",
         "origin_at",
         "origin_rid",
+        "revision",
         "sealed_seen_at",
         "slot",
         "tagged_at",
