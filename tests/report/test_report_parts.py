@@ -200,6 +200,27 @@ def test_bars_lie_within_the_chart(values: list[tuple[int, int, int]]) -> None:
         assert all(0 <= float(number) <= 100 for number in pair.split(","))
 
 
+@pytest.mark.parametrize(
+    ("counts", "has_past", "places"),
+    [
+        pytest.param([0, 0, 3, 0, 2], False, [2, 3, 4], id="before anything was recorded"),
+        pytest.param([0, 0, 3, 0, 2], True, [0, 1, 2, 3, 4], id="a quiet start"),
+        pytest.param([4, 0, 3, 0, 2], False, [0, 1, 2, 3, 4], id="from the first bucket on"),
+        pytest.param([0, 0, 0, 0, 0], False, [], id="nothing"),
+    ],
+)
+def test_lines_begin_with_the_first_data(counts: list[int], places: list[int], *, has_past: bool) -> None:
+    day = NOW // DAY_MS * DAY_MS
+    points = [
+        Point(day + number * DAY_MS, day + (number + 1) * DAY_MS, count, count, 1)
+        for number, count in enumerate(counts)
+    ]
+    later = Moments(day + 9 * DAY_MS)
+    chart = _charts.chart(points, Span(day, day + 5 * DAY_MS), Bucket.DAY, later, has_past=has_past)
+    for line in (chart.visitors, chart.users):
+        assert [int(float(pair.partition(",")[0]) // 20) for pair in line.split()] == places
+
+
 def test_partial_buckets_are_marked_and_left_out_of_the_lines() -> None:
     day = NOW // DAY_MS * DAY_MS
     span = Span(day - 2 * DAY_MS + 5 * HOUR_MS, day + 5 * HOUR_MS)

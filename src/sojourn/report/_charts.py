@@ -52,8 +52,8 @@ class Chart:
     below: Sequence[Tick]
 
 
-def chart(points: Sequence[Point], span: Span, bucket: Bucket, moments: Moments) -> Chart:
-    """Lay out a chart of these points."""
+def chart(points: Sequence[Point], span: Span, bucket: Bucket, moments: Moments, *, has_past: bool = True) -> Chart:
+    """Lay out a chart of these points. `has_past`: sessions before the span are known, so a quiet start is a true zero."""
     top = _ceiling(max((max(point.sessions, point.visitors, point.users) for point in points), default=0))
     each = 100 / max(1, len(points))
     bars = [
@@ -70,10 +70,13 @@ def chart(points: Sequence[Point], span: Span, bucket: Bucket, moments: Moments)
         )
         for place, point in enumerate(points)
     ]
+    begun = 0 if has_past else next((place for place, point in enumerate(points) if point.sessions), len(points))
     return Chart(
         bars=bars,
-        visitors=_line([point.visitors for point in points], top, bars),
-        users=_line([point.users for point in points], top, bars) if any(point.users for point in points) else "",
+        visitors=_line([point.visitors for point in points], top, bars, begun),
+        users=_line([point.users for point in points], top, bars, begun)
+        if any(point.users for point in points)
+        else "",
         across=[
             Tick(at=round(HEIGHT - HEIGHT * part / 2, 1), label=f"{top * part // 2:,}")
             for part in ((1, 2) if top > 1 else (2,))
@@ -92,10 +95,14 @@ def _ceiling(greatest: int) -> int:
         size *= 10
 
 
-def _line(values: Sequence[int], top: int, bars: Sequence[Bar]) -> str:
-    """A line through the complete buckets only: a drop to a day that has just begun would mislead."""
+def _line(values: Sequence[int], top: int, bars: Sequence[Bar], begun: int) -> str:
+    """A line through the complete buckets from `begun` on.
+
+    A drop to a day that has just begun would mislead, and so would zeros of the time before anything was recorded.
+    """
     each = 100 / max(1, len(values))
     complete = [place for place, bar in enumerate(bars) if not bar.is_partial] or range(len(values))
+    complete = [place for place in complete if place >= begun]
     return " ".join(f"{(place + 0.5) * each:.2f},{100 - 100 * values[place] / top:.2f}" for place in complete)
 
 

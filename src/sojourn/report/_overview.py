@@ -73,7 +73,13 @@ def overview(view: View) -> Response:
         url_time=view.moments.address,
         data=data,
         cards=cards(data),
-        chart=_charts.chart(data.series, range_.span, range_.bucket, view.moments),
+        chart=_charts.chart(
+            data.series,
+            range_.span,
+            range_.bucket,
+            view.moments,
+            has_past=data.before is not None and data.before.sessions > 0,
+        ),
         chart_height=_charts.HEIGHT,
         listings=[
             Listing(title="Entry pages", unit="sessions", field="entry", tops=tops.entry_paths),

@@ -262,7 +262,7 @@ class SessionPage(msgspec.Struct, frozen=True, kw_only=True):
     """`None`: there are none before these."""
     is_cut: bool = False
     """Some thousands of sessions were looked through and the page is not full: `following` (going back, `preceding`)
-    goes on looking. The page may even be empty."""
+    continues the search. The page may even be empty."""
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):

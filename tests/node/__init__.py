@@ -1,0 +1,1 @@
+"""Packages from npm that tests use, installed once by `npm ci`."""
