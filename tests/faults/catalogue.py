@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from . import backends, backlog, disks, fleet, killing, stores, unhooked
+from . import backends, backlog, damage, disks, fleet, killing, stores, unhooked
 from .scene import Fault
 
 FAULTS: Final[Sequence[Fault]] = (
@@ -13,6 +13,7 @@ FAULTS: Final[Sequence[Fault]] = (
     *backends.FAULTS,
     *stores.FAULTS,
     *disks.FAULTS,
+    *damage.FAULTS,
     *fleet.FAULTS,
     *backlog.FAULTS,
     *unhooked.FAULTS,

@@ -268,8 +268,9 @@ def _sums(figures: Figures) -> Sequence[str]:
     wrong = []
     counters = figures.counters
     accepted, recorded = counters.get("records.accepted", 0), counters.get("records.recorded", 0)
-    if accepted != recorded:
-        wrong.append(f"{accepted} records were accepted and {recorded} recorded")
+    lost = counters.get("records.lost", 0)
+    if accepted != recorded + lost:
+        wrong.append(f"{accepted} records were accepted, {recorded} recorded and {lost} lost")
     for state in figures.stats.backends:
         done = state.delivered + state.dead + state.skipped + state.dropped
         if state.recorded != done + state.backlog:

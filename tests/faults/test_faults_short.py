@@ -39,6 +39,13 @@ def test_no_event_is_lost_or_duplicated_and_no_request_fails(name: str, seconds:
 
 
 @pytest.mark.slow
+def test_damage_of_journals_costs_the_damaged_records_only() -> None:
+    row = played(BY_NAME["journals-damaged"], 4)
+    assert (row.duplicates, row.wrong, row.errors) == (0, 0, 0), row.complaints
+    assert 0 < row.lost < row.responses
+
+
+@pytest.mark.slow
 def test_a_backend_that_loses_events_is_detected() -> None:
     def play(scene: Scene) -> None:
         scene.receiver.behave(receiver.forgetful(every=20))
