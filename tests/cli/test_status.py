@@ -232,3 +232,15 @@ def test_a_visit_that_fetches_keep_alive_is_hinted_at_with_their_path(
     assert cli.main(["status", "--store", url, "--max-lag", "36500d", "--check"]) == 0
     assert capsys.readouterr().out.rstrip().endswith(hint)
     site.close()
+
+
+def test_expired_events_have_a_column_once_there_are_any(
+    store: SQLiteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = lease(store, dispatcher_lease("posthog"))
+    store.delivery.claim("posthog", held, until=NOW, limit=9, now=NOW)
+    store.delivery.settle("posthog", held, Settled(upto=store.log.head(), delivered=1, expired=2), now=NOW)
+    assert status(store) == 0
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
+    assert rows["backend"][4:8] == ["skipped", "dropped", "expired", "waiting"]
+    assert rows["posthog"][1:8] == ["3", "1", "0", "0", "0", "2", "0"]

@@ -272,7 +272,7 @@ def _sums(figures: Figures) -> Sequence[str]:
     if accepted != recorded + lost:
         wrong.append(f"{accepted} records were accepted, {recorded} recorded and {lost} lost")
     for state in figures.stats.backends:
-        done = state.delivered + state.dead + state.skipped + state.dropped
+        done = state.settled
         if state.recorded != done + state.backlog:
             wrong.append(f"of {state.recorded} events for the backend {done} are settled and {state.backlog} wait")
     return wrong

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -152,7 +152,9 @@ def test_the_figures_of_the_document_add_up() -> None:
     records = figures["records"]
     assert (records["accepted"], records["recorded"], records["unapplied"], records["refused"]) == (7, 5, 2, 2)
     (backend,) = figures["backends"]
-    assert backend["recorded"] == sum(backend[name] for name in ("delivered", "dead", "skipped", "dropped", "backlog"))
+    assert backend["recorded"] == sum(
+        backend[name] for name in ("delivered", "dead", "skipped", "dropped", "expired", "backlog")
+    )
     assert (backend["holds"], backend["lag_ms"], figures["journals"]["behind_ms"]) == (True, 4_000, 3_000)
 
 
@@ -255,3 +257,35 @@ def test_a_closed_stream_raises_nothing() -> None:
     closed = StringIO()
     closed.close()
     Lines("sojourn worker", is_json=False, stream=closed).say("away", "no reader is left")
+
+
+HOUR = 60 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("oldest", "lag", "says"),
+    [
+        pytest.param(None, 100 * HOUR, None, id="no limit"),
+        pytest.param(24 * HOUR, None, None, id="nothing waits"),
+        pytest.param(24 * HOUR, 12 * HOUR - 1, None, id="less than half of the time"),
+        pytest.param(24 * HOUR, 12 * HOUR, "expires in 12 h", id="half"),
+        pytest.param(24 * HOUR, 23 * HOUR, "expires in 1 h", id="soon"),
+        pytest.param(24 * HOUR, 30 * HOUR, "expires now", id="by now"),
+        pytest.param(72 * HOUR, 40 * HOUR, "none older than 3 d", id="another limit"),
+    ],
+)
+def test_events_that_will_expire_are_a_problem_before_they_do(
+    oldest: int | None, lag: int | None, says: str | None
+) -> None:
+    each = backlog(lag=lag, oldest_accepted=oldest)
+    found = [line for line in problems(health(each), Limits(lag=1000 * HOUR)) if "expires" in line]
+    assert len(found) == (says is not None)
+    assert says is None or says in found[0]
+    assert (each.expires_in is None) is (says is None)
+
+
+def test_expired_events_are_accounted_for() -> None:
+    each = backlog(delivered=2, expired=4)
+    assert each.holds
+    (shown,) = cast("list[dict[str, object]]", document(health(each), LIMITS)["backends"])
+    assert (shown["expired"], shown["expires_in_ms"], shown["oldest_accepted_ms"]) == (4, None, None)

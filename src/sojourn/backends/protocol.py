@@ -42,7 +42,8 @@ class Backend(Protocol):
     `name` is unique among the backends of an engine. `third_party` says whether the data leaves the team's hands, so that
     `Sec-GPC` and consent hold events back. If `send` raises an exception, the whole batch is sent again later.
 
-    A backend may also set `wants_context = True`: then each event that it is sent has the `context` of its session.
+    A backend may also set `oldest_accepted` (a `timedelta`, or seconds) if its receiver drops older events: they are counted as
+    expired instead of sent. With `wants_context = True` each event that it is sent has the `context` of its session.
     """
 
     name: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
 import httpx
@@ -17,6 +18,7 @@ from sojourn.core.events import Event
 from sojourn.core.in_flight import InFlight
 from sojourn.errors import SettingsError
 
+from .ages import checked_age
 from .batches import Sent, front, to_send
 from .calls import BatchEncoder
 from .filters import EventFilter, Patterns
@@ -42,6 +44,8 @@ class VendorOptions(TypedDict, total=False):
     """Seconds for a whole send, at most 15."""
     gzip: bool | None
     """Whether to compress bodies from 1 KiB on. Default: `compresses_by_default`."""
+    oldest_accepted: timedelta | float | None
+    """The greatest age of an event that the receiver accepts; a number means seconds. Default: the vendor's, if it has one."""
     transport: httpx.BaseTransport | None
     """The HTTP transport; tests pass `fake.transport()`."""
     monotonic: Clock
@@ -69,6 +73,13 @@ class VendorBackend:
     """Whether each event comes with its session's `context`: the client's agent and address, and the referrer."""
     compresses_by_default: ClassVar[bool] = True
     """Whether bodies are compressed unless `gzip=` says otherwise: false for an endpoint not documented to accept that."""
+    oldest_accepted: timedelta | None = None
+    """The greatest age of an event that the vendor accepts. Older ones are counted as expired instead of sent."""
+    moves_old_ends: ClassVar[bool] = False
+    """Whether the end of a session that is older is sent all the same: dated as late as needed, with its true time beside it.
+
+    For vendors that drop old events, and take the duration of a session from an attribute.
+    """
     own_options: ClassVar[Mapping[str, type]] = {}
     """The vendor's own keyword arguments that its URL can set: `str`, `bool`, or `list` for one that may be repeated."""
     fake: ClassVar[str | None] = None
@@ -78,6 +89,7 @@ class VendorBackend:
         name = options.get("name")
         self.name = self.scheme if name is None else name
         self.third_party = options.get("third_party", True)
+        self.oldest_accepted = checked_age(options.get("oldest_accepted")) or self.oldest_accepted
         self._filter = EventFilter(
             options.get("events"),
             has_heartbeats=_or_default(options.get("heartbeats"), self.heartbeats_by_default),

@@ -14,7 +14,13 @@ from sojourn.errors import SettingsError
 
 from .options import COMMON_OPTIONS, Options, url_errors, user_info
 
-VENDOR_OPTIONS: Final[Mapping[str, type]] = {**COMMON_OPTIONS, "resend_ends": bool, "timeout": float, "gzip": bool}
+VENDOR_OPTIONS: Final[Mapping[str, type]] = {
+    **COMMON_OPTIONS,
+    "resend_ends": bool,
+    "timeout": float,
+    "gzip": bool,
+    "oldest_accepted": float,
+}
 
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")  # what a header can carry, and what keys are made of
 

@@ -159,10 +159,15 @@ def _backends(health: HealthSnapshot, paint: Paint) -> list[str]:
     if not health.backlogs:
         return []
     heads = ["backend", "recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retried", "  "]
+    # A loss that most stores never see has no column there.
+    has_expired = any(each.state.expired for each in health.backlogs)
+    if has_expired:
+        heads.insert(heads.index("waiting"), "expired")
     rows = [heads]
     for each in health.backlogs:
         state = each.state
-        numbers = (state.recorded, state.delivered, state.dead, state.skipped, state.dropped, state.backlog)
+        expired = (state.expired,) if has_expired else ()
+        numbers = (state.recorded, state.delivered, state.dead, state.skipped, state.dropped, *expired, state.backlog)
         lag = "-" if each.lag is None else span(each.lag)
         row = [cell(state.name), *(f"{number:,}" for number in numbers), lag, f"{state.retried:,}"]
         rows.append([*row, _backend_state(each, health.now, paint)])

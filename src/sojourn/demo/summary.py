@@ -104,15 +104,15 @@ def _sessions(figures: Figures) -> Iterator[str]:
 def _deliveries(figures: Figures) -> Iterator[str]:
     in_log = sum(figures.events.values())
     for state in figures.stats.backends:
-        settled = state.delivered + state.dead + state.skipped + state.dropped
+        settled = state.settled
         if state.recorded != settled + state.backlog:
             yield f"{state.name} accepted {state.recorded} events, but {settled} are settled and {state.backlog} wait"
         if state.recorded != in_log:
             yield f"{state.name} accepted {state.recorded} events of the {in_log} in the log"
         if state.backlog:
             yield f"{state.backlog} events were not delivered to {state.name} ({state.problem or 'no reason given'})"
-        if state.dead or state.dropped:
-            yield f"{state.name} lost {state.dead + state.dropped} events"
+        if state.dead or state.dropped or state.expired:
+            yield f"{state.name} lost {state.dead + state.dropped + state.expired} events"
     if not figures.is_done:
         yield "not everything was recorded and delivered in time"
     delivered = sum(state.delivered for state in figures.stats.backends if state.name == "jsonl")

@@ -36,10 +36,16 @@ class Backlog:
     lag: int | None
 
     @property
+    def expires_in(self) -> int | None:
+        """In how many ms the backend's oldest waiting event expires, once half of its time has passed; `None`: not soon."""
+        oldest = self.state.oldest_accepted
+        return None if oldest is None or self.lag is None or 2 * self.lag < oldest else max(0, oldest - self.lag)
+
+    @property
     def holds(self) -> bool:
         """Whether the figures add up: every recorded event is accounted for once."""
         state = self.state
-        return state.recorded == state.delivered + state.dead + state.skipped + state.dropped + state.backlog
+        return state.recorded == state.settled + state.backlog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +189,7 @@ def document(health: HealthSnapshot, limits: Limits) -> dict[str, object]:
 
 def figures(state: BackendState) -> dict[str, int]:
     """Count a backend's events by what became of them; all but `recorded` add up to `recorded`."""
-    names = ("recorded", "delivered", "dead", "skipped", "dropped", "backlog")
+    names = ("recorded", "delivered", "dead", "skipped", "dropped", "expired", "backlog")
     return {name: getattr(state, name) for name in names}
 
 
@@ -193,6 +199,8 @@ def _backend(each: Backlog, now: int) -> dict[str, object]:
         "name": state.name,
         **figures(state),
         "retried": state.retried,
+        "oldest_accepted_ms": state.oldest_accepted,
+        "expires_in_ms": each.expires_in,
         "holds": each.holds,
         "lag_ms": each.lag,
         "cursor": str(state.cursor),
@@ -239,10 +247,12 @@ def _of_records(health: HealthSnapshot, limits: Limits) -> Iterator[str]:
 def _of(each: Backlog, health: HealthSnapshot, limits: Limits) -> Iterator[str]:
     state, name = each.state, cell(each.state.name)
     if not each.holds:
-        accounted = state.delivered + state.dead + state.skipped + state.dropped + state.backlog
+        accounted = state.settled + state.backlog
         yield f"{name}: {state.recorded:,} events were recorded, but {accounted:,} are accounted for"
     if each.lag is not None and each.lag > limits.lag:
         yield f"{name}: the oldest of {state.backlog:,} events has waited {span(each.lag)}"
+    if each.expires_in is not None:
+        yield _of_expiry(each, each.expires_in)
     if limits.backlog is not None and state.backlog > limits.backlog:
         yield f"{name}: {state.backlog:,} events wait"
     wait = waits(state, health.now)
@@ -250,3 +260,12 @@ def _of(each: Backlog, health: HealthSnapshot, limits: Limits) -> Iterator[str]:
         yield f"{name}: paused for {span(wait)}: {cell(state.problem or 'the backend asked for it')}"
     if each.outbox.letters > limits.dead:
         yield f"{name}: {each.outbox.letters:,} dead letters; see `sojourn outbox list {name}`"
+
+
+def _of_expiry(each: Backlog, expires_in: int) -> str:
+    state, name = each.state, cell(each.state.name)
+    when = f"in {span(expires_in)}" if expires_in else "now"
+    return (
+        f"{name}: the oldest of {state.backlog:,} waiting events expires {when}, because the backend accepts none older than "
+        f"{span(state.oldest_accepted or 0)}"
+    )

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from sojourn.backends.ages import oldest_accepted_ms
 from sojourn.backends.protocol import Backend
 from sojourn.core.clock import Clock
 from sojourn.stores.protocol import Store
@@ -208,7 +209,11 @@ class Runtime:
         self._store.open()
         if self._store.time() is not None and not self._clock.is_manual:
             self._recorder.patience_ns = PATIENCE_NS
-        self._store.outbox.register([dispatcher.backend.name for dispatcher in self.dispatchers], now=self._time.now())
+        backends = [dispatcher.backend for dispatcher in self.dispatchers]
+        oldest = {backend.name: age for backend in backends if (age := oldest_accepted_ms(backend)) is not None}
+        self._store.outbox.register(
+            [backend.name for backend in backends], now=self._time.now(), oldest_accepted=oldest
+        )
         self._is_open = True
 
     # --- on demand -----------------------------------------------------------------------------------------------

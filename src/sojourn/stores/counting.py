@@ -16,7 +16,7 @@ RECORDED_SO_FAR: Final = f"COALESCE((SELECT value FROM sojourn_counters WHERE na
 BACKLOG: Final = "(SELECT COUNT(*) FROM sojourn_events WHERE seq > cursor)"
 """How many events a backend has still to read."""
 
-_SETTLED: Final = "delivered + dead + skipped + dropped"
+_SETTLED: Final = "delivered + dead + skipped + dropped + expired"
 
 
 def quick_backlog(d: Dialect) -> str:
@@ -45,6 +45,8 @@ def state(d: Dialect, backlog: str) -> str:
         "retry_at",
         "failures",
         "problem",
+        "expired",
+        "oldest_accepted",
     )
 
 

@@ -66,7 +66,7 @@ class SQLDelivery:
                 )
             if not renewed.rows:
                 raise LeaseLost(lease.name)
-            is_registered, text, last, barred, starts = claimed.row
+            is_registered, text, last, barred, starts, withheld = claimed.row
             if not is_registered:
                 raise _unregistered(name)
             work.at_end(sql.begin_reading, name=name, seq=last, now=now)
@@ -77,6 +77,7 @@ class SQLDelivery:
                 no_forward=frozenset(hidden),
                 barred=barred_ids,
                 started=wire.decode_starts(starts),
+                withheld=frozenset(wire.decode_names(withheld)),
                 in_flight=InFlight() if sent is None else decode_in_flight(sent),
                 upto=None if sent is None else Position(upto),
                 contexts=self._contexts(work, events, barred_ids) if with_contexts else {},
@@ -145,13 +146,14 @@ class SQLDelivery:
                 raise LeaseLost(lease.name)
             (delivered,) = work.execute(sql.let_go, name=name, ids=some_ids(settled.delivered))
             (skipped,) = work.execute(sql.let_go, name=name, ids=some_ids(settled.skipped))
+            (expired,) = work.execute(sql.let_go, name=name, ids=some_ids(settled.expired))
             work.execute(
                 sql.reject_again if settled.dead else "",
                 sql.resettle,
                 name=name,
                 now=now,
                 letters=letters,
-                **refigures(settled, delivered=delivered.rows, skipped=skipped.rows),
+                **refigures(settled, delivered=delivered.rows, skipped=skipped.rows, expired=expired.rows),
             )
 
         self._database.write(attempt)
@@ -184,12 +186,16 @@ WHERE first.session_key = next.session_key AND first.name = '{SESSION_START}' AN
   AND first.seq > (SELECT first_seq FROM sojourn_backends WHERE name = :name)
   AND NOT EXISTS (SELECT 1 FROM sojourn_withheld WHERE backend = :name AND session_key = next.session_key)
 LIMIT 1)""")
+        not_sent = (
+            "EXISTS (SELECT 1 FROM sojourn_withheld AS w WHERE w.backend = :name AND w.session_key = next.session_key)"
+        )
         # Sessions are read only in a store that has tombstones: CASE, because SQLite evaluates both sides of an AND. By key,
         # event by event: for an EXISTS, PostgreSQL would read the whole table of sessions for each claim.
         self.claim: Final = d.sql(f"""
 SELECT EXISTS (SELECT 1 FROM sojourn_backends WHERE name = :name),
        {d.rows.format(d.event)}, COALESCE(MAX(seq), 0), {d.rows_where.format("id", "is_suppressed")},
-       {d.rows_where.format(started, f"is_suppressed AND name = '{SESSION_END}'")}
+       {d.rows_where.format(started, f"is_suppressed AND name = '{SESSION_END}'")},
+       {d.rows_where.format("session_key", f"name = '{SESSION_END}' AND {not_sent}")}
 FROM (
     SELECT *, CASE WHEN EXISTS (SELECT 1 FROM sojourn_tombstones) THEN COALESCE((
         SELECT s.is_suppressed FROM sojourn_sessions AS s WHERE s.key = session_key), false) ELSE false END AS is_suppressed
@@ -218,6 +224,7 @@ WHERE name = :name
 UPDATE sojourn_backends SET
     cursor = {upto}, read_seq = {d.greatest}(read_seq, {upto}), in_use_at = {d.greatest}(in_use_at, :now),
     delivered = delivered + :delivered, skipped = skipped + :skipped - {erased_since}, dropped = dropped + :dropped,
+    expired = expired + :expired,
     dead = dead + :dead, retried = retried + :retried,
     retry_at = :retry_at, failures = :failures, problem = :problem, sent = :sent
 WHERE name = :name AND cursor <= {upto} AND {HOLDS}
@@ -262,7 +269,8 @@ WHERE backend = :name AND requeued_at IS NOT NULL AND event_id = {d.item.format(
         # By rows, not by what was reported: a letter that was erased since it was claimed stays counted as dead.
         self.resettle: Final = d.sql(f"""
 UPDATE sojourn_backends SET
-    dead = dead - :delivered - :skipped, delivered = delivered + :delivered, skipped = skipped + :skipped,
+    dead = dead - :delivered - :skipped - :expired,
+    delivered = delivered + :delivered, skipped = skipped + :skipped, expired = expired + :expired,
     retried = retried + :retried, in_use_at = {d.greatest}(in_use_at, :now),
     retry_at = :retry_at, failures = :failures, problem = :problem
 WHERE name = :name

@@ -169,6 +169,8 @@ class Claim:
     """Ids of events of suppressed people. Of these only `opt_out` may be sent, and the end of a session whose start was."""
     started: Mapping[str, Event] = field(default_factory=dict)
     """For barred ends: the starts that this backend was sent, by session key. Withheld ones are left out."""
+    withheld: frozenset[str] = frozenset()
+    """Keys of the sessions that end here and whose start this backend was not sent."""
     in_flight: InFlight = field(default_factory=InFlight)
     """Batches of these events that were sent before and not confirmed, if the claim asked for them."""
     upto: Position | None = None
@@ -199,10 +201,11 @@ class Settled:
     delivered: int = 0
     skipped: int = 0
     dropped: int = 0
+    expired: int = 0
     dead: Sequence[tuple[Event, str, int | None]] = ()
     """Events that the backend rejected for good, the reason, and its HTTP status."""
     withheld: Sequence[str] = ()
-    """Keys of sessions whose start was barred, and so never sent to this backend."""
+    """Keys of sessions whose start was barred or expired, and so never sent to this backend."""
     in_flight: InFlight = field(default_factory=InFlight)
     """The batches to repeat; those noted before are forgotten."""
     retried: int = 0
@@ -218,6 +221,8 @@ class Resettled:
     delivered: Collection[str] = ()
     skipped: Collection[str] = ()
     """Not to be sent any more (the visitor opted out, say). The letter is deleted."""
+    expired: Collection[str] = ()
+    """Too old for the receiver by now. The letter is deleted."""
     dead: Sequence[tuple[Event, str, int | None]] = ()
     """Rejected again: the event, the reason, and the HTTP status."""
     retried: int = 0
@@ -228,7 +233,7 @@ class Resettled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendState:
-    """The state of delivery to a backend. recorded = delivered + dead + skipped + dropped + backlog, always."""
+    """The state of delivery to a backend. recorded = delivered + dead + skipped + dropped + expired + backlog, always."""
 
     name: str
     cursor: Position
@@ -242,6 +247,14 @@ class BackendState:
     retry_at: int | None
     failures: int
     problem: str | None
+    expired: int = 0
+    oldest_accepted: int | None = None
+    """The greatest age (ms) of an event that its receiver accepts; `None`: any."""
+
+    @property
+    def settled(self) -> int:
+        """How many events are done, whatever became of them."""
+        return self.delivered + self.dead + self.skipped + self.dropped + self.expired
 
 
 class OutboxState(msgspec.Struct, frozen=True, array_like=True):

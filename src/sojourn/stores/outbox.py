@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - every part is written here; values are always parameters
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from sojourn.core.events import SESSION_END, SESSION_START, Position
@@ -23,10 +23,13 @@ class SQLOutbox:
         self._database = database
         self._sql = _Statements(database.dialect)
 
-    def register(self, backends: Collection[str], *, now: int) -> None:
+    def register(
+        self, backends: Collection[str], *, now: int, oldest_accepted: Mapping[str, int] | None = None
+    ) -> None:
         if not backends:
             return
-        names = wire.encode(list(backends))
+        oldest = oldest_accepted or {}
+        names = wire.encode([(name, oldest.get(name)) for name in backends])
         # With the log locked: a cursor and the count that goes with it are of one moment.
         self._database.write(
             lambda work: work.execute(self._database.lock_log, self._sql.register, names=names, now=now)
@@ -90,10 +93,11 @@ class _Statements:
         self.register: Final = d.sql(f"""
 INSERT INTO sojourn_backends (
     name, cursor, read_seq, first_seq, recorded_before, in_use_at,
-    delivered, dead, skipped, dropped, retried, failures)
-SELECT value, {head}, {head}, {head}, {counting.RECORDED_SO_FAR}, :now, 0, 0, 0, 0, 0, 0
-FROM {d.texts.format(":names")} AS each WHERE true ORDER BY value
-ON CONFLICT (name) DO UPDATE SET in_use_at = {d.greatest}(sojourn_backends.in_use_at, excluded.in_use_at)
+    delivered, dead, skipped, dropped, expired, retried, failures, oldest_accepted)
+SELECT {d.item.format(0)}, {head}, {head}, {head}, {counting.RECORDED_SO_FAR}, :now, 0, 0, 0, 0, 0, 0, 0, {d.integer.format(1)}
+FROM {d.items.format(":names")} AS each WHERE true ORDER BY {d.item.format(0)}
+ON CONFLICT (name) DO UPDATE SET
+    in_use_at = {d.greatest}(sojourn_backends.in_use_at, excluded.in_use_at), oldest_accepted = excluded.oldest_accepted
 """)
 
         # Ends are dated back to the last activity, so their age is not how long they have waited. Where many of them come

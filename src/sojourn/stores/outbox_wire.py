@@ -60,16 +60,17 @@ def figures(settled: Settled) -> dict[str, object]:
         "delivered": settled.delivered,
         "skipped": settled.skipped,
         "dropped": settled.dropped,
+        "expired": settled.expired,
         "dead": len(settled.dead),
         "sent": encode_in_flight(settled.in_flight),
-        "total": settled.delivered + settled.skipped + settled.dropped + len(settled.dead),
+        "total": settled.delivered + settled.skipped + settled.dropped + settled.expired + len(settled.dead),
         **_again(settled),
     }
 
 
-def refigures(settled: Resettled, *, delivered: int, skipped: int) -> dict[str, object]:
+def refigures(settled: Resettled, *, delivered: int, skipped: int, expired: int) -> dict[str, object]:
     """Return what became of requeued letters likewise. The counts are of letters that were still there."""
-    return {"delivered": delivered, "skipped": skipped, **_again(settled)}
+    return {"delivered": delivered, "skipped": skipped, "expired": expired, **_again(settled)}
 
 
 def _again(settled: Settled | Resettled) -> dict[str, object]:

@@ -6,7 +6,7 @@ moment each. Where a method takes a `limit`, it works on at most so many rows; c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, tzinfo
 from typing import Protocol
@@ -215,11 +215,17 @@ class Outbox(Protocol):
     """An operator's port to delivery.
 
     A dead letter that is requeued stays counted as dead until it is delivered or skipped; rejected again, it is a dead
-    letter as before, with the new reason. So recorded = delivered + dead + skipped + dropped + backlog, at every moment.
+    letter as before, with the new reason. So at every moment recorded = delivered + dead + skipped + dropped + expired +
+    backlog.
     """
 
-    def register(self, backends: Collection[str], *, now: int) -> None:
-        """Start each new backend at the head of the log, and note that these backends are in use."""
+    def register(
+        self, backends: Collection[str], *, now: int, oldest_accepted: Mapping[str, int] | None = None
+    ) -> None:
+        """Start each new backend at the head of the log, and note that these backends are in use.
+
+        `oldest_accepted`: by name, the greatest age (ms) of an event that its receiver accepts, if there is a limit.
+        """
         ...
 
     def states(self) -> tuple[OutboxState, ...]: ...

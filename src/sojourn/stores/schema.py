@@ -146,6 +146,9 @@ BACKENDS: Final = Table(
         Column("problem", Kind.TEXT, is_nullable=True),
         # The head of the log when this backend was registered. Events up to it were never for this backend.
         Column("first_seq", Kind.INTEGER),
+        # Not sent, because the receiver accepts nothing older than so many milliseconds.
+        Column("expired", Kind.INTEGER),
+        Column("oldest_accepted", Kind.INTEGER, is_nullable=True),
         # Batches that were sent and not confirmed, and the last event of the claim that they were made of.
         Column("sent", Kind.TEXT, is_nullable=True),
         Column("sent_upto", Kind.INTEGER, is_nullable=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from sojourn.backends.protocol import Receipt, Rejection
 from sojourn.core.events import Event
@@ -13,7 +14,7 @@ class MemoryBackend:
 
     `reject`: returns whether to refuse an event for good. `accepts`: returns whether the backend gets an event at all. With
     `third_party=False`, the default, events of visitors who send `Sec-GPC` arrive too. With `wants_context=True` each event
-    has the `context` of its session.
+    has the `context` of its session. Events older than `oldest_accepted` are counted as expired.
     """
 
     def __init__(
@@ -22,12 +23,14 @@ class MemoryBackend:
         name: str = "memory",
         third_party: bool = False,
         wants_context: bool = False,
+        oldest_accepted: timedelta | None = None,
         reject: Callable[[Event], bool] | None = None,
         accepts: Callable[[Event], bool] | None = None,
     ) -> None:
         self.name = name
         self.third_party = third_party
         self.wants_context = wants_context
+        self.oldest_accepted = oldest_accepted
         self.events: list[Event] = []
         self.sizes: list[int] = []
         self.is_closed = False

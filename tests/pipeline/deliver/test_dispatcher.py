@@ -39,7 +39,7 @@ class Desk:
 
     def adds_up(self, name: str) -> bool:
         state = self.store.delivery.state(name)
-        return state.recorded == state.delivered + state.dead + state.skipped + state.dropped + state.backlog
+        return state.recorded == state.settled + state.backlog
 
 
 def record(bench: Bench, pages: int) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from sojourn.core.events import SESSION_START, START, Event, Position, Scalar
+from sojourn.core.events import SESSION_END, SESSION_START, START, Event, Position, Scalar
 from sojourn.core.ids import start_id
 from sojourn.core.in_flight import InFlight, SentBatch
-from sojourn.stores.model import Batch, Lease, LeaseLost, Settled
+from sojourn.stores.model import Batch, Lease, LeaseLost, Resettled, Settled
 from sojourn.stores.protocol import Store
 
 from .steps import NOW, assert_adds_up, claim_ids, ended, event, fields, lease, load, row, save
@@ -249,6 +249,42 @@ class DeliveryContract:
         with pytest.raises(LeaseLost):
             store.delivery.settle("b", held, Settled(upto=first.position, delivered=1), now=NOW)
         assert_adds_up(store)
+
+    # --- events that are too old for the receiver
+
+    def test_expired_events_are_counted_apart(self, store: Store) -> None:
+        store.outbox.register(["b"], now=NOW, oldest_accepted={"b": 86_400_000})
+        save(store, Batch(events=[event("one"), event("two"), event("three")]))
+        held = lease(store)
+        claimed = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW).events
+        settled = Settled(upto=claimed[1].position, expired=1, dead=[(claimed[1], "bad", 400)])
+        store.delivery.settle("b", held, settled, now=NOW)
+        state = store.delivery.state("b")
+        assert (state.expired, state.dead, state.backlog, state.oldest_accepted) == (1, 1, 1, 86_400_000)
+        store.outbox.requeue("b", event_ids=None, limit=9, now=NOW + 1)
+        store.delivery.claim_requeued("b", held, until=NOW, limit=9, now=NOW)
+        store.delivery.settle_requeued("b", held, Resettled(expired=["two"]), now=NOW)
+        state = store.delivery.state("b")
+        assert (state.expired, state.dead, state.settled) == (2, 0, 2)
+        assert store.outbox.letters("b", after=0, limit=9) == []
+        assert_adds_up(store)
+
+    def test_registering_again_takes_the_limit_of_today(self, store: Store) -> None:
+        for oldest in ({"b": 5}, {"b": 7, "c": 9}, {}):
+            store.outbox.register(["b"], now=NOW, oldest_accepted=oldest)
+            assert store.delivery.state("b").oldest_accepted == oldest.get("b")
+
+    def test_a_claim_names_the_sessions_whose_start_was_not_sent(self, store: Store) -> None:
+        store.outbox.register(["b"], now=NOW)
+        save(store, Batch(events=[started("s"), started("t")]))
+        held = lease(store)
+        claimed = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW)
+        settled = Settled(upto=claimed.events[-1].position, expired=1, delivered=1, withheld=["s"])
+        store.delivery.settle("b", held, settled, now=NOW)
+        ends = [event(f"end-{key}", key, name=SESSION_END) for key in ("s", "t")]
+        save(store, Batch(events=[*ends, event("page", "s")]))
+        claim = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW)
+        assert (claim.withheld, len(claim.events)) == (frozenset({"s"}), 3)
 
     # --- batches that were sent and not confirmed
 

@@ -124,8 +124,14 @@ class Dispatcher:
         sent_before = claim.in_flight.event_ids
         accepted: list[Event] = []
         shed: list[Event] = []
+        expired: list[Event] = []
+        withheld = set(claim.withheld)
         for event in events:
             if self._sender.accepts(event, claim):
+                if self._sender.expiry.has_expired(event, now, withheld):
+                    expired.append(event)
+                    withheld |= {event.session_key} if event.name == SESSION_START else set()
+                    continue
                 is_shed = shedding.rank(event.name) <= sheds and event.id not in sent_before
                 (shed if is_shed else accepted).append(event)
         outcome = self._sender.send(lease, accepted, claim, state.failures)
@@ -134,16 +140,18 @@ class Dispatcher:
         passed = list(takewhile(lambda event: event.id != left, events))
         passed_ids = {event.id for event in passed}
         dropped = sum(event.id in passed_ids for event in shed)
+        expired = [event for event in expired if event.id in passed_ids]
+        self._warn_of(expired)
+        not_sent = claim.barred.union(event.id for event in expired)
         delivered = sum(event.id in passed_ids for event in outcome.taken)
         dead = [letter for letter in outcome.dead if letter[0].id in passed_ids]
         settled = Settled(
             upto=passed[-1].position if passed else None,
-            withheld=[
-                event.session_key for event in passed if event.name == SESSION_START and event.id in claim.barred
-            ],
+            withheld=[event.session_key for event in passed if event.name == SESSION_START and event.id in not_sent],
             delivered=delivered,
-            skipped=len(passed) - dropped - delivered - len(dead),
+            skipped=len(passed) - dropped - len(expired) - delivered - len(dead),
             dropped=dropped,
+            expired=len(expired),
             dead=dead,
             in_flight=outcome.in_flight(passed_ids),
             retried=min(1, outcome.failures),
@@ -162,11 +170,16 @@ class Dispatcher:
             name, lease, until=now + LEASE_MS, limit=limit, now=now, with_contexts=self._wants_context
         )
         accepted = [event for event in claim.events if self._sender.accepts(event, claim)]
+        expired = [event for event in accepted if self._sender.expiry.has_expired(event, now)]
+        self._warn_of(expired)
+        expired_ids = {event.id for event in expired}
+        accepted = [event for event in accepted if event.id not in expired_ids]
         outcome = self._sender.resend(accepted, claim, state.failures)
         accepted_ids = {event.id for event in accepted}
         settled = Resettled(
             delivered=[event.id for event in outcome.taken],
-            skipped=[event.id for event in claim.events if event.id not in accepted_ids],
+            skipped=[event.id for event in claim.events if event.id not in accepted_ids | expired_ids],
+            expired=list(expired_ids),
             dead=outcome.dead,
             retried=min(1, outcome.failures),
             retry_at=outcome.retry_at,
@@ -175,6 +188,15 @@ class Dispatcher:
         )
         self._queue.settle_requeued(name, lease, settled, now=self._now())
         return _delivery(outcome, len(outcome.taken))
+
+    def _warn_of(self, expired: Sequence[Event]) -> None:
+        if expired:
+            log.warning(
+                "Backend %s: %s events have expired, because its receiver accepts none that are older than %s s",
+                self.backend.name,
+                len(expired),
+                (self._sender.expiry.oldest or 0) // 1000,
+            )
 
 
 def _whole(events: Sequence[Event], limit: int) -> Sequence[Event]:

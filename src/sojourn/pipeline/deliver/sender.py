@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from sojourn.backends.ages import moves_old_ends, oldest_accepted_ms
 from sojourn.backends.batches import Sent, noted, to_send
 from sojourn.backends.protocol import Backend, Batch, BatchBackend, BatchReceipt, Receipt, Rejection
 from sojourn.core.events import OPT_OUT, SESSION_END, Event, Scalar
@@ -22,6 +23,7 @@ from sojourn.stores.model import Claim, Lease
 from sojourn.stores.protocol import DeliveryQueue
 
 from . import retry
+from .expiry import Expiry
 
 log = logging.getLogger("sojourn")
 
@@ -61,6 +63,7 @@ class Sender:
         self._now = now
         self._chance = chance
         self._hidden = hidden
+        self.expiry = Expiry(oldest_accepted_ms(backend), moves_ends=moves_old_ends(backend))
 
     @property
     def has_batches(self) -> bool:
@@ -158,7 +161,8 @@ class Sender:
         return outcome
 
     def _as_sent(self, event: Event, claim: Claim) -> Event:
-        """Return the event with its session's context, and without the attributes that this backend must not see."""
+        """Return the event with its session's context, a date that arrives, and no attribute that the backend must not see."""
+        event = self.expiry.dated(event, self._now())
         context = claim.contexts.get(event.session_key, {})
         if self._hidden.isdisjoint(event.attributes) and not context:
             return event

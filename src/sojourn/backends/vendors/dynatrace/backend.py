@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Final, Unpack
 
@@ -53,6 +54,9 @@ class DynatraceBackend(VendorBackend):
     wants_context = True
     heartbeats_by_default = True
     takes_revised_ends = True
+    # https://docs.dynatrace.com/docs/shortlink/openpipeline-limits: older ones are dropped, after the same 202.
+    oldest_accepted = timedelta(hours=24)
+    moves_old_ends = True
     compresses_by_default = False  # the endpoint's documentation does not say that it accepts compressed bodies
 
     def __init__(self, address: str, token: Token, **options: Unpack[VendorOptions]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +20,8 @@ PATH: Final = "/v2/bizevents/ingest"
 """The end of the path, both on an environment and on the platform."""
 
 _LIMIT: Final = 5_000_000
+_OLDEST_MS: Final = 24 * 3_600_000
+_AHEAD_MS: Final = 10 * 60_000
 _BATCH: Final = frozenset({"application/cloudevent-batch+json", "application/cloudevents-batch+json"})
 _SINGLE: Final = frozenset({"application/cloudevent+json", "application/cloudevents+json"})
 _ATTRIBUTE: Final = re.compile(r"[a-z0-9]+")  # CloudEvents 1.0, naming conventions
@@ -39,14 +43,24 @@ class FakeDynatrace(FakeVendor):
     """Accepts CloudEvents at the path of bizevents, on any environment. A 400 has accepted the valid events of its call.
 
     `token` may ingest; `powerless` is a known token without the scope. Dynatrace has no sessions of its own: `sessions()` is
-    what a query by `session.id` shows, each `event.id` once.
+    what a query by `session.id` shows, each `event.id` once. With `now` (returns milliseconds), events older than 24 hours are
+    dropped without a word, as Dynatrace does, and those from the future get a date at most ten minutes ahead.
     """
 
     vendor = "dynatrace"
     transient = (429, 500, 503)
 
-    def __init__(self, token: str = "dt0c01.FAKE.TOKEN", *, powerless: str = "dt0c01.FAKE.POWERLESS") -> None:  # noqa: S107
+    def __init__(
+        self,
+        token: str = "dt0c01.FAKE.TOKEN",  # noqa: S107
+        *,
+        powerless: str = "dt0c01.FAKE.POWERLESS",
+        now: Callable[[], int] | None = None,
+    ) -> None:
         super().__init__(token)
+        self._now = now
+        self.discarded: list[VendorEvent] = []
+        """Events that were dropped for their age. Their sender got a 202."""
         self._token = token
         self._powerless = powerless
 
@@ -92,7 +106,7 @@ class FakeDynatrace(FakeVendor):
         errors: list[dict[str, Any]] = []
         for index, event in enumerate(events):
             try:
-                self.take(_read(event))
+                self._keep(_read(event))
             except ValueError as problem:
                 fields = event if isinstance(event, dict) else {}
                 about = {
@@ -103,6 +117,20 @@ class FakeDynatrace(FakeVendor):
                 }
                 errors.append(about)
         return _json(400, {"errors": errors}) if errors else _json(202, {})
+
+    def _keep(self, event: VendorEvent) -> None:
+        if self._now is not None:
+            now = self._now()
+            if event.at < now - _OLDEST_MS:
+                self.discarded.append(event)
+                return
+            event = replace(event, at=min(event.at, now + _AHEAD_MS))
+        self.take(event)
+
+    def clear(self) -> None:
+        with self._lock:
+            super().clear()
+            self.discarded.clear()
 
 
 def _read(event: object) -> VendorEvent:

@@ -11,6 +11,7 @@ import logging
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import ClassVar, Final, Unpack
 
 import msgspec
@@ -49,6 +50,8 @@ class ExceptionlessBackend(VendorBackend):
     fake = "sojourn.backends.vendors.exceptionless.fake:FakeExceptionless"
     wants_context = True
     heartbeats_by_default = True
+    # The server drops older ones after its 202. It closes a session without an end by itself, at its last activity.
+    oldest_accepted = timedelta(days=3)
     # Events after an end begin a second row; the later end closes it.
     takes_revised_ends = True
     own_options: ClassVar[Mapping[str, type]] = {"rows": bool}
