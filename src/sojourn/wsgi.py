@@ -219,7 +219,7 @@ class TrackedBody:
             visit.captured = None
             if not visit.responded:
                 guard.guarded(None, tracker.abandon, visit)
-            elif visit.chunks:
+            elif visit.chunks and not tracker.connections.is_whole_page(visit):
                 guard.guarded(None, tracker.connections.close_stream, visit)
 
 

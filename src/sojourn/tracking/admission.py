@@ -23,7 +23,7 @@ _TELLING = (*_PURPOSES, *_MARKS_OF_SWAPS, *privacy_signals.HEADERS)
 _MOST_INTENTS = 256
 _NOT_MODIFIED = 304
 _REDIRECTS = range(300, 400)
-_FAILED = 400
+FAILED = 400
 
 
 class Intent(msgspec.Struct, frozen=True, gc=False):
@@ -153,7 +153,7 @@ def may_start_at(intent: Intent, response: ResponseFacts) -> bool:
 
     A failed one may only if the browser marks the request as opening a page: what tries addresses out is no visitor.
     """
-    return response.status < _FAILED or (intent.is_navigation and intent.is_marked)
+    return response.status < FAILED or (intent.is_navigation and intent.is_marked)
 
 
 def is_page_view(intent: Intent, request: RequestFacts, response: ResponseFacts) -> bool:
@@ -166,4 +166,4 @@ def is_page_view(intent: Intent, request: RequestFacts, response: ResponseFacts)
         return False
     if "html" in response.header("content-type").lower():
         return True
-    return status >= _FAILED and (intent.is_marked or "text/html" in request.header("accept").lower())
+    return status >= FAILED and (intent.is_marked or "text/html" in request.header("accept").lower())

@@ -14,6 +14,7 @@ from sojourn.core.events import CONNECTION_END, Scalar
 from sojourn.core.records import ACTIVITY, Entry, about
 from sojourn.core.threads import Lock
 
+from .admission import FAILED
 from .guard import Guard
 from .options import TrackingOptions
 from .presence import is_keep_alive
@@ -85,6 +86,12 @@ class Connections:
         attributes["connection.duration_ms"] = round((self._clock.monotonic() - visit.mono) * 1000, 1)
         entry = Entry(CONNECTION_END, now, attributes)
         self._sink.append(about(live.state, now, 0, (entry,)), kind=CONNECTION_END, is_essential=False)
+
+    @staticmethod
+    def is_whole_page(visit: Visit) -> bool:
+        """Whether the response is an HTML page that was sent in one piece, so that no stream is to be closed."""
+        response = visit.response
+        return visit.chunks < 2 and visit.page_view is not None and response is not None and response.status < FAILED
 
     def close_stream(self, visit: Visit) -> None:
         """Finish a response that was sent in pieces. For an event stream, or a page that took its time, record the length.
