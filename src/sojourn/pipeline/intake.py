@@ -47,14 +47,21 @@ class Intake:
     def append(self, record: Record, *, kind: str, is_essential: bool) -> bool:
         """Append a record; False if the journal refused it. The first one starts the runtime."""
         runtime = self._runtime
-        if runtime is None or runtime.pid != os.getpid():
+        if runtime is None or (self._counters.is_changed and runtime.pid != os.getpid()):
             runtime = self.running()
+        counted = record
         if self._counters.is_changed and (totals := self._counters.take_changed()) is not None:
-            record = msgspec.structs.replace(record, counters=totals)
-        payload = payloads.encode(record)
+            counted = msgspec.structs.replace(record, counters=totals)
+        payload = payloads.encode(counted)
         if len(payload) > MAX_PAYLOAD and len(record.entries) > 1:
-            return self._append_halves(record, kind=kind, is_essential=is_essential)
-        return runtime.journal.append(payload, kind=kind, essential=is_essential, wall=record.at)
+            return self._append_halves(counted, kind=kind, is_essential=is_essential)
+        if runtime.journal.append(payload, kind=kind, essential=is_essential, wall=record.at):
+            return True
+        # The journal compares the pid, a system call: a forked child notices here that it needs one of its own.
+        if runtime.pid == os.getpid():
+            return False
+        self.running()
+        return self.append(record, kind=kind, is_essential=is_essential)
 
     def append_counters(self, runtime: Runtime, now: int) -> None:
         """Append the counters that no record has carried."""

@@ -44,7 +44,7 @@ class Pages:
             "url.path": self._paths.shown(request.path, request.mount, route),
             "http.request.method": request.method,
             "http.response.status_code": status,
-            "page_view.duration_ms": round(took_s * 1000, 1),
+            "page_view.duration_ms": int(took_s * 10_000 + 0.5) / 10,  # as `round`, which takes longer
         }
         if route is not None:
             attributes["http.route"] = route
