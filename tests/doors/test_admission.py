@@ -354,3 +354,57 @@ def test_a_start_carries_its_origin(site: Site) -> None:
     assert attributes["http.request.header.referer"] == "https://example.org/p"
     assert attributes["client.address"] == "192.0.2.0"
     assert attributes["user_agent.original"] == "Mozilla/5.0 \ufffd"
+
+
+SAME_HOST = {"referer": "http://127.0.0.1/before", "host": "127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "count"),
+    [
+        pytest.param({**NAVIGATE, "referer": "http://shop.test/before"}, 1, id="from a page of this origin"),
+        pytest.param({**NAVIGATE, **SAME_HOST}, 1, id="the host agrees"),
+        pytest.param(SAME_HOST, 1, id="no Fetch Metadata, the host agrees"),
+        pytest.param({**SAME_HOST, "x-forwarded-host": "shop.test"}, 1, id="the server's name for itself"),
+        pytest.param(
+            {"referer": "https://shop.test/", "host": "app:8000", "x-forwarded-host": "shop.test"}, 1, id="proxy"
+        ),
+        pytest.param({"referer": "http://other.test/", "host": "shop.test"}, 0, id="no Fetch Metadata, another host"),
+        pytest.param({"referer": "http://shop.test:81/", "host": "shop.test"}, 0, id="another port"),
+        pytest.param({"referer": "/before", "host": ""}, 0, id="no host at all"),
+        pytest.param({**CROSS, "referer": "https://search.example/"}, 0, id="from another site"),
+        pytest.param(
+            {**NAVIGATE, "sec-fetch-site": "same-site", "referer": "http://a.shop.test/"}, 0, id="another origin"
+        ),
+        pytest.param(NAVIGATE, 0, id="no referrer"),
+        pytest.param({**FETCH, "referer": "http://shop.test/before"}, 0, id="no page"),
+        pytest.param(
+            {**NAVIGATE, "referer": "http://shop.test/", "cookie": "sojourn=forged"}, 0, id="a cookie of ours"
+        ),
+        pytest.param({**NAVIGATE, "referer": "http://shop.test/", "cookie": "theme=dark"}, 1, id="another cookie"),
+        pytest.param({**NAVIGATE, "referer": "http://shop.test/", "user-agent": "Googlebot/2.1"}, 0, id="a bot"),
+    ],
+)
+def test_a_first_page_from_this_site_without_our_cookie_is_counted(
+    site: Site, headers: dict[str, str], count: int
+) -> None:
+    site.request("GET", "/", [*headers.items()])
+    assert site.ignored.get("cookie_missing", 0) == count
+
+
+def test_a_fetch_that_begins_a_session_is_no_first_page(site: Site) -> None:
+    site.views["/api"] = view_of(lambda: track("called"))
+    site.request("GET", "/api", [*FETCH.items(), ("referer", "http://shop.test/before")])
+    assert (len(site.sessions), site.ignored) == (1, {})
+
+
+def test_a_first_page_after_consent_misses_no_cookie(make_site: MakeSite) -> None:
+    site = make_site(consent=lambda request: True)
+    site.request("GET", "/", [*{**NAVIGATE, "referer": "http://shop.test/before"}.items()])
+    assert (len(site.sessions), site.ignored.get("cookie_missing")) == (1, None)
+
+
+def test_a_browser_that_keeps_cookies_is_not_counted(site: Site, browser: Browser) -> None:
+    for _ in range(3):
+        browser.navigate(referer="http://shop.test/")
+    assert site.ignored == {"cookie_missing": 1}, "only the first of these pages came without"

@@ -29,6 +29,7 @@ from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
 from .identification import apply_principal, drop_user, read_principal
 from .options import TrackingOptions
+from .own_page import own_page
 from .pages import Pages
 from .paths import Paths
 from .presence_judge import Presence
@@ -256,8 +257,8 @@ class Tracker:
                 self._apply_principal(visit, response)
             if visit.binding.draft is not None and not self._cookies.may_carry(visit, response):
                 self._drop_undeliverable(visit)
-            if visit.starts_from_nothing and not self._budget.allows(visit.facts, visit.now):
-                self._drop_flood(visit)
+            if visit.starts_from_nothing:
+                self._check_first(visit, is_page=is_page)
             if visit.state is None and not visit.changes:
                 return self._part(visit, response)
         if self._has_page_views and is_page:
@@ -266,6 +267,19 @@ class Tracker:
         visit.cookie_line = self._cookies.session_line(visit, response)
         self._recording.record(visit, is_request=True)
         return visit.cookie_line
+
+    def _check_first(self, visit: Visit, *, is_page: bool) -> None:
+        """Check a session out of nothing: against the budget, and whether its browser keeps cookies at all."""
+        facts = visit.facts
+        if not self._budget.allows(facts, visit.now):
+            self._drop_flood(visit)
+        elif (
+            is_page
+            and not self._consent.is_required
+            and self._cookie_names[facts.is_https] not in facts.cookie
+            and own_page(facts) is not None
+        ):
+            self._guard.count("cookie_missing")
 
     def _part(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The response of a visit without a session."""
