@@ -19,7 +19,7 @@ from sojourn.core.threads import AnyLock, Lock
 
 from . import admission
 from .binding import DISPUTED, OPTED_OUT, Choice, SessionBinding, recognised
-from .budget import FLOOD, SessionBudget
+from .budget import SessionBudget
 from .connections import Connections
 from .consent import ConsentGate
 from .cookie import CookieCodec, Verified
@@ -29,7 +29,6 @@ from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
 from .identification import apply_principal, drop_user, read_principal
 from .options import TrackingOptions
-from .own_page import own_page
 from .pages import Pages
 from .paths import Paths
 from .presence_judge import Presence
@@ -37,6 +36,7 @@ from .principal import UNKNOWN, Resolver
 from .recording import Recording, Sink
 from .response_cookies import ResponseCookies
 from .session_cache import CachedSession, SessionCache, Shared
+from .starts import Starts
 from .visit import Visit, VisitContext
 
 
@@ -66,12 +66,12 @@ class Tracker:
         self._clock = clock
         self._paths = paths
         self._presence = Presence(passive, is_heeded=options.presence_person)
-        self._budget = budget
         self._pages = pages
         self._consent = consent
         self._principal = principal
         self._policy = cookies
         self._cookie_names = (cookies.name(is_https=False), cookies.name(is_https=True))
+        self._starts = Starts(guard, budget, cookie_names=self._cookie_names, requires_consent=consent.is_required)
         self._refresh = options.rules.refresh
         self._slot = options.rules.heartbeat_interval
         self._has_page_views = options.page_views
@@ -256,9 +256,9 @@ class Tracker:
             if not has_principal:  # the app's own callable is called once
                 self._apply_principal(visit, response)
             if visit.binding.draft is not None and not self._cookies.may_carry(visit, response):
-                self._drop_undeliverable(visit)
+                self._starts.drop_undeliverable(visit)
             if visit.starts_from_nothing:
-                self._check_first(visit, is_page=is_page)
+                self._starts.check(visit, is_page=is_page)
             if visit.state is None and not visit.changes:
                 return self._part(visit, response)
         if self._has_page_views and is_page:
@@ -267,19 +267,6 @@ class Tracker:
         visit.cookie_line = self._cookies.session_line(visit, response)
         self._recording.record(visit, is_request=True)
         return visit.cookie_line
-
-    def _check_first(self, visit: Visit, *, is_page: bool) -> None:
-        """Check a session out of nothing: against the budget, and whether its browser keeps cookies at all."""
-        facts = visit.facts
-        if not self._budget.allows(facts, visit.now):
-            self._drop_flood(visit)
-        elif (
-            is_page
-            and not self._consent.is_required
-            and self._cookie_names[facts.is_https] not in facts.cookie
-            and own_page(facts) is not None
-        ):
-            self._guard.count("cookie_missing")
 
     def _part(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The response of a visit without a session."""
@@ -329,7 +316,7 @@ class Tracker:
         if visit.refused is not None:
             return
         if visit.binding.draft is not None:
-            self._drop_undeliverable(visit)
+            self._starts.drop_undeliverable(visit)
         if not visit.is_left_behind() and visit.state is None and not visit.changes:
             if visit.binding.pending is not None:
                 self._guard.count("over")
@@ -355,34 +342,6 @@ class Tracker:
         if visit.is_passive or not self._options.rules.automatic:
             return False
         return visit.binding.pending is not None or visit.refusal(by_helper=False) is None
-
-    def _drop_undeliverable(self, visit: Visit) -> None:
-        """Drop every session whose cookie cannot be delivered, with all that happened in it.
-
-        A restart or a user change by the app's call stays: the row is the authority, the next response mends the cookie.
-        """
-        made = visit.changes
-        first = next(
-            (n for n, changes in enumerate(made) if changes.is_start and changes.reason not in session.BY_CALL), None
-        )
-        if first is None:
-            return
-        calls = sum(len(changes.entries) + changes.state.is_manual for changes in made[first:])
-        self._guard.count("undeliverable" if made[first].reason is None else "over")
-        if calls:
-            self._guard.count("no_session", calls)
-            self._guard.warn_once(
-                "undeliverable", "helper calls were dropped: that response cannot carry the session's cookie"
-            )
-        visit.drop_drafts(first)
-
-    def _drop_flood(self, visit: Visit) -> None:
-        """Drop the session of a client without a cookie, and what was called in it: too many start now."""
-        self._guard.count(FLOOD)
-        if calls := sum(len(changes.entries) for changes in visit.changes):
-            self._guard.count("no_session", calls)
-        self._guard.warn_once(FLOOD, "more sessions start than session_budget or session_budget_total allows")
-        visit.drop_drafts()
 
     def _note_page_view(self, visit: Visit, response: ResponseFacts) -> None:
         visit.page_view = self._pages.view(visit.facts, response, self._clock.monotonic() - visit.mono)
