@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable
+from typing import Final
 
-from . import receiver
+from . import judging, receiver
+from .clocks import CLOCK_FILE, set_clock, skew_of
 from .deployment import BACKEND
 from .killing import RestartedUvicorn
 from .receiver import Behaviour, CloudEvent
 from .scene import Fault, Promise, Scene
 from .visitors import Host
+
+_OLDEST_S: Final = 1_800
+_HOUR_MS: Final = 3_600_000
 
 
 def _misbehaves(behaviour: Behaviour, until_calls: int = 3) -> Callable[[Scene], None]:
@@ -88,6 +94,43 @@ def beside_a_dead_one(scene: Scene) -> None:
             scene.wrong.append(f"one backend has {len(dead.taken)} events, the other {len(scene.receiver.taken)}")
 
 
+def too_old_when_it_is_back(scene: Scene) -> None:
+    """Let events wait for an hour, by the host's clock, for a backend that accepts nothing older than half an hour."""
+    clock = scene.folder / "clock"
+    set_clock(clock, 0)
+    scene.deployment.settings["BACKENDS"] += f"&oldest_accepted={_OLDEST_S}"
+    environ = {CLOCK_FILE: str(clock)}
+    with scene.deployment.gunicorn(workers=2, host=0, **environ) as server:
+        host = Host(lambda: server.url, lambda: skew_of(clock))
+        scene.receiver.down()
+        scene.say("the backend is down")
+        with scene.visitors(host):
+            scene.wait(scene.seconds / 2)
+        receiver.wait_for(lambda: _all_are_over(scene), 60, "every session is over")
+        waiting = _backlog(scene, BACKEND) or 0
+        later_ms = time.time_ns() // 1_000_000 + _HOUR_MS
+        set_clock(clock, _HOUR_MS)
+        scene.say(f"an hour later; {waiting} events have waited")
+        with scene.visitors(host, seed=2):
+            scene.wait(scene.seconds / 2)
+            scene.receiver.up()
+            scene.say("the backend is back")
+        scene.settle()
+    figures = scene.deployment.figures()
+    expired = 0 if figures is None else sum(state.expired for state in figures.stats.backends)
+    scene.notes.append(f"{expired} events expired, and {len(scene.receiver.taken)} arrived")
+    if not expired or expired != waiting:
+        scene.wrong.append(f"{expired} events are counted as expired, and {waiting} had waited for too long")
+    old = [fact for fact in judging.of_receiver(scene.receiver.taken.values()) if fact.at < later_ms]
+    if old:
+        scene.wrong.append(f"{len(old)} events arrived that the backend would drop for their age")
+
+
+def _all_are_over(scene: Scene) -> bool:
+    figures = scene.deployment.figures()
+    return figures is not None and not figures.unread and not figures.stats.open_sessions
+
+
 def _backlog(scene: Scene, name: str) -> int | None:
     figures = scene.deployment.figures()
     if figures is None:
@@ -124,6 +167,16 @@ FAULTS = (
         about="one backend never responds, beside a healthy one",
         play=beside_a_dead_one,
         seconds=10,
+    ),
+    Fault(
+        name="backend-too-late",
+        about="the backend is back when events have waited for longer than it accepts",
+        play=too_old_when_it_is_back,
+        seconds=10,
+        promise=Promise(
+            may_lose="what has waited for longer than the backend accepts is counted as expired, and not sent",
+            most_lost=0.9,
+        ),
     ),
     Fault(
         name="backend-down-killed",
