@@ -73,7 +73,7 @@ class Recording(Protocol):
         ...
 
     def save(self, batch: Batch) -> None:
-        """Write the batch. Raises `PositionMoved` if the store has another position for one of the marks."""
+        """Write the batch and end the transaction. Raises `PositionMoved` if the store has another position for a mark."""
         ...
 
 
@@ -81,7 +81,7 @@ class RecordStore(Protocol):
     """The recorder's port: sessions as they are folded, and how far each journal has been applied."""
 
     def recording(self) -> AbstractContextManager[Recording]:
-        """Open a writing transaction: committed at the end of the block, rolled back if it raises."""
+        """Open a writing transaction: committed by the end of the block, rolled back if it raises before `save` returns."""
         ...
 
     def marks(self) -> dict[str, Mark]:

@@ -15,7 +15,7 @@ from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import JournalDirectory, MemoryJournal
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
-from sojourn.stores.model import VISITOR, DataSubject, TryAgain
+from sojourn.stores.model import VISITOR, Batch, DataSubject, TryAgain
 from sojourn.stores.protocol import Recording
 from tests.pipeline.conftest import NOW, Bench
 
@@ -309,10 +309,13 @@ def test_a_batch_that_the_database_rolls_back_is_repeated(bench: Bench) -> None:
         @contextmanager
         def recording(self) -> Iterator[Recording]:
             with bench.store.records.recording() as transaction:
-                yield transaction
                 self.times -= 1
                 if self.times >= 0:
-                    raise TryAgain
+                    transaction.save = self._deadlocked  # type: ignore[method-assign]
+                yield transaction
+
+        def _deadlocked(self, batch: Batch) -> None:
+            raise TryAgain
 
     recorder = bench.another(bench.journal)
     recorder._store = Deadlocked()  # type: ignore[assignment]

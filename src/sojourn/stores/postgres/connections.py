@@ -59,6 +59,8 @@ class Work:
 
     def execute(self, *statements: str, **values: object) -> list[Result]:
         """Run statements in one round trip; an empty one does nothing. Each sees what was committed before it began."""
+        if self._is_over:
+            raise StoreError("this transaction has ended; begin another")
         if not self.is_ours:
             raise StoreError("this transaction belongs to the process that this one was forked from; begin another")
         before = "" if self._prologue is None else f"{self._prologue};"
@@ -82,9 +84,11 @@ class Work:
         self._last.append(statement)
         self._values |= values
 
-    def commit(self) -> None:
-        if self._prologue is None and not self._is_over:
-            self.execute(*self._last, "COMMIT", **self._values)
+    def commit(self, *statements: str, **values: object) -> None:
+        """Run these statements and end the transaction, in one round trip. Once it is over, nothing more is done."""
+        if not self._is_over and (statements or self._prologue is None):
+            self.execute(*statements, *self._last, "COMMIT", **self._values, **values)
+            self._is_over = True
 
     def roll_back(self) -> None:
         """Roll back; later statements of the block change nothing."""

@@ -1,8 +1,9 @@
-"""The recorder's transaction on PostgreSQL: a round trip to load, one to save, one to commit.
+"""The recorder's transaction on PostgreSQL: a round trip to load, one to save and commit.
 
 Several hosts fold at once. A transaction that loads a session has it to itself until its end, even a session that does
 not exist yet; and one transaction at a time writes the log. Under the log's lock, everything that was read without a lock
-is checked again: tombstones, and which ends a backend has begun to read. If it has changed, the batch is repeated.
+is checked again, by the database itself: tombstones, and which ends a backend has begun to read. If it has changed, the batch
+is repeated. So the lock is never held while the network or this process is waited for.
 
 See P13 in docs/internals.md.
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Final
+
+import psycopg
 
 from sojourn.stores import wire
 from sojourn.stores.database import Result
@@ -35,7 +38,7 @@ class PostgreSQLRecording:
         self._named: dict[str, DataSubject] = {}
         self._tombstones_read: dict[str, Tombstone] = {}
         self._has_unnamed = False
-        self.has_saved = False
+        self._has_saved = False
 
     def load(
         self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
@@ -85,67 +88,64 @@ class PostgreSQLRecording:
 
     def save(self, batch: Batch) -> None:
         rows = {row.key: row for row in sorted(batch.rows, key=lambda row: row.key)}
-        results = self._run(
-            {
-                sql.LOCK_OPTED_OUT: batch.opted_out,
-                sql.UPSERT_SESSIONS: rows,
-                self._log_lock: True,
-                # From here on no other transaction adds a tombstone.
-                sql.TOMBSTONES: not self.has_saved and (self._named or self._has_unnamed),
-                sql.LOCK_BACKENDS: batch.withdrawn,
-                sql.READ_BY_NOW: batch.withdrawn,
-                # Before the events: an end that is withdrawn and made again in one batch has the same id.
-                sql.WITHDRAW: batch.withdrawn,
-                sql.INSERT_EVENTS: batch.events,
-                sql.ADD_COUNTS: batch.counts,
-                sql.SET_TOMBSTONES: batch.opted_out,
-                sql.BAR: batch.opted_out,
-                sql.MOVE_MARKS: batch.marks,
-            },
-            sessions=wire.encode_rows_by_name(rows.values()),
-            people=wire.encode(list(self._named)),
-            withdrawn=wire.encode(list(batch.withdrawn)),
-            events=wire.encode_events_by_name(batch.events),
-            counts=wire.encode(dict(batch.counts)),
-            opted_out=wire.encode(list(batch.opted_out)),
-            tombstones=wire.encode(
-                [
-                    (wire.digest(self._work.key.value, DataSubject(VISITOR, visitor)), at, True)
-                    for visitor, at in batch.opted_out.items()
-                ]
-            ),
-            marks=wire.encode_marks(batch.marks),
-        )
-        if sql.TOMBSTONES in results:
-            self._check_tombstones(results[sql.TOMBSTONES])
-        if sql.READ_BY_NOW in results and not self._unread.isdisjoint(
-            wire.decode_names(results[sql.READ_BY_NOW].row[0])
-        ):
-            raise TryAgain("an end to withdraw was read meanwhile")
-        if batch.marks and results[sql.MOVE_MARKS].rows != len(batch.marks):
-            raise PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks)))
-        self._unfilled -= rows.keys()
-        self.has_saved = True
+        unfilled = sorted(self._unfilled - rows.keys())
+        unread = self._unread.intersection(batch.withdrawn)
+        statements = {
+            sql.LOCK_OPTED_OUT: batch.opted_out,
+            sql.UPSERT_SESSIONS: rows,
+            sql.DROP_PLACES: unfilled,
+            self._log_lock: True,
+            # From here on no other transaction adds a tombstone.
+            sql.STILL_NO_TOMBSTONE: self._has_unnamed,
+            sql.SAME_TOMBSTONES: self._named,
+            sql.LOCK_BACKENDS: batch.withdrawn,
+            sql.STILL_UNREAD: unread,
+            # Before the events: an end that is withdrawn and made again in one batch has the same id.
+            sql.WITHDRAW: batch.withdrawn,
+            sql.INSERT_EVENTS: batch.events,
+            sql.ADD_COUNTS: batch.counts,
+            sql.SET_TOMBSTONES: batch.opted_out,
+            sql.BAR: batch.opted_out,
+            sql.MOVE_MARKS: batch.marks,
+        }
+        try:
+            self._work.commit(
+                *(statement for statement, something in statements.items() if something),
+                sessions=wire.encode_rows_by_name(rows.values()),
+                unfilled=wire.encode(unfilled),
+                people=wire.encode(list(self._named)),
+                seen=wire.encode([(name, seen.at, seen.is_for_good) for name, seen in self._tombstones_read.items()]),
+                unread=wire.encode(sorted(unread)),
+                withdrawn=wire.encode(list(batch.withdrawn)),
+                events=wire.encode_events_by_name(batch.events),
+                counts=wire.encode(dict(batch.counts)),
+                opted_out=wire.encode(list(batch.opted_out)),
+                tombstones=wire.encode(
+                    [
+                        (wire.digest(self._work.key.value, DataSubject(VISITOR, visitor)), at, True)
+                        for visitor, at in batch.opted_out.items()
+                    ]
+                ),
+                marks=wire.encode_marks(batch.marks),
+            )
+        except psycopg.errors.InvalidTextRepresentation as error:
+            raise self._refusal(str(error), batch) or error from None
+        self._has_saved = True
+
+    def _refusal(self, reason: str, batch: Batch) -> Exception | None:
+        if sql.POSITION_MOVED in reason:
+            return PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks)))
+        if sql.FIRST_TOMBSTONE_ADDED in reason:
+            self._work.key.has_tombstones = True
+        for why in (sql.FIRST_TOMBSTONE_ADDED, sql.TOMBSTONE_ADDED, sql.READ_MEANWHILE):
+            if why in reason:
+                return TryAgain(why.replace("_", " "))
+        return None
 
     def end(self) -> None:
-        """Remove unused placeholders; roll back if nothing was saved."""
-        if not self.has_saved:
+        """Roll back if nothing was saved."""
+        if not self._has_saved:
             self._work.roll_back()
-        elif self._unfilled:
-            self._work.at_end(sql.DROP_PLACES, unfilled=wire.encode(sorted(self._unfilled)))
-
-    def _run(self, statements: Mapping[str, object], **values: object) -> dict[str, Result]:
-        """Run the statements that have anything to do, and return the result of each."""
-        needed = [statement for statement, something in statements.items() if something]
-        return dict(zip(needed, self._work.execute(*needed, **values), strict=True))
-
-    def _check_tombstones(self, result: Result) -> None:
-        key = self._work.key
-        if result.row[1] and self._has_unnamed:
-            key.has_tombstones = True
-            raise TryAgain("the first tombstone was added meanwhile")
-        if _tombstones(result) != self._tombstones_read:
-            raise TryAgain("a tombstone was added meanwhile")
 
     def _tombstones(
         self, result: Result, people: Collection[DataSubject], named: dict[str, DataSubject]

@@ -37,10 +37,19 @@ def texts(name: str) -> str:
     return f"ARRAY(SELECT json_array_elements_text(%({name})s::json))"
 
 
-def lock_log(number: int) -> str:
-    """Lock the log for writing. This comes last, and is held until the transaction is visible to all others.
+def require(condition: str, reason: str) -> str:
+    """Let a transaction fail with this reason unless the condition holds, without a round trip to ask.
 
-    So each number of the log becomes visible before any greater one: no cursor skips one that commits late.
+    The error is that the reason, a word, is no integer.
+    """
+    return f"SELECT (CASE WHEN {condition} THEN '0' ELSE '{reason}' END)::int"
+
+
+def lock_log(number: int) -> str:
+    """Lock the log for writing, until the transaction is visible to all others.
+
+    So each number of the log becomes visible before any greater one: no cursor skips one that commits late. A recorder
+    locks, writes and commits in one message, and so holds the lock for no round trip.
     """
     return f"SELECT pg_advisory_xact_lock({number})"
 
@@ -154,10 +163,29 @@ ON CONFLICT (key) DO UPDATE SET {SESSIONS.replaced}
 
 LOCK_BACKENDS: Final = lock_backends(POSTGRESQL)
 
-READ_BY_NOW: Final = f"""
-SELECT {array("id")} FROM sojourn_events
-WHERE id = ANY({texts("withdrawn")}) AND seq <= (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends)
-"""
+# Why the database refuses a batch.
+READ_MEANWHILE: Final = "an_end_to_withdraw_was_read_meanwhile"
+TOMBSTONE_ADDED: Final = "a_tombstone_was_added_meanwhile"
+FIRST_TOMBSTONE_ADDED: Final = "the_first_tombstone_was_added_meanwhile"
+POSITION_MOVED: Final = "a_position_moved"
+
+STILL_UNREAD: Final = require(
+    f"""NOT EXISTS (
+    SELECT 1 FROM sojourn_events
+    WHERE id = ANY({texts("unread")}) AND seq <= (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends))""",
+    READ_MEANWHILE,
+)
+
+STILL_NO_TOMBSTONE: Final = require("NOT EXISTS (SELECT 1 FROM sojourn_tombstones)", FIRST_TOMBSTONE_ADDED)
+
+_OF_PEOPLE: Final = f"FROM sojourn_tombstones WHERE hash = ANY({texts('people')})"
+
+SAME_TOMBSTONES: Final = require(
+    f"""(SELECT COUNT(*) {_OF_PEOPLE}) = json_array_length(%(seen)s::json) AND NOT EXISTS (
+    SELECT hash, at, is_for_good {_OF_PEOPLE}
+    EXCEPT SELECT value->>0, (value->>1)::bigint, (value->>2)::boolean FROM json_array_elements(%(seen)s::json))""",
+    TOMBSTONE_ADDED,
+)
 
 WITHDRAW: Final = f"""
 WITH gone AS (DELETE FROM sojourn_events WHERE id = ANY({texts("withdrawn")}) RETURNING 1)
@@ -187,7 +215,8 @@ UPDATE sojourn_sessions SET is_suppressed = true WHERE visitor_id = ANY({texts("
 """
 
 # Touches a row only where it stands at the position that this batch was read from; the count of rows shows it.
-MOVE_MARKS: Final = """
+MOVE_MARKS: Final = f"""
+WITH moved AS (
 INSERT INTO sojourn_journals AS j (id, position, position_before, recorded_until, heard_at, totals, is_gone)
 SELECT value->>0, (value->>1)::bigint, (value->>2)::bigint, (value->>3)::bigint, (value->>4)::bigint, value->>5, false
 FROM json_array_elements(%(marks)s::json)
@@ -196,4 +225,6 @@ ON CONFLICT (id) DO UPDATE SET
     position = excluded.position, position_before = excluded.position_before,
     recorded_until = excluded.recorded_until, heard_at = excluded.heard_at, totals = excluded.totals
 WHERE j.position = excluded.position_before AND NOT j.is_gone
+RETURNING 1)
+{require("(SELECT COUNT(*) FROM moved) = json_array_length(%(marks)s::json)", POSITION_MOVED)}
 """

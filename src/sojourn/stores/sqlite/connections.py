@@ -86,7 +86,8 @@ class Connections:
                 begin(connection)
                 try:
                     yield connection
-                    connection.execute("COMMIT")
+                    if connection.in_transaction:  # a batch commits itself
+                        connection.execute("COMMIT")
                 except BaseException:
                     # Some errors, such as a full disk, have rolled back already.
                     if connection.in_transaction:

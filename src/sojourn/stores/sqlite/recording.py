@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 
+from sojourn.errors import StoreError
 from sojourn.stores import wire
 from sojourn.stores.counting import RECORDED
 from sojourn.stores.model import VISITOR, Batch, DataSubject, Loaded, PositionMoved, Tombstone
@@ -31,6 +32,7 @@ class SQLiteRecording:
         self._connection = connection
         self._store_key = store_key
         self._stored: dict[str, object] = {}
+        self._is_over = False
 
     def load(
         self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
@@ -64,6 +66,7 @@ class SQLiteRecording:
         return Loaded(rows={row.key: row for row in ordered}, unread=loaded.unread)
 
     def save(self, batch: Batch) -> None:
+        self._check()
         counts = dict(batch.counts)
         counts[RECORDED] = counts.get(RECORDED, 0) + self._log(batch)
         touched, others = self._parted(batch.rows)
@@ -88,7 +91,12 @@ class SQLiteRecording:
             if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_TRIGGER:
                 raise
             raise PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks))) from None
-        self._stored.update((row.key, _seldom(row)) for row in others)
+        self._connection.execute("COMMIT")
+        self._is_over = True
+
+    def _check(self) -> None:
+        if self._is_over:
+            raise StoreError("this transaction has ended; begin another")
 
     def _log(self, batch: Batch) -> int:
         """Withdraw and insert events, and return by how many the log has grown."""
@@ -114,7 +122,7 @@ class SQLiteRecording:
         return grown
 
     def _parted(self, rows: Sequence[SessionRow]) -> tuple[list[SessionRow], list[SessionRow]]:
-        """Split into rows that only had activity since this transaction loaded or saved them, and the others."""
+        """Split into rows that only had activity since this transaction loaded them, and the others."""
         touched: list[SessionRow] = []
         others: list[SessionRow] = []
         for row in rows:
@@ -122,6 +130,7 @@ class SQLiteRecording:
         return touched, others
 
     def _loaded(self, statement: str, values: Mapping[str, object], people: Collection[DataSubject] = ()) -> Loaded:
+        self._check()
         key = self._store_key
         people_by_hash = self._by_hash(people) if key.has_tombstones else {}
         parameters = {**values, "people": wire.encode(list(people_by_hash))}
