@@ -83,7 +83,7 @@ def test_drain_waits_for_a_failing_backend(shop: Shop) -> None:
     shop.one.fail(2, error=OSError("down"))
     assert shop.drain() == 0
     assert (ids(shop.one), ids(shop.two)) == (ALL, ALL)
-    assert shop.store.delivery.state("one").retried == 10
+    assert shop.store.delivery.state("one").retried == 2
     assert shop.adds_up()
 
 

@@ -310,8 +310,8 @@ class Runtime:
         if may_record and (self.journal.stats().accepted or self._is_open):
             _quietly(partial(self._last.record, self.open))
         self._last.is_recorded = True
-        if self._scheduler.join(self._deliveries, self._last.deadline) and may_record and self._is_open:
-            _quietly(self._last.hand_over)
+        if self._scheduler.join(self._deliveries, self._last.deadline) and self._is_open:
+            _quietly(self._last.hand_over if may_record else self._leadership.step_down)
         self._close_reader()
 
     def _deliver_last(self, dispatcher: Dispatcher) -> None:
