@@ -19,6 +19,8 @@ from sojourn.stores.model import Batch, Settled, dispatcher_lease
 from tests.doors.browser import Browser, Site
 from tests.stores.contract.steps import NOW, event, lease, row, save
 
+REFUSED = "http://127.0.0.1:9: nothing listens there; check host and port, and that it is up"
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SQLiteStore]:
@@ -31,6 +33,27 @@ def store(tmp_path: Path) -> Iterator[SQLiteStore]:
 
 def status(store: SQLiteStore, *arguments: str) -> int:
     return cli.main(["status", "--store", f"sqlite:///{store.path}", *arguments])
+
+
+def run_elsewhere(store: SQLiteStore) -> None:
+    """A process of another host records, and has the backends."""
+    now = SystemClock.now()
+    store.outbox.register(["posthog", "jsonl"], now=now)
+    assert store.leases.acquire("recorder:there", "there/j1", now=now, until=now + 3_600_000)
+
+
+def fail(store: SQLiteStore, name: str, *, failures: int) -> None:
+    """Attempts to deliver that failed, the last one now."""
+    now = SystemClock.now()
+    held = store.leases.acquire(dispatcher_lease(name), "there/j1", now=now, until=now + 3_600_000)
+    assert held is not None
+    for failed in range(1, failures + 1):
+        store.delivery.settle(
+            name,
+            held,
+            Settled(upto=None, retried=1, retry_at=now + 900, failures=failed, problem=REFUSED),
+            now=now,
+        )
 
 
 def refuse_all(store: SQLiteStore, name: str) -> None:
@@ -51,12 +74,12 @@ def test_status_page(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> 
     assert re.fullmatch(r"sessions   1 \(1 open\), 3 events, [0-9]+\.[0-9] KiB", lines[0])
     assert lines[1] == "records    0 accepted = 0 recorded + 0 unapplied: ok"
     rows = {line.split()[0]: line.split() for line in lines if line.startswith("  ")}
-    assert rows["backend"][1:] == ["recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retried"]
+    assert rows["backend"][1:] == ["recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retries"]
     assert rows["posthog"][1:7] == ["3", "0", "0", "0", "0", "3"]
     assert rows["jsonl"][1:8] == ["3", "0", "3", "0", "0", "0", "-"]
     assert rows["ignored.bot"] == ["ignored.bot", "1,234"]
     assert rows["dispatcher:jsonl"][-1] == "expired"
-    assert "problems" in lines
+    assert "problems (critical)" in lines
     assert any("jsonl: 3 dead letters" in line for line in lines)
 
 
@@ -73,9 +96,51 @@ def test_status_page(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> 
 def test_exit_code_of_check(
     arguments: list[str], code: int, store: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    run_elsewhere(store)
     assert status(store, *arguments, "--json") == code
     document = json.loads(capsys.readouterr().out)
     assert document["is_healthy"] is (code == 0 and "--check" in arguments)
+
+
+@pytest.mark.parametrize(
+    ("failures", "level"),
+    [
+        pytest.param(2, "ok", id="two failures pass"),
+        pytest.param(3, "critical", id="three, and nothing was ever delivered"),
+    ],
+)
+def test_a_backend_that_accepts_nothing_is_a_problem_from_the_third_attempt_on(
+    failures: int, level: str, store: SQLiteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_elsewhere(store)
+    fail(store, "posthog", failures=failures)
+    arguments = ("--max-lag", "36500d")
+    assert status(store, "--check", *arguments) == (level != "ok")
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if line.startswith("  posthog"))
+    assert f"{failures} attempts in a row failed" in row
+    assert row.endswith(REFUSED)
+    problem = f"posthog: nothing was ever delivered; the last {failures} attempts failed: {REFUSED}"
+    assert (problem in out) is (level != "ok")
+    assert status(store, "--json", *arguments) == 0
+    document = json.loads(capsys.readouterr().out)
+    backend = next(each for each in document["backends"] if each["name"] == "posthog")
+    assert (document["level"], document["is_healthy"]) == (level, level == "ok")
+    assert (backend["condition"], backend["failures"], backend["retries"], backend["problem"]) == (
+        "retrying" if level == "ok" else "failing",
+        failures,
+        failures,
+        REFUSED,
+    )
+
+
+def test_events_without_a_process_that_delivers_them_are_a_problem(
+    store: SQLiteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(store, "--check", "--max-lag", "36500d") == 1
+    out = capsys.readouterr().out
+    assert "problems (critical)" in out
+    assert "posthog: 3 events wait, and no process has delivered to it for" in out
 
 
 def test_dead_letters_are_problems(store: SQLiteStore) -> None:
@@ -201,6 +266,7 @@ def test_invalid_limit_is_an_error(
 def test_a_store_above_its_size_is_a_problem(
     store: SQLiteStore, capsys: pytest.CaptureFixture[str], limit: str, code: int
 ) -> None:
+    run_elsewhere(store)
     store.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
     assert status(store, "--check", "--json", "--max-lag", "36500d", "--max-size", limit) == code
     document = json.loads(capsys.readouterr().out)

@@ -154,5 +154,31 @@ def test_live_part_matches_the_page(app: App, reader: Reader, moody: Moody) -> N
     moody.pause_s = 3600
     app.visit("/one")
     live = reader.get("/live/delivery").text
-    for phrase in ("Needs attention", "paused for 1 h", "Retry now", "csrf"):
+    for phrase in ("Action required", "moody: nothing was ever delivered; paused for 1 h", "Retry now", "csrf"):
         assert phrase in live
+
+
+def test_the_banner_is_green_amber_or_red(make_app: MakeApp, moody: Moody) -> None:
+    app = make_app(settings={"backends": [moody]}, password=PASSWORD)
+    reader = Reader(app)
+    assert reader.log_in().status == 303
+    moody.rejects = False
+    app.visit("/one")
+    assert banner(reader) == ("good", "Healthy")
+    moody.pause_s = 3600
+    app.visit("/two")
+    assert banner(reader) == ("warn", "Needs attention")
+    assert "moody: paused for 1 h: it did not accept all events, and gave no reason" in reader.get("/delivery").words
+    app.clock.advance(2 * 3600)
+    assert banner(reader) == ("bad", "Action required")
+    words = reader.get("/delivery").words
+    assert "moody: 2 events wait, and no process has delivered to it for 2 h" in words
+    assert "Everything accepted is recorded" not in words
+
+
+def banner(reader: Reader) -> tuple[str, str]:
+    found = re.search(
+        r'class="verdict (\w+)" role="status"><h2><span[^>]*>.</span> ([^<]+)<', reader.get("/delivery").text
+    )
+    assert found is not None
+    return found[1], found[2]

@@ -25,8 +25,8 @@ def add_commands(commands: Any) -> None:
         help="show recording and delivery health",
         description="Show what is recorded, what each backend received, what is waiting, and any problems. The exit code is "
         "0; with --check it is 1 if there are problems: figures that do not add up, damaged journals, "
-        "a backend that is paused for more "
-        "than a minute, or figures above the limits.",
+        "a backend whose last three attempts failed or that is paused for more than a minute, events or records that no "
+        "process handles, or figures above the limits.",
     )
     status.add_argument("--check", action="store_true", help="exit with 1 if there are problems")
     status.add_argument(
@@ -103,6 +103,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
     from sojourn.health.checks import problems
+    from sojourn.health.conditions import Level, worst
     from sojourn.health.formatting import size
     from sojourn.health.hints import hints
 
@@ -123,7 +124,9 @@ def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
         lines += ["", "refused, ignored and discarded", *table(rows)]
     lines.append("")
     if found_problems:
-        lines += [paint("problems", "bad"), *(f"  {printable(line)}" for line in found_problems)]
+        level = worst(found_problems)
+        heading = paint(f"problems ({level.value})", "bad" if level is Level.CRITICAL else "odd")
+        lines += [heading, *(f"  {printable(problem.text)}" for problem in found_problems)]
     else:
         lines.append(paint("healthy", "good"))
     if advice := hints(health):
@@ -158,7 +161,7 @@ def _journals(health: HealthSnapshot) -> str:
 def _backends(health: HealthSnapshot, paint: Paint) -> list[str]:
     if not health.backlogs:
         return []
-    heads = ["backend", "recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retried", "  "]
+    heads = ["backend", "recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retries", "  "]
     # A loss that most stores never see has no column there.
     has_expired = any(each.state.expired for each in health.backlogs)
     if has_expired:
@@ -170,22 +173,24 @@ def _backends(health: HealthSnapshot, paint: Paint) -> list[str]:
         numbers = (state.recorded, state.delivered, state.dead, state.skipped, state.dropped, *expired, state.backlog)
         lag = "-" if each.lag is None else span(each.lag)
         row = [cell(state.name), *(f"{number:,}" for number in numbers), lag, f"{state.retried:,}"]
-        rows.append([*row, _backend_state(each, health.now, paint)])
+        rows.append([*row, _backend_state(each, health, paint)])
     return table(rows, left=frozenset({0, len(heads) - 1}))
 
 
-def _backend_state(each: Backlog, now: int, paint: Paint) -> str:
-    from sojourn.health.checks import waits
+def _backend_state(each: Backlog, health: HealthSnapshot, paint: Paint) -> str:
+    from sojourn.health.conditions import Condition, condition, describe, problem
 
     parts = [] if each.holds else [paint("does not add up", "bad")]
-    wait = waits(each.state, now)
-    if wait is not None:
-        parts.append(paint(f"paused for {span(wait)}: {cell(each.state.problem or '')}", "odd"))
-    elif each.state.problem:
-        parts.append(paint(cell(each.state.problem), "odd"))
     if each.outbox.requeued:
         parts.append(f"{each.outbox.requeued:,} dead letters requeued")
-    return ", ".join(parts) or paint("ok", "good")
+    words = ": ".join(filter(None, describe(each, health)))
+    if problem(each, health) is not None:
+        parts.append(paint(words, "bad"))
+    elif condition(each, health) is Condition.RETRYING:
+        parts.append(paint(words, "odd"))
+    elif not parts:
+        parts.append(paint(words, "good"))
+    return ", ".join(parts)
 
 
 def _leases(health: HealthSnapshot) -> list[str]:

@@ -9,11 +9,9 @@ from sojourn.backends.cloudevents import rfc3339
 from sojourn.stores.model import HEARD_OF_MS, BackendState, Lease, Mark, OutboxState, StoreStats
 from sojourn.stores.reporting.model import LongVisits
 
+from .conditions import Level, Problem, condition, no_recorder, problem, waits, worst
 from .formatting import cell, size, span
 from .journals import Unapplied
-
-_RESTS_MS = 60_000
-"""Longer than a dispatcher pauses by itself: the backend asked for it, or sending is useless until an operator acts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,18 +114,14 @@ class HealthSnapshot:
         return self.stats.counters.get(name, 0)
 
 
-def problems(health: HealthSnapshot, limits: Limits) -> list[str]:
-    """Return the problems, each as a sentence; empty if all is well."""
-    return [
-        *_of_size(health, limits),
+def problems(health: HealthSnapshot, limits: Limits) -> list[Problem]:
+    """Return the problems, the worst ones first; empty if all is well."""
+    found = [
+        *map(Problem, _of_size(health, limits)),
         *_of_records(health, limits),
-        *(line for each in health.backlogs for line in _of(each, health, limits)),
+        *(problem for each in health.backlogs for problem in _of(each, health, limits)),
     ]
-
-
-def waits(state: BackendState, now: int) -> int | None:
-    """Return how long (ms) the backend is not tried; `None`: it may be tried now."""
-    return None if state.retry_at is None or state.retry_at <= now else state.retry_at - now
+    return sorted(found, key=lambda problem: problem.level is not Level.CRITICAL)
 
 
 def whose(lease: Lease, health: HealthSnapshot) -> str:
@@ -142,11 +136,12 @@ def whose(lease: Lease, health: HealthSnapshot) -> str:
 def document(health: HealthSnapshot, limits: Limits) -> dict[str, object]:
     """Return the snapshot and its problems as a JSON document. Times are RFC 3339 text, spans are milliseconds."""
     stats, here, now = health.stats, health.here, health.now
-    until, problem_lines = health.recorded_until, problems(health, limits)
+    until, found = health.recorded_until, problems(health, limits)
     return {
         "at": rfc3339(now),
-        "is_healthy": not problem_lines,
-        "problems": problem_lines,
+        "is_healthy": not found,
+        "level": worst(found).value,
+        "problems": [problem.text for problem in found],
         "sessions": stats.sessions,
         "open_sessions": stats.open_sessions,
         "events": stats.events,
@@ -178,7 +173,7 @@ def document(health: HealthSnapshot, limits: Limits) -> dict[str, object]:
                 },
             },
         },
-        "backends": [_backend(each, now) for each in health.backlogs],
+        "backends": [_backend(each, health) for each in health.backlogs],
         "leases": [
             {"name": lease.name, "holder": lease.holder, "is_over": lease.until <= now, "until": rfc3339(lease.until)}
             for lease in health.leases
@@ -193,12 +188,13 @@ def figures(state: BackendState) -> dict[str, int]:
     return {name: getattr(state, name) for name in names}
 
 
-def _backend(each: Backlog, now: int) -> dict[str, object]:
-    state, wait = each.state, waits(each.state, now)
+def _backend(each: Backlog, health: HealthSnapshot) -> dict[str, object]:
+    state, wait = each.state, waits(each.state, health.now)
     return {
         "name": state.name,
+        "condition": condition(each, health).value,
         **figures(state),
-        "retried": state.retried,
+        "retries": state.retried,
         "oldest_accepted_ms": state.oldest_accepted,
         "expires_in_ms": each.expires_in,
         "holds": each.holds,
@@ -223,43 +219,44 @@ def _of_size(health: HealthSnapshot, limits: Limits) -> Iterator[str]:
         yield f"the store takes {size(stats.size)}; lower `retention`, or see `ignored.flood` for a flood of new sessions"
 
 
-def _of_records(health: HealthSnapshot, limits: Limits) -> Iterator[str]:
+def _of_records(health: HealthSnapshot, limits: Limits) -> Iterator[Problem]:
     if health.holds is False:
-        yield (
+        yield Problem(
             f"records do not add up: {health.accepted:,} accepted, but {health.recorded:,} recorded and "
             f"{health.unapplied:,} unapplied" + (f", {health.lost:,} lost" if health.lost else "")
         )
     here = health.here
     if here is not None and here.damaged.files:
         damaged = here.damaged
-        yield (
+        yield Problem(
             f"{damaged.files:,} damaged {'segments' if damaged.files > 1 else 'segment'} of journals in {here.path}: "
             f"{size(damaged.size)} in {damaged.ranges:,} {'places' if damaged.ranges > 1 else 'place'} cannot be read; "
             "check the disk, then delete the files that end in .damaged"
         )
-    if here is not None and here.oldest_at is not None and health.now - here.oldest_at > limits.lag:
-        yield (
-            f"{here.records:,} records wait in {here.path}, the oldest for {span(health.now - here.oldest_at)}; check "
-            "that a recorder is running"
-        )
+    if here is not None and here.oldest_at is not None:
+        waited = health.now - here.oldest_at
+        text = f"{here.records:,} records wait in {here.path}, the oldest for {span(waited)}; "
+        if no_recorder(health) and waited > HEARD_OF_MS:
+            yield Problem(f"{text}no process records them: start the app or `sojourn worker`", Level.CRITICAL)
+        elif waited > limits.lag:
+            yield Problem(f"{text}check that a recorder is running")
 
 
-def _of(each: Backlog, health: HealthSnapshot, limits: Limits) -> Iterator[str]:
+def _of(each: Backlog, health: HealthSnapshot, limits: Limits) -> Iterator[Problem]:
     state, name = each.state, cell(each.state.name)
     if not each.holds:
         accounted = state.settled + state.backlog
-        yield f"{name}: {state.recorded:,} events were recorded, but {accounted:,} are accounted for"
+        yield Problem(f"{name}: {state.recorded:,} events were recorded, but {accounted:,} are accounted for")
+    if (delivery := problem(each, health)) is not None:
+        yield delivery
     if each.lag is not None and each.lag > limits.lag:
-        yield f"{name}: the oldest of {state.backlog:,} events has waited {span(each.lag)}"
+        yield Problem(f"{name}: the oldest of {state.backlog:,} events has waited {span(each.lag)}")
     if each.expires_in is not None:
-        yield _of_expiry(each, each.expires_in)
+        yield Problem(_of_expiry(each, each.expires_in))
     if limits.backlog is not None and state.backlog > limits.backlog:
-        yield f"{name}: {state.backlog:,} events wait"
-    wait = waits(state, health.now)
-    if wait is not None and wait > _RESTS_MS:
-        yield f"{name}: paused for {span(wait)}: {cell(state.problem or 'the backend asked for it')}"
+        yield Problem(f"{name}: {state.backlog:,} events wait")
     if each.outbox.letters > limits.dead:
-        yield f"{name}: {each.outbox.letters:,} dead letters; see `sojourn outbox list {name}`"
+        yield Problem(f"{name}: {each.outbox.letters:,} dead letters; see `sojourn outbox list {name}`")
 
 
 def _of_expiry(each: Backlog, expires_in: int) -> str:

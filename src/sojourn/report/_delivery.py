@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sojourn.errors import StoreError
-from sojourn.health.checks import Backlog, HealthSnapshot, Limits, problems, waits, whose
+from sojourn.health.checks import Backlog, HealthSnapshot, Limits, problems, whose
+from sojourn.health.conditions import Condition, condition, describe, waits, worst
 from sojourn.health.hints import hints
 from sojourn.health.snapshot import snapshot
 
@@ -29,21 +30,15 @@ _MESSAGES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A row of the backends' table. `paused_for_ms`: how long until the backend is retried."""
+    """A row of the backends' table. `words` describe its condition, `reason` says why the last attempt failed."""
 
     backlog: Backlog
-    paused_for_ms: int | None
+    condition: Condition
+    words: str
+    reason: str
+    may_retry: bool
     delivered_a_minute: float | None
     recorded_a_minute: float | None
-
-    @property
-    def state(self) -> str:
-        state = self.backlog.state
-        if self.paused_for_ms is not None:
-            return "paused"
-        if state.failures:
-            return "failing"
-        return "waiting" if state.backlog else "idle"
 
 
 def delivery(view: View) -> Response:
@@ -135,9 +130,11 @@ def _in_batches(work: Callable[[], int], *, is_once: bool) -> int:
 
 def _health(view: View) -> dict[str, Any]:
     health = snapshot(view.store, view.source.journals, now=view.now)
+    found = problems(health, _LIMITS)
     return {
         "snapshot": health,
-        "problems": [line.partition("; see `")[0] for line in problems(health, _LIMITS)],
+        "level": worst(found),
+        "problems": [problem.text.partition("; see `")[0] for problem in found],
         "lanes": [_lane(view, backlog, health) for backlog in health.backlogs],
         "leases": [(lease, whose(lease, health)) for lease in health.leases],
         "hints": hints(health),
@@ -147,9 +144,13 @@ def _health(view: View) -> dict[str, Any]:
 def _lane(view: View, backlog: Backlog, health: HealthSnapshot) -> Lane:
     state = backlog.state
     rate = view.source.rates.sample(state.name, view.now, state.delivered, state.recorded)
+    words, reason = describe(backlog, health)
     return Lane(
         backlog=backlog,
-        paused_for_ms=waits(state, health.now),
+        condition=condition(backlog, health),
+        words=words,
+        reason=reason,
+        may_retry=bool(state.failures) or waits(state, health.now) is not None,
         delivered_a_minute=None if rate is None else rate[0],
         recorded_a_minute=None if rate is None else rate[1],
     )
