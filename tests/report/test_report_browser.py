@@ -180,6 +180,14 @@ def test_exports_follow_the_filter(site: Site) -> None:
 # --- layout
 
 
+def test_times_are_in_the_zone_of_the_browser(site: Site) -> None:
+    site.visit("/one", user="anna", name="Anna")
+    page = site.reader()
+    expect(page.locator(".foot")).to_have_text("Times in Europe/Vienna")
+    page.goto(f"{site.report}/sessions")
+    expect(rows(page).locator("time").first).to_have_attribute("title", re.compile(r"UTC\+[12]:00$"))
+
+
 def luminance(page: Page, selector: str) -> float:
     colour = page.evaluate("s => getComputedStyle(document.querySelector(s)).backgroundColor", selector)
     return sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3]) / 3

@@ -116,6 +116,12 @@ def test_errors_are_counted_one_way_everywhere(app: App, reader: Reader) -> None
         assert ("is-bad" in page.text) is bool(count)
 
 
+def test_the_form_keeps_filters_that_it_has_no_field_for(reader: Reader) -> None:
+    text = reader.get("/sessions", browser="Firefox", utm_source="mail", sort="pages", dir="up").text
+    kept = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text.partition("filter panel")[2]))
+    assert kept == {"browser": "Firefox", "utm_source": "mail", "sort": "pages", "dir": "up"}
+
+
 def test_empty_store_explains_the_next_step(app: App, reader: Reader) -> None:
     assert "Open a page of your app" in reader.get("/").words
     assert "Open a page of your app" in reader.get("/sessions").words

@@ -120,6 +120,13 @@ def test_today_counts_from_the_readers_midnight(app: App, reader: Reader) -> Non
     assert "/yesterday" not in ask(reader, "/sessions?range=today", INDIA).words
 
 
+def test_the_first_hour_of_today_begins_at_midnight(app: App) -> None:
+    visit_at(app, "2026-11-25T18:31:00Z")
+    app.clock.now_ms = at("2026-11-26T12:00Z")
+    labels = re.findall(r'data-label="([^"]*): \d+ sessions', ask(logged_in(app), "/?range=today", INDIA).text)
+    assert labels[:2] == ["Thu 26 Nov, 00:00 to 00:30", "Thu 26 Nov, 00:30 to 01:30"]
+
+
 def test_a_chart_has_days_of_23_and_25_hours(app: App, reader: Reader) -> None:
     for when in ("2026-11-01T03:59Z", "2026-11-01T04:00Z", "2026-11-02T04:59Z", "2026-11-02T05:00Z"):
         visit_at(app, when)

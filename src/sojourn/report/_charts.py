@@ -65,7 +65,7 @@ def chart(points: Sequence[Point], span: Span, bucket: Bucket, moments: Moments,
             point=point,
             since=max(point.at, span.since),
             until=max(point.at + 1, min(point.until, span.until)),
-            label=_long_label(point, bucket, moments),
+            label=_long_label(point, span, bucket, moments),
             is_partial=point.at < span.since or point.until > min(span.until, moments.now),
         )
         for place, point in enumerate(points)
@@ -81,7 +81,7 @@ def chart(points: Sequence[Point], span: Span, bucket: Bucket, moments: Moments,
             Tick(at=round(HEIGHT - HEIGHT * part / 2, 1), label=f"{top * part // 2:,}")
             for part in ((1, 2) if top > 1 else (2,))
         ],
-        below=_labels(points, bucket, each, moments),
+        below=_labels(points, span, bucket, each, moments),
     )
 
 
@@ -106,12 +106,17 @@ def _line(values: Sequence[int], top: int, bars: Sequence[Bar], begun: int) -> s
     return " ".join(f"{(place + 0.5) * each:.2f},{100 - 100 * values[place] / top:.2f}" for place in complete)
 
 
-def _labels(points: Sequence[Point], bucket: Bucket, each: float, moments: Moments) -> list[Tick]:
+def _labels(points: Sequence[Point], span: Span, bucket: Bucket, each: float, moments: Moments) -> list[Tick]:
     every = max(1, -(-len(points) // _LABELS))
     return [
         Tick(
             at=round((place + 0.5) * each, 2),
-            label=_short_label(points[place].at, bucket, len(points), moments),
+            label=_short_label(
+                max(points[place].at, span.since) if bucket is Bucket.HOUR else points[place].at,
+                bucket,
+                len(points),
+                moments,
+            ),
             is_minor=bool(number % 2),
         )
         for number, place in enumerate(range(0, len(points), every))
@@ -125,11 +130,12 @@ def _short_label(at: int, bucket: Bucket, count: int, moments: Moments) -> str:
     return f"{when:%H:%M}" if count <= 25 else f"{moments.day(at)} {when:%H}h"
 
 
-def _long_label(point: Point, bucket: Bucket, moments: Moments) -> str:
+def _long_label(point: Point, span: Span, bucket: Bucket, moments: Moments) -> str:
     at = point.at
     match bucket:
-        case Bucket.HOUR:
-            return f"{moments.weekday(at)}, {moments.local(at):%H:%M} to {moments.local(point.until):%H:%M}"
+        case Bucket.HOUR:  # "today" may begin within one
+            first, last = max(at, span.since), min(point.until, span.until)
+            return f"{moments.weekday(first)}, {moments.local(first):%H:%M} to {moments.local(last):%H:%M}"
         case Bucket.DAY:
             return moments.weekday(at)
         case Bucket.WEEK:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, tzinfo
 from itertools import pairwise
 from typing import Final
@@ -93,8 +93,8 @@ class Rollups:
         before = span.before
         whole = Span(span.since if before is None else before.since, span.until)
         around = Span(_hour(whole.since), _hour(whole.until + HOUR_MS - 1))
-        cut, parts = self._cut(whole, (whole.since, span.since, span.until, *points))
         missing = set(self._missing(self._statements.missing_hours, around))
+        cut, parts = self._cut(whole, span, points, missing)
         counted, pending = self._counted(missing - cut)
         counted += parts
         stored: int = self._database.read(self._statements.rolled_up_sessions, since=around.since, until=around.until)[
@@ -137,24 +137,29 @@ class Rollups:
             counted.append(self._rollup(at))
         return counted, pending
 
-    def _cut(self, whole: Span, cuts: Iterable[int]) -> tuple[set[int], list[Rollup]]:
-        """Roll up the parts of hours that are cut in two or more; return these hours, too."""
+    def _cut(
+        self, whole: Span, span: Span, points: Iterable[int], missing: Collection[int]
+    ) -> tuple[set[int], list[Rollup]]:
+        """Roll up the parts of hours in which a span or a bucket begins or ends; return these hours, too."""
         at_hour: dict[int, set[int]] = {}
-        for cut in cuts:
+        for cut in (whole.since, span.since, span.until, *points):
             if cut % HOUR_MS and whole.since <= cut <= whole.until:
                 at_hour.setdefault(_hour(cut), set()).add(cut)
         parts: list[Rollup] = []
         for hour, inner in at_hour.items():
+            # Within the span a rollup of the whole hour has the routes, which cost most.
+            has_rollup = hour not in missing and span.since <= hour and hour + HOUR_MS <= span.until
             for since, until in pairwise((hour, *sorted(inner), hour + HOUR_MS)):
                 if whole.since <= since and until <= whole.until:
-                    parts.append(self._rollup(since, until))
+                    with_routes = not has_rollup and span.since <= since
+                    parts.append(self._rollup(since, until, with_routes=with_routes))
         return set(at_hour), parts
 
-    def _rollup(self, at: int, until: int | None = None) -> Rollup:
+    def _rollup(self, at: int, until: int | None = None, *, with_routes: bool = True) -> Rollup:
         """Roll up an hour, or a part of one."""
         span = {"since": at, "until": at + HOUR_MS if until is None else until}
         sessions = _figures.decode(self._text(self._statements.figures, **span))
-        routes = _routes.decode(self._text(self._statements.routes, **span))
+        routes = _routes.decode(self._text(self._statements.routes, **span)) if with_routes else []
         return rollup_of(at, _in_slices(sessions), routes, self._database.store_key())
 
     def _stored(self, span: Span, sample: Sample) -> list[Rollup]:
