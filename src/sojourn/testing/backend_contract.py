@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from sojourn.backends.protocol import Backend, Receipt
+from sojourn.backends.protocol import Backend, BatchBackend, Receipt
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
 
@@ -228,6 +228,17 @@ class BackendContract:
         assert deliver(backend, batch).delivered == 500
         received = self.received()
         assert received is None or received == [event.id for event in batch]
+
+    def test_divides_the_same_events_into_the_same_batches(self, backend: Backend) -> None:
+        """Where the receiver drops repeated batches (`BatchBackend`): else a batch that is sent again would be another."""
+        if isinstance(backend, BatchBackend):
+            events = [event for event in [*sample_events(), *many_events(9)] if backend.accepts(event)]
+            batches = list(backend.divide(events))
+            assert batches == list(backend.divide(events))
+            assert len({batch.id for batch in batches}) == len(batches)
+            in_batches = [event.id for batch in batches for event in batch.events]
+            assert sorted(in_batches) == sorted(event.id for event in events)
+            assert not backend.send_batches(batches).left
 
     def test_accepts_an_event_again(self, backend: Backend) -> None:
         batch = many_events(3)

@@ -143,6 +143,8 @@ def test_events_older_than_30_days_need_the_historical_address() -> None:
     paths = ("/v2/bulkevents", "/v2/bulkevents/historical")
     assert [call(soon, [small(0)], path=path).status for path in paths] == [202, 400]
     assert [call(later, [small(0)], path=path).status for path in paths] == [400, 202]
+    between = FakeMParticle(wall=lambda: now + 4 * 24 * 3600)
+    assert [call(between, [small(0)], path=path).status for path in paths] == [202, 202]
 
 
 def test_only_the_first_thousand_event_names_are_kept() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.backends import MParticleBackend, backend_from_url
+from sojourn.backends import Batch, MParticleBackend, backend_from_url
 from sojourn.backends.http import HttpCall, Unsendable
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
@@ -68,6 +68,21 @@ def test_old_events_go_to_the_historical_address() -> None:
     assert backend(fake).send(events).delivered == 6
     assert [request.path for request in fake.requests] == ["/v2/bulkevents/historical", "/v2/bulkevents"]
     assert len(fake.events()) == 6
+
+
+def test_batch_that_grew_old_while_it_waited_keeps_its_id_at_the_historical_address() -> None:
+    """It was divided when all of it was recent; now its first event is older than 30 days."""
+    ages = (OLD_AFTER_MS + 1, OLD_AFTER_MS - 60_000)
+    events = [
+        msgspec.structs.replace(event, time=NOW_MS - age) for event, age in zip(many_events(2), ages, strict=True)
+    ]
+    fake = FakeMParticle(wall=lambda: NOW)
+    receipt = backend(fake).send_batches([Batch("an-id-of-before", events)])
+    assert (receipt.left, receipt.rejected) == ((), ())
+    (request,) = fake.requests
+    (batch,) = json.loads(request.body)
+    assert (request.path, batch["source_request_id"]) == ("/v2/bulkevents/historical", "an-id-of-before")
+    assert len(batch["events"]) == 2
 
 
 @pytest.mark.parametrize("address", [ADDRESS, f"{ADDRESS}/", f"{ADDRESS}/v2", f"{ADDRESS}/v2/"])

@@ -94,6 +94,7 @@ def test_event_names_outside_the_conventions_are_prefixed(name: str, event_name:
         ("session.end_reason", "sojourn.session.end_reason"),
         ("user.traits.age", "sojourn.user.traits.age"),
         ("page_view.duration_ms", "sojourn.page_view.duration_ms"),
+        ("sojourn.time_moved", "sojourn.time_moved"),
     ],
 )
 def test_attributes_outside_the_conventions_are_prefixed(name: str, key: str) -> None:

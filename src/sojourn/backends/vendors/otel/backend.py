@@ -50,6 +50,8 @@ class OpenTelemetryBackend(VendorBackend):
     wants_context = True
     heartbeats_by_default = True
     takes_revised_ends = True
+    # OTLP has no limit; `oldest_accepted=` is for what stands behind the receiver. The duration is an attribute.
+    moves_old_ends = True
     own_options: ClassVar[Mapping[str, type]] = {"header": list}
 
     def __init__(

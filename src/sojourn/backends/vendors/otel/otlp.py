@@ -39,6 +39,7 @@ _SCHEMA: Final = to_json(SCHEMA_URL)
 # Defined by the conventions. Everything else gets our own prefix, so that it cannot be mistaken for something else.
 _SHARED_NAMES: Final = frozenset({"session.id", "session.previous_id", "user.id", "user.name", "error.type"})
 _SHARED_PREFIXES: Final = (
+    _OWN,
     "client.",
     "exception.message",
     "exception.stacktrace",

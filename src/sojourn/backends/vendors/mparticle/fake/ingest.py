@@ -30,6 +30,7 @@ _USER_ATTRIBUTES: Final = 100
 _LONGEST_VALUE: Final = 4096
 _EVENT_NAMES: Final = 1000
 _OLD_AFTER_S: Final = 30 * 24 * 3600
+_HISTORICAL_AFTER_S: Final = 72 * 3600
 _START: Final = "session_start"
 _END: Final = "session_end"
 _CUSTOM: Final = "custom_event"
@@ -220,7 +221,7 @@ class FakeMParticle(FakeVendor):
             raise ValueError("A batch needs an mpid, an mp_deviceid or user_identities.")
         if self._is_strict and batch.environment is None:
             raise ValueError(_required("environment"))
-        oldest = None if self._wall is None else (self._wall() - _OLD_AFTER_S) * 1000
+        now = None if self._wall is None else self._wall()
         for event in batch.events or ():
             data = event.data
             if self._is_strict:
@@ -229,8 +230,12 @@ class FakeMParticle(FakeVendor):
                 if data.session_uuid and data.session_id not in (None, session_id_of(data.session_uuid)):
                     raise ValueError("session_id is not that of its session_uuid.")
             at = data.timestamp_unixtime_ms
-            if oldest is not None and at is not None and (at < oldest) is not is_old:
-                raise ValueError("Data older than 30 days belongs to /bulkevents/historical, and none else.")
+            if now is None or at is None:
+                continue
+            if is_old and at > (now - _HISTORICAL_AFTER_S) * 1000:
+                raise ValueError("Historical data is at least 72 hours old.")
+            if not is_old and at < (now - _OLD_AFTER_S) * 1000:
+                raise ValueError("Data older than 30 days belongs to /bulkevents/historical.")
 
     def _keep(self, batch: Batch) -> None:
         """Keep a batch. The only key that mParticle documents is its id: an event that comes in two batches is there twice."""
