@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import drain, request_path, saturation, startup, vendors
+from benchmarks import drain, fleet, request_path, saturation, startup, vendors
 from benchmarks.timing import table
 
-PARTS = ("request", "startup", "saturation", "recorder", "vendors")
+PARTS = ("request", "startup", "saturation", "recorder", "fleet", "vendors")
 
 
 def main() -> int:
@@ -42,6 +42,9 @@ def main() -> int:
         print(_saturation_table(figures["saturation"]), end="\n\n", flush=True)
     if "recorder" in parts:
         drain.main()
+    if "fleet" in parts:
+        figures["fleet"] = fleet.measure_fleet()
+        print(flush=True)
     if "vendors" in parts:
         vendors.main()
     if chosen.json is not None:

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from hypothesis import settings
@@ -24,7 +25,7 @@ from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.record.fold import Numbered
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
 from sojourn.stores import SQLiteStore, Store, open_store
-from sojourn.stores.model import TryAgain
+from sojourn.stores.model import Batch, TryAgain
 from sojourn.stores.protocol import Recording
 from sojourn.stores.rows import SessionRow
 from sojourn.testing.backends import MemoryBackend
@@ -66,10 +67,14 @@ class Shaky:
     @contextmanager
     def recording(self) -> Iterator[Recording]:
         with self._records.recording() as transaction:
-            yield transaction
             fault, self.fault = self.fault, None
             if fault is not None:
-                raise fault
+                transaction.save = partial(_fail, fault)  # type: ignore[method-assign]
+            yield transaction
+
+
+def _fail(fault: type[Exception], batch: Batch) -> None:
+    raise fault
 
 
 class Host:
