@@ -420,3 +420,39 @@ def test_any_beacon_gets_204_and_no_internal_error(protocol: Protocol, body: byt
 def test_fetching_the_script_starts_no_session(site: Site, browser: Browser) -> None:
     assert browser.ask("GET", f"{PATH}.js", FETCH).cookies == []
     assert site.events == []
+
+
+# --- pages that were loaded in advance
+
+
+@pytest.mark.parametrize("purpose", ["prefetch", "prefetch;prerender"])
+def test_activity_on_a_prefetched_page_says_that_it_was_opened(site: Site, browser: Browser, purpose: str) -> None:
+    browser.navigate("/")
+    browser.navigate("/ahead?id=7", sec_purpose=purpose, referer="https://shop.test/")
+    site.clock.advance(60)
+    for _ in range(2):
+        send(browser, page="/ahead?id=7", headers={**SAME, "referer": "https://shop.test/ahead?id=7"})
+    (_, view) = site.named("page_view")
+    assert (view.attributes["url.path"], view.attributes["page_view.prefetched"]) == ("/ahead", True)
+    assert site.ignored["prefetched_opened"] == 1
+
+
+@pytest.mark.parametrize("kind", ["page_view", "restored"])
+def test_a_page_view_by_beacon_is_not_confirmed_on_top(site: Site, browser: Browser, kind: str) -> None:
+    browser.navigate("/")
+    browser.navigate("/ahead", sec_purpose="prefetch", referer="https://shop.test/")
+    at_ahead = {"referer": "https://shop.test/ahead"}
+    send(browser, kind, "/ahead", {**SAME, **at_ahead})
+    send(browser, page="/ahead", headers={**SAME, **at_ahead})
+    browser.navigate("/next", **at_ahead)
+    paths = [event.attributes["url.path"] for event in site.named("page_view")]
+    assert paths == ["/", "/ahead", "/next"]
+    assert "prefetched_opened" not in site.ignored
+
+
+def test_activity_on_a_prefetched_page_starts_and_revives_nothing(site: Site, browser: Browser) -> None:
+    browser.navigate("/")
+    browser.navigate("/ahead", sec_purpose="prefetch", referer="https://shop.test/")
+    site.clock.advance(1800)
+    send(browser, page="/ahead", headers={**SAME, "referer": "https://shop.test/ahead"})
+    assert len(site.sessions) == len(site.named("page_view")) == 1

@@ -45,3 +45,26 @@ def test_hints(visits: LongVisits | None, shown: list[str]) -> None:
 def test_a_path_cannot_move_the_cursor_of_a_terminal() -> None:
     (hint,) = hints(replace(health(), long_visits=long_visits(path="/\x1b[2J")))
     assert hint.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("pages", "opened", "shown"),
+    [
+        pytest.param(0, 0, None, id="none"),
+        pytest.param(99, 0, None, id="too few"),
+        pytest.param(100, 51, None, id="most of them opened"),
+        pytest.param(1_200, 600, "600 of 1,200 prefetched pages were not seen to be opened", id="half of them opened"),
+    ],
+)
+def test_prefetched_pages_that_nothing_confirms(pages: int, opened: int, shown: str | None) -> None:
+    counters = {"ignored.prefetched_pages": pages, "ignored.prefetched_opened": opened}
+    plain = health()
+    found = hints(replace(plain, stats=replace(plain.stats, counters=counters)))
+    assert [line.partition(".")[0] for line in found] == ([] if shown is None else [shown])
+    assert all("include the beacon" in line for line in found)
+
+
+def test_opened_pages_are_not_listed_as_ignored() -> None:
+    plain = health()
+    counters = {"ignored.prefetched_pages": 5, "ignored.prefetched_opened": 3}
+    assert replace(plain, stats=replace(plain.stats, counters=counters)).refusals == {"ignored.prefetched_pages": 5}

@@ -61,7 +61,7 @@ class Receiver:
         if beacon is None:
             self._guard.count("beacon_malformed")
             return None
-        visit = self._tracker.begin(PageFacts(request, beacon.page))
+        visit = self._tracker.begin(PageFacts(request, beacon.page), is_beacon=True)
         if visit.refused is None:
             problem = self._problem(visit)
             if problem is not None:
@@ -70,6 +70,11 @@ class Receiver:
             visit.changes_of()
             if beacon.kind is not Kind.ACTIVITY and self._has_page_views:
                 visit.note(PAGE_VIEW, self._page_view(visit, beacon))
+            if self._tracker.prefetched.is_used:
+                if beacon.kind is Kind.ACTIVITY:
+                    self._tracker.prefetched.confirm_shown(visit)
+                else:
+                    self._tracker.prefetched.view(visit)
         return self._tracker.record_beacon(visit, _Response())
 
     def _problem(self, visit: Visit) -> str | None:

@@ -106,7 +106,7 @@ class HealthSnapshot:
     def refusals(self) -> dict[str, int]:
         """Counters of what was refused, ignored or discarded."""
         names = ("ignored.", "records.")
-        kept = {"records.accepted", "records.recorded"}
+        kept = {"records.accepted", "records.recorded", "ignored.prefetched_opened"}
         counters = sorted(self.stats.counters.items())
         return {name: count for name, count in counters if name.startswith(names) and name not in kept and count}
 

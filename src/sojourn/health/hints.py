@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from sojourn.stores.reporting.model import LongVisits
 
 from .checks import HealthSnapshot
 from .formatting import cell
 
+_MANY: Final = 100
+"""Of prefetched pages: fewer say little."""
+
 
 def hints(health: HealthSnapshot) -> list[str]:
     """Return the hints, each as a sentence."""
-    return [] if health.long_visits is None else list(_of_long_visits(health.long_visits))
+    visits = () if health.long_visits is None else _of_long_visits(health.long_visits)
+    return [*visits, *_of_prefetched(health.stats.counters)]
 
 
 def _of_long_visits(visits: LongVisits) -> Iterator[str]:
@@ -28,3 +33,13 @@ def _of_long_visits(visits: LongVisits) -> Iterator[str]:
             "If the page requests it by itself, add it to `passive`"
         )
     yield text
+
+
+def _of_prefetched(counters: Mapping[str, int]) -> Iterator[str]:
+    pages = counters.get("ignored.prefetched_pages", 0)
+    unconfirmed = pages - counters.get("ignored.prefetched_opened", 0)
+    if pages >= _MANY and unconfirmed * 2 >= pages:
+        yield (
+            f"{unconfirmed:,} of {pages:,} prefetched pages were not seen to be opened. A browser opens such a page without a "
+            "request: include the beacon in your pages, so that they report it"
+        )

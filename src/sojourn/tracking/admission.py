@@ -95,6 +95,11 @@ def is_prefetch(request: RequestFacts) -> bool:
     return any(word in value for value in values for word in _PREFETCHING)
 
 
+def is_prerender(request: RequestFacts) -> bool:
+    """Whether the browser also runs the page that it loads in advance, before it is shown."""
+    return any(word in request.header(name).lower() for name in _PURPOSES for word in ("prerender", "preview"))
+
+
 def _is_page_swap(request: RequestFacts) -> bool:
     """A script that replaces the page by the next one: htmx with `hx-boost`, Turbo Drive, pjax, Unpoly."""
     if request.header("hx-boosted") == "true" or request.header("x-pjax"):

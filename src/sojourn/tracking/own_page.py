@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from .facts import RequestFacts
 
 
-def own_page(request: RequestFacts) -> str | None:
+def own_page(request: RequestFacts) -> tuple[str, str] | None:
     """Path and query of the page of this origin that sent the request, the path decoded as servers do; `None`: unknown."""
     referrer = request.header("referer")
     if not referrer:
@@ -20,7 +20,7 @@ def own_page(request: RequestFacts) -> str | None:
     if site != "same-origin" if site else host.lower() not in _hosts(request):
         return None
     path, _, query = page.partition("#")[0].partition("?")
-    return page_of(f"/{unquote(path, errors='replace')}", query)
+    return f"/{unquote(path, errors='replace')}", query
 
 
 def page_of(path: str, query: str) -> str:

@@ -5,7 +5,7 @@ See S13 in docs/internals.md.
 
 from __future__ import annotations
 
-from sojourn.core.events import INTERNAL_REFERRER, Scalar
+from sojourn.core.events import INTERNAL_REFERRER, PREFETCHED, Scalar
 from sojourn.core.failures import SERVER_ERROR
 from sojourn.core.records import Origin
 
@@ -52,6 +52,18 @@ class Pages:
             attributes["error.type"] = str(status)
         if request.query and (query := self.query(request)):
             attributes["url.query"] = query
+        return attributes
+
+    def opened(self, path: str, query: str, request: RequestFacts) -> dict[str, Scalar]:
+        """The attributes of the view of a page that was prefetched, as a later request from it shows."""
+        attributes: dict[str, Scalar] = {
+            "url.path": self._paths.shown(path, request.mount),
+            "http.request.method": "GET",
+            "http.response.status_code": 200,
+            PREFETCHED: True,
+        }
+        if query and (kept := masking.kept_query(query, self._query_parameters, self._paths.keep_names)):
+            attributes["url.query"] = kept
         return attributes
 
     def query(self, request: RequestFacts) -> str | None:

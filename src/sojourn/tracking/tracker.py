@@ -31,6 +31,7 @@ from .identification import apply_principal, drop_user, read_principal
 from .options import TrackingOptions
 from .pages import Pages
 from .paths import Paths
+from .prefetched import PrefetchedPages
 from .presence_judge import Presence
 from .principal import UNKNOWN, Resolver
 from .recording import Recording, Sink
@@ -77,6 +78,9 @@ class Tracker:
         self._has_page_views = options.page_views
         self._sink = sink
         self._sessions = SessionCache(shared)
+        self.prefetched = PrefetchedPages(
+            shared, guard=guard, pages=pages, presence=self._presence, has_page_views=options.page_views
+        )
         self._recording = Recording(sink, pages=pages, sessions=self._sessions)
         self._cookies = ResponseCookies(cookies, options, codec=codec, sessions=self._sessions, clock=clock)
         self._context = VisitContext(
@@ -104,8 +108,8 @@ class Tracker:
 
     # --- one request ---------------------------------------------------------------------------------------------
 
-    def begin(self, facts: RequestFacts) -> Visit:
-        """The Visit of a request that just arrived."""
+    def begin(self, facts: RequestFacts, *, is_beacon: bool = False) -> Visit:
+        """The Visit of a request that just arrived. `is_beacon`: one of ours, about its page."""
         clock = self._clock
         visit = Visit(self._context, facts, clock.now())
         if not self._options.is_enabled:
@@ -127,6 +131,8 @@ class Tracker:
         consent = self._consent
         if (consent.is_required or not visit.intent.is_plain) and visit.binding.refused is None:
             consent.check(visit)
+        if self.prefetched.look(visit.now) and not is_beacon:
+            self.prefetched.confirm(visit)
         return visit
 
     def failed(self, error: Exception, work: str) -> Visit:
@@ -234,8 +240,7 @@ class Tracker:
         if visit.refused is not None:
             return self._part(visit, response)
         is_page = admission.is_page_view(visit.intent, visit.facts, response)
-        if is_page and visit.live is not None:
-            self._presence.turn_to_page(visit, visit.live)
+        self._look_at_page(visit, response, is_page=is_page)
         if not visit.is_left_behind():
             if (
                 visit.binding.arrived is None
@@ -264,9 +269,17 @@ class Tracker:
         if self._has_page_views and is_page:
             self._note_page_view(visit, response)
         self._recording.commit(visit)
+        if is_page and self.prefetched.is_used:
+            self.prefetched.view(visit)
         visit.cookie_line = self._cookies.session_line(visit, response)
         self._recording.record(visit, is_request=True)
         return visit.cookie_line
+
+    def _look_at_page(self, visit: Visit, response: ResponseFacts, *, is_page: bool) -> None:
+        if visit.intent.is_prefetch:
+            self.prefetched.note(visit, response)
+        elif is_page and visit.live is not None:
+            self._presence.turn_to_page(visit, visit.live)
 
     def _part(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The response of a visit without a session."""
@@ -281,6 +294,8 @@ class Tracker:
         at = visit.at
         if admission.is_page_view(visit.intent, visit.facts, response):
             self._presence.turn_to_page(visit, live)
+            if self.prefetched.is_used:
+                self.prefetched.view(visit)
             if self._has_page_views:
                 took_s = self._clock.monotonic() - visit.mono
                 visit.page_view = self._pages.view(visit.facts, response, took_s)
@@ -288,6 +303,8 @@ class Tracker:
                 if response.status >= SERVER_ERROR:
                     visit.failed_in = live.state.key
         if visit.is_passive:
+            if visit.intent.is_prefetch:
+                self.prefetched.note(visit, response)
             self._continue_passive(visit, live)
             return None
         state, arrived = live.state, visit.binding.arrived
