@@ -105,7 +105,7 @@ def test_final_error_is_tried_without_compression_at_once() -> None:
         calls.append("content-encoding" in request.headers)
         return httpx.Response(500 if calls[-1] else 200)
 
-    fake = make_fake("otel")
+    fake = make_fake("otel", is_strict=True)
     backend = backend_on(fake, transport=httpx.MockTransport(respond))
     receipt = backend.send(many_events(BATCH))
     assert (receipt.delivered, receipt.rejected, calls) == (BATCH, (), [True, False])
@@ -137,7 +137,7 @@ def test_plain_body_is_signed_as_it_is_sent() -> None:
 @pytest.mark.parametrize("vendor", sorted(FAKES))
 @pytest.mark.parametrize("is_on", [True, False])
 def test_gzip_is_an_option_of_every_vendor(vendor: str, is_on: bool) -> None:
-    fake = make_fake(vendor)
+    fake = make_fake(vendor, is_strict=True)
     encodings: list[bool] = []
 
     def respond(request: httpx.Request) -> httpx.Response:

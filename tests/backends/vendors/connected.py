@@ -33,7 +33,7 @@ def backend_responding(
 ) -> Any:
     """The backend of a vendor whose server gives this response to every call."""
     handler = response if callable(response) else lambda request: response
-    return backend_on(make_fake(scheme), transport=httpx.MockTransport(handler), **options)
+    return backend_on(make_fake(scheme, is_strict=True), transport=httpx.MockTransport(handler), **options)
 
 
 def check_pause(backend: Backend, reason: str) -> None:

@@ -48,7 +48,7 @@ class TestContract(BackendContract):
         self.scheme: str = request.param
 
     def make_backend(self, tmp_path: Path) -> Backend:
-        self.fake = make_fake(self.scheme)
+        self.fake = make_fake(self.scheme, is_strict=True)
         backend: Backend = backend_on(self.fake)
         return backend
 
@@ -66,7 +66,7 @@ def fixed_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @every_vendor
 @pytest.mark.usefixtures("fixed_machine")
 def test_calls_of_a_visit_match_the_golden_file(vendor: str) -> None:
-    backend = backend_on(make_fake(vendor), heartbeats=True, wall=lambda: NOW)
+    backend = backend_on(make_fake(vendor, is_strict=True), heartbeats=True, wall=lambda: NOW)
     check_golden(Path(__file__).parent / vendor / "golden.json", backend, logged_events())
 
 
@@ -78,7 +78,7 @@ _BARE = {("exceptionless", "session.heartbeat")}
 @pytest.mark.parametrize("client", ["Firefox/140.0", "203.0.113.0"])
 def test_each_event_carries_the_client_of_its_session(vendor: str, client: str) -> None:
     """Also one that a call carries alone, long after the start."""
-    backend = backend_on(make_fake(vendor), heartbeats=True)
+    backend = backend_on(make_fake(vendor, is_strict=True), heartbeats=True)
     assert backend.wants_context
     for event in accepted(backend, logged_events()):
         if bodies := [call.body.decode() for call in backend.encode([event])]:
@@ -88,7 +88,7 @@ def test_each_event_carries_the_client_of_its_session(vendor: str, client: str) 
 
 @every_vendor
 def test_each_event_says_nothing_of_a_client_without_a_context(vendor: str) -> None:
-    backend = backend_on(make_fake(vendor), heartbeats=True)
+    backend = backend_on(make_fake(vendor, is_strict=True), heartbeats=True)
     for event in accepted(backend, logged_events())[1:]:
         for call in backend.encode([changed(event, {"context": {}})]):
             assert b"Firefox/140.0" not in call.body
@@ -99,7 +99,7 @@ def test_each_event_says_nothing_of_a_client_without_a_context(vendor: str) -> N
 def test_no_vendor_takes_the_referrer_of_the_session_for_that_of_an_event(vendor: str) -> None:
     """The names by which a vendor's own script says what began the session are right on each event."""
     of_the_session = {"posthog": ("$referrer",), "rudderstack": ("initial_referrer",)}
-    backend = backend_on(make_fake(vendor))
+    backend = backend_on(make_fake(vendor, is_strict=True))
     view = next(event for event in logged_events() if event.name == "page_view")
     for call in backend.encode([view]):
         allowed = "".join(of_the_session.get(vendor, ()))
@@ -112,15 +112,15 @@ def test_heartbeats_and_revised_ends_follow_the_defaults_of_the_vendor(vendor: s
     optional = [sample("session.heartbeat"), changed(sample("session.end"), **{"session.end_revision": 1})]
     backend = backend_class(vendor)
     defaults = [backend.heartbeats_by_default, backend.takes_revised_ends]
-    assert [backend_on(make_fake(vendor)).accepts(event) for event in optional] == defaults
+    assert [backend_on(make_fake(vendor, is_strict=True)).accepts(event) for event in optional] == defaults
     for flag in (True, False):
-        built = backend_on(make_fake(vendor), heartbeats=flag, resend_ends=flag)
+        built = backend_on(make_fake(vendor, is_strict=True), heartbeats=flag, resend_ends=flag)
         assert [built.accepts(event) for event in optional] == [flag, flag]
 
 
 @every_vendor
 def test_no_credential_is_shown(vendor: str, caplog: pytest.LogCaptureFixture) -> None:
-    credentials = make_fake(vendor).credentials
+    credentials = make_fake(vendor, is_strict=True).credentials
     backend = backend_responding(vendor, httpx.Response(401))
     with caplog.at_level(logging.DEBUG):
         receipt = backend.send(many_events(2))
@@ -134,7 +134,7 @@ def test_no_credential_is_shown(vendor: str, caplog: pytest.LogCaptureFixture) -
 def test_event_beyond_the_limits_becomes_a_dead_letter_and_others_are_delivered(vendor: str) -> None:
     batch = many_events(3)
     batch[1] = changed(batch[1], **{f"event_properties.t{number}": "x" * 4_000 for number in range(1_500)})
-    backend = backend_on(make_fake(vendor))
+    backend = backend_on(make_fake(vendor, is_strict=True))
     receipt = backend.send(batch)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (2, [batch[1].id])
     assert isinstance(next(iter(backend.encode([batch[1]]))), Unsendable)
@@ -142,13 +142,13 @@ def test_event_beyond_the_limits_becomes_a_dead_letter_and_others_are_delivered(
 
 @every_vendor
 def test_hostile_values_are_delivered(vendor: str) -> None:
-    assert deliver(backend_on(make_fake(vendor)), hostile_events()).delivered == len(hostile_events())
+    assert deliver(backend_on(make_fake(vendor, is_strict=True)), hostile_events()).delivered == len(hostile_events())
 
 
 @every_vendor
 @given(batch=batches())
 def test_every_event_that_is_sent_is_accepted(vendor: str, batch: list[Event]) -> None:
-    fake = make_fake(vendor)
+    fake = make_fake(vendor, is_strict=True)
     backend = backend_on(fake, heartbeats=True)
     assert deliver(backend, accepted(backend, batch)).rejected == ()
 
@@ -156,7 +156,7 @@ def test_every_event_that_is_sent_is_accepted(vendor: str, batch: list[Event]) -
 @every_vendor
 @given(seed=st.integers(0, 99), after_taking=st.booleans())
 def test_session_is_whole_when_calls_fail_and_all_is_sent_twice(vendor: str, seed: int, after_taking: bool) -> None:
-    fake = make_fake(vendor)
+    fake = make_fake(vendor, is_strict=True)
     fake.fail(0.2, seed=seed, after_taking=after_taking)
     backend = backend_on(fake, heartbeats=True)
     batch = accepted(backend, logged_events())
@@ -171,7 +171,7 @@ def test_sojourn_check_delivers_its_session(
     vendor: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    fake = make_fake(vendor)
+    fake = make_fake(vendor, is_strict=True)
     with fake.serve() as url:
         assert cli.main(["check", "--backend", url]) == 0
     out = capsys.readouterr().out

@@ -28,7 +28,7 @@ class Played:
 )
 def played(request: pytest.FixtureRequest) -> Iterator[Played]:
     with ExitStack() as stack:
-        fakes: dict[str, FakeVendor] = {name: make_fake(name) for name in NAMES}
+        fakes: dict[str, FakeVendor] = {name: make_fake(name, is_strict=True) for name in NAMES}
         backends: list[Backend] = []
         for number, (_, fake) in enumerate(fakes.items()):
             url = stack.enter_context(fake.serve())

@@ -23,10 +23,11 @@ def places() -> dict[str, str]:
     return fakes
 
 
-def make_fake(scheme: str) -> FakeVendor:
+def make_fake(scheme: str, *, is_strict: bool = False) -> FakeVendor:
     """Return a new fake of the vendor whose backend has this scheme, with its default credentials."""
     fakes = places()
     if scheme not in fakes:
         raise SojournError(f"there is no fake {scheme!r}; there are {', '.join(fakes)}")
     fake: FakeVendor = resolve_name(fakes[scheme])()
+    fake.is_strict = is_strict
     return fake

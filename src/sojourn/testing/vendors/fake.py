@@ -37,6 +37,8 @@ class FakeVendor:
     def __init__(self, *credentials: str) -> None:
         self.credentials = credentials
         """The keys before the host in its backend's URL."""
+        self.is_strict = False
+        """Whether to refuse also what the vendor accepts but would misread or keep no use of: for the tests of an encoder."""
         self._lock = threading.RLock()
         self._trouble = Trouble()
         self._taken: dict[str, VendorEvent] = {}

@@ -8,7 +8,7 @@ from typing import Any
 from sojourn.testing.vendors import FakeExceptionless, Received, Reply, VendorSession
 
 PATH = "/api/v2/events"
-KEY = "FAKEKEY"
+KEY = "FAKEKEYFAKEKEY"
 NOON = 1_769_860_800_000
 SESSION = "5e55104f00d"
 DAY = 24 * 3600

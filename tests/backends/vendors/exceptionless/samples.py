@@ -10,7 +10,7 @@ from sojourn.core.events import Event
 from tests.backends.golden_files import shown
 
 ADDRESS = "https://collector.example"
-KEY = "FAKEKEY"
+KEY = "FAKEKEYFAKEKEY"
 SERVER: Mapping[str, str | int] = {"o_s_name": "Linux", "runtime_version": "3.13.1"}
 
 

@@ -268,7 +268,7 @@ def test_user_has_at_most_100_attributes() -> None:
 
 @pytest.mark.parametrize("is_last", [False, True], ids=["first", "last"])
 def test_user_is_sent_again_after_a_failed_call(is_last: bool) -> None:
-    fake = FakeMParticle()
+    fake = FakeMParticle(is_strict=True)
     fake.fail_next(503)
     identify = event_of(names.USER_IDENTIFY, {"user.traits.plan": "pro"}, user_id="anna")
     page = event_of(names.PAGE_VIEW, user_id="anna", id="page")

@@ -79,7 +79,7 @@ OTHER_TYPES = (
     ],
 )
 def test_schema_refuses_invalid_batches(change: Change) -> None:
-    fake = FakeMParticle(is_strict=False)
+    fake = FakeMParticle()
     reply = call(fake, changed(change))
     assert reply.status == 400
     assert message(reply)
@@ -130,9 +130,9 @@ def test_schema_accepts_valid_batches(change: Change) -> None:
     ],
 )
 def test_strict_mode_requires_more(change: Change, says: str) -> None:
-    reply = call(FakeMParticle(), changed(change))
+    reply = call(FakeMParticle(is_strict=True), changed(change))
     assert (reply.status, message(reply)) == (400, says)
-    assert call(FakeMParticle(is_strict=False), changed(change)).status == 202
+    assert call(FakeMParticle(), changed(change)).status == 202
 
 
 def test_batch_needs_a_user_or_device() -> None:

@@ -144,7 +144,7 @@ def test_errors_of_the_setup_pause_delivery(status: int, says: str) -> None:
 
 
 def test_retry_after_is_respected() -> None:
-    fake = FakeMParticle()
+    fake = FakeMParticle(is_strict=True)
     fake.fail_next(429, headers={"retry-after": "7"})
     receipt = backend(fake).send(many_events(2))
     assert (receipt.delivered, receipt.retry_after) == (0, 7.0)
@@ -192,7 +192,7 @@ def test_batch_has_at_most_128_kb_and_call_256_kb() -> None:
     sizes = [len(json.dumps(batch, separators=(",", ":"))) for batch in batches(*events)]
     assert all(size <= 128_000 for size in sizes)
     assert max(sizes) > 128_000 - 30_000
-    fake = FakeMParticle()
+    fake = FakeMParticle(is_strict=True)
     assert backend(fake).send(events).delivered == 60
     assert len(fake.events()) == 60
 
@@ -208,7 +208,7 @@ def test_head_of_a_batch_counts_towards_its_limit(spare: int, is_taken: bool) ->
         )
 
     rest = 128_000 - len(calls([with_text(0)])[0].body)
-    fake = FakeMParticle()
+    fake = FakeMParticle(is_strict=True)
     assert backend(fake).send([with_text(rest - spare)]).delivered == is_taken
     assert [len(request.body) for request in fake.requests] == ([128_000] if is_taken else [])
 
@@ -229,7 +229,7 @@ def test_oversized_event_does_not_lose_the_user_of_its_batch() -> None:
     batch[1:] = [msgspec.structs.replace(event, user_id="anna") for event in batch[1:]]
     large: dict[str, Scalar] = {f"event_properties.t{number}": "x" * 4_000 for number in range(40)}
     batch[1] = msgspec.structs.replace(batch[1], attributes=large)
-    fake = FakeMParticle()
+    fake = FakeMParticle(is_strict=True)
     receipt = backend(fake).send(batch)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (3, [batch[1].id])
     assert isinstance(next(iter(backend().encode([batch[1]]))), Unsendable)
@@ -241,7 +241,7 @@ def test_oversized_event_does_not_lose_the_user_of_its_batch() -> None:
 
 @given(batch=batches_of_any())
 def test_every_event_sent_is_kept(batch: list[Event]) -> None:
-    fake = FakeMParticle()
+    fake = FakeMParticle(is_strict=True)
     sender = backend(fake, heartbeats=True)
     chosen = [event for event in batch if sender.accepts(event)]
     assert deliver(sender, chosen).rejected == ()

@@ -143,7 +143,7 @@ def test_events_without_activity_do_not_extend_the_session(name: str) -> None:
 
 
 def test_events_after_the_end_do_not_extend_the_session() -> None:
-    fake = FakePostHog()
+    fake = FakePostHog(is_strict=True)
     backend = backend_on(fake)
     deliver_in_parts(backend, [])
     before = fake.sessions()
@@ -185,7 +185,7 @@ def test_a_revised_end_makes_the_session_as_long_as_it_was() -> None:
         {"id": "8f0e0d0c-0b0a-8908-8706-0504030201ff", "time": end.time + 20_000},
         **{"session.end_revision": 1, "session.duration_ms": 125_000},
     )
-    fake = FakePostHog()
+    fake = FakePostHog(is_strict=True)
     backend = backend_on(fake)
     deliver_in_parts(backend, [])
     assert backend.accepts(later)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+from base64 import b64encode
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from hypothesis import given
@@ -58,7 +60,7 @@ def changed(**changes: Any) -> dict[str, Any]:
     [
         pytest.param({}, 200, id="good"),
         pytest.param({"path": "/batch"}, 200, id="without a slash"),
-        pytest.param({"path": "/capture/"}, 404, id="another path"),
+        pytest.param({"path": "/flags/"}, 404, id="another path"),
         pytest.param({"method": "GET"}, 405, id="another method"),
         pytest.param({"key": ""}, 401, id="empty key"),
         pytest.param({"key": "phx_personal"}, 401, id="personal key"),
@@ -91,9 +93,7 @@ def test_invalid_calls_are_refused(changes: dict[str, Any], status: int) -> None
         pytest.param(changed(distinct_id=...), "without a distinct_id", id="no distinct id"),
         pytest.param(changed(distinct_id=""), "without a distinct_id", id="empty distinct id"),
         pytest.param(changed(uuid="many-000001"), "failed to parse request", id="uuid that is none"),
-        pytest.param(changed(uuid=...), "de-duplicates by uuid", id="no uuid"),
         pytest.param(changed(properties=[]), "failed to parse request", id="list as properties"),
-        pytest.param(changed(timestamp="today"), "timestamp", id="time in words"),
         pytest.param(changed(timestamp=NOON), "failed to parse request", id="time as a number"),
         pytest.param(changed(properties={"x": "y" * 1_000_000}), "maximum event size exceeded", id="too large"),
     ],
@@ -103,6 +103,81 @@ def test_one_invalid_event_refuses_the_whole_call(event: object, message: str) -
     reply = post(fake, raw_event(2), event)
     assert (reply.status, fake.events()) == (400, [])
     assert message in reply.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        pytest.param(changed(uuid=...), "recognised by their uuid", id="no uuid"),
+        pytest.param(changed(timestamp=...), "timestamp", id="no time"),
+        pytest.param(changed(timestamp="today"), "timestamp", id="time in words"),
+    ],
+)
+def test_only_a_strict_fake_requires_what_a_retry_needs(event: dict[str, Any], message: str) -> None:
+    strict, fake = FakePostHog(is_strict=True), FakePostHog()
+    reply = post(strict, event)
+    assert (reply.status, strict.events()) == (400, [])
+    assert message in reply.body.decode()
+    assert post(fake, event).status == post(fake, event).status == 200
+    assert len(fake.events()) == (2 if "uuid" not in event else 1)
+    assert all(taken.at >= NOON for taken in fake.events()), "without a time it is that of the call"
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+SINGLE = json.dumps({**raw_event(1), "api_key": KEY}).encode()
+FORMS = [
+    pytest.param("/capture/", SINGLE, {}, id="one event"),
+    pytest.param("/e/", SINGLE, {}, id="its script"),
+    pytest.param("/i/v0/e/", SINGLE, {}, id="its script, new path"),
+    pytest.param("/e", json.dumps([{**raw_event(1), "token": KEY}]).encode(), {}, id="a list"),
+    pytest.param(
+        "/e/", json.dumps([{**raw_event(1), "properties": {"token": KEY}}]).encode(), {}, id="key in the properties"
+    ),
+    pytest.param("/e/", gzip.compress(SINGLE), {"content-type": "text/plain"}, id="packed by its script"),
+    pytest.param("/e/", b"data=" + quote_plus(b64encode(SINGLE)).encode(), FORM, id="form with base64"),
+    pytest.param("/e/", b"data=" + quote_plus(SINGLE).encode(), FORM, id="form with JSON"),
+    pytest.param("/capture/", json.dumps({"token": KEY, "batch": [raw_event(1)]}).encode(), {}, id="batch elsewhere"),
+    pytest.param(
+        "/batch/", json.dumps({"batch": [{**raw_event(1), "api_key": KEY}]}).encode(), {}, id="key in the event"
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "headers"), FORMS)
+def test_calls_of_its_own_clients_are_read(path: str, body: bytes, headers: dict[str, str]) -> None:
+    fake = FakePostHog()
+    assert post(fake, body=body, path=path, headers=headers).status == 200
+    (event,) = fake.events()
+    assert (event.id, event.name, event.user_id) == (raw_event(1)["uuid"], "page", VISITOR)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        pytest.param(gzip.compress(SINGLE)[:-9], {}, 400, id="packed and cut"),
+        pytest.param(b"data=%%%", FORM, 400, id="form with nothing"),
+        pytest.param(json.dumps(raw_event(1)).encode(), {}, 401, id="no key"),
+    ],
+)
+def test_calls_that_cannot_be_read_are_refused(body: bytes, headers: dict[str, str], status: int) -> None:
+    assert post(FakePostHog(), body=body, path="/e/", headers=headers).status == status
+
+
+def test_strict_fake_takes_batches_only() -> None:
+    assert post(FakePostHog(is_strict=True), body=SINGLE, path="/capture/").status == 404
+
+
+def test_properties_of_a_person_may_stand_beside_those_of_the_event() -> None:
+    fake = FakePostHog()
+    post(fake, {**raw_event(1, "$set", 0, "anna"), "$set": {"plan": "team"}, "$set_once": {"plan": "free", "seen": 1}})
+    post(fake, {**raw_event(2, "$set", 1, "anna"), "$set_once": {"plan": "pro", "seen": 2}})
+    assert fake.people.profile("anna") == {"plan": "team", "seen": 1}
+
+
+def test_alias_makes_two_ids_one_person() -> None:
+    fake = FakePostHog()
+    post(fake, raw_event(1, "page", 0, None), raw_event(2, "$create_alias", 1, "anna", alias=VISITOR))
+    assert fake.people.user_of(VISITOR) == fake.people.user_of("anna") == "anna"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ STEPS = ("/before", "/login/anna", "/hers", "/logout", "/stranger", "/login/ben"
 
 def play(protocol: Protocol, leave: tuple[Callable[[], object], ...]) -> tuple[FakePostHog, dict[str, str]]:
     """Two people and two strangers at one browser; the distinct id of each page view."""
-    fake = FakePostHog()
+    fake = FakePostHog(is_strict=True)
     site = Site(protocol, backends=[backend_on(fake)])
     for user in ("anna", "ben"):
         site.views[f"/login/{user}"] = view_of(lambda user=user: sojourn.identify(user))  # type: ignore[misc]

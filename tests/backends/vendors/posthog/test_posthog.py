@@ -59,7 +59,7 @@ def test_temporary_errors_are_retried(status: int) -> None:
 def test_400_bisects_down_to_the_event() -> None:
     batch = many_events(8)
     bad = msgspec.structs.replace(batch[5], name="")
-    fake = FakePostHog()
+    fake = FakePostHog(is_strict=True)
     receipt = backend_on(fake).send([*batch[:5], bad, *batch[6:]])
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (7, [bad.id])
 
@@ -120,7 +120,7 @@ def test_wrong_url_names_the_fix_without_the_key(url: str, says: str) -> None:
 def test_sessions_and_people_are_right_when_calls_fail_and_all_is_sent_twice(
     seed: int, cuts: list[int], times: int, is_taken: bool
 ) -> None:
-    fake = FakePostHog()
+    fake = FakePostHog(is_strict=True)
     fake.fail(0.2, seed=seed, after_taking=is_taken)
     deliver_in_parts(backend_on(fake), cuts, times=times)
     check_truth(fake.sessions())

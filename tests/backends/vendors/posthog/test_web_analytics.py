@@ -29,7 +29,7 @@ def view(context: dict[str, Scalar], **attributes: Scalar) -> dict[str, Any]:
 
 def test_page_views_of_a_visit_are_a_persons_with_browser_device_and_place() -> None:
     """PostHog counts an event without `$raw_user_agent` as a bot's, and leaves it out with its bots."""
-    fake = FakePostHog()
+    fake = FakePostHog(is_strict=True)
     play([backend_on(fake)])
     views = [event for event in fake.events() if event.name == "$pageview"]
     assert len(views) == 9
@@ -43,7 +43,7 @@ def test_page_views_of_a_visit_are_a_persons_with_browser_device_and_place() -> 
 
 
 def test_event_without_a_user_agent_is_a_bots_for_posthog() -> None:
-    fake = FakePostHog()
+    fake = FakePostHog(is_strict=True)
     backend_on(fake).send([sample("page_view"), sample("session.start")])
     assert [fake.is_bot(event) for event in fake.events()] == [True, False]
 

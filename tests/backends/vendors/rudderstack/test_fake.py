@@ -175,28 +175,44 @@ SPOILT = [
     pytest.param(put("context", value=[]), id="context is a list"),
     pytest.param(put("sentAt", value="yesterday"), id="sent at no time"),
     pytest.param(lambda event: event.update(timestamp="x", originalTimestamp="y"), id="no time"),
-    pytest.param(lambda event: event.update(type="identify", traits={"a": 1}), id="traits at the root"),
 ]
 
 
 @pytest.mark.parametrize("change", SPOILT)
 def test_strict_mode_refuses_what_destinations_would_misread(change: Callable[[dict[str, Any]], object]) -> None:
-    fake = FakeRudderStack()
+    fake = FakeRudderStack(is_strict=True)
     reply = call(fake, {"batch": [{**GOOD, "messageId": "m0"}, changed(change)]})
     assert (reply.status, reply.body) == (400, b"event is not a valid rudder event\n")
     assert fake.events() == []  # all of a call or nothing
 
 
 @pytest.mark.parametrize("change", SPOILT)
-def test_lax_mode_accepts_what_the_gateway_accepts(change: Callable[[dict[str, Any]], object]) -> None:
-    assert call(FakeRudderStack(is_strict=False), {"batch": [changed(change)]}).status == 200
+def test_fake_accepts_what_the_gateway_accepts(change: Callable[[dict[str, Any]], object]) -> None:
+    fake = FakeRudderStack()
+    assert call(fake, {"batch": [changed(change)]}).status == 200
+    assert fake.events()[0].at > 1_700_000_000_000, "without a time it is that of the call"
+
+
+@pytest.mark.parametrize("is_strict", [True, False])
+def test_traits_may_stand_at_the_root_in_the_context_or_in_both(is_strict: bool) -> None:
+    """RudderStack's library for Node sends both; its transformer reads the root first."""
+    fake = FakeRudderStack(is_strict=is_strict)
+    event = {**GOOD, "type": "identify", "traits": {"plan": "team"}}
+    event["context"] = {**event["context"], "traits": {"plan": "free", "age": 7}}
+    assert call(fake, {"batch": [event]}).status == 200
+    assert fake.users() == {"u1": {"plan": "team", "age": 7}}
+
+
+def test_merge_is_a_type_of_the_gateway() -> None:
+    fake = FakeRudderStack(is_strict=True)
+    assert call(fake, {**GOOD, "type": "merge"}, path="/v1/merge").status == 200
 
 
 def test_size_limits() -> None:
     large = changed(put("properties", "text", value="x" * 33_000))
-    assert call(FakeRudderStack(), {"batch": [large]}).status == 413
-    assert call(FakeRudderStack(is_strict=False), {"batch": [large]}).status == 200
-    reply = call(FakeRudderStack(is_strict=False), {"batch": [large] * 130})
+    assert call(FakeRudderStack(is_strict=True), {"batch": [large]}).status == 413
+    assert call(FakeRudderStack(), {"batch": [large]}).status == 200
+    reply = call(FakeRudderStack(), {"batch": [large] * 130})
     assert (reply.status, reply.body) == (413, b"request size exceeds max limit\n")
 
 

@@ -106,7 +106,7 @@ def test_temporary_errors_are_retried(status: int) -> None:
 def test_400_bisects_down_to_the_event() -> None:
     batch = many_events(64)
     batch[40] = msgspec.structs.replace(batch[40], time=-1, name="")  # a track without a name
-    fake = FakeRudderStack()
+    fake = FakeRudderStack(is_strict=True)
     receipt = backend_on(fake).send(batch)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (63, [batch[40].id])
     assert receipt.rejected[0].reason == "HTTP 400: event is not a valid rudder event"
@@ -142,7 +142,7 @@ def test_event_beyond_32_kb_is_rejected_alone(spare: int, is_taken: bool) -> Non
     batch[1] = msgspec.structs.replace(
         batch[1], attributes={**batch[1].attributes, "t": "x" * (EVENT_BYTES - rest - spare)}
     )
-    fake = FakeRudderStack()
+    fake = FakeRudderStack(is_strict=True)
     receipt = backend_on(fake).send(batch)
     assert receipt.delivered == (3 if is_taken else 2)
     assert [event.id for event in fake.events()] == [event.id for event in batch if is_taken or event is not batch[1]]
@@ -160,7 +160,7 @@ def test_largest_event_of_sojourn_fits() -> None:
 def test_event_without_visitor_and_user_is_rejected_alone() -> None:
     batch = many_events(3)
     batch[1] = msgspec.structs.replace(batch[1], visitor_id=" ", user_id=None)
-    fake = FakeRudderStack()
+    fake = FakeRudderStack(is_strict=True)
     receipt = backend_on(fake).send(batch)
     assert (receipt.delivered, [rejection.event_id for rejection in receipt.rejected]) == (2, [batch[1].id])
     assert [request.status for request in fake.requests] == [200]
@@ -171,7 +171,7 @@ def test_event_without_visitor_and_user_is_rejected_alone() -> None:
 
 @given(batch=batches_of_any())
 def test_every_event_sent_is_kept(batch: list[Event]) -> None:
-    fake = FakeRudderStack()
+    fake = FakeRudderStack(is_strict=True)
     sender = RudderStackBackend(ADDRESS, KEY, heartbeats=True, transport=fake.transport())
     chosen = [event for event in batch if sender.accepts(event)]
     assert deliver(sender, chosen).rejected == ()
@@ -179,7 +179,7 @@ def test_every_event_sent_is_kept(batch: list[Event]) -> None:
 
 
 def test_session_id_is_the_time_of_its_start_and_the_user_has_traits() -> None:
-    fake = FakeRudderStack()
+    fake = FakeRudderStack(is_strict=True)
     deliver(backend_on(fake), sample_events())
     (session,) = fake.sessions()
     assert (session.session_id, session.visitor_id) == ("1769860800000", sample_events()[0].visitor_id)
@@ -188,7 +188,7 @@ def test_session_id_is_the_time_of_its_start_and_the_user_has_traits() -> None:
 
 @pytest.mark.parametrize("after_taking", [False, True], ids=["refused", "responses lost"])
 def test_visit_through_an_app_shows_its_sessions_and_events(after_taking: bool) -> None:
-    fake = FakeRudderStack()
+    fake = FakeRudderStack(is_strict=True)
     fake.fail(0.2, seed=11, after_taking=after_taking)
     play([Twice(RudderStackBackend(ADDRESS, KEY, heartbeats=True, transport=fake.transport()))])
     check_visit(fake)

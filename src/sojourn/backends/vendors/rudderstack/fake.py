@@ -6,6 +6,7 @@ import binascii
 import hmac
 import json
 import re
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from functools import lru_cache
@@ -23,7 +24,7 @@ HEALTH: Final = "/health"
 SESSION_STARTED: Final = "Session Started"
 SESSION_ENDED: Final = "Session Ended"
 
-_TYPES: Final = frozenset({"alias", "group", "identify", "page", "screen", "track"})
+_TYPES: Final = frozenset({"alias", "group", "identify", "merge", "page", "screen", "track"})
 _SINGLE: Final = {f"/v1/{kind}": kind for kind in _TYPES}
 _REQUEST_LIMIT: Final = 4_000 * 1024
 _EVENT_LIMIT: Final = 32 * 1024
@@ -76,11 +77,11 @@ class FakeRudderStack(FakeVendor):
     vendor = "rudderstack"
     transient = (429, 500, 503, 504)
 
-    def __init__(self, key: str = "FAKEKEY", *, disabled: str = "FAKEDISABLED", is_strict: bool = True) -> None:
+    def __init__(self, key: str = "FAKEKEY", *, disabled: str = "FAKEDISABLED", is_strict: bool = False) -> None:
         super().__init__(key)
         self._key = key
         self._disabled = disabled
-        self._is_strict = is_strict
+        self.is_strict = is_strict
 
     def respond(self, request: Received) -> Reply:
         if request.path == HEALTH:
@@ -154,7 +155,7 @@ class FakeRudderStack(FakeVendor):
         try:
             raws = [msgspec.Raw(body)] if kind else _batch(body)
             for text in map(bytes, raws):
-                if self._is_strict and len(text) > _EVENT_LIMIT:
+                if self.is_strict and len(text) > _EVENT_LIMIT:
                     raise _InvalidError(_SAYINGS[413], 413)
                 event = msgspec.json.decode(text)
                 if not isinstance(event, dict):
@@ -173,7 +174,7 @@ class FakeRudderStack(FakeVendor):
         at = ms_of(event.get("timestamp"))
         if at is None:
             at = ms_of(event.get("originalTimestamp"))
-        if self._is_strict and (at is None or _problem(event, context)):
+        if self.is_strict and (at is None or _problem(event, context)):
             raise _InvalidError(_BAD_EVENT)
         context = context if isinstance(context, dict) else {}
         kind = str(event.get("type", ""))
@@ -181,13 +182,15 @@ class FakeRudderStack(FakeVendor):
         if "sessionStart" in context:
             attributes[_START] = context["sessionStart"] is True
         if kind == "identify":
-            attributes |= {_TRAITS + name: value for name, value in _flat_all(_dict(context.get("traits"))).items()}
+            # As its transformer reads them: at the root first, where RudderStack's library for Node repeats them.
+            traits = _dict(context.get("traits")) | _dict(event.get("traits"))
+            attributes |= {_TRAITS + name: value for name, value in _flat_all(traits).items()}
         elif event.get("name") is not None:
             attributes.setdefault("name", str(event["name"]))
         return VendorEvent(
             id=_id(event.get("messageId")) or f"assigned-{len(self._taken)}",
             name=str(event.get("event", "")) if kind == "track" else kind,
-            at=at or 0,
+            at=at if at is not None else ms_of(event.get("sentAt")) or int(time.time() * 1000),
             session_id=_id(context.get("sessionId")),
             visitor_id=visitor or None,
             user_id=user or None,
@@ -232,8 +235,6 @@ def _problem(event: dict[str, Any], context: object) -> bool:
         return True
     if kind == "track" and not (isinstance(event.get("event"), str) and event["event"]):
         return True
-    if kind == "identify" and "traits" in event:
-        return True  # RudderStack's libraries put them into the context; here they are ignored
     library = context.get("library", {})
     if not isinstance(library, dict) or not _is_version(str(library.get("version", "0.0.0"))):
         return True

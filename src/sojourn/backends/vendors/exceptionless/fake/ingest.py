@@ -52,7 +52,9 @@ class FakeExceptionless(FakeVendor):
     vendor = "exceptionless"
     transient = (429, 503)
 
-    def __init__(self, key: str = "FAKEKEY", *, now: Callable[[], int] | None = None, bot_limit: int = 25) -> None:
+    def __init__(
+        self, key: str = "FAKEKEYFAKEKEY", *, now: Callable[[], int] | None = None, bot_limit: int = 25
+    ) -> None:
         super().__init__(key)
         self._key = key
         self._now = now

@@ -88,7 +88,7 @@ class FakeMParticle(FakeVendor):
         key: str = "FAKEKEY",
         secret: str = "FAKESECRET",  # noqa: S107
         *,
-        is_strict: bool = True,
+        is_strict: bool = False,
         takes_part: bool = False,
         too_large: int = 400,
         batches_per_second: int | None = None,
@@ -97,7 +97,7 @@ class FakeMParticle(FakeVendor):
     ) -> None:
         super().__init__(key, secret)
         self._pair = f"{key}:{secret}".encode()
-        self._is_strict = is_strict
+        self.is_strict = is_strict
         self._takes_part = takes_part
         self._too_large = too_large
         self._batches_per_second = batches_per_second
@@ -219,12 +219,12 @@ class FakeMParticle(FakeVendor):
             raise ValueError("A batch has at most 100 user attributes.")
         if batch.mpid is None and batch.mp_deviceid is None and batch.user_identities is None:
             raise ValueError("A batch needs an mpid, an mp_deviceid or user_identities.")
-        if self._is_strict and batch.environment is None:
+        if self.is_strict and batch.environment is None:
             raise ValueError(_required("environment"))
         now = None if self._wall is None else self._wall()
         for event in batch.events or ():
             data = event.data
-            if self._is_strict:
+            if self.is_strict:
                 if data.session_id is None and event.type == _START:
                     raise ValueError(_required("session_id"))
                 if data.session_uuid and data.session_id not in (None, session_id_of(data.session_uuid)):

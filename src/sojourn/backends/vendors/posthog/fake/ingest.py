@@ -1,24 +1,27 @@
-"""A fake of PostHog: what `/batch/` refuses, how people are merged, and how long a session lasts."""
+"""A fake of PostHog: what its capture service refuses, how people are merged, and how long a session lasts."""
 
 from __future__ import annotations
 
 import hmac
 import json
 import re
+import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from sojourn.core.ids import hashed_uuid
 from sojourn.testing.vendors.fake import FakeVendor
 from sojourn.testing.vendors.instants import ms_of
 from sojourn.testing.vendors.model import Received, Reply, VendorEvent, VendorSession
 from sojourn.user_agents.families import BOT, PROGRAM, client_of
 
 from .people import People
+from .reading import BATCH, PATHS, read_call
+from .reading import events as raw_events
 
-PATH: Final = "/batch/"
 LIMIT: Final = 20 * 1024 * 1024
 MAX_EVENT_BYTES: Final = 1_000_000
 LONGEST_ID: Final = 200
@@ -35,42 +38,26 @@ _TEXTS: Final = {
 _CANONICAL: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-class _Raw(msgspec.Struct, frozen=True):
-    """An event as the capture service reads it; unknown names are ignored."""
-
-    event: str
-    distinct_id: Any = None
-    uuid: str | None = None
-    timestamp: str | None = None
-    properties: dict[str, Any] = {}
-
-
-class _Batch(msgspec.Struct, frozen=True):
-    api_key: str
-    batch: list[msgspec.Raw]
-    sent_at: str | None = None
-    historical_migration: bool | None = None
-
-
-_batches: Final = msgspec.json.Decoder(_Batch)
-_events: Final = msgspec.json.Decoder(_Raw)
-
-
 class FakePostHog(FakeVendor):
     """Accepts batches with the project's key, merges people by `$identify`, and makes sessions by `$session_id`.
 
-    It is stricter than PostHog in one thing: an unknown key gets a 401, where PostHog responds with 200 and drops the events.
+    It takes what PostHog's own clients send: batches, single events, forms, events without `uuid` or `timestamp`, `$set`
+    beside the properties, `$create_alias`. It differs from PostHog in one thing: an unknown key gets a 401, where PostHog
+    responds with 200 and drops the events. `is_strict`: accept only batches at `/batch/`, and events with `uuid` and
+    `timestamp`, without which nothing sent again is recognised.
     `is_quota_limited`: respond as if the quota were used up (a 200 too). `warnings`: the ingestion warnings PostHog would show.
     """
 
     vendor = "posthog"
     transient = (429, 500, 502, 503, 504)
 
-    def __init__(self, key: str = "phc_FAKEKEY") -> None:
+    def __init__(self, key: str = "phc_FAKEKEY", *, is_strict: bool = False) -> None:
         super().__init__(key)
+        self.is_strict = is_strict
         self._key = key
         self.people = People()
         self.is_quota_limited = False
+        self._received = 0
 
     @property
     def warnings(self) -> list[str]:
@@ -78,25 +65,26 @@ class FakePostHog(FakeVendor):
         return self.people.warnings
 
     def respond(self, request: Received) -> Reply:
-        if request.path.rstrip("/") != PATH.rstrip("/"):
+        path = request.path.rstrip("/")
+        if path not in PATHS or (self.is_strict and path != BATCH):
             return Reply(status=404)
         if request.method != "POST":
             return Reply(status=405)
         if len(request.body) > LIMIT:
             return self.failure(413)
         try:
-            batch = _batches.decode(request.body)
+            call = read_call(request)
         except ValueError as error:
             return _refused(400, f"failed to parse request: {error}")
-        if problem := self._key_problem(batch.api_key):
+        if not call.events:
+            return _refused(400, "request holds no event")
+        if problem := self._key_problem(call.key):
             return _refused(401, problem)
         try:
-            events = [self._read(raw) for raw in batch.batch]
+            events = [self._read(raw, call.sent_at) for raw in call.events]
         except ValueError as problem_of_one:
             return _refused(400, str(problem_of_one))
-        if not events:
-            return _refused(400, "request holds no event")
-        if batch.sent_at is not None and ms_of(batch.sent_at) is None:
+        if call.sent_at is not None and ms_of(call.sent_at) is None:
             return _refused(400, "failed to parse request: sent_at")
         if self.is_quota_limited:
             return _json(200, {"status": "Ok", "quota_limited": ["events"]})
@@ -140,30 +128,33 @@ class FakePostHog(FakeVendor):
             return "API key is not valid: personal_api_key"
         return None if hmac.compare_digest(key, self._key) else "API key is not valid: unknown"
 
-    def _read(self, raw: msgspec.Raw) -> VendorEvent:
+    def _read(self, raw: msgspec.Raw, sent_at: str | None) -> VendorEvent:
         """Return an event as it is stored; raise `ValueError` with the service's error text."""
         if len(bytes(raw)) > MAX_EVENT_BYTES:
             raise ValueError("maximum event size exceeded")
         try:
-            event = _events.decode(raw)
+            event = raw_events.decode(raw)
             own_id = event.uuid and _canonical(event.uuid)
         except ValueError as error:
             raise ValueError(f"failed to parse request: {error}") from None
         if not event.event:
             raise ValueError("event submitted with an empty event name")
-        properties = event.properties
+        properties = event.all_properties
         raw_id = event.distinct_id if event.distinct_id is not None else properties.get("distinct_id")
         distinct_id = raw_id if isinstance(raw_id, str) else "" if raw_id is None else json.dumps(raw_id)
         if not distinct_id:
             raise ValueError("event submitted without a distinct_id")
         at = ms_of(event.timestamp)
+        if self.is_strict and at is None:
+            raise ValueError("strict: send a timestamp of RFC 3339")
+        if self.is_strict and not own_id:
+            raise ValueError("strict: events are recognised by their uuid; send one")
         if at is None:
-            raise ValueError("the fake has no clock: send a timestamp of RFC 3339")
-        if not own_id:
-            raise ValueError("the fake de-duplicates by uuid: send one")
+            at = ms_of(sent_at) or int(time.time() * 1000)
+        self._received += 1
         session_id, device = properties.get("$session_id"), properties.get("$device_id")
         return VendorEvent(
-            id=own_id,
+            id=own_id or hashed_uuid("posthog", str(self._received)),
             name=event.event,
             at=at,
             session_id=session_id if isinstance(session_id, str) else "",

@@ -1,4 +1,4 @@
-"""PostHog's people: profiles with their distinct ids, merged by `$identify` as its ingestion does."""
+"""PostHog's people: profiles with their distinct ids, merged by `$identify` and `$create_alias` as its ingestion does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 from sojourn.testing.vendors.model import VendorEvent
 
 IDENTIFY: Final = "$identify"
+ALIAS: Final = "$create_alias"
 # Ids that broken code sends everywhere: merging by them would make one person of thousands.
 ILLEGAL_IDS: Final = frozenset(
     {
@@ -39,12 +40,16 @@ class People:
         own_id = str(event.user_id)
         if event.name == IDENTIFY:
             self._identify(own_id, properties.get("$anon_distinct_id"))
+        elif event.name == ALIAS:
+            self._identify(own_id, properties.get("alias"))
         has_profile = properties.get("$process_person_profile") is not False
         if has_profile:
             person = self._by_id.setdefault(own_id, DataSubject())
             if own_id not in (properties.get("$device_id"), None):
                 person.user_id = person.user_id or own_id
-            changes = properties.get("$set")
+            once, changes = properties.get("$set_once"), properties.get("$set")
+            if isinstance(once, Mapping):
+                person.properties = {**once, **person.properties}
             if isinstance(changes, Mapping):
                 person.properties |= changes
         elif event.name == IDENTIFY:
