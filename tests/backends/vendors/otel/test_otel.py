@@ -195,7 +195,7 @@ def test_new_version_is_a_new_resource_and_order_is_kept() -> None:
         msgspec.structs.replace(event, attributes={"service.name": "shop", "service.version": version})
         for event, version in zip(many_events(4), versions, strict=True)
     ]
-    fake = FakeOpenTelemetry()
+    fake = FakeOpenTelemetry(is_strict=True)
     backend_on(fake).send(batch)
     assert [event.id for event in fake.events()] == [event.id for event in batch]
     assert [resource["service.version"] for resource in fake.resources] == ["1", "2", "1"]

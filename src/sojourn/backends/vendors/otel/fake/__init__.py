@@ -1,0 +1,5 @@
+"""A fake OTLP/HTTP receiver of logs."""
+
+from .ingest import FakeOpenTelemetry
+
+__all__ = ["FakeOpenTelemetry"]
