@@ -138,6 +138,7 @@ DAMAGE = [
     pytest.param(move, [(4096, 4128)], id="a misplaced page"),
     pytest.param(flip(0), [(0, 64)], id="the header's magic"),
     pytest.param(flip(8), [(0, 64)], id="the header's version"),
+    pytest.param(fill(8, 12, 0xFF), [(0, 64)], id="the header's version and medium"),
     pytest.param(flip(14), [(0, 64)], id="the header's size"),
     pytest.param(flip(30), [(0, 64)], id="the header's journal"),
     pytest.param(fill(0, 4096), [(0, 64), (64, 4032)], id="the first page, header and all"),
@@ -355,7 +356,7 @@ def test_every_frame_outside_the_damage_is_read_and_none_is_invented(data: st.Da
     changes = data.draw(
         st.lists(
             st.tuples(
-                st.integers(0, SEGMENT_HEADER + COUNT * FRAME),
+                st.integers(0, SEGMENT_HEADER + COUNT * FRAME - 1),
                 st.integers(1, 5000),
                 st.sampled_from(["zeros", "ones", "flip", "copy"]),
             ),

@@ -110,13 +110,9 @@ def place_of(journal: str, number: int) -> Place:
 
 
 def encode_header(header: SegmentHeader) -> bytes:
-    packed = _pack_header(header)
-    return (packed + _CHECK.pack(crc32(packed))).ljust(SEGMENT_HEADER, b"\0")
-
-
-def _pack_header(header: SegmentHeader) -> bytes:
     journal, boot = bytes.fromhex(header.journal), bytes.fromhex(header.boot)
-    return _HEADER.pack(_MAGIC, VERSION, header.is_mapped, header.size, header.created, journal, boot)
+    packed = _HEADER.pack(_MAGIC, VERSION, header.is_mapped, header.size, header.created, journal, boot)
+    return (packed + _CHECK.pack(crc32(packed))).ljust(SEGMENT_HEADER, b"\0")
 
 
 def decode_header(data: bytes) -> SegmentHeader | HeaderFault:
@@ -125,15 +121,12 @@ def decode_header(data: bytes) -> SegmentHeader | HeaderFault:
     magic, version, is_mapped, size, created, journal, boot = _HEADER.unpack_from(data)
     if magic == _UNRELEASED_MAGIC:
         return HeaderFault.UNRELEASED
-    if magic != _MAGIC:
+    # Magic, version and checksum have these places in every version: else damage would look like another one.
+    if magic != _MAGIC or _CHECK.unpack_from(data, _HEADER.size)[0] != crc32(data[: _HEADER.size]):
         return HeaderFault.DAMAGED
-    header = SegmentHeader(
-        journal=journal.hex(), boot=boot.hex(), created=created, size=size, is_mapped=bool(is_mapped)
-    )
-    is_whole = _CHECK.unpack_from(data, _HEADER.size)[0] == crc32(_pack_header(header))
-    if version != VERSION and not is_whole:  # another version may keep its checksum elsewhere
+    if version != VERSION:
         return HeaderFault.UNKNOWN_VERSION
-    return header if version == VERSION and is_whole else HeaderFault.DAMAGED
+    return SegmentHeader(journal=journal.hex(), boot=boot.hex(), created=created, size=size, is_mapped=bool(is_mapped))
 
 
 def frame_word(body: bytes, offset: int, key: int) -> int:

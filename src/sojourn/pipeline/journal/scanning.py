@@ -74,28 +74,29 @@ class SegmentReader:
         size = header.size if isinstance(header, SegmentHeader) else SEGMENT_SIZE
         if header is HeaderFault.DAMAGED:
             yield self._damage(0, SEGMENT_HEADER)
+        place, length = self.place, _PEEK
         while True:
-            gap = Gap.OPEN
-            for item in self._run(offset, size):
-                if isinstance(item, Gap):
-                    gap = item
-                else:
-                    offset = item.end & _OFFSET
+            gap, data, at = Gap.ENDED, b"", 0
+            if size - offset >= FRAME_HEADER:
+                data = self._read(length, offset)
+                while not isinstance(item := decode(data, at, place, offset), Gap):
                     yield item
-            is_over = is_final or gap is Gap.ENDED
-            following, is_barren = None, self._barren is not None and self._barren[0] == offset
-            if not is_barren and (is_over or self._must_look(offset)):
-                following = self._frame_behind(offset, size)
-                if following is None and is_over:
-                    self._barren, is_barren = (offset, self._damage_at_end(offset, gap, size)), True
-            if following is None:
-                if is_barren and self._barren is not None and self._barren[1] is not None:
-                    yield self._barren[1]
-                yield gap
-                return
-            if following > offset:
-                yield self._damage(offset, following - offset)
-            offset = following
+                    at = (item.end & _OFFSET) - offset
+                gap, offset = item, offset + at
+                # Read on, but where the file ends.
+                if gap is Gap.SHORT and (len(data) == length or size - offset < FRAME_HEADER):
+                    length = _READ_AHEAD
+                    continue
+            following = self._behind(offset, gap, size, is_final=is_final)
+            if isinstance(following, int):
+                if following > offset:
+                    yield self._damage(offset, following - offset)
+                offset = following
+                continue
+            if following is not None:
+                yield following
+            yield gap
+            return
 
     def is_at_end(self, offset: int) -> bool:
         """Say whether the writer has left the segment at this offset. Raises `OSError`."""
@@ -107,23 +108,18 @@ class SegmentReader:
         word = self._read(WORD, SEGMENT_HEADER)
         return any(word) and word != b"\xff" * WORD
 
-    def _run(self, offset: int, size: int) -> Iterator[Frame | Gap]:
-        """Yield the frames up to the next gap, then the gap."""
-        length = _PEEK
-        while size - offset >= FRAME_HEADER:
-            data, at = self._read(length, offset), 0
-            while not isinstance(item := decode(data, at, self.place, offset), Gap):
-                yield item
-                at = (item.end & _OFFSET) - offset
-            if item is not Gap.SHORT:
-                yield item
-                return
-            offset += at
-            if len(data) < length and size - offset >= FRAME_HEADER:  # here the file ends
-                yield item
-                return
-            length = _READ_AHEAD
-        yield Gap.ENDED
+    def _behind(self, offset: int, gap: Gap, size: int, *, is_final: bool) -> int | Damage | None:
+        """Return where the next frame starts; if none follows, the damage there."""
+        if self._barren is not None and self._barren[0] == offset:
+            return self._barren[1]
+        is_over = is_final or gap is Gap.ENDED
+        if not is_over and not self._must_look(offset):
+            return None
+        following = self._frame_behind(offset, size)
+        if following is None and is_over:
+            self._barren = offset, self._damage_at_end(offset, gap, size)
+            return self._barren[1]
+        return following
 
     def _must_look(self, offset: int) -> bool:
         """Say whether to look for frames behind the end of what a living process has written.
