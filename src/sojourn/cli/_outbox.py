@@ -271,7 +271,8 @@ def _print_figures(store: Store, name: str, message: str, more: dict[str, object
     if is_json:
         print(json.dumps({"backend": name, **more, **numbers, "holds": holds}, indent=2))
     else:
-        parts = " + ".join(f"{number:,} {key}" for key, number in numbers.items() if key != "recorded")
+        left_out = {"recorded"} if state.expired else {"recorded", "expired"}  # most stores never see an expired event
+        parts = " + ".join(f"{number:,} {key}" for key, number in numbers.items() if key not in left_out)
         print(message)
         print(f"{state.recorded:,} recorded = {parts}" + ("" if holds else ": this does not add up"))
     return holds
