@@ -6,13 +6,16 @@ import argparse
 import functools
 import importlib.metadata
 import math
-import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from sojourn.errors import SojournError
 
-from . import _check, _data_subjects, _export, _fake, _generate, _outbox, _report, _sessions, _status, _worker
+from . import _check, _data_subjects, _export, _fake, _generate, _outbox, _report, _sessions, _status, _streams, _worker
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _SHORTEST_DEMO_S = 5
 _INTERRUPTED = 130  # as shells report Ctrl-C
@@ -20,6 +23,10 @@ _INTERRUPTED = 130  # as shells report Ctrl-C
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 success, 1 failure, 2 wrong arguments."""
+    return _streams.guarded(functools.partial(_run, argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     command: Callable[[argparse.Namespace], int] | None = arguments.command
@@ -31,17 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SojournError as error:
         print(f"sojourn: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # `sojourn demo | head`: the pipe is closed, and the interpreter must not flush into it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
 
 
+class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Print help or version. The base class would say nothing where that cannot be written."""
+        if message:
+            (file or sys.stderr).write(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="sojourn", description="Session analytics for Python web apps, from inside the app."
-    )
+    parser = _Parser(prog="sojourn", description="Session analytics for Python web apps, from inside the app.")
     parser.add_argument("--version", action="version", version=f"sojourn {importlib.metadata.version('sojourn')}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="")

@@ -70,13 +70,14 @@ def _erase(arguments: argparse.Namespace) -> int:
         return 1
     with source.opened() as store:
         done = erase(store, visitor_id=arguments.visitor, user_id=user, now=SystemClock.now())
-        print(_summary(done))
         directory = _settings.journals_of(source.settings, arguments.store)
         try:
             remains = list(erase_copies(store, directory))
         except OSError as error:
             msg = f"the journals in {directory} still have copies: {error.strerror}; run the command as the app's user"
             raise SojournError(msg) from error
+        finally:
+            print(_summary(done))  # last: a standard output that is closed must not keep the copies
     if remains:
         print("\n".join(["copies remain:", *(f"  {each}" for each in remains)]))
     return 0
@@ -127,6 +128,7 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8, whatever the terminal uses
         yield sys.stdout
+        sys.stdout.flush()
         return
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
