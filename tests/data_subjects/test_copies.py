@@ -189,6 +189,21 @@ def test_nothing_is_left_in_damaged_segments_and_behind_a_killed_process(tmp_pat
     )
 
 
+def test_nothing_is_left_behind_a_wide_gap_in_a_living_journal(tmp_path: Path) -> None:
+    with Engine(settings(tmp_path, deliver="worker")) as engine:
+        engine.store.open()
+    now = SystemClock.now()
+    with closing(journal_in(tmp_path)) as journal:
+        for user in (*[BEN] * 1_000, ANNA):
+            append(journal, record(user, at=now), now)
+        (segment,) = (tmp_path / "sojourn.db.d").glob(f"{journal.id}*.seg")
+        with segment.open("r+b") as file:
+            file.seek(64)
+            file.write(bytes(100_000))
+        assert erase(tmp_path) == 0
+        assert hits(tmp_path) == {}
+
+
 def test_a_record_that_comes_after_the_erasure_is_erased_when_it_is_dropped(tmp_path: Path) -> None:
     with Engine(settings(tmp_path)) as engine:
         visit(engine, ANNA)

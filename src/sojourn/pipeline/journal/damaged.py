@@ -100,7 +100,7 @@ def examine(files: Files, directory: Path) -> dict[tuple[str, int], tuple[Damage
 
 def _damage_in(file: File, journal: str, number: int) -> tuple[Damage, ...]:
     try:
-        segment = SegmentReader(journal, number, file.read, lambda: 0)
+        segment = SegmentReader(journal, number, file.read)
         return tuple(item for item in segment.frames(0, is_final=True) if isinstance(item, Damage))
     finally:
         file.close()

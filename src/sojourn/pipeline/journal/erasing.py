@@ -9,7 +9,8 @@ See P31 in docs/internals.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -66,7 +67,7 @@ class JournalEraser:
         except FileNotFoundError:
             return 0  # read and removed meanwhile
         try:
-            segment, erased = SegmentReader(journal, number, file.read, lambda: 0), 0
+            segment, erased = SegmentReader(journal, number, file.read), 0
             frames = self._frames(file, segment, is_final=is_final)
             while batch := list(islice(frames, _AT_ONCE)):
                 for frame in self._must_go(batch):
@@ -104,18 +105,25 @@ def erase_frame(file: File, place: Place, frame: Frame) -> None:
     file.write(bytes(len(frame.payload)), start + FRAME_HEADER)
 
 
-def erase_frames(files: Files, directory: Path, frames: Sequence[Frame]) -> None:
+def erase_frames(files: Files, directory: Path, frames: Iterable[Frame]) -> None:
     """Erase frames that were read from this directory, where their files are still there. Raises `OSError`."""
+    segments: dict[tuple[str, int], list[Frame]] = {}
     for frame in frames:
-        journal, number = frame.journal, frame.end >> POSITION_BITS
-        for name in (segment_name(journal, number), damaged_name(journal, number)):
-            try:
-                file = files.open_to_change(directory / name)
-            except FileNotFoundError:
-                continue
-            try:
-                erase_frame(file, place_of(journal, number), frame)
-                file.sync()
-            finally:
-                file.close()
-            break
+        segments.setdefault((frame.journal, frame.end >> POSITION_BITS), []).append(frame)
+    for key, those in segments.items():
+        file = _opened(files, directory, *key)
+        if file is None:
+            continue
+        try:
+            for frame in those:
+                erase_frame(file, place_of(*key), frame)
+            file.sync()
+        finally:
+            file.close()
+
+
+def _opened(files: Files, directory: Path, journal: str, number: int) -> File | None:
+    for name in (segment_name(journal, number), damaged_name(journal, number)):
+        with suppress(FileNotFoundError):
+            return files.open_to_change(directory / name)
+    return None
