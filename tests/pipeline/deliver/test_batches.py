@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from sojourn.backends import Batch, BatchReceipt, CallLimits, MParticleBackend, Rejection
 from sojourn.core.events import Event
+from sojourn.core.records import ACTIVITY, OPT_OUT, Entry, Record, Seal
+from sojourn.core.session import EndReason
 from sojourn.pipeline.deliver import dispatcher as dispatching
 from sojourn.pipeline.deliver.dispatcher import Dispatcher
 from sojourn.stores import SQLiteStore
@@ -268,6 +270,22 @@ def test_skipping_the_queue_forgets_its_batches(site: Site) -> None:
     site.deliver()
     assert len(site.batches) == 2
     assert set(site.batches[0][1]).isdisjoint(site.batches[1][1])
+
+
+def test_an_opt_out_and_the_end_behind_it_are_in_one_claim(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """mParticle's last word of a session is the opt-out; the log has the end behind it."""
+    monkeypatch.setattr(dispatching, "_BATCH", 3)
+    site.visit(0)
+    opted_out = Entry("opt_out", NOW + 5, {})
+    seal = Entry("session.end", NOW + 5, seal=Seal(EndReason.OPTED_OUT, NOW + 5))
+    site.bench.put(Record(NOW + 5, KEYS[0], "visitor", NOW, ACTIVITY | OPT_OUT, entries=(opted_out, seal)))
+    site.bench.apply()
+    assert site.bench.names == ["session.start", "page_view", "opt_out", "session.end"]
+    # As if the visit were another visitor's: what was not sent before an opt-out is not sent after it.
+    site.store.database.write(lambda work: work.execute("DELETE FROM sojourn_tombstones"))
+    site.store.database.write(lambda work: work.execute("UPDATE sojourn_sessions SET is_suppressed = false"))
+    site.deliver()
+    assert [event.name for event in site.fake.events()] == ["session_start", "screen_view", "session_end", "opt_out"]
 
 
 class Receiver:
