@@ -319,9 +319,9 @@ def test_no_content_is_taken_for_a_frame(journal: FileJournal, directory: Journa
     body = pack_body(1, 1, COUNT + 2, 0) + b"invented"
     others = place_of("0" * 32, 0).key
     start = SEGMENT_HEADER + COUNT * FRAME + FRAME_HEADER
-    forged = b"".join(
-        pack_word(frame_word(body, at, key)) + body for key in (0, others) for at in range(start, start + 480, 48)
-    )
+    places = range(start, start + 960, 48)
+    keys = [0] * 10 + [others] * 10
+    forged = b"".join(pack_word(frame_word(body, at, key)) + body for at, key in zip(places, keys, strict=True))
     put(journal, forged, b"after")
     change(segment(tmp_path), flip(SEGMENT_HEADER + COUNT * FRAME))
     reading = read(directory)

@@ -13,7 +13,7 @@ from sojourn.core.events import START
 from sojourn.core.records import ACTIVITY, Record
 from sojourn.core.session import EndReason, Rules
 from sojourn.pipeline import payloads
-from sojourn.pipeline.journal import JournalDirectory, MemoryJournal
+from sojourn.pipeline.journal import FileJournal, JournalDirectory, MemoryJournal
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
 from sojourn.stores.model import VISITOR, Batch, DataSubject, TryAgain
 from sojourn.stores.protocol import Recording
@@ -353,3 +353,33 @@ def test_an_outage_longer_than_the_timeout_makes_no_false_end(bench: Bench) -> N
     assert bench.recorder.sweep(NOW + 60_000) == 0
     assert bench.recorder.sweep(NOW + 120_000) == 0
     assert bench.recorder.sweep(NOW + 120_001) == 1  # silent for longer than two minutes: it no longer counts
+
+
+def test_damage_is_set_aside_before_positions_move_past_it(bench: Bench, tmp_path: Path) -> None:
+    """Whatever becomes of the recorder then: nothing leads back there. And each record behind it is applied once."""
+    folder = tmp_path / "journals"
+    folder.mkdir()
+    journal = FileJournal(folder, limit=2**20, may_map=True, segment_size=2**16)
+    for _ in range(10):
+        assert journal.append(RECORD, kind="test", essential=True, wall=NOW)
+    (segment,) = folder.glob("*.seg")
+    content = bytearray(segment.read_bytes())
+    content[64 + 5 * (40 + len(RECORD) + 7 & -8) + 50] ^= 1
+    with segment.open("r+b") as file:
+        file.write(content)
+    kept: list[int] = []
+
+    class Watched(JournalDirectory):
+        def set_aside(self) -> None:
+            super().set_aside()
+            kept.append(bench.counter("records.recorded"))
+
+    reader = Watched(folder)
+    assert bench.another(reader).step(NOW)[0] == 9  # type: ignore[arg-type]
+    assert kept == [0]
+    assert len(list(folder.glob("*.damaged"))) == 1
+    assert bench.another(reader).step(NOW)[0] == 0  # type: ignore[arg-type]
+    counted = [bench.counter(f"records.{name}") for name in ("accepted", "recorded", "lost")]
+    assert counted == [10, 9, 1]
+    reader.close()
+    journal.close()
