@@ -49,7 +49,6 @@ OTHER_TYPES = (
         pytest.param(inside(START, session_uuid="5F0C6C1E"), id="session is no UUID"),
         pytest.param(inside(START, timestamp_unixtime_ms="now"), id="time is a text"),
         pytest.param(inside(START, source_message_id=7), id="message id is a number"),
-        pytest.param(top(user_identities={"customerid": "u"}), id="the SDK's customerid"),
         pytest.param(top(user_identities={"customer_id": ["u"]}), id="a list of ids"),
         pytest.param(top(heartbeat=1), id="unknown key of a batch"),
         pytest.param(top(mp_deviceid="x"), id="device is no UUID"),
@@ -125,6 +124,11 @@ def test_schema_accepts_valid_batches(change: Change) -> None:
         ),
         pytest.param(
             without(START, "session_id"), 'Required event field "session_id" is missing or empty.', id="no number"
+        ),
+        pytest.param(
+            top(user_identities={"customerid": "anna"}),
+            "Object contains unknown field `customerid` - at `$.user_identities`",
+            id="the libraries' name of the user",
         ),
         pytest.param(inside(END, session_id=7), "session_id is not that of its session_uuid.", id="another number"),
     ],

@@ -174,9 +174,11 @@ def test_properties_of_a_person_may_stand_beside_those_of_the_event() -> None:
     assert fake.people.profile("anna") == {"plan": "team", "seen": 1}
 
 
-def test_alias_makes_two_ids_one_person() -> None:
+@pytest.mark.parametrize(("own_id", "alias"), [("anna", VISITOR), (VISITOR, "anna")], ids=["Node", "Python"])
+def test_alias_makes_two_ids_one_person(own_id: str, alias: str) -> None:
+    """PostHog's libraries send the two the other way round."""
     fake = FakePostHog()
-    post(fake, raw_event(1, "page", 0, None), raw_event(2, "$create_alias", 1, "anna", alias=VISITOR))
+    post(fake, raw_event(1), raw_event(2, "$create_alias", 1, own_id, alias=alias), raw_event(3, "page", 2, "anna"))
     assert fake.people.user_of(VISITOR) == fake.people.user_of("anna") == "anna"
 
 

@@ -219,6 +219,8 @@ class FakeMParticle(FakeVendor):
             raise ValueError("A batch has at most 100 user attributes.")
         if batch.mpid is None and batch.mp_deviceid is None and batch.user_identities is None:
             raise ValueError("A batch needs an mpid, an mp_deviceid or user_identities.")
+        if self.is_strict and batch.user_identities is not None and batch.user_identities.customerid is not None:
+            raise ValueError("Object contains unknown field `customerid` - at `$.user_identities`")
         if self.is_strict and batch.environment is None:
             raise ValueError(_required("environment"))
         now = None if self._wall is None else self._wall()
@@ -242,7 +244,8 @@ class FakeMParticle(FakeVendor):
         batch_id = str(batch.source_request_id or "")
         is_repeated = batch_id in self._batch_ids
         self._batch_ids |= {batch_id} if batch_id else set()
-        customer = batch.user_identities.customer_id if batch.user_identities else None
+        named = batch.user_identities
+        customer = (named.customer_id if named.customer_id is not None else named.customerid) if named else None
         user = None if customer is None else str(customer)
         if user is not None:
             self._users.setdefault(user, {}).update(batch.user_attributes or {})

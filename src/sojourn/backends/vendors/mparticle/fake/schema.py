@@ -173,6 +173,8 @@ Event = (
 
 class UserIdentities(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     customer_id: String = None
+    customerid: String = None
+    """What mParticle's own libraries call it, and its schema does not."""
     email: String = None
     other: String = None
     other_id_2: String = None

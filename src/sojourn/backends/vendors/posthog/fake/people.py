@@ -39,13 +39,13 @@ class People:
         properties: Mapping[str, Any] = event.attributes
         own_id = str(event.user_id)
         if event.name == IDENTIFY:
-            self._identify(own_id, properties.get("$anon_distinct_id"))
+            self._merge(own_id, properties.get("$anon_distinct_id"), is_login=True)
         elif event.name == ALIAS:
-            self._identify(own_id, properties.get("alias"))
+            self._merge(own_id, properties.get("alias"), is_login=False)
         has_profile = properties.get("$process_person_profile") is not False
         if has_profile:
             person = self._by_id.setdefault(own_id, DataSubject())
-            if own_id not in (properties.get("$device_id"), None):
+            if event.name != ALIAS and own_id not in (properties.get("$device_id"), None):
                 person.user_id = person.user_id or own_id
             once, changes = properties.get("$set_once"), properties.get("$set")
             if isinstance(once, Mapping):
@@ -65,8 +65,11 @@ class People:
         person = self._by_id.get(distinct_id)
         return None if person is None else person.properties
 
-    def _identify(self, own_id: str, other_id: object) -> None:
-        """Merge two ids into one person. An identified person is not merged into another."""
+    def _merge(self, own_id: str, other_id: object, *, is_login: bool) -> None:
+        """Merge two ids into one person. An identified person is not merged into another.
+
+        Of the two ids of an alias, clients do not agree which one is the user's.
+        """
         if own_id.strip().lower() in ILLEGAL_IDS:
             self.warnings.append("cannot merge with an illegal distinct id")
             return
@@ -81,4 +84,5 @@ class People:
                 if other is not None:
                     person.properties = {**other.properties, **person.properties}
                 self._by_id[other_id] = person
-        person.user_id = own_id
+        if is_login:
+            person.user_id = own_id
