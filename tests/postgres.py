@@ -136,6 +136,15 @@ class Cluster:
         self.stop(mode)
         self.start()
 
+    def become_standby(self) -> None:
+        """Restart it as a hot standby, whose primary is away: it accepts connections, and writes nothing."""
+        self.stop()
+        signal_file = self._data / "standby.signal"
+        signal_file.touch()
+        if self._owner is not None:
+            shutil.chown(signal_file, self._owner)
+        self.start()
+
     def remove(self) -> None:
         """Stop it, and leave nothing behind."""
         self.stop("immediate")

@@ -16,6 +16,7 @@ from typing import Self
 import psycopg
 import pytest
 
+from sojourn import cli
 from sojourn.errors import StoreError
 from sojourn.stores import PostgreSQLStore, Store, open_store
 from sojourn.stores.model import Batch
@@ -84,6 +85,7 @@ def test_the_connection_of_a_thread_that_ended_is_closed_when_another_comes(
 def test_a_child_neither_uses_nor_closes_its_parents_connections(url: str) -> None:
     code = f"""
 import os, sys
+from sojourn import cli
 from sojourn.errors import StoreError
 from sojourn.stores import open_store
 from tests.stores.contract.steps import Batch, event, row, save, load
@@ -260,8 +262,26 @@ def test_a_lock_that_lasts_is_a_store_error(
     hasty.close()
 
 
-def test_a_read_only_server_says_so(store: Store, url: str, postgres: Cluster) -> None:
-    """A standby refuses so too."""
+def test_a_hot_standby_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """After a failover, or where the URL names a replica."""
+    with Cluster() as cluster:
+        url, empty = cluster.fresh_database(), cluster.fresh_database()
+        store = PostgreSQLStore(url)
+        store.open()
+        save(store, Batch(counts={"n": 1}))
+        cluster.become_standby()
+        new = PostgreSQLStore(empty)
+        for attempt in (lambda: save(store, Batch(counts={"n": 1})), store.stats, new.open):
+            with pytest.raises(StoreError, match=r"probably a standby; name the primary, or all hosts with \?target"):
+                attempt()
+        store.close()
+        new.close()
+        assert cli.main(["status", "--store", url]) == 1
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sojourn: ")]
+        assert "is read-only, probably a standby" in line
+
+
+def test_a_server_that_is_read_only_in_a_transaction_says_so(store: Store, url: str, postgres: Cluster) -> None:
     postgres.run(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$BEGIN RAISE EXCEPTION USING ERRCODE = 'read_only_sql_transaction'; END$$",

@@ -16,15 +16,19 @@ STATEMENT_PATIENCE_S: Final = 30
 
 _REPEATABLE: Final = (errors.DeadlockDetected, errors.SerializationFailure)
 
+_READ_ONLY: Final = (
+    "is read-only, probably a standby; name the primary, or all hosts with ?target_session_attrs=read-write"
+)
+
 _MESSAGES: Final[Mapping[type[psycopg.Error], str]] = {
     errors.LockNotAvailable: f"has been locked by another process for {LOCK_PATIENCE_S} s; it will be retried",
     errors.QueryCanceled: f"took longer than {STATEMENT_PATIENCE_S} s; it will be retried. Is the server overloaded?",
     errors.IdleInTransactionSessionTimeout: (
         "closed the connection, because this process was suspended in a transaction for too long"
     ),
-    errors.ReadOnlySqlTransaction: (
-        "is read-only, probably a standby; name the primary, or all hosts with ?target_session_attrs=read-write"
-    ),
+    errors.ReadOnlySqlTransaction: _READ_ONLY,
+    # What a standby says to BEGIN ... READ WRITE: "cannot set transaction read-write mode during recovery".
+    errors.FeatureNotSupported: _READ_ONLY,
     errors.InsufficientPrivilege: (
         "does not give this role enough privileges; make it the owner of the tables: "
         "ALTER SCHEMA ... OWNER TO ..., and the same for each table in it"
