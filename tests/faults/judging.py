@@ -220,7 +220,9 @@ def _judge_visit(visit: Sequence[Step], steps: Sequence[Step], is_last: bool, lo
         step.skew_ms for step in steps
     ):
         return  # a part is lost, and reported as lost, and the rest may be without its session; or it has several clocks' times
-    unsure = [step for step in steps if not step.is_complete and step.sent_at > visit[0].sent_at]
+    # A request without a response may have begun this visit: the next one would derive the same session.
+    before = max((step.sent_at for step in steps if step.is_complete and step.sent_at < visit[0].sent_at), default=0.0)
+    unsure = [step for step in steps if not step.is_complete and step.sent_at > before]
     if unsure:
         return  # what those did to the session is unknown
     page_views = int(end.attributes["session.page_views"])

@@ -200,3 +200,19 @@ def test_a_pause_of_about_the_idle_timeout(pause: int, may_go_on: bool, may_spli
 
     assert (complaints(as_one) == []) is may_go_on
     assert (complaints(as_two) == []) is may_split
+
+
+def test_a_request_without_a_response_may_have_begun_the_visit_after_it() -> None:
+    """Its cookie never arrived, and the next request derives the same session from the one before."""
+    cut = Step(serial=9, visitor=1, sent_at=18_000)
+    made = [*steps()[:3], cut, steps()[3]]
+    log = [fact for fact in facts() if fact.id not in {"start-b", "end-b"}]
+    log += [
+        Fact(id="start-b", name="session.start", session="b", at=18_005, attributes={}),
+        Fact(id="view-9", name="page_view", session="b", at=18_005, attributes={"url.path": "/page/9"}),
+        end("b", at=18_305, pages=2, lasted=300, reason="ended"),
+    ]
+    verdict = judged(made, log, log)
+    assert (verdict.lost, verdict.twice, verdict.wrong) == ([], [], [])
+    without = [fact for fact in log if fact.id != "view-9"]
+    assert len(judged(steps(), without, without).wrong) == 2
