@@ -9,6 +9,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -39,10 +40,15 @@ def in_node(script: str, fake: FakeVendor) -> None:
 
 
 def run(fake: FakeVendor, runtime: Path, script: Path) -> None:
-    """Run a script to its end; every call that it made was taken."""
-    with fake.serve():
+    """Run a script to its end, in a folder for what it leaves behind; every call that it made was taken."""
+    with fake.serve(), TemporaryDirectory() as folder:
         done = subprocess.run(
-            [str(runtime), str(script), str(fake.address)], capture_output=True, text=True, timeout=60, check=False
+            [str(runtime), str(script), str(fake.address)],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert fake.requests
