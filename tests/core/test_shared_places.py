@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sojourn.backends import JSONLinesBackend
+from sojourn.backends.plain import jsonl
 from sojourn.core.shared_places import is_anothers, is_replaceable, is_shared_link, others_may_write
 from sojourn.errors import SettingsError, StoreError
 from sojourn.stores import SQLiteStore
@@ -101,6 +104,18 @@ def test_a_store_that_others_may_replace_is_warned_of(
     assert len(caplog.records) == warns
 
 
+def test_a_store_that_another_user_put_into_a_shared_folder_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_store(tmp_path / "sojourn.db")
+    tmp_path.chmod(0o1777)
+    become_another(monkeypatch)
+    with contextlib.suppress(StoreError):  # only root can open it
+        open_store(tmp_path / "sojourn.db")
+    (record,) = caplog.records
+    assert "choose another folder" in record.getMessage()
+
+
 def test_a_store_behind_a_link_in_a_shared_folder_is_refused(tmp_path: Path) -> None:
     own, shared = tmp_path / "own", tmp_path / "shared"
     own.mkdir()
@@ -142,13 +157,47 @@ def test_a_link_that_is_planted_later_is_refused_when_it_is_opened(tmp_path: Pat
     shared.chmod(0o1777)
     backend = JSONLinesBackend(shared / "events.jsonl")
     (shared / "events.jsonl").symlink_to(victim)
-    with pytest.raises(OSError, match="symbolic link"):
+    with pytest.raises(PermissionError, match="choose another folder"):
         backend.send(many_events(1))
     (shared / "events.jsonl").unlink()
     backend.send(many_events(1))
     backend.close()
     assert victim.read_text() == "mine\n"
     assert (shared / "events.jsonl").read_text().count("\n") == 1
+
+
+def test_a_link_that_is_planted_between_check_and_open_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "events.jsonl").symlink_to(tmp_path / "victim")
+    tmp_path.chmod(0o1777)
+    monkeypatch.setattr(jsonl, "is_shared_link", lambda path: False)
+    backend = JSONLinesBackend(tmp_path / "events.jsonl")
+    with pytest.raises(OSError, match="symbolic links") as raised:
+        backend.send(many_events(1))
+    assert raised.value.errno == errno.ELOOP
+    assert not (tmp_path / "victim").exists()
+
+
+def test_another_users_file_that_is_planted_later_is_refused_when_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o1777)
+    backend = JSONLinesBackend(tmp_path / "events.jsonl")
+    (tmp_path / "events.jsonl").touch()
+    become_another(monkeypatch)
+    with pytest.raises(PermissionError, match="another user"):
+        backend.send(many_events(1))
+    assert (tmp_path / "events.jsonl").read_text() == ""
+
+
+def test_another_users_file_in_a_folder_of_ones_own_is_not_planted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "events.jsonl").touch()
+    tmp_path.chmod(0o755)
+    become_another(monkeypatch)
+    JSONLinesBackend(tmp_path / "events.jsonl")
 
 
 def test_another_users_file_in_a_shared_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,28 @@ def test_patterns_count_the_path_and_the_path_below_the_mount(
     assert site.ignored == ({"excluded": 1} if is_excluded else {})
 
 
+@pytest.mark.parametrize("pattern", ["/stats", "/shop/stats"])
+def test_passive_paths_count_like_excluded_ones(make_site: MakeSite, pattern: str) -> None:
+    site = make_site(passive=[pattern])
+    site.mount = "/shop"
+    browser = Browser(site)
+    browser.navigate("/")
+    site.clock.advance(60)
+    browser.fetch("/stats")
+    site.clock.advance(1800)
+    site.engine.sweep()
+    assert site.ends() == [("idle_timeout", 0)]
+
+
+@pytest.mark.parametrize("pattern", ["/reset/*", "/shop/reset/*"])
+def test_paths_that_are_shown_as_they_are_count_like_excluded_ones(make_site: MakeSite, pattern: str) -> None:
+    site = make_site(keep=[pattern])
+    site.mount = "/shop"
+    Browser(site).navigate("/reset/0a3cbc7f2a4b4d0d8f0e6b1c2d3e4f50")
+    (view,) = site.named("page_view")
+    assert view.attributes["url.path"] == "/shop/reset/0a3cbc7f2a4b4d0d8f0e6b1c2d3e4f50"
+
+
 def test_probes_of_a_mounted_app_are_no_sessions_by_default(site: Site) -> None:
     site.mount = "/shop"
     for path in ("/health", "/static/app.css", "/favicon.ico", "/metrics", "/.well-known/gpc.json"):
