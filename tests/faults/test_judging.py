@@ -215,4 +215,4 @@ def test_a_request_without_a_response_may_have_begun_the_visit_after_it() -> Non
     verdict = judged(made, log, log)
     assert (verdict.lost, verdict.twice, verdict.wrong) == ([], [], [])
     without = [fact for fact in log if fact.id != "view-9"]
-    assert len(judged(steps(), without, without).wrong) == 2
+    assert judged(steps(), without, without).wrong == ["b had 1 pages, but its end says 2"]
