@@ -7,6 +7,11 @@ import zlib
 from collections.abc import Callable
 from typing import Final
 
+from sojourn.core.clock import SystemClock
+from sojourn.health.checks import Limits, problems
+from sojourn.health.conditions import Level, Problem, worst
+from sojourn.health.snapshot import snapshot
+
 from . import judging, receiver
 from .clocks import CLOCK_FILE, set_clock, skew_of
 from .deployment import BACKEND
@@ -17,6 +22,8 @@ from .visitors import Host
 
 _OLDEST_S: Final = 1_800
 _HOUR_MS: Final = 3_600_000
+_GONE_MS: Final = 10 * 60_000
+"""For how long no process has run when its absence is looked for: the time is moved, not waited for."""
 
 
 def _misbehaves(behaviour: Behaviour, until_calls: int = 3) -> Callable[[Scene], None]:
@@ -72,6 +79,44 @@ def down_and_killed(scene: Scene) -> None:
             scene.say("the backend is back")
             scene.wait(2)
         scene.settle()
+
+
+def dead_and_reported(scene: Scene) -> None:
+    """Nothing listens at the backend from the start, then the app is gone, too. Its operator must see both, and why."""
+    scene.receiver.down()
+    with RestartedUvicorn(scene) as site:
+        with scene.visitors(Host(lambda: site.server.url)):
+            receiver.wait_for(lambda: _level(scene) is Level.CRITICAL, 60, "the backend that got nothing is reported")
+            _expect(scene, "nothing was ever delivered", "nothing listens there")
+            scene.wait(1)
+        site.server.kill()
+        receiver.wait_for(
+            lambda: _level(scene, later_ms=_GONE_MS) is Level.CRITICAL, 10, "the missing process is reported"
+        )
+        _expect(scene, "no process has delivered to it", "nothing listens there", later_ms=_GONE_MS)
+        scene.receiver.up()
+        site.restart()
+        with scene.visitors(Host(lambda: site.server.url), seed=2):
+            scene.wait(1)
+        scene.settle()
+        if found := _problems(scene):
+            scene.wrong.append(f"all is delivered, but problems are reported: {[problem.text for problem in found]}")
+
+
+def _problems(scene: Scene, later_ms: int = 0) -> list[Problem]:
+    """What `sojourn status --check` would find so much later."""
+    now = SystemClock.now() + later_ms
+    return problems(snapshot(scene.deployment.opened(), None, now=now), Limits(lag=10 * 60_000))
+
+
+def _level(scene: Scene, later_ms: int = 0) -> Level:
+    return worst(_problems(scene, later_ms))
+
+
+def _expect(scene: Scene, *phrases: str, later_ms: int = 0) -> None:
+    texts = [problem.text for problem in _problems(scene, later_ms)]
+    if not any(all(phrase in text for phrase in phrases) for text in texts):
+        scene.wrong.append(f"no problem says {' and '.join(map(repr, phrases))}, but {texts}")
 
 
 def beside_a_dead_one(scene: Scene) -> None:
@@ -161,6 +206,13 @@ FAULTS = (
         "backend-reset",
         "the backend resets the connection, half of the time after keeping the events",
         receiver.resetting,
+    ),
+    Fault(
+        name="backend-dead-reported",
+        about="nothing listens at the backend from the start, and then no process runs: both are reported, with the reason",
+        play=dead_and_reported,
+        seconds=0,
+        promise=Promise(cuts_requests=True),
     ),
     Fault(
         name="backend-beside-dead",
