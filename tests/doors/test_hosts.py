@@ -204,3 +204,70 @@ def test_clock_that_is_behind_does_not_hide_activity(make_hosts: MakeHosts, prot
     at(other, browser).navigate()
     assert len(starts_of(late, other)) == 1
     late.close()
+
+
+# --- what a host could not know in time
+
+
+def test_successor_that_the_row_contradicts_is_part_of_the_session(make_hosts: MakeHosts) -> None:
+    """The other host learns of the activity only when it records what it took for the next session."""
+    one, other = make_hosts()
+    one.views["/call"] = view_of(lambda: identify("anna"))
+    browser = Browser(one)
+    browser.navigate()
+    for _ in range(8):
+        one.clock.advance(5 * 60)
+        browser.ask("HEAD", "/", {})
+    at_other = at(other, browser)
+    at_other.navigate("/first")
+    settle(one, other)
+    assert len(starts_of(one, other)) == 1
+    one.clock.advance(60)
+    at_other.navigate("/second")
+    one.clock.advance(60)
+    at(one, at_other).navigate("/call")
+    settle(one, other)
+    (session,) = starts_of(one, other)
+    pages = [page_at(path, one, other) for path in ("/first", "/second", "/call")]
+    assert {page.session_id for page in pages} == {session}
+    assert [event.name for event in events_of(one, other)].count("session.end") == 0
+    (row,) = one.engine.store.sessions.latest(limit=9)
+    assert (row.page_views, row.user_id, row.is_open) == (4, "anna", True)
+    assert one.engine.stats().store.counters["sessions.folded_in"] == 1
+
+
+def test_session_after_one_that_was_folded_in_follows_the_whole(make_hosts: MakeHosts) -> None:
+    one, other = make_hosts()
+    other.views["/end"] = view_of(start_session)
+    browser = Browser(one)
+    browser.navigate()
+    for _ in range(5):
+        one.clock.advance(8 * 60)
+        browser.ask("HEAD", "/", {})
+    at_other = at(other, browser)
+    at_other.navigate("/first")
+    settle(one, other)
+    one.clock.advance(60)
+    at_other.navigate("/end")
+    settle(one, other)
+    first, second = starts_of(one, other)
+    (end,) = (event for event in events_of(one, other) if event.name == "session.end")
+    assert (end.session_id, end.attributes["session.end_reason"]) == (first, "restarted")
+    assert end.attributes["session.duration_ms"] == 41 * 60_000
+    (begun,) = (e for e in events_of(one, other) if e.name == "session.start" and e.session_id == second)
+    assert begun.previous_id == first
+
+
+def test_both_sessions_stand_where_the_successor_was_recorded_first(make_hosts: MakeHosts) -> None:
+    one, other = make_hosts()
+    browser = Browser(one)
+    browser.navigate()
+    one.engine.flush()
+    for _ in range(5):
+        one.clock.advance(8 * 60)
+        browser.ask("HEAD", "/", {})
+    at(other, browser).navigate("/first")
+    other.engine.flush()
+    settle(one, other)
+    assert len(starts_of(one, other)) == 2
+    assert "sessions.folded_in" not in one.engine.stats().store.counters

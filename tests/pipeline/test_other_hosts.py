@@ -23,14 +23,16 @@ IDLE = 30 * 60_000
 class Rows:
     """A store that notes how it was asked."""
 
-    rows: list[SessionNote] = field(default_factory=list)
+    rows: list[SessionNote] | None = field(default_factory=list)
     until: int | None = NOW
     asked: list[int] = field(default_factory=list)
 
     def recorded_until(self, *, now: int, silent_after: int) -> int | None:
         return self.until
 
-    def notes(self, *, seen_after: int, heard_since: int, besides: Collection[str], limit: int) -> list[SessionNote]:
+    def notes(
+        self, *, seen_after: int, heard_since: int, besides: Collection[str], limit: int
+    ) -> list[SessionNote] | None:
         assert besides == {"mine"}
         assert heard_since <= seen_after
         self.asked.append(seen_after)

@@ -55,6 +55,8 @@ class OtherHosts:
         self._lookback = lookback
         """How far back the first look goes, in ms: longer ago, a session is over."""
         self._recorded_until: int | None = None
+        self.are_there = False
+        """Whether another host writes to the store, as of the last look."""
         self._read_at = self._far_at = float("-inf")
 
     def turn(self, now: int) -> None:
@@ -62,8 +64,8 @@ class OtherHosts:
         if self._monotonic() - self._read_at >= _EVERY_S:
             self.read(now)
 
-    def read(self, now: int) -> int:
-        """Note what other hosts recorded since the last time, and return how many sessions were read."""
+    def read(self, now: int) -> None:
+        """Note what other hosts recorded since the last time."""
         tick = self._monotonic()
         is_far = tick - self._far_at >= _FAR_EVERY_S
         if self._recorded_until is None:
@@ -75,6 +77,8 @@ class OtherHosts:
         # A host that has just gone counts too: its visitors come here now.
         heard_since = now - max(self._lookback, HEARD_OF_MS)
         notes = self._store.notes(seen_after=since, heard_since=heard_since, besides=self._journals(), limit=LIMIT)
+        self.are_there = notes is not None
+        notes = notes or []
         for start in range(0, len(notes), _SLICE):
             for note in notes[start : start + _SLICE]:
                 self._take(note)
@@ -82,7 +86,6 @@ class OtherHosts:
         self._recorded_until = min(now, now if until is None else until)
         self._read_at = tick
         self._far_at = tick if is_far else self._far_at
-        return len(notes)
 
     def _take(self, note: SessionNote) -> None:
         entry = self._shared(note.key)

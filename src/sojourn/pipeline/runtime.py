@@ -238,7 +238,7 @@ class Runtime:
         self._recorder.forget()
         now = self._time.now()
         ended = self._recorder.sweep(now)
-        self._other_hosts.read(now)
+        self._look_at_other_hosts()
         self._sweeper.expire(now)
         return ended
 
@@ -256,8 +256,9 @@ class Runtime:
         now = self._time.now()
         if not self._leadership.stand(now):
             return _ELECTION_S
-        applied, more = self._recorder.step(now, pace=self._pace)
         self._other_hosts.turn(now)
+        self._recorder.has_others = self._other_hosts.are_there
+        applied, more = self._recorder.step(now, pace=self._pace)
         self._sweeper.turn(now)  # however long the backlog is: sessions end all the same
         return self._pace.rest(has_worked=bool(applied), is_done=not more, idle=_RECORDER_IDLE_S)
 
@@ -266,6 +267,10 @@ class Runtime:
         pace.begin()
         delivery = dispatcher.step()
         return pace.rest(has_worked=not delivery.is_idle, is_done=not delivery.more, idle=_DISPATCHER_IDLE_S)
+
+    def _look_at_other_hosts(self) -> None:
+        self._other_hosts.read(self._time.now())
+        self._recorder.has_others = self._other_hosts.are_there
 
     # --- inner ---------------------------------------------------------------------------------------------------
 
@@ -296,9 +301,11 @@ class Runtime:
     def _flush(self, deadline: float) -> FlushReport:
         try:
             self.open()
+            if not self._clock.is_manual:
+                return self._flusher.flush(self.journal, deadline)
+            self._look_at_other_hosts()  # no step does
             report = self._flusher.flush(self.journal, deadline)
-            if self._clock.is_manual:  # no step does
-                self._other_hosts.read(self._time.now())
+            self._look_at_other_hosts()
             return report
         finally:
             if self._scheduler.is_stopping:  # left behind, and closed meanwhile

@@ -86,9 +86,17 @@ class SQLDataSubjects:
             _, empty = work.execute(database.lock_log, sql.still_empty, keys=locked.row[0])
             sessions = _keys.decode(empty.row[0])
             keys = wire.encode([key for key, _ in sessions])
-            work.execute(database.dialect.erasing, sql.erase_sessions, sql.erase_withheld, keys=keys)
+            _, _, _, aliases, _ = work.execute(
+                database.dialect.erasing,
+                sql.erase_sessions,
+                sql.erase_withheld,
+                sql.aliases_of,
+                sql.erase_aliases,
+                keys=keys,
+            )
             if subject.kind == USER:
-                tombstones = _tombstones(work, [DataSubject(SESSION, key) for key, _ in sessions], at)
+                names = [*(key for key, _ in sessions), *wire.decode_names(aliases.row[0])]
+                tombstones = _tombstones(work, [DataSubject(SESSION, name) for name in names], at)
                 work.execute(sql.set_tombstones, tombstones=tombstones)
             still_open = sum(is_open for _, is_open in sessions)
             self._count(work, {"sessions.erased": len(sessions), "sessions.erased_open": still_open})

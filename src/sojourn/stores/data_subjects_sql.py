@@ -53,6 +53,9 @@ WHERE {keys} AND NOT EXISTS (SELECT 1 FROM sojourn_events AS e WHERE e.session_k
         self.erase_withheld: Final = d.sql(
             f"DELETE FROM sojourn_withheld WHERE {d.among.format('session_key', ':keys')}"
         )
+        target = d.among.format("target", ":keys")
+        self.aliases_of: Final = d.sql(f"SELECT {d.rows.format('key')} FROM sojourn_aliases WHERE {target}")
+        self.erase_aliases: Final = d.sql(f"DELETE FROM sojourn_aliases WHERE {target}")
         self.erase_letters: Final = d.sql(
             f"DELETE FROM sojourn_dead_letters WHERE {d.among_numbers.format('number', ':numbers')}"
         )

@@ -37,9 +37,10 @@ class SQLMaintenance:
                 limit=limit - sessions,
                 in_use_since=now - IN_USE_FOR,
             )
-            _, events, _, _, _, letters = work.execute(
+            _, events, _, _, _, _, letters = work.execute(
                 sql.drop_unread,
                 sql.events,
+                sql.aliases,
                 sql.journals,
                 sql.tombstones,
                 sql.withheld,
@@ -95,5 +96,6 @@ DELETE FROM sojourn_dead_letters WHERE number IN (
 DELETE FROM sojourn_withheld
 WHERE NOT EXISTS (SELECT 1 FROM sojourn_events AS e WHERE e.session_key = sojourn_withheld.session_key)
 """
+        self.aliases: Final = d.sql("DELETE FROM sojourn_aliases WHERE at < :older_than")
         self.journals: Final = d.sql("DELETE FROM sojourn_journals WHERE is_gone AND heard_at < :older_than")
         self.add_counts: Final = counting.add_counts(d)

@@ -119,6 +119,8 @@ class Loaded:
     rows: dict[str, SessionRow]
     unread: frozenset[str]
     tombstones: Mapping[DataSubject, Tombstone] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Which of the keys stand for another session, and for which; if they were asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,8 @@ class Batch:
     withdrawn: Sequence[str] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     opted_out: Mapping[str, int] = field(default_factory=dict)
+    aliases: Sequence[tuple[str, str, int]] = ()
+    """Keys that stand for another session from now on, that session, and when (ms)."""
     marks: Sequence[tuple[Mark, int]] = ()
 
 

@@ -54,9 +54,16 @@ class Recording(Protocol):
     """One writing transaction of the recorder or the sweeper. Each method is a constant number of statements."""
 
     def load(
-        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
+        self,
+        keys: Collection[str],
+        *,
+        successors_of: Collection[str] = (),
+        people: Collection[DataSubject] = (),
+        reads_aliases: bool = False,
     ) -> Loaded:
         """Return the rows with these keys, all rows that follow `successors_of`, and the tombstones of these people.
+
+        `reads_aliases`: also which of these keys stand for another session.
 
         A row follows if a chain of previous sessions, of any length, leads from it to one of those keys.
         """
@@ -88,11 +95,13 @@ class RecordStore(Protocol):
         """Return the marks of all journals, by journal."""
         ...
 
-    def notes(self, *, seen_after: int, heard_since: int, besides: Collection[str], limit: int) -> list[SessionNote]:
+    def notes(
+        self, *, seen_after: int, heard_since: int, besides: Collection[str], limit: int
+    ) -> list[SessionNote] | None:
         """Return what the rows of sessions last seen after this time say, the latest first, if other hosts write too.
 
-        Else nothing: if no journal but those `besides` was heard of since `heard_since`. `limit`: of open and of closed
-        sessions each.
+        `None` if they do not: no journal but those `besides` was heard of since `heard_since`. `limit`: of open and of
+        closed sessions each.
         """
         ...
 

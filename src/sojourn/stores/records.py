@@ -47,7 +47,7 @@ class SQLRecords:
             f" ORDER BY last_seen_at DESC LIMIT :limit) AS s{number}"
             for number, which in enumerate(_ARMS)
         )
-        self._notes: Final = d.sql(f"SELECT {d.rows.format(d.array(*_NOTE))} FROM ({arms}) AS s")
+        self._notes: Final = d.sql(f"SELECT {d.rows.format(d.array(*_NOTE))}, {is_there_another} FROM ({arms}) AS s")
         self._recorded_until: Final = d.sql(
             "SELECT MIN(recorded_until) FROM sojourn_journals WHERE NOT is_gone AND heard_at >= :heard_since"
         )
@@ -55,15 +55,17 @@ class SQLRecords:
     def marks(self) -> dict[str, Mark]:
         return wire.decode_marks(self._database.read(self._marks)[0])
 
-    def notes(self, *, seen_after: int, heard_since: int, besides: Collection[str], limit: int) -> list[SessionNote]:
-        row = self._database.read(
+    def notes(
+        self, *, seen_after: int, heard_since: int, besides: Collection[str], limit: int
+    ) -> list[SessionNote] | None:
+        notes, is_there_another = self._database.read(
             self._notes,
             seen_after=seen_after,
             heard_since=heard_since,
             besides=wire.encode(list(besides)),
             limit=limit,
         )
-        return wire.decode_notes(row[0])
+        return wire.decode_notes(notes) if is_there_another else None
 
     def forget_journals(self, journals: Collection[str]) -> None:
         if not journals:

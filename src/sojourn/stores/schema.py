@@ -235,6 +235,17 @@ ROLLUPS: Final = Table(
     indices=(Index("sojourn_ix_rollups_sessions", ("id", "sessions")),),
 )
 
+# Successors that were folded into the session before: browsers have their keys in the cookie.
+ALIASES: Final = Table(
+    "sojourn_aliases",
+    (
+        Column("key", Kind.TEXT),
+        Column("target", Kind.TEXT),
+        Column("at", Kind.INTEGER),
+    ),
+    key=("key",),
+)
+
 # Log-ins to the report that were logged out before their time: what a copy of the cookie must not open again.
 REVOCATIONS: Final = Table(
     "sojourn_revocations",
@@ -267,6 +278,7 @@ TABLES: Final = (
     TOMBSTONES,
     WITHHELD,
     ROLLUPS,
+    ALIASES,
     REVOCATIONS,
     META,
 )

@@ -45,6 +45,7 @@ _tombstones = msgspec.json.Decoder(list[tuple[str, int, bool]], strict=False)
 _starts = msgspec.json.Decoder(list[_EventRow | None], strict=False)
 _names = msgspec.json.Decoder(list[str])
 _marks = msgspec.json.Decoder(list[tuple[str, int, int, int, dict[str, int]]])
+_aliases = msgspec.json.Decoder(list[tuple[str, str]])
 _notes = msgspec.json.Decoder(list[SessionNote])
 _letters = msgspec.json.Decoder(list[DeadLetter])
 
@@ -104,6 +105,10 @@ def encode_marks(marks: Iterable[tuple[Mark, int]]) -> str:
 def encode_dead(dead: Sequence[tuple[Event, str, int | None]]) -> str:
     """Encode dead letters as arrays, each with its whole event."""
     return encode([(event.id, reason, status, _finite(event)) for event, reason, status in dead])
+
+
+def decode_aliases(text: str) -> dict[str, str]:
+    return dict(_aliases.decode(text))
 
 
 def decode_notes(text: str) -> list[SessionNote]:

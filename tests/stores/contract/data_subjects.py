@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -220,6 +222,14 @@ class DataSubjectsContract:
         store.data_subjects.add_session_tombstones(["2"], at=NOW - 5)
         one, two, three = (DataSubject(SESSION, key) for key in "123")
         assert tombstones(store, one, two, three) == {one: Tombstone(at=NOW), two: Tombstone(at=NOW)}
+
+    def test_aliases_of_a_user_s_sessions_go_and_get_tombstones_too(self, store: Store) -> None:
+        save(store, replace(of_user("one", "e"), aliases=[("alias", "one", NOW), ("theirs", "other", NOW)]))
+        erase(store, USER_7)
+        with store.records.recording() as recording:
+            assert recording.load(["alias", "theirs"], reads_aliases=True).aliases == {"theirs": "other"}
+        alias = DataSubject(SESSION, "alias")
+        assert tombstones(store, alias, DataSubject(SESSION, "theirs")) == {alias: Tombstone(at=NOW, is_for_good=False)}
 
     def test_events_that_name_a_person_go_though_the_session_is_another_s(self, store: Store) -> None:
         save(store, Batch(rows=[row("k")], events=[event("hers", "k"), event("theirs", "k", user_id="7")]))

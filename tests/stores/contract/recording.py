@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from sojourn.core.events import START
@@ -11,7 +13,7 @@ from sojourn.stores.model import VISITOR, Batch, DataSubject, PositionMoved, Ses
 from sojourn.stores.protocol import Store
 from sojourn.stores.rows import PropertyValue, SessionRow
 
-from .steps import NOW, ended, event, load, mark, row, save, silent
+from .steps import DAY, NOW, ended, event, load, mark, row, save, silent
 
 
 class RecordingContract:
@@ -210,28 +212,30 @@ class RecordingContract:
 
     # --- what the workers of other hosts need
 
-    def notes(self, store: Store, *besides: str, after: int = NOW - 1, heard: int = NOW, limit: int = 9) -> list[str]:
+    def notes(
+        self, store: Store, *besides: str, after: int = NOW - 1, heard: int = NOW, limit: int = 9
+    ) -> list[str] | None:
         found = store.records.notes(seen_after=after, heard_since=heard, besides=besides, limit=limit)
-        return [note.key for note in found]
+        return None if found is None else [note.key for note in found]
 
     def test_notes_are_read_only_where_another_host_writes(self, store: Store) -> None:
         save(store, Batch(rows=[row("a")], marks=[(mark("mine", 1), 0)]))
-        assert self.notes(store, "mine") == []
+        assert self.notes(store, "mine") is None
         assert self.notes(store) == ["a"]
         save(store, Batch(marks=[(mark("theirs", 1, heard_at=NOW), 0)]))
         assert self.notes(store, "mine") == ["a"]
-        assert self.notes(store, "mine", "theirs") == []
-        assert self.notes(store, "mine", heard=NOW + 1) == []
+        assert self.notes(store, "mine", "theirs") is None
+        assert self.notes(store, "mine", heard=NOW + 1) is None
         store.records.forget_journals(["theirs"])
-        assert self.notes(store, "mine") == []
+        assert self.notes(store, "mine") is None
 
     def test_notes_are_of_sessions_seen_lately_open_or_not(self, store: Store) -> None:
         manual = row("manual", NOW - 9, seen=NOW + 2)
         manual.is_manual = True
         rows = [row("old", NOW - 1), row("a"), row("b", NOW - 9, seen=NOW + 1), ended(row("c"), "e"), manual]
         save(store, Batch(rows=rows, marks=[(mark("theirs", 1), 0)]))
-        assert set(self.notes(store)) == {"a", "b", "c", "manual"}
-        assert set(self.notes(store, limit=1)) == {"b", "c", "manual"}
+        assert set(self.notes(store) or ()) == {"a", "b", "c", "manual"}
+        assert set(self.notes(store, limit=1) or ()) == {"b", "c", "manual"}
 
     def test_a_note_says_what_the_row_does(self, store: Store) -> None:
         session = ended(row("s", previous="p"), "e")
@@ -239,5 +243,19 @@ class RecordingContract:
         session.sealed_at, session.sealed_reason = NOW + 5, EndReason.ENDED
         session.previous_reason = EndReason.USER_CHANGED
         save(store, Batch(rows=[session], marks=[(mark("theirs", 1), 0)]))
-        (note,) = store.records.notes(seen_after=NOW - 1, heard_since=NOW, besides=(), limit=9)
-        assert note == SessionNote("s", NOW, 3, 1, NOW + 5, EndReason.ENDED, NOW, "p", EndReason.USER_CHANGED)
+        notes = store.records.notes(seen_after=NOW - 1, heard_since=NOW, besides=(), limit=9)
+        assert notes == [SessionNote("s", NOW, 3, 1, NOW + 5, EndReason.ENDED, NOW, "p", EndReason.USER_CHANGED)]
+
+    def test_alias_leads_to_its_session_until_it_expires(self, store: Store) -> None:
+        save(store, Batch(rows=[row("s")], aliases=[("alias", "s", NOW)]))
+        save(store, Batch(aliases=[("alias", "other", NOW), ("next", "s", NOW + DAY)]))
+        assert self.aliases(store, "alias", "next", "s") == {"alias": "s", "next": "s"}
+        found = store.sessions.detail("alias")
+        assert found is not None
+        assert found.row.key == "s"
+        store.maintenance.expire(older_than=NOW + 1, limit=10, now=NOW)
+        assert self.aliases(store, "alias", "next", "s") == {"next": "s"}
+
+    def aliases(self, store: Store, *keys: str) -> Mapping[str, str]:
+        with store.records.recording() as recording:
+            return recording.load(keys, reads_aliases=True).aliases

@@ -27,9 +27,10 @@ from sojourn.stores.model import HEARD_OF_MS, Batch, Mark, PositionMoved, TryAga
 from sojourn.stores.protocol import RecordStore
 from sojourn.stores.rows import SessionRow
 
-from .fold import Folded, Numbered, also_needed, fold, own_keys, previous_keys, set_exit_pages, sweep
+from .batch_rows import BatchRows
+from .fold import Folded, Numbered, fold, set_exit_pages, sweep
 from .scrubbing import Scrub, Scrubber
-from .suppression import Suppression, people
+from .suppression import Suppression
 
 log = logging.getLogger("sojourn")
 
@@ -90,6 +91,8 @@ class Recorder:
         self._scrubber = None if scrub is None else Scrubber(scrub)
         self.patience_ns = 0
         """How long records wait for the start of their session: `PATIENCE_NS` if several hosts share the store, else 0."""
+        self.has_others = False
+        """Whether another host writes to the store: its activity may contradict a successor of ours."""
         self._monotonic_ns = monotonic_ns
         self._marks: dict[str, Mark] | None = None
         self._marked_at = 0
@@ -186,31 +189,23 @@ class Recorder:
         late: list[Frame] = []
         with self._store.recording() as transaction:
             out = Folded({})
+            stored = BatchRows(transaction, self._rules, has_others=self.has_others, waits=self.patience_ns > 0)
             if batch.records:
-                named = people(numbered.record for numbered in batch.records)
-                keys = own_keys(batch.records)
-                if self.patience_ns:
-                    keys |= previous_keys(batch.records)
-                loaded = transaction.load(keys, people=named)
-                suppression = Suppression(loaded.tombstones)
-                place = self._waiting(batch, loaded.rows, suppression)
+                batch.records = stored.load(batch.records)
+                place = self._waiting(batch, stored.rows, stored.suppression)
                 if place == 0:
                     return 0
                 if place is not None:
                     frames = frames[:place]
                     batch = self._decoded(frames, now)
-                needed = also_needed(batch.records, loaded.rows)
-                rows, unread = loaded.rows, loaded.unread
-                if needed.keys or needed.successors_of:
-                    more = transaction.load(needed.keys, successors_of=needed.successors_of)
-                    rows = {**more.rows, **rows}
-                    unread |= more.unread
-                out = self._folded(batch.records, rows, unread, suppression)
-                if loaded.tombstones:
+                    batch.records = stored.counted(batch.records)
+                stored.complete(batch.records)
+                out = self._folded(batch.records, stored)
+                if stored.has_tombstones:
                     late = [
                         frames[place]
                         for place, numbered in zip(batch.places, batch.records, strict=True)
-                        if suppression.is_suppressed(numbered.record)
+                        if stored.suppression.is_suppressed(numbered.record)
                     ]
             out.counts.update(batch.counts)
             out.counts["records.recorded"] += len(frames)
@@ -222,7 +217,9 @@ class Recorder:
             # A process numbers its records, so a number that is missing is a record in damaged bytes.
             if lost := out.counts["records.accepted"] - len(frames):
                 out.counts["records.lost"] = lost
-            transaction.save(self._batch(out, changed))
+            if stored.new_aliases:
+                out.counts["sessions.folded_in"] = len(stored.new_aliases)
+            transaction.save(self._batch(out, changed, stored.new_aliases))
         for mark, _ in changed:
             marks[mark.journal] = mark
         self._marked_at = now
@@ -291,20 +288,18 @@ class Recorder:
     def _folded(
         self,
         records: Sequence[Numbered],
-        rows: dict[str, SessionRow],
-        unread: frozenset[str],
-        suppression: Suppression,
+        stored: BatchRows,
     ) -> Folded:
         whole: Folded | None = None
         for start in range(0, len(records), _SLICE):
             self._pace.breathe()
             whole = fold(
                 records[start : start + _SLICE],
-                rows,
+                stored.rows,
                 self._rules,
                 defaults=self._service,
-                unread=unread,
-                suppression=suppression,
+                unread=stored.unread,
+                suppression=stored.suppression,
                 before=whole,
             )
         return whole if whole is not None else Folded({})
@@ -337,7 +332,12 @@ class Recorder:
             moved.append((mark, old.position))
         return moved
 
-    def _batch(self, out: Folded, marks: Sequence[tuple[Mark, int]] = ()) -> Batch:
+    def _batch(
+        self,
+        out: Folded,
+        marks: Sequence[tuple[Mark, int]] = (),
+        aliases: Sequence[tuple[str, str, int]] = (),
+    ) -> Batch:
         events = out.events
         if self._scrubber is not None:
             events = self._scrubber.scrubbed(events, out.counts)
@@ -348,6 +348,7 @@ class Recorder:
             withdrawn=out.withdrawn,
             counts=out.counts,
             opted_out=out.opted_out,
+            aliases=aliases,
             marks=marks,
         )
 

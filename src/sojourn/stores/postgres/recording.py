@@ -11,6 +11,7 @@ See P13 in docs/internals.md.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 import psycopg
@@ -41,7 +42,12 @@ class PostgreSQLRecording:
         self._has_saved = False
 
     def load(
-        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
+        self,
+        keys: Collection[str],
+        *,
+        successors_of: Collection[str] = (),
+        people: Collection[DataSubject] = (),
+        reads_aliases: bool = False,
     ) -> Loaded:
         statements: list[str] = []
         if successors_of:
@@ -53,6 +59,8 @@ class PostgreSQLRecording:
         named = self._names_of(people) if self._work.key.has_tombstones else {}
         if people:
             statements.append(sql.TOMBSTONES)
+        if reads_aliases:
+            statements.append(sql.ALIASES)
         if not statements:
             return Loaded(rows={}, unread=frozenset())
         results = self._work.execute(
@@ -61,10 +69,11 @@ class PostgreSQLRecording:
             after=wire.encode(list(successors_of)),
             people=wire.encode(list(named)),
         )
+        aliases = wire.decode_aliases(results.pop().row[0]) if reads_aliases else {}
         tombstones = self._tombstones(results.pop(), people, named) if people else {}
         if not results:
             return Loaded(rows={}, unread=frozenset(), tombstones=tombstones)
-        loaded = self._loaded(results.pop(), tombstones)
+        loaded = replace(self._loaded(results.pop(), tombstones), aliases=aliases)
         locked = wire.decode_names(results.pop().row[0])
         if not {*map(wire.clean, keys), *loaded.rows} <= set(locked):
             raise TryAgain("a session was added or deleted while it was being locked")
@@ -93,6 +102,7 @@ class PostgreSQLRecording:
         statements = {
             sql.LOCK_OPTED_OUT: batch.opted_out,
             sql.UPSERT_SESSIONS: rows,
+            sql.ADD_ALIASES: batch.aliases,
             sql.DROP_PLACES: unfilled,
             self._log_lock: True,
             # From here on no other transaction adds a tombstone.
@@ -119,6 +129,7 @@ class PostgreSQLRecording:
                 withdrawn=wire.encode(list(batch.withdrawn)),
                 events=wire.encode_events_by_name(batch.events),
                 counts=wire.encode(dict(batch.counts)),
+                aliases=wire.encode(list(batch.aliases)),
                 opted_out=wire.encode(list(batch.opted_out)),
                 tombstones=wire.encode(
                     [

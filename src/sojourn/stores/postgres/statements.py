@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sojourn.stores.aliases_sql import add_aliases, aliases
 from sojourn.stores.counting import RECORDED, add_counts, lock_backends
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.schema import JSON_COLUMNS, SESSIONS
@@ -140,6 +141,10 @@ SELECT {array("key")} FROM (
         OR started_at <= %(started_before)s AND (NOT is_manual OR %(manual_too)s))
     ORDER BY key FOR UPDATE OF sojourn_sessions SKIP LOCKED) AS locked
 """
+
+ALIASES: Final = aliases(POSTGRESQL)
+
+ADD_ALIASES: Final = add_aliases(POSTGRESQL)
 
 TOMBSTONES: Final = f"""
 SELECT {array("json_build_array(hash, at, is_for_good)")}, EXISTS (SELECT 1 FROM sojourn_tombstones)

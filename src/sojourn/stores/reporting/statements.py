@@ -248,12 +248,15 @@ WHERE id = {d["id"]} AND token = {d["token"]} AND sessions IS NULL
 
     @cached_property
     def named(self) -> str:
-        """The keys of sessions with this key or public id, latest first."""
+        """The keys of sessions with this key, alias or public id, latest first."""
         d = self.d
         return f"""
 SELECT {d.rows.format("key")} FROM (
     SELECT key, started_at FROM (
         SELECT key, started_at FROM sojourn_sessions WHERE key = {d["name"]}
+        UNION
+        SELECT key, started_at FROM sojourn_sessions
+        WHERE key IN (SELECT target FROM sojourn_aliases WHERE key = {d["name"]})
         UNION
         SELECT key, started_at FROM sojourn_sessions WHERE session_id = {d["name"]} AND session_id <> key) AS named
     ORDER BY started_at DESC, key DESC LIMIT 1000) AS ordered

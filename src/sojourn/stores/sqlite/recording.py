@@ -35,7 +35,12 @@ class SQLiteRecording:
         self._is_over = False
 
     def load(
-        self, keys: Collection[str], *, successors_of: Collection[str] = (), people: Collection[DataSubject] = ()
+        self,
+        keys: Collection[str],
+        *,
+        successors_of: Collection[str] = (),
+        people: Collection[DataSubject] = (),
+        reads_aliases: bool = False,
     ) -> Loaded:
         if successors_of:
             values = {"keys": wire.encode(list(keys)), "after": wire.encode(list(successors_of))}
@@ -47,7 +52,12 @@ class SQLiteRecording:
             more = self._loaded(sql.LOAD, {"keys": wire.encode(part)})
             rows |= more.rows
             unread |= more.unread
-        return Loaded(rows=rows, unread=frozenset(unread), tombstones=loaded.tombstones)
+        aliases = self._aliases(keys) if reads_aliases else {}
+        return Loaded(rows=rows, unread=frozenset(unread), tombstones=loaded.tombstones, aliases=aliases)
+
+    def _aliases(self, keys: Collection[str]) -> dict[str, str]:
+        row = self._connection.execute(sql.ALIASES, {"keys": wire.encode(list(keys))}).fetchone()
+        return wire.decode_aliases(row[0])
 
     def silent(
         self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
@@ -85,6 +95,8 @@ class SQLiteRecording:
             ),
             "opted_out": wire.encode(list(batch.opted_out)),
         }
+        if batch.aliases:
+            self._connection.execute(sql.ADD_ALIASES, {"aliases": wire.encode(list(batch.aliases))})
         try:
             self._connection.execute(sql.SAVE, written)
         except sqlite3.IntegrityError as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sojourn.stores.aliases_sql import add_aliases, aliases
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.ddl import create_statements
 from sojourn.stores.schema import LIVELY, SESSIONS
@@ -70,6 +71,10 @@ SILENT: Final = f"""
     ) ORDER BY last_seen_at LIMIT :limit
 )
 """
+
+ALIASES: Final = aliases(SQLITE)
+
+ADD_ALIASES: Final = add_aliases(SQLITE)
 
 TOMBSTONES: Final = """
 SELECT json_group_array(json_array(hash, at, is_for_good)) FROM sojourn_tombstones
