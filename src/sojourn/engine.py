@@ -212,7 +212,7 @@ class Engine:
 
     def _shared_table(self) -> SharedTable:
         folder = self.settings.journal_folder if self.settings.enabled else None
-        return in_memory(folder) if self.clock.is_manual else SharedTable(folder)
+        return in_memory(folder) if self.clock.is_manual else SharedTable(folder, files=SYSTEM_FILES)
 
     def _make_runtime(self) -> Runtime:
         settings = self.settings

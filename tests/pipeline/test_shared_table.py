@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from sojourn.core.ids import uuid7
 from sojourn.core.session import EndReason
+from sojourn.pipeline.journal.files import SystemFile, SystemFiles
 from sojourn.pipeline.shared_table import FILE_NAME, SharedTable, digest_of, in_memory, key_of
 
 NOW = 1_700_000_000_000
@@ -244,3 +246,36 @@ def test_what_it_says_of_a_session_was_noted_of_it(notes: list[tuple[int, int]])
         noted.setdefault(key, set()).add(at)
     for key, times in noted.items():
         assert table.entry(key).last_seen_at in {0, *times}
+
+
+# --- the file
+
+
+class FullDisk(SystemFiles):
+    """A host on which no file can be written."""
+
+    @staticmethod
+    def create(path: Path) -> SystemFile:
+        class Full(SystemFile):
+            def write(self, data: bytes, offset: int) -> int:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        return Full(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def test_on_a_full_disk_the_table_is_in_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = SharedTable(tmp_path, files=FullDisk())
+    table.entry(A).see(NOW)
+    assert (table.is_shared, table.entry(A).last_seen_at) == (False, NOW)
+    assert "No space left on device" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_symbolic_link_is_not_opened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"of another program")
+    (tmp_path / FILE_NAME).symlink_to(elsewhere)
+    table = SharedTable(tmp_path)
+    table.entry(A).see(NOW)
+    assert (table.is_shared, elsewhere.read_bytes()) == (False, b"of another program")
+    assert "do not see each other's sessions" in caplog.text

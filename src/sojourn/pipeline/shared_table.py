@@ -14,20 +14,18 @@ See P26 in docs/internals.md.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import mmap
-import os
 import struct
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from sojourn.core.session import EndReason
 
-from .journal.filesystem import make_private, may_map
+from .journal import SYSTEM_FILES, Files
+from .shared_file import open_shared
 
 log = logging.getLogger("sojourn")
 
@@ -38,7 +36,6 @@ NETWORKS: Final = 8_192
 _MAGIC: Final = b"sojourn-table-1\n"
 _HEADER: Final = struct.Struct("<16sQQ")
 _HEADER_SIZE: Final = 4096
-_ZEROS: Final = bytes(256 * 1024)
 
 _WAYS: Final = 8
 """Slots in which a key may lie: of eight, the one idle for longest gives way."""
@@ -212,8 +209,16 @@ class SharedTable:
     `folder`: where the file is; `None` for a table in memory. Any thread may use it; a forked child shares it.
     """
 
-    def __init__(self, folder: Path | None, *, sessions: int = SESSIONS, networks: int = NETWORKS) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        files: Files = SYSTEM_FILES,
+        sessions: int = SESSIONS,
+        networks: int = NETWORKS,
+    ) -> None:
         self._folder = folder
+        self._files = files
         self._sessions, self._networks = sessions, networks
         self._buckets = sessions // _WAYS
         self._counts = sessions * _SLOT
@@ -242,10 +247,13 @@ class SharedTable:
         self._is_open = True
         if self._folder is None:
             return
+        files = self._files
         try:
-            make_private(self._folder)
-            if may_map(self._folder):
-                self._mapped = _open(self._folder / FILE_NAME, self._sessions, self._networks)
+            files.make_private(self._folder)
+            if files.may_map(self._folder):
+                header = _HEADER.pack(_MAGIC, self._sessions, self._networks)
+                size = _size(self._sessions, self._networks)
+                self._mapped = open_shared(files, self._folder / FILE_NAME, header, size)
                 self.words = memoryview(self._mapped).cast("Q")[_HEADER_SIZE >> 3 :]
         except OSError as error:
             log.warning("Workers of this host do not see each other's sessions: %s", error.strerror or error)
@@ -315,51 +323,6 @@ def in_memory(folder: Path | None = None) -> SharedTable:
 
 
 _in_memory: WeakValueDictionary[str, SharedTable] = WeakValueDictionary()
-
-
-def _open(path: Path, sessions: int, networks: int) -> mmap.mmap:
-    """Several processes may open it at once: one of them makes it. A file of another size or form is replaced."""
-    header = _HEADER.pack(_MAGIC, sessions, networks)
-    size = _size(sessions, networks)
-    for _ in range(3):
-        mapped = _map(path, header, size)
-        if mapped is not None:
-            return mapped
-        _make(path, header, size)
-    raise OSError(f"{path.name} cannot be made: other processes keep replacing it")
-
-
-def _map(path: Path, header: bytes, size: int) -> mmap.mmap | None:
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return None
-    try:
-        if os.fstat(fd).st_size == size and os.pread(fd, len(header), 0) == header:
-            return mmap.mmap(fd, size)
-    finally:
-        os.close(fd)
-    os.unlink(path)
-    return None
-
-
-def _make(path: Path, header: bytes, size: int) -> None:
-    """Make the file whole under a name of its own, then give it its name if no other process was quicker.
-
-    Filled with real zeros: storing into a hole of a full disk would kill the process.
-    """
-    draft = path.with_name(f"{path.name}.{uuid4().hex}")
-    fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        left = size
-        while left:
-            left -= os.write(fd, _ZEROS[:left])
-        os.pwrite(fd, header, 0)
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        os.close(fd)
-        os.unlink(draft)
 
 
 def _size(sessions: int, networks: int) -> int:

@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 from . import filesystem, locks
 
+_NOT_A_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+
 
 class File(Protocol):
     """An open file. Every call may raise `OSError`."""
@@ -143,7 +145,7 @@ class SystemFiles:
 
     @staticmethod
     def open_to_change(path: Path) -> SystemFile:
-        return SystemFile(os.open(path, os.O_RDWR))
+        return SystemFile(os.open(path, os.O_RDWR | _NOT_A_LINK))
 
     @staticmethod
     def rename(path: Path, name: Path) -> None:
