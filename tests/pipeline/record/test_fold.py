@@ -421,3 +421,16 @@ def test_the_exit_page_is_that_of_the_last_page_view_that_is_kept() -> None:
     story.record(FIRST, 10, Entry(PAGE_VIEW, 10, {"url.path": "/out"}), flags=ACTIVITY)
     set_exit_pages(story.rows, story.events)
     assert story.rows["k1"].exit_path == "/out"
+
+
+def test_an_end_that_a_start_made_too_late_follows_the_earlier_start() -> None:
+    """Another host's clock is ahead: the session starts after its end, until the start that came first is recorded."""
+    late, early = (msgspec.structs.replace(FIRST, started_at=at, last_seen_at=at) for at in (5, 4))
+    story = Story().record(succeed(early, EndReason.RESTARTED, key="k2", now=4), 4, flags=STARTS | ACTIVITY)
+    story.record(late, 5)
+    (first,) = story.named(SESSION_END)
+    story.record(early, 4)
+    last = story.named(SESSION_END)[-1]
+    row = story.rows["k1"]
+    assert (first.time, last.time, row.last_seen_at, row.end_reason) == (5, 4, 4, EndReason.RESTARTED)
+    assert last.attributes["session.end_revision"] == 1

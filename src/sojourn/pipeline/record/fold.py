@@ -204,7 +204,11 @@ class _Folding:
                 missed = row.end_reason
                 self._reopen(row, is_succeeded=row.key in self.out.successors)
             if merge.adds_to_start(row, record):
+                ended_at = row.last_seen_at
                 merge.start(row, record)
+                if row.last_seen_at < ended_at and not row.is_open:  # its end was made by a start that was too late
+                    missed = row.end_reason
+                    self._reopen(row, is_succeeded=row.key in self.out.successors)
                 self._seal_previous(row)
             if record.origin is not None:
                 merge.origin(row, record.origin, record.at, rid)
