@@ -26,7 +26,7 @@ from sojourn.pipeline.record.fold import Numbered
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
 from sojourn.stores import SQLiteStore, Store, open_store
 from sojourn.stores.model import Batch, TryAgain
-from sojourn.stores.protocol import Recording
+from sojourn.stores.recording_protocol import Recording
 from sojourn.stores.rows import SessionRow
 from sojourn.testing.backends import MemoryBackend
 from tests.core.player import ACTIONS, EPOCH, IDLE, LONG, RULES, SERVICE, Step, Visitor

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from sojourn.core.session import BY_CALL, EndReason
 from sojourn.core.threads import sleep
 from sojourn.stores.model import HEARD_OF_MS, SessionNote
-from sojourn.stores.protocol import RecordStore
+from sojourn.stores.recording_protocol import RecordStore
 
 LIMIT: Final = 5_000
 _EVERY_S: Final = 1.0

@@ -13,7 +13,7 @@ from typing import Final
 from . import wire
 from .database import Database
 from .model import Mark, SessionNote
-from .protocol import Recording
+from .recording_protocol import Recording
 
 _NOTE: Final = SessionNote.__struct_fields__
 _ARMS: Final = (

@@ -15,7 +15,7 @@ from .log import SQLLog
 from .maintenance import SQLMaintenance
 from .model import StoreStats
 from .outbox import SQLOutbox
-from .protocol import Recording
+from .recording_protocol import Recording
 from .records import SQLRecords
 from .reporting.report import SQLReport
 from .reporting.rollups import Rollups

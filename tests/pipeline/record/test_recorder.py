@@ -16,7 +16,7 @@ from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import FileJournal, JournalDirectory, MemoryJournal
 from sojourn.pipeline.record.recorder import PATIENCE_NS, Recorder
 from sojourn.stores.model import VISITOR, Batch, DataSubject, TryAgain
-from sojourn.stores.protocol import Recording
+from sojourn.stores.recording_protocol import Recording
 from tests.pipeline.conftest import NOW, Bench
 
 KEY = "018bcfe5-6800-7000-8000-000000000001"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sojourn.core.session import Rules
-from sojourn.stores.protocol import Recording
+from sojourn.stores.recording_protocol import Recording
 from sojourn.stores.rows import SessionRow
 
 from .fold import Numbered, also_needed, own_keys, previous_keys

@@ -24,7 +24,7 @@ from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import ERASED, Frame, JournalReader, Reading
 from sojourn.pipeline.pacing import FULL_SPEED, Pace
 from sojourn.stores.model import HEARD_OF_MS, Batch, Mark, PositionMoved, TryAgain
-from sojourn.stores.protocol import RecordStore
+from sojourn.stores.recording_protocol import RecordStore
 from sojourn.stores.rows import SessionRow
 
 from .batch_rows import BatchRows

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sojourn.stores.protocol import Recording
+from sojourn.stores.recording_protocol import Recording
 from sojourn.stores.store import SQLStore
 
 from .address import address

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from sojourn.errors import StoreError
-from sojourn.stores.protocol import Recording
+from sojourn.stores.recording_protocol import Recording
 from sojourn.stores.store import SQLStore
 
 from .connections import Connections
