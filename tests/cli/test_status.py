@@ -140,7 +140,7 @@ def test_events_without_a_process_that_delivers_them_are_a_problem(
     assert status(store, "--check", "--max-lag", "36500d") == 1
     out = capsys.readouterr().out
     assert "problems (critical)" in out
-    assert "posthog: 3 events wait, and no process has delivered to it for" in out
+    assert "posthog: 3 events wait, and no process has tried to deliver them for" in out
 
 
 def test_dead_letters_are_problems(store: SQLiteStore) -> None:

@@ -93,7 +93,7 @@ def dead_and_reported(scene: Scene) -> None:
         receiver.wait_for(
             lambda: _level(scene, later_ms=_GONE_MS) is Level.CRITICAL, 10, "the missing process is reported"
         )
-        _expect(scene, "no process has delivered to it", "nothing listens there", later_ms=_GONE_MS)
+        _expect(scene, "no process has tried to deliver them", "nothing listens there", later_ms=_GONE_MS)
         scene.receiver.up()
         site.restart()
         with scene.visitors(Host(lambda: site.server.url), seed=2):

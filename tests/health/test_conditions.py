@@ -89,13 +89,13 @@ def test_an_installation_without_a_backlog_is_not_ill() -> None:
     [
         pytest.param(
             {"failures": 6, "problem": REFUSED, "retry_at": NOW - 9 * MINUTE},
-            f"posthog: 3 events wait, and no process has delivered to it for 10 m; {START_IT}; the last attempt failed: "
+            f"posthog: 3 events wait, and no process has tried to deliver them for 10 m; {START_IT}; the last attempt failed: "
             f"{REFUSED}",
             id="it was failing before",
         ),
         pytest.param(
             {"recorded": 8, "backlog": 1},
-            f"posthog: 1 event waits, and no process has delivered to it for 10 m; {START_IT}",
+            f"posthog: 1 event waits, and no process has tried to deliver it for 10 m; {START_IT}",
             id="it was well before",
         ),
     ],

@@ -172,7 +172,7 @@ def test_the_banner_is_green_amber_or_red(make_app: MakeApp, moody: Moody) -> No
     app.clock.advance(2 * 3600)
     assert banner(reader) == ("bad", "Action required")
     words = reader.get("/delivery").words
-    assert "moody: 2 events wait, and no process has delivered to it for 2 h" in words
+    assert "moody: 2 events wait, and no process has tried to deliver them for 2 h" in words
     assert "Everything accepted is recorded" not in words
 
 

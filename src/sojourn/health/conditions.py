@@ -95,8 +95,8 @@ def problem(each: Backlog, health: HealthSnapshot) -> Problem | None:
         case Condition.ABANDONED:
             last = f"; the last attempt failed: {reason}" if state.failures else ""
             return Problem(
-                f"{name}: {_waiting(each)}, and no process has delivered to it for {_for_how_long(each, health)}; start the "
-                f"app or `sojourn worker`{last}",
+                f"{name}: {_waiting(each)}, and no process has tried to deliver {_them(each)} for "
+                f"{_for_how_long(each, health)}; start the app or `sojourn worker`{last}",
                 Level.CRITICAL,
             )
         case unknown:
@@ -146,6 +146,10 @@ def _for_how_long(each: Backlog, health: HealthSnapshot) -> str:
 def _waiting(each: Backlog) -> str:
     count = each.state.backlog or each.outbox.requeued
     return "1 event waits" if count == 1 else f"{count:,} events wait"
+
+
+def _them(each: Backlog) -> str:
+    return "it" if (each.state.backlog or each.outbox.requeued) == 1 else "them"
 
 
 def _reason(state: BackendState) -> str:
