@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -125,3 +127,25 @@ def test_a_call_at_the_interpreters_end_is_made_without_a_thread(watch: Watch, m
             pass
     with watch.within(5):
         assert len(threads()) == 1
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+from sojourn.backends._watch import Watch
+from sojourn.core.threads import Worker
+watch = Watch()
+def call():
+    with watch.within(60):
+        pass
+worker = Worker(call, name="dispatcher")
+worker.start()
+assert worker.join(10)
+watch.stop()
+print("stopped")
+"""
+
+
+def test_stops_under_gevent_after_the_thread_that_called_has_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", GEVENT], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr

@@ -6,21 +6,33 @@ meanwhile; then it takes up a newer deadline, or ends.
 
 from __future__ import annotations
 
+import _socket
 import contextlib
-import socket
-import threading
+import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from socket import SHUT_RDWR
+from typing import Any, Final
+
+from sojourn.core.threads import Lock, Worker
+
+_END_S: Final = 5.0
+"""How long `stop` waits for the thread, which has nothing left to do."""
 
 
 class Watch:
-    """Watches one connection of one process; a forked process makes its own. Called by one thread at a time."""
+    """Watches one connection of one process; a forked process makes its own. Called by one thread at a time.
+
+    Its thread is a real one, also under gevent: a greenlet would wait in the hub of the thread that started it, and never
+    wake when that has ended.
+    """
 
     def __init__(self) -> None:
         self._stream: Any = None
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._lock = Lock()
+        self._bell = Lock()  # released to wake the thread
+        self._bell.acquire()
+        self._worker: Worker | None = None
         self._due: float | None = None
         self._wakes_at = 0.0
 
@@ -37,38 +49,46 @@ class Watch:
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._due = None
 
     def stop(self) -> None:
         """Forget the connection and end the thread."""
         self._stream = None
-        with self._changed:
+        with self._lock:
             self._due = None
             self._wakes_at = 0.0
-            thread = self._thread
-            self._changed.notify()
-        if thread is not None:
-            thread.join()
+            worker = self._worker
+        self._ring()
+        if worker is not None:
+            worker.join(_END_S)
 
     def _arm(self, due: float) -> None:
-        with self._changed:
+        with self._lock:
             self._due = due
-            if self._thread is None:
+            is_earlier = due < self._wakes_at
+            if self._worker is None:
                 self._wakes_at = due
-                self._thread = threading.Thread(target=self._watch, name="sojourn-deadline", daemon=True)
+                self._worker = Worker(self._watch, name="sojourn-deadline")
                 try:
-                    self._thread.start()
+                    self._worker.start()
                 except RuntimeError:  # the interpreter is at its end (atexit), and the last calls end with the process
-                    self._thread = None
-            elif due < self._wakes_at:
-                self._changed.notify()
+                    self._worker = None
+        if is_earlier:
+            self._ring()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it rings already
+            self._bell.release()
 
     def _watch(self) -> None:
-        with self._changed:
-            while (left := self._left()) > 0:
-                self._changed.wait(left)
-            self._thread = None
+        while True:
+            with self._lock:
+                left = self._left()
+                if left <= 0:
+                    self._worker = None
+                    return
+            self._bell.acquire(timeout=left)
 
     def _left(self) -> float:
         """Shut the connection down if its deadline has passed, then return how long to sleep, in seconds."""
@@ -83,6 +103,10 @@ class Watch:
     def _cut(self) -> None:
         connection = None if self._stream is None else self._stream.get_extra_info("socket")
         if connection is not None:
-            with contextlib.suppress(OSError):
-                # The plain socket's method: that of TLS sockets would drop the TLS session while another thread reads.
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            # By another descriptor: the method of a TLS socket would drop the TLS session while another thread reads, and
+            # that of gevent's belongs to the thread that opened it.
+            with (
+                contextlib.suppress(OSError),
+                contextlib.closing(_socket.socket(fileno=os.dup(connection.fileno()))) as line,
+            ):
+                line.shutdown(SHUT_RDWR)
