@@ -216,7 +216,9 @@ def test_a_signal_ends_the_worker_in_time_with_exit_code_0(
     began = time.monotonic()
     assert worker.end(number) == 0
     assert time.monotonic() - began < 5
-    assert worker.printed("ended")
+    (ended,) = worker.printed("ended")
+    assert delivered(place).keys() >= set(PAGES), "what the time allows is done first"
+    assert (ended["waiting"], ended["recorded"] >= len(PAGES)) == (0, True), "and its last line counts that"
     store = SQLiteStore(place.folder / "sojourn.db")
     leases = store.leases.held()
     store.close()

@@ -95,7 +95,8 @@ def _run(engine: Engine, lines: Lines, stop: Signal) -> int:
                 text = "is now the recorder" if was_recorder else "is no longer the recorder; stands by"
                 lines.say("recorder", text, {"is_recorder": was_recorder})
     finally:
-        after = _stats(engine)
+        engine.close()
+        after = _stats(engine)  # with what its last pass recorded and delivered
         engine.close()
     lines.say("ended", *_summary(before, after, round((time.monotonic() - began) * 1000)))
     return 0
@@ -127,6 +128,7 @@ def _store_is_there(engine: Engine, directory: Path | None, lines: Lines, stop: 
 
 def _stats(engine: Engine) -> StoreStats | None:
     try:
+        engine.store.open()
         return engine.store.stats()
     except StoreError:
         return None
