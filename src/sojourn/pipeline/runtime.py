@@ -200,6 +200,7 @@ class Runtime:
         for dispatcher in self.dispatchers:
             dispatcher.backend.close()  # ends a call that still hangs
         self._scheduler.join(self._deliveries, self._scheduler.monotonic() + _CUT_OFF_S)
+        self._close_reader()  # a delivery that ended after the recorder may have looked at the journals
         self.journal.close()
 
     def open(self) -> None:

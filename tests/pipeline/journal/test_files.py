@@ -12,12 +12,14 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from sojourn.pipeline.journal import FileJournal, Frame, JournalDirectory, MemoryJournal, open_journal
-from sojourn.pipeline.journal.files import SystemFiles
+from sojourn.pipeline.journal.files import SystemFile, SystemFiles
 from sojourn.pipeline.journal.format import MAX_PAYLOAD, SEGMENT_HEADER, frame_word, pack_body, pack_word, place_of
 
 FOREVER = 2**62
@@ -644,3 +646,28 @@ def test_the_journal_is_in_memory_without_file_locks(
 def test_a_requested_memory_journal_gives_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert isinstance(open_journal(None, limit=1024), MemoryJournal)
     assert not caplog.records
+
+
+class Meeting(SystemFiles):
+    """Lets two threads that open files at the same time do so together."""
+
+    def __init__(self) -> None:
+        self._both = threading.Barrier(2, timeout=0.2)
+        self.opened = 0
+
+    def open(self, path: Path) -> SystemFile:  # type: ignore[override]  # this one counts
+        with suppress(threading.BrokenBarrierError):
+            self._both.wait()
+        self.opened += 1
+        return super().open(path)
+
+
+def test_threads_that_look_at_once_open_each_file_once(make: Make, tmp_path: Path) -> None:
+    put(make(), b"one")
+    files = Meeting()
+    directory = JournalDirectory(tmp_path, files=files)
+    with ThreadPoolExecutor(2) as pool:
+        listed, read = pool.submit(directory.journals), pool.submit(payloads, directory)
+        assert len(listed.result()) == len(read.result()) == 1
+    directory.close()
+    assert files.opened == 1

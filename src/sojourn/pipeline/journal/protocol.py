@@ -81,7 +81,7 @@ class Journal(Protocol):
 
 
 class JournalReader(Protocol):
-    """The reading side, one thread at a time. A journal that `positions` does not name is read from its beginning.
+    """The reading side, for any thread. A journal that `positions` does not name is read from its beginning.
 
     `read` gives at most `limit` frames with `mono < before` (those of an earlier boot are always older), of each
     journal a prefix of what is unread, and removes nothing. `discard` removes what lies wholly before the positions,

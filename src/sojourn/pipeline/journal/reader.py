@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from sojourn.core.clock import SystemClock
+from sojourn.core.threads import RLock
 
 from .damaged import DamagedSegments
 from .erasing import erase_frames
@@ -44,6 +45,7 @@ class JournalDirectory:
 
     def __init__(self, path: Path, *, files: Files = SYSTEM_FILES, now: Callable[[], int] = SystemClock.now) -> None:
         self.path: Final = path
+        self._lock = RLock()  # a lease is asked for beside the recorder, and both look at the journals
         self._system = files
         self._now = now
         self._boot = files.boot_id()
@@ -66,29 +68,33 @@ class JournalDirectory:
 
     def journals(self) -> frozenset[str]:
         """Return the ids of all journals that can be read; those of another format version are left alone."""
-        self._refresh()
-        return frozenset(self._numbers.keys() - self._foreign)
+        with self._lock:
+            self._refresh()
+            return frozenset(self._numbers.keys() - self._foreign)
 
     def unreadable(self) -> frozenset[str]:
         """Return the ids of the journals of another format version, which are left alone."""
-        self._refresh()
-        return frozenset(self._foreign)
+        with self._lock:
+            self._refresh()
+            return frozenset(self._foreign)
 
     def read(self, positions: Mapping[str, int], *, before: int, limit: int) -> Reading:
-        self._refresh()
-        ranks = self._rank_boots()
-        streams = []
-        for tie, (journal, header) in enumerate(self._headers.items()):
-            rank = ranks[header.boot]
-            horizon = before if header.boot == self._boot else None
-            streams.append(self._ranked(rank, tie, self._frames(journal, positions.get(journal, 0)), horizon))
-        merged = heapq.merge(*streams)
-        frames = [frame for _, _, _, frame in islice(merged, limit)]
-        more = next(merged, None) is not None
-        return Reading(frames, more=more, damaged=self._damaged.ranges())
+        with self._lock:
+            self._refresh()
+            ranks = self._rank_boots()
+            streams = []
+            for tie, (journal, header) in enumerate(self._headers.items()):
+                rank = ranks[header.boot]
+                horizon = before if header.boot == self._boot else None
+                streams.append(self._ranked(rank, tie, self._frames(journal, positions.get(journal, 0)), horizon))
+            merged = heapq.merge(*streams)
+            frames = [frame for _, _, _, frame in islice(merged, limit)]
+            more = next(merged, None) is not None
+            return Reading(frames, more=more, damaged=self._damaged.ranges())
 
     def set_aside(self) -> None:
-        self._damaged.keep()
+        with self._lock:
+            self._damaged.keep()
 
     def erase(self, frames: Sequence[Frame]) -> None:
         try:
@@ -97,44 +103,48 @@ class JournalDirectory:
             log.warning("Records cannot be erased from a journal in %s: %s", self.path, error.strerror or error)
 
     def expire(self, older_than: int) -> None:
-        try:
-            self._damaged.expire(older_than)
-        except OSError as error:
-            log.warning("A damaged segment cannot be removed from %s: %s", self.path, error.strerror or error)
+        with self._lock:
+            try:
+                self._damaged.expire(older_than)
+            except OSError as error:
+                log.warning("A damaged segment cannot be removed from %s: %s", self.path, error.strerror or error)
 
     def is_alive(self, journal: str) -> bool:
-        if journal in self._dead:  # for good: an id is given to one process, once
+        with self._lock:
+            if journal in self._dead:  # for good: an id is given to one process, once
+                return False
+            if self._system.is_locked(self.path / lock_name(journal)):
+                return True
+            self._dead.add(journal)
             return False
-        if self._system.is_locked(self.path / lock_name(journal)):
-            return True
-        self._dead.add(journal)
-        return False
 
     def discard(self, positions: Mapping[str, int]) -> frozenset[str]:
         """Remove what was read. An id without any file counts as gone, too: this may have crashed half-way."""
-        self.set_aside()
-        dead = {journal for journal in self.journals() | positions.keys() if not self.is_alive(journal)}
-        self._refresh()  # afterwards: this shows all there will ever be of a dead journal
-        if self._system.is_gone(self.path):
-            return frozenset()
-        gone = set()
-        for journal in positions.keys() | self._numbers.keys():
-            if journal in self._foreign:
-                continue
-            position = positions.get(journal, 0)
-            numbers = self._numbers.get(journal, [])
-            if journal in dead and next(self._frames(journal, position), None) is None:
-                self.set_aside()
-                if journal not in self._faulty and self._remove(journal, numbers, with_lock=True):
-                    gone.add(journal)
-            else:
-                self._remove(journal, [number for number in numbers if self._is_read(journal, number, position)])
-        return frozenset(gone)
+        with self._lock:
+            self.set_aside()
+            dead = {journal for journal in self.journals() | positions.keys() if not self.is_alive(journal)}
+            self._refresh()  # afterwards: this shows all there will ever be of a dead journal
+            if self._system.is_gone(self.path):
+                return frozenset()
+            gone = set()
+            for journal in positions.keys() | self._numbers.keys():
+                if journal in self._foreign:
+                    continue
+                position = positions.get(journal, 0)
+                numbers = self._numbers.get(journal, [])
+                if journal in dead and next(self._frames(journal, position), None) is None:
+                    self.set_aside()
+                    if journal not in self._faulty and self._remove(journal, numbers, with_lock=True):
+                        gone.add(journal)
+                else:
+                    self._remove(journal, [number for number in numbers if self._is_read(journal, number, position)])
+            return frozenset(gone)
 
     def close(self) -> None:
         """Close all files; the object may be used again, and then opens them anew."""
-        while self._files:
-            self._files.popitem()[1].close()
+        with self._lock:
+            while self._files:
+                self._files.popitem()[1].close()
 
     def _refresh(self) -> None:
         """List the files, unless the directory has not changed since the last listing."""
