@@ -13,7 +13,9 @@ from sojourn.pipeline.record.fold import Folded, Numbered, also_needed, fold, ow
 from sojourn.stores.rows import SessionRow
 from tests.core.player import RULES, SERVICE
 
-BOOKKEEPING = frozenset({"activity", "anchor", "slot", "end_revision", "end_event_id", "late", "user_conflicts"})
+BOOKKEEPING = frozenset(
+    {"activity", "anchor", "slot", "end_revision", "end_event_id", "late", "has_late_events", "user_conflicts"}
+)
 """What events were made, and what was met on the way: not part of the join."""
 
 

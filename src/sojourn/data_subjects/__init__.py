@@ -30,6 +30,7 @@ _BOOKKEEPING: Final = frozenset(
         "activity",
         "anchor",
         "exit_at",
+        "has_late_events",
         "is_suppressed",
         "late",
         "origin_at",

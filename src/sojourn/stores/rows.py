@@ -103,6 +103,8 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     """By full name. Replaced, never changed in place."""
     is_suppressed: bool = False
     """Its visitor opted out, or it is about to be erased. Set by the store, never by a fold."""
+    has_late_events: bool = False
+    """Events follow its first end in the log."""
 
     @property
     def is_open(self) -> bool:

@@ -78,6 +78,7 @@ LIVELY: Final = (
     "events",
     "tracked_events",
     "late",
+    "has_late_events",
     "exit_path",
     "exit_at",
 )

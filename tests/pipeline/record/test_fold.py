@@ -222,6 +222,27 @@ def test_an_unread_revision_is_replaced_by_the_next() -> None:
 
 
 @pytest.mark.parametrize("is_unread", [True, False])
+def test_an_end_that_late_events_follow_stays_before_them(is_unread: bool) -> None:
+    story = Story().record(FIRST, 0).record(FIRST, 50, SEAL).record(FIRST, 50, Entry("bought", 50))
+    assert story.last.events[0].attributes["session.late"] is True
+    unread = frozenset({row_events.end_id(story.rows["k1"])} if is_unread else ())
+    story.record(FIRST, 20, Entry("page_view", 20), unread=unread)
+    assert story.last.withdrawn == []
+    assert story.names() == [SESSION_START, SESSION_END, "bought", "page_view", SESSION_END]
+    assert story.last.events[-1].attributes["session.end_revision"] == 1
+
+
+def test_sessions_after_one_have_an_order_of_their_own() -> None:
+    first, second, third = (
+        merge.new_row(about(msgspec.structs.replace(SECOND, key=key, started_at=at), at, 0), SERVICE)
+        for key, at in (("c", 2_000), ("b", 3_000), ("a", 3_000))
+    )
+    rows = {row.key: row for row in (second, first, third)}
+    previous = merge.new_row(about(FIRST, 0, 0), SERVICE)
+    assert [row.key for row in Folded(rows).after(previous)] == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize("is_unread", [True, False])
 def test_a_page_that_an_end_by_a_call_missed_is_in_its_end(is_unread: bool) -> None:
     """Another recorder held it: that of a journal in memory, or of another host."""
     story = Story().record(FIRST, 0).record(FIRST, 50, SEAL)

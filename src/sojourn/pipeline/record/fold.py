@@ -58,6 +58,10 @@ class Folded:
         if row.previous_key is not None:
             self.successors.setdefault(row.previous_key, []).append(row)
 
+    def after(self, row: SessionRow) -> list[SessionRow]:
+        """Return the sessions after this one, in an order that does not depend on how they were loaded."""
+        return sorted(self.successors.get(row.key, ()), key=lambda successor: (successor.started_at, successor.key))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
@@ -88,9 +92,10 @@ def also_needed(records: Sequence[Numbered], rows: dict[str, SessionRow]) -> Nee
     for numbered in records:
         record = numbered.record
         row = rows.get(record.key)
-        if record.previous_key and (row is None or merge.adds_to_start(row, record)):
+        adds_to_start = row is None or merge.adds_to_start(row, record)
+        if record.previous_key and adds_to_start:
             keys.add(record.previous_key)
-        if row is None or (not row.is_open and lacks(row, record)):
+        if row is None or (not row.is_open and (adds_to_start or lacks(row, record))):
             after.add(record.key)
         for entry in record.entries:
             if entry.tag is not None:
@@ -251,7 +256,7 @@ class _Folding:
         self._seal_previous(row)
         out.events.append(row_events.start(row, record.origin, _user_who_caused(record)))
         out.counts["sessions.started"] += 1
-        successors = out.successors.get(row.key)
+        successors = out.after(row)
         if successors:  # another host's records came first
             for successor in successors:
                 successor.previous_id = row.session_id
@@ -313,9 +318,11 @@ class _Folding:
     def _reopen(self, row: SessionRow, *, is_succeeded: bool = False) -> None:
         """Reopen a session that will end again. An end that no backend has read is withdrawn.
 
-        `is_succeeded`: its first end has to stay where it is in the log, before the start of the session after it.
+        The first end, however, has to stay where it is in the log if late events follow it or, with `is_succeeded`, the start
+        of the session after it.
         """
-        if (is_succeeded and not row.end_revision) or not self._withdraw(row.end_event_id or ""):
+        must_stay = (is_succeeded or row.has_late_events) and not row.end_revision
+        if must_stay or not self._withdraw(row.end_event_id or ""):
             row.end_revision += 1
             self.out.counts["sessions.revised"] += 1
         row.end_reason, row.end_event_id = None, None
@@ -363,7 +370,7 @@ class _Folding:
         elif entry.name not in events.RESERVED_NAMES:
             row.tracked_events += 1
         own_id = event_id(entry.at, rid, str(index))
-        out.events.append(row_events.from_entry(row, entry, own_id, is_late=is_late))
+        self._append(row, row_events.from_entry(row, entry, own_id, is_late=is_late))
 
     def _tag(self, row: SessionRow, tag: Tag, at: int, rid: str, *, is_late: bool) -> None:
         if is_late:
@@ -376,14 +383,18 @@ class _Folding:
             self.out.counts["user_conflict"] += 1
         if is_kept and tag.is_emitted:
             row.events += 1
-            self.out.events.append(row_events.identify(row, at, tag, is_late=is_late))
+            self._append(row, row_events.identify(row, at, tag, is_late=is_late))
+
+    def _append(self, row: SessionRow, event: Event) -> None:
+        self.out.events.append(event)
+        row.has_late_events = row.has_late_events or not row.is_open
 
     def _pass_user_on(self, row: SessionRow) -> None:
         """Pass a user that was named late on to the sessions that continued this one."""
         pending = [row]
         while pending:
             previous = pending.pop()
-            for successor in self.out.successors.get(previous.key, ()):
+            for successor in self.out.after(previous):
                 if merge.user_from_previous(successor, previous):
                     self.out.changed.add(successor.key)
                     if (reason := successor.end_reason) is not None:
