@@ -8,14 +8,13 @@ from __future__ import annotations
 import io
 import json
 import math
-import shutil
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from sojourn import Event, Settings
 from sojourn.asgi import Message, Scope, SojournMiddleware
@@ -24,8 +23,8 @@ from sojourn.stores import SQLiteStore
 from sojourn.stores.reporting.model import Filter
 from sojourn.testing import ManualClock, MemoryBackend
 from sojourn.testing.vendors.serving import served
+from tests.chromium import in_chromium, launched
 
-CHROMIUM = shutil.which("chromium") or ""
 SAME_DOCUMENT = "browser.navigation.same_document"
 POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; media-src 'self'; frame-ancestors 'none'"
 PAGE = """<!doctype html><title>Shop</title>
@@ -39,11 +38,7 @@ SHOP = """document.querySelector("#cart").onclick = event => {
   history.pushState(null, "", event.target.href);
 };"""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.alone,
-    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
-]
+pytestmark = in_chromium
 
 
 def tone() -> bytes:
@@ -132,19 +127,8 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    arguments = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        "--autoplay-policy=no-user-gesture-required",
-    ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with launched("--autoplay-policy=no-user-gesture-required") as browser:
         yield browser
-        browser.close()
 
 
 @contextmanager

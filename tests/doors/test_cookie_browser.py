@@ -23,7 +23,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import httpx
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 
 from sojourn import Event, Settings, opt_out
 from sojourn.asgi import Message, Scope
@@ -31,18 +31,16 @@ from sojourn.asgi import SojournMiddleware as AsgiDoor
 from sojourn.engine import Engine
 from sojourn.testing import ManualClock, MemoryBackend
 from sojourn.wsgi import SojournMiddleware as WsgiDoor
+from tests.chromium import in_chromium, launched
 from tests.doors.browser import Protocol
 
-CHROMIUM = shutil.which("chromium") or ""
 OPENSSL = shutil.which("openssl") or ""
 NAME = "__Host-sojourn"
 OURS, THEIRS = "app.shop.test", "evil.shop.test"
 PAGE = b"<!doctype html><title>Shop</title><link rel=icon href=data:,>"
 
 pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.alone,
-    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
+    *in_chromium,
     pytest.mark.skipif(not OPENSSL, reason="needs OpenSSL: apt-get install openssl"),
 ]
 
@@ -181,19 +179,8 @@ def served_wsgi(app: Any, certificate: Path) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    arguments = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        "--host-resolver-rules=MAP *.shop.test 127.0.0.1",
-    ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with launched("--host-resolver-rules=MAP *.shop.test 127.0.0.1") as browser:
         yield browser
-        browser.close()
 
 
 class Person:

@@ -11,8 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from sojourn import Event
 from sojourn.backends.protocol import Receipt, Rejection
+from tests.chromium import in_chromium
 from tests.node.packages import package
-from tests.report.browser import Site, chromium, in_chromium, rows, site_at
+from tests.report.browser import Site, chromium, rows, site_at
 
 __all__ = ["chromium"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.report.browser import Site, chromium, in_chromium, quoted, rows, site
+from tests.chromium import in_chromium
+from tests.report.browser import Site, chromium, quoted, rows, site
 from tests.report.harness import PASSWORD
 
 __all__ = ["chromium", "site"]
