@@ -10,11 +10,11 @@ import pytest
 
 from sojourn import end_session, identify, opt_out, start_session
 from sojourn.testing import ManualClock
-from tests.doors.browser import HTML, Browser, Protocol, Reply, Response, Site, during, view_of
+from tests.doors.browser import Browser, Protocol, Reply, Site, during, view_of
+from tests.doors.several_sites import WITHOUT_A_COOKIE, at, serve_without_a_cookie
 from tests.postgres import Cluster
 
 MakeHosts = Callable[..., tuple[Site, Site]]
-PUBLIC = Response(headers=(HTML, ("cache-control", "public")))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -43,11 +43,6 @@ def settle(*hosts: Site) -> None:
         host.engine.flush()
 
 
-def at(host: Site, browser: Browser) -> Browser:
-    """The same browser, whose next request reaches this host."""
-    return Browser(host, browser.scheme, browser.cookies, browser.client)
-
-
 def events_of(*hosts: Site) -> list[Any]:
     """All events, once."""
     return list({event.id: event for host in hosts for event in host.events}.values())
@@ -62,20 +57,12 @@ def page_at(path: str, *hosts: Site) -> Any:
     return page
 
 
-@pytest.mark.parametrize(
-    "request_once",
-    [
-        pytest.param(lambda browser: browser.ask("HEAD", "/", {}), id="HEAD"),
-        pytest.param(lambda browser: browser.navigate("/public"), id="public pages"),
-        pytest.param(lambda browser: browser.navigate("/unchanged"), id="304"),
-    ],
-)
+@pytest.mark.parametrize("request_once", WITHOUT_A_COOKIE)
 def test_activity_whose_responses_carry_no_cookie_reaches_the_other_host(
     make_hosts: MakeHosts, request_once: Callable[[Browser], Reply]
 ) -> None:
     one, other = make_hosts()
-    one.views["/public"] = view_of(response=PUBLIC)
-    one.views["/unchanged"] = view_of(response=Response(status=304, headers=()))
+    serve_without_a_cookie(one)
     browser = Browser(one)
     browser.navigate()
     for _ in range(8):

@@ -10,7 +10,8 @@ import pytest
 
 from sojourn import end_session, identify, opt_out, start_session
 from sojourn.testing import ManualClock
-from tests.doors.browser import HTML, Browser, Protocol, Response, Site, during, view_of
+from tests.doors.browser import Browser, Protocol, Site, during, view_of
+from tests.doors.several_sites import WITHOUT_A_COOKIE, at, serve_without_a_cookie
 
 MakeWorkers = Callable[..., tuple[Site, Site]]
 
@@ -30,11 +31,6 @@ def make_workers(protocol: Protocol, tmp_path: Path) -> Iterator[MakeWorkers]:
         worker.close()
 
 
-def at(worker: Site, browser: Browser) -> Browser:
-    """The same browser, whose next request reaches this worker."""
-    return Browser(worker, browser.scheme, browser.cookies, browser.client)
-
-
 def events_of(*workers: Site) -> list[Any]:
     return [event for worker in workers for event in worker.events]
 
@@ -43,15 +39,10 @@ def starts_of(*workers: Site) -> list[str]:
     return [event.session_id for event in events_of(*workers) if event.name == "session.start"]
 
 
-PUBLIC = Response(headers=(HTML, ("cache-control", "public")))
-
-
 @pytest.mark.parametrize(
     "request_once",
     [
-        pytest.param(lambda browser: browser.ask("HEAD", "/", {}), id="HEAD"),
-        pytest.param(lambda browser: browser.navigate("/public"), id="public pages"),
-        pytest.param(lambda browser: browser.navigate("/unchanged"), id="304"),
+        *WITHOUT_A_COOKIE,
         pytest.param(lambda browser: browser.navigate("/slow"), id="slow responses"),
     ],
 )
@@ -59,8 +50,7 @@ def test_activity_whose_responses_carry_no_cookie_reaches_the_next_worker(
     make_workers: MakeWorkers, request_once: Callable[[Browser], object]
 ) -> None:
     one, other = make_workers()
-    one.views["/public"] = view_of(response=PUBLIC)
-    one.views["/unchanged"] = view_of(response=Response(status=304, headers=()))
+    serve_without_a_cookie(one)
     one.views["/slow"] = view_of(lambda: one.clock.advance(25))
     browser = Browser(one)
     browser.navigate()
