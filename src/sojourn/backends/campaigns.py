@@ -1,11 +1,14 @@
-"""The parameters by which advertisers recognise a visit. They are only in `url.query` if `query_parameters` keeps them."""
+"""Where a visit came from, as analytics vendors name it: the referring domain, and the parameters of advertisers.
+
+The parameters are only in `url.query` if `query_parameters` keeps them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 UTM: Final = "utm_"
 CLICK_IDS: Final = frozenset(
@@ -36,3 +39,12 @@ def campaign_parameters(query: str) -> Mapping[str, str]:
         if value and (name in CLICK_IDS or name.startswith(UTM)):
             parameters.setdefault(name, value)
     return parameters
+
+
+@lru_cache(maxsize=1024)
+def domain(url: str) -> str:
+    """Return the host and port of a URL; empty if it has none or cannot be read."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""

@@ -14,7 +14,7 @@ import msgspec
 
 from sojourn.backends._exchange import user_agent
 from sojourn.backends._json import to_json
-from sojourn.backends.campaigns import campaign_parameters
+from sojourn.backends.campaigns import campaign_parameters, domain
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
@@ -179,7 +179,7 @@ def _describe_client(properties: dict[str, object], event: Event, attributes: Ma
         properties |= device_properties(str(agent))
     referrer = attributes.get(_REFERRER)
     if referrer:
-        properties["$referring_domain"] = _domain(str(referrer))
+        properties["$referring_domain"] = domain(str(referrer))
     elif event.context or (event.name == names.SESSION_START and "session.start_inferred" not in attributes):
         properties["$referrer"] = properties["$referring_domain"] = _DIRECT
 
@@ -190,14 +190,6 @@ def _place(properties: dict[str, object], attributes: Mapping[str, Scalar], site
     properties["$current_url"] = f"{site}{path}?{query}" if query else site + path
     if query:
         properties |= campaign_parameters(str(query))
-
-
-@lru_cache(maxsize=1024)
-def _domain(url: str) -> str:
-    try:
-        return urlsplit(url).netloc
-    except ValueError:
-        return ""
 
 
 def _person(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:

@@ -10,14 +10,13 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from sojourn.backends._exchange import user_agent
 from sojourn.backends._json import to_json
-from sojourn.backends.campaigns import CLICK_IDS, UTM, campaign_parameters
+from sojourn.backends.campaigns import CLICK_IDS, UTM, campaign_parameters, domain
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.backends.contexts import with_client
 from sojourn.core import events as names
@@ -201,9 +200,9 @@ def _page(event: Event, site: str | None) -> _Page | UnsetType:
         search=search or UNSET,
         url=UNSET if path is None or site is None else f"{site}{path}{search}",
         referrer=UNSET if referrer is None or path is None else referrer,
-        referring_domain=UNSET if referrer is None or path is None else _domain(str(referrer)),
+        referring_domain=UNSET if referrer is None or path is None else domain(str(referrer)),
         initial_referrer=UNSET if initial is None else initial,
-        initial_referring_domain=UNSET if initial is None else _domain(str(initial)),
+        initial_referring_domain=UNSET if initial is None else domain(str(initial)),
     )
 
 
@@ -226,14 +225,6 @@ def _shown(name: str) -> str | None:
         return None
     bare = name.removeprefix(EVENT_PREFIX)
     return name if bare.startswith(_SESSIONS_OWN) else bare
-
-
-@lru_cache(maxsize=1024)
-def _domain(url: str) -> str:
-    try:
-        return urlsplit(url).netloc
-    except ValueError:
-        return ""
 
 
 def _traits(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
