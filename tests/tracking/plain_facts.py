@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from sojourn.tracking.principal import UNKNOWN, Principal
+from sojourn.tracking.facts import NoFacts
 
 
-class Request:
+class Request(NoFacts):
     """The facts of a request (see `sojourn.tracking.facts.RequestFacts`)."""
-
-    cookie = b""
-    is_https = False
-    mount = ""
 
     def __init__(
         self, method: str = "GET", headers: Mapping[str, str] | None = None, *, path: str = "/", query: str = ""
@@ -26,21 +21,6 @@ class Request:
 
     def has_any(self, names: tuple[str, ...]) -> bool:
         return any(self.header(name) for name in names)
-
-    def client_address(self) -> str | None:
-        return None
-
-    def proven_address(self) -> str | None:
-        return None
-
-    def route(self) -> str | None:
-        return None
-
-    def framework_request(self) -> Any:
-        return None
-
-    def principal(self) -> Principal:
-        return UNKNOWN
 
 
 class Response:

@@ -9,8 +9,8 @@ from typing import Any, overload
 from sojourn.core.events import Event
 from sojourn.engine import Engine
 from sojourn.settings import Settings
+from sojourn.tracking.facts import NoFacts
 from sojourn.tracking.helpers import identify
-from sojourn.tracking.principal import UNKNOWN, Principal
 from sojourn.tracking.visit import active_visit
 
 from .backends import MemoryBackend
@@ -122,15 +122,11 @@ def shared_visits() -> Iterator[FakeVisits]:
         visits.close()
 
 
-class _Request:
+class _Request(NoFacts):
     """The request of a person who opens a page."""
 
     method = "GET"
     path = "/"
-    mount = ""
-    cookie = b""
-    query = ""
-    is_https = False
 
     def header(self, name: str) -> str:
         return "sojourn.testing" if name == "user-agent" else ""
@@ -138,20 +134,8 @@ class _Request:
     def has_any(self, names: tuple[str, ...]) -> bool:
         return any(self.header(name) for name in names)
 
-    def client_address(self) -> str | None:
-        return None
-
-    def proven_address(self) -> str | None:
-        return None
-
-    def route(self) -> str | None:
-        return None
-
     def framework_request(self) -> Any:
         return {}
-
-    def principal(self) -> Principal:
-        return UNKNOWN
 
 
 class _Response:

@@ -69,8 +69,8 @@ class ResponseFacts(Protocol):
         ...
 
 
-class _Nothing:
-    """A request that could not be read."""
+class NoFacts:
+    """The facts of a request that could not be read. A base for requests of which little is known."""
 
     method = ""
     path = ""
@@ -101,4 +101,4 @@ class _Nothing:
         return UNKNOWN
 
 
-NOTHING_KNOWN: RequestFacts = _Nothing()
+NOTHING_KNOWN: RequestFacts = NoFacts()
