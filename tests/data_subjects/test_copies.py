@@ -56,9 +56,13 @@ def settings(folder: Path, **more: Any) -> Settings:
 
 def hits(folder: Path, name: str = ANNA) -> dict[str, int]:
     """How often each file has the id."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    counts = {path.name: path.read_bytes().count(name.encode()) for path in files}
-    return {name: count for name, count in counts.items() if count}
+    while True:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        try:
+            counts = {path.name: path.read_bytes().count(name.encode()) for path in files}
+        except FileNotFoundError:  # a living writer has given one its name meanwhile: list them anew
+            continue
+        return {name: count for name, count in counts.items() if count}
 
 
 def erase(folder: Path, *more: str) -> int:
