@@ -47,6 +47,10 @@ CONTEXT: Final = ("user_agent.original", "client.address", "http.request.header.
 """Attributes of `session.start` that describe the client for the whole session: the context of its events."""
 
 
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_PLACE: Final = "exception.place"
+"""Where in the app's code an exception belongs: file and function. With the type it says which exceptions are the same."""
+
 LOGOUTS: Final = "visitor.logouts"
 """How many users had left this browser before the event; absent for none. Events between two logouts are one person's."""
 

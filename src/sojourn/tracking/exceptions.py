@@ -11,10 +11,11 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Final
 
-from sojourn.core.events import EXCEPTION, Scalar
+from sojourn.core.events import EXCEPTION, EXCEPTION_PLACE, EXCEPTION_TYPE, Scalar
 from sojourn.core.session import SessionState
 
 from .carrying import lock_of, note_late
+from .exception_places import function_of, innermost
 from .masking import printable
 from .visit import Visit
 
@@ -49,13 +50,16 @@ def capture_late(visit: Visit, state: SessionState, error: BaseException) -> Non
 
 
 def described(error: BaseException, *, is_handled: bool) -> dict[str, Scalar]:
-    """Type, message and a trimmed stack: the innermost frames as `folder/file.py:line in function`, and its causes."""
-    return {
-        "exception.type": _type(error),
+    """Type, place, message and a trimmed stack: the innermost frames as `folder/file.py:line in function`, and its causes."""
+    attributes: dict[str, Scalar] = {
+        EXCEPTION_TYPE: _type(error),
         MESSAGE: _message(error),
         "exception.stacktrace": "\n".join(_stack(error)),
         "exception.escaped": not is_handled,
     }
+    if (code := innermost(error)) is not None:
+        attributes[EXCEPTION_PLACE] = f"{_short(code.co_filename)} in {printable(function_of(code), _LONGEST_TYPE)}"
+    return attributes
 
 
 def _has_session(visit: Visit, *, may_begin: bool) -> bool:
