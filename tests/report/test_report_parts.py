@@ -361,6 +361,6 @@ def test_every_event_makes_a_step(name: str, attributes: dict[str, str | int | f
         visitor_id="v",
         attributes=attributes,
     )
-    step = _timeline.step(event)
+    (step,) = _timeline.steps([event])
     assert step.label
     assert step.subject is None or isinstance(step.subject, str)

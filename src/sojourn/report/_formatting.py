@@ -10,7 +10,20 @@ from sojourn.health import formatting
 from sojourn.health.formatting import clock
 from sojourn.health.lookalikes import is_invisible, problems
 
-__all__ = ["EMPTY", "LONGEST_TOOLTIP", "clock", "full", "lookalike", "number", "percent", "short", "span", "visible"]
+__all__ = [
+    "EMPTY",
+    "LONGEST_TOOLTIP",
+    "clock",
+    "copyable",
+    "full",
+    "lookalike",
+    "number",
+    "pause",
+    "percent",
+    "short",
+    "span",
+    "visible",
+]
 
 EMPTY: Final = "—"
 LONGEST_TOOLTIP: Final = 400
@@ -53,6 +66,11 @@ def short(value: str | None, longest: int = 60, *, has_tooltip: bool = True) -> 
     return Markup('<bdi title="{}">{}</bdi>').format(visible(value[:LONGEST_TOOLTIP]), cut)
 
 
+def copyable(text: str | None) -> Markup:
+    """The attribute that gives an element a copy button. Text with hidden characters has none: what is seen is not it."""
+    return Markup("") if not text or visible(text) != text else Markup(' data-copy="{}"').format(text)
+
+
 def full(value: object, longest: int = 160) -> Markup:
     """Untrusted text in full: the beginning, and the rest behind a click."""
     text = _as_text(value)
@@ -82,3 +100,13 @@ def percent(share: float | None) -> str:
 
 def span(milliseconds: int | None) -> str:
     return EMPTY if milliseconds is None else formatting.span(milliseconds, is_precise=True)
+
+
+def pause(milliseconds: int) -> str:
+    """A pause between two steps, in words: `4 min`, `2 h 5 min`, `1 d 3 h`."""
+    minutes = milliseconds // 60_000
+    for size, unit, smaller, small in ((1440, "d", 60, "h"), (60, "h", 1, "min")):
+        if minutes >= size:
+            rest = minutes % size // smaller
+            return f"{minutes // size} {unit} {rest} {small}" if rest else f"{minutes // size} {unit}"
+    return f"{minutes} min"

@@ -32,6 +32,7 @@ def _environment() -> Environment:
         percent=_formatting.percent,
         span=_formatting.span,
         clock=_formatting.clock,
+        copyable=_formatting.copyable,
     )
     environment.globals.update(EMPTY=_formatting.EMPTY, asset=_assets.path_of)
     return environment

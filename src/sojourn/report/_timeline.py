@@ -1,9 +1,9 @@
-"""An event as a step of a session's timeline: what to show at once, and what behind a click. Pure."""
+"""The steps of a session's timeline: of each event what to show at once and what behind a click, and the gaps. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sojourn.core import events, failures
@@ -13,11 +13,15 @@ from sojourn.core.session import EndReason
 
 from . import _formatting
 from ._filters import REASONS
+from ._heading import parameters
 
 _SESSION_PREFIX: Final = "session_properties."
 _TRAITS: Final = "user.traits."
 _PRECISE_MS: Final = 10
+_GAP_MS: Final = 60_000
+"""A shorter pause between two steps is reading, and not drawn."""
 _FOREVER_MS: Final = 2**53
+_OF_PAGES: Final = frozenset({events.PAGE_VIEW, events.SESSION_START})
 _GLYPHS: Final = {
     events.SESSION_START: "▶",
     events.SESSION_HEARTBEAT: "·",
@@ -54,6 +58,8 @@ class Step:
     glyph: str
     label: str
     subject: str | None
+    query: Sequence[tuple[str, str]]
+    """The parameters of the page's address, decoded."""
     message: str | None
     status: int | None
     took: str | None
@@ -65,9 +71,35 @@ class Step:
     """Not an error, but worth a look: a page view with a status of 400 to 499, or a log record that says `ERROR`."""
     is_quiet: bool
     is_late: bool
+    gap: str | None = None
+    """How long nothing happened before it, heartbeats left out; `None`: less than a minute."""
+    gap_after_beat: str | None = None
+    """The same since the heartbeat before it, for a reader who shows heartbeats; `None` too where there is none."""
 
 
-def step(event: Event) -> Step:
+def steps(events: Sequence[Event], *, shown_at: int | None = None) -> list[Step]:
+    """The events as steps. `shown_at` (ms): the step before the first of them, heartbeats left out; `None`: there is none."""
+    made: list[Step] = []
+    beat_at: int | None = None
+    for event in events:
+        each = _step(event)
+        since_beat = _gap(beat_at, event.time)
+        if each.is_quiet:
+            beat_at = event.time if beat_at is None else max(beat_at, event.time)
+            made.append(replace(each, gap_after_beat=since_beat))
+            continue
+        made.append(replace(each, gap=_gap(shown_at, event.time), gap_after_beat=since_beat))
+        shown_at = event.time if shown_at is None else max(shown_at, event.time)
+        beat_at = None
+    return made
+
+
+def _gap(before: int | None, at: int) -> str | None:
+    """An event that was recorded late lies before the step above it: no gap."""
+    return None if before is None or at - before < _GAP_MS else _formatting.pause(at - before)
+
+
+def _step(event: Event) -> Step:
     attributes = event.attributes
     status = attributes.get("http.response.status_code")
     code = status if isinstance(status, int) else None
@@ -79,6 +111,7 @@ def step(event: Event) -> Step:
         glyph="✕" if is_bad else "!" if is_odd else _GLYPHS.get(event.name, "★"),
         label=_label(event),
         subject=_subject(event),
+        query=parameters(_text(attributes.get("url.query"))) if event.name in _OF_PAGES else (),
         message=_text(attributes.get("exception.message")),
         status=code,
         took=_took(attributes, event.name),
@@ -110,8 +143,7 @@ def _subject(event: Event) -> str | None:
     attributes = event.attributes
     match event.name:
         case events.PAGE_VIEW | events.SESSION_START:
-            path, query = _text(attributes.get("url.path")), _text(attributes.get("url.query"))
-            return f"{path}?{query}" if path and query else path
+            return _text(attributes.get("url.path"))
         case events.USER_IDENTIFY:
             return _text(attributes.get("user.name")) or event.user_id
         case events.EXCEPTION:

@@ -1,4 +1,6 @@
 // Live updates. Polls only while the page is visible, and less often while requests fail.
+import { addCopyButtons } from "./copy.js";
+
 const root = document.documentElement;
 const skew = Date.now() - Number(root.dataset.now);
 const now = () => Date.now() - skew;
@@ -51,6 +53,12 @@ function every(seconds, work) {
 // The server escapes this markup, as it does that of a page.
 function parsed(html) {
   return new DOMParser().parseFromString(`<table><tbody>${html}</tbody></table>`, "text/html");
+}
+
+/** Replace what is in an element by this markup. */
+function replace(place, html) {
+  const fresh = parsed(`<tr><td>${html}</td></tr>`).querySelector("td");
+  place.replaceChildren(...[...fresh.childNodes].map((node) => document.adoptNode(node)));
 }
 
 function clock(milliseconds) {
@@ -158,13 +166,17 @@ export function followSteps() {
   if (!list) return;
   const announcer = document.querySelector("[data-announce]");
   every(3, async () => {
-    const changes = await load(`${list.dataset.liveSteps}?after=${list.dataset.last}`);
+    const shown = list.dataset.shown === undefined ? "" : `&shown=${list.dataset.shown}`;
+    const changes = await load(`${list.dataset.liveSteps}?after=${list.dataset.last}${shown}`);
     for (const html of changes.steps) list.append(document.adoptNode(parsed(`<tr><td>${html}</td></tr>`).querySelector("li")));
-    if (changes.steps.length) announcer.textContent = `${changes.steps.length} more events`;
+    if (changes.steps.length) {
+      announcer.textContent = `${changes.steps.length} more events`;
+      addCopyButtons(list);
+    }
     list.dataset.last = changes.last;
-    const state = document.querySelector("[data-state]");
-    const fresh = parsed(`<tr><td>${changes.state}</td></tr>`).querySelector("td");
-    state.replaceChildren(...[...fresh.childNodes].map((node) => document.adoptNode(node)));
+    if (changes.shown !== null) list.dataset.shown = changes.shown;
+    replace(document.querySelector("[data-state]"), changes.state);
+    replace(document.querySelector("[data-facts]"), changes.facts);
     return changes.is_open;
   });
 }

@@ -1,6 +1,7 @@
 // Live updates and the reader's settings; the pages work without it. Sends requests to its own report only.
 import { followChart } from "./chart.js";
 import { followDelivery, followListing, followOnline, followSteps, tick } from "./live.js";
+import { addCopyButtons } from "./copy.js";
 import { followTheme, storeZone } from "./choices.js";
 
 storeZone();
@@ -10,4 +11,5 @@ followOnline();
 followListing();
 followSteps();
 followDelivery();
+addCopyButtons();
 tick();
