@@ -16,7 +16,7 @@ def create_statements(d: Dialect) -> tuple[str, ...]:
 
 
 def _table(d: Dialect, table: Table) -> str:
-    return f"CREATE TABLE {table.name} ({', '.join(_parts(d, table))})"
+    return f"CREATE TABLE {table.name} ({', '.join(_parts(d, table))}){d.clustered if table.is_clustered else ''}"
 
 
 def _parts(d: Dialect, table: Table) -> Iterator[str]:

@@ -31,6 +31,8 @@ class Dialect:
     """What a column's type is called."""
     sequence: str
     """What a key says whose numbers are never given twice."""
+    clustered: str
+    """What a table says whose rows lie in the order of its key."""
 
     # --- values out
     row: str

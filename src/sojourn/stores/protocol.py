@@ -28,6 +28,7 @@ from .model import (
     StoreStats,
 )
 from .recording_protocol import RecordStore
+from .reporting.conversions_protocol import Conversions
 from .reporting.model import (
     Bucket,
     Changes,
@@ -356,6 +357,9 @@ class Store(Protocol):
 
     @property
     def report(self) -> Report: ...
+
+    @property
+    def conversions(self) -> Conversions: ...
 
     @property
     def maintenance(self) -> Maintenance: ...

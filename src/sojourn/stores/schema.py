@@ -236,6 +236,20 @@ ROLLUPS: Final = Table(
     indices=(Index("sojourn_ix_rollups_sessions", ("id", "sessions")),),
 )
 
+# The pages and events of the sessions of a rolled up hour (see `reporting.trails`): one row per path and per event name.
+TRAILS: Final = Table(
+    "sojourn_trails",
+    (
+        Column("hour", Kind.INTEGER),
+        Column("name", Kind.TEXT),
+        # Of the rollup that it was made with: without that one it does not count.
+        Column("token", Kind.TEXT),
+        Column("content", Kind.TEXT),
+    ),
+    key=("hour", "name"),
+    is_clustered=True,
+)
+
 # Successors that were folded into the session before: browsers have their keys in the cookie.
 ALIASES: Final = Table(
     "sojourn_aliases",
@@ -279,6 +293,7 @@ TABLES: Final = (
     TOMBSTONES,
     WITHHELD,
     ROLLUPS,
+    TRAILS,
     ALIASES,
     REVOCATIONS,
     META,

@@ -17,6 +17,7 @@ from .model import StoreStats
 from .outbox import SQLOutbox
 from .recording_protocol import Recording
 from .records import SQLRecords
+from .reporting.conversions import SQLConversions
 from .reporting.report import SQLReport
 from .reporting.rollups import Rollups
 from .reporting.session_lists import SQLSessionLists
@@ -44,6 +45,7 @@ class SQLStore:
         self.data_subjects: Final = SQLDataSubjects(database)
         self.sessions: Final = SQLSessionLists(database)
         self.report: Final = SQLReport(database, self.rollups)
+        self.conversions: Final = SQLConversions(database, self.rollups)
         self.maintenance: Final = SQLMaintenance(database, self.rollups, checkpoint)
         d = database.dialect
         self._stats: Final = f"""

@@ -48,6 +48,8 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     indices: tuple[Index, ...] = ()
+    is_clustered: bool = False
+    """Whether rows lie in the order of the key, where the database can do that: for many small rows that are read in ranges."""
 
     def __getitem__(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)

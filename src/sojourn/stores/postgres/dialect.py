@@ -23,6 +23,7 @@ POSTGRESQL: Final = Dialect(
         Kind.SEQUENCE: "BIGSERIAL",
     },
     sequence="",
+    clustered="",
     row="json_build_array",
     rows="COALESCE(json_agg({}), '[]')::text",
     rows_where="COALESCE(json_agg({}) FILTER (WHERE {}), '[]')::text",

@@ -108,7 +108,7 @@ def rollup_of(
         rollup.page_views += each.page_views
         rollup.duration_ms += each.duration_ms
         durations.append((_hash(key, "s", each.key), min(each.duration_ms, _LONGEST_MS)))
-        visitor = _hash(key, "v", each.visitor_id)
+        visitor = visitor_hash(key, each.visitor_id)
         visitors.add(visitor)
         if each.is_first:
             firsts.add(visitor)
@@ -133,6 +133,11 @@ def rollup_of(
         "devices": _most(devices),
     }
     return rollup
+
+
+def visitor_hash(key: bytes, visitor_id: str) -> int:
+    """Return what stands for a visitor."""
+    return _hash(key, "v", visitor_id)
 
 
 def _hash(key: bytes, kind: str, text: str) -> int:
@@ -306,17 +311,18 @@ def _median(ordered: Sequence[int]) -> int | None:
 
 def packed(numbers: array[int]) -> bytes:
     """Return numbers as bytes, little-endian on any machine."""
-    return _little(numbers).tobytes()
+    return little(numbers).tobytes()
 
 
 def unpacked(kind: str, digits: str) -> array[int]:
     """Return numbers from hexadecimal digits. A database cuts parts between numbers, never inside one."""
     numbers = array(kind)
     numbers.frombytes(bytes.fromhex(digits))
-    return _little(numbers)
+    return little(numbers)
 
 
-def _little(numbers: array[int]) -> array[int]:
+def little(numbers: array[int]) -> array[int]:
+    """Return numbers with their bytes in little-endian order, or the other way round."""
     if sys.byteorder == "big":  # pragma: no cover - no machine of ours
         numbers = numbers[:]
         numbers.byteswap()

@@ -1,4 +1,6 @@
-"""Triggers that delete a rollup when a session of its hour or day changes.
+"""Triggers that delete a rollup when a session of its hour or day changes, and its trail when one is deleted.
+
+A trail without its rollup is not read, so it may stay until it is made again; but of a deleted session nothing may stay.
 
 So no writer has to think of it: the recorder, an erasure, the retention. Part of the schema: what was released never
 changes but by a new version.
@@ -18,8 +20,12 @@ def _ids(at: str) -> str:
     return f"{at} / {_HOUR} * {_HOUR}, {at} / {_DAY} * {_DAY} + 1"
 
 
-def _forget(at: str) -> str:
-    return f"BEGIN DELETE FROM sojourn_rollups WHERE id IN ({_ids(at)}); END"
+def _forget(at: str, *more: str) -> str:
+    steps = (f"DELETE FROM sojourn_rollups WHERE id IN ({_ids(at)})", *more)
+    return f"BEGIN {'; '.join(steps)}; END"
+
+
+_TRAIL: Final = f"DELETE FROM sojourn_trails WHERE hour = OLD.started_at / {_HOUR} * {_HOUR}"
 
 
 SQLITE_TRIGGERS: Final = (
@@ -29,21 +35,24 @@ SQLITE_TRIGGERS: Final = (
         "CREATE TRIGGER sojourn_rollups_of_moved AFTER UPDATE OF started_at ON sojourn_sessions"
         f" WHEN OLD.started_at <> NEW.started_at {_forget('OLD.started_at')}"
     ),
-    f"CREATE TRIGGER sojourn_rollups_of_gone AFTER DELETE ON sojourn_sessions {_forget('OLD.started_at')}",
+    f"CREATE TRIGGER sojourn_rollups_of_gone AFTER DELETE ON sojourn_sessions {_forget('OLD.started_at', _TRAIL)}",
 )
 
 
-def _function(name: str, *tables: str) -> str:
+def _function(name: str, *tables: str, more: str = "") -> str:
     ids = " UNION ".join(f"SELECT unnest(ARRAY[{_ids('started_at')}]) FROM {table}" for table in tables)
     return f"""CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN DELETE FROM sojourn_rollups WHERE id IN ({ids}); RETURN NULL; END $$"""
+BEGIN DELETE FROM sojourn_rollups WHERE id IN ({ids}); {more}RETURN NULL; END $$"""
+
+
+_TRAILS: Final = f"DELETE FROM sojourn_trails WHERE hour IN (SELECT started_at / {_HOUR} * {_HOUR} FROM gone); "
 
 
 # Once per statement, not per row.
 POSTGRES_TRIGGERS: Final = (
     _function("sojourn_forget_rollups_of_new", "arrived"),
     _function("sojourn_forget_rollups_of_changed", "arrived", "gone"),
-    _function("sojourn_forget_rollups_of_gone", "gone"),
+    _function("sojourn_forget_rollups_of_gone", "gone", more=_TRAILS),
     (
         "CREATE TRIGGER sojourn_rollups_of_new AFTER INSERT ON sojourn_sessions REFERENCING NEW TABLE AS arrived"
         " FOR EACH STATEMENT EXECUTE FUNCTION sojourn_forget_rollups_of_new()"

@@ -33,6 +33,7 @@ from .rollup_figures import (
     unpacked,
 )
 from .statements import Statements
+from .trails import Trail, Trails
 
 _COUNTED_AT_ONCE: Final = 5_000
 """How many sessions of hours without a rollup an overview counts one by one."""
@@ -83,6 +84,7 @@ class Rollups:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._statements = Statements(database.dialect)
+        self.trails: Final = Trails(database)
 
     # --- the overview
 
@@ -93,7 +95,7 @@ class Rollups:
         before = span.before
         whole = Span(span.since if before is None else before.since, span.until)
         around = Span(_hour(whole.since), _hour(whole.until + HOUR_MS - 1))
-        missing = set(self._missing(self._statements.missing_hours, around))
+        missing = set(self.missing_hours(around))
         cut, parts = self._cut(whole, span, points, missing)
         counted, pending = self._counted(missing - cut)
         counted += parts
@@ -121,6 +123,15 @@ class Rollups:
         seen: int = self._database.read(self._statements.online, since=since)[0]
         return seen
 
+    def missing_hours(self, span: Span) -> list[int]:
+        """Return the hours of a span in which sessions started, and that no rollup covers."""
+        return self._missing(self._statements.missing_hours, span)
+
+    def started(self, since: int, until: int) -> int:
+        """Return how many sessions started from `since` until before `until`."""
+        count: int = self._database.read(self._statements.started, since=since, until=until, limit=2**31)[0]
+        return count
+
     def _missing(self, statement: str, span: Span, limit: int = _MOST_HOURS) -> list[int]:
         return _times.decode(self._text(statement, since=span.since, until=span.until, limit=limit))
 
@@ -129,7 +140,7 @@ class Rollups:
         counted: list[Rollup] = []
         sessions = pending = 0
         for at in sorted(hours, reverse=True):
-            here: int = self._database.read(self._statements.started, since=at, until=at + HOUR_MS, limit=2**31)[0]
+            here = self.started(at, at + HOUR_MS)
             if len(counted) >= _ALWAYS_COUNTED and sessions + here > _COUNTED_AT_ONCE:
                 pending += here
                 continue
@@ -216,7 +227,8 @@ class Rollups:
         kept = 0
         for at in hours:
             token = self._claimed(at)
-            kept += self._keep(at, token, self._rollup(at))
+            trail = self.trails.made(at, at + HOUR_MS)
+            kept += self._keep(at, token, self._rollup(at), trail)
         if len(hours) < limit and until >= DAY_MS:
             kept += self._roll_up_days(Span(0, until // DAY_MS * DAY_MS), limit - len(hours))
         return kept
@@ -237,7 +249,7 @@ class Rollups:
         self._database.write(lambda work: work.execute(*claim, id=number, token=token))
         return token
 
-    def _keep(self, number: int, token: str, rollup: Rollup) -> bool:
+    def _keep(self, number: int, token: str, rollup: Rollup, trail: Trail | None = None) -> bool:
         values: dict[str, object] = {
             name: getattr(rollup, name)
             for name in (
@@ -252,9 +264,12 @@ class Rollups:
         }
         values |= {name: packed(getattr(rollup, name)) for name in ("users", "firsts", "durations", "visitors")}
         values["tops"] = msgspec.json.encode(rollup.tops).decode()
-        (finished,) = self._database.write(
-            lambda work: work.execute(self._statements.finish, id=number, token=token, **values)
-        )
+        statements: tuple[str, ...] = (self._statements.finish,)
+        if trail is not None:
+            more, rows = self.trails.keeping(trail)
+            statements += more
+            values |= rows
+        finished, *_ = self._database.write(lambda work: work.execute(*statements, id=number, token=token, **values))
         return bool(finished.rows)
 
     def _text(self, statement: str, **values: object) -> str:

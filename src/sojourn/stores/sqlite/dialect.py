@@ -20,6 +20,7 @@ SQLITE: Final = Dialect(
         Kind.SEQUENCE: "INTEGER",
     },
     sequence=" AUTOINCREMENT",
+    clustered=" WITHOUT ROWID",
     row="json_array",
     rows="json_group_array({})",
     rows_where="json_group_array({}) FILTER (WHERE {})",

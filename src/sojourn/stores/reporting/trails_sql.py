@@ -1,0 +1,85 @@
+"""Statements about trails, once for both databases."""
+
+# ruff: noqa: S608 - every part is written here; values are always parameters
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from sojourn.core.events import PAGE_VIEW
+from sojourn.core.goals import EXCLUDED
+from sojourn.stores.dialect import Dialect
+
+# The first letter of a row's name says what it holds.
+PATH: Final = "p"
+EVENT: Final = "e"
+PROPERTIES: Final = "q"
+SESSIONS: Final = "s"
+
+
+@dataclass(frozen=True)
+class TrailStatements:
+    """In one database's dialect."""
+
+    d: Dialect
+
+    @property
+    def _started(self) -> str:
+        return f"s.started_at >= {self.d['since']} AND s.started_at < {self.d['until']}"
+
+    @cached_property
+    def sessions(self) -> str:
+        d = self.d
+        row = d.array("s.key", "s.visitor_id", "s.started_at")
+        return f"SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE {self._started}"
+
+    @cached_property
+    def events(self) -> str:
+        """Page views and events of the sessions of a span, in order of time."""
+        d = self.d
+        is_page = f"e.name = '{PAGE_VIEW}'"
+        names = ", ".join(f"'{name}'" for name in sorted(EXCLUDED - {PAGE_VIEW}))
+        path = f"CASE WHEN {is_page} THEN {d.field.format('e.data', 'url.path')} END"
+        attributes = f"CASE WHEN NOT {is_page} THEN {d.json.format('e.data')} END"
+        row = d.array("session_key", "time", "path", "name", d.json.format("attributes"))
+        return f"""
+SELECT {d.rows.format(row)} FROM (
+    SELECT e.session_key, e.time, {path} AS path, e.name, {attributes} AS attributes
+    FROM sojourn_sessions AS s {d.join} sojourn_events AS e ON e.session_key = s.key
+    WHERE {self._started} AND e.name NOT IN ({names})
+    ORDER BY e.session_key, e.time, CASE WHEN {is_page} THEN 0 ELSE 1 END, e.seq) AS ordered
+"""
+
+    @cached_property
+    def forget(self) -> str:
+        """Delete an hour's trail, if its rollup was just finished by this claim."""
+        return f"DELETE FROM sojourn_trails WHERE hour = {self.d['id']} AND {self._is_finished}"
+
+    @cached_property
+    def keep(self) -> str:
+        """Store it, likewise."""
+        d = self.d
+        return f"""
+INSERT INTO sojourn_trails (hour, name, token, content)
+SELECT {d["id"]}, {d.item.format(0)}, {d["token"]}, {d.item.format(1)} FROM {d.items.format(d["trail"])} AS each
+WHERE {self._is_finished}
+"""
+
+    @property
+    def _is_finished(self) -> str:
+        d = self.d
+        mine = f"id = {d['id']} AND token = {d['token']}"
+        return f"EXISTS (SELECT 1 FROM sojourn_rollups WHERE {mine} AND sessions IS NOT NULL)"
+
+    @cached_property
+    def stored(self) -> str:
+        """The rows of a range of names, of the hours of a span that have a rollup."""
+        d = self.d
+        return f"""
+SELECT {d.rows.format(d.array("hour", "name", "content"))} FROM (
+    SELECT t.hour, t.name, t.content
+    FROM sojourn_rollups AS r {d.join} sojourn_trails AS t
+      ON t.hour = r.id AND t.token = r.token AND t.name >= {d["low"]} AND t.name <= {d["high"]}
+    WHERE r.id >= {d["since"]} AND r.id < {d["until"]} AND r.sessions IS NOT NULL) AS rows
+"""
