@@ -18,7 +18,8 @@ from .tracking.caching import with_private
 from .tracking.doors import Wrapper, leave_visit
 from .tracking.exceptions import capture
 from .tracking.forwarded import Proxies
-from .tracking.principal import Principal, of_scope
+from .tracking.frameworks import Framework, Guarded
+from .tracking.principal import UNKNOWN, Principal, of_scope
 from .tracking.visit import VISIT_KEY, Visit, active_visit
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-RequestFactory = Callable[[Scope], Any]
 
 _SEQUENCES = (list, tuple)  # made once: `list | tuple` is a new object at every request
 
@@ -37,8 +37,8 @@ _SEQUENCES = (list, tuple)  # made once: `list | tuple` is a new object at every
 class SojournMiddleware(Wrapper):
     """Sojourn in front of any ASGI app. Attributes that it lacks are the app's.
 
-    `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another middleware. `request`
-    turns a scope into what `principal` and `consent` get; without it they get the scope.
+    `settings=None` reads `SOJOURN_*` from the environment; `engine=` shares the engine of another middleware. `framework`
+    adds what the scope does not hold; without it `principal` and `consent` get the scope.
     """
 
     app: ASGIApp
@@ -49,7 +49,7 @@ class SojournMiddleware(Wrapper):
         settings: Settings | None = None,
         *,
         engine: Engine | None = None,
-        request: RequestFactory | None = None,
+        framework: Framework | None = None,
     ) -> None:
         self.app = app
         if engine is None:
@@ -58,7 +58,7 @@ class SojournMiddleware(Wrapper):
             engine = Engine(settings or Settings.from_env())
         self.engine = engine
         self._guard = self.engine.guard
-        self._request = request
+        self._framework = None if framework is None else Guarded(framework, self._guard)
         self._proxies = Proxies(self.engine.settings.trusted_proxies)
         self._adds_private = self.engine.settings.cache_private
         self._beacon = self.engine.beacon
@@ -101,7 +101,7 @@ class SojournMiddleware(Wrapper):
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracker, guard = self.engine.tracker, self._guard
         try:
-            visit = tracker.begin(AsgiFacts(scope, self._proxies, self._request))
+            visit = tracker.begin(AsgiFacts(scope, self._proxies, self._framework))
         except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
             visit = tracker.failed(error, "begin")
         scope[VISIT_KEY] = visit
@@ -136,7 +136,7 @@ class SojournMiddleware(Wrapper):
         """Respond to a request for an endpoint of ours."""
         guarded = self._guard.guarded
         reply: Reply = NO_CONTENT
-        facts = guarded(None, AsgiFacts, scope, self._proxies, self._request)
+        facts = guarded(None, AsgiFacts, scope, self._proxies, self._framework)
         if facts is not None:
             body = await _small_body(facts, receive) if guarded(False, endpoint.reads, facts) else None
             reply = guarded(NO_CONTENT, endpoint.respond, facts, body)
@@ -156,7 +156,7 @@ class SojournMiddleware(Wrapper):
             visit.chunks = 0
 
     def _begin(self, scope: Scope) -> Visit:
-        return self.engine.tracker.begin(AsgiFacts(scope, self._proxies, self._request))
+        return self.engine.tracker.begin(AsgiFacts(scope, self._proxies, self._framework))
 
     def _responded(self, visit: Visit, message: Message) -> Message:
         status = message.get("status", 0)
@@ -233,12 +233,12 @@ class SojournMiddleware(Wrapper):
 class AsgiFacts:
     """The facts of a request, from its scope (see `facts.RequestFacts`)."""
 
-    __slots__ = ("_headers", "_proxies", "_request", "_scope", "cookie", "is_https", "method", "mount", "path")
+    __slots__ = ("_framework", "_headers", "_proxies", "_scope", "cookie", "is_https", "method", "mount", "path")
 
-    def __init__(self, scope: Scope, proxies: Proxies, request: RequestFactory | None = None) -> None:
+    def __init__(self, scope: Scope, proxies: Proxies, framework: Guarded | None = None) -> None:
         self._scope = scope
         self._proxies = proxies
-        self._request = request
+        self._framework = framework
         self.method: str = scope.get("method", "GET")
         self.path: str = scope.get("path", "/")
         self.mount: str = scope.get(
@@ -282,7 +282,9 @@ class AsgiFacts:
         return self._proxies.proven_client(self._peer(), self)
 
     def route(self) -> str | None:
-        scope = self._scope
+        scope, framework = self._scope, self._framework
+        if framework is not None and (route := framework.route(scope)) is not None:
+            return route
         template = getattr(scope.get("route"), "path", None) or scope.get("path_template")
         if not isinstance(template, str):
             return None
@@ -290,10 +292,11 @@ class AsgiFacts:
         return template if template.startswith(mounted) else f"{mounted}{template}"
 
     def framework_request(self) -> Any:
-        return self._scope if self._request is None else self._request(self._scope)
+        return self._scope if self._framework is None else self._framework.request(self._scope)
 
     def principal(self) -> Principal:
-        return of_scope(self._scope)
+        principal = UNKNOWN if self._framework is None else self._framework.principal(self._scope)
+        return of_scope(self._scope) if principal is UNKNOWN else principal
 
     def _peer(self) -> str | None:
         client = self._scope.get("client")

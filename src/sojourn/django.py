@@ -13,9 +13,8 @@ from inspect import iscoroutinefunction
 from typing import Any
 from uuid import UUID
 
-from .tracking.exceptions import capture
+from .tracking.frameworks import unhandled
 from .tracking.principal import DJANGO_KEY, UNKNOWN, Principal, User
-from .tracking.visit import active_visit
 
 try:
     from django.core.signals import got_request_exception  # type: ignore[import-untyped]
@@ -88,7 +87,4 @@ class _Loaded:
 
 
 def _raised(**_signal: object) -> None:
-    """Capture an error before Django turns it into a response."""
-    visit, error = active_visit.get(), sys.exc_info()[1]
-    if visit is not None and error is not None:
-        visit.guard.guarded(None, capture, visit, error, is_handled=False, has_response=True)
+    unhandled(sys.exc_info()[1])

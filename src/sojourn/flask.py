@@ -17,9 +17,8 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
 
 from .errors import SettingsError
 from .settings import Settings
-from .tracking.exceptions import capture
+from .tracking.frameworks import Framework, Place, unhandled
 from .tracking.principal import UNKNOWN, Principal, User
-from .tracking.visit import active_visit
 from .wsgi import Environ, SojournMiddleware, StartResponse, WSGIApp
 
 if TYPE_CHECKING:
@@ -132,17 +131,15 @@ def _in_context(app: flask.Flask, allow: Callable[[Any], Any]) -> Callable[[Envi
     return check
 
 
-class _Flask:
-    """What only Flask can say about a request (see `wsgi.Framework`)."""
-
-    def request(self, environ: Environ) -> Any:
+class _Flask(Framework):
+    def request(self, environ: Any) -> Any:
         return flask.request if flask.has_request_context() else flask.Request(environ)
 
-    def route(self, _environ: Environ) -> str | None:
+    def route(self, _environ: Any) -> str | None:
         rule = flask.request.url_rule if flask.has_request_context() else None
         return None if rule is None else rule.rule
 
-    def principal(self, environ: Environ) -> Principal:
+    def principal(self, environ: Any) -> Principal:
         """Flask-Login's user id, or a `user_id` in a session that the app itself has opened."""
         if not flask.has_request_context():
             return UNKNOWN
@@ -161,7 +158,7 @@ class _Flask:
         return User(user_id) if isinstance(user_id, str | int) and not isinstance(user_id, bool) else UNKNOWN
 
 
-def _logged_in(manager: Any, session: dict[str, Any], environ: Environ) -> Principal:
+def _logged_in(manager: Any, session: dict[str, Any], environ: Place) -> Principal:
     """The user that Flask-Login has stored, or has loaded for this request. Loads nothing itself."""
     user_id = dict.get(session, "_user_id")
     if user_id is not None and user_id != "":
@@ -177,7 +174,4 @@ def _logged_in(manager: Any, session: dict[str, Any], environ: Environ) -> Princ
 
 
 def _raised(_app: flask.Flask, exception: BaseException, **_more: object) -> None:
-    """Capture an error before Flask turns it into a response."""
-    visit = active_visit.get()
-    if visit is not None:
-        visit.guard.guarded(None, capture, visit, exception, is_handled=False, has_response=True)
+    unhandled(exception)

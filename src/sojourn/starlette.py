@@ -9,8 +9,9 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.routing import Mount
 
-from .asgi import ASGIApp, Scope, SojournMiddleware
+from .asgi import ASGIApp, SojournMiddleware
 from .settings import Settings
+from .tracking.frameworks import Framework
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -60,8 +61,11 @@ class Sojourn:
         self._app.router.routes.insert(0, Mount(path.rstrip("/"), app=page, name="sojourn_report"))
 
     def _wrap(self, app: ASGIApp) -> SojournMiddleware:
-        return SojournMiddleware(app, engine=self.engine, request=_request)
+        return SojournMiddleware(app, engine=self.engine, framework=_Starlette())
 
 
-def _request(scope: Scope) -> HTTPConnection:
-    return Request(scope) if scope["type"] == "http" else HTTPConnection(scope)
+class _Starlette(Framework):
+    """Its scope holds the route and the user; see `AsgiFacts`."""
+
+    def request(self, scope: Any) -> HTTPConnection:
+        return Request(scope) if scope["type"] == "http" else HTTPConnection(scope)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from .beacon import LONGEST_BODY, NO_CONTENT, Endpoint
 from .settings import Settings
@@ -18,6 +18,7 @@ from .tracking.caching import with_private
 from .tracking.doors import Wrapper
 from .tracking.exceptions import capture
 from .tracking.forwarded import Proxies
+from .tracking.frameworks import Framework, Guarded
 from .tracking.principal import UNKNOWN, Principal, of_environ
 from .tracking.visit import VISIT_KEY, Visit, active_visit
 
@@ -29,22 +30,6 @@ Headers = list[tuple[str, str]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
-
-
-class Framework(Protocol):
-    """What only the framework can say about a request. Called inside its request context, if it has one."""
-
-    def request(self, environ: Environ) -> Any:
-        """The request that `principal`, `consent` and `allow` get."""
-        ...
-
-    def route(self, environ: Environ) -> str | None:
-        """The template of the matched route."""
-        ...
-
-    def principal(self, environ: Environ) -> Principal:
-        """The user that it authenticated, without loading anything."""
-        ...
 
 
 class SojournMiddleware(Wrapper):
@@ -71,7 +56,7 @@ class SojournMiddleware(Wrapper):
             engine = Engine(settings or Settings.from_env())
         self.engine = engine
         self._guard = self.engine.guard
-        self._framework = framework
+        self._framework = None if framework is None else Guarded(framework, self._guard)
         self._proxies = Proxies(self.engine.settings.trusted_proxies)
         self._adds_private = self.engine.settings.cache_private
         self._beacon = self.engine.beacon
@@ -255,7 +240,7 @@ class WsgiFacts:
 
     __slots__ = ("_environ", "_framework", "_proxies", "_route", "cookie", "is_https", "method", "mount", "path")
 
-    def __init__(self, environ: Environ, proxies: Proxies, framework: Framework | None = None) -> None:
+    def __init__(self, environ: Environ, proxies: Proxies, framework: Guarded | None = None) -> None:
         self._environ = environ
         self._proxies = proxies
         self._framework = framework

@@ -20,7 +20,7 @@ from ._wsgi import WsgiReport
 if TYPE_CHECKING:
     from sojourn.engine import Engine
     from sojourn.stores import Store
-    from sojourn.wsgi import Framework
+    from sojourn.tracking.frameworks import Framework
 
     from ._asgi import AsgiReport
 

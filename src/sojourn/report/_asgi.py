@@ -39,7 +39,7 @@ class AsgiReport:
         path = path_below(scope.get("path", "/"), mounted)
         body = await read_body(receive, MAX_BODY) if scope["method"] == "POST" else b""
         request = Request(
-            facts=AsgiFacts(scope, self._proxies, FrameworkRequest),
+            facts=AsgiFacts(scope, self._proxies),
             base=base_of(mounted),
             path=path,
             is_allowed=await self._verdict(scope, body) if self.core.needs_verdict(path) else None,

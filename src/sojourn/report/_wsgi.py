@@ -8,8 +8,9 @@ from http import HTTPStatus
 
 from sojourn.errors import SettingsError
 from sojourn.tracking.forwarded import Proxies
+from sojourn.tracking.frameworks import Framework
 from sojourn.tracking.visit import VISIT_KEY
-from sojourn.wsgi import Environ, Framework, StartResponse, WsgiFacts, decoded, read_body
+from sojourn.wsgi import Environ, StartResponse, WsgiFacts, decoded, read_body
 
 from ._access import is_async, verdict_of
 from ._app import Report
@@ -25,11 +26,11 @@ class WsgiReport:
             raise SettingsError("allow: a WSGI app cannot await; give a sync function")
         self.core = core
         self._proxies = proxies
-        self._framework = framework
+        self._framework = framework if framework is not None else Framework()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         exclude(environ.get(VISIT_KEY))
-        facts = WsgiFacts(environ, self._proxies, self._framework)
+        facts = WsgiFacts(environ, self._proxies)
         path = decoded(environ.get("PATH_INFO", "")) or "/"
         body = read_body(environ, MAX_BODY + 1) if facts.method == "POST" else b""
         environ["wsgi.input"] = io.BytesIO(body)  # allow may read the form as well
@@ -37,7 +38,7 @@ class WsgiReport:
             facts=facts,
             base=base_of(decoded(environ.get("SCRIPT_NAME", ""))),
             path=path,
-            is_allowed=self._verdict(facts) if self.core.needs_verdict(path) else None,
+            is_allowed=self._verdict(environ) if self.core.needs_verdict(path) else None,
             body=body,
         )
         response = self.core.handle(request)
@@ -47,6 +48,6 @@ class WsgiReport:
             return response.body
         return [b""] if request.method == "HEAD" else [response.body]
 
-    def _verdict(self, facts: WsgiFacts) -> bool:
+    def _verdict(self, environ: Environ) -> bool:
         allow = self.core.access.allow
-        return allow is not None and verdict_of(allow(facts.framework_request()))
+        return allow is not None and verdict_of(allow(self._framework.request(environ)))
