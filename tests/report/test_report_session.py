@@ -164,6 +164,17 @@ def test_other_visits_of_the_user_span_browsers(app: App, reader: Reader) -> Non
     assert newest(app).key == stranger
 
 
+def test_user_page_lists_devices_with_their_sessions(app: App, reader: Reader) -> None:
+    visit(app, "/one", lambda: identify("anna"))
+    visit(app, "/two", lambda: identify("anna"), user_agent=PIXEL)
+    phone = newest(app).visitor_id
+    words = reader.get("/users", id="anna").words
+    assert f"Chrome on Android phone {phone[:8]} 1 1" in words
+    assert "Browsers of this user 2" in words
+    assert "Firefox on Linux desktop" in words
+    assert "Users of this browser 1" in reader.get("/visitors", id=phone).words
+
+
 def test_ids_can_be_copied_unless_they_hide_something(app: App, reader: Reader) -> None:
     key = visit(app, "/", lambda: identify("anna"))
     assert 'data-copy="anna"' in reader.get(f"/sessions/{key}").text

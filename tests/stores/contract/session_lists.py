@@ -272,12 +272,38 @@ class SessionListsContract:
         assert found.errors == sum(each.errors for each in mine)
         assert found.client_errors == sum(each.client_errors for each in mine)
         assert found.duration_ms == sum(each.last_seen_at - each.started_at for each in mine)
-        assert found.others == tuple(dict.fromkeys(each.visitor_id for each in reversed(mine)))
+        assert [other.id for other in found.others] == list(dict.fromkeys(each.visitor_id for each in reversed(mine)))
+        assert found.other_count == len(found.others)
+        for other in found.others:
+            shared = [each for each in mine if each.visitor_id == other.id]
+            assert (other.sessions, other.page_views, other.first_seen_at, other.last_seen_at) == (
+                len(shared),
+                sum(each.page_views for each in shared),
+                shared[0].started_at,
+                max(each.last_seen_at for each in shared),
+            )
+            assert (other.browser, other.system, other.device) == (
+                shared[-1].browser,
+                shared[-1].system,
+                shared[-1].device,
+            )
         visitor = reports.report.person(DataSubject(VISITOR, "v5"))
         assert visitor is not None
-        assert set(visitor.others) == {each.user_id for each in rows if each.visitor_id == "v5" and each.user_id}
+        assert {other.id for other in visitor.others} == {
+            each.user_id for each in rows if each.visitor_id == "v5" and each.user_id
+        }
         for unknown in (DataSubject(USER, HOSTILE), DataSubject(VISITOR, ""), DataSubject(SESSION, mine[0].key)):
             assert reports.report.person(unknown) is None
+
+    def test_a_person_with_many_browsers_shows_the_latest_and_counts_all(self, reports: Store) -> None:
+        rows = many(25)
+        for number, each in enumerate(rows):
+            each.user_id, each.visitor_id = "u-many", f"browser-{number:02}"
+        save(reports, Batch(rows=rows))
+        found = reports.report.person(DataSubject(USER, "u-many"))
+        assert found is not None
+        assert [other.id for other in found.others] == [f"browser-{number:02}" for number in range(24, 4, -1)]
+        assert found.other_count == 25
 
     def test_what_the_report_reads_changes_nothing(self, reports: Store) -> None:
         rows = many(10)

@@ -336,6 +336,20 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 # --- one person
 
 
+class Companion(msgspec.Struct, frozen=True, array_like=True):
+    """A browser of a user, or a user of a browser, in the sessions that they share. The order is the query's columns."""
+
+    id: str
+    sessions: int
+    page_views: int
+    first_seen_at: int
+    last_seen_at: int
+    browser: str | None
+    """As of the latest of these sessions; so system and device."""
+    system: str | None
+    device: str | None
+
+
 class PersonDetail(msgspec.Struct, frozen=True, kw_only=True):
     """A user or a visitor over all sessions. Those come page by page from `session_page` with `Filter(person=...)`."""
 
@@ -353,8 +367,10 @@ class PersonDetail(msgspec.Struct, frozen=True, kw_only=True):
     client_errors: int
     duration_ms: int
     """Of all sessions together."""
-    others: tuple[str, ...]
-    """The visitor ids of a user, the user ids of a visitor: the latest, at most 20."""
+    others: tuple[Companion, ...]
+    """The browsers of a user, the users of a visitor: the latest, at most 20."""
+    other_count: int
+    """How many there are."""
 
 
 class LongVisits(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,11 +11,12 @@ from sojourn.stores import wire
 from sojourn.stores.database import Database
 from sojourn.stores.model import SESSION, DataSubject
 
-from .model import LongVisits, PersonDetail
+from .model import Companion, LongVisits, PersonDetail
 from .rollups import Rollups
 from .statements import Statements
 
 _traits: Final = msgspec.json.Decoder(dict[str, Scalar])
+_companions: Final = msgspec.json.Decoder(list[Companion])
 
 
 class SQLReport:
@@ -37,7 +38,9 @@ class SQLReport:
         if subject.kind == SESSION:
             return None
         row = self._database.read(self._statements.person(subject.kind), id=wire.clean(subject.id))
-        name, traits, first, last, sessions, are_open, pages, events, errors, client_errors, duration, others = row
+        name, traits, first, last, sessions, are_open, pages, events, errors, client_errors, duration, others, count = (
+            row
+        )
         if not sessions:
             return None
         return PersonDetail(
@@ -53,5 +56,6 @@ class SQLReport:
             errors=int(errors),
             client_errors=int(client_errors),
             duration_ms=max(0, int(duration)),
-            others=tuple(wire.decode_names(others)),
+            others=tuple(_companions.decode(others)),
+            other_count=int(count),
         )

@@ -285,13 +285,22 @@ SELECT {d.rows.format("key")} FROM (
         mine = f"FROM sojourn_sessions WHERE {PERSONS[kind]} = {d['id']}"
         latest = "ORDER BY started_at DESC, key DESC LIMIT 1"
         other = PERSONS[USER if kind == VISITOR else VISITOR]
+
+        def of_latest(column: str) -> str:
+            return f"(SELECT {column} {mine} AND {other} = o.other {latest})"
+
+        companion = d.array(
+            "o.other", "o.n", "o.pages", "o.first", "o.last", *map(of_latest, ("browser", "system", "device"))
+        )
         return f"""
 SELECT (SELECT user_name {mine} AND user_name IS NOT NULL {latest}),
        (SELECT user_traits {mine} AND user_traits IS NOT NULL {latest}),
        MIN(started_at), MAX(last_seen_at), COUNT(*), COUNT(*) FILTER (WHERE end_reason IS NULL),
        SUM(page_views), SUM(events), SUM(errors), SUM(client_errors), SUM(last_seen_at - started_at),
-       (SELECT {d.rows.format("other")} FROM (
-           SELECT {other} AS other, MAX(started_at) AS latest {mine} AND {other} IS NOT NULL
-           GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20) AS others)
+       (SELECT {d.rows.format(companion)} FROM (
+           SELECT {other} AS other, COUNT(*) AS n, SUM(page_views) AS pages, MIN(started_at) AS first,
+                  MAX(last_seen_at) AS last, MAX(started_at) AS latest {mine} AND {other} IS NOT NULL
+           GROUP BY 1 ORDER BY 6 DESC, 1 LIMIT 20) AS o),
+       COUNT(DISTINCT {other})
 {mine}
 """
