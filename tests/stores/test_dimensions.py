@@ -23,7 +23,7 @@ def test_each_dimension_is_a_column_and_a_field_that_may_be_empty() -> None:
     assert len(set(NAMES)) == len(DIMENSIONS)
     for name in NAMES:
         assert SESSIONS[name].is_nullable
-        assert getattr(started({}), name) is None
+        assert getattr(started({}), name) == ("Direct" if name in {"source", "channel"} else None)
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,13 @@ def test_each_dimension_is_a_column_and_a_field_that_may_be_empty() -> None:
             id="campaign, the first of several",
         ),
         pytest.param({"url.query": "utm_source=&q=utm_medium"}, {}, id="campaign without a value"),
+        pytest.param({"service.version": "2.1"}, {"version": "2.1"}, id="version"),
     ],
 )
 def test_the_first_request_decides(origin: dict[str, Scalar], values: dict[str, str]) -> None:
     row = started(origin)
-    assert {name: value for name in NAMES if (value := getattr(row, name)) is not None} == values
+    computed = {name: value for name in NAMES if (value := getattr(row, name)) is not None}
+    assert {name: value for name, value in computed.items() if name not in {"source", "channel"}} == values
 
 
 def test_what_no_column_holds_stays_in_the_origin() -> None:
@@ -81,7 +83,16 @@ def test_the_exit_page_is_that_of_the_latest_page_view(order: tuple[int, ...]) -
         story.record(FIRST, at, Entry(PAGE_VIEW, at, {"url.path": f"/{at}"}))
         set_exit_pages(story.rows, story.last.events)
     row = story.rows["k1"]
-    assert (row.exit_path, row.exit_at) == ("/2", 2)
+    assert (row.exit_path, row.exit_at, row.exit_ms) == ("/2", 2, None)
+
+
+def test_the_exit_page_has_the_time_that_its_response_took() -> None:
+    story = Story()
+    for at, took in ((1, 1500.4), (2, 20.0), (3, "no number"), (4, 1200.6)):
+        view: dict[str, Scalar] = {"url.path": f"/{at}", "page_view.duration_ms": took}
+        story.record(FIRST, at, Entry(PAGE_VIEW, at, view))
+        set_exit_pages(story.rows, story.last.events)
+        assert story.rows["k1"].exit_ms == (round(took) if isinstance(took, float) else None)
 
 
 def test_the_exit_page_is_what_scrub_left() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from sojourn.core.events import EXCEPTION_PLACE
+from sojourn.core.events import EXCEPTION_GROUP, EXCEPTION_PLACE
 from sojourn.tracking.exception_places import is_own
 from sojourn.tracking.exceptions import described
 
@@ -113,7 +113,15 @@ def test_without_a_frame_of_its_own_the_cause_tells_the_place() -> None:
 
 
 def test_exception_without_any_frame_has_no_place() -> None:
-    assert EXCEPTION_PLACE not in described(ValueError("never raised"), is_handled=True)
+    attributes = described(ValueError("never raised"), is_handled=True)
+    assert EXCEPTION_PLACE not in attributes
+    assert attributes[EXCEPTION_GROUP] == "ValueError"
+
+
+def test_group_is_type_and_place() -> None:
+    with pytest.raises(ValueError, match="no") as caught:
+        fail()
+    assert described(caught.value, is_handled=True)[EXCEPTION_GROUP] == f"ValueError at {HERE}fail"
 
 
 def test_circle_of_causes_ends() -> None:

@@ -49,7 +49,9 @@ CONTEXT: Final = ("user_agent.original", "client.address", "http.request.header.
 
 EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_PLACE: Final = "exception.place"
-"""Where in the app's code an exception belongs: file and function. With the type it says which exceptions are the same."""
+"""Where in the app's code an exception belongs: file and function."""
+EXCEPTION_GROUP: Final = "exception.group"
+"""Type and place in one text: exceptions with the same are the same error."""
 
 LOGOUTS: Final = "visitor.logouts"
 """How many users had left this browser before the event; absent for none. Events between two logouts are one person's."""

@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl
 from sojourn.core.events import INTERNAL_REFERRER, Scalar
 from sojourn.user_agents.families import client_of
 
+from .sources import DIRECT, WITHIN_SITE, channel_of, source_of
+
 Value = Callable[[Mapping[str, Scalar]], str | None]
 """Compute a dimension from the attributes of `session.start`."""
 
@@ -30,10 +32,6 @@ class Dimension:
     """`None`: it changes during the session, and the recorder keeps it up to date."""
     attribute: str | None = None
     """The attribute that the column holds; where it holds it as it is, `origin` does not repeat it."""
-
-
-WITHIN_SITE: Final = "(within the site)"
-"""The referrer of a session that a click inside the site began. No URL, so it can be no visitor's."""
 
 
 def _attribute(name: str) -> Value:
@@ -81,6 +79,18 @@ DIMENSIONS: Final = (
         attribute="http.request.header.referer",
     ),
     Dimension(
+        name="source",
+        label="Source",
+        meaning=f"`utm_source`, else the referring site without `www.`, `{DIRECT}` or `{WITHIN_SITE}`",
+        value=source_of,
+    ),
+    Dimension(
+        name="channel",
+        label="Channel",
+        meaning="the kind of source, such as `Organic search`, `Email` or `Direct`",
+        value=channel_of,
+    ),
+    Dimension(
         name="browser",
         label="Browser",
         meaning="the browser's family, such as `Firefox`",
@@ -97,6 +107,13 @@ DIMENSIONS: Final = (
         label="Device",
         meaning="`desktop`, `phone`, `tablet`, `tv`, `bot` or `program`",
         value=lambda origin: client_of(_user_agent(origin)).device,
+    ),
+    # `origin` keeps it, too: every event of the session repeats it.
+    Dimension(
+        name="version",
+        label="Version",
+        meaning="`service.version` of the app when the session started",
+        value=_attribute("service.version"),
     ),
     _campaign("utm_source", "Campaign source", "`utm_source` of the first request's address"),
     _campaign("utm_medium", "Campaign medium", "`utm_medium` of the first request's address"),

@@ -85,10 +85,15 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     entry_path: str | None = None
     exit_path: str | None = None
     exit_at: int = 0
+    exit_ms: int | None = None
+    """How long the response to the latest page view took to start."""
     referrer: str | None = None
+    source: str | None = None
+    channel: str | None = None
     browser: str | None = None
     system: str | None = None
     device: str | None = None
+    version: str | None = None
     utm_source: str | None = None
     utm_medium: str | None = None
     utm_campaign: str | None = None

@@ -81,6 +81,7 @@ LIVELY: Final = (
     "has_late_events",
     "exit_path",
     "exit_at",
+    "exit_ms",
 )
 """The columns that activity changes. All indices of open sessions but one are over the other columns, which change rarely."""
 

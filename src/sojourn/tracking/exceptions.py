@@ -11,7 +11,7 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Final
 
-from sojourn.core.events import EXCEPTION, EXCEPTION_PLACE, EXCEPTION_TYPE, Scalar
+from sojourn.core.events import EXCEPTION, EXCEPTION_GROUP, EXCEPTION_PLACE, EXCEPTION_TYPE, Scalar
 from sojourn.core.session import SessionState
 
 from .carrying import lock_of, note_late
@@ -51,14 +51,17 @@ def capture_late(visit: Visit, state: SessionState, error: BaseException) -> Non
 
 def described(error: BaseException, *, is_handled: bool) -> dict[str, Scalar]:
     """Type, place, message and a trimmed stack: the innermost frames as `folder/file.py:line in function`, and its causes."""
+    kind = _type(error)
     attributes: dict[str, Scalar] = {
-        EXCEPTION_TYPE: _type(error),
+        EXCEPTION_TYPE: kind,
+        EXCEPTION_GROUP: kind,
         MESSAGE: _message(error),
         "exception.stacktrace": "\n".join(_stack(error)),
         "exception.escaped": not is_handled,
     }
     if (code := innermost(error)) is not None:
-        attributes[EXCEPTION_PLACE] = f"{_short(code.co_filename)} in {printable(function_of(code), _LONGEST_TYPE)}"
+        place = f"{_short(code.co_filename)} in {printable(function_of(code), _LONGEST_TYPE)}"
+        attributes |= {EXCEPTION_PLACE: place, EXCEPTION_GROUP: f"{kind} at {place}"}
     return attributes
 
 

@@ -89,7 +89,9 @@ class RecordingContract:
             changed = recording.load(["k"]).rows["k"]
             before = getattr(changed, change)
             kind = dict if change == "user_traits" else str if before is None else type(before)
-            value = EndReason.ENDED if change in reasons else NOW if change == "sealed_at" else others[kind]
+            value = (
+                EndReason.ENDED if change in reasons else NOW if change in {"sealed_at", "exit_ms"} else others[kind]
+            )
             if change == "properties":
                 value = {"session_properties.plan": PropertyValue("pro", NOW, "a:1")}
             setattr(changed, change, value)

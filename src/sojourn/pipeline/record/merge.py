@@ -25,6 +25,7 @@ from sojourn.core.session import RETAGGING, EndReason
 from sojourn.stores.dimensions import COMPUTED, beside_columns
 from sojourn.stores.rows import PropertyValue, SessionRow
 
+_LONGEST_MS = 2**53
 _KEPT_ACTIVITY = 8
 """How many of the latest moments of activity a row keeps, so that a seal folded later can choose among them."""
 
@@ -89,10 +90,15 @@ def origin(row: SessionRow, origin: Origin, at: int, rid: str) -> None:
 
 
 def page_view(row: SessionRow, page_view: Event) -> None:
-    """Keep the path of the latest page view as the exit page."""
-    path = page_view.attributes.get("url.path")
-    if isinstance(path, str) and (page_view.time, path) > (row.exit_at, row.exit_path or ""):
-        row.exit_path, row.exit_at = path, page_view.time
+    """Keep the latest page view as the exit page: its path, and how long its response took to start."""
+    path, took = page_view.attributes.get("url.path"), page_view.attributes.get("page_view.duration_ms")
+    ms = round(took) if isinstance(took, int | float) and 0 <= took < _LONGEST_MS else None
+    if isinstance(path, str) and _exit(page_view.time, path, ms) > _exit(row.exit_at, row.exit_path, row.exit_ms):
+        row.exit_path, row.exit_at, row.exit_ms = path, page_view.time, ms
+
+
+def _exit(at: int, path: str | None, ms: int | None) -> tuple[int, str, int]:
+    return at, path or "", -1 if ms is None else ms
 
 
 def activity(row: SessionRow, at: int) -> None:
