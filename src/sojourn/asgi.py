@@ -19,7 +19,7 @@ from .tracking.doors import Wrapper, leave_visit
 from .tracking.exceptions import capture
 from .tracking.forwarded import Proxies
 from .tracking.frameworks import Framework, Guarded
-from .tracking.principal import UNKNOWN, Principal, of_scope
+from .tracking.principal import ROUTE_KEY, UNKNOWN, Principal, of_scope
 from .tracking.visit import VISIT_KEY, Visit, active_visit
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class AsgiFacts:
         scope, framework = self._scope, self._framework
         if framework is not None and (route := framework.route(scope)) is not None:
             return route
-        template = getattr(scope.get("route"), "path", None) or scope.get("path_template")
+        template = getattr(scope.get("route"), "path", None) or scope.get("path_template") or scope.get(ROUTE_KEY)
         if not isinstance(template, str):
             return None
         mounted = scope.get("root_path", "").removeprefix(scope.get("app_root_path", ""))

@@ -19,7 +19,7 @@ from .tracking.doors import Wrapper
 from .tracking.exceptions import capture
 from .tracking.forwarded import Proxies
 from .tracking.frameworks import Framework, Guarded
-from .tracking.principal import UNKNOWN, Principal, of_environ
+from .tracking.principal import ROUTE_KEY, UNKNOWN, Principal, of_environ
 from .tracking.visit import VISIT_KEY, Visit, active_visit
 
 if TYPE_CHECKING:
@@ -284,13 +284,14 @@ class WsgiFacts:
 
     def read_ahead(self) -> None:
         """Read the route while the framework's context is there."""
-        if self._framework is not None:
-            self._route = self._framework.route(self._environ)
+        self._route = self._read_route()
 
     def route(self) -> str | None:
-        if self._route is None and self._framework is not None:
-            return self._framework.route(self._environ)
-        return self._route
+        return self._read_route() if self._route is None else self._route
+
+    def _read_route(self) -> str | None:
+        route = None if self._framework is None else self._framework.route(self._environ)
+        return self._environ.get(ROUTE_KEY) if route is None else route
 
     def framework_request(self) -> Any:
         return self._environ if self._framework is None else self._framework.request(self._environ)

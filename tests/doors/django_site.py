@@ -1,4 +1,7 @@
-"""A Django site behind one of the doors, run as a process of its own: Django's settings are global. Prints JSON."""
+"""A Django site, run as a process of its own: Django's settings are global. Prints JSON.
+
+`asgi`, `wsgi`: behind that door, with the middleware inside; `django-asgi`, `django-wsgi`: with the middleware alone.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,9 @@ settings.configure(
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
     MIGRATION_MODULES={"auth": None, "contenttypes": None, "sessions": None},
     MIDDLEWARE=[
+        "sojourn.django.SojournMiddleware",
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
-        "sojourn.django.PrincipalMiddleware",
     ],
 )
 
@@ -37,10 +40,11 @@ from django.contrib.auth import get_user_model, login, logout  # type: ignore[im
 from django.core.management import call_command  # type: ignore[import-untyped]  # noqa: E402
 from django.db.backends.utils import CursorWrapper  # type: ignore[import-untyped]  # noqa: E402
 from django.http import Http404, HttpResponse  # type: ignore[import-untyped]  # noqa: E402
-from django.urls import path  # type: ignore[import-untyped]  # noqa: E402
+from django.urls import path, re_path  # type: ignore[import-untyped]  # noqa: E402
 
 from sojourn import Settings  # noqa: E402
 from sojourn.asgi import SojournMiddleware as AsgiDoor  # noqa: E402
+from sojourn.django import set_engine  # noqa: E402
 from sojourn.engine import Engine  # noqa: E402
 from sojourn.testing import ManualClock, MemoryBackend  # noqa: E402
 from sojourn.wsgi import SojournMiddleware as WsgiDoor  # noqa: E402
@@ -91,6 +95,8 @@ urlpatterns = [
     path("looks-async", looks_async),
     path("fails", fails),
     path("misses", misses),
+    path("items/<int:number>/", lambda _request, number: HttpResponse(str(number))),
+    re_path(r"^old/(?P<slug>[a-z]+)/$", lambda _request, slug: HttpResponse(slug)),
 ]
 
 queries = 0
@@ -109,6 +115,7 @@ backend = MemoryBackend()
 engine = Engine(
     Settings(secret_key="a key that only these tests use", store="memory:", backends=[backend]), clock=ManualClock()
 )
+set_engine(engine)
 
 
 async def ask_asgi(app: Any, pages: list[str]) -> list[httpx.Response]:
@@ -132,13 +139,15 @@ def ask_wsgi(app: Any, pages: list[str]) -> list[httpx.Response]:
 
 
 def open_pages(pages: list[str]) -> list[httpx.Response]:
-    if protocol == "asgi":
+    if protocol.endswith("asgi"):
         from django.core.asgi import get_asgi_application  # type: ignore[import-untyped]
 
-        return asyncio.run(ask_asgi(AsgiDoor(get_asgi_application(), engine=engine), pages))
+        project = get_asgi_application()
+        return asyncio.run(ask_asgi(AsgiDoor(project, engine=engine) if protocol == "asgi" else project, pages))
     from django.core.wsgi import get_wsgi_application  # type: ignore[import-untyped]
 
-    return ask_wsgi(WsgiDoor(get_wsgi_application(), engine=engine), pages)
+    project = get_wsgi_application()
+    return ask_wsgi(WsgiDoor(project, engine=engine) if protocol == "wsgi" else project, pages)
 
 
 responses = open_pages(sys.argv[3:])
@@ -153,6 +162,7 @@ sys.stdout.write(
             "events": [[event.name, event.user_id] for event in backend.events],
             "errors": [event.attributes["exception.type"] for event in backend.named("exception")],
             "names": [event.attributes.get("user.name") for event in backend.named("user.identify")],
+            "routes": [event.attributes.get("http.route") for event in backend.named("page_view")],
             "ignored": engine.guard.counters(),
         }
     )

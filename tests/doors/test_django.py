@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
-from tests.doors.browser import Protocol
-
 SITE = Path(__file__).with_name("django_site.py")
 
 
-def browse(protocol: Protocol, folder: Path, *pages: str) -> dict[str, Any]:
+@pytest.fixture(params=["asgi", "wsgi", "django-asgi", "django-wsgi"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """A door of ours around the project, or our middleware alone."""
+    return str(request.param)
+
+
+def browse(protocol: str, folder: Path, *pages: str) -> dict[str, Any]:
     """What came of opening these pages with one browser."""
     done = subprocess.run(
         [sys.executable, "-W", "error", str(SITE), protocol, str(folder / "django.db"), *pages],
@@ -38,7 +42,7 @@ def users(found: dict[str, Any]) -> list[str | None]:
     ]
 
 
-def test_a_page_that_looks_at_no_user_costs_no_query_and_gets_no_vary(protocol: Protocol, tmp_path: Path) -> None:
+def test_a_page_that_looks_at_no_user_costs_no_query_and_gets_no_vary(protocol: str, tmp_path: Path) -> None:
     found = browse(protocol, tmp_path, "/ada", "/plain", "/looks")
     assert found["queries"][1:] == [0, 2]  # 2: Django's own, for its session and its user
     assert found["vary"][1:] == [None, "Cookie"]
@@ -59,21 +63,27 @@ def test_a_page_that_looks_at_no_user_costs_no_query_and_gets_no_vary(protocol: 
         pytest.param(["/ada", "/plain", "/plain"], ["start", "1"], id="a page that says nothing changes nothing"),
     ],
 )
-def test_logins_and_logouts(protocol: Protocol, tmp_path: Path, pages: list[str], expected: list[str | None]) -> None:
+def test_logins_and_logouts(protocol: str, tmp_path: Path, pages: list[str], expected: list[str | None]) -> None:
     assert users(browse(protocol, tmp_path, *pages)) == expected
 
 
-def test_a_user_loaded_by_an_async_view_counts_too(tmp_path: Path) -> None:
-    found = browse("asgi", tmp_path, "/ada", "/out", "/ada", "/looks-async")
+@pytest.mark.parametrize("protocol", ["asgi", "django-asgi"])
+def test_a_user_loaded_by_an_async_view_counts_too(protocol: str, tmp_path: Path) -> None:
+    found = browse(protocol, tmp_path, "/ada", "/out", "/ada", "/looks-async")
     assert users(found) == ["start", "1", None, "1"]
     assert found["status"] == [200] * 4
 
 
-def test_an_error_that_django_handles_is_recorded_but_a_missing_page_is_none(
-    protocol: Protocol, tmp_path: Path
-) -> None:
+def test_an_error_that_django_handles_is_recorded_but_a_missing_page_is_none(protocol: str, tmp_path: Path) -> None:
     found = browse(protocol, tmp_path, "/fails", "/misses", "/plain")
     assert found["status"] == [500, 404, 200]
     assert found["errors"] == ["RuntimeError"]
+    assert users(found) == ["start"]
+    assert found["ignored"] == {}
+
+
+def test_a_request_counts_once_and_has_its_route(protocol: str, tmp_path: Path) -> None:
+    found = browse(protocol, tmp_path, "/items/7/", "/old/seeds/", "/plain", "/nowhere")
+    assert found["routes"] == ["/items/<int:number>/", "/old/<slug>/", "/plain", None]
     assert users(found) == ["start"]
     assert found["ignored"] == {}

@@ -230,7 +230,7 @@ settings.configure(
     MIDDLEWARE=[
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
-        "sojourn.django.PrincipalMiddleware",
+        "sojourn.django.SojournMiddleware",
     ],
 )
 import django

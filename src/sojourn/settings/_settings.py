@@ -193,14 +193,17 @@ class Settings:
         *,
         base_dir: str | os.PathLike[str] | None = None,
         lenient_secret: bool = False,
+        environ: Mapping[str, str] | None = None,
     ) -> Self:
         """Read the `SOJOURN_*` keys of a mapping such as Flask's `app.config`; its values may be typed, or text.
 
         Without `SOJOURN_SECRET_KEY`, `SECRET_KEY` signs and `SECRET_KEY_FALLBACKS` (older keys) still verify.
         `base_dir` counts unless the mapping has one. `lenient_secret` lets short keys pass with a warning: for debug
-        mode and tests.
+        mode and tests. `environ` has the settings that the mapping leaves out.
         """
         values = arguments(mapping, cls.fields())
+        if environ is not None:
+            values = {**from_environ(environ, cls.fields()), **values}
         if values.get("base_dir") is None:
             values["base_dir"] = base_dir
         if values.get("secret_key") is None and (key := mapping.get("SECRET_KEY")):

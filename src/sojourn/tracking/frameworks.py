@@ -9,20 +9,17 @@ See S5 in docs/internals.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from .exceptions import capture
 from .guard import Guard
-from .principal import UNKNOWN, Principal
+from .principal import ROUTE_KEY, UNKNOWN, USER_KEY, Principal
 from .visit import active_visit
+
+__all__ = ["ROUTE_KEY", "USER_KEY", "Framework", "Guarded", "Place", "unhandled"]
 
 Place = Mapping[str, Any]
 """Where a request's facts stand: its ASGI scope, or its WSGI environ."""
-
-ROUTE_KEY: Final = "sojourn.route"
-"""Where a hook leaves the template of the matched route, in a scope or an environ."""
-USER_KEY: Final = "sojourn.user"
-"""Where a hook leaves the user that the framework has loaded: a `User`, `None` (no user), or `UNKNOWN`."""
 
 
 class Framework:

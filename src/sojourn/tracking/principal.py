@@ -71,24 +71,28 @@ def user_id(value: object) -> str:
 Principal = User | Unknown | None
 Resolver = Callable[[Any], object]
 
-DJANGO_KEY: Final = "sojourn.django"
-"""Where `sojourn.django` leaves a callable that returns the user that Django has loaded, in a scope or an environ."""
+ROUTE_KEY: Final = "sojourn.route"
+"""Where a hook leaves the template of the matched route, in a scope or an environ."""
+USER_KEY: Final = "sojourn.user"
+"""Where a hook leaves the user that the framework has loaded: a `User`, `None` (no user), or `UNKNOWN`."""
 
 
 def of_scope(scope: Mapping[str, Any]) -> Principal:
-    """The principal in an ASGI scope: `scope["user"]`, `request.state.user`, or whom Django has loaded."""
+    """The principal in an ASGI scope: `scope["user"]`, `request.state.user`, or what the framework left."""
     if "user" in scope and (principal := _from_user(scope["user"])) is not UNKNOWN:
         return principal
     state = scope.get("state")
     if state and "user" in state:
         return _from_state(state["user"])
-    return _from_django(scope[DJANGO_KEY]) if DJANGO_KEY in scope else UNKNOWN
+    user: Principal = scope.get(USER_KEY, UNKNOWN)
+    return user
 
 
 def of_environ(environ: Mapping[str, Any]) -> Principal:
-    """The principal in a WSGI environ: a user that Django has loaded, or the server's `REMOTE_USER`."""
-    if DJANGO_KEY in environ and (principal := _from_django(environ[DJANGO_KEY])) is not UNKNOWN:
-        return principal
+    """The principal in a WSGI environ: what the framework left, or the server's `REMOTE_USER`."""
+    user: Principal = environ.get(USER_KEY, UNKNOWN)
+    if user is not UNKNOWN:
+        return user
     remote = environ.get("REMOTE_USER")
     return User(remote) if remote else UNKNOWN
 
@@ -143,7 +147,3 @@ def _from_state(user: object) -> Principal:
         return UNKNOWN  # `principal=` reads what has no id
     name = next((values[key] for key in NAME_KEYS if issubclass(type(values.get(key)), str)), None)
     return User(identity, name)
-
-
-def _from_django(loaded_user: Callable[[], Principal]) -> Principal:
-    return loaded_user()

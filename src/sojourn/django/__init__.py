@@ -1,0 +1,19 @@
+"""Sojourn for Django: a middleware, settings in `settings.py`, system checks, `manage.py sojourn`, and the report.
+
+MIDDLEWARE = ["sojourn.django.SojournMiddleware", ...]
+INSTALLED_APPS = [..., "sojourn.django"]
+"""
+
+from __future__ import annotations
+
+try:
+    import django as _django  # type: ignore[import-untyped]  # noqa: F401 - absolute: the framework
+except ImportError as missing:  # pragma: no cover - the message is tested in a bare environment
+    from sojourn.errors import MissingExtraError
+
+    raise MissingExtraError("sojourn.django needs Django: pip install sojourn[django]") from missing
+
+from ._project import get_engine, set_engine
+from .middleware import SojournMiddleware
+
+__all__ = ["SojournMiddleware", "get_engine", "set_engine"]
