@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +22,8 @@ from sojourn.testing import fake_visit
 from sojourn.tracking.masking import masked_address
 
 DOCS = Path(__file__).parent.parent / "docs"
-ELSEWHERE = {"testing-your-app.md"}
-"""Its blocks are tests, and are run as such by another test."""
+ELSEWHERE = {"testing-your-app.md", "django.md"}
+"""Their blocks are run by other tests: as tests, and in a project of Django."""
 BROWSER = "https://shop.example"
 
 
@@ -64,11 +61,8 @@ def own_logging() -> Iterator[None]:
 @pytest.mark.parametrize("page", sorted(page.name for page in DOCS.glob("*.md") if page.name not in ELSEWHERE))
 def test_every_block_runs(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOJOURN_SECRET_KEY", "a key that only tests use")
-    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "django.conf.global_settings")
     shared: dict[str, Any] = {}
     for block in blocks(page):
-        if "django.core.wsgi" in block:
-            continue  # sets up a project for the whole process: below, in one of its own
         shared = names_of(block, **shared)
 
 
@@ -194,29 +188,6 @@ def test_flask_logins_user_is_the_sessions_until_the_logout() -> None:
         events = recorded_events(engine)
     assert [event.user_id for event in events if event.name == "user.identify"] == ["anna", None]
     assert len({event.session_id for event in events}) == 1
-
-
-def test_the_django_project_starts(own_folder: Path) -> None:
-    shop = own_folder / "shop"
-    shop.mkdir()
-    for name, text in (("settings", "MIDDLEWARE"), ("wsgi", "django.core.wsgi")):
-        (block,) = (block for block in blocks("identify.md") if text in block)
-        (shop / f"{name}.py").write_text(block)
-    apps = [f"django.contrib.{name}" for name in ("auth", "contenttypes", "sessions")]
-    with (shop / "settings.py").open("a") as rest:
-        rest.write(f"INSTALLED_APPS = {apps}\nSECRET_KEY = 'a key that only tests use'\n")
-    # Django loads its middleware when the application is made.
-    look = "from shop.wsgi import application as door; print(door.engine.settings.store)"
-    done = subprocess.run(
-        [sys.executable, "-c", look],
-        cwd=own_folder,
-        env={**os.environ, "SOJOURN_SECRET_KEY": "a key that only tests use"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("sqlite:///")
 
 
 class Request:
