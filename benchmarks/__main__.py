@@ -7,26 +7,30 @@ import json
 import os
 import platform
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import drain, fleet, request_path, saturation, startup, vendors
-from benchmarks.timing import table
+from benchmarks import drain, fleet, request_path, saturation, startup, steady, vendors
+from benchmarks.timing import Spread, table
 
 PARTS = ("request", "startup", "saturation", "recorder", "fleet", "vendors")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)}; all without one")
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"any of {', '.join((*PARTS, 'steady'))}; all but `steady` without one"
+    )
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--requests", type=int, default=2000, help="requests of each round, in process")
     parser.add_argument("--seconds", type=float, default=5, help="of load on each variant of `saturation` in a round")
+    parser.add_argument("--minutes", type=float, default=10, help="of load on each variant of `steady`")
     parser.add_argument("--sdks", metavar="PYTHON", help="a Python with sentry-sdk, posthog, starlette and uvicorn")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures to a file")
     chosen = parser.parse_args()
-    if unknown := set(chosen.parts) - set(PARTS):
-        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if unknown := set(chosen.parts) - {*PARTS, "steady"}:
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join((*PARTS, 'steady'))}")
     parts = chosen.parts or PARTS
     figures: dict[str, Any] = {"machine": _machine()}
     if "request" in parts:
@@ -40,6 +44,9 @@ def main() -> int:
         rounds = max(1, chosen.rounds // 4)
         figures["saturation"] = saturation.measure_saturation(rounds=rounds, seconds=chosen.seconds, sdks=chosen.sdks)
         print(_saturation_table(figures["saturation"]), end="\n\n", flush=True)
+    if "steady" in parts:
+        figures["steady"] = steady.measure_steady(minutes=chosen.minutes)
+        print(_steady_table(figures["steady"]), end="\n\n", flush=True)
     if "recorder" in parts:
         drain.main()
     if "fleet" in parts:
@@ -92,6 +99,17 @@ def _saturation_table(figures: dict[str, Any]) -> str:
         backlog = "" if each["backlog"] is None else f"{each['backlog']:,}"
         shares = (_spread(each[part], 2) for part in ("rate_of_bare", "p99_of_bare_at_1", "p99_of_bare_at_32"))
         rows.append((name, f"{each['requests_per_second']['median']:,.0f}", *shares, backlog))
+    return table(rows)
+
+
+def _steady_table(figures: dict[str, Any]) -> str:
+    """The first and the second half of the windows: a steady state has the same in both."""
+    rows: list[tuple[str, ...]] = [("32 connections without a rest", "throughput of bare", "p99 of bare", "waiting")]
+    for name, each in figures.items():
+        half = (len(each["waiting"]) + 1) // 2
+        for label, part in (("first half", slice(half)), ("second half", slice(half, None))):
+            shares = (_spread(asdict(Spread.of(each[key][part])), 2) for key in ("rate_of_bare", "p99_of_bare"))
+            rows.append((f"{name}, {label}", *shares, f"{min(each['waiting'][part]):,}-{max(each['waiting'][part]):,}"))
     return table(rows)
 
 

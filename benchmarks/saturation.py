@@ -1,8 +1,9 @@
 """A real server at saturation: uvicorn pinned to one core, the load generator to another. Returning visitors, SQLite.
 
 The load comes from `wrk` where it is installed, else from a generator of our own. Variants take turns, round by round.
-`Sojourn, worker` runs beside a `sojourn worker` on the core of the server. `--sdks` names a Python that has the packages
-`sentry-sdk`, `posthog`, `starlette` and `uvicorn`, to serve the same page with those in place of Sojourn.
+`Sojourn, worker` runs beside a `sojourn worker` on the core of the server, `Sojourn, worker apart` beside one on that of
+the generator. `--sdks` names a Python that has the packages `sentry-sdk`, `posthog`, `starlette` and `uvicorn`, to serve the
+same page with those in place of Sojourn.
 """
 
 from __future__ import annotations
@@ -55,15 +56,15 @@ def measure_saturation(*, rounds: int, seconds: float, sdks: str | None) -> dict
         for name in names:
             progress(f"round {number + 1} of {rounds}: {name}")
             python = sdks if sdks and name in SDKS else sys.executable
-            with tempfile.TemporaryDirectory() as folder, _served(name, python, folder) as port:
-                cookie = _cookie(port)
+            with tempfile.TemporaryDirectory() as folder, served(name, folder, python) as port:
+                cookie = cookie_of(port)
                 single = load(port, cookie, connections=1, seconds=seconds)
                 tails[1][name].append(single.p99_us)
                 full = load(port, cookie, connections=32, seconds=seconds)
                 rates[name].append(full.rate)
                 tails[32][name].append(full.p99_us)
                 if name.startswith("Sojourn"):
-                    backlogs[name] = max(0, single.requests + full.requests - _recorded(folder))
+                    backlogs[name] = max(0, single.requests + full.requests - recorded(folder))
     progress("")
     return {
         name: {
@@ -128,7 +129,7 @@ def by_sockets(port: int, cookie: str, connections: int, seconds: float) -> Load
 
 
 @contextmanager
-def _served(variant: str, python: str, folder: str) -> Iterator[int]:
+def served(variant: str, folder: str, python: str = sys.executable) -> Iterator[int]:
     """Serve a variant on the first core, with what it needs beside it; yields its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -136,14 +137,15 @@ def _served(variant: str, python: str, folder: str) -> Iterator[int]:
     server_core, our_core = (cores[0], cores[1]) if len(cores) > 1 else (cores[0], cores[0])
     with played(_SINK, "200 OK") as sink:
         environ = {**os.environ, "BENCH_SINK": f"http://127.0.0.1:{sink}", "PYTHONPATH": str(ROOT)}
-        command = [python, "-W", "ignore", "-m", "benchmarks.served", variant, str(port), folder, str(server_core)]
+        app, is_apart = variant.removesuffix(" apart"), variant.endswith(" apart")
+        command = [python, "-W", "ignore", "-m", "benchmarks.served", app, str(port), folder, str(server_core)]
         server = subprocess.Popen(command, cwd=ROOT, env=environ)
         others: list[subprocess.Popen[bytes]] = []
         os.sched_setaffinity(0, {our_core})
         try:
             _wait_for(port, server)
-            if variant == "Sojourn, worker":
-                _cookie(port)  # makes the store
+            if app == "Sojourn, worker":
+                cookie_of(port)  # makes the store
                 settings = {
                     "SOJOURN_STORE": store_url(folder),
                     "SOJOURN_SECRET_KEY": SECRET,
@@ -151,7 +153,7 @@ def _served(variant: str, python: str, folder: str) -> Iterator[int]:
                 }
                 worker = [str(Path(sys.executable).with_name("sojourn")), "worker"]
                 others.append(subprocess.Popen(worker, env={**environ, **settings}, stdout=subprocess.DEVNULL))
-                os.sched_setaffinity(others[0].pid, {server_core})
+                os.sched_setaffinity(others[0].pid, {our_core if is_apart else server_core})
             yield port
         finally:
             os.sched_setaffinity(0, set(cores))
@@ -172,7 +174,7 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("the server does not come up")
 
 
-def _cookie(port: int) -> str:
+def cookie_of(port: int) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("GET", "/", headers=dict(_HEADERS[1:]))
     line = connection.getresponse().getheader("set-cookie") or "theme=dark"
@@ -180,7 +182,7 @@ def _cookie(port: int) -> str:
     return line.partition(";")[0]
 
 
-def _recorded(folder: str) -> int:
+def recorded(folder: str) -> int:
     """Records in the store, when the load has just ended."""
     store = open_store(store_url(folder))
     store.open()
