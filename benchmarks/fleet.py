@@ -92,10 +92,11 @@ def measured(cluster: Cluster, recorders: int, delay_s: float, batches: int, siz
     numbers = count()
 
     def record(port: int) -> None:
-        own = keys[next(numbers) * 200 :][:200]
+        number = next(numbers)
+        own = keys[number * 200 :][:200]
         far = open_store(url.replace(f":{parts.port}", f":{port}"))
         far.open()
-        run(far, own, batches=batches, size=size, spread=20)
+        run(far, own, batches=batches, size=size, spread=20, seed=number)
         far.close()
 
     with Line(parts.hostname or "", parts.port or 0, delay_s).running() as port:

@@ -91,9 +91,9 @@ def page_view(row: SessionRow, number: int, at: int) -> Event:
     )
 
 
-def run(store: Store, keys: list[str], *, batches: int, size: int, spread: int) -> Figures:
-    """Apply batches of records that fall on `spread` sessions each, some of them new."""
-    chance = random.Random(7)
+def run(store: Store, keys: list[str], *, batches: int, size: int, spread: int, seed: int = 7) -> Figures:
+    """Apply batches of records that fall on `spread` sessions each, some of them new. Another seed has new ones of its own."""
+    chance = random.Random(seed)
     position = 0
     journal = hashed_uuid(str(time.monotonic_ns()))
     held: list[float] = []
