@@ -260,6 +260,17 @@ def test_a_reader_of_the_store_that_keeps_its_log_is_reported(
         assert hits(tmp_path) == {}
 
 
+def test_a_replica_that_litestream_keeps_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Engine(settings(tmp_path)) as engine:
+        visit(engine, ANNA)
+        engine.flush()
+        assert erase(tmp_path) == 0
+        assert "remain" not in capsys.readouterr().out
+        (tmp_path / ".sojourn.db-litestream").mkdir()
+        assert erase(tmp_path) == 0
+        assert f"in {tmp_path}/.sojourn.db-litestream, and in the replicas" in capsys.readouterr().out
+
+
 def test_journals_that_the_command_does_not_see_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,8 @@ def erase_copies(store: Store, directory: Path | None, *, patience_s: float = _P
         JournalEraser(SYSTEM_FILES, directory, erased.learn_sessions).erase()
         JournalEraser(SYSTEM_FILES, directory, erased.among).erase()
     yield from _elsewhere(store, directory if is_here else None)
+    for place in store.maintenance.replicas():
+        yield f"in {place}, and in the replicas that are made from it: until their own retention ends"
     if not _checkpoint(store, patience_s):
         yield (
             "in the store's write-ahead log, because another process is reading the store: until that has ended and the "

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - every part is written here; values are always parameters
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from . import counting, wire
@@ -18,8 +18,15 @@ IN_USE_FOR: Final = 7 * 24 * 3_600_000
 class SQLMaintenance:
     """The port `Maintenance`."""
 
-    def __init__(self, database: Database, rollups: Rollups, checkpoint: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        rollups: Rollups,
+        checkpoint: Callable[[], bool],
+        replicas: Callable[[], Sequence[str]],
+    ) -> None:
         self.checkpoint = checkpoint
+        self.replicas = replicas
         self.roll_up = rollups.roll_up
         self._database = database
         self._sql = _Statements(database.dialect)

@@ -322,6 +322,10 @@ class Maintenance(Protocol):
         """Compact the database's own log after large deletions; False if another reader prevents it."""
         ...
 
+    def replicas(self) -> Sequence[str]:
+        """The places beside the database where other software is seen to keep copies of its rows."""
+        ...
+
 
 class Store(Protocol):
     """A store: its life, and a port for each role. Opens at its first use; serves several threads."""

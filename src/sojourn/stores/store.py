@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -33,6 +33,7 @@ class SQLStore:
         *,
         recording: Callable[[], AbstractContextManager[Recording]],
         checkpoint: Callable[[], bool],
+        replicas: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.database: Final = database
         self.rollups: Final = Rollups(database)
@@ -46,7 +47,7 @@ class SQLStore:
         self.sessions: Final = SQLSessionLists(database)
         self.report: Final = SQLReport(database, self.rollups)
         self.conversions: Final = SQLConversions(database, self.rollups)
-        self.maintenance: Final = SQLMaintenance(database, self.rollups, checkpoint)
+        self.maintenance: Final = SQLMaintenance(database, self.rollups, checkpoint, replicas)
         d = database.dialect
         self._stats: Final = f"""
 SELECT (SELECT {d.totals.format("name", "value")} FROM sojourn_counters),

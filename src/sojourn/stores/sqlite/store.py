@@ -33,7 +33,9 @@ class SQLiteStore(SQLStore):
             is_shared=path is None,
         )
         self._database = SQLiteDatabase(self._connections)
-        super().__init__(self._database, recording=self._recording, checkpoint=self._checkpoint)
+        super().__init__(
+            self._database, recording=self._recording, checkpoint=self._checkpoint, replicas=self._replicas
+        )
 
     def __repr__(self) -> str:
         return f"SQLiteStore({None if self.path is None else str(self.path)!r})"
@@ -76,3 +78,8 @@ class SQLiteStore(SQLStore):
             finally:
                 db.execute("PRAGMA busy_timeout = 5000")
         return not is_busy
+
+    def _replicas(self) -> list[str]:
+        """Where Litestream, which keeps its state beside the file, has copies of what was written."""
+        folder = None if self.path is None else self.path.with_name(f".{self.path.name}-litestream")
+        return [str(folder)] if folder is not None and folder.is_dir() else []
