@@ -78,7 +78,7 @@ def pins(file: str) -> dict[str, str]:
 
 
 def floors(requirements: list[str]) -> dict[str, str]:
-    found = [(line, FLOOR.fullmatch(line)) for line in requirements]
+    found = [(line, FLOOR.fullmatch(line.partition(";")[0])) for line in requirements]
     assert [line for line, floor in found if floor is None] == []
     return {normal(floor[1]): floor[2] for _, floor in found if floor}
 
