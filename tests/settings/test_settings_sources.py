@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sojourn.core.goals import Funnel, Goal, parse_step, parse_steps
 from sojourn.core.rates import Rate
 from sojourn.errors import SettingsError
 from sojourn.settings import Property, Settings
@@ -86,6 +87,8 @@ TEXT: dict[str, tuple[str, object]] = {
     "principal": ("builtins:str", str),
     "page_views": ("0", False),
     "beacon_path": ("/b", "/b"),
+    "goals": ("Purchase = purchase plan=pro", (Goal("Purchase", parse_step("purchase plan=pro")),)),
+    "funnels": ("Checkout=/cart > buy", (Funnel("Checkout", parse_steps("/cart > buy")),)),
     "service_name": ("shop", "shop"),
     "service_version": ("1.2", "1.2"),
     "environment": ("staging", "staging"),

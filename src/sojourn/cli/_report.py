@@ -59,6 +59,8 @@ def _report(arguments: argparse.Namespace) -> int:
             now=SystemClock.now,
             journals=_settings.journals_of(source.settings, arguments.store),
             service=None if source.settings is None else source.settings.service_name,
+            goals=() if source.settings is None else source.settings.goals,
+            funnels=() if source.settings is None else source.settings.funnels,
         )
         with ReportServer(
             report_source, host=arguments.host, port=arguments.port, on_link=_link_printer(arguments)

@@ -80,4 +80,6 @@ def source_of(engine: Engine) -> Source:
         journals=settings.journal_folder,
         service=settings.service_name,
         is_enabled=settings.enabled,
+        goals=settings.goals,
+        funnels=settings.funnels,
     )

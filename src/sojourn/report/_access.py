@@ -80,6 +80,10 @@ class Access:
         """Whether the guess is the password or the token; a number: too many attempts, retry after so many seconds."""
         return self._attempt(request, now, lambda: self._is_right(guess))
 
+    def may_write(self, guess: str) -> bool:
+        """Whether who logged in with this may define goals and the like. The token is for programs, which only read."""
+        return self.password is not None and self.password.is_right(guess)
+
     def exchange(self, request: Request) -> bool:
         """Use up the one-time key in the URL; whether it was the current one."""
         if self.one_time is None or "key" not in request.query or not self.one_time.use(request.query["key"]):

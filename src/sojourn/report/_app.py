@@ -9,7 +9,7 @@ from typing import Final
 
 from sojourn.errors import StoreError
 
-from . import _assets, _delivery, _export, _login, _overview, _profile, _session, _sessions
+from . import _assets, _delivery, _export, _funnels, _goals, _login, _overview, _profile, _session, _sessions
 from ._access import Access, is_own_form
 from ._tickets import Ticket
 from ._view import Source, View, error_page
@@ -25,6 +25,8 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/sessions.json": _export.as_json,
     "/users": _profile.user,
     "/visitors": _profile.visitor,
+    "/goals": _goals.goals,
+    "/funnels": _funnels.funnels,
     "/delivery": _delivery.delivery,
     "/live/online": _overview.online,
     "/live/sessions": _sessions.changes,
@@ -36,6 +38,10 @@ _NAMED_PAGES: Final[tuple[tuple[re.Pattern[str], NamedPage], ...]] = (
     (re.compile(r"/events/([A-Za-z0-9_-]{1,100})"), _session.of_event),
 )
 _FORMS: Final[Mapping[str, Page]] = {
+    "/goals/add": _goals.add,
+    "/goals/remove": _goals.remove,
+    "/funnels/add": _funnels.add,
+    "/funnels/remove": _funnels.remove,
     "/delivery/try": _delivery.try_now,
     "/delivery/retry": _delivery.retry,
     "/delivery/skip": _delivery.skip,
@@ -92,6 +98,7 @@ class Report:
             now=now,
             form_token=access.tickets.form_token(ticket),
             can_log_out=access.allow is None and ticket.is_in,
+            may_write=access.allow is None and ticket.may_write,
         )
         response = self._guarded(view, cookie_ticket, ticket)
         # A page with a form needs a ticket; a log-in or log-out has set its own cookie.
@@ -115,7 +122,8 @@ class Report:
             return Response(status=401, headers=(("WWW-Authenticate", "Bearer"),), kind=_PLAIN)
         if has_token is None:
             if request.method == "GET" and "key" in request.query and access.exchange(request):
-                return redirect(request.url(access.landing), cookies=self._log_in_cookies(request, view.now))
+                cookies = self._log_in_cookies(request, view.now, may_write=True)
+                return redirect(request.url(access.landing), cookies=cookies)
             if request.method == "POST" and not is_own_form(request, access.tickets, cookie_ticket):
                 return error_page(view, 403, "Form rejected", _FOREIGN_FORM)
             if request.method == "POST" and request.path == "/theme":
@@ -126,6 +134,8 @@ class Report:
                 return self._denied(view)
             if request.path in {"/login", "/logout"}:
                 return self._log_out(view, ticket) if request.path == "/logout" else redirect(request.url("/"))
+        else:
+            view = replace(view, may_write=False)  # a program; a cookie beside its token has not been checked
         try:
             return self._page(view)
         except StoreError as error:
@@ -155,9 +165,11 @@ class Report:
         request = view.request
         if request.method != "POST":
             return _login.form(view)
-        outcome = self.access.check(request, request.form.get("password", ""), view.now)
+        guess = request.form.get("password", "")
+        outcome = self.access.check(request, guess, view.now)
         if outcome is True:
-            return redirect(_login.next_url(request), cookies=self._log_in_cookies(request, view.now))
+            cookies = self._log_in_cookies(request, view.now, may_write=self.access.may_write(guess))
+            return redirect(_login.next_url(request), cookies=cookies)
         return _login.form(view, problem=outcome)
 
     def _denied(self, view: View) -> Response:
@@ -192,9 +204,9 @@ class Report:
         path, is_https = _cookie_path(view.request), view.request.facts.is_https
         return redirect(view.request.url("/login"), cookies=(tickets.expired_cookie(path=path, is_https=is_https),))
 
-    def _log_in_cookies(self, request: Request, now: int) -> tuple[str, ...]:
+    def _log_in_cookies(self, request: Request, now: int, *, may_write: bool) -> tuple[str, ...]:
         """A new ticket at each log-in, so that one planted before it is worthless (session fixation)."""
-        cookie = self._cookie(request, self.access.tickets.new(now, is_in=True))
+        cookie = self._cookie(request, self.access.tickets.new(now, is_in=True, may_write=may_write))
         if self.access.attempts is None:
             return (cookie,)
         path, is_https = _cookie_path(request), request.facts.is_https

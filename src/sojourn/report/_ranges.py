@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Span
 
@@ -83,6 +83,16 @@ def custom(span: Span, moments: Moments) -> Range:
     return Range(
         span=span, label=label, query={"since": moments.address(span.since), "until": moments.address(span.until)}
     )
+
+
+def context(range_: Range, moments: Moments) -> dict[str, Any]:
+    """What the range control of a page needs."""
+    return {
+        "range": range_,
+        "presets": PRESETS,
+        "since": field(range_.span.since, moments),
+        "until": field(range_.span.until, moments),
+    }
 
 
 def field(at: int, moments: Moments) -> str:

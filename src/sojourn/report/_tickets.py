@@ -30,6 +30,8 @@ class Ticket:
     id: str
     is_in: bool
     until: int
+    may_write: bool = False
+    """Whether its reader may define what others see: goals, funnels and the like."""
 
 
 class Tickets:
@@ -46,8 +48,8 @@ class Tickets:
         self.namespace = hmac.digest(key, b"sojourn.report attempts", "sha256").hex()
         """What tells the log-in attempts of this report from those of another one. Changes with the password."""
 
-    def new(self, now: int, *, is_in: bool) -> Ticket:
-        return Ticket(secrets.token_hex(16), is_in, now + LASTS_MS)
+    def new(self, now: int, *, is_in: bool, may_write: bool = False) -> Ticket:
+        return Ticket(secrets.token_hex(16), is_in, now + LASTS_MS, may_write)
 
     def read(self, values: Iterable[str], now: int) -> Ticket | None:
         """The best valid ticket of these cookies: logged in, if there is one. Not valid: forged, expired, revoked."""
@@ -57,7 +59,7 @@ class Tickets:
             for ticket in tickets
             if now < ticket.until <= now + LASTS_MS and not (ticket.is_in and self._revocations.has(_hashed(ticket)))
         ]
-        return max(valid, key=lambda ticket: (ticket.is_in, ticket.until), default=None)
+        return max(valid, key=lambda ticket: (ticket.is_in, ticket.may_write, ticket.until), default=None)
 
     def revoke(self, ticket: Ticket, now: int) -> None:
         """Log out: the ticket is no longer accepted, nor a copy of it, by any process that shares the revocations."""
@@ -67,7 +69,8 @@ class Tickets:
         return f"__Secure-{self._name}" if is_https else self._name
 
     def cookie(self, ticket: Ticket, *, path: str, is_https: bool) -> str:
-        value = f"{'in' if ticket.is_in else 'out'}.{ticket.id}.{ticket.until}"
+        kind = "own" if ticket.may_write else "in" if ticket.is_in else "out"
+        value = f"{kind}.{ticket.id}.{ticket.until}"
         return _cookie(self.name(is_https=is_https), self._signed(value), path, is_https=is_https)
 
     def expired_cookie(self, *, path: str, is_https: bool) -> str:
@@ -103,7 +106,7 @@ class Tickets:
 
     def _read(self, value: str) -> Ticket | None:
         kind, own_id, until = self._unsigned(value) or ("", "", 0)
-        return Ticket(own_id, kind == "in", until) if kind in {"in", "out"} else None
+        return Ticket(own_id, kind != "out", until, kind == "own") if kind in {"own", "in", "out"} else None
 
     def _signed(self, value: str) -> str:
         return self._signer.sign(value).decode()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
+from sojourn.core.goals import Funnel, Goal
 from sojourn.stores.reporting.model import SessionLine
 
 from . import _ranges, _rendering
@@ -36,6 +37,8 @@ class Source:
     journals: Path | None = None
     service: str | None = None
     is_enabled: bool = True
+    goals: tuple[Goal, ...] = ()
+    funnels: tuple[Funnel, ...] = ()
     rates: Rates = field(default_factory=Rates)
 
 
@@ -49,6 +52,8 @@ class View:
     form_token: str
     can_log_out: bool
     """Whether to show the log-out button: with `allow` the app has its own."""
+    may_write: bool = False
+    """Whether the reader may define what others see: who logged in with the password, or opened a link of the terminal."""
 
     @cached_property
     def store(self) -> Store:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from sojourn.core.events import Event
+from sojourn.core.goals import Funnel, Goal
 from sojourn.core.properties import Property
 from sojourn.core.rates import Rate
 from sojourn.errors import SettingsError
 
+from . import _goals as measures
 from . import _kinds as kinds
 from . import _objects as objects
 from . import _places as places
@@ -128,6 +130,11 @@ class Settings:
 
     page_views: Flag = setting(kinds.FLAG, True)
     beacon_path: Text = setting(web.URL_PATH, None)
+    goals: Converted[Mapping[str, str] | str | Iterable[Goal] | None, tuple[Goal, ...]] = setting(measures.GOALS, ())
+    funnels: Converted[Mapping[str, str | Iterable[str]] | str | Iterable[Funnel] | None, tuple[Funnel, ...]] = setting(
+        measures.FUNNELS, ()
+    )
+
     service_name: Text = setting(kinds.TEXT, None)
     service_version: Text = setting(kinds.TEXT, None)
     environment: Text = setting(kinds.TEXT, None)

@@ -290,6 +290,13 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
 # --- the whole store
 
 
+class Definition(msgspec.Struct, frozen=True, array_like=True):
+    """What was defined on a page of the report: its name, and what it is, as people write it."""
+
+    name: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStats:
     """Counters, and how many sessions and events the store holds now."""

@@ -28,7 +28,7 @@ from .model import (
     StoreStats,
 )
 from .recording_protocol import RecordStore
-from .reporting.conversions_protocol import Conversions
+from .reporting.conversions_protocol import Conversions, Definitions
 from .reporting.model import (
     Bucket,
     Changes,
@@ -361,6 +361,9 @@ class Store(Protocol):
 
     @property
     def report(self) -> Report: ...
+
+    @property
+    def definitions(self) -> Definitions: ...
 
     @property
     def conversions(self) -> Conversions: ...

@@ -251,6 +251,17 @@ TRAILS: Final = Table(
     is_clustered=True,
 )
 
+# Goals and funnels that were defined on the report's pages.
+DEFINITIONS: Final = Table(
+    "sojourn_definitions",
+    (
+        Column("kind", Kind.TEXT),
+        Column("name", Kind.TEXT),
+        Column("text", Kind.TEXT),
+    ),
+    key=("kind", "name"),
+)
+
 # Successors that were folded into the session before: browsers have their keys in the cookie.
 ALIASES: Final = Table(
     "sojourn_aliases",
@@ -295,6 +306,7 @@ TABLES: Final = (
     WITHHELD,
     ROLLUPS,
     TRAILS,
+    DEFINITIONS,
     ALIASES,
     REVOCATIONS,
     META,

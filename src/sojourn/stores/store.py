@@ -9,6 +9,7 @@ from typing import Final
 from . import counting, wire
 from .data_subjects import SQLDataSubjects
 from .database import Database
+from .definitions import SQLDefinitions
 from .delivery import SQLDelivery
 from .leases import SQLLeases
 from .log import SQLLog
@@ -46,6 +47,7 @@ class SQLStore:
         self.data_subjects: Final = SQLDataSubjects(database)
         self.sessions: Final = SQLSessionLists(database)
         self.report: Final = SQLReport(database, self.rollups)
+        self.definitions: Final = SQLDefinitions(database)
         self.conversions: Final = SQLConversions(database, self.rollups)
         self.maintenance: Final = SQLMaintenance(database, self.rollups, checkpoint, replicas)
         d = database.dialect

@@ -216,9 +216,10 @@ def test_goals_by_a_dimension(store: Store) -> None:
         each.utm_campaign = (None, "spring", "spring", "autumn")[number]
     save(store, Batch(rows=made, events=[_buy(each.key) for each in made[:3]]))
     buy = parse_step("buy")
-    assert store.conversions.by_value(SPAN, buy, "utm_campaign") == {"spring": 2}
+    keys = store.conversions.sessions(SPAN, buy)
+    assert store.conversions.by_value(keys, "utm_campaign") == {"spring": 2}
     with pytest.raises(ValueError, match="no dimension"):
-        store.conversions.by_value(SPAN, buy, "key")
+        store.conversions.by_value(keys, "key")
     store.close()
 
 

@@ -47,12 +47,10 @@ class SQLConversions:
         return msgspec.structs.replace(figures, pending=pending)
 
     def sessions(self, span: Span, step: Step) -> list[str]:
-        """Return the keys of the sessions that have this step."""
         trails, _ = self._of(span, (step,))
         return [trail.keys[number] for trail in trails for number in {hit >> SESSION_BITS for hit in trail.of(step)}]
 
-    def by_value(self, span: Span, step: Step, dimension: str) -> dict[str, int]:
-        """Count the sessions that have this step by the value of a dimension of theirs; those without one are left out."""
+    def by_value(self, keys: Sequence[str], dimension: str) -> dict[str, int]:
         if dimension not in NAMES:
             msg = f"{dimension!r} is no dimension of a session; use one of {', '.join(NAMES)}"
             raise ValueError(msg)
@@ -62,7 +60,7 @@ SELECT {d.rows.format(d.array("value", "n"))} FROM (
     SELECT {dimension} AS value, COUNT(*) AS n FROM sojourn_sessions
     WHERE {d.among.format("key", d["keys"])} AND {dimension} IS NOT NULL GROUP BY {dimension}) AS counted
 """
-        text = self._database.read(statement, keys=wire.encode(self.sessions(span, step)))[0]
+        text = self._database.read(statement, keys=wire.encode(list(keys)))[0]
         return {value: count for value, count in _counts.decode(text) if value is not None}
 
     def _of(self, span: Span, steps: Sequence[Step]) -> tuple[list[Trail], int]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sojourn.core.goals import Step
+from sojourn.stores.model import Definition
 
 from .model import FunnelFigures, GoalFigures, Span
 
@@ -25,6 +26,25 @@ class Conversions(Protocol):
         """Return the keys of the sessions that reached a goal."""
         ...
 
-    def by_value(self, span: Span, step: Step, dimension: str) -> dict[str, int]:
-        """Count the sessions that reached a goal by the value of a dimension. Raises `ValueError` for no dimension."""
+    def by_value(self, keys: Sequence[str], dimension: str) -> dict[str, int]:
+        """Count sessions, such as those with a goal, by the value of a dimension; those without a value are left out.
+
+        Raises `ValueError` for the name of no dimension.
+        """
+        ...
+
+
+class Definitions(Protocol):
+    """Goals and funnels that were defined on the report's pages, by kind and name."""
+
+    def of(self, kind: str) -> list[Definition]:
+        """Return those of a kind, by name."""
+        ...
+
+    def set(self, kind: str, name: str, text: str) -> None:
+        """Add one, or change it."""
+        ...
+
+    def remove(self, kind: str, name: str) -> bool:
+        """Remove one; whether it was there."""
         ...

@@ -1,0 +1,87 @@
+"""The goals' page: how many sessions and visitors reached each goal, and where those of one came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sojourn.core.goals import Goal, parse_step
+from sojourn.stores.dimensions import DIMENSIONS
+from sojourn.stores.reporting.model import GoalCount, Top
+
+from . import _definitions, _ranges
+from ._definitions import GOAL, Definition
+from ._view import View, pinned
+from ._web import Response
+
+_DEFAULT: Final = "30d"
+_TOPS: Final = 8
+_SHOWN: Final = ("utm_campaign", "referrer", "entry_path", "browser", "device")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A goal with its figures; rates are shares of all sessions and visitors."""
+
+    goal: Goal
+    is_setting: bool
+    count: GoalCount
+    rate: float | None
+    visitor_rate: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """The sessions that reached a goal, by a dimension."""
+
+    title: str
+    tops: tuple[Top, ...]
+    sessions: int
+
+
+def goals(view: View) -> Response:
+    if (elsewhere := pinned(view)) is not None:
+        return elsewhere
+    range_ = _ranges.from_query(view.parameters, view.moments) or _ranges.preset(_DEFAULT, view.moments)
+    defined = _definitions.goals(view)
+    figures = view.store.conversions.goals(range_.span, [each.value.step for each in defined])
+    name = view.parameters.one_of("goal", [each.value.name for each in defined])
+    chosen = next((each for each in defined if each.value.name == name), None)
+    rows = [
+        Row(
+            goal=each.value,
+            is_setting=each.is_setting,
+            count=count,
+            rate=count.sessions / figures.sessions if figures.sessions else None,
+            visitor_rate=count.visitors / figures.visitors if figures.visitors else None,
+        )
+        for each, count in zip(defined, figures.goals, strict=True)
+    ]
+    return view.html(
+        "goals.html",
+        **_ranges.context(range_, view.moments),
+        figures=figures,
+        rows=rows,
+        chosen=chosen,
+        panels=[] if chosen is None else _panels(view, range_, chosen),
+    )
+
+
+def _panels(view: View, range_: _ranges.Range, chosen: Definition[Goal]) -> list[Panel]:
+    conversions = view.store.conversions
+    keys = conversions.sessions(range_.span, chosen.value.step)
+    panels = []
+    for dimension in DIMENSIONS:
+        if dimension.name in _SHOWN:
+            counts = conversions.by_value(keys, dimension.name)
+            tops = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_TOPS]
+            panels.append(Panel(title=dimension.label, tops=tuple(Top(*each) for each in tops), sessions=len(keys)))
+    return panels
+
+
+def add(view: View) -> Response:
+    return _definitions.add(view, GOAL, "/goals", "step", lambda text: parse_step(text).text)
+
+
+def remove(view: View) -> Response:
+    return _definitions.remove(view, GOAL, "/goals")
