@@ -67,3 +67,61 @@ def test_the_shown_asgi_module_shares_the_engine(project: Project) -> None:
     (project.folder / "shop" / "asgi.py").write_text(block_with("django.core.asgi"))
     script = "from shop.asgi import application as door, get_engine; print(door.engine is get_engine())"
     assert project.run("-W", "error", "-c", script).stdout == "True\n"
+
+
+@pytest.fixture
+def installed(project: Project) -> Project:
+    """The same, with the app in `INSTALLED_APPS`."""
+    project.add("settings", block_with("INSTALLED_APPS"))
+    return project
+
+
+def test_the_system_checks_find_nothing_to_say(installed: Project) -> None:
+    assert installed.manage("check", "--fail-level", "DEBUG").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("lines", "texts"),
+    [
+        pytest.param(
+            "MIDDLEWARE = MIDDLEWARE[1:] + MIDDLEWARE[:1]",
+            ["sojourn.W003", "'django.middleware.security.SecurityMiddleware', ", "Move"],
+            id="something in front",
+        ),
+        pytest.param("MIDDLEWARE += MIDDLEWARE[:1]", ["sojourn.E003", "more than once"], id="twice"),
+        pytest.param("MIDDLEWARE = MIDDLEWARE[1:]", ["sojourn.W002", "lacks Sojourn"], id="missing"),
+        pytest.param(
+            "MIDDLEWARE[0] = 'sojourn.wsgi.SojournMiddleware'",
+            ["sojourn.E002", "Replace it by 'sojourn.django.SojournMiddleware'"],
+            id="a door for whole projects",
+        ),
+        pytest.param("SOJOURN = {'idle_timeout': '-3'}", ["sojourn.E001", "idle_timeout"], id="a wrong setting"),
+        pytest.param("SECRET_KEY = 'dev'", ["sojourn.W001", "too short for DEBUG = False"], id="a short key"),
+    ],
+)
+def test_the_system_checks_name_the_fix(installed: Project, lines: str, texts: list[str]) -> None:
+    installed.add("settings", lines)
+    shown = installed.manage("check", "--fail-level", "WARNING", code=1).stderr
+    assert all(text in shown for text in texts), shown
+
+
+def test_the_command_uses_the_projects_store(installed: Project) -> None:
+    assert "there is no store at" in installed.manage("sojourn", "status", code=1).stderr
+    visit = (
+        "import django; django.setup(); from django.test import Client; "
+        "Client(SERVER_NAME='localhost').get('/buy/basil/')"
+    )
+    installed.run("-W", "error", "-c", visit, DJANGO_SETTINGS_MODULE="shop.settings")
+    listed = installed.manage("sojourn", "sessions", "list", "--settings=shop.settings")
+    assert "/buy/basil/" in listed.stdout
+    assert f"store: sqlite:///{installed.folder / 'sojourn.db'}" in listed.stderr
+    assert "usage: manage.py sojourn" in installed.manage("sojourn", "--help").stdout
+    call = "from django.core.management import call_command; call_command('sojourn', 'sessions', 'list')"
+    script = f"import django; django.setup(); {call}"
+    assert "/buy/basil/" in installed.run("-c", script, DJANGO_SETTINGS_MODULE="shop.settings").stdout
+
+
+def test_a_secret_is_printed_even_where_the_key_is_too_short(installed: Project) -> None:
+    installed.add("settings", "DEBUG = False\nSECRET_KEY = 'dev'")
+    assert installed.manage("sojourn", "secret").stdout.startswith("SOJOURN_SECRET_KEY=")
+    assert "needs at least 16 bytes" in installed.manage("sojourn", "status", code=2).stderr

@@ -12,22 +12,44 @@ from typing import TYPE_CHECKING
 
 from sojourn.errors import SojournError
 
-from . import _check, _data_subjects, _export, _fake, _generate, _outbox, _report, _sessions, _status, _streams, _worker
+from . import (
+    _check,
+    _data_subjects,
+    _export,
+    _fake,
+    _generate,
+    _outbox,
+    _report,
+    _sessions,
+    _status,
+    _stores,
+    _streams,
+    _worker,
+)
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
+
+    from sojourn.settings import Settings
 
 _SHORTEST_DEMO_S = 5
 _INTERRUPTED = 130  # as shells report Ctrl-C
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 success, 1 failure, 2 wrong arguments."""
-    return _streams.guarded(functools.partial(_run, argv))
+def main(argv: Sequence[str] | None = None, *, settings: Settings | None = None, prog: str = "sojourn") -> int:
+    """Run one command; return its exit code: 0 success, 1 failure, 2 wrong arguments.
+
+    `settings`: those of the project that runs it, which then needs neither `--store` nor `--app`.
+    """
+    token = _stores.project.set(settings)
+    try:
+        return _streams.guarded(functools.partial(_run, argv, prog))
+    finally:
+        _stores.project.reset(token)
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    parser = _parser()
+def _run(argv: Sequence[str] | None, prog: str) -> int:
+    parser = _parser(prog)
     arguments = parser.parse_args(argv)
     command: Callable[[argparse.Namespace], int] | None = arguments.command
     if command is None:
@@ -49,8 +71,8 @@ class _Parser(argparse.ArgumentParser):
             (file or sys.stderr).write(message)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="sojourn", description="Session analytics for Python web apps, from inside the app.")
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=prog, description="Session analytics for Python web apps, from inside the app.")
     parser.add_argument("--version", action="version", version=f"sojourn {importlib.metadata.version('sojourn')}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="")

@@ -71,8 +71,8 @@ def _check(arguments: argparse.Namespace) -> int:
 def _settings(app: str | None) -> Settings:
     from sojourn.settings import Settings
 
-    if app is not None:
-        return _stores.settings_of_app(app)
+    if (settings := _stores.settings_of_app(app)) is not None:
+        return settings
     # Disabled settings need no secret key and no writable folder; only the backends are used.
     return Settings.from_env({**os.environ, "SOJOURN_ENABLED": "0"})
 

@@ -23,12 +23,15 @@ def app_option(parser: Any) -> None:
 
 
 def settings_of(arguments: argparse.Namespace, *, store: str | None = None) -> Settings:
-    """The app's settings; without `--app` those of the environment, with this store. Raises `SojournError`."""
+    """The settings of the app or the project; without either those of the environment, with this store.
+
+    Raises `SojournError`.
+    """
     from sojourn.settings import Settings
     from sojourn.settings._secrets import new_key
 
-    if arguments.app is not None:
-        return _stores.settings_of_app(arguments.app)
+    if store is None and (settings := _stores.settings_of_app(arguments.app)) is not None:
+        return settings
     environ = dict(os.environ)
     if not environ.get("SOJOURN_SECRET_KEY", "").strip():
         environ["SOJOURN_SECRET_KEY"] = new_key()  # never used: commands make and read no cookie

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from sojourn.engine import Engine
     from sojourn.settings import Settings
     from sojourn.stores import Store
+
+
+project: ContextVar[Settings | None] = ContextVar("project", default=None)
+"""The settings of the project whose own command runs ours, as `manage.py sojourn` does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +44,7 @@ class StoreSource:
 def options() -> argparse.ArgumentParser:
     """A parent parser with `--store` and `--app`, for every command that uses a store."""
     parent = argparse.ArgumentParser(add_help=False)
-    where = parent.add_mutually_exclusive_group(required=True)
+    where = parent.add_mutually_exclusive_group(required=project.get() is None)
     where.add_argument(
         "--store", metavar="URL", help="use this store, such as sqlite:///sojourn.db or postgresql://host/db"
     )
@@ -51,7 +56,7 @@ def source_of(arguments: argparse.Namespace) -> StoreSource:
     """Find the store and print its name on standard error. Raises `SojournError` if it does not exist."""
     from sojourn.stores import open_store
 
-    settings = None if arguments.app is None else settings_of_app(arguments.app)
+    settings = None if arguments.store is not None else settings_of_app(arguments.app)
     url_or_store = arguments.store if settings is None else settings.store
     store = _existing(open_store(url_or_store) if isinstance(url_or_store, str) else url_or_store)
     print(f"store: {store.name}", file=sys.stderr)
@@ -70,8 +75,13 @@ def _existing(store: Any) -> Store:
     return own
 
 
-def settings_of_app(name: str) -> Settings:
-    """Import `module:app` from the current folder, as a server does, and return its settings. Raises `SojournError`."""
+def settings_of_app(name: str | None) -> Settings | None:
+    """Import `module:app` from the current folder, as a server does, and return its settings. Raises `SojournError`.
+
+    Without a name: the settings of the project that runs the command, if one does.
+    """
+    if name is None:
+        return project.get()
     module, _, path = name.partition(":")
     if not module or not path:
         msg = f"--app: give module:app, such as shop.main:app; got {name!r}"

@@ -220,7 +220,7 @@ class Settings:
         if lenient_secret:
             values["secret_key"] = secrets.leniently(values.get("secret_key"))
         built = cls._built(values)
-        if built.enabled and any(isinstance(key, secrets.ShortKey) for key in built.secret_key):
+        if built.enabled and built.has_short_key:
             msg = f"Sojourn's secret key has under {secrets.SHORTEST} bytes; that passes in debug mode and tests only"
             warnings.warn(msg, stacklevel=2)
         return built
@@ -230,6 +230,11 @@ class Settings:
         # The table has checked the names; types are judged when the object is built.
         make: Callable[..., Self] = cls
         return make(**values)
+
+    @property
+    def has_short_key(self) -> bool:
+        """Whether a key is too short, and passes in the debug mode or the tests of a framework only."""
+        return any(isinstance(key, secrets.ShortKey) for key in self.secret_key)
 
     @property
     def source(self) -> str:
