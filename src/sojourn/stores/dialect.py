@@ -47,6 +47,8 @@ class Dialect:
     """A column of JSON text within a JSON array."""
     field: str
     """A field of a column of JSON: the column and the field's name."""
+    attribute: str
+    """The same within a JSON array, as what it is: a number stays one."""
     hex: str
     part: str
     """The first bytes of a column, and how many."""

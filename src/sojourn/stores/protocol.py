@@ -30,6 +30,7 @@ from .model import (
 from .recording_protocol import RecordStore
 from .reporting.conversions_protocol import Conversions, Definitions
 from .reporting.model import (
+    Breakdowns,
     Bucket,
     Changes,
     Cursor,
@@ -285,6 +286,10 @@ class Report(Protocol):
         `online_since`: a session is online if it is open and was seen at this time or later. `zone`: whose days
         and weeks the series has.
         """
+        ...
+
+    def breakdowns(self, span: Span, names: Sequence[str]) -> Breakdowns:
+        """Return what the sessions of a span are counted by: tables of `reporting.breakdowns.BREAKDOWNS`."""
         ...
 
     def online(self, *, since: int) -> int:

@@ -262,6 +262,22 @@ DEFINITIONS: Final = Table(
     key=("kind", "name"),
 )
 
+# What the sessions of a rolled up hour or day are counted by (see `reporting.breakdowns`): one row per breakdown.
+BREAKDOWNS: Final = Table(
+    "sojourn_breakdowns",
+    (
+        Column("name", Kind.TEXT),
+        # As in the rollups.
+        Column("id", Kind.INTEGER),
+        # Of the rollup that it was made with: without that one it does not count.
+        Column("token", Kind.TEXT),
+        Column("content", Kind.TEXT),
+    ),
+    key=("name", "id"),
+    indices=(Index("sojourn_ix_breakdowns_id", ("id",)),),
+    is_clustered=True,
+)
+
 # Successors that were folded into the session before: browsers have their keys in the cookie.
 ALIASES: Final = Table(
     "sojourn_aliases",
@@ -307,6 +323,7 @@ TABLES: Final = (
     ROLLUPS,
     TRAILS,
     DEFINITIONS,
+    BREAKDOWNS,
     ALIASES,
     REVOCATIONS,
     META,

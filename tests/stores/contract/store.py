@@ -16,6 +16,7 @@ import pytest
 from sojourn.stores.model import Batch, PositionMoved, Settled
 from sojourn.stores.protocol import Store
 
+from .breakdowns import BreakdownsContract
 from .data_subjects import DataSubjectsContract
 from .delivery import DeliveryContract
 from .operating import OperatingContract
@@ -32,6 +33,7 @@ class StoreContract(
     DataSubjectsContract,
     ReportingContract,
     SessionListsContract,
+    BreakdownsContract,
 ):
     """Inherit from it in a class whose name begins with `Test`, and override `make_store`."""
 

@@ -30,6 +30,7 @@ POSTGRESQL: Final = Dialect(
     totals="COALESCE(json_object_agg({}, {}), '{{}}')::text",
     json="{}::json",
     field="({}::json ->> '{}')",
+    attribute="({}::json -> '{}')",
     hex="encode({}, 'hex')",
     part="substring({} FROM 1 FOR ({})::int)",
     keys=f"(SELECT {_TEXTS})",

@@ -25,6 +25,8 @@ from sojourn.core.session import EndReason
 from sojourn.stores.model import DataSubject
 from sojourn.stores.rows import SessionRow
 
+from .breakdowns import Counts
+
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 
@@ -169,6 +171,19 @@ class FunnelFigures(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[FunnelStep, ...]
     pending: int = 0
     """As in `GoalFigures`."""
+
+
+# --- what sessions are counted by
+
+
+class Breakdowns(msgspec.Struct, frozen=True, kw_only=True):
+    """Tables of the sessions of a span by the names in `breakdowns.BREAKDOWNS`."""
+
+    tables: Mapping[str, Mapping[str, Counts]]
+    is_sampled: bool = False
+    """Counted in a sample of sessions: show the numbers as "about"."""
+    pending: int = 0
+    """How many sessions of the span are left out, because they are not rolled up yet."""
 
 
 # --- lists

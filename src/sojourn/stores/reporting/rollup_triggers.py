@@ -1,6 +1,6 @@
-"""Triggers that delete a rollup when a session of its hour or day changes, and its trail when one is deleted.
+"""Triggers that delete a rollup when a session of its hour or day changes, and its trail and breakdowns when one is deleted.
 
-A trail without its rollup is not read, so it may stay until it is made again; but of a deleted session nothing may stay.
+These are not read without their rollup, so they may stay until they are made again; but of a deleted session nothing may stay.
 
 So no writer has to think of it: the recorder, an erasure, the retention. Part of the schema: what was released never
 changes but by a new version.
@@ -26,6 +26,7 @@ def _forget(at: str, *more: str) -> str:
 
 
 _TRAIL: Final = f"DELETE FROM sojourn_trails WHERE hour = OLD.started_at / {_HOUR} * {_HOUR}"
+_BREAKDOWN: Final = f"DELETE FROM sojourn_breakdowns WHERE id IN ({_ids('OLD.started_at')})"
 
 
 SQLITE_TRIGGERS: Final = (
@@ -35,7 +36,7 @@ SQLITE_TRIGGERS: Final = (
         "CREATE TRIGGER sojourn_rollups_of_moved AFTER UPDATE OF started_at ON sojourn_sessions"
         f" WHEN OLD.started_at <> NEW.started_at {_forget('OLD.started_at')}"
     ),
-    f"CREATE TRIGGER sojourn_rollups_of_gone AFTER DELETE ON sojourn_sessions {_forget('OLD.started_at', _TRAIL)}",
+    f"CREATE TRIGGER sojourn_rollups_of_gone AFTER DELETE ON sojourn_sessions {_forget('OLD.started_at', _TRAIL, _BREAKDOWN)}",
 )
 
 
@@ -46,13 +47,16 @@ BEGIN DELETE FROM sojourn_rollups WHERE id IN ({ids}); {more}RETURN NULL; END $$
 
 
 _TRAILS: Final = f"DELETE FROM sojourn_trails WHERE hour IN (SELECT started_at / {_HOUR} * {_HOUR} FROM gone); "
+_BREAKDOWNS: Final = (
+    f"DELETE FROM sojourn_breakdowns WHERE id IN (SELECT unnest(ARRAY[{_ids('started_at')}]) FROM gone); "
+)
 
 
 # Once per statement, not per row.
 POSTGRES_TRIGGERS: Final = (
     _function("sojourn_forget_rollups_of_new", "arrived"),
     _function("sojourn_forget_rollups_of_changed", "arrived", "gone"),
-    _function("sojourn_forget_rollups_of_gone", "gone", more=_TRAILS),
+    _function("sojourn_forget_rollups_of_gone", "gone", more=_TRAILS + _BREAKDOWNS),
     (
         "CREATE TRIGGER sojourn_rollups_of_new AFTER INSERT ON sojourn_sessions REFERENCING NEW TABLE AS arrived"
         " FOR EACH STATEMENT EXECUTE FUNCTION sojourn_forget_rollups_of_new()"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from itertools import pairwise
 from typing import Final
@@ -17,8 +17,10 @@ import msgspec
 
 from sojourn.stores.database import Database
 
+from .breakdown_reader import BreakdownReader
+from .breakdowns import Table
 from .calendar import edges
-from .model import DAY_MS, HOUR_MS, Bucket, Overview, Span
+from .model import DAY_MS, HOUR_MS, Breakdowns, Bucket, Overview, Span
 from .rollup_figures import (
     Rollup,
     Sample,
@@ -85,6 +87,7 @@ class Rollups:
         self._database = database
         self._statements = Statements(database.dialect)
         self.trails: Final = Trails(database)
+        self._breakdowns = BreakdownReader(database)
 
     # --- the overview
 
@@ -118,6 +121,10 @@ class Rollups:
             is_sampled=sample.one_in > 1,
             pending=pending,
         )
+
+    def breakdowns(self, span: Span, names: Sequence[str]) -> Breakdowns:
+        missing = {at: self.started(at, at + HOUR_MS) for at in self.missing_hours(span)}
+        return self._breakdowns.of_span(span, names, missing, _COUNTED_AT_ONCE)
 
     def online(self, *, since: int) -> int:
         seen: int = self._database.read(self._statements.online, since=since)[0]
@@ -228,7 +235,7 @@ class Rollups:
         for at in hours:
             token = self._claimed(at)
             trail = self.trails.made(at, at + HOUR_MS)
-            kept += self._keep(at, token, self._rollup(at), trail)
+            kept += self._keep(at, token, self._rollup(at), self._breakdowns.counted(at, at + HOUR_MS), trail)
         if len(hours) < limit and until >= DAY_MS:
             kept += self._roll_up_days(Span(0, until // DAY_MS * DAY_MS), limit - len(hours))
         return kept
@@ -240,7 +247,7 @@ class Rollups:
             token = self._claimed(at + 1)
             if not self._missing(self._statements.missing_hours, Span(at, at + DAY_MS), 1):
                 tops = self._tops_of(self._statements.tops_of_hours, at, at + DAY_MS)
-                kept += self._keep(at + 1, token, day_of(at, (part for _, part in tops)))
+                kept += self._keep(at + 1, token, day_of(at, (part for _, part in tops)), self._breakdowns.of_day(at))
         return kept
 
     def _claimed(self, number: int) -> str:
@@ -249,7 +256,9 @@ class Rollups:
         self._database.write(lambda work: work.execute(*claim, id=number, token=token))
         return token
 
-    def _keep(self, number: int, token: str, rollup: Rollup, trail: Trail | None = None) -> bool:
+    def _keep(
+        self, number: int, token: str, rollup: Rollup, tables: Mapping[str, Table], trail: Trail | None = None
+    ) -> bool:
         values: dict[str, object] = {
             name: getattr(rollup, name)
             for name in (
@@ -264,7 +273,9 @@ class Rollups:
         }
         values |= {name: packed(getattr(rollup, name)) for name in ("users", "firsts", "durations", "visitors")}
         values["tops"] = msgspec.json.encode(rollup.tops).decode()
-        statements: tuple[str, ...] = (self._statements.finish,)
+        more, rows = self._breakdowns.keeping(tables)
+        statements: tuple[str, ...] = (self._statements.finish, *more)
+        values |= rows
         if trail is not None:
             more, rows = self.trails.keeping(trail)
             statements += more

@@ -27,6 +27,7 @@ SQLITE: Final = Dialect(
     totals="json_group_object({}, {})",
     json="json({})",
     field="json_extract({}, '$.\"{}\"')",
+    attribute="json_extract({}, '$.\"{}\"')",
     hex="hex({})",
     part="substr({}, 1, {})",
     keys="(SELECT value FROM json_each({}))",
