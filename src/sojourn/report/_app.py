@@ -9,7 +9,19 @@ from typing import Final
 
 from sojourn.errors import StoreError
 
-from . import _assets, _delivery, _export, _funnels, _goals, _login, _overview, _profile, _session, _sessions
+from . import (
+    _assets,
+    _delivery,
+    _export,
+    _funnels,
+    _goals,
+    _login,
+    _overview,
+    _profile,
+    _retention,
+    _session,
+    _sessions,
+)
 from ._access import Access, is_own_form
 from ._tickets import Ticket
 from ._view import Source, View, error_page
@@ -27,6 +39,7 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/visitors": _profile.visitor,
     "/goals": _goals.goals,
     "/funnels": _funnels.funnels,
+    "/retention": _retention.retention,
     "/delivery": _delivery.delivery,
     "/live/online": _overview.online,
     "/live/sessions": _sessions.changes,

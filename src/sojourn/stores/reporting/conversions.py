@@ -15,6 +15,7 @@ from sojourn.stores.dimensions import NAMES
 
 from .funnels import count_sessions, count_visitors, visitors_of
 from .model import HOUR_MS, FunnelFigures, GoalCount, GoalFigures, Span
+from .retention import SQLRetention
 from .rollups import Rollups
 from .trails import SESSION_BITS, Trail
 
@@ -31,6 +32,7 @@ class SQLConversions:
         self._database = database
         self._rollups = rollups
         self._trails = rollups.trails
+        self.retention = SQLRetention(database).retention
 
     def goals(self, span: Span, steps: Sequence[Step]) -> GoalFigures:
         trails, pending = self._of(span, steps)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
 from typing import Protocol
 
 from sojourn.core.goals import Step
-from sojourn.stores.model import Definition
+from sojourn.stores.model import VISITOR, Definition
 
-from .model import FunnelFigures, GoalFigures, Span
+from .model import FunnelFigures, GoalFigures, Retention, Span
 
 
 class Conversions(Protocol):
@@ -30,6 +31,13 @@ class Conversions(Protocol):
         """Count sessions, such as those with a goal, by the value of a dimension; those without a value are left out.
 
         Raises `ValueError` for the name of no dimension.
+        """
+        ...
+
+    def retention(self, span: Span, *, kind: str = VISITOR, zone: tzinfo = UTC) -> Retention:
+        """Return the visitors or users who first came in each week of a span, and how many of them came again.
+
+        `zone`: whose weeks, which begin on Monday.
         """
         ...
 

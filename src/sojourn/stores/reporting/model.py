@@ -173,6 +173,21 @@ class FunnelFigures(msgspec.Struct, frozen=True, kw_only=True):
     """As in `GoalFigures`."""
 
 
+class Cohort(msgspec.Struct, frozen=True):
+    """Those whose first session in the store was in a week. `counts`: how many came in that week, and in each one after it."""
+
+    since: int
+    until: int
+    counts: tuple[int, ...]
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """One cohort per week of a span, oldest first. `is_sampled`: show the counts as "about"."""
+
+    cohorts: tuple[Cohort, ...]
+    is_sampled: bool = False
+
+
 # --- what sessions are counted by
 
 

@@ -1,0 +1,75 @@
+"""Retention: of those who first came in a week, how many came again in each week after it. In any database.
+
+A visitor is a browser with our cookie, whose id is drawn at random. In a store of very many sessions only ids below a bound
+are read: a fair sample of the visitors, and one range of an index. Users are always all counted.
+"""
+
+# ruff: noqa: S608 - every part is written here; values are always parameters, and the edges of weeks are numbers of ours
+from __future__ import annotations
+
+from datetime import UTC, tzinfo
+from typing import Final
+
+import msgspec
+
+from sojourn.stores.database import Database
+from sojourn.stores.dialect import Dialect
+from sojourn.stores.model import VISITOR
+
+from .calendar import edges
+from .model import Bucket, Cohort, Retention, Span
+from .rollup_figures import Sample
+from .statements import PERSONS
+
+_ALL: Final = "\U0010ffff"
+_PREFIXES: Final = 2**32
+_cells: Final = msgspec.json.Decoder(list[tuple[int, int, int]])
+
+
+class SQLRetention:
+    """Part of the port `Conversions`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def retention(self, span: Span, *, kind: str = VISITOR, zone: tzinfo = UTC) -> Retention:
+        weeks = edges(span, Bucket.WEEK, zone)
+        sample = self._sample(weeks[-1]) if kind == VISITOR else Sample()
+        text = self._database.read(
+            _statement(self._database.dialect, PERSONS[kind], weeks), until=weeks[-1], below=_bound(sample)
+        )[0]
+        counts = [[0] * (len(weeks) - 1 - number) for number in range(len(weeks) - 1)]
+        for cohort, week, count in _cells.decode(text):
+            counts[cohort][week - cohort] = count * sample.one_in
+        return Retention(
+            cohorts=tuple(
+                Cohort(since, until, tuple(each))
+                for since, until, each in zip(weeks[:-1], weeks[1:], counts, strict=True)
+            ),
+            is_sampled=sample.one_in > 1,
+        )
+
+    def _sample(self, until: int) -> Sample:
+        count = self._database.read(
+            f"SELECT COUNT(*) FROM sojourn_sessions WHERE started_at < {self._database.dialect['until']}", until=until
+        )[0]
+        return Sample.for_sessions(int(count))
+
+
+def _bound(sample: Sample) -> str:
+    """Return the first visitor id outside the sample. Ids are random hexadecimal digits."""
+    return _ALL if sample.one_in == 1 else f"{_PREFIXES // sample.one_in:08x}"
+
+
+def _statement(d: Dialect, column: str, weeks: list[int]) -> str:
+    """Count people by the week of their first session, and by the weeks of all their sessions."""
+    cases = " ".join(f"WHEN started_at < {edge} THEN {number - 1}" for number, edge in enumerate(weeks))
+    return f"""
+SELECT {d.rows.format(d.array("cohort", "week", "n"))} FROM (
+    SELECT cohort, week, COUNT(*) AS n FROM (
+        SELECT week, MIN(week) OVER (PARTITION BY who) AS cohort FROM (
+            SELECT {column} AS who, CASE {cases} END AS week FROM sojourn_sessions
+            WHERE {column} IS NOT NULL AND {column} < {d["below"]} AND started_at < {d["until"]}
+            GROUP BY 1, 2) AS seen) AS placed
+    WHERE cohort >= 0 GROUP BY cohort, week) AS counted
+"""
