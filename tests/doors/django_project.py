@@ -10,9 +10,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "django.md"
 VIEWS = """
-from django.contrib import admin
 from django.http import HttpResponse
-from django.urls import path
 
 from sojourn import track
 
@@ -22,7 +20,7 @@ def buy(request, seed):
     return HttpResponse(f"<h1>{seed}, {request.user or 'somebody'}!</h1>")
 
 
-urlpatterns = [path("admin/", admin.site.urls), path("buy/<slug:seed>/", buy)]
+urlpatterns += [path("buy/<slug:seed>/", buy)]
 """
 
 
@@ -40,7 +38,7 @@ class Project:
         self.folder = folder
         self.run("-m", "django", "startproject", "shop", ".")
         self.add("settings", block_with("MIDDLEWARE = ["))
-        (folder / "shop" / "urls.py").write_text(VIEWS)
+        (folder / "shop" / "urls.py").write_text(f"{block_with('sojourn.django.urls')}\n{VIEWS}")
 
     def add(self, module: str, text: str) -> None:
         """Add this to the end of a module."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,12 @@ def test_a_secret_is_printed_even_where_the_key_is_too_short(installed: Project)
     installed.add("settings", "DEBUG = False\nSECRET_KEY = 'dev'")
     assert installed.manage("sojourn", "secret").stdout.startswith("SOJOURN_SECRET_KEY=")
     assert "needs at least 16 bytes" in installed.manage("sojourn", "status", code=2).stderr
+
+
+IN_DJANGO = Path(__file__).with_name("in_django")
+
+
+@pytest.mark.parametrize("tests", sorted(path.stem for path in IN_DJANGO.glob("*.py")))
+def test_in_a_project(installed: Project, tests: str) -> None:
+    (installed.folder / "shop" / "tests.py").write_text((IN_DJANGO / f"{tests}.py").read_text())
+    assert re.search(r"\nOK( \(.*\))?\n", installed.manage("test").stderr)

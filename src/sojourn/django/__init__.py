@@ -13,7 +13,16 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
 
     raise MissingExtraError("sojourn.django needs Django: pip install sojourn[django]") from missing
 
+from typing import Any
+
 from ._project import get_engine, set_engine
 from .middleware import SojournMiddleware
 
-__all__ = ["SojournMiddleware", "get_engine", "set_engine"]
+__all__ = ["SojournMiddleware", "get_engine", "mount_report", "set_engine"]
+
+
+def mount_report(path: str = "/_sojourn", **access: Any) -> Any:
+    """The URL pattern of the report at `path`, for `urlpatterns`. Without `password`, `token` or `allow`: staff users."""
+    from .report import mount_report  # loads templates: only where the report is used
+
+    return mount_report(path, **access)
