@@ -14,12 +14,14 @@ from typing import Final
 
 
 class Tag(Enum):
-    """What a name stands for. The library has thirteen tags; four of them matter here, the others mean a crawler."""
+    """What a name stands for. The library has thirteen tags; six of them matter here, the others mean a crawler."""
 
     HTTP_LIBRARY = auto()
     BROWSER_AUTOMATION = auto()
     MONITORING = auto()
     SOCIAL_PREVIEW = auto()
+    SEARCH = auto()
+    AI_TRAINING = auto()
     CRAWLER = auto()
 
 
@@ -28,26 +30,29 @@ _TAGS: Final[dict[tuple[str, ...], Tag]] = {
     ("browser-automation",): Tag.BROWSER_AUTOMATION,
     ("monitoring",): Tag.MONITORING,
     ("social-preview",): Tag.SOCIAL_PREVIEW,
+    ("search-engine",): Tag.SEARCH,
+    ("ai-crawler",): Tag.AI_TRAINING,
 }
-"""Names with a second tag are crawlers: Meta's AI crawler is tagged `ai-crawler` and `social-preview`."""
+"""The others are crawlers, and so are names with a second tag: Meta's is tagged `ai-crawler` and `social-preview`."""
 
 _WORD: Final = re.compile("[a-z0-9]+")
 _URL: Final = re.compile(r"https?://[^\s;,()]*")
 
 
 @cache
-def load_index() -> dict[str, list[tuple[str, Tag]]]:
-    """Return the library's names by their first word, each as ` words between spaces ` with its tag.
+def load_index() -> dict[str, list[tuple[str, Tag, str]]]:
+    """Return the library's names by their first word, each as ` words between spaces `, its tag, and as it is written.
 
     The first call loads the library and reads its list: about 0.1 s, and 5 MB of memory.
     """
     from is_crawler import iter_crawlers  # not above: `import sojourn` must not load the library
 
-    index: dict[str, list[tuple[str, Tag]]] = {}
+    index: dict[str, list[tuple[str, Tag, str]]] = {}
     for info, name in iter_crawlers():
         words = _WORD.findall(name.lower())
         if words:
-            index.setdefault(words[0], []).append((_spaced(words), _TAGS.get(tuple(info.tags), Tag.CRAWLER)))
+            tag = _TAGS.get(tuple(info.tags), Tag.CRAWLER)
+            index.setdefault(words[0], []).append((_spaced(words), tag, name))
     return index
 
 
@@ -70,7 +75,22 @@ def tags_in(text: str) -> set[Tag]:
     words = _WORD.findall(_URL.sub(" ", text))
     spaced = _spaced(words)
     index = load_index()
-    return {tag for word in set(words) for name, tag in index.get(word, ()) if name in spaced}
+    return {tag for word in set(words) for name, tag, _ in index.get(word, ()) if name in spaced}
+
+
+def longest_name(text: str) -> tuple[str, Tag | None]:
+    """Return the longest name in `text` (in lower case), as the library writes it, with its tag; `("", None)` for none.
+
+    The name of an HTTP library counts only where no other is there.
+    """
+    words = _WORD.findall(text)
+    spaced = _spaced(words)
+    index = load_index()
+    matches = [entry for word in dict.fromkeys(words) for entry in index.get(word, ()) if entry[0] in spaced]
+    if not matches:
+        return "", None
+    _, tag, name = max(matches, key=lambda entry: (entry[1] is not Tag.HTTP_LIBRARY, len(entry[0])))
+    return name, tag
 
 
 def _spaced(words: list[str]) -> str:
