@@ -44,7 +44,7 @@ class SQLMaintenance:
                 limit=limit - sessions,
                 in_use_since=now - IN_USE_FOR,
             )
-            _, events, _, _, _, _, letters = work.execute(
+            _, events, _, _, _, _, letters, agents = work.execute(
                 sql.drop_unread,
                 sql.events,
                 sql.aliases,
@@ -52,6 +52,7 @@ class SQLMaintenance:
                 sql.tombstones,
                 sql.withheld,
                 sql.letters,
+                sql.agents,
                 older_than=older_than,
                 seqs=oldest.row[0],
                 limit=limit - sessions - oldest.row[1],
@@ -62,7 +63,7 @@ class SQLMaintenance:
                 "dead_letters.expired": letters.rows,
             }
             work.execute(sql.add_counts, counts=wire.encode(counts))
-            return sessions + events.rows + letters.rows
+            return sessions + events.rows + letters.rows + agents.rows
 
         return self._database.write(attempt)
 
@@ -104,5 +105,10 @@ DELETE FROM sojourn_withheld
 WHERE NOT EXISTS (SELECT 1 FROM sojourn_events AS e WHERE e.session_key = sojourn_withheld.session_key)
 """
         self.aliases: Final = d.sql("DELETE FROM sojourn_aliases WHERE at < :older_than")
+        # By its primary key, and in slices. They are figures, not rows that anything else is counted by.
+        self.agents: Final = d.sql("""
+DELETE FROM sojourn_agents WHERE (at, agent, path, status) IN (
+    SELECT at, agent, path, status FROM sojourn_agents WHERE at < :older_than ORDER BY at LIMIT :limit)
+""")
         self.journals: Final = d.sql("DELETE FROM sojourn_journals WHERE is_gone AND heard_at < :older_than")
         self.add_counts: Final = counting.add_counts(d)

@@ -77,6 +77,20 @@ class Slice:
 # --- recording
 
 
+class AgentCount(msgspec.Struct, array_like=True):
+    """By how much the row of an agent, a path and a class of status grows in an hour (`at`, ms)."""
+
+    at: int
+    agent: str
+    path: str
+    status: int
+    kind: str
+    hits: int = 0
+    verified: int = 0
+    refuted: int = 0
+    last_at: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """How far a journal has been applied.
@@ -139,6 +153,8 @@ class Batch:
     aliases: Sequence[tuple[str, str, int]] = ()
     """Keys that stand for another session from now on, that session, and when (ms)."""
     marks: Sequence[tuple[Mark, int]] = ()
+    agents: Sequence[AgentCount] = ()
+    """No two of the same row."""
 
 
 # --- leases

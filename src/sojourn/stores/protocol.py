@@ -28,6 +28,7 @@ from .model import (
     StoreStats,
 )
 from .recording_protocol import RecordStore
+from .reporting.agents_protocol import AgentReport
 from .reporting.conversions_protocol import Conversions, Definitions
 from .reporting.model import (
     Breakdowns,
@@ -372,6 +373,9 @@ class Store(Protocol):
 
     @property
     def conversions(self) -> Conversions: ...
+
+    @property
+    def agents(self) -> AgentReport: ...
 
     @property
     def maintenance(self) -> Maintenance: ...

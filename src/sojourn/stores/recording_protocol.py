@@ -41,6 +41,10 @@ class Recording(Protocol):
         """
         ...
 
+    def agent_pages(self, hours: Collection[int]) -> dict[int, set[tuple[str, str]]]:
+        """Return the agents and paths that have a row in each of these hours."""
+        ...
+
     def save(self, batch: Batch) -> None:
         """Write the batch and end the transaction. Raises `PositionMoved` if the store has another position for a mark."""
         ...

@@ -301,6 +301,26 @@ REVOCATIONS: Final = Table(
     key=("hash",),
 )
 
+# What agents (crawlers, assistants, monitors) read, by the hour. No address, and no user agent.
+AGENTS: Final = Table(
+    "sojourn_agents",
+    (
+        # The start of the hour.
+        Column("at", Kind.INTEGER),
+        Column("agent", Kind.TEXT),
+        Column("path", Kind.TEXT),
+        # The class of the status: 2 for 200 to 299.
+        Column("status", Kind.SMALL),
+        Column("kind", Kind.TEXT),
+        Column("hits", Kind.INTEGER),
+        # How many of the hits came from the operator's own addresses, and how many from somebody else's.
+        Column("verified", Kind.INTEGER),
+        Column("refuted", Kind.INTEGER),
+        Column("last_at", Kind.INTEGER),
+    ),
+    key=("at", "agent", "path", "status"),
+)
+
 META: Final = Table(
     "sojourn_meta",
     (
@@ -326,5 +346,6 @@ TABLES: Final = (
     BREAKDOWNS,
     ALIASES,
     REVOCATIONS,
+    AGENTS,
     META,
 )

@@ -18,6 +18,7 @@ from .model import StoreStats
 from .outbox import SQLOutbox
 from .recording_protocol import Recording
 from .records import SQLRecords
+from .reporting.agents import SQLAgents
 from .reporting.conversions import SQLConversions
 from .reporting.report import SQLReport
 from .reporting.rollups import Rollups
@@ -50,6 +51,7 @@ class SQLStore:
         self.definitions: Final = SQLDefinitions(database)
         self.conversions: Final = SQLConversions(database, self.rollups)
         self.maintenance: Final = SQLMaintenance(database, self.rollups, checkpoint, replicas)
+        self.agents: Final = SQLAgents(database)
         d = database.dialect
         self._stats: Final = f"""
 SELECT (SELECT {d.totals.format("name", "value")} FROM sojourn_counters),

@@ -46,6 +46,7 @@ _starts = msgspec.json.Decoder(list[_EventRow | None], strict=False)
 _names = msgspec.json.Decoder(list[str])
 _marks = msgspec.json.Decoder(list[tuple[str, int, int, int, dict[str, int]]])
 _aliases = msgspec.json.Decoder(list[tuple[str, str]])
+_pages = msgspec.json.Decoder(list[tuple[int, str, str]])
 _notes = msgspec.json.Decoder(list[SessionNote])
 _letters = msgspec.json.Decoder(list[DeadLetter])
 
@@ -109,6 +110,14 @@ def encode_dead(dead: Sequence[tuple[Event, str, int | None]]) -> str:
 
 def decode_aliases(text: str) -> dict[str, str]:
     return dict(_aliases.decode(text))
+
+
+def decode_agent_pages(text: str) -> dict[int, set[tuple[str, str]]]:
+    """Decode agents and paths by their hour."""
+    pages: dict[int, set[tuple[str, str]]] = {}
+    for at, agent, path in _pages.decode(text):
+        pages.setdefault(at, set()).add((agent, path))
+    return pages
 
 
 def decode_notes(text: str) -> list[SessionNote]:

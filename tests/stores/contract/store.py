@@ -16,6 +16,7 @@ import pytest
 from sojourn.stores.model import Batch, PositionMoved, Settled
 from sojourn.stores.protocol import Store
 
+from .agents import AgentsContract
 from .breakdowns import BreakdownsContract
 from .data_subjects import DataSubjectsContract
 from .delivery import DeliveryContract
@@ -34,6 +35,7 @@ class StoreContract(
     ReportingContract,
     SessionListsContract,
     BreakdownsContract,
+    AgentsContract,
 ):
     """Inherit from it in a class whose name begins with `Test`, and override `make_store`."""
 

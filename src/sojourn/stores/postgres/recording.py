@@ -80,6 +80,10 @@ class PostgreSQLRecording:
         self._unfilled.update(key for key in locked if key not in loaded.rows)
         return loaded
 
+    def agent_pages(self, hours: Collection[int]) -> dict[int, set[tuple[str, str]]]:
+        (result,) = self._work.execute(sql.AGENT_PAGES, hours=wire.encode(list(hours)))
+        return wire.decode_agent_pages(result.row[0])
+
     def silent(
         self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
     ) -> Loaded:
@@ -114,6 +118,7 @@ class PostgreSQLRecording:
             sql.WITHDRAW: batch.withdrawn,
             sql.INSERT_EVENTS: batch.events,
             sql.ADD_COUNTS: batch.counts,
+            sql.ADD_AGENTS: batch.agents,
             sql.SET_TOMBSTONES: batch.opted_out,
             sql.BAR: batch.opted_out,
             sql.MOVE_MARKS: batch.marks,
@@ -130,6 +135,7 @@ class PostgreSQLRecording:
                 events=wire.encode_events_by_name(batch.events),
                 counts=wire.encode(dict(batch.counts)),
                 aliases=wire.encode(list(batch.aliases)),
+                agents=wire.encode(list(batch.agents)),
                 opted_out=wire.encode(list(batch.opted_out)),
                 tombstones=wire.encode(
                     [

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sojourn.stores.agents_sql import add_agents, agent_pages
 from sojourn.stores.aliases_sql import add_aliases, aliases
 from sojourn.stores.counting import RECORDED, add_counts, lock_backends
 from sojourn.stores.data_subjects_sql import set_tombstones
@@ -145,6 +146,10 @@ SELECT {array("key")} FROM (
 ALIASES: Final = aliases(POSTGRESQL)
 
 ADD_ALIASES: Final = add_aliases(POSTGRESQL)
+
+AGENT_PAGES: Final = agent_pages(POSTGRESQL)
+
+ADD_AGENTS: Final = add_agents(POSTGRESQL)
 
 TOMBSTONES: Final = f"""
 SELECT {array("json_build_array(hash, at, is_for_good)")}, EXISTS (SELECT 1 FROM sojourn_tombstones)

@@ -59,6 +59,11 @@ class SQLiteRecording:
         row = self._connection.execute(sql.ALIASES, {"keys": wire.encode(list(keys))}).fetchone()
         return wire.decode_aliases(row[0])
 
+    def agent_pages(self, hours: Collection[int]) -> dict[int, set[tuple[str, str]]]:
+        self._check()
+        row = self._connection.execute(sql.AGENT_PAGES, {"hours": wire.encode(list(hours))}).fetchone()
+        return wire.decode_agent_pages(row[0])
+
     def silent(
         self, *, seen_before: int, started_before: int | None, limit: int, manual_seen_before: int | None = None
     ) -> Loaded:
@@ -97,6 +102,8 @@ class SQLiteRecording:
         }
         if batch.aliases:
             self._connection.execute(sql.ADD_ALIASES, {"aliases": wire.encode(list(batch.aliases))})
+        for agents in chunks(batch.agents):
+            self._connection.execute(sql.ADD_AGENTS, {"agents": wire.encode(agents)})
         try:
             self._connection.execute(sql.SAVE, written)
         except sqlite3.IntegrityError as error:

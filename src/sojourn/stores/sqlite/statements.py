@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sojourn.stores.agents_sql import add_agents, agent_pages
 from sojourn.stores.aliases_sql import add_aliases, aliases
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.ddl import create_statements
@@ -75,6 +76,10 @@ SILENT: Final = f"""
 ALIASES: Final = aliases(SQLITE)
 
 ADD_ALIASES: Final = add_aliases(SQLITE)
+
+AGENT_PAGES: Final = agent_pages(SQLITE)
+
+ADD_AGENTS: Final = add_agents(SQLITE)
 
 TOMBSTONES: Final = """
 SELECT json_group_array(json_array(hash, at, is_for_good)) FROM sojourn_tombstones

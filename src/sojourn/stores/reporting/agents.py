@@ -1,0 +1,80 @@
+"""What agents read, in any database."""
+
+# ruff: noqa: S608 - every part is written here; values are always parameters
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from sojourn.stores import wire
+from sojourn.stores.database import Database
+
+from .agents_model import LLMS, OTHER_PAGES, ROBOTS, AgentHour, AgentLine, AgentPage, AgentPages
+from .model import HOUR_MS, Span
+
+_lines: Final = msgspec.json.Decoder(list[AgentLine])
+_pages: Final = msgspec.json.Decoder(list[AgentPage])
+_hours: Final = msgspec.json.Decoder(list[AgentHour])
+
+
+def _hits_where(condition: str) -> str:
+    return _sum(f"CASE WHEN {condition} THEN hits ELSE 0 END")
+
+
+def _sum(value: str) -> str:
+    """A sum as a whole number: PostgreSQL makes a decimal of a sum of BIGINT."""
+    return f"CAST(SUM({value}) AS BIGINT)"
+
+
+_REFUSED: Final = f"{_hits_where('status = 4')} AS client_errors, {_hits_where('status = 5')} AS server_errors"
+_INSIDE: Final = "FROM sojourn_agents WHERE at >= :since AND at < :until"
+_OF_ONE: Final = "(:agent = '' OR agent = :agent)"
+
+
+class SQLAgents:
+    """The port `AgentReport`."""
+
+    def __init__(self, database: Database) -> None:
+        d = database.dialect
+        self._database = database
+        llms = ", ".join(f"'{path}'" for path in LLMS)
+        columns = ", ".join(f"{_sum(name)} AS {name}" for name in ("hits", "verified", "refuted"))
+        lines = f"""
+SELECT agent, MAX(kind) AS kind, {columns}, {_REFUSED},
+       {_hits_where(f"path = '{ROBOTS}'")} AS robots, {_hits_where(f"path IN ({llms})")} AS llms,
+       COUNT(DISTINCT path) AS pages, MAX(last_at) AS last_at
+{_INSIDE} GROUP BY agent ORDER BY hits DESC, agent"""
+        fields = d.array(*AgentLine.__struct_fields__)
+        self._lines: Final = d.sql(f"SELECT {d.rows.format(fields)} FROM ({lines}) AS found")
+        pages = f"""
+SELECT path, {_sum("hits")} AS hits, {_REFUSED},
+       COUNT(DISTINCT agent) AS agents, MAX(last_at) AS last_at
+{_INSIDE} AND {_OF_ONE} GROUP BY path"""
+        fields = d.array(*AgentPage.__struct_fields__)
+        self._pages: Final = d.sql(f"""
+SELECT {d.rows.format(fields)}, (SELECT COUNT(DISTINCT path) {_INSIDE} AND {_OF_ONE} AND path <> '{OTHER_PAGES}')
+FROM (SELECT * FROM ({pages}) AS every ORDER BY hits DESC, path LIMIT :limit) AS found""")
+        hours = f"SELECT at, kind, {_sum('hits')} AS hits {_INSIDE} GROUP BY at, kind ORDER BY at, kind"
+        fields = d.array(*AgentHour.__struct_fields__)
+        self._hours: Final = d.sql(f"SELECT {d.rows.format(fields)} FROM ({hours}) AS found")
+
+    def agents(self, span: Span) -> list[AgentLine]:
+        return sorted(_lines.decode(self._text(self._lines, span)), key=lambda line: (-line.hits, line.agent))
+
+    def pages(self, span: Span, *, agent: str | None = None, limit: int) -> AgentPages:
+        values = {**_whole_hours(span), "agent": wire.clean(agent or ""), "limit": limit}
+        text, total = self._database.read(self._pages, **values)
+        pages = sorted(_pages.decode(text), key=lambda page: (-page.hits, page.path))
+        return AgentPages(pages=tuple(pages), total=int(total))
+
+    def hours(self, span: Span) -> list[AgentHour]:
+        return sorted(_hours.decode(self._text(self._hours, span)), key=lambda hour: (hour.at, hour.kind))
+
+    def _text(self, statement: str, span: Span) -> str:
+        text: str = self._database.read(statement, **_whole_hours(span))[0]
+        return text
+
+
+def _whole_hours(span: Span) -> dict[str, object]:
+    return {"since": span.since // HOUR_MS * HOUR_MS, "until": -(-span.until // HOUR_MS) * HOUR_MS}

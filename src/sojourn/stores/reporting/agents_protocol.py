@@ -1,0 +1,24 @@
+"""The report's port to what agents read."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .agents_model import AgentHour, AgentLine, AgentPages
+from .model import Span
+
+
+class AgentReport(Protocol):
+    """What agents read. Counted by whole hours: a span is widened to them."""
+
+    def agents(self, span: Span) -> list[AgentLine]:
+        """Return the agents of a span, the busiest first."""
+        ...
+
+    def pages(self, span: Span, *, agent: str | None = None, limit: int) -> AgentPages:
+        """Return the pages that this agent, or all (`None`), asked for in a span, the most read first."""
+        ...
+
+    def hours(self, span: Span) -> list[AgentHour]:
+        """Return how often each kind of agent came in each hour of a span, in order of time; hours without any are left out."""
+        ...
