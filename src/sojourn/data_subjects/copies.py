@@ -116,4 +116,4 @@ def _record_in(frame: Frame) -> Record | None:
         record = payloads.decode(frame.payload)
     except msgspec.MsgspecError:
         return None
-    return record if record is not None and record.key else None
+    return record if isinstance(record, Record) and record.key else None

@@ -7,16 +7,17 @@ from typing import Final
 
 import msgspec
 
+from sojourn.core.agent_hits import AgentHit
 from sojourn.core.records import Record
 
 
 class PayloadKind(IntEnum):
-    """The kinds. The numbers are part of the journal's format and never change; only `REQUEST` is written today."""
+    """The kinds. The numbers are part of the journal's format and never change; the last three are not written yet."""
 
     REQUEST = 1
     """The record of one request, socket message or late call."""
     AGENT_HIT = 2
-    """A request of a bot or another program."""
+    """A request of an agent, or the verdict on one."""
     INBOX = 3
     """An event that the application wrote in its own transaction."""
     IMPORT = 4
@@ -28,6 +29,8 @@ class PayloadKind(IntEnum):
 _REQUEST: Final = bytes([PayloadKind.REQUEST])
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Record).decode
+_AGENT_HIT: Final = bytes([PayloadKind.AGENT_HIT])
+_decode_hit: Final = msgspec.msgpack.Decoder(AgentHit).decode
 
 
 def encode(record: Record) -> bytes:
@@ -35,13 +38,21 @@ def encode(record: Record) -> bytes:
     return _REQUEST + _encode(record)
 
 
-def decode(payload: bytes) -> Record | None:
-    """Return the record in a payload, or `None` for a kind that this version does not read.
+def encode_hit(hit: AgentHit) -> bytes:
+    """Return the payload of an agent's hit."""
+    return _AGENT_HIT + _encode(hit)
+
+
+def decode(payload: bytes) -> Record | AgentHit | None:
+    """Return the record or the hit in a payload, or `None` for a kind that this version does not read.
 
     A newer version beside this one, during an upgrade or before a rollback, may write such kinds. Raises
-    `msgspec.MsgspecError` if there is no kind, or a request's record in another shape.
+    `msgspec.MsgspecError` if there is no kind, or a kind in another shape.
     """
     if not payload:
         msg = "a payload without its kind"
         raise msgspec.DecodeError(msg)
-    return _decode(memoryview(payload)[1:]) if payload.startswith(_REQUEST) else None
+    content = memoryview(payload)[1:]
+    if payload.startswith(_REQUEST):
+        return _decode(content)
+    return _decode_hit(content) if payload.startswith(_AGENT_HIT) else None

@@ -62,8 +62,9 @@ def test_counters_of_two_processes_add_up(bench: Bench) -> None:
     [
         pytest.param(b"\x01\xff", "records.undecodable", id="not MessagePack"),
         pytest.param(b"\x01" + msgspec.msgpack.encode({"at": 1}), "records.undecodable", id="another shape"),
+        pytest.param(b"\x02\x91\x01", "records.undecodable", id="a hit in another shape"),
         pytest.param(b"", "records.undecodable", id="no kind"),
-        pytest.param(b"\x02" + RECORD[1:], "records.unknown_kind", id="a reserved kind"),
+        pytest.param(b"\x05" + RECORD[1:], "records.unknown_kind", id="a reserved kind"),
         pytest.param(b"\xff" + RECORD[1:], "records.unknown_kind", id="a kind of a later version"),
         pytest.param(RECORD, "records.too_old", id="older than the limit"),
     ],

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from sojourn.core.agent_hits import AgentHit
 from sojourn.core.clock import SYSTEM_CLOCK
 from sojourn.core.records import Origin, Record
 from sojourn.core.session import Rules
@@ -23,10 +24,11 @@ from sojourn.core.threads import RLock
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import ERASED, Frame, JournalReader, Reading
 from sojourn.pipeline.pacing import FULL_SPEED, Pace
-from sojourn.stores.model import HEARD_OF_MS, Batch, Mark, PositionMoved, TryAgain
+from sojourn.stores.model import HEARD_OF_MS, AgentCount, Batch, Mark, PositionMoved, TryAgain
 from sojourn.stores.recording_protocol import RecordStore
 from sojourn.stores.rows import SessionRow
 
+from .agent_counts import count_hits
 from .batch_rows import BatchRows
 from .fold import Folded, Numbered, fold, set_exit_pages, sweep
 from .scrubbing import Scrub, Scrubber
@@ -45,11 +47,12 @@ _NEVER: Final = -1
 
 @dataclass(slots=True)
 class _Decoded:
-    """Decoded frames: the records and the places of their frames, and each journal's new position and totals."""
+    """Decoded frames: the records and the places of their frames, hits, and each journal's new position and totals."""
 
     frames: Sequence[Frame]
     records: list[Numbered] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
+    hits: list[AgentHit] = field(default_factory=list)
     positions: dict[str, int] = field(default_factory=dict)
     totals: dict[str, dict[str, int]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -219,7 +222,10 @@ class Recorder:
                 out.counts["records.lost"] = lost
             if stored.new_aliases:
                 out.counts["sessions.folded_in"] = len(stored.new_aliases)
-            transaction.save(self._batch(out, changed, stored.new_aliases))
+            agents: list[AgentCount] = []
+            if batch.hits:
+                agents = count_hits(batch.hits, transaction.agent_pages({hit.hour for hit in batch.hits}))
+            transaction.save(self._batch(out, changed, stored.new_aliases, agents))
         for mark, _ in changed:
             marks[mark.journal] = mark
         self._marked_at = now
@@ -273,6 +279,9 @@ class Recorder:
                 continue
             if record is None:
                 counts["records.erased" if frame.payload == ERASED else "records.unknown_kind"] += 1
+                continue
+            if isinstance(record, AgentHit):
+                batch.hits.append(record if record.at <= now else msgspec.structs.replace(record, at=now))
                 continue
             if record.counters:
                 batch.totals[frame.journal].update(
@@ -337,6 +346,7 @@ class Recorder:
         out: Folded,
         marks: Sequence[tuple[Mark, int]] = (),
         aliases: Sequence[tuple[str, str, int]] = (),
+        agents: Sequence[AgentCount] = (),
     ) -> Batch:
         events = out.events
         if self._scrubber is not None:
@@ -350,6 +360,7 @@ class Recorder:
             opted_out=out.opted_out,
             aliases=aliases,
             marks=marks,
+            agents=agents,
         )
 
     def _discard(self) -> None:
