@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self, cast
 
@@ -21,8 +22,9 @@ from .core.clock import Clock, SystemClock
 from .core.properties import Declared
 from .core.records import SERVICE_ATTRIBUTES, Origin
 from .core.session import Rules
+from .pipeline.agent_checks import AgentChecks
 from .pipeline.flushing import FlushReport
-from .pipeline.intake import Intake
+from .pipeline.intake import Intake, append_hit_to
 from .pipeline.journal import SYSTEM_FILES, JournalReader, JournalStats
 from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import Plan, Runtime
@@ -31,6 +33,7 @@ from .pipeline.shared_table import SharedTable, digest_of, in_memory
 from .settings import Settings
 from .stores.model import StoreStats
 from .stores.protocol import Store
+from .tracking.agents import Agents
 from .tracking.budget import SessionBudget
 from .tracking.consent import ConsentGate
 from .tracking.cookie import CookieCodec
@@ -87,6 +90,8 @@ class Engine:
         )
         self.intake = Intake(self._make_runtime, counters, after_fork=self._after_fork)
         self._shared = self._shared_table()
+        self.agent_checks = AgentChecks(self.clock.monotonic) if settings.agents == "verify" else None
+        """Who verifies agents; `None` if they are not to be verified. With a manual clock, call its `step()`."""
         self.tracker = Tracker(
             TrackingOptions(
                 rules=self._rules,
@@ -121,6 +126,7 @@ class Engine:
             ),
             passive=Paths(settings.passive),
             principal=settings.principal,
+            agents=None if settings.agents == "off" else self._agents(),
         )
         self.beacon = None if settings.beacon_path is None else self._beacon(settings.beacon_path)
         """The endpoints at `beacon_path`; `None` without that setting."""
@@ -240,7 +246,11 @@ class Engine:
             recorder=self._recorder,
             keep=self._keep,
             shared=self._shared.session,
+            check_agents=None if self.agent_checks is None else partial(_check_agents, self.agent_checks),
         )
+
+    def _agents(self) -> Agents:
+        return Agents(self.intake, with_programs=self.settings.ignore_http_clients, verification=self.agent_checks)
 
     def _beacon(self, path: str) -> Beacon:
         settings = self.settings
@@ -270,7 +280,13 @@ class Engine:
         self.intake.append_counters(runtime, self.clock.now())
 
     def _after_fork(self) -> None:
+        if self.agent_checks is not None:
+            self.agent_checks.after_fork()
         self.tracker.after_fork()
+
+
+def _check_agents(checks: AgentChecks, runtime: Runtime) -> float:
+    return checks.step(partial(append_hit_to, runtime))
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -68,6 +68,7 @@ TEXT: dict[str, tuple[str, object]] = {
     "own_hosts": ("shop.example,.shop.de", ("shop.example", ".shop.de")),
     "exclude": ("/a,/b", ("/a", "/b")),
     "ignore_http_clients": ("on", True),
+    "agents": ("count", "count"),
     "session_budget": ("50/s", Rate(50, 1000)),
     "session_budget_total": ("none", None),
     "session_properties": ("shop_declarations:of_sessions", {"session_properties.plan": Property(str)}),

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from sojourn.core.agent_hits import AgentHit
 from sojourn.core.records import Record
 from sojourn.core.threads import AnyLock, Lock
 
@@ -63,6 +64,12 @@ class Intake:
         self.running()
         return self.append(record, kind=kind, is_essential=is_essential)
 
+    def append_hit(self, hit: AgentHit) -> None:
+        """Append an agent's hit. A full journal refuses it, which is counted there."""
+        runtime = self._runtime or self.running()
+        if not append_hit_to(runtime, hit) and runtime.pid != os.getpid():
+            append_hit_to(self.running(), hit)
+
     def append_counters(self, runtime: Runtime, now: int) -> None:
         """Append the counters that no record has carried."""
         totals = self._counters.take_changed()
@@ -107,3 +114,8 @@ class Intake:
         rest = msgspec.structs.replace(record, entries=record.entries[middle:], flags=0, counters=None)
         is_first = self.append(first, kind=kind, is_essential=is_essential)
         return self.append(rest, kind=kind, is_essential=is_essential) and is_first
+
+
+def append_hit_to(runtime: Runtime, hit: AgentHit) -> bool:
+    """Append an agent's hit to the journal of this runtime; False if the journal refused it."""
+    return runtime.journal.append(payloads.encode_hit(hit), kind="agent", essential=False, wall=hit.at)

@@ -92,6 +92,7 @@ class Runtime:
         recorder: Callable[[JournalReader], Recorder],
         keep: Callable[[Runtime], None],
         shared: Callable[[str], SharedEntry],
+        check_agents: Callable[[Runtime], float] | None = None,
     ) -> None:
         self.pid = os.getpid()
         self._plan = plan
@@ -167,6 +168,8 @@ class Runtime:
                 for dispatcher in self.dispatchers
             ]
             self._steps += [Step("recorder", self._record, at_end=self._finish), *self._deliveries]
+        # Not waited for at the end: it asks the DNS, and has nothing that must be kept.
+        self._asides = [] if check_agents is None else [Step("agents", partial(check_agents, self))]
         self._is_started = False
         self._is_open = False
 
@@ -181,7 +184,7 @@ class Runtime:
         if self._is_started:
             return
         self.journal.prepare()  # here, or the first request and the keeper would both make a first segment
-        self._scheduler.start(self._steps)
+        self._scheduler.start([*self._steps, *self._asides])
         self._is_started = True
 
     def close(self, timeout: float) -> None:

@@ -106,6 +106,9 @@ class Settings:
     passive: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_PASSIVE)
     keep: Patterns = setting(web.KEEP_PATTERNS, ())
     ignore_http_clients: Flag = setting(kinds.FLAG, False)
+    agents: Converted[str, Literal["verify", "count", "off"]] = setting(
+        kinds.choice("verify", "count", "off"), "verify"
+    )
     session_budget: RateOrNone = setting(kinds.RATE, Rate(600, 60_000))
     session_budget_total: RateOrNone = setting(kinds.RATE, Rate(12_000, 60_000))
 

@@ -18,6 +18,7 @@ from sojourn.core.session import EndReason
 from sojourn.core.threads import AnyLock, Lock
 
 from . import admission
+from .agents import Agents
 from .binding import DISPUTED, OPTED_OUT, Choice, SessionBinding, recognised
 from .budget import SessionBudget
 from .connections import Connections
@@ -60,6 +61,7 @@ class Tracker:
         budget: SessionBudget,
         passive: Paths,
         principal: Resolver | None = None,
+        agents: Agents | None = None,
     ) -> None:
         self.codec = codec
         self._options = options
@@ -70,6 +72,7 @@ class Tracker:
         self._pages = pages
         self._consent = consent
         self._principal = principal
+        self._agents = agents
         self._policy = cookies
         self._cookie_names = (cookies.name(is_https=False), cookies.name(is_https=True))
         self._starts = Starts(guard, budget, cookie_names=self._cookie_names, requires_consent=consent.is_required)
@@ -128,6 +131,8 @@ class Tracker:
                 self._refuse(visit, DISPUTED)
             elif read is not None:
                 self._recognise(visit, read)
+        if self._agents is not None and visit.binding.live is None and not is_beacon:
+            visit.agent = self._agents.recognise(facts, has_cookie=self._cookie_names[facts.is_https] in facts.cookie)
         consent = self._consent
         if (consent.is_required or not visit.intent.is_plain) and visit.binding.refused is None:
             consent.check(visit)
@@ -186,6 +191,7 @@ class Tracker:
         if visit.responded:
             return
         try:
+            self._note_agent(visit, SERVER_ERROR)
             if visit.binding.choice is Choice.OUT:
                 self._recording.record_opt_out(visit)
             elif visit.refused is None:
@@ -283,9 +289,14 @@ class Tracker:
 
     def _part(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The response of a visit without a session."""
+        self._note_agent(visit, response.status)
         if visit.binding.choice is Choice.OUT:
             self._recording.record_opt_out(visit)
         return self._cookies.parting_line(visit, response)
+
+    def _note_agent(self, visit: Visit, status: int) -> None:
+        if visit.agent is not None and self._agents is not None:
+            self._agents.note(visit, visit.agent, status)
 
     def _continue(self, visit: Visit, live: CachedSession, response: ResponseFacts) -> str | None:
         """The everyday request: a running session goes on, and no helper was called. The same steps, without the detours."""

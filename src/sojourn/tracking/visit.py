@@ -35,6 +35,8 @@ from .principal import Principal
 from .session_cache import CachedSession, SessionCache
 
 if TYPE_CHECKING:
+    from sojourn.user_agents.agents import Agent
+
     from .carrying import Carrier
 
 VISIT_KEY = "sojourn.tracking.visit"
@@ -111,6 +113,8 @@ class Visit:
     """What other threads need that the request was carried into."""
     is_carried = False
     """A carried call works on it now, after the response."""
+    agent: Agent | None = None
+    """Who sent it, if it is a crawler or another agent, whose requests are counted apart."""
     chunks = 0
     """Pieces of the body sent so far, as far as they were counted: more than one makes a stream."""
 
