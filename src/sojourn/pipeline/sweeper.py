@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from sojourn.stores.maintenance_protocol import Maintenance
 from sojourn.stores.model import Lease
-from sojourn.stores.protocol import Maintenance
 
 from .record.recorder import Recorder
 

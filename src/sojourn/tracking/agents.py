@@ -16,7 +16,6 @@ from sojourn.user_agents.agents import Agent, agent_of
 from .facts import RequestFacts
 from .visit import Visit
 
-
 _LONGEST_PATH: Final = 500
 
 
