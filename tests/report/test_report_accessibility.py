@@ -124,7 +124,7 @@ def test_every_page_is_accessible(busy: Site) -> None:
         "overview of an empty range": "/?since=2001-01-01T00:00Z&until=2001-01-02T00:00Z",
         "overview with a notice": "/?range=foo",
         "sessions": "/sessions",
-        "sessions filtered": "/sessions?user=anna&prop=plan&value=pro&since=2001-01-01T00:00Z&sort=pages",
+        "sessions filtered": "/sessions?user=anna&prop.plan=pro&since=2001-01-01T00:00Z&sort=pages",
         "sessions without a match": "/sessions?q=nothing&range=24h",
         "session": f"/sessions/{anna}",
         "user": "/users?id=anna",

@@ -121,7 +121,7 @@ def test_filter_drill_down_and_back(site: Site) -> None:
     page.get_by_label("With errors").check()
     page.get_by_role("button", name="Apply").click()
     expect(rows(page)).to_have_count(1)
-    expect(page).to_have_url(re.compile(r"errors=1"))
+    expect(page).to_have_url(re.compile(r"errors=1\.\."))
     page.get_by_role("link", name=re.compile("errors.*remove this filter")).click()
     expect(rows(page)).to_have_count(3)
 

@@ -107,7 +107,10 @@ def test_errors_are_counted_one_way_everywhere(app: App, reader: Reader) -> None
     assert "67 % of sessions; 1 with 4xx pages" in reader.get("/").words
     rows = json.loads(reader.get("/sessions.json").text)
     assert {row["session_key"]: (row["errors"], row["client_errors"]) for row in rows} == errors
-    assert {row["session_key"] for row in json.loads(reader.get("/sessions.json", errors="1").text)} == {first, second}
+    assert {row["session_key"] for row in json.loads(reader.get("/sessions.json", errors="1..").text)} == {
+        first,
+        second,
+    }
     for key, (count, refused) in errors.items():
         page = reader.get(f"/sessions/{key}")
         assert re.search(rf"\bErrors (✕ )?{count}\b", page.words)
@@ -117,9 +120,9 @@ def test_errors_are_counted_one_way_everywhere(app: App, reader: Reader) -> None
 
 
 def test_the_form_keeps_filters_that_it_has_no_field_for(reader: Reader) -> None:
-    text = reader.get("/sessions", browser="Firefox", utm_source="mail", sort="pages", dir="up").text
+    text = reader.get("/sessions", browser="Firefox", campaign_source="mail", sort="pages", dir="up").text
     kept = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text.partition("filter panel")[2]))
-    assert kept == {"browser": "Firefox", "utm_source": "mail", "sort": "pages", "dir": "up"}
+    assert kept == {"browser": "Firefox", "campaign_source": "mail", "sort": "pages", "dir": "up"}
 
 
 def test_empty_store_explains_the_next_step(app: App, reader: Reader) -> None:

@@ -25,6 +25,7 @@ from sojourn.report._moments import Moments
 from sojourn.report._parameters import Parameters
 from sojourn.report._rates import Rates
 from sojourn.report._web import base_of
+from sojourn.stores.reporting.filters import FIELDS
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Cursor, Point, Sort, Span
 
 NOW = 1_763_700_123_456  # 21 Nov 2025, 04:42:03 UTC
@@ -140,7 +141,7 @@ def test_range_survives_its_url(since: int, hours: int) -> None:
 # --- filters
 
 
-def parsed(query: dict[str, str]) -> _filters.SessionQuery:
+def parsed(query: _filters.Params) -> _filters.SessionQuery:
     return _filters.parse_query(Parameters.of(query), UTC)
 
 
@@ -152,7 +153,8 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), 
         {},
         optional={
             "q": VALUES, "user": VALUES, "visitor": VALUES, "entry": VALUES, "path": VALUES, "prop": VALUES,
-            "value": VALUES, "reason": st.sampled_from([*EndReason]), "errors": st.sampled_from(["1", "0"]),
+            "value": VALUES, "browser!": VALUES, "event": VALUES, "event.x~": VALUES, "prop.y": VALUES,
+            "reason": st.sampled_from([*EndReason]), "errors": st.sampled_from(["1..", "0", "-1"]),
             "state": st.sampled_from(["open", "x"]), "sort": st.sampled_from([*Sort, "x"]), "dir": st.sampled_from(["up", "x"]),
             "range": st.sampled_from([*_ranges.PRESETS, "x"]), "at": st.text(max_size=20),
         },
@@ -160,17 +162,33 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), 
 )  # fmt: skip
 def test_params_of_a_query_parse_to_the_same_query(query: dict[str, str]) -> None:
     first = parsed(query)
-    again = parsed(dict(first.params))
+    again = parsed(first.params)
     assert (again.filter, again.sort, again.is_ascending, again.params) == (
         first.filter, first.sort, first.is_ascending, first.params,
     )  # fmt: skip
     for chip in first.chips:
-        fewer = parsed(dict(chip.without))
+        fewer = parsed(chip.without)
         assert len(fewer.chips) < len(first.chips)
-    urlencode(dict(first.params))
+    urlencode(first.params, doseq=True)
 
 
-@given(st.dictionaries(st.sampled_from([*_filters.FIELDS, "at", "since", "until", "range", "value"]), st.text()))
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                *FIELDS,
+                *(f"{name}{sign}" for name in FIELDS for sign in "!~x"),
+                "q",
+                "at",
+                "since",
+                "until",
+                "range",
+                "value",
+            ]
+        ),
+        st.text(),
+    )
+)
 def test_any_url_parses(query: dict[str, str]) -> None:
     parsed(query)
 

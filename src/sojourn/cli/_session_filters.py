@@ -12,6 +12,7 @@ from . import _data_subjects
 from ._status import duration
 
 if TYPE_CHECKING:
+    from sojourn.stores.reporting.filters import Condition
     from sojourn.stores.reporting.model import Filter, Span
 
     from ._stores import StoreSource
@@ -22,39 +23,42 @@ _LATEST: Final = 253_402_300_799_999
 
 def options() -> argparse.ArgumentParser:
     """A parent parser with the options that select sessions."""
+    from sojourn.stores.reporting.filters import NONE, names
+
     parent = argparse.ArgumentParser(add_help=False)
     which = parent.add_argument_group("filters (a session must match all of them)")
-    which.add_argument("--active", action="store_true", help="sessions that have not ended")
-    which.add_argument(
-        "--path", metavar="PATH", help="sessions that viewed this page; `/shop/*` matches everything below"
-    )
-    which.add_argument(
-        "--reason", choices=[str(reason) for reason in EndReason], help="sessions that ended for this reason"
-    )
-    which.add_argument(
-        "--errors", action="store_true", help="sessions with an exception, or a page view with a status of 500 or above"
-    )
     which.add_argument(
         "--where",
         action="append",
-        type=_dimension,
-        metavar="NAME=VALUE",
-        help="sessions with this value, such as browser=Firefox or utm_source=mail; repeatable; `*` at the end of the "
-        "value matches any rest",
+        type=_condition,
+        metavar="CONDITION",
+        help="a condition such as browser=Firefox, browser!=Firefox (is not) or entry~=shop (contains); repeatable. "
+        f"Names: {', '.join(names())}. `*` at the end of a value matches any rest; {NONE} matches sessions without a value",
+    )
+    which.add_argument("--active", action="store_true", help="sessions that have not ended: state=open")
+    which.add_argument("--path", metavar="PATH", help="sessions that viewed this page: path=PATH")
+    which.add_argument(
+        "--reason",
+        choices=[str(reason) for reason in EndReason],
+        help="sessions that ended for this reason: reason=...",
+    )
+    which.add_argument(
+        "--errors",
+        action="store_true",
+        help="sessions with an exception, or a page view with a status of 500 or above: errors=1..",
     )
     span_options(which)
     return parent
 
 
-def _dimension(text: str) -> tuple[str, str]:
+def _condition(text: str) -> Condition:
     """Parse `--where`."""
-    from sojourn.stores.dimensions import NAMES
+    from sojourn.stores.reporting.filters import InvalidFilterError, parse_condition
 
-    name, is_pair, value = text.partition("=")
-    if not is_pair or name not in NAMES:
-        msg = f"give NAME=VALUE with one of the names {', '.join(NAMES)}; got {text!r}"
-        raise argparse.ArgumentTypeError(msg)
-    return name, value
+    try:
+        return parse_condition(text)
+    except InvalidFilterError as error:
+        raise argparse.ArgumentTypeError(f"{error.parameter}: {error}") from None
 
 
 def span_options(parser: Any) -> None:
@@ -113,27 +117,28 @@ def span_of(arguments: argparse.Namespace, now: int) -> Span | None:
 def filter_of(arguments: argparse.Namespace, source: StoreSource, now: int) -> Filter:
     """The filter that the options make. Raises `SojournError`."""
     from sojourn.errors import SojournError
-    from sojourn.stores.model import USER, VISITOR, DataSubject
+    from sojourn.stores.reporting.filters import Condition, InvalidFilterError, Operator, condition, first_conflict
     from sojourn.stores.reporting.model import Filter
 
-    names = [name for name, _ in arguments.where or ()]
-    if repeated := next((name for name in names if names.count(name) > 1), None):
-        msg = f"--where: {repeated} is given several times, and a session has one value of it; give it once"
-        raise SojournError(msg)
-    person = None
+    conditions: list[Condition] = list(arguments.where or ())
     if getattr(arguments, "visitor", None) is not None:
-        person = DataSubject(VISITOR, arguments.visitor)
+        conditions.append(Condition("visitor", Operator.IS, arguments.visitor))
     elif getattr(arguments, "user", None) is not None:
-        person = DataSubject(USER, _data_subjects.stored_user_id(arguments, source) or "")
-    return Filter(
-        span=span_of(arguments, now),
-        is_open=True if arguments.active else None,
-        person=person,
-        dimensions=tuple(arguments.where or ()),
-        seen_path=arguments.path,
-        has_errors=arguments.errors,
-        reason=None if arguments.reason is None else EndReason(arguments.reason),
-    )
+        conditions.append(Condition("user", Operator.IS, _data_subjects.stored_user_id(arguments, source) or ""))
+    try:
+        if arguments.active:
+            conditions.append(condition("state", "open"))
+        if arguments.path is not None:
+            conditions.append(condition("path", arguments.path))
+        if arguments.errors:
+            conditions.append(condition("errors", "1.."))
+        if arguments.reason is not None:
+            conditions.append(condition("reason", arguments.reason))
+        if (conflict := first_conflict(conditions)) is not None:
+            raise conflict
+    except InvalidFilterError as error:
+        raise SojournError(f"{error.parameter}: {error}") from None
+    return Filter(span=span_of(arguments, now), conditions=tuple(conditions))
 
 
 def _at(when: datetime | timedelta, now: int) -> int:

@@ -1,26 +1,35 @@
-"""What a filter of sessions is, the list that an address asks for, and the addresses next to it. Pure.
+"""The filter that an address asks for: its conditions, the list it makes, and the addresses next to it. Pure.
 
-`_LABELS` names every filter; a dimension of `stores.dimensions` is one without further code.
+Fields, operators and values are those of `stores.reporting.filters`; here they meet the parameters of an address.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sojourn.backends.campaigns import UTM
 from sojourn.core.session import EndReason
-from sojourn.stores.dimensions import DIMENSIONS, NAMES
-from sojourn.stores.model import USER, VISITOR, DataSubject
+from sojourn.stores.model import DataSubject
+from sojourn.stores.reporting.filters import (
+    FIELDS,
+    Condition,
+    InvalidFilterError,
+    Operator,
+    condition,
+    first_conflict,
+    is_filter,
+)
 from sojourn.stores.reporting.model import Cursor, Filter, Sort
 
 from . import _ranges
 from ._moments import Moments
 from ._parameters import Parameters
 
-_PREFIX: Final = "session_properties."
-_PROPERTY: Final = re.compile(r"[A-Za-z0-9_.]{1,200}")
+Params = Mapping[str, str | tuple[str, ...]]
+"""Parameters of an address; a tuple has the values of one that is repeated."""
+
 REASONS: Final = {
     EndReason.IDLE_TIMEOUT: "Idle timeout",
     EndReason.MAX_DURATION: "Maximum duration",
@@ -29,32 +38,17 @@ REASONS: Final = {
     EndReason.USER_CHANGED: "User changed",
     EndReason.OPTED_OUT: "Opted out",
 }
-_LABELS: Final = {
-    "q": "Search",
-    "state": "State",
-    "user": "User",
-    "visitor": "Visitor",
-    "entry": "Entry page",
-    "path": "Viewed page",
-    "prop": "Property",
-    "errors": "With",
-    "reason": "End reason",
-    **{dimension.name: dimension.label for dimension in DIMENSIONS if dimension.name != "entry_path"},
-}
-FIELDS: Final = tuple(_LABELS)
-_CHOICES: Final = {"state": ("open",), "errors": ("1",), "reason": tuple(reason.value for reason in EndReason)}
-"""Filters with a closed set of values."""
-_ALTERNATIVES: Final = ((USER, VISITOR), ("entry", "entry_path"))
-"""Two filters of which one at most can hold."""
+_EXPECTED: Final = tuple(name for name, field in FIELDS.items() if not field.has_detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """An active filter: its label and value, and the URL parameters without it."""
+    """An active filter: its label, operator and value, and the URL parameters without it."""
 
     label: str
+    operator: str
     value: str
-    without: Mapping[str, str]
+    without: Params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,47 +57,59 @@ class SessionFilter:
 
     filter: Filter
     range: _ranges.Range | None
-    params: Mapping[str, str]
+    params: Params
+
+    @property
+    def chips(self) -> list[Chip]:
+        """One for each condition, and one for the text."""
+        chips = []
+        for each in self.filter.conditions:
+            others = [other for other in self.filter.conditions if other is not each]
+            if params_of([each]).keys() <= self.params.keys():  # not whom the page is about
+                without = {**_beside_conditions(self.params), **params_of(others)}
+                chips.append(Chip(label=each.label, operator=each.operator.words, value=_shown(each), without=without))
+        if self.filter.text:
+            without = {name: value for name, value in self.params.items() if name != "q"}
+            chips.append(Chip(label="Search", operator="contains", value=self.filter.text, without=without))
+        return chips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionQuery:
     """The list that an address asks for. `params`: its valid parameters, except for the cursor."""
 
-    filter: Filter
+    which: SessionFilter
     sort: Sort
     is_ascending: bool
     cursor: Cursor | None
-    range: _ranges.Range | None
-    params: Mapping[str, str]
-    filter_params: Mapping[str, str]
-    """Those that choose sessions, without their order."""
+    params: Params
+
+    @property
+    def filter(self) -> Filter:
+        return self.which.filter
+
+    @property
+    def range(self) -> _ranges.Range | None:
+        return self.which.range
+
+    @property
+    def filter_params(self) -> Params:
+        """Those that choose sessions, without their order."""
+        return self.which.params
 
     @property
     def chips(self) -> list[Chip]:
-        chips = []
-        for name, label in _LABELS.items():
-            if name not in self.params:
-                continue
-            without = {key: value for key, value in self.params.items() if key != name}
-            value = self.params[name]
-            match name:
-                case "errors":
-                    value = "errors"
-                case "reason":
-                    value = REASONS[EndReason(value)]
-                case "prop":
-                    value = f"{value} = {self.params.get('value', '')}"
-                    without.pop("value", None)
-            chips.append(Chip(label=label, value=value, without=without))
+        chips = SessionFilter(filter=self.filter, range=self.range, params=self.params).chips
         if self.range is not None:
             without = {key: value for key, value in self.params.items() if key not in self.range.query}
-            chips.append(Chip(label="Started", value=self.range.label, without=without))
+            chips.append(Chip(label="Started", operator="in", value=self.range.label, without=without))
         return chips
 
-    def sorted_by(self, sort: Sort) -> Mapping[str, str]:
+    def sorted_by(self, sort: Sort) -> Params:
         """The parameters of this list sorted by a column; by the current one, in the other direction."""
-        params = {name: value for name, value in self.params.items() if name not in {"sort", "dir"}}
+        params: dict[str, str | tuple[str, ...]] = {
+            name: value for name, value in self.params.items() if name not in {"sort", "dir"}
+        }
         if sort is not Sort.STARTED:
             params["sort"] = sort.value
         if sort is self.sort and not self.is_ascending:
@@ -111,37 +117,26 @@ class SessionQuery:
         return params
 
 
+def params_of(conditions: Iterable[Condition]) -> Params:
+    """The parameters of an address with these conditions."""
+    values: dict[str, list[str]] = {}
+    for each in conditions:
+        values.setdefault(each.parameter, []).append(each.value)
+    return {name: texts[0] if len(texts) == 1 else tuple(texts) for name, texts in values.items()}
+
+
 def parse_filter(parameters: Parameters, moments: Moments, *, subject: DataSubject | None = None) -> SessionFilter:
     """Read which sessions an address asks for. `subject`: the page is about this person; the address names no other."""
-    params: dict[str, str] = {}
-    for name in FIELDS:
-        if subject is not None and name in {USER, VISITOR}:
-            continue
-        choices = _CHOICES.get(name)
-        text = parameters.text(name) if choices is None else parameters.one_of(name, choices)
-        if text:
-            params[name] = text
-    property_ = _property(parameters, params)
-    for name, other in _ALTERNATIVES:
-        if name in params and other in params:
-            parameters.reject(other, f"cannot be combined with {name}; give one of them")
-            del params[other]
+    text = parameters.text("q")
+    conditions = _conditions(parameters, without=() if subject is None else ("user", "visitor"))
+    params = {**({"q": text} if text else {}), **params_of(conditions)}
     range_ = _ranges.from_query(parameters, moments)
     if range_ is not None:
         params.update(range_.query)
+    if subject is not None:
+        conditions += (Condition(subject.kind, Operator.IS, subject.id),)
     return SessionFilter(
-        filter=Filter(
-            span=range_.span if range_ is not None else None,
-            is_open=True if "state" in params else None,
-            person=subject or _data_subject(params),
-            entry_path=params.get("entry"),
-            dimensions=tuple((name, params[name]) for name in NAMES if name in params),
-            seen_path=params.get("path"),
-            property=property_,
-            has_errors="errors" in params,
-            reason=EndReason(params["reason"]) if "reason" in params else None,
-            text=params.get("q"),
-        ),
+        filter=Filter(span=range_.span if range_ is not None else None, conditions=conditions, text=text or None),
         range=range_,
         params=params,
     )
@@ -158,34 +153,55 @@ def parse_query(parameters: Parameters, moments: Moments, *, subject: DataSubjec
     if is_ascending:
         params["dir"] = "up"
     return SessionQuery(
-        filter=which.filter,
+        which=which,
         sort=sort,
         is_ascending=is_ascending,
         cursor=parameters.parsed("at", Cursor.from_text, "take the link to another page of the list, or leave it out"),
-        range=which.range,
         params=params,
-        filter_params=which.params,
     )
 
 
-def _property(parameters: Parameters, params: dict[str, str]) -> tuple[str, str] | None:
-    """The property and its value; without a value it is the empty text."""
-    value = parameters.exact("value")
-    name = params.get("prop")
-    if name is None:
+def _conditions(parameters: Parameters, *, without: tuple[str, ...]) -> tuple[Condition, ...]:
+    parameters.expect(name for name in _EXPECTED if name not in without)
+    conditions: list[Condition] = []
+    for name in parameters.names:
+        if name.lower().startswith(UTM) or not is_filter(name):
+            continue
+        for value in parameters.all(name):
+            try:
+                made = condition(name, value) if value.strip() or name.startswith("prop.") else None
+            except InvalidFilterError as error:
+                parameters.reject(name, str(error))
+                continue
+            if made is not None and made.field in without:
+                parameters.reject(name, "this page is about one person; leave it out")
+            elif made is not None:
+                conditions.append(made)
+    conditions += _property(parameters)
+    while (conflict := first_conflict(conditions)) is not None:
+        parameters.reject(conflict.parameter, str(conflict))
+        last = max(place for place, each in enumerate(conditions) if each.parameter == conflict.parameter)
+        del conditions[last]
+    return tuple(conditions)
+
+
+def _property(parameters: Parameters) -> list[Condition]:
+    """The property of a form that has a field for its name and one for its value."""
+    name, value = parameters.text("prop"), parameters.exact("value")
+    if not name:
         if value:
             parameters.reject("value", "needs the name of a property; add prop")
-        return None
-    full = name if name.startswith(_PREFIX) else _PREFIX + name
-    if not _PROPERTY.fullmatch(full):
-        parameters.reject("prop", "no property can have this name; use letters, digits, _ and .")
-        del params["prop"]
-        return None
-    params["value"] = value
-    return full, value
+        return []
+    try:
+        return [condition(f"prop.{name}", value)]
+    except InvalidFilterError as error:
+        parameters.reject("prop", str(error))
+        return []
 
 
-def _data_subject(params: Mapping[str, str]) -> DataSubject | None:
-    if USER in params:
-        return DataSubject(USER, params[USER])
-    return DataSubject(VISITOR, params[VISITOR]) if VISITOR in params else None
+def _beside_conditions(params: Params) -> Params:
+    return {name: value for name, value in params.items() if not is_filter(name)}
+
+
+def _shown(each: Condition) -> str:
+    return REASONS[EndReason(each.value)] if each.field == "reason" else each.value

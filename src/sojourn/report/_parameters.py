@@ -39,15 +39,14 @@ class Parameters:
     """The parameters of one request. Each method reads one by its name; what cannot be read counts as absent."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
-        self._values: dict[str, str] = {}
+        self._values: dict[str, list[str]] = {}
         self._problems: dict[str, str] = {}
-        self._read: dict[str, None] = {}
-        repeated: set[str] = set()
+        self._read: set[str] = set()
+        self._expected: dict[str, None] = {}
+        """The names to suggest."""
+        self._repeatable: set[str] = set()
         for name, value in pairs:
-            if name in self._values:
-                repeated.add(name)
-            self._values.setdefault(name, value)
-        self._repeated = repeated
+            self._values.setdefault(name, []).append(value)
 
     @classmethod
     def of_query(cls, query: str) -> Self:
@@ -60,9 +59,24 @@ class Parameters:
             return parameters
 
     @classmethod
-    def of(cls, values: Mapping[str, str]) -> Self:
-        """Parameters of these values."""
-        return cls(tuple(values.items()))
+    def of(cls, values: Mapping[str, str | tuple[str, ...]]) -> Self:
+        """Parameters of these values; of a tuple, one for each."""
+        texts = ((name, (value,) if isinstance(value, str) else value) for name, value in values.items())
+        return cls([(name, text) for name, each in texts for text in each])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the address has, each once."""
+        return tuple(self._values)
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Say that these may be there too, so that a misspelt one is explained."""
+        self._expected.update(dict.fromkeys(names))
+
+    def all(self, name: str) -> list[str]:
+        """All values of a parameter that may be given several times, blanks at their ends included."""
+        self._repeatable.add(name)
+        return [self._cleaned(name, text) for text in self._values.get(name, ())]
 
     def text(self, name: str) -> str:
         """The text without control characters (stored text has none either); empty if it is absent or blank."""
@@ -101,21 +115,25 @@ class Parameters:
         found = dict(self._problems)
         for name in self._values:
             if name in self._read:
-                if name in self._repeated:
+                if len(self._values[name]) > 1 and name not in self._repeatable:
                     found.setdefault(name, "given several times; give it once")
             elif not name.lower().startswith(UTM) and name.lower() not in _OF_LINKS:
                 found.setdefault(name, self._unknown(name))
         return [Problem(_shown(name), message) for name, message in found.items()][:_MOST_PROBLEMS]
 
     def _unknown(self, name: str) -> str:
-        near = get_close_matches(name[:_LONGEST_SHOWN], self._read, 1)
+        near = get_close_matches(name[:_LONGEST_SHOWN], self._expected, 1)
         if near:
             return f"unknown parameter; did you mean {near[0]}?"
-        return f"unknown parameter; use {_listed(self._read)}" if self._read else "unknown parameter; leave it out"
+        names = self._expected
+        return f"unknown parameter; use {_listed(names)}" if names else "unknown parameter; leave it out"
 
     def _clean(self, name: str) -> str:
-        self._read[name] = None
-        text = self._values.get(name, "")
+        self._expected[name] = None
+        return self._cleaned(name, next(iter(self._values.get(name, ())), ""))
+
+    def _cleaned(self, name: str, text: str) -> str:
+        self._read.add(name)
         if len(text) > _LONGEST:
             self.reject(name, f"longer than {_LONGEST:,} characters; shorten it")
             return ""

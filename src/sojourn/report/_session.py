@@ -60,7 +60,7 @@ def _subject(row: SessionRow) -> DataSubject:
 
 def _other_visits(view: View, detail: SessionDetail) -> Sequence[SessionLine]:
     """The latest visits of the same person but this one."""
-    page = view.store.sessions.page(Filter(person=_subject(detail.row)), limit=_VISITS + 1)
+    page = view.store.sessions.page(Filter.of_person(_subject(detail.row)), limit=_VISITS + 1)
     return [line for line in page.lines if line.key != detail.row.key][:_VISITS]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from sojourn.stores.model import DataSubject
 from sojourn.stores.reporting.model import Cursor, SessionPage, Sort
 
 from . import _filters, _ranges
-from ._filters import SessionQuery
+from ._filters import Params, SessionQuery
 from ._view import View, bad_request, pinned
 from ._web import Response, document
 
@@ -54,13 +54,13 @@ def table(
 ) -> dict[str, Any]:
     """The context of the table's template. `subject`: whose page it is; its URLs carry `id` instead of a filter."""
 
-    def list_url(params: Mapping[str, str], **more: str) -> str:
+    def list_url(params: Params, **more: str) -> str:
         return view.request.url(path, **params, **({} if subject is None else {"id": subject.id}), **more)
 
     def page_url(cursor: Cursor | None) -> str | None:
         return None if cursor is None else list_url(query.params, at=cursor.text())
 
-    params = query.filter_params if subject is None else {**query.filter_params, subject.kind: subject.id}
+    params: Params = query.filter_params if subject is None else {**query.filter_params, subject.kind: subject.id}
     is_first = query.cursor is None
     is_by_start = query.sort is Sort.STARTED and not query.is_ascending
     return {
@@ -121,7 +121,7 @@ _COLUMNS: Final = (
 _NUMBERS: Final = frozenset({Sort.DURATION, Sort.PAGES, Sort.EVENTS, Sort.ERRORS})
 
 
-def _head(query: SessionQuery, column: tuple[Sort | None, str], list_url: Callable[[Mapping[str, str]], str]) -> Head:
+def _head(query: SessionQuery, column: tuple[Sort | None, str], list_url: Callable[[Params], str]) -> Head:
     sort, label = column
     if sort is None:
         return Head(label=label)

@@ -78,9 +78,9 @@ class Request:
         return [value.strip('"') for key, _, value in parts if key == name]
 
     def url(self, path: str, /, **query: object) -> str:
-        """A URL of the report. The path and the values are quoted; empty values are left out."""
+        """A URL of the report. The path and the values are quoted; empty values are left out, tuples are repeated."""
         params = {name: value for name, value in query.items() if value is not None and value != ""}
-        tail = f"?{urlencode(params, errors='replace')}" if params else ""
+        tail = f"?{urlencode(params, doseq=True, safe='!', errors='replace')}" if params else ""
         return f"{self.base}{quote(path, errors='replace')}{tail}"
 
     @property

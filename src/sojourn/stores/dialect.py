@@ -82,10 +82,15 @@ class Dialect:
     either: str
     """Of two truth values, whether one is true."""
     like: str
+    contains: str
+    """Whether a text contains another, which is in lower case; ASCII letters of either case."""
     property_text: str
     """A session property as text; {0} is its parameter."""
     property_name: str
     """What that parameter is for a property of this name."""
+    event_property_text: str
+    """The same for a property of an event AS e."""
+    event_property_name: str
 
     # --- plans
     by_session: str

@@ -23,11 +23,13 @@ Value = Callable[[Mapping[str, Scalar]], str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dimension:
-    """`name` is that of the column, the filter and the field; `label` is shown in the report."""
+    """`name` is that of the column, the field of an export and the filter; `label` is shown in the report."""
 
     name: str
     label: str
     meaning: str
+    filter_name: str | None = None
+    """The filter's name, where it is another: no filter begins with `utm_`, which links to the report may carry."""
     value: Value | None = None
     """`None`: it changes during the session, and the recorder keeps it up to date."""
     attribute: str | None = None
@@ -60,17 +62,22 @@ def _referrer(origin: Mapping[str, Scalar]) -> str | None:
     return WITHIN_SITE if origin.get(INTERNAL_REFERRER) is True else _attribute("http.request.header.referer")(origin)
 
 
-def _column(name: str, label: str, meaning: str, *, attribute: str) -> Dimension:
-    return Dimension(name=name, label=label, meaning=meaning, value=_attribute(attribute), attribute=attribute)
-
-
-def _campaign(name: str, label: str, meaning: str) -> Dimension:
-    return Dimension(name=name, label=label, meaning=meaning, value=_parameter(name))
+def _campaign(part: str, label: str, *, filter_name: str) -> Dimension:
+    name = f"utm_{part}"
+    meaning = f"`{name}` of the first request's address"
+    return Dimension(name=name, label=label, meaning=meaning, filter_name=filter_name, value=_parameter(name))
 
 
 DIMENSIONS: Final = (
-    _column("entry_path", "Entry page", "the path of the first request", attribute="url.path"),
-    Dimension(name="exit_path", label="Exit page", meaning="the path of the latest page view"),
+    Dimension(
+        name="entry_path",
+        label="Entry page",
+        meaning="the path of the first request",
+        filter_name="entry",
+        value=_attribute("url.path"),
+        attribute="url.path",
+    ),
+    Dimension(name="exit_path", label="Exit page", meaning="the path of the latest page view", filter_name="exit"),
     Dimension(
         name="referrer",
         label="Referrer",
@@ -115,11 +122,11 @@ DIMENSIONS: Final = (
         meaning="`service.version` of the app when the session started",
         value=_attribute("service.version"),
     ),
-    _campaign("utm_source", "Campaign source", "`utm_source` of the first request's address"),
-    _campaign("utm_medium", "Campaign medium", "`utm_medium` of the first request's address"),
-    _campaign("utm_campaign", "Campaign", "`utm_campaign` of the first request's address"),
-    _campaign("utm_term", "Campaign term", "`utm_term` of the first request's address"),
-    _campaign("utm_content", "Campaign content", "`utm_content` of the first request's address"),
+    _campaign("source", "Campaign source", filter_name="campaign_source"),
+    _campaign("medium", "Campaign medium", filter_name="campaign_medium"),
+    _campaign("campaign", "Campaign", filter_name="campaign"),
+    _campaign("term", "Campaign term", filter_name="campaign_term"),
+    _campaign("content", "Campaign content", filter_name="campaign_content"),
 )
 
 NAMES: Final = tuple(dimension.name for dimension in DIMENSIONS)

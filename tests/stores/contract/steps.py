@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sojourn.core import events as names
-from sojourn.core.events import Event
+from sojourn.core.events import Event, Scalar
 from sojourn.core.session import EndReason
 from sojourn.stores.model import Batch, DataSubject, Lease, Loaded, Mark, Tombstone
 from sojourn.stores.protocol import Store
@@ -38,6 +39,14 @@ def ended(session: SessionRow, event_id: str) -> SessionRow:
     return session
 
 
+_SOME: Final[Mapping[str, Scalar]] = {
+    "url.path": "/Straße/日本",
+    "duration_ms": 0.1,
+    "event_properties.n": 2**53 + 1,
+    "event_properties.gift": True,
+}
+
+
 def event(
     event_id: str,
     key: str = "s",
@@ -46,8 +55,9 @@ def event(
     *,
     visitor_id: str = "visitor",
     user_id: str = "anna",
+    attributes: Mapping[str, Scalar] | None = None,
 ) -> Event:
-    """Return an event as the fold makes it."""
+    """Return an event as the fold makes it. `attributes`: those of its own, instead of some."""
     return Event(
         id=event_id,
         name=name,
@@ -63,10 +73,7 @@ def event(
             "visitor.id": visitor_id,
             "session.previous_id": "id-before",
             "user.id": user_id,
-            "url.path": "/Straße/日本",
-            "duration_ms": 0.1,
-            "event_properties.n": 2**53 + 1,
-            "event_properties.gift": True,
+            **(_SOME if attributes is None else attributes),
         },
     )
 

@@ -59,7 +59,7 @@ def test_a_search_that_stops_goes_on_from_there(
 def test_what_costs_most_looks_at_least(store: SQLiteStore) -> None:
     count = lists_module._EXAMINED_BY_EVENTS + 5
     save(store, Batch(rows=[row(f"k{n:05}", NOW + n) for n in range(count)], events=[event("e", "k00002")]))
-    wanted = Filter(seen_path="/Straße/日本")
+    wanted = Filter.of("path=/Straße/日本")
     first = store.sessions.page(wanted)
     assert (first.lines, first.is_cut) == ((), True)
     second = store.sessions.page(wanted, cursor=first.following)

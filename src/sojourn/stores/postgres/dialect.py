@@ -50,8 +50,11 @@ POSTGRESQL: Final = Dialect(
     greatest="GREATEST",
     either="({} OR {})",
     like="ILIKE",
+    contains='strpos(lower({} COLLATE "C"), {}) > 0',
     property_text="(s.properties::json -> {} ->> 0)",
     property_name="{}",
+    event_property_text="(e.data::json ->> {})",
+    event_property_name="{}",
     # Else it may read the whole log backwards, to find a session's events already in order.
     by_session="seq + 0",
     join="JOIN",

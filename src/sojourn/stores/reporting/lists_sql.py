@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sojourn.core.events import PAGE_VIEW
 from sojourn.stores.dialect import Dialect
 
 from .model import Sort
@@ -23,8 +22,6 @@ VALUES: Final = {
 
 CLOSED: Final = "end_reason > ''"
 """As in the indices of closed sessions."""
-
-_TEXTS: Final = ("user_id", "user_name", "visitor_id", "session_id", "entry_path", "referrer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,31 +89,5 @@ def _ordered(d: Dialect, stream: Stream, columns: str, limit: str) -> str:
     return f"SELECT {columns}, {value} AS v FROM sojourn_sessions {index} {where} ORDER BY {order} {limit}"
 
 
-# --- conditions: s is the session
-
-
 def spanned(d: Dialect, column: str = "started_at") -> tuple[str, str]:
     return f"{column} >= {d['since']}", f"{column} < {d['until']}"
-
-
-def dimension_is(d: Dialect, name: str, *, is_prefix: bool) -> str:
-    return _matches(d, f"s.{name}", name, is_prefix=is_prefix)
-
-
-def seen_path(d: Dialect, *, is_prefix: bool) -> str:
-    path = d.field.format("e.data", "url.path")
-    return f"""EXISTS (SELECT 1 FROM sojourn_events AS e WHERE e.session_key = s.key AND e.name = '{PAGE_VIEW}'
-    AND {_matches(d, path, "seen_path", is_prefix=is_prefix)})"""
-
-
-def _matches(d: Dialect, column: str, name: str, *, is_prefix: bool) -> str:
-    # Not by LIKE, which ignores case in one database and not in the other.
-    return f"substr({column}, 1, length({d[name]})) = {d[name]}" if is_prefix else f"{column} = {d[name]}"
-
-
-def property_is(d: Dialect) -> str:
-    return f"{d.property_text.format(d['property'])} IN ({d['value']}, {d['number']})"
-
-
-def text_in(d: Dialect) -> str:
-    return "(" + " OR ".join(f"s.{column} {d.like} {d['text']} ESCAPE '\\'" for column in _TEXTS) + ")"

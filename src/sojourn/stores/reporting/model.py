@@ -16,16 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
 from sojourn.core.events import Event, Position, Scalar
 from sojourn.core.session import EndReason
-from sojourn.stores.model import DataSubject
+from sojourn.stores.model import USER, VISITOR, DataSubject
 from sojourn.stores.rows import SessionRow
 
 from .breakdowns import Counts
+from .filters import NONE, Condition, Operator, first_conflict, parse_condition
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -216,24 +217,50 @@ class Sort(StrEnum):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which sessions to list; all conditions must hold. Values are compared as they are: hostile ones match nothing."""
+    """Which sessions: all conditions must hold. Values are compared as they are: hostile ones match nothing."""
 
     span: Span | None = None
     """Started in it."""
-    is_open: bool | None = None
-    person: DataSubject | None = None
-    entry_path: str | None = None
-    """Exactly this path; with `*` at the end, every path that begins so."""
-    dimensions: tuple[tuple[str, str], ...] = ()
-    """Names from the table in `stores.dimensions`, and values, with `*` likewise."""
-    seen_path: str | None = None
-    """The path of any page view of the session, likewise."""
-    property: tuple[str, str] | None = None
-    """A session property (its full name) and its value as text: `true`, `42`, `pro`."""
-    has_errors: bool = False
-    reason: EndReason | None = None
+    conditions: tuple[Condition, ...] = ()
     text: str | None = None
     """Part of a user id, user name, visitor id, session id, entry path or referrer; ASCII letters of either case."""
+
+    @classmethod
+    def of(cls, *conditions: str, span: Span | None = None, text: str | None = None) -> Self:
+        """A filter of conditions such as `browser=Firefox`. Raises `InvalidFilterError`."""
+        parsed = tuple(map(parse_condition, conditions))
+        if (conflict := first_conflict(parsed)) is not None:
+            raise conflict
+        return cls(span=span, conditions=parsed, text=text)
+
+    @classmethod
+    def of_person(cls, subject: DataSubject, *, span: Span | None = None) -> Self:
+        """The sessions of a user or a visitor."""
+        return cls(span=span, conditions=(Condition(subject.kind, Operator.IS, subject.id),))
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether it chooses by nothing but the time."""
+        return not self.conditions and not self.text
+
+    @property
+    def is_open(self) -> bool | None:
+        """Whether only open or only closed sessions match."""
+        state = self.condition("state")
+        return None if state is None else (state.value == "open") is (state.operator is Operator.IS)
+
+    @property
+    def person(self) -> DataSubject | None:
+        """Whose sessions alone can match; they are few."""
+        for kind in (VISITOR, USER):
+            condition = self.condition(kind)
+            if condition is not None and condition.operator is Operator.IS and not condition.value.endswith("*"):
+                return None if condition.value == NONE else DataSubject(kind, condition.value)
+        return None
+
+    def condition(self, name: str) -> Condition | None:
+        """The first condition on a field."""
+        return next((each for each in self.conditions if each.field == name), None)
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -381,7 +408,7 @@ class Companion(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PersonDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A user or a visitor over all sessions. Those come page by page from `session_page` with `Filter(person=...)`."""
+    """A user or a visitor over all sessions. Those come page by page from `session_page` with `Filter.of_person()`."""
 
     person: DataSubject
     name: str | None

@@ -96,8 +96,6 @@ SELECT {d.rows.format(d.session)} FROM sojourn_sessions AS s WHERE {d.among.form
             is_inclusive=cursor is not None and cursor.is_inclusive,
             is_narrow=self._is_narrow(where, sort),
         )
-        if plan is None:
-            return SessionPage(lines=())
         lines, stopped_at = self._find(plan, limit + 1)
         shown = lines[:limit]
         further = shown[-1].spot if len(lines) > limit else stopped_at
@@ -121,10 +119,8 @@ SELECT {d.rows.format(d.session)} FROM sojourn_sessions AS s WHERE {d.among.form
         lines = _lines.decode(self._text(self._statements.lines, keys=keys))
         since = (0, started_after + 1, "")
         plan = listing(self._dialect, where, sort=Sort.STARTED, is_ascending=True, cursor=since, is_narrow=False)
-        newer = 0
-        if plan is not None:
-            values = {**plan.values, "examine": plan.examine(_NEWER), "limit": _NEWER}
-            newer = sum(self._database.read(count(self._dialect, stream), **values)[0] for stream in plan.streams)
+        values = {**plan.values, "examine": plan.examine(_NEWER), "limit": _NEWER}
+        newer = sum(self._database.read(count(self._dialect, stream), **values)[0] for stream in plan.streams)
         return Changes(lines=tuple(map(_session_line, lines)), newer=min(newer, _NEWER))
 
     def export(self, where: Filter, *, limit: int | None = None) -> Iterator[Sequence[SessionLine]]:

@@ -44,9 +44,13 @@ SQLITE: Final = Dialect(
     greatest="MAX",
     either="MAX({}, {})",
     like="LIKE",
+    contains="instr(lower({}), {}) > 0",
     property_text="CASE json_type(s.properties, {0}) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'"
     " ELSE CAST(json_extract(s.properties, {0}) AS TEXT) END",
     property_name='$."{}"[0]',
+    event_property_text="CASE json_type(e.data, {0}) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'"
+    " ELSE CAST(json_extract(e.data, {0}) AS TEXT) END",
+    event_property_name='$."{}"',
     by_session="seq",
     join="CROSS JOIN",
     # By row number: thousands of sessions are examined, but only their numbers are sorted.
