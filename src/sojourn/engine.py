@@ -78,7 +78,7 @@ class Engine:
         self._backends = _backends(settings)
         # Opened later, but made here: its library takes a fifth of a second to load, which no request must wait for.
         self._store: Store | None = _store(settings) if settings.enabled else None
-        counters = Counters()
+        counters = Counters(self.clock.now)
         self.guard = Guard(counters, strict=settings.strict)
         paths = Paths(settings.exclude, settings.keep)
         self._pages = Pages(

@@ -408,3 +408,13 @@ def test_a_browser_that_keeps_cookies_is_not_counted(site: Site, browser: Browse
     for _ in range(3):
         browser.navigate(referer="http://shop.test/")
     assert site.ignored == {"cookie_missing": 1}, "only the first of these pages came without"
+
+
+def test_reasons_reach_the_store_without_any_session(site: Site, browser: Browser) -> None:
+    """Not even the first request of the process began one: the report must be able to say why."""
+    browser.fetch("/api")
+    assert site.engine.intake.runtime is not None
+    site.engine.flush()
+    (mark,) = site.engine.store.records.marks().values()
+    assert mark.last_ignored == {"not_a_navigation": site.clock.now()}
+    assert site.engine.store.stats().counters["ignored.not_a_navigation"] == 1

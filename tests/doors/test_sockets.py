@@ -96,6 +96,9 @@ def test_a_busy_socket_records_every_ten_seconds(site: Site) -> None:
             accepted.append(record)
             return append(record, kind=kind, is_essential=is_essential)
 
+        def wake(self) -> None:
+            pass
+
     site.engine.tracker.connections._sink = Counting()
     socket(site, browser, steps)
     assert len(accepted) == 1 + 10 + 1, "the handshake, ten of a hundred messages, the end"

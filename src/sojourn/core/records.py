@@ -37,6 +37,9 @@ CARRIED: Final = 128
 LATE: Final = 256
 """The session had ended when the call was made, whether or not its end is recorded yet."""
 
+LAST: Final = "last:"
+"""Before the name of a counter: when (ms) it was counted last."""
+
 
 class Tag(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A user named for the session; `user_id=None` removes the tag.
@@ -91,7 +94,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     entries: tuple[Entry, ...] = ()
     origin: Origin | None = None
     counters: dict[str, int] | None = None
-    """Running totals of the process, sent when they have changed: what it refused and why."""
+    """Running totals of the process, sent when they have changed: what it refused and why. With `LAST` before its name, when
+    (ms) that was counted last."""
     revision: int = 0
     logouts: int = 0
     """Of the session's state at the end of the request: the workers of other hosts compare their cookies with the highest."""

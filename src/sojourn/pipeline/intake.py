@@ -70,6 +70,11 @@ class Intake:
         if not append_hit_to(runtime, hit) and runtime.pid != os.getpid():
             append_hit_to(self.running(), hit)
 
+    def wake(self) -> None:
+        """Start the runtime, if there is none: what was counted reaches the store, though nothing was recorded."""
+        if self._runtime is None or self.is_inherited:
+            self.running()
+
     def append_counters(self, runtime: Runtime, now: int) -> None:
         """Append the counters that no record has carried."""
         totals = self._counters.take_changed()

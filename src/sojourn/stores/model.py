@@ -13,6 +13,7 @@ import msgspec
 
 from sojourn.core.events import Event, Position, Scalar
 from sojourn.core.in_flight import InFlight
+from sojourn.core.records import LAST
 from sojourn.core.session import EndReason
 
 from .rows import SessionRow
@@ -91,6 +92,12 @@ class AgentCount(msgspec.Struct, array_like=True):
     last_at: int = 0
 
 
+IGNORED: Final = "ignored."
+"""Before a reason of the request path: the name of its counter."""
+LAST_IGNORED: Final = IGNORED + LAST
+"""Among a mark's totals: when (ms) this process counted the reason last. It is not added up."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """How far a journal has been applied.
@@ -106,6 +113,13 @@ class Mark:
     recorded_until: int
     totals: Mapping[str, int] = field(default_factory=dict)
     heard_at: int | None = None
+
+    @property
+    def last_ignored(self) -> dict[str, int]:
+        """When (ms) this process counted each reason last."""
+        return {
+            name.removeprefix(LAST_IGNORED): at for name, at in self.totals.items() if name.startswith(LAST_IGNORED)
+        }
 
 
 HEARD_OF_MS: Final = 120_000

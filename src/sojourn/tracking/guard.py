@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import PurePath
 from typing import ParamSpec, TypeVar
 
+from sojourn.core.records import LAST
 from sojourn.core.threads import Lock
 
 log = logging.getLogger("sojourn")
@@ -19,19 +21,28 @@ R = TypeVar("R")
 
 
 class Counters:
-    """Running totals of what was refused or went wrong, by reason. Every method may be called by any thread."""
+    """Running totals of what was refused or went wrong, by reason, and when each was counted last.
 
-    __slots__ = ("_lock", "_totals", "is_changed")
+    Every method may be called by any thread.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_lock", "_moments", "_now", "_totals", "is_changed")
+
+    def __init__(self, now: Callable[[], int]) -> None:
         self._lock = Lock()
+        self._now = now
         self._totals: dict[str, int] = {}
+        self._moments: dict[str, int] = {}
+        """Those that have changed since they were last taken."""
         self.is_changed = False
         """Read without the lock, at every record: a change that is missed now goes with the next one."""
 
     def add(self, reason: str, times: int = 1) -> None:
         with self._lock:
             self._totals[reason] = self._totals.get(reason, 0) + times
+            # Faults are counted here too, one of the clock's as well.
+            with suppress(Exception):
+                self._moments[LAST + reason] = self._now()
             self.is_changed = True
 
     def totals(self) -> dict[str, int]:
@@ -39,17 +50,18 @@ class Counters:
             return dict(self._totals)
 
     def take_changed(self) -> dict[str, int] | None:
-        """The totals, if they changed since they were last taken."""
+        """The totals, if they changed since they were last taken, and when (ms) those were counted that changed."""
         if not self.is_changed:
             return None
         with self._lock:
             self.is_changed = False
-            return dict(self._totals)
+            moments, self._moments = self._moments, {}
+            return self._totals | moments
 
     def after_fork(self) -> None:
         """Take a new lock, since a thread of the parent may hold the old one, and leave the counts to the parent."""
         self._lock = Lock()
-        self._totals, self.is_changed = {}, False
+        self._totals, self._moments, self.is_changed = {}, {}, False
 
 
 class Guard:

@@ -23,6 +23,10 @@ class Sink(Protocol):
         """Append a record; False if it was refused, which is counted there."""
         ...
 
+    def wake(self) -> None:
+        """Make sure that what was counted gets on its way, though nothing is recorded. May raise."""
+        ...
+
 
 class Recording:
     """Records visits (`visit.VisitRecorder`). Every method may be called by any thread."""

@@ -290,6 +290,8 @@ class Tracker:
     def _part(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The response of a visit without a session."""
         self._note_agent(visit, response.status)
+        if self._options.is_enabled:
+            self._guard.guarded(None, self._sink.wake)
         if visit.binding.choice is Choice.OUT:
             self._recording.record_opt_out(visit)
         return self._cookies.parting_line(visit, response)

@@ -48,6 +48,16 @@ def test_process_totals_are_added_to_the_counters_as_differences(bench: Bench) -
     assert bench.counter("records.accepted") == bench.counter("records.recorded") == 3
 
 
+def test_moments_of_counters_stay_with_their_process_and_are_not_added_up(bench: Bench) -> None:
+    for counters in ({"bot": 1, "last:bot": NOW}, {"bot": 2, "last:bot": NOW + 5}, {"bot": 2, "last:method": NOW}):
+        bench.put(Record(NOW, "", "", NOW, 0, counters=counters))
+        bench.apply()
+    assert bench.counter("ignored.bot") == 2
+    assert not [name for name in bench.store.stats().counters if "last:" in name]
+    (mark,) = bench.store.records.marks().values()
+    assert mark.last_ignored == {"bot": NOW + 5, "method": NOW}
+
+
 def test_counters_of_two_processes_add_up(bench: Bench) -> None:
     second = MemoryJournal()
     bench.put(Record(NOW, "", "", NOW, 0, counters={"bot": 2}))

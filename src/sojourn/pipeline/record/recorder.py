@@ -24,7 +24,7 @@ from sojourn.core.threads import RLock
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import ERASED, Frame, JournalReader, Reading
 from sojourn.pipeline.pacing import FULL_SPEED, Pace
-from sojourn.stores.model import HEARD_OF_MS, AgentCount, Batch, Mark, PositionMoved, TryAgain
+from sojourn.stores.model import HEARD_OF_MS, IGNORED, LAST_IGNORED, AgentCount, Batch, Mark, PositionMoved, TryAgain
 from sojourn.stores.recording_protocol import RecordStore
 from sojourn.stores.rows import SessionRow
 
@@ -285,7 +285,7 @@ class Recorder:
                 continue
             if record.counters:
                 batch.totals[frame.journal].update(
-                    {f"ignored.{reason}": total for reason, total in record.counters.items()}
+                    {f"{IGNORED}{reason}": total for reason, total in record.counters.items()}
                 )
             if not record.key:
                 continue
@@ -329,7 +329,8 @@ class Recorder:
             old = marks.get(journal) or Mark(journal=journal, position=0, recorded_until=0)
             totals = batch.totals.get(journal, {})
             for name, total in totals.items():
-                counts[name] += total - old.totals.get(name, 0)
+                if not name.startswith(LAST_IGNORED):  # a moment, which the mark keeps as it is
+                    counts[name] += total - old.totals.get(name, 0)
             position = batch.positions.get(journal, old.position)
             mark = Mark(
                 journal=journal,
