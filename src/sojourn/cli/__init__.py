@@ -15,6 +15,7 @@ from sojourn.errors import SojournError
 from . import (
     _check,
     _data_subjects,
+    _doctor,
     _export,
     _fake,
     _generate,
@@ -101,6 +102,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
     _report.add_commands(commands)
     _status.add_commands(commands)
+    _doctor.add_commands(commands)
     _worker.add_commands(commands)
     _outbox.add_commands(commands)
     _sessions.add_commands(commands)
