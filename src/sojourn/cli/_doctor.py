@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
 
-from . import _settings
+from . import _settings, _stores
 from ._output import Paint, printable
 
 if TYPE_CHECKING:
@@ -78,12 +78,13 @@ def _checks(arguments: argparse.Namespace) -> Iterator[Check]:
 def _of_settings(settings: Settings, arguments: argparse.Namespace) -> Iterator[Check]:
     from sojourn.health.first_run import Check, State
 
-    source = "the environment (no --app)" if arguments.app is None else arguments.app
+    is_of_app = arguments.app is not None or _stores.project.get() is not None
+    source = arguments.app or ("this project" if is_of_app else "the environment (no --app)")
     yield Check(name="Settings", state=State.GOOD, text=f"read from {source}")
     if not settings.enabled:
         fix = "remove enabled=False or SOJOURN_ENABLED=0"
         yield Check(name="Enabled", state=State.BAD, text="Sojourn is disabled: nothing is recorded", fix=fix)
-    has_key = bool(settings.secret_key) and (arguments.app is not None or bool(os.environ.get("SOJOURN_SECRET_KEY")))
+    has_key = bool(settings.secret_key) and (is_of_app or bool(os.environ.get("SOJOURN_SECRET_KEY")))
     if has_key:
         yield Check(name="Secret key", state=State.GOOD, text="set; every process of every host needs the same one")
     else:

@@ -13,6 +13,7 @@ from sojourn.tracking.forwarded import Proxies
 
 from ._access import Allow, mounted_access
 from ._app import Report
+from ._badge import Badge
 from ._revocations import MemoryRevocations, StoreRevocations
 from ._view import Source
 from ._wsgi import WsgiReport
@@ -82,4 +83,5 @@ def source_of(engine: Engine) -> Source:
         is_enabled=settings.enabled,
         goals=settings.goals,
         funnels=settings.funnels,
+        badge=Badge(is_inline=engine.clock.is_manual),
     )

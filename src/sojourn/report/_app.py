@@ -13,6 +13,7 @@ from . import (
     _assets,
     _delivery,
     _export,
+    _first_run,
     _funnels,
     _goals,
     _login,
@@ -44,6 +45,7 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/live/online": _overview.online,
     "/live/sessions": _sessions.changes,
     "/live/delivery": _delivery.live,
+    "/live/first-run": _first_run.live,
 }
 _NAMED_PAGES: Final[tuple[tuple[re.Pattern[str], NamedPage], ...]] = (
     (re.compile(r"/sessions/([A-Za-z0-9-]{1,100})"), _session.session),

@@ -1,4 +1,4 @@
-"""The delivery page: each backend's state and queue, its dead letters, and the health of journals and store."""
+"""The system page: each backend's state and queue, its dead letters, and the health of journals and store."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sojourn.errors import StoreError
-from sojourn.health.checks import Backlog, HealthSnapshot, Limits, problems, whose
+from sojourn.health.checks import Backlog, HealthSnapshot, problems, whose
 from sojourn.health.conditions import Condition, condition, describe, waits, worst
 from sojourn.health.hints import hints
 from sojourn.health.snapshot import snapshot
 
+from ._badge import LIMITS
 from ._view import View, bad_request, error_page
 from ._web import Response, document, redirect
 
-_LIMITS: Final = Limits(lag=10 * 60_000)
 _LETTERS: Final = 50
 _AT_ONCE: Final = 1_000
 """Rows per transaction: the recorder and the dispatchers write to the same store."""
@@ -130,10 +130,12 @@ def _in_batches(work: Callable[[], int], *, is_once: bool) -> int:
 
 def _health(view: View) -> dict[str, Any]:
     health = snapshot(view.store, view.source.journals, now=view.now)
-    found = problems(health, _LIMITS)
+    found = problems(health, LIMITS)
+    level = worst(found)
+    view.source.badge.note(view.now, level)
     return {
         "snapshot": health,
-        "level": worst(found),
+        "level": level,
         "problems": [problem.text.partition("; see `")[0] for problem in found],
         "lanes": [_lane(view, backlog, health) for backlog in health.backlogs],
         "leases": [(lease, whose(lease, health)) for lease in health.leases],

@@ -8,7 +8,7 @@ from typing import Final
 
 from sojourn.stores.reporting.model import Figures, Overview, Top
 
-from . import _charts, _formatting, _ranges
+from . import _charts, _first_run, _formatting, _ranges
 from ._view import View, bad_request, pinned
 from ._web import Response, document
 
@@ -60,6 +60,8 @@ def overview(view: View) -> Response:
     has_range = range_ is not None
     range_ = range_ or _ranges.preset(_DEFAULT, view.moments)
     data = _load(view, range_)
+    if not data.figures.sessions and (first := _first_run.checklist(view)) is not None:
+        return first
     if not has_range and data.figures.sessions and not any(point.sessions for point in data.series[:-2]):
         range_ = _ranges.preset(_YOUNG, view.moments)  # a store that is a day old: a week would be one bar
         data = _load(view, range_)

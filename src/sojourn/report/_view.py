@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from sojourn.core.goals import Funnel, Goal
+from sojourn.health.conditions import Level
 from sojourn.stores.reporting.model import SessionLine
 
 from . import _ranges, _rendering
+from ._badge import Badge, read_level
 from ._moments import Moments, zone_named
 from ._parameters import Parameters
 from ._rates import Rates
@@ -40,6 +42,7 @@ class Source:
     goals: tuple[Goal, ...] = ()
     funnels: tuple[Funnel, ...] = ()
     rates: Rates = field(default_factory=Rates)
+    badge: Badge = field(default_factory=Badge)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,12 @@ class View:
 
     def is_online(self, line: SessionLine) -> bool:
         return line.is_open and line.last_seen_at >= self.online_since
+
+    @cached_property
+    def level(self) -> Level | None:
+        """How well recording and delivery go, for the menu; `None` while that is not known."""
+        source = self.source
+        return source.badge.level(self.now, lambda: read_level(source.store(), source.journals, self.now))
 
     def html(self, template: str, /, **context: Any) -> Response:
         return page(_rendering.render(template, **self.context(), **context, ignored=self.parameters.problems()))
