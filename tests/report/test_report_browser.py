@@ -122,7 +122,7 @@ def test_filter_drill_down_and_back(site: Site) -> None:
     page.get_by_role("button", name="Apply").click()
     expect(rows(page)).to_have_count(1)
     expect(page).to_have_url(re.compile(r"errors=1\.\."))
-    page.get_by_role("link", name=re.compile("errors.*remove this filter")).click()
+    page.get_by_role("link", name=re.compile("Errors.*remove this filter")).click()
     expect(rows(page)).to_have_count(3)
 
     page.get_by_text("More filters").click()
@@ -184,7 +184,7 @@ def test_exports_follow_the_filter(site: Site) -> None:
 def test_times_are_in_the_zone_of_the_browser(site: Site) -> None:
     site.visit("/one", user="anna", name="Anna")
     page = site.reader()
-    expect(page.locator(".foot")).to_have_text("Times in Europe/Vienna")
+    expect(page.locator(".foot").get_by_text("Times in Europe/Vienna", exact=True)).to_be_visible()
     page.goto(f"{site.report}/sessions")
     expect(rows(page).locator("time").first).to_have_attribute("title", re.compile(r"UTC\+[12]:00$"))
 
@@ -235,6 +235,51 @@ def test_keyboard_reaches_sessions(site: Site) -> None:
             break
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Anna", level=1)).to_be_visible()
+
+
+def test_shortcuts_search_move_and_change_the_range(site: Site) -> None:
+    site.visit("/one", user="anna", name="Anna")
+    site.visit("/two", user="ben", name="Ben")
+    page = site.reader()
+    page.goto(f"{site.report}/?range=7d")
+    page.keyboard.press("m")
+    expect(page).to_have_url(f"{site.report}/?range=30d")
+    page.keyboard.press("d")
+    expect(page).to_have_url(f"{site.report}/?range=24h")
+    page.goto(f"{site.report}/sessions")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.locator("tr[data-key] a").nth(1)).to_be_focused()
+    page.keyboard.press("k")
+    expect(page.locator("tr[data-key] a").nth(0)).to_be_focused()
+    page.keyboard.press("/")
+    search = page.get_by_placeholder("Search")
+    expect(search).to_be_focused()
+    page.keyboard.type("jk/dwm")  # letters, while one writes
+    expect(search).to_have_value("jk/dwm")
+
+
+def test_shortcuts_can_be_turned_off_for_good(site: Site) -> None:
+    site.visit("/one")
+    page = site.reader()
+    page.goto(f"{site.report}/?range=7d")
+    page.get_by_role("button", name="Turn shortcuts off").click()
+    page.keyboard.press("Escape")
+    page.reload()
+    page.keyboard.press("m")
+    expect(page.get_by_role("button", name="Turn shortcuts on")).to_be_visible()
+    expect(page).to_have_url(f"{site.report}/?range=7d")
+
+
+def test_ids_are_copied(site: Site) -> None:
+    site.visit("/one", user="anna", name="Anna")
+    page = site.reader()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{site.report}/sessions")
+    rows(page).first.get_by_role("link").click()
+    page.get_by_role("button", name="Copy anna").click()
+    expect(page.get_by_role("button", name="Copied anna")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "anna"
 
 
 def test_pages_work_without_scripts(site: Site) -> None:

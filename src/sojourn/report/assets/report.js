@@ -2,6 +2,7 @@
 import { followChart } from "./chart.js";
 import { followDelivery, followListing, followOnline, followSteps, tick } from "./live.js";
 import { addCopyButtons } from "./copy.js";
+import { followKeys } from "./keys.js";
 import { followTheme, storeZone } from "./choices.js";
 
 storeZone();
@@ -12,4 +13,5 @@ followListing();
 followSteps();
 followDelivery();
 addCopyButtons();
+followKeys();
 tick();
