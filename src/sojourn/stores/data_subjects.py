@@ -46,6 +46,8 @@ class SQLDataSubjects:
                 self._database.lock_log,
                 sql.set_tombstones,
                 sql.of[subject.kind].suppress,
+                self._database.dialect.erasing,
+                sql.of[subject.kind].erase_inbox,
                 sql.head,
                 id=wire.clean(subject.id),
                 tombstones=_tombstones(work, [subject], at),

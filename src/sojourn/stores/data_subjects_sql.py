@@ -13,6 +13,7 @@ from typing import Final
 
 from . import counting
 from .dialect import Dialect
+from .inbox import statements as inbox_sql
 from .model import USER, VISITOR
 
 COLUMNS: Final = {VISITOR: "visitor_id", USER: "user_id"}
@@ -90,6 +91,10 @@ class OfKind:
     @cached_property
     def suppress(self) -> str:
         return self.d.sql(f"UPDATE sojourn_sessions SET is_suppressed = true WHERE {self._is()} AND NOT is_suppressed")
+
+    @cached_property
+    def erase_inbox(self) -> str:
+        return inbox_sql.erase(self.d, self.kind)
 
     @cached_property
     def sessions(self) -> str:

@@ -151,6 +151,13 @@ class Loaded:
     """Which of the keys stand for another session, and for which; if they were asked for."""
 
 
+class InboxRow(NamedTuple):
+    """What an application wrote in a transaction of its own: its id, and a record as in a journal."""
+
+    id: str
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What one transaction writes, all or nothing. `marks` go with the position from which each journal was read.
@@ -169,6 +176,8 @@ class Batch:
     marks: Sequence[tuple[Mark, int]] = ()
     agents: Sequence[AgentCount] = ()
     """No two of the same row."""
+    taken: Sequence[str] = ()
+    """Ids of the rows of the inbox that this batch is made of."""
 
 
 # --- leases

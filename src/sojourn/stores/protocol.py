@@ -13,6 +13,7 @@ from typing import Protocol
 from sojourn.core.events import START, Event, Position
 from sojourn.core.in_flight import InFlight
 
+from .inbox.target import InboxTarget
 from .maintenance_protocol import Maintenance
 from .model import (
     BackendState,
@@ -368,6 +369,10 @@ class Store(Protocol):
 
     def time(self) -> int | None:
         """Return the database's own clock; `None` if this machine's clock is meant: a database of one host."""
+        ...
+
+    def inbox_target(self) -> InboxTarget:
+        """Return where an application's connection finds the inbox. May connect."""
         ...
 
     def stats(self) -> StoreStats: ...

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from .model import Batch, DataSubject, Loaded, Mark, SessionNote
+from .model import Batch, DataSubject, InboxRow, Loaded, Mark, SessionNote
 
 
 class Recording(Protocol):
@@ -45,6 +45,10 @@ class Recording(Protocol):
         """Return the agents and paths that have a row in each of these hours."""
         ...
 
+    def inbox(self, *, after: str, limit: int) -> list[InboxRow]:
+        """Return visible rows of the inbox with ids above `after`, by id, but those that another recorder has now."""
+        ...
+
     def save(self, batch: Batch) -> None:
         """Write the batch and end the transaction. Raises `PositionMoved` if the store has another position for a mark."""
         ...
@@ -69,6 +73,10 @@ class RecordStore(Protocol):
         `None` if they do not: no journal but those `besides` was heard of since `heard_since`. `limit`: of open and of
         closed sessions each.
         """
+        ...
+
+    def has_inbox(self) -> bool:
+        """Whether the inbox has a visible row; cheap."""
         ...
 
     def forget_journals(self, journals: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from . import wire
 from .database import Database
+from .inbox import statements as inbox_sql
 from .model import Mark, SessionNote
 from .recording_protocol import Recording
 
@@ -66,6 +67,9 @@ class SQLRecords:
             limit=limit,
         )
         return wire.decode_notes(notes) if is_there_another else None
+
+    def has_inbox(self) -> bool:
+        return bool(self._database.read(inbox_sql.HAS_ROWS)[0])
 
     def forget_journals(self, journals: Collection[str]) -> None:
         if not journals:

@@ -321,6 +321,21 @@ AGENTS: Final = Table(
     key=("at", "agent", "path", "status"),
 )
 
+# What applications wrote in transactions of their own, until the recorder has folded it. It has no number of the log: a
+# transaction may take long, and no cursor may wait for it.
+INBOX: Final = Table(
+    "sojourn_inbox",
+    (
+        # Random, and in the order of time.
+        Column("id", Kind.TEXT),
+        Column("visitor_id", Kind.TEXT),
+        Column("session_key", Kind.TEXT),
+        # A record, as in a journal.
+        Column("data", Kind.BYTES),
+    ),
+    key=("id",),
+)
+
 META: Final = Table(
     "sojourn_meta",
     (
@@ -347,5 +362,6 @@ TABLES: Final = (
     ALIASES,
     REVOCATIONS,
     AGENTS,
+    INBOX,
     META,
 )

@@ -15,7 +15,7 @@ import msgspec
 
 from sojourn.core.events import CONTEXT, Event, Position, Scalar
 
-from .model import BackendState, DataSubject, DeadLetter, Mark, SessionNote
+from .model import BackendState, DataSubject, DeadLetter, InboxRow, Mark, SessionNote
 from .rows import SessionRow
 
 # A database silently cuts a text at its first NUL, and a lone surrogate is not valid UTF-8.
@@ -48,6 +48,7 @@ _marks = msgspec.json.Decoder(list[tuple[str, int, int, int, dict[str, int]]])
 _aliases = msgspec.json.Decoder(list[tuple[str, str]])
 _pages = msgspec.json.Decoder(list[tuple[int, str, str]])
 _notes = msgspec.json.Decoder(list[SessionNote])
+_inbox = msgspec.json.Decoder(list[tuple[str, str]])
 _letters = msgspec.json.Decoder(list[DeadLetter])
 
 
@@ -106,6 +107,10 @@ def encode_marks(marks: Iterable[tuple[Mark, int]]) -> str:
 def encode_dead(dead: Sequence[tuple[Event, str, int | None]]) -> str:
     """Encode dead letters as arrays, each with its whole event."""
     return encode([(event.id, reason, status, _finite(event)) for event, reason, status in dead])
+
+
+def decode_inbox(text: str) -> list[InboxRow]:
+    return [InboxRow(own_id, bytes.fromhex(data)) for own_id, data in _inbox.decode(text)]
 
 
 def decode_aliases(text: str) -> dict[str, str]:

@@ -19,6 +19,8 @@ import psycopg
 
 from sojourn.errors import StoreError
 from sojourn.stores.ddl import create_statements
+from sojourn.stores.inbox.target import TABLE as INBOX_TABLE
+from sojourn.stores.inbox.target import mark_of
 from sojourn.stores.reporting.rollup_triggers import POSTGRES_TRIGGERS
 from sojourn.stores.schema import SCHEMA_VERSION, STORE_KEY_BYTES, TABLES
 from sojourn.stores.views import POSTGRESQL as EXPRESSIONS
@@ -214,10 +216,12 @@ def _create(connection: Connection, address: Address) -> None:
     prefix = SHARED_PREFIX if is_shared else ""
     for statement in chain(CREATE, POSTGRES_TRIGGERS, create_views(EXPRESSIONS, prefix)):
         connection.execute(statement.encode())
+    store_key = secrets.token_bytes(STORE_KEY_BYTES)
+    connection.execute(f"COMMENT ON TABLE {INBOX_TABLE} IS '{mark_of(store_key)}'".encode())
     connection.execute(
         "INSERT INTO sojourn_meta (name, value)"
         " VALUES ('schema_version', '0'), ('store_key', %(key)s), ('view_prefix', %(prefix)s)",
-        {"key": secrets.token_bytes(STORE_KEY_BYTES), "prefix": prefix.encode()},
+        {"key": store_key, "prefix": prefix.encode()},
     )
 
 

@@ -18,7 +18,7 @@ import psycopg
 
 from sojourn.stores import wire
 from sojourn.stores.database import Result
-from sojourn.stores.model import VISITOR, Batch, DataSubject, Loaded, PositionMoved, Tombstone, TryAgain
+from sojourn.stores.model import VISITOR, Batch, DataSubject, InboxRow, Loaded, PositionMoved, Tombstone, TryAgain
 from sojourn.stores.rows import SessionRow
 
 from . import statements as sql
@@ -99,6 +99,9 @@ class PostgreSQLRecording:
         ordered = sorted(loaded.rows.values(), key=lambda row: (row.last_seen_at, row.key))
         return Loaded(rows={row.key: row for row in ordered}, unread=loaded.unread)
 
+    def inbox(self, *, after: str, limit: int) -> list[InboxRow]:
+        return wire.decode_inbox(self._work.execute(sql.INBOX, after=after, limit=limit)[0].row[0])
+
     def save(self, batch: Batch) -> None:
         rows = {row.key: row for row in sorted(batch.rows, key=lambda row: row.key)}
         unfilled = sorted(self._unfilled - rows.keys())
@@ -122,6 +125,7 @@ class PostgreSQLRecording:
             sql.SET_TOMBSTONES: batch.opted_out,
             sql.BAR: batch.opted_out,
             sql.MOVE_MARKS: batch.marks,
+            sql.DELETE_TAKEN: batch.taken,
         }
         try:
             self._work.commit(
@@ -144,6 +148,7 @@ class PostgreSQLRecording:
                     ]
                 ),
                 marks=wire.encode_marks(batch.marks),
+                taken=wire.encode(list(batch.taken)),
             )
         except psycopg.errors.InvalidTextRepresentation as error:
             raise self._refusal(str(error), batch) or error from None

@@ -17,6 +17,7 @@ from sojourn.stores.agents_sql import add_agents, agent_pages
 from sojourn.stores.aliases_sql import add_aliases, aliases
 from sojourn.stores.counting import RECORDED, add_counts, lock_backends
 from sojourn.stores.data_subjects_sql import set_tombstones
+from sojourn.stores.inbox import statements as inbox
 from sojourn.stores.schema import JSON_COLUMNS, SESSIONS
 from sojourn.stores.tables import Column, Kind
 
@@ -156,6 +157,8 @@ SELECT {array("json_build_array(hash, at, is_for_good)")}, EXISTS (SELECT 1 FROM
 FROM sojourn_tombstones WHERE hash = ANY({texts("people")})
 """
 
+INBOX: Final = inbox.take(POSTGRESQL)
+
 # --- what a batch writes
 
 _COUNTED: Final = "ON CONFLICT (name) DO UPDATE SET value = c.value + excluded.value"
@@ -214,6 +217,8 @@ WITH taken AS (
 )
 INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', COUNT(*) FROM taken HAVING COUNT(*) > 0 {_COUNTED}
 """
+
+DELETE_TAKEN: Final = inbox.delete(POSTGRESQL)
 
 ADD_COUNTS: Final = add_counts(POSTGRESQL)
 

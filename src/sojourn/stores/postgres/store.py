@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from sojourn.stores.inbox.target import InboxTarget, mark_of
 from sojourn.stores.recording_protocol import Recording
 from sojourn.stores.store import SQLStore
 
 from .address import address
 from .connections import Connections
 from .database import PostgreSQLDatabase
-from .opening import exists, lock_number
+from .opening import connect, exists, lock_number
 from .recording import PostgreSQLRecording
 
 _TIME: Final = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint"
@@ -49,6 +50,12 @@ class PostgreSQLStore(SQLStore):
     def time(self) -> int | None:
         now: int = self._connections.read(_TIME)[0]
         return now
+
+    def inbox_target(self) -> InboxTarget:
+        # Over a connection of its own: the thread that asks serves requests, and needs none later.
+        opened = connect(self._address)
+        opened.connection.close()
+        return InboxTarget(name=self.name, schema=self._address.schema, mark=mark_of(opened.store_key))
 
     def close(self) -> None:
         self._connections.close()

@@ -9,7 +9,7 @@ from operator import attrgetter
 from sojourn.errors import StoreError
 from sojourn.stores import wire
 from sojourn.stores.counting import RECORDED
-from sojourn.stores.model import VISITOR, Batch, DataSubject, Loaded, PositionMoved, Tombstone
+from sojourn.stores.model import VISITOR, Batch, DataSubject, InboxRow, Loaded, PositionMoved, Tombstone
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.schema import LIVELY
 from sojourn.stores.tombstones import StoreKey
@@ -80,6 +80,10 @@ class SQLiteRecording:
         ordered = sorted(loaded.rows.values(), key=lambda row: (row.last_seen_at, row.key))
         return Loaded(rows={row.key: row for row in ordered}, unread=loaded.unread)
 
+    def inbox(self, *, after: str, limit: int) -> list[InboxRow]:
+        self._check()
+        return wire.decode_inbox(self._connection.execute(sql.INBOX, {"after": after, "limit": limit}).fetchone()[0])
+
     def save(self, batch: Batch) -> None:
         self._check()
         counts = dict(batch.counts)
@@ -104,6 +108,8 @@ class SQLiteRecording:
             self._connection.execute(sql.ADD_ALIASES, {"aliases": wire.encode(list(batch.aliases))})
         for agents in chunks(batch.agents):
             self._connection.execute(sql.ADD_AGENTS, {"agents": wire.encode(agents)})
+        if batch.taken:
+            self._connection.execute(sql.DELETE_TAKEN, {"taken": wire.encode(list(batch.taken))})
         try:
             self._connection.execute(sql.SAVE, written)
         except sqlite3.IntegrityError as error:

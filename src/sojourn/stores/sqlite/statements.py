@@ -16,6 +16,7 @@ from sojourn.stores.agents_sql import add_agents, agent_pages
 from sojourn.stores.aliases_sql import add_aliases, aliases
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.ddl import create_statements
+from sojourn.stores.inbox import statements as inbox
 from sojourn.stores.schema import LIVELY, SESSIONS
 
 from .bound import BoundRows
@@ -86,11 +87,15 @@ SELECT json_group_array(json_array(hash, at, is_for_good)) FROM sojourn_tombston
 WHERE hash IN (SELECT value FROM json_each(:people))
 """
 
+INBOX: Final = inbox.take(SQLITE)
+
 # --- what a batch writes
 
 _COUNTED: Final = "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
 
 WITHDRAW: Final = "DELETE FROM sojourn_events WHERE id IN (SELECT value FROM json_each(:withdrawn))"
+
+DELETE_TAKEN: Final = inbox.delete(SQLITE)
 
 # An event whose last value, `no_forward`, is NULL gets that of its session in the store.
 INSERT_EVENTS: Final = BoundRows(

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from sojourn.errors import StoreError
+from sojourn.stores.inbox.target import InboxTarget
 from sojourn.stores.recording_protocol import Recording
 from sojourn.stores.store import SQLStore
 
@@ -55,6 +56,9 @@ class SQLiteStore(SQLStore):
     def time(self) -> int | None:
         """Return None: a file belongs to one machine, and so does its clock."""
         return None
+
+    def inbox_target(self) -> InboxTarget:
+        return InboxTarget(name=self.name, path=self.path)
 
     def close(self) -> None:
         self._connections.close()
