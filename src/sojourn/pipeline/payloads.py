@@ -12,14 +12,14 @@ from sojourn.core.records import Record
 
 
 class PayloadKind(IntEnum):
-    """The kinds. The numbers are part of the journal's format and never change; the last three are not written yet."""
+    """The kinds. The numbers are part of the journal's format and never change; the last two are not written yet."""
 
     REQUEST = 1
     """The record of one request, socket message or late call."""
     AGENT_HIT = 2
     """A request of an agent, or the verdict on one."""
     INBOX = 3
-    """An event that the application wrote in its own transaction."""
+    """An event that the application wrote in its own transaction: a record, in the store's inbox and in no journal."""
     IMPORT = 4
     """Past sessions from another source."""
     DIAGNOSTICS = 5
@@ -27,6 +27,7 @@ class PayloadKind(IntEnum):
 
 
 _REQUEST: Final = bytes([PayloadKind.REQUEST])
+_INBOX: Final = bytes([PayloadKind.INBOX])
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Record).decode
 _AGENT_HIT: Final = bytes([PayloadKind.AGENT_HIT])
@@ -41,6 +42,16 @@ def encode(record: Record) -> bytes:
 def encode_hit(hit: AgentHit) -> bytes:
     """Return the payload of an agent's hit."""
     return _AGENT_HIT + _encode(hit)
+
+
+def encode_for_inbox(record: Record) -> bytes:
+    """Return the data of a row of the inbox."""
+    return _INBOX + _encode(record)
+
+
+def decode_from_inbox(data: bytes) -> Record | None:
+    """Return the record in a row of the inbox; otherwise as `decode`."""
+    return _decode(memoryview(data)[1:]) if data.startswith(_INBOX) else None
 
 
 def decode(payload: bytes) -> Record | AgentHit | None:

@@ -31,6 +31,7 @@ from sojourn.stores.rows import SessionRow
 from .agent_counts import count_hits
 from .batch_rows import BatchRows
 from .fold import Folded, Numbered, fold, set_exit_pages, sweep
+from .inbox import InboxFolder
 from .scrubbing import Scrub, Scrubber
 from .suppression import Suppression
 
@@ -97,6 +98,7 @@ class Recorder:
         self.has_others = False
         """Whether another host writes to the store: its activity may contradict a successor of ours."""
         self._monotonic_ns = monotonic_ns
+        self._inbox = InboxFolder(store, rules=rules, service=service, max_age=max_age, batch=self._batch)
         self._marks: dict[str, Mark] | None = None
         self._marked_at = 0
         self._undiscarded = 0
@@ -104,7 +106,7 @@ class Recorder:
         self._lock = RLock()
 
     def step(self, now: int, *, must_mark: bool = False, pace: Pace = FULL_SPEED) -> tuple[int, bool]:
-        """Apply one batch of what was appended before this moment: (records applied, whether there is more).
+        """Apply one batch of what was appended before this moment, and of the inbox: (records applied, whether there is more).
 
         With nothing to apply, the marks are written every `sweep_interval`, or now if `must_mark`. If there is more but
         nothing was applied, the next record has to wait: for another host's record, or for another recorder.
@@ -131,13 +133,16 @@ class Recorder:
             if self._undiscarded >= _DISCARD_EVERY or (must_mark and not more):
                 self._undiscarded = 0
                 self._discard()
-            return applied, more
+            # After the journals: they have the starts of its sessions.
+            taken, is_full = self._inbox.step(now, has_others=self.has_others)
+            return applied + taken, more or is_full
 
     def has_unapplied(self) -> bool:
         """Say whether a journal has records that no recorder has applied yet."""
         with self._lock:
             positions = {journal: mark.position for journal, mark in self._store.marks().items()}
-            return bool(self._reader.read(positions, before=self._monotonic_ns(), limit=1).frames)
+            unread = self._reader.read(positions, before=self._monotonic_ns(), limit=1)
+            return bool(unread.frames) or self._store.has_inbox()
 
     def sweep(self, now: int) -> int:
         """End the sessions that are over, as of what is recorded, and return how many."""
