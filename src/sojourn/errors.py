@@ -15,6 +15,10 @@ class StoreError(SojournError):
     """The store cannot be opened or used; the message names it and the fix."""
 
 
+class WrongDatabaseError(SojournError, ValueError):
+    """`track(connection=...)` was given a connection to another database than the store's; the message names both."""
+
+
 class NoActiveRequest(SojournError, RuntimeError):
     """A request-scoped helper was called outside a request behind the middleware."""
 
