@@ -319,3 +319,15 @@ def test_the_shown_handler_and_filter_work_together(capsys: pytest.CaptureFixtur
         "INFO - outside",
         f"WARNING {session} the shelf is empty",
     ]
+
+
+# --- in a transaction
+
+
+def test_a_purchase_is_recorded_with_its_order() -> None:
+    app = block_with("transactions.md", "def buy")["app"]
+    with opened(app) as engine:
+        with httpx.Client(transport=httpx.WSGITransport(app), base_url=BROWSER) as browser:
+            browser.post("/buy")
+        events = recorded_events(engine)
+    assert [event.name for event in events if event.name != "page_view"] == ["session.start", "purchase"]

@@ -20,6 +20,7 @@ from .tracking.helpers import (
     set_session_property,
     start_session,
     track,
+    track_async,
 )
 from .tracking.principal import UNKNOWN, User
 from .tracking.privacy_signals import gpc_support
@@ -49,6 +50,7 @@ __all__ = [
     "set_session_property",
     "start_session",
     "track",
+    "track_async",
 ]
 
 

@@ -24,6 +24,7 @@ from .core.records import SERVICE_ATTRIBUTES, Origin
 from .core.session import Rules
 from .pipeline.agent_checks import AgentChecks
 from .pipeline.flushing import FlushReport
+from .pipeline.inbox import DirectInbox, Inbox
 from .pipeline.intake import Intake, append_hit_to
 from .pipeline.journal import SYSTEM_FILES, JournalReader, JournalStats
 from .pipeline.record.recorder import Recorder
@@ -125,6 +126,9 @@ class Engine:
                 host=settings.session_budget_total,
             ),
             passive=Paths(settings.passive),
+            inbox=DirectInbox(self.intake)
+            if self.clock.is_manual and settings.store == "memory:"
+            else Inbox(lambda: self.store),
             principal=settings.principal,
             agents=None if settings.agents == "off" else self._agents(),
         )
@@ -138,6 +142,16 @@ class Engine:
         if self.settings.enabled:
             kind_of("loads the library of user agents here, not in a visitor's first request")
             self.guard.guarded(None, self.intake.running)
+
+    def prepare_store(self) -> None:
+        """Create the store's tables if they are missing. Blocks. For apps whose transactions write to the store's database.
+
+        Raises `StoreError`.
+        """
+        if self.settings.enabled:
+            store = self.store.recreate()
+            store.open()
+            store.close()
 
     def flush(self, timeout: float = 5.0) -> FlushReport:
         """Apply this process's records and deliver what is due, within `timeout` seconds.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 import sojourn
-from sojourn import current_session, end_session, identify, track
+from sojourn import current_session, end_session, identify, track, track_async
 from sojourn.testing import FakeVisits, ManualClock, RecordedEvents, fake_visit
 
 pytest_plugins = ["pytester"]
@@ -108,3 +112,19 @@ def test_plugin_provides_the_fixture(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.runpytest_subprocess("-q").assert_outcomes(passed=1)
+
+
+def test_an_event_of_a_transaction_is_recorded_at_once() -> None:
+    with closing(sqlite3.connect(":memory:")) as shop, fake_visit("ada") as events:
+        track("purchase", {"total": 1}, connection=shop)
+        asyncio.run(_tracked(events))
+        with pytest.raises(TypeError, match="track_async"):
+            asyncio.run(track_async("purchase", connection=shop))
+        assert [event.user_id for event in events.named("purchase")] == ["ada"]
+
+
+async def _tracked(events: RecordedEvents) -> None:
+    aiosqlite = pytest.importorskip("aiosqlite")
+    async with aiosqlite.connect(":memory:") as shop:
+        await track_async("refund", connection=shop)
+    assert events.names[-1] == "refund"

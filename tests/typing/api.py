@@ -6,6 +6,7 @@ it, the ignore would be unused, and mypy (`warn_unused_ignores`) would fail.
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
@@ -42,6 +43,7 @@ from sojourn import (
     set_session_property,
     start_session,
     track,
+    track_async,
 )
 from sojourn.backends import Backend, Receipt, Rejection, WebhookBackend, backend_from_url
 from sojourn.testing import ManualClock, MemoryBackend, fake_visit
@@ -182,6 +184,12 @@ def where_no_request_is() -> None:
         ours: SojournError = error
         print(runtime_error, ours)
     assert_type(UNKNOWN is None, bool)
+
+
+async def transactions(db: sqlite3.Connection) -> None:
+    track("purchase", {"total": 1}, connection=db)
+    await track_async("purchase", {"total": 1}, connection=db)
+    await track_async("purchase")  # type: ignore[call-arg]
 
 
 # --- the engine, backends of one's own, tests

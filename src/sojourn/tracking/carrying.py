@@ -209,6 +209,14 @@ def note_late(
         drafted.entries.append(Entry(name, visit.at, attributes, tag))
 
 
+def warn_dropped(visit: Visit) -> None:
+    """Warn once that a call came to nothing, unless the request has nothing to do with sessions at all."""
+    if visit.refused is None:
+        visit.guard.warn_once(
+            "no_session", "a helper was called where there is no session and none may start; the call was dropped"
+        )
+
+
 def _call_carried(
     default: R,
     work: Callable[..., R],

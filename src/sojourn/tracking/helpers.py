@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sojourn.core.events import RESERVED_NAMES, SESSION_PROPERTIES, Scalar
@@ -16,13 +17,14 @@ from sojourn.core.session import SessionState
 from sojourn.errors import NoActiveRequest
 
 from . import opt_out as visitor_choice
-from .carrying import call, lock_of, note_late
+from .carrying import call, lock_of, note_late, warn_dropped
 from .exceptions import capture, capture_late
 from .identification import is_known_user, name_user, name_user_late, unname_user
 from .manual_sessions import manual_id, may_restart, restart
 from .masking import printable
 from .principal import User
 from .principal import user_id as checked_user_id
+from .transactions import record_of_event
 from .visit import Visit, active_visit
 
 _LONGEST_EVENT_NAME = 100
@@ -72,14 +74,37 @@ def identify(
     call(None, _name, name_user_late, visit, User(checked_id, shown_name, kept_traits or None))
 
 
-def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
+def track(name: str, properties: Mapping[str, Scalar] | None = None, *, connection: Any = None) -> None:
     """Record an event in this session.
 
     `name` has 1 to 100 printable characters and is none of Sojourn's own events. `properties` maps names to strings,
     finite numbers or bools. Raises `ValueError` for a reserved or malformed name, `TypeError` for a wrong type, and
     `NoActiveRequest` outside a request.
+
+    With a `connection` to the store's database, the event is committed, or rolled back, with the transaction that it is in.
+    Then errors of the database are raised too, and `WrongDatabaseError` for a connection to another one.
     """
     visit = _visit()
+    if connection is not None:
+        visit.context.inbox.check(connection, is_awaited=False)
+    own_name, kept = _event(visit, name, properties)
+    if connection is None:
+        call(None, _track, note_late, visit, own_name, kept)
+    elif (record := record_of_event(visit, own_name, kept)) is not None:
+        visit.context.inbox.write(record, connection)
+
+
+async def track_async(name: str, properties: Mapping[str, Scalar] | None = None, *, connection: Any) -> None:
+    """Record an event in a transaction of asynchronous code; otherwise as `track()` with a `connection`."""
+    visit = _visit()
+    visit.context.inbox.check(connection, is_awaited=True)
+    record = record_of_event(visit, *_event(visit, name, properties))
+    if record is not None:
+        await visit.context.inbox.write_async(record, connection)
+
+
+def _event(visit: Visit, name: str, properties: Mapping[str, Scalar] | None) -> tuple[str, dict[str, Scalar]]:
+    """The name and properties of an event as they are kept."""
     if not isinstance(name, str):
         msg = f"track(): an event name must be a str, not {type(name).__name__}"
         raise TypeError(msg)
@@ -93,7 +118,7 @@ def track(name: str, properties: Mapping[str, Scalar] | None = None) -> None:
         ({}, []) if properties is None else cleaned(properties, EVENT_PREFIX, visit.context.options.declared.event)
     )
     _refuse_data(visit, problems, f"track({name!r})")
-    call(None, _track, note_late, visit, str.__str__(name), kept)
+    return str.__str__(name), kept
 
 
 def set_session_property(key: str, value: Scalar) -> None:
@@ -193,7 +218,7 @@ def _name(visit: Visit, user: User) -> None:
             return
     state = visit.enter(by_helper=True)
     if state is None:
-        _warn_dropped(visit)
+        warn_dropped(visit)
         return
     visit.is_passive = was_passive and is_known_user(visit, user)
     name_user(visit, state, user)
@@ -215,7 +240,7 @@ def _unname(visit: Visit) -> None:
 
 def _set_properties(visit: Visit, properties: dict[str, Scalar]) -> None:
     if visit.enter_present() is None:
-        _warn_dropped(visit)
+        warn_dropped(visit)
         return
     visit.note(SESSION_PROPERTIES, properties)
     visit.leave()
@@ -231,7 +256,7 @@ def _capture(visit: Visit, error: BaseException) -> None:
 
 def _track(visit: Visit, name: str, properties: dict[str, Scalar]) -> None:
     if visit.enter(by_helper=True) is None:
-        _warn_dropped(visit)
+        warn_dropped(visit)
         return
     visit.note(name, properties)
     visit.leave()
@@ -248,7 +273,7 @@ def _start(visit: Visit, session_id: str | None) -> None:
         restart(visit, session_id)
         visit.leave()
     else:
-        _warn_dropped(visit)
+        warn_dropped(visit)
 
 
 def _end(visit: Visit) -> None:
@@ -288,10 +313,3 @@ def _look_late(_visit: Visit, _state: SessionState) -> Session | None:
 def _refuse_data(visit: Visit, problems: list[str], where: str) -> None:
     for problem in problems:
         visit.guard.refuse_data(f"property_{problem}", f"{where}: a property was {problem.replace('_', ' ')}")
-
-
-def _warn_dropped(visit: Visit) -> None:
-    if visit.refused is None:
-        visit.guard.warn_once(
-            "no_session", "a helper was called where there is no session and none may start; the call was dropped"
-        )

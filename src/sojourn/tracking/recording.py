@@ -6,7 +6,19 @@ from typing import Protocol
 
 from sojourn.core.events import EXCEPTION, OPT_OUT
 from sojourn.core.failures import is_unexplained
-from sojourn.core.records import ACTIVITY, CARRIED, FAILED, LATE, NO_FORWARD, REQUEST, STARTS, Entry, Record, about
+from sojourn.core.records import (
+    ACTIVITY,
+    CARRIED,
+    FAILED,
+    LATE,
+    NO_FORWARD,
+    REQUEST,
+    STARTS,
+    Entry,
+    Origin,
+    Record,
+    about,
+)
 from sojourn.core.records import OPT_OUT as OPTS_OUT
 from sojourn.core.session import SessionState
 
@@ -63,13 +75,17 @@ class Recording:
                 continue
             origin = None
             if changes.is_start:
-                origin = self._pages.origin(visit.facts, visit.shown_path, is_anonymous=visit.is_anonymous)
+                origin = self.origin(visit)
             is_essential = changes.is_start or changes.seal is not None or any(entry.tag for entry in entries)
             if entries:
                 flags |= _explained(visit, changes.state.key, entries)
             kind = entries[-1].name if entries else "activity"
             record = about(changes.state, visit.at, flags, entries, origin)
             self.sink.append(record, kind=kind, is_essential=is_essential)
+
+    def origin(self, visit: Visit) -> Origin:
+        """Return what `session.start` says of the request that began the session."""
+        return self._pages.origin(visit.facts, visit.shown_path, is_anonymous=visit.is_anonymous)
 
     def record_late(self, visit: Visit) -> None:
         """Record a helper call made after the response had started."""

@@ -39,6 +39,7 @@ from .recording import Recording, Sink
 from .response_cookies import ResponseCookies
 from .session_cache import CachedSession, SessionCache, Shared
 from .starts import Starts
+from .transactions import Inbox
 from .visit import Visit, VisitContext
 
 
@@ -60,6 +61,7 @@ class Tracker:
         shared: Shared,
         budget: SessionBudget,
         passive: Paths,
+        inbox: Inbox,
         principal: Resolver | None = None,
         agents: Agents | None = None,
     ) -> None:
@@ -94,6 +96,7 @@ class Tracker:
             clock=clock,
             recorder=self._recording,
             paths=paths,
+            inbox=inbox,
         )
         self.connections = Connections(options, clock=clock, sink=sink, guard=guard)
         self._pid = os.getpid()

@@ -20,7 +20,7 @@ from sojourn.core import session
 from sojourn.core.clock import Clock
 from sojourn.core.events import SESSION_END, Scalar
 from sojourn.core.ids import uuid7
-from sojourn.core.records import Entry, Seal
+from sojourn.core.records import Entry, Origin, Seal
 from sojourn.core.session import EndReason, SessionState
 
 from . import admission
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sojourn.user_agents.agents import Agent
 
     from .carrying import Carrier
+    from .transactions import Inbox
 
 VISIT_KEY = "sojourn.tracking.visit"
 """Where doors put the Visit in a scope or an environ."""
@@ -60,6 +61,10 @@ class VisitRecorder(Protocol):
         """Record an opt-out, at once: wherever the visitor's next request goes, it holds there."""
         ...
 
+    def origin(self, visit: Visit) -> Origin:
+        """Return what `session.start` says of the request that began the session."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitContext:
@@ -72,6 +77,7 @@ class VisitContext:
     clock: Clock
     recorder: VisitRecorder
     paths: Paths
+    inbox: Inbox
 
 
 class Visit:
