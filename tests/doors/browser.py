@@ -5,7 +5,6 @@ No server, no thread, no event loop: a request is a call, so a test may hold one
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -20,7 +19,8 @@ from sojourn.engine import Engine
 from sojourn.testing import ManualClock, MemoryBackend
 from sojourn.wsgi import SojournMiddleware as WsgiDoor
 
-Protocol = Literal["asgi", "wsgi"]
+Protocol = Literal["asgi", "wsgi", "django", "django-async"]
+"""`django`: Django's middleware, with the requests of WSGI; `django-async`: with those of ASGI."""
 KEY = "a key that only these tests use"
 NAVIGATE = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": "same-origin"}
 FETCH = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty", "sec-fetch-site": "same-origin"}
@@ -86,11 +86,7 @@ class Site:
         """Where the app is mounted: `root_path`, or `SCRIPT_NAME`. Paths that are asked for lie below it."""
         self.user: str | None = None
         """The principal: `REMOTE_USER`, or the scope's user. `None`: the framework does not say; `""`: anonymous."""
-        self.door: Any = (
-            AsgiDoor(self._asgi, engine=self.engine)
-            if protocol == "asgi"
-            else WsgiDoor(validator(self._wsgi), engine=self.engine)
-        )
+        self.door: Any = self._make_door()
 
     def request(
         self,
@@ -102,7 +98,7 @@ class Site:
         client: str | None = "192.0.2.7",
         body: bytes = b"",
     ) -> Reply:
-        call = self._call_asgi if self.protocol == "asgi" else self._call_wsgi
+        call = self._call_asgi if self.protocol in {"asgi", "django-async"} else self._call_wsgi
         return call(method, path, list(headers), scheme, client, body=body)
 
     @property
@@ -136,6 +132,20 @@ class Site:
         self.engine.close()
 
     # --- the app ---------------------------------------------------------------------------------------------------
+
+    def _make_door(self) -> Any:
+        if self.protocol == "asgi":
+            return AsgiDoor(self._asgi, engine=self.engine)
+        if self.protocol == "wsgi":
+            return WsgiDoor(validator(self._wsgi), engine=self.engine)
+        from tests.doors.django_door import DjangoDoor  # configures Django
+
+        return DjangoDoor(self._django, engine=self.engine)
+
+    def _django(self, path: str) -> tuple[int, Iterable[tuple[str, str]], Any]:
+        response = self._respond(path)
+        is_whole = len(response.pieces) == 1 and response.late is None
+        return response.status, response.headers, list(response.pieces) if is_whole else self._pieces(response)
 
     def _respond(self, path: str) -> Response:
         view = self.views.get(path)
@@ -195,6 +205,9 @@ class Site:
         }
         if self.user is not None:
             scope["user"] = AuthenticatedUser(self.user)
+        if self.protocol == "django-async":
+            status, response_headers, content = run(self.door.call_async(scope, body))
+            return Reply(status, tuple(response_headers), content)
         run(self.door(scope, receive, send))
         start = sent[0]
         assert start["type"] == "http.response.start"
@@ -231,6 +244,10 @@ class Site:
             environ[key] = f"{environ[key]}{joint}{value}" if key in environ and name != "host" else value
         if self.user is not None:
             environ["REMOTE_USER"] = self.user
+        if self.protocol == "django":
+            environ.setdefault("wsgi.input", BytesIO())
+            code, named, content = self.door.call_sync(environ)
+            return Reply(code, tuple(named), content)
         response = validator(self.door)(environ, start_response)
         pieces: list[bytes] = []
         try:
@@ -311,13 +328,15 @@ def view_of(*calls: Callable[[], object], response: Response | None = None) -> V
     return view
 
 
-def run(work: Awaitable[None] | Coroutine[Any, Any, None]) -> None:
-    """Run what never waits for anything outside itself."""
+def run(work: Awaitable[Any] | Coroutine[Any, Any, Any]) -> Any:
+    """Run what never waits for anything outside itself, and return its result."""
     steps = work.__await__()
-    with contextlib.suppress(StopIteration):
+    try:
         next(steps)
-        msg = "it waits for something that never happens"
-        raise AssertionError(msg)
+    except StopIteration as end:
+        return end.value
+    msg = "it waits for something that never happens"
+    raise AssertionError(msg)
 
 
 def _named(headers: Mapping[str, str]) -> dict[str, str]:

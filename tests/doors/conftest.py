@@ -1,4 +1,4 @@
-"""A site behind each of the two doors."""
+"""A site behind each of the doors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.doors.browser import Browser, Protocol, Site
 MakeSite = Callable[..., Site]
 
 
-@pytest.fixture(params=["asgi", "wsgi"])
+@pytest.fixture(params=["asgi", "wsgi", "django", "django-async"])
 def protocol(request: pytest.FixtureRequest) -> Protocol:
     """Every test that uses it runs through both doors."""
     return cast("Protocol", request.param)

@@ -210,7 +210,10 @@ def test_what_carries_the_cookie_is_private(
     assert reply.header("cache-control") == sent
     assert reply.cookies[0] == "theirs=1"
     assert len(reply.cookies) == 2
-    assert browser.navigate().header("cache-control") == [value for _, value in given]
+    own = [value for _, value in given]
+    if site.protocol.startswith("django") and own:
+        own = [", ".join(own)]  # its responses have one header of a name
+    assert browser.navigate().header("cache-control") == own
 
 
 def test_private_can_be_left_out(make_site: MakeSite) -> None:

@@ -236,5 +236,7 @@ def test_the_consent_callable_gets_the_frameworks_request_once(make_site: MakeSi
     browser = Browser(site)
     for _ in range(3):
         browser.navigate("/page")
+    if site.protocol.startswith("django"):
+        asked = [vars(request) for request in asked]
     places = [request.get("path") or request.get("PATH_INFO") for request in asked]
     assert places == ["/page"] * 3

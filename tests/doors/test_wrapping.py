@@ -35,6 +35,12 @@ class App:
         raise NotImplementedError
 
 
+@pytest.fixture(params=["asgi", "wsgi"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Those that wrap an app."""
+    return str(request.param)
+
+
 @pytest.fixture
 def door(site: Site) -> Any:
     return DOORS[site.protocol](App(), engine=site.engine)

@@ -69,6 +69,13 @@ def place_of(request: Any) -> dict[str, Any] | None:
     return getattr(request, "environ", None) if place is None else place
 
 
+def mounted_path(request: Any) -> tuple[str, str]:
+    """The path as the server gave it, and where the project is mounted."""
+    if hasattr(request, "scope"):
+        return request.scope.get("path", ""), request.scope.get("root_path", "")
+    return request.environ.get("PATH_INFO", ""), request.environ.get("SCRIPT_NAME", "")
+
+
 def loaded_user(request: Any) -> Principal:
     """The user that Django has loaded. Reading `request.user` would query, and set `Vary: Cookie`."""
     attributes = vars(request)

@@ -27,7 +27,7 @@ from sojourn.tracking.frameworks import ROUTE_KEY, USER_KEY, unhandled
 from sojourn.tracking.visit import VISIT_KEY, Visit, active_visit
 
 from ._cookies import add_lines
-from ._facts import DjangoResponse, facts_of, loaded_user, place_of, route_of
+from ._facts import DjangoResponse, facts_of, loaded_user, mounted_path, place_of, route_of
 from ._project import get_engine
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class _Door:
 
     def own(self, request: Any) -> Any | None:
         """The response to a request for an endpoint of ours; `None` for a page of the project."""
-        endpoint = None if self._beacon is None else self._beacon.at(request.path)
+        endpoint = None if self._beacon is None else self._beacon.at(*mounted_path(request))
         if endpoint is None:
             return None
         guarded = self._guard.guarded
@@ -156,21 +156,25 @@ class _Door:
 
     def responded(self, visit: Visit, response: Any) -> Any:
         """Settle the visit, and return the response with our cookie."""
-        try:
-            facts = DjangoResponse(response)
-            line = self._tracker.finish(visit, facts)
-            if line is not None:
-                private = with_private(facts) if self._adds_private else None
-                add_lines(response, (line, *visit.more_cookie_lines))
-                if private is not None:
-                    response.headers["Cache-Control"] = private
-            # A file is left alone: the server may send it by its descriptor.
-            if response.streaming and not isinstance(response, FileResponse):
-                follow = self._follow_async if response.is_async else self._follow
-                response.streaming_content = follow(response.streaming_content, visit)
-        except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
-            self._tracker.failed(error, "finish")
+        self._guard.guarded(None, self._finish, visit, response)
+        self._guard.guarded(None, self._track_pieces, visit, response)
         return response
+
+    def _finish(self, visit: Visit, response: Any) -> None:
+        facts = DjangoResponse(response)
+        line = self._tracker.finish(visit, facts)
+        if line is None:
+            return
+        private = with_private(facts) if self._adds_private else None
+        add_lines(response, (line, *visit.more_cookie_lines))
+        if private is not None:
+            response.headers["Cache-Control"] = private
+
+    def _track_pieces(self, visit: Visit, response: Any) -> None:
+        """Follow a body that is streamed. A file is left alone: the server may send it by its descriptor."""
+        if response.streaming and not isinstance(response, FileResponse):
+            follow = self._follow_async if response.is_async else self._follow
+            response.streaming_content = follow(response.streaming_content, visit)
 
     def failed(self, visit: Visit, error: BaseException) -> None:
         """An exception leaves Django, as with `DEBUG_PROPAGATE_EXCEPTIONS`."""
