@@ -83,8 +83,8 @@ class SojournMiddleware(Wrapper):
         try:
             body = self.app(environ, start)
             is_whole = (start.is_called and hasattr(body, "__len__")) or _is_file(body, environ)
-            if is_whole:  # it leaves our hands: nothing of the app's can replace the start any more
-                start.release()
+            if is_whole or _reads_start_at_return(environ):
+                start.release()  # it leaves our hands: nothing of the app's can replace the start any more
         except BaseException as error:
             guard.guarded(None, capture, visit, error, is_handled=False)
             guard.guarded(None, tracker.abandon, visit)
@@ -370,6 +370,12 @@ def _small_body(environ: Environ) -> bytes:
 def decoded(latin: str) -> str:
     """Decode a WSGI string, which holds bytes as latin-1 (PEP 3333)."""
     return latin.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _reads_start_at_return(environ: Environ) -> bool:
+    """Whether the server takes status and headers when the app returns, not with the first byte as PEP 3333 allows."""
+    software: str = environ.get("SERVER_SOFTWARE", "")
+    return software.startswith("Granian")
 
 
 def _is_file(body: object, environ: Environ) -> bool:

@@ -197,3 +197,26 @@ def test_the_users_callable_and_the_route_are_read_in_flasks_context(*, is_strea
     assert view.attributes["http.route"] == "/plants/<name>"
     assert [event.attributes["user.id"] for event in site.named("user.identify")] == ["anna"]
     site.close()
+
+
+@pytest.mark.parametrize("shape", ["a list", "a generator", "a body", "Flask's"])
+def test_a_server_that_reads_the_start_at_return_gets_it_in_time(site: Site, shape: str) -> None:
+    """Granian sends what was started when the app returned, and so lost status and headers of every stream."""
+    shop = flask.Flask(__name__)
+    shop.add_url_rule("/", view_func=lambda: flask.Response(iter([b"<p>", b"ok"]), status=404, mimetype="text/html"))
+
+    def app(environ: Any, start_response: Any) -> Any:
+        if shape == "Flask's":
+            return shop(environ, start_response)
+        start_response("404 Not Found", PAGE)
+        pieces = [b"<p>", b"ok"]
+        return {"a list": pieces, "a generator": (each for each in pieces), "a body": Body(pieces)}[shape]
+
+    server = Server(site, app, SERVER_SOFTWARE="Granian", **MARKED)
+    ((status, headers, _),) = server.starts
+    assert status.startswith("404")
+    assert "set-cookie" in headers
+    assert server.drain() == b"<p>ok"
+    assert len(server.starts) == 1
+    (view,) = site.named("page_view")
+    assert view.attributes["http.response.status_code"] == 404
