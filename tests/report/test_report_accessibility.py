@@ -101,6 +101,7 @@ def _fill(site: Site) -> None:
     site.go(visitor, "/cart")
     site.visit("/missing", fail="1")
     site.visit("/" + "long" * 60, user="a\u043dna", note="x" * 400, event="note")
+    site.go(site.page(user_agent="Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)"), "/robots.txt")
     site.faults.clear()
 
 
@@ -129,6 +130,8 @@ def test_every_page_is_accessible(busy: Site) -> None:
         "session": f"/sessions/{anna}",
         "user": "/users?id=anna",
         "visitor": f"/visitors?id={visitor}",
+        "agents": "/agents",
+        "no agents": "/agents?range=today&agent=none",
         "delivery": "/delivery",
         "not found": "/nothing",
     }.items():
@@ -139,7 +142,7 @@ def test_every_page_is_accessible(busy: Site) -> None:
     assert found == [], "\n".join(found)
 
 
-@pytest.mark.parametrize("below", ["/", "/sessions"])
+@pytest.mark.parametrize("below", ["/", "/sessions", "/agents"])
 def test_the_focus_is_seen_wherever_it_is(busy: Site, below: str) -> None:
     page = busy.reader()
     page.goto(f"{busy.report}{below}")

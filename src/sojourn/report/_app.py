@@ -10,6 +10,7 @@ from typing import Final
 from sojourn.errors import StoreError
 
 from . import (
+    _agents,
     _assets,
     _delivery,
     _export,
@@ -41,6 +42,7 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/goals": _goals.goals,
     "/funnels": _funnels.funnels,
     "/retention": _retention.retention,
+    "/agents": _agents.agents,
     "/delivery": _delivery.delivery,
     "/live/online": _overview.online,
     "/live/sessions": _sessions.changes,

@@ -41,7 +41,11 @@ class AgentsContract:
         assert pages.pages == (AgentPage("/a", 6, 1, 0, 1, NOW + 3), AgentPage("/llms.txt", 1, 0, 1, 1, NOW + 1))
         of_one = store.agents.pages(HERE, agent="bingbot", limit=9)
         assert ([page.path for page in of_one.pages], of_one.total) == (["/llms.txt"], 1)
-        assert store.agents.hours(HERE) == [AgentHour(NOW, "ai_training", 7), AgentHour(NOW, "search", 1)]
+        assert [page.path for page in store.agents.pages(HERE, kind="search", limit=9).pages] == ["/llms.txt"]
+        assert store.agents.hours(HERE) == [AgentHour(NOW, 8, 2)]
+        assert store.agents.hours(HERE, agent="GPTBot") == [AgentHour(NOW, 7, 1)]
+        assert store.agents.hours(HERE, kind="search") == [AgentHour(NOW, 1, 1)]
+        assert store.agents.hours(HERE, agent="GPTBot", kind="search") == []
 
     def test_a_late_verdict_adds_no_hit(self, store: Store) -> None:
         save(store, Batch(agents=[count("/a")]))

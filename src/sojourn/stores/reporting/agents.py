@@ -29,7 +29,7 @@ def _sum(value: str) -> str:
 
 _REFUSED: Final = f"{_hits_where('status = 4')} AS client_errors, {_hits_where('status = 5')} AS server_errors"
 _INSIDE: Final = "FROM sojourn_agents WHERE at >= :since AND at < :until"
-_OF_ONE: Final = "(:agent = '' OR agent = :agent)"
+_CHOSEN: Final = "(:agent = '' OR agent = :agent) AND (:kind = '' OR kind = :kind)"
 
 
 class SQLAgents:
@@ -50,30 +50,37 @@ SELECT agent, MAX(kind) AS kind, {columns}, {_REFUSED},
         pages = f"""
 SELECT path, {_sum("hits")} AS hits, {_REFUSED},
        COUNT(DISTINCT agent) AS agents, MAX(last_at) AS last_at
-{_INSIDE} AND {_OF_ONE} GROUP BY path"""
+{_INSIDE} AND {_CHOSEN} GROUP BY path"""
         fields = d.array(*AgentPage.__struct_fields__)
         self._pages: Final = d.sql(f"""
-SELECT {d.rows.format(fields)}, (SELECT COUNT(DISTINCT path) {_INSIDE} AND {_OF_ONE} AND path <> '{OTHER_PAGES}')
+SELECT {d.rows.format(fields)}, (SELECT COUNT(DISTINCT path) {_INSIDE} AND {_CHOSEN} AND path <> '{OTHER_PAGES}')
 FROM (SELECT * FROM ({pages}) AS every ORDER BY hits DESC, path LIMIT :limit) AS found""")
-        hours = f"SELECT at, kind, {_sum('hits')} AS hits {_INSIDE} GROUP BY at, kind ORDER BY at, kind"
+        hours = f"""
+SELECT at, {_sum("hits")} AS hits, {_hits_where("status >= 4")} AS refused
+{_INSIDE} AND {_CHOSEN} GROUP BY at"""
         fields = d.array(*AgentHour.__struct_fields__)
         self._hours: Final = d.sql(f"SELECT {d.rows.format(fields)} FROM ({hours}) AS found")
 
     def agents(self, span: Span) -> list[AgentLine]:
         return sorted(_lines.decode(self._text(self._lines, span)), key=lambda line: (-line.hits, line.agent))
 
-    def pages(self, span: Span, *, agent: str | None = None, limit: int) -> AgentPages:
-        values = {**_whole_hours(span), "agent": wire.clean(agent or ""), "limit": limit}
+    def pages(self, span: Span, *, agent: str | None = None, kind: str | None = None, limit: int) -> AgentPages:
+        values = {**_whole_hours(span), **_chosen(agent, kind), "limit": limit}
         text, total = self._database.read(self._pages, **values)
         pages = sorted(_pages.decode(text), key=lambda page: (-page.hits, page.path))
         return AgentPages(pages=tuple(pages), total=int(total))
 
-    def hours(self, span: Span) -> list[AgentHour]:
-        return sorted(_hours.decode(self._text(self._hours, span)), key=lambda hour: (hour.at, hour.kind))
+    def hours(self, span: Span, *, agent: str | None = None, kind: str | None = None) -> list[AgentHour]:
+        text = self._text(self._hours, span, **_chosen(agent, kind))
+        return sorted(_hours.decode(text), key=lambda hour: hour.at)
 
-    def _text(self, statement: str, span: Span) -> str:
-        text: str = self._database.read(statement, **_whole_hours(span))[0]
+    def _text(self, statement: str, span: Span, **values: str) -> str:
+        text: str = self._database.read(statement, **_whole_hours(span), **values)[0]
         return text
+
+
+def _chosen(agent: str | None, kind: str | None) -> dict[str, str]:
+    return {"agent": wire.clean(agent or ""), "kind": wire.clean(kind or "")}
 
 
 def _whole_hours(span: Span) -> dict[str, object]:

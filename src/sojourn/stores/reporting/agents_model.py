@@ -57,8 +57,8 @@ class AgentPages(msgspec.Struct, frozen=True):
 
 
 class AgentHour(msgspec.Struct, frozen=True, array_like=True):
-    """How often a kind of agent came in an hour (`at`, ms)."""
+    """The requests of agents in an hour (`at`, ms), and how many of them were refused (4xx, 5xx)."""
 
     at: int
-    kind: str
     hits: int
+    refused: int

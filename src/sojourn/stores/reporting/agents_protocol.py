@@ -15,10 +15,10 @@ class AgentReport(Protocol):
         """Return the agents of a span, the busiest first."""
         ...
 
-    def pages(self, span: Span, *, agent: str | None = None, limit: int) -> AgentPages:
-        """Return the pages that this agent, or all (`None`), asked for in a span, the most read first."""
+    def pages(self, span: Span, *, agent: str | None = None, kind: str | None = None, limit: int) -> AgentPages:
+        """Return the pages that this agent, this kind, or all (`None`) asked for in a span, the most read first."""
         ...
 
-    def hours(self, span: Span) -> list[AgentHour]:
-        """Return how often each kind of agent came in each hour of a span, in order of time; hours without any are left out."""
+    def hours(self, span: Span, *, agent: str | None = None, kind: str | None = None) -> list[AgentHour]:
+        """Return the requests of each hour of a span, in order of time; hours without any are left out."""
         ...
