@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, count
+from math import log
 from typing import Final
 from uuid import UUID
 
@@ -26,20 +27,42 @@ _REMEMBERED: Final = 4_000
 """How many visitors may return; beyond that a new one replaces another."""
 _SESSIONS_OF_A_REGULAR: Final = 2_000
 
+_FAILED: Final = 500
+
 _HOURS: Final = (3, 2, 1, 1, 1, 2, 4, 7, 10, 12, 13, 13, 14, 13, 12, 12, 12, 13, 14, 16, 17, 15, 10, 6)
 _WEEKDAYS: Final = (11, 11, 10, 10, 9, 12, 14)
 
-_SERVICE: Final[Origin] = {
-    "service.name": "seed-shop",
-    "service.version": "2.1",
-    "deployment.environment.name": "production",
-}
+_SERVICE: Final[Origin] = {"service.name": "seed-shop", "deployment.environment.name": "production"}
+_BEFORE: Final = "2.9"
+_RELEASE: Final = "2.10"
+_RELEASED: Final = 0.7
+"""After this share of the time the newer version runs: its checkout fails more often, and its search is slow."""
 
 _SORTS: Final = ("tomato", "bean", "basil", "carrot", "lettuce", "pumpkin", "radish", "sunflower", "beetroot", "kale")
 _NAMES: Final = ("early", "golden", "giant", "dwarf", "heirloom", "purple", "striped", "wild", "sweet", "winter")
 _ADVICE: Final = ("sowing", "watering", "pruning", "compost", "slugs", "seedlings", "greenhouse", "harvest")
 _QUERIES: Final = ("tomatoes", "basil", "easy to grow", "balcony", "organic")
 _TRACKED: Final = ("add_to_cart", "newsletter_signup", "video_played", "wishlist_add")
+
+_CAMPAIGNS: Final = (
+    (None, 78),
+    ("utm_source=google&utm_medium=cpc&utm_campaign=spring-sale", 8),
+    ("utm_source=newsletter&utm_medium=email&utm_campaign=sowing-calendar", 7),
+    ("utm_source=instagram&utm_medium=paid-social&utm_campaign=spring-sale", 4),
+    ("utm_source=garden-friends&utm_medium=affiliate&utm_campaign=partners", 3),
+)
+_BUYERS: Final = {"sowing-calendar": 0.16, "spring-sale": 0.04, "partners": 0.08}
+"""The share of later pages with a purchase, by campaign; else the least of them."""
+
+_ERRORS: Final = (
+    ("TimeoutError", "shop/stock.py", "reserve"),
+    ("KeyError", "shop/cart.py", "Cart.total"),
+    ("shop.payment.PaymentDeclinedError", "shop/payment.py", "charge"),
+    ("jinja2.exceptions.UndefinedError", "templates/advice.html", "block 'related'"),
+)
+_NEW_ERROR: Final = ("decimal.InvalidOperation", "shop/checkout.py", "vat_of")
+_MEDIAN_MS: Final = {"/search/{query}": 450, "/account/orders": 240, "/checkout": 120}
+"""How long responses take: those of other routes 20 ms."""
 
 _REFERRERS: Final = (
     (None, 46),
@@ -236,11 +259,17 @@ class SyntheticVisits:
         pages = 1 if chance.random() < 0.36 else 2 + min(60, int(chance.expovariate(1 / 5.9)))
         records: list[Record] = []
         at = start
+        campaign = chance.choices([value for value, _ in _CAMPAIGNS], [weight for _, weight in _CAMPAIGNS])[0]
         for number in range(pages):
             path, route, _ = self._pages[self._page(number)]
-            entries = [Entry(PAGE_VIEW, at, self._view(path, route))]
+            view = self._view(path, route, at)
+            entries = [Entry(PAGE_VIEW, at, view)]
+            if view["http.response.status_code"] == _FAILED and chance.random() < 0.8:
+                entries.append(Entry(EXCEPTION, at, self._error(route, at)))
             if number and chance.random() < 0.14:
                 entries.append(self._other_event(at, path))
+            if number and chance.random() < _buyers(campaign):
+                entries.append(Entry("purchase", at, self._purchase()))
             if number == 1 and visitor.number and not visitor.is_identified:
                 visitor.is_identified = True
                 entries.append(_identify(visitor.number, at))
@@ -251,8 +280,11 @@ class SyntheticVisits:
                     "url.path": path,
                     "user_agent.original": visitor.user_agent,
                     "client.address": visitor.address,
+                    "service.version": self._version(at),
                     **_SERVICE,
                 }
+                if campaign is not None:
+                    origin["url.query"] = campaign
                 if referrer is not None:
                     origin["http.request.header.referer"] = referrer
             has_previous = visitor.last_key is not None
@@ -281,14 +313,40 @@ class SyntheticVisits:
             return 0
         return self._chance.choices(range(len(self._pages)), cum_weights=self._page_weights)[0]
 
-    def _view(self, path: str, route: str) -> dict[str, Scalar]:
-        chance = self._chance.random()
-        status = 500 if chance < 0.004 else 404 if chance < 0.014 else 200
+    def _version(self, at: int) -> str:
+        return _RELEASE if at >= self._since + _RELEASED * (self._until - self._since) else _BEFORE
+
+    def _error(self, route: str, at: int) -> dict[str, Scalar]:
+        chance = self._chance
+        is_new = route == "/checkout" and self._version(at) == _RELEASE
+        kind, file, function = _NEW_ERROR if is_new else chance.choice(_ERRORS)
+        place = f"{file} in {function}"
+        return {
+            "exception.type": kind,
+            "exception.group": f"{kind} at {place}",
+            "exception.place": place,
+            "exception.stacktrace": f"shop/views.py:{chance.randrange(20, 400)} in view\n{file}:41 in {function}",
+            "exception.escaped": True,
+        }
+
+    def _purchase(self) -> dict[str, Scalar]:
+        chance = self._chance
+        return {
+            "event_properties.currency": chance.choice(("EUR", "EUR", "EUR", "GBP")),
+            "event_properties.total": round(chance.lognormvariate(3.2, 0.6), 2),
+            "event_properties.gift": chance.random() < 0.1,
+        }
+
+    def _view(self, path: str, route: str, at: int) -> dict[str, Scalar]:
+        chance, is_new = self._chance.random(), self._version(at) == _RELEASE
+        failing = 0.03 if is_new and route == "/checkout" else 0.004
+        status = _FAILED if chance < failing else 404 if chance < failing + 0.01 else 200
+        median_ms = _MEDIAN_MS.get(route, 20) * (3 if is_new and route.startswith("/search") else 1)
         attributes: dict[str, Scalar] = {
             "url.path": path,
             "http.request.method": "POST" if path == "/checkout" else "GET",
             "http.response.status_code": status,
-            "page_view.duration_ms": round(self._chance.lognormvariate(3.0, 0.8), 1),
+            "page_view.duration_ms": round(self._chance.lognormvariate(log(median_ms), 0.8), 1),
             "http.route": route,
         }
         if status != 200:
@@ -298,18 +356,17 @@ class SyntheticVisits:
     def _other_event(self, at: int, path: str) -> Entry:
         chance = self._chance
         kind = chance.random()
-        if kind < 0.06:
-            error: dict[str, Scalar] = {
-                "exception.type": chance.choice(("TimeoutError", "KeyError", "PaymentDeclined")),
-                "exception.stacktrace": f'File "shop/views.py", line {chance.randrange(20, 400)}, in view\n    raise',
-                "url.path": path,
-            }
-            return Entry(EXCEPTION, at, error)
+        if kind < 0.02:
+            return Entry(EXCEPTION, at, {**self._error("", at), "exception.escaped": False})
         if kind < 0.16:
             plan: dict[str, Scalar] = {"session_properties.plan": chance.choice(("free", "free", "garden", "farm"))}
             return Entry(SESSION_PROPERTIES, at, plan)
         attributes: dict[str, Scalar] = {"event_properties.value": round(chance.uniform(1, 60), 2), "url.path": path}
         return Entry(chance.choice(_TRACKED), at, attributes)
+
+
+def _buyers(campaign: str | None) -> float:
+    return _BUYERS.get((campaign or "").rpartition("=")[2], 0.01)
 
 
 def _identify(number: int, at: int) -> Entry:
