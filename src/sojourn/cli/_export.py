@@ -155,7 +155,7 @@ def _log(store: Store, head: Position) -> Iterator[Event]:
         after = part[-1].position
 
 
-def _cells(event: Event) -> list[str | int]:
+def _cells(event: Event) -> list[str | int | float]:
     from sojourn.backends.cloudevents import rfc3339
     from sojourn.report._export import cell
 

@@ -19,6 +19,7 @@ from . import (
     _goals,
     _login,
     _overview,
+    _panel_pages,
     _profile,
     _retention,
     _session,
@@ -30,7 +31,7 @@ from ._view import Source, View, error_page
 from ._web import MAX_BODY, Request, Response, redirect
 
 Page = Callable[[View], Response]
-NamedPage = Callable[[View, str], Response]
+NamedPage = Callable[[View, str], Response | None]
 
 _PAGES: Final[Mapping[str, Page]] = {
     "/": _overview.overview,
@@ -50,6 +51,9 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/live/first-run": _first_run.live,
 }
 _NAMED_PAGES: Final[tuple[tuple[re.Pattern[str], NamedPage], ...]] = (
+    (re.compile(r"/panels/([a-z_]{1,40})"), _panel_pages.page),
+    (re.compile(r"/panels/([a-z_]{1,40})\.csv"), _panel_pages.as_csv),
+    (re.compile(r"/panels/([a-z_]{1,40})\.json"), _panel_pages.as_json),
     (re.compile(r"/sessions/([A-Za-z0-9-]{1,100})"), _session.session),
     (re.compile(r"/live/sessions/([A-Za-z0-9-]{1,100})"), _session.changes),
     (re.compile(r"/events/([A-Za-z0-9_-]{1,100})"), _session.of_event),
@@ -170,7 +174,7 @@ class Report:
             return page(view)
         for pattern, named_page in _NAMED_PAGES:
             if (match := pattern.fullmatch(request.path)) is not None:
-                return named_page(view, match[1])
+                return named_page(view, match[1]) or self._not_found(view)
         return self._not_found(view)
 
     def _not_found(self, view: View) -> Response:

@@ -19,7 +19,7 @@ from . import _filters, _formatting
 from ._view import View, bad_request
 from ._web import Response
 
-Field = str | int | bool | None
+Field = str | int | float | bool | None
 
 _FORMULA: Final = re.compile(r"^[\s\x00-\x20\"\u201c\u201d]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20|%]")
 """Text that a spreadsheet may run as a formula. It skips leading blanks and accepts full-width signs."""
@@ -60,13 +60,13 @@ def fields(line: SessionLine) -> dict[str, Field]:
     }
 
 
-def cell(value: Field, /) -> str | int:
+def cell(value: Field, /) -> str | int | float:
     """A cell that every spreadsheet takes as text, whatever a visitor sent."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return value
     shown = _INNER_FORMULA.sub(r"\1'", _formatting.visible(value))
     return f"'{shown}" if _FORMULA.match(value) or _FORMULA.match(shown) else shown

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sojourn.stores.reporting.model import Figures, Overview, Top
+from sojourn.stores.reporting.model import Figures, Overview
 
-from . import _charts, _first_run, _formatting, _ranges
+from . import _charts, _first_run, _formatting, _overview_panels, _panel_pages, _ranges
 from ._view import View, bad_request, pinned
 from ._web import Response, document
 
-_TOPS: Final = 8
 _STEADY: Final = 0.005
 _DEFAULT: Final = "7d"
 _YOUNG: Final = "24h"
@@ -39,25 +38,12 @@ class Card:
     change: Change | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """The most frequent values of a dimension. `field`: the session filter that a value links to."""
-
-    title: str
-    unit: str
-    field: str | None
-    tops: tuple[Top, ...]
-
-    @property
-    def most(self) -> int:
-        return max((top.count for top in self.tops), default=1)
-
-
 def overview(view: View) -> Response:
     if (elsewhere := pinned(view)) is not None:
         return elsewhere
     range_ = _ranges.from_query(view.parameters, view.moments)
     has_range = range_ is not None
+    tabs = _overview_panels.names_in(view)
     range_ = range_ or _ranges.preset(_DEFAULT, view.moments)
     data = _load(view, range_)
     if not data.figures.sessions and (first := _first_run.checklist(view)) is not None:
@@ -65,7 +51,7 @@ def overview(view: View) -> Response:
     if not has_range and data.figures.sessions and not any(point.sessions for point in data.series[:-2]):
         range_ = _ranges.preset(_YOUNG, view.moments)  # a store that is a day old: a week would be one bar
         data = _load(view, range_)
-    tops = data.tops
+    breakdowns = _panel_pages.load(view, range_.span, _overview_panels.panels_of(tabs))
     return view.html(
         "overview.html",
         range=range_,
@@ -83,13 +69,7 @@ def overview(view: View) -> Response:
             has_past=data.before is not None and data.before.sessions > 0,
         ),
         chart_height=_charts.HEIGHT,
-        listings=[
-            Listing(title="Entry pages", unit="sessions", field="entry", tops=tops.entry_paths),
-            Listing(title="Routes", unit="page views", field=None, tops=tops.routes),
-            Listing(title="Referrers", unit="sessions", field="q", tops=tops.referrers),
-            Listing(title="Browsers", unit="sessions", field=None, tops=tops.browsers),
-            Listing(title="Devices", unit="sessions", field=None, tops=tops.devices),
-        ],
+        panels=_overview_panels.shown(view, tabs, breakdowns, range_.query),
     )
 
 
@@ -99,7 +79,6 @@ def _load(view: View, range_: _ranges.Range) -> Overview:
         bucket=range_.bucket,
         zone=view.moments.zone,
         online_since=view.online_since,
-        tops=_TOPS,
     )
 
 

@@ -50,6 +50,15 @@ _NAMES: Final = {
 _KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 """By the registered name: `google` is any of google.com, www.google.de and news.google.co.uk."""
 
+_COM: Final = "google bing yahoo duckduckgo facebook instagram linkedin reddit pinterest tiktok youtube x"
+_SITES: Final = {
+    **{name: f"{name}.com" for name in _COM.split()},
+    "twitter": "x.com",
+    "fb": "facebook.com",
+    "ig": "instagram.com",
+}
+"""What campaigns call a site, so that it is one source with and without a campaign."""
+
 # Hosts that are another name for a source, or a part of a larger one that is a source by itself.
 _HOSTS: Final = {
     "t.co": "x.com",
@@ -143,7 +152,7 @@ def _named(referrer: str, query: str, is_internal: bool) -> Origin:  # noqa: FBT
     values = dict(reversed(parse_qsl(query))) if "utm_" in query else {}
     tag, medium = (values.get(name, "").strip().lower()[:_LONGEST] for name in ("utm_source", "utm_medium"))
     if tag or medium or values.get("utm_campaign"):
-        source = _HOSTS.get(tag, tag) or site or DIRECT
+        source = _SITES.get(tag) or _HOSTS.get(tag, tag) or site or DIRECT
         return Origin(source, _campaign_channel(medium, _kind(tag or site)))
     if is_internal:
         return Origin(WITHIN_SITE, WITHIN_SITE)

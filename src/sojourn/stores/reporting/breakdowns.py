@@ -245,6 +245,14 @@ def _into(table: Table, value: str, sums: list[int], at: int = 0, tally: Iterabl
         known.tally[name] = known.tally.get(name, 0) + 1
 
 
+TOTAL: Final = "total"
+"""The breakdown of one value, the empty text: all sessions."""
+
+
+def _total(visit: Visit, table: Table) -> None:
+    _into(table, "", _measured(visit.session))
+
+
 def _by_dimension(name: str, dimension: str, *, first_and_last: bool = False) -> Breakdown:
     place = _PLACES[dimension]
 
@@ -322,6 +330,7 @@ def _errors(visit: Visit, table: Table) -> None:
 
 
 _ALL: Final = (
+    Breakdown(name=TOTAL, measures=SESSION_MEASURES, count=_total),
     _by_view("pages", "path"),
     _by_dimension("entries", "entry_path"),
     _by_dimension("exits", "exit_path"),

@@ -1,0 +1,84 @@
+"""The panels of the overview: which tab of each group is shown, its first lines, and the addresses around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sojourn.stores.reporting.model import Breakdowns
+
+from ._panels import GROUPS, PANELS, Column, Line, Panel, chosen
+from ._view import View
+
+SHOWN: Final = 8
+_DEFAULTS: Final = {group.panels[0].name for group in GROUPS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tab:
+    """A panel that can be shown in the same place."""
+
+    panel: Panel
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A panel as the overview shows it. `params`: those of the range and the filter; `count`: how many values there are."""
+
+    panel: Panel
+    tabs: Sequence[Tab]
+    lines: Sequence[Line]
+    count: int
+    beside: Column | None
+    data: Breakdowns
+    params: Mapping[str, str]
+    all_url: str
+
+
+def names_in(view: View) -> tuple[str, ...]:
+    """The panels that the address names, as in `tabs=exits,campaigns`."""
+    fix = f"use some of {', '.join(PANELS)}, with commas"
+    return view.parameters.parsed("tabs", _names, fix) or ()
+
+
+def shown(view: View, names: Sequence[str], data: Breakdowns, params: Mapping[str, str]) -> list[Shown]:
+    """The panels, each with its first lines."""
+    found = []
+    for group, panel in chosen(names):
+        others = [name for name in names if name not in {each.name for each in group.panels}]
+        lines = panel.lines(data)
+        found.append(
+            Shown(
+                panel=panel,
+                tabs=[
+                    Tab(
+                        panel=each,
+                        url=view.request.url("/", **params, tabs=_listed([*others, each.name])) + f"#panel-{each.name}",
+                    )
+                    for place, each in enumerate(group.panels)
+                    if place < group.tabs or each is panel
+                ],
+                lines=lines[:SHOWN],
+                count=len(lines),
+                beside=None if panel.beside is None else panel.column(panel.beside),
+                data=data,
+                params=params,
+                all_url=view.request.url(f"/panels/{panel.name}", **params),
+            )
+        )
+    return found
+
+
+def panels_of(names: Sequence[str]) -> list[Panel]:
+    return [panel for _, panel in chosen(names)]
+
+
+def _names(text: str) -> tuple[str, ...] | None:
+    names = tuple(text.split(","))
+    return names if all(name in PANELS for name in names) else None
+
+
+def _listed(names: Sequence[str]) -> str | None:
+    return ",".join(name for name in names if name not in _DEFAULTS) or None

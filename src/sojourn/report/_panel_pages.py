@@ -1,0 +1,189 @@
+"""All values of a panel: searched, sorted, in pages, and as CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sojourn.backends.cloudevents import rfc3339
+from sojourn.stores.reporting.model import Breakdowns, Span
+
+from . import _ranges
+from ._export import cell
+from ._panels import PANELS, Column, Line, Panel, Value, breakdowns_of, group_of, sorted_by, total_of
+from ._view import View, bad_request, pinned
+from ._web import Response, document
+
+ROWS: Final = 50
+DEFAULT_RANGE: Final = "7d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelQuery:
+    """What an address asks of a panel. `params`: its parameters, without the page."""
+
+    panel: Panel
+    range: _ranges.Range
+    find: str
+    column: Column
+    is_ascending: bool
+    page: int
+    filter_params: Mapping[str, str]
+    params: Mapping[str, str]
+
+    def with_range(self, name: str) -> Mapping[str, str]:
+        """The parameters of the same with another range."""
+        return {**{each: value for each, value in self.params.items() if each not in self.range.query}, "range": name}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The lines that match the search, in order; `all`: how many values there are."""
+
+    lines: Sequence[Line]
+    all: int
+    total: int
+    data: Breakdowns
+
+
+def page(view: View, name: str) -> Response | None:
+    """The page of a panel; `None` if there is none of this name."""
+    if name not in PANELS:
+        return None
+    if (elsewhere := pinned(view)) is not None:
+        return elsewhere
+    query = parse(view, PANELS[name])
+    found = find(view, query)
+    last = max(1, -(-len(found.lines) // ROWS))
+    number = min(query.page, last)
+    path = f"/panels/{name}"
+    return view.html(
+        "panel.html",
+        query=query,
+        panel=query.panel,
+        found=found,
+        lines=found.lines[(number - 1) * ROWS : number * ROWS],
+        begin=(number - 1) * ROWS,
+        heads=[_head(view, query, column) for column in query.panel.columns],
+        newer=view.request.url(path, **query.params, page=str(number - 1)) if number > 1 else None,
+        older=view.request.url(path, **query.params, page=str(number + 1)) if number < last else None,
+        csv=view.request.url(f"{path}.csv", **query.params),
+        json=view.request.url(f"{path}.json", **query.params),
+        presets=_ranges.PRESETS,
+        tabs=[
+            {"panel": each, "url": view.request.url(f"/panels/{each.name}", **query.filter_params)}
+            for each in group_of(query.panel).panels
+        ],
+    )
+
+
+def as_json(view: View, name: str) -> Response | None:
+    """The same as JSON: every line that the address asks for."""
+    query, found, error = _exported(view, name)
+    if query is None or found is None:
+        return error
+    return document(
+        {
+            "panel": name,
+            "since": rfc3339(query.range.span.since),
+            "until": rfc3339(query.range.span.until),
+            "sessions": found.total,
+            "is_sampled": found.data.is_sampled,
+            "pending": found.data.pending,
+            "rows": [fields(query.panel, line) for line in found.lines],
+        }
+    )
+
+
+def as_csv(view: View, name: str) -> Response | None:
+    """The same as CSV, each cell inert in a spreadsheet."""
+    query, found, error = _exported(view, name)
+    if query is None or found is None:
+        return error
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(["value", *(column.name for column in query.panel.columns)])
+    for line in found.lines:
+        writer.writerow([cell(value) for value in fields(query.panel, line).values()])
+    return Response(
+        body=text.getvalue().encode("utf-8", "replace"),
+        kind="text/csv; charset=utf-8",
+        headers=(("Content-Disposition", f'attachment; filename="{name}.csv"'),),
+    )
+
+
+def fields(panel: Panel, line: Line) -> dict[str, Value]:
+    """A line as a program gets it: moments in UTC, shares as numbers from 0 to 1."""
+    values: dict[str, Value] = {"value": line.value}
+    for column in panel.columns:
+        value = column.value(line)
+        if column.is_time and isinstance(value, int):
+            value = rfc3339(value)
+        values[column.name] = round(value, 4) if isinstance(value, float) else value
+    return values
+
+
+def parse(view: View, panel: Panel) -> PanelQuery:
+    """Read what an address asks of a panel."""
+    parameters = view.parameters
+    range_ = _ranges.from_query(parameters, view.moments) or _ranges.preset(DEFAULT_RANGE, view.moments)
+    find_text = parameters.text("find")
+    names = [column.name for column in panel.columns]
+    column = panel.column(parameters.one_of("sort", names) or "") or panel.columns[0]
+    is_ascending = parameters.one_of("dir", ["up"]) == "up"
+    params = dict(range_.query)
+    own = {
+        "find": find_text,
+        "sort": column.name if column is not panel.columns[0] else "",
+        "dir": "up" if is_ascending else "",
+    }
+    return PanelQuery(
+        panel=panel,
+        range=range_,
+        find=find_text,
+        column=column,
+        is_ascending=is_ascending,
+        page=max(1, parameters.number("page") or 1),
+        filter_params=params,
+        params={**params, **{name: value for name, value in own.items() if value}},
+    )
+
+
+def find(view: View, query: PanelQuery) -> Found:
+    """Read the lines."""
+    data = load(view, query.range.span, [query.panel])
+    lines = query.panel.lines(data)
+    matching = [line for line in lines if query.find.casefold() in line.value.casefold()] if query.find else lines
+    if query.column is not query.panel.columns[0] or query.is_ascending:
+        matching = sorted_by(matching, query.column, is_ascending=query.is_ascending)
+    return Found(lines=matching, all=len(lines), total=total_of(data), data=data)
+
+
+def load(view: View, span: Span, panels: Iterable[Panel]) -> Breakdowns:
+    return view.store.report.breakdowns(span, breakdowns_of(panels))
+
+
+def _exported(view: View, name: str) -> tuple[PanelQuery | None, Found | None, Response | None]:
+    if name not in PANELS:
+        return None, None, None
+    query = parse(view, PANELS[name])
+    if (error := bad_request(view)) is not None:
+        return None, None, error
+    return query, find(view, query), None
+
+
+def _head(view: View, query: PanelQuery, column: Column) -> dict[str, Any]:
+    is_sorted = column is query.column
+    params = {name: value for name, value in query.params.items() if name not in {"sort", "dir"}}
+    params["sort"] = column.name
+    if is_sorted and not query.is_ascending:
+        params["dir"] = "up"
+    direction = "ascending" if query.is_ascending else "descending"
+    return {
+        "column": column,
+        "url": view.request.url(f"/panels/{query.panel.name}", **params),
+        "sorted": direction if is_sorted else None,
+    }

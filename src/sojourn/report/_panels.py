@@ -1,0 +1,381 @@
+"""The panels of the report: one entry each. Pure.
+
+An entry says which breakdown a panel shows, which columns it has, and which filter a row is. The overview, the page of a panel,
+its exports and its endpoint are made of the table; so a new panel is one entry here, and one in `stores.reporting.breakdowns`
+if it counts something new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sojourn.stores.reporting.breakdowns import (
+    BREAKDOWNS,
+    TOTAL,
+    Breakdown,
+    Counts,
+    ordered,
+    percentile,
+    user_name,
+    users,
+    versions,
+)
+from sojourn.stores.reporting.model import Breakdowns
+
+from . import _formatting
+
+Value = int | float | str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One value of a panel. `total`: all sessions of the range and the filter."""
+
+    value: str
+    counts: Counts
+    breakdown: Breakdown
+    total: int
+
+    def __getitem__(self, measure: str) -> int:
+        return self.breakdown.measure(self.counts, measure)
+
+    def share(self, measure: str, of: str) -> float | None:
+        whole = self[of]
+        return self[measure] / whole if whole else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """`name` is that of the field in exports; `text` writes a value on a page; `is_time`: as a moment of the reader's clock."""
+
+    name: str
+    label: str
+    value: Callable[[Line], Value]
+    text: Callable[..., str] = str
+    is_number: bool = True
+    is_time: bool = False
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """`unit`: what the first column counts. `filters`: the filter that a value is, as parameters of an address."""
+
+    name: str
+    title: str
+    label: str
+    """Of the value's column."""
+    unit: str
+    breakdown: str
+    columns: tuple[Column, ...]
+    filters: Callable[[str], Mapping[str, str]]
+    beside: str | None = None
+    """The column that the overview shows beside the first."""
+    empty: str = "No data in this range"
+    shown: Callable[[Line], str] = lambda line: line.value
+    """What the overview calls a value."""
+
+    def lines(self, data: Breakdowns) -> list[Line]:
+        """All values, the most frequent first."""
+        breakdown = BREAKDOWNS[self.breakdown]
+        total = total_of(data)
+        return [
+            Line(value=value, counts=counts, breakdown=breakdown, total=total)
+            for value, counts in ordered(data.tables[self.breakdown])
+        ]
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Panels that share a place on the overview, as tabs; those beyond `tabs` are on the page of a panel only."""
+
+    panels: tuple[Panel, ...]
+    tabs: int = 3
+
+
+def total_of(data: Breakdowns) -> int:
+    """All sessions of the range and the filter."""
+    return sum(counts.sums[0] for counts in data.tables[TOTAL].values())
+
+
+def _is(name: str) -> Callable[[str], Mapping[str, str]]:
+    return lambda value: {name: value}
+
+
+def error_filters(group: str) -> Mapping[str, str]:
+    """The filter of an error: exceptions have a group; a failed page that none explains is known by its route."""
+    if group.startswith("Status "):
+        _, _, where = group.partition(" at ")
+        return {"route": where, "errors": "1.."} if where else {"errors": "1.."}
+    return {"error": group}
+
+
+# --- columns
+
+
+def _sum(name: str, label: str, hint: str = "") -> Column:
+    return Column(name=name, label=label, value=lambda line: line[name], text=_formatting.number, hint=hint)
+
+
+def _rate(name: str, label: str, measure: str, of: str, hint: str) -> Column:
+    return Column(
+        name=name, label=label, value=lambda line: line.share(measure, of), text=_formatting.percent, hint=hint
+    )
+
+
+def _share(measure: str = "sessions") -> Column:
+    return Column(
+        name="share",
+        label="Share",
+        value=lambda line: line[measure] / line.total if line.total else None,
+        text=_formatting.percent,
+        hint="Of all sessions of this range and filter",
+    )
+
+
+def _mean_duration(line: Line) -> int | None:
+    return line["duration_ms"] // line["sessions"] if line["sessions"] else None
+
+
+def _pages_each(line: Line) -> float | None:
+    return line["page_views"] / line["sessions"] if line["sessions"] else None
+
+
+def _decimal(value: float | None) -> str:
+    return _formatting.EMPTY if value is None else f"{value:.1f}"
+
+
+_SESSIONS: Final = _sum("sessions", "Sessions")
+_PAGE_VIEWS: Final = _sum("page_views", "Page views")
+_BOUNCE: Final = _rate("bounce_rate", "Bounce rate", "bounces", "visits", "One page view and nothing tracked")
+_ERROR_SHARE: Final = _rate("error_share", "With errors", "error_sessions", "sessions", "Sessions that met an error")
+_DURATION: Final = Column(
+    name="mean_duration_ms", label="Mean duration", value=_mean_duration, text=_formatting.span, hint="Of a session"
+)
+_DEPTH: Final = Column(
+    name="pages_per_session", label="Pages each", value=_pages_each, text=_decimal, hint="Page views of a session"
+)
+OF_SESSIONS: Final = (_SESSIONS, _share(), _BOUNCE, _DEPTH, _DURATION, _ERROR_SHARE)
+
+
+def _percentile(name: str, label: str, share: float, hint: str) -> Column:
+    return Column(
+        name=name, label=label, value=lambda line: percentile(line.counts, share), text=_formatting.span, hint=hint
+    )
+
+
+_P95: Final = _percentile("p95_ms", "p95", 0.95, "Nineteen of twenty responses started within this time")
+_OF_VIEWS: Final = (
+    _sum("views", "Views"),
+    _SESSIONS,
+    _percentile("p50_ms", "p50", 0.5, "Half of the responses started within this time"),
+    _P95,
+    _rate("failed_share", "Failed", "failed", "views", "Views with a status of 500 or more"),
+    _sum("exits", "Exits", "Sessions that ended with it"),
+    _rate("exit_share", "Exit rate", "exits", "sessions", "Of the sessions that viewed it, those that ended with it"),
+)
+FIRST: Final = Column(
+    name="first_seen_at",
+    label="First seen",
+    value=lambda line: line.counts.first_at or None,
+    is_time=True,
+    hint="In this range",
+)
+LAST: Final = Column(
+    name="last_seen_at", label="Last seen", value=lambda line: line.counts.last_at or None, is_time=True
+)
+
+
+def _versions(line: Line) -> str | None:
+    return ", ".join(f"{version} ({number:,})" for version, number in versions(line.counts)) or None
+
+
+_VERSIONS: Final = Column(
+    name="versions", label="By version", value=_versions, is_number=False, hint="service.version, and how often in it"
+)
+
+
+# --- the table
+
+
+def _of_sessions(name: str, title: str, label: str, filter_name: str, empty: str = "No data in this range") -> Panel:
+    return Panel(
+        name=name,
+        title=title,
+        label=label,
+        unit="sessions",
+        breakdown=name,
+        columns=OF_SESSIONS,
+        filters=_is(filter_name),
+        empty=empty,
+    )
+
+
+GROUPS: Final = (
+    Group(
+        panels=(
+            Panel(
+                name="pages",
+                title="Pages",
+                label="Page",
+                unit="views",
+                breakdown="pages",
+                columns=_OF_VIEWS,
+                filters=_is("path"),
+            ),
+            _of_sessions("entries", "Entry", "Entry page", "entry"),
+            _of_sessions("exits", "Exit", "Exit page", "exit"),
+        )
+    ),
+    Group(
+        panels=(
+            _of_sessions("sources", "Sources", "Source", "source"),
+            _of_sessions("channels", "Channels", "Channel", "channel"),
+            _of_sessions(
+                "campaigns",
+                "Campaigns",
+                "Campaign",
+                "campaign",
+                empty="No session in this range came with utm_campaign in its address",
+            ),
+            _of_sessions("campaign_sources", "utm_source", "Campaign source", "campaign_source"),
+            _of_sessions("campaign_media", "utm_medium", "Campaign medium", "campaign_medium"),
+            _of_sessions("referrers", "Referrers", "Referrer", "referrer"),
+        )
+    ),
+    Group(
+        panels=(
+            Panel(
+                name="events",
+                title="Events",
+                label="Event",
+                unit="times",
+                breakdown="events",
+                columns=(_sum("events", "Count"), _SESSIONS, _share(), FIRST, LAST),
+                filters=_is("event"),
+                beside="share",
+                empty="No event in this range: send one with track()",
+            ),
+        )
+    ),
+    Group(
+        panels=(
+            Panel(
+                name="errors",
+                title="Errors",
+                label="Error",
+                unit="times",
+                breakdown="errors",
+                columns=(
+                    _sum("errors", "Count"),
+                    _SESSIONS,
+                    _share(),
+                    Column(
+                        name="users",
+                        label="Users",
+                        value=lambda line: users(line.counts),
+                        text=_formatting.number,
+                        hint="Identified users who met it",
+                    ),
+                    FIRST,
+                    LAST,
+                    _VERSIONS,
+                ),
+                filters=error_filters,
+                beside="sessions",
+                empty="No error in this range",
+            ),
+        )
+    ),
+    Group(
+        panels=(
+            Panel(
+                name="routes",
+                title="Routes",
+                label="Route",
+                unit="views",
+                breakdown="routes",
+                columns=_OF_VIEWS,
+                filters=_is("route"),
+                beside="p95_ms",
+            ),
+        )
+    ),
+    Group(
+        panels=(
+            _of_sessions("browsers", "Browsers", "Browser", "browser"),
+            _of_sessions("systems", "Systems", "System", "system"),
+            _of_sessions("devices", "Devices", "Device", "device"),
+        )
+    ),
+    Group(
+        panels=(
+            Panel(
+                name="users",
+                title="Users",
+                label="User",
+                unit="sessions",
+                breakdown="users",
+                columns=(
+                    _SESSIONS,
+                    Column(
+                        name="user_name",
+                        label="Name",
+                        value=lambda line: user_name(line.counts),
+                        is_number=False,
+                    ),
+                    _PAGE_VIEWS,
+                    _DURATION,
+                    _ERROR_SHARE,
+                    LAST,
+                ),
+                filters=_is("user"),
+                beside="page_views",
+                empty="No identified user in this range",
+                shown=lambda line: user_name(line.counts) or line.value,
+            ),
+        )
+    ),
+    Group(
+        panels=(
+            _of_sessions(
+                "releases",
+                "Releases",
+                "Version",
+                "version",
+                empty="No session in this range has a version: set service_version",
+            ),
+        )
+    ),
+)
+PANELS: Final = {panel.name: panel for group in GROUPS for panel in group.panels}
+"""By name, which is also that in addresses."""
+
+
+def group_of(panel: Panel) -> Group:
+    return next(group for group in GROUPS if panel in group.panels)
+
+
+def chosen(tabs: Iterable[str]) -> list[tuple[Group, Panel]]:
+    """The panel that each group shows: the one that is named, else its first."""
+    names = set(tabs)
+    return [
+        (group, next((panel for panel in group.panels if panel.name in names), group.panels[0])) for group in GROUPS
+    ]
+
+
+def breakdowns_of(panels: Iterable[Panel]) -> list[str]:
+    """The breakdowns that these panels need."""
+    return [TOTAL, *dict.fromkeys(panel.breakdown for panel in panels)]
+
+
+def sorted_by(lines: Sequence[Line], column: Column, *, is_ascending: bool) -> list[Line]:
+    """Lines in the order of a column; those without a value last."""
+    filled = [(value, line) for line in lines if (value := column.value(line)) is not None]
+    filled.sort(key=lambda pair: (pair[0], pair[1].value), reverse=not is_ascending)
+    return [line for _, line in filled] + [line for line in lines if column.value(line) is None]
