@@ -9,7 +9,7 @@ import atexit
 import logging
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -18,10 +18,13 @@ from typing import Self, cast
 
 from .backends.protocol import Backend
 from .beacon import Beacon, Receiver, Script, interval_ms
+from .core.alerts import Thresholds
 from .core.clock import Clock, SystemClock
 from .core.properties import Declared
 from .core.records import SERVICE_ATTRIBUTES, Origin
 from .core.session import Rules
+from .notices.targets import targets_of
+from .notices.watch import Watch
 from .pipeline.agent_checks import AgentChecks
 from .pipeline.flushing import FlushReport
 from .pipeline.inbox import DirectInbox, Inbox
@@ -32,7 +35,7 @@ from .pipeline.runtime import Plan, Runtime
 from .pipeline.scheduling import InlineScheduler, ThreadScheduler
 from .pipeline.shared_table import SharedTable, digest_of, in_memory
 from .settings import Settings
-from .stores.model import StoreStats
+from .stores.model import Lease, StoreStats
 from .stores.protocol import Store
 from .tracking.agents import Agents
 from .tracking.budget import SessionBudget
@@ -77,6 +80,7 @@ class Engine:
         }
         self._rules = rules_of(settings)
         self._backends = _backends(settings)
+        self._alert_targets = targets_of(settings) if settings.enabled else ()
         # Opened later, but made here: its library takes a fifth of a second to load, which no request must wait for.
         self._store: Store | None = _store(settings) if settings.enabled else None
         counters = Counters(self.clock.now)
@@ -261,10 +265,21 @@ class Engine:
             keep=self._keep,
             shared=self._shared.session,
             check_agents=None if self.agent_checks is None else partial(_check_agents, self.agent_checks),
+            watch=self._watch if settings.alerts else None,
         )
 
     def _agents(self) -> Agents:
         return Agents(self.intake, with_programs=self.settings.ignore_http_clients, verification=self.agent_checks)
+
+    def _watch(self, acquire: Callable[[str, int], Lease | None]) -> Callable[[int], None]:
+        settings = self.settings
+        return Watch(
+            self.store,
+            settings.alerts or Thresholds(),
+            self._alert_targets,
+            acquire=acquire,
+            service=settings.service_name,
+        ).turn
 
     def _beacon(self, path: str) -> Beacon:
         settings = self.settings

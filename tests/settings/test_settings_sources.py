@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sojourn.core.alerts import Thresholds
 from sojourn.core.goals import Funnel, Goal, parse_step, parse_steps
 from sojourn.core.rates import Rate
 from sojourn.errors import SettingsError
@@ -90,6 +91,10 @@ TEXT: dict[str, tuple[str, object]] = {
     "beacon_path": ("/b", "/b"),
     "goals": ("Purchase = purchase plan=pro", (Goal("Purchase", parse_step("purchase plan=pro")),)),
     "funnels": ("Checkout=/cart > buy", (Funnel("Checkout", parse_steps("/cart > buy")),)),
+    "alerts": ("spike=3; errors=5%; nothing=2h", Thresholds(spike=3, errors=0.05, nothing=7_200_000)),
+    "alert_targets": ("mailto:ops@shop.example", ("mailto:ops@shop.example",)),
+    "mail_server": ("smtp://localhost", "smtp://localhost"),
+    "mail_from": ("sojourn@shop.example", "sojourn@shop.example"),
     "service_name": ("shop", "shop"),
     "service_version": ("1.2", "1.2"),
     "environment": ("staging", "staging"),

@@ -48,6 +48,7 @@ def _port(text: str) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    from sojourn.core.alerts import Thresholds
     from sojourn.core.clock import SystemClock
     from sojourn.report.serving import ReportServer, Source
 
@@ -61,6 +62,7 @@ def _report(arguments: argparse.Namespace) -> int:
             service=None if source.settings is None else source.settings.service_name,
             goals=() if source.settings is None else source.settings.goals,
             funnels=() if source.settings is None else source.settings.funnels,
+            alerts=(source.settings and source.settings.alerts) or Thresholds(),
         )
         with ReportServer(
             report_source, host=arguments.host, port=arguments.port, on_link=_link_printer(arguments)

@@ -119,6 +119,9 @@ def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
     ]
     if health.leases:
         lines += ["", "leases", *_leases(health)]
+    if on := [each for each in health.alerts if each.is_on]:
+        rows = [[cell(each.name), f"since {span(health.now - each.since)} ago", printable(each.text)] for each in on]
+        lines += ["", paint("alerts", "odd"), *table(rows, left=frozenset({0, 1, 2}))]
     if health.refusals:
         rows = [[cell(name), f"{number:,}"] for name, number in health.refusals.items()]
         lines += ["", "refused, ignored and discarded", *table(rows)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sojourn.backends.cloudevents import rfc3339
-from sojourn.stores.model import HEARD_OF_MS, BackendState, Lease, Mark, OutboxState, StoreStats
+from sojourn.stores.model import HEARD_OF_MS, AlertState, BackendState, Lease, Mark, Notice, OutboxState, StoreStats
 from sojourn.stores.reporting.model import LongVisits
 
 from .conditions import Level, Problem, condition, no_recorder, problem, waits, worst
@@ -62,6 +62,9 @@ class HealthSnapshot:
     here: Unapplied | None
     is_moving: bool = False
     long_visits: LongVisits | None = None
+    alerts: tuple[AlertState, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    """Of alerts, not sent yet."""
 
     @property
     def accepted(self) -> int:
@@ -120,6 +123,7 @@ def problems(health: HealthSnapshot, limits: Limits) -> list[Problem]:
         *map(Problem, _of_size(health, limits)),
         *_of_records(health, limits),
         *(problem for each in health.backlogs for problem in _of(each, health, limits)),
+        *map(Problem, _of_notices(health)),
     ]
     return sorted(found, key=lambda problem: problem.level is not Level.CRITICAL)
 
@@ -177,6 +181,10 @@ def document(health: HealthSnapshot, limits: Limits) -> dict[str, object]:
         "leases": [
             {"name": lease.name, "holder": lease.holder, "is_over": lease.until <= now, "until": rfc3339(lease.until)}
             for lease in health.leases
+        ],
+        "alerts": [
+            {"name": each.name, "is_on": each.is_on, "since": rfc3339(each.since), "text": each.text}
+            for each in health.alerts
         ],
         "counters": dict(sorted(stats.counters.items())),
     }
@@ -257,6 +265,14 @@ def _of(each: Backlog, health: HealthSnapshot, limits: Limits) -> Iterator[Probl
         yield Problem(f"{name}: {state.backlog:,} events wait")
     if each.outbox.letters > limits.dead:
         yield Problem(f"{name}: {each.outbox.letters:,} dead letters; see `sojourn outbox list {name}`")
+
+
+def _of_notices(health: HealthSnapshot) -> Iterator[str]:
+    """One problem for each target that could not be reached."""
+    failed = {notice.target: notice for notice in reversed(health.notices) if notice.attempts}
+    for notice in failed.values():
+        times = "once" if notice.attempts == 1 else f"{notice.attempts:,} times"
+        yield f"{cell(notice.target)}: an alert could not be sent, tried {times}: {notice.problem}"
 
 
 def _of_expiry(each: Backlog, expires_in: int) -> str:

@@ -48,6 +48,8 @@ def snapshot(store: Store, directory: Path | None, *, now: int | None = None) ->
         here=here,
         is_moving=is_moving and here is not None,
         long_visits=store.report.long_visits(),
+        alerts=tuple(store.alerts.states()),
+        notices=tuple(store.alerts.unsent()),
     )
 
 

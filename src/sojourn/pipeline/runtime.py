@@ -19,6 +19,7 @@ from typing import Final
 from sojourn.backends.ages import oldest_accepted_ms
 from sojourn.backends.protocol import Backend
 from sojourn.core.clock import Clock
+from sojourn.stores.model import Lease
 from sojourn.stores.protocol import Store
 
 from .closing import LastPass
@@ -48,6 +49,7 @@ _KEEP_S: Final = 0.25
 _ELECTION_S: Final = 1.0
 _RECORDER_IDLE_S: Final = 0.1
 _DISPATCHER_IDLE_S: Final = 0.2
+_ALERTS_IDLE_S: Final = 5.0
 _CUT_OFF_S: Final = 0.5
 """For how long after its time `close` and `flush` wait for what they have just cut off."""
 _SWEEP_PATIENCE_S: Final = 60.0
@@ -93,6 +95,7 @@ class Runtime:
         keep: Callable[[Runtime], None],
         shared: Callable[[str], SharedEntry],
         check_agents: Callable[[Runtime], float] | None = None,
+        watch: Callable[[Callable[[str, int], Lease | None]], Callable[[int], None]] | None = None,
     ) -> None:
         self.pid = os.getpid()
         self._plan = plan
@@ -168,8 +171,10 @@ class Runtime:
                 for dispatcher in self.dispatchers
             ]
             self._steps += [Step("recorder", self._record, at_end=self._finish), *self._deliveries]
-        # Not waited for at the end: it asks the DNS, and has nothing that must be kept.
+        # Not waited for at the end: they ask the DNS or a mail server, and what must be kept is in the store.
         self._asides = [] if check_agents is None else [Step("agents", partial(check_agents, self))]
+        if watch is not None and plan.records:
+            self._asides.append(Step("alerts", partial(self._look_out, watch(self._leadership.acquire))))
         self._is_started = False
         self._is_open = False
 
@@ -271,6 +276,12 @@ class Runtime:
         pace.begin()
         delivery = dispatcher.step()
         return pace.rest(has_worked=not delivery.is_idle, is_done=not delivery.more, idle=_DISPATCHER_IDLE_S)
+
+    def _look_out(self, watch: Callable[[int], None]) -> float:
+        """Check the figures, and send what there is to say. A step of its own, because it may wait for a mail server."""
+        self.open()
+        watch(self._time.now())
+        return _ALERTS_IDLE_S
 
     def _look_at_other_hosts(self) -> None:
         self._other_hosts.read(self._time.now())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sojourn.core.alerts import Thresholds
 from sojourn.pipeline.shared_table import digest_of
 from sojourn.tracking.forwarded import Proxies
 
@@ -84,4 +85,5 @@ def source_of(engine: Engine) -> Source:
         goals=settings.goals,
         funnels=settings.funnels,
         badge=Badge(is_inline=engine.clock.is_manual),
+        alerts=settings.alerts or Thresholds(),
     )

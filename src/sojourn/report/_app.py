@@ -11,6 +11,7 @@ from sojourn.errors import StoreError
 
 from . import (
     _agents,
+    _alerts,
     _assets,
     _delivery,
     _export,
@@ -44,6 +45,7 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/funnels": _funnels.funnels,
     "/retention": _retention.retention,
     "/agents": _agents.agents,
+    "/alerts": _alerts.alerts,
     "/delivery": _delivery.delivery,
     "/live/online": _overview.online,
     "/live/sessions": _sessions.changes,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
+from sojourn.core.alerts import Thresholds
 from sojourn.core.goals import Funnel, Goal
 from sojourn.health.conditions import Level
 from sojourn.stores.reporting.model import SessionLine
@@ -41,6 +42,7 @@ class Source:
     is_enabled: bool = True
     goals: tuple[Goal, ...] = ()
     funnels: tuple[Funnel, ...] = ()
+    alerts: Thresholds = field(default_factory=Thresholds)
     rates: Rates = field(default_factory=Rates)
     badge: Badge = field(default_factory=Badge)
 

@@ -14,12 +14,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from sojourn.core.alerts import Thresholds
 from sojourn.core.events import Event
 from sojourn.core.goals import Funnel, Goal
 from sojourn.core.properties import Property
 from sojourn.core.rates import Rate
 from sojourn.errors import SettingsError
 
+from . import _alerts as watched
 from . import _goals as measures
 from . import _kinds as kinds
 from . import _objects as objects
@@ -137,6 +139,13 @@ class Settings:
     funnels: Converted[Mapping[str, str | Iterable[str]] | str | Iterable[Funnel] | None, tuple[Funnel, ...]] = setting(
         measures.FUNNELS, ()
     )
+
+    alerts: Converted[Mapping[str, float | str | timedelta] | str | Thresholds | None, Thresholds | None] = setting(
+        watched.THRESHOLDS, None
+    )
+    alert_targets: Converted[str | Iterable[str] | None, tuple[str, ...]] = setting(watched.TARGETS, (), hidden=True)
+    mail_server: Text = setting(kinds.TEXT, None, hidden=True)
+    mail_from: Text = setting(kinds.TEXT, None)
 
     service_name: Text = setting(kinds.TEXT, None)
     service_version: Text = setting(kinds.TEXT, None)

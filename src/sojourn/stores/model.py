@@ -329,6 +329,30 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
 # --- the whole store
 
 
+class AlertState(msgspec.Struct, frozen=True, array_like=True):
+    """An alert that is on, or was: since when, and the figures of that moment."""
+
+    name: str
+    is_on: bool
+    since: int
+    text: str
+
+
+class Notice(msgspec.Struct, frozen=True, array_like=True):
+    """What is to be said to one target: that an alert is on, or over."""
+
+    number: int
+    alert: str
+    is_on: bool
+    at: int
+    target: str
+    text: str
+    attempts: int
+    retry_at: int
+    problem: str | None
+    """Why the last attempt failed."""
+
+
 class Definition(msgspec.Struct, frozen=True, array_like=True):
     """What was defined on a page of the report: its name, and what it is, as people write it."""
 

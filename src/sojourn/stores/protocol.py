@@ -31,13 +31,14 @@ from .model import (
 )
 from .recording_protocol import RecordStore
 from .reporting.agents_protocol import AgentReport
-from .reporting.conversions_protocol import Conversions, Definitions
+from .reporting.conversions_protocol import Alerts, Conversions, Definitions
 from .reporting.model import (
     Breakdowns,
     Bucket,
     Changes,
     Cursor,
     Filter,
+    HourFigures,
     LongVisits,
     Overview,
     PersonDetail,
@@ -303,6 +304,14 @@ class Report(Protocol):
         """Return which of the latest sessions lasted above an hour with one page view; bounded, for a health page."""
         ...
 
+    def hour_until(self, until: int) -> HourFigures:
+        """Return the figures of the hour before this time."""
+        ...
+
+    def last_activity(self) -> int | None:
+        """Return when a session was last active; `None` without a session."""
+        ...
+
     def person(self, subject: DataSubject) -> PersonDetail | None:
         """Return one user or visitor over all sessions; `None` if there are none."""
         ...
@@ -342,6 +351,9 @@ class Store(Protocol):
 
     @property
     def report(self) -> Report: ...
+
+    @property
+    def alerts(self) -> Alerts: ...
 
     @property
     def definitions(self) -> Definitions: ...

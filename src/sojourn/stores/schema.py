@@ -278,6 +278,35 @@ BREAKDOWNS: Final = Table(
     is_clustered=True,
 )
 
+# Alerts that were on at some time (see `sojourn.notices`).
+ALERTS: Final = Table(
+    "sojourn_alerts",
+    (
+        Column("name", Kind.TEXT),
+        Column("is_on", Kind.BOOLEAN),
+        Column("since", Kind.INTEGER),
+        Column("text", Kind.TEXT),
+    ),
+    key=("name",),
+)
+
+# What is to be said of them, once to each target.
+NOTICES: Final = Table(
+    "sojourn_notices",
+    (
+        Column("number", Kind.SERIAL),
+        Column("alert", Kind.TEXT),
+        Column("is_on", Kind.BOOLEAN),
+        Column("at", Kind.INTEGER),
+        Column("target", Kind.TEXT),
+        Column("text", Kind.TEXT),
+        Column("attempts", Kind.INTEGER),
+        Column("retry_at", Kind.INTEGER),
+        Column("problem", Kind.TEXT, is_nullable=True),
+    ),
+    key=("number",),
+)
+
 # Successors that were folded into the session before: browsers have their keys in the cookie.
 ALIASES: Final = Table(
     "sojourn_aliases",
@@ -358,6 +387,8 @@ TABLES: Final = (
     ROLLUPS,
     TRAILS,
     DEFINITIONS,
+    ALERTS,
+    NOTICES,
     BREAKDOWNS,
     ALIASES,
     REVOCATIONS,

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from . import counting, wire
+from .alerts import SQLAlerts
 from .data_subjects import SQLDataSubjects
 from .database import Database
 from .definitions import SQLDefinitions
@@ -48,6 +49,7 @@ class SQLStore:
         self.data_subjects: Final = SQLDataSubjects(database)
         self.sessions: Final = SQLSessionLists(database)
         self.report: Final = SQLReport(database, self.rollups)
+        self.alerts: Final = SQLAlerts(database)
         self.definitions: Final = SQLDefinitions(database)
         self.conversions: Final = SQLConversions(database, self.rollups)
         self.maintenance: Final = SQLMaintenance(database, self.rollups, checkpoint, replicas)

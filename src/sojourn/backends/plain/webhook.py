@@ -47,7 +47,7 @@ class WebhookBackend(VendorBackend):
         **options: Unpack[VendorOptions],
     ) -> None:
         with url_errors("webhook"):
-            address, authorization = _address(url)
+            address, authorization = address_of(url)
         encoder = _WebhookEncoder(
             address,
             as_secrets(secret) if secret is not None else (),
@@ -95,7 +95,7 @@ class _WebhookEncoder:
         return {SIGNATURE_HEADER: sign(body, self._secrets, at=int(self._wall()))}
 
 
-def _address(url: str) -> tuple[str, dict[str, str]]:
+def address_of(url: str) -> tuple[str, dict[str, str]]:
     """Return the address without credentials, and the credentials as a header."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, tzinfo
 from typing import Protocol
 
 from sojourn.core.goals import Step
-from sojourn.stores.model import VISITOR, Definition
+from sojourn.stores.model import VISITOR, AlertState, Definition, Notice
 
 from .model import FunnelFigures, GoalFigures, Retention, Span
 
@@ -39,6 +39,34 @@ class Conversions(Protocol):
 
         `zone`: whose weeks, which begin on Monday.
         """
+        ...
+
+
+class Alerts(Protocol):
+    """Which alerts are on, and the notices of them that are not sent yet. Any process may call; each change happens once."""
+
+    def states(self) -> list[AlertState]:
+        """Return all alerts that are on or were, by name."""
+        ...
+
+    def turn(self, name: str, *, is_on: bool, at: int, text: str, targets: Collection[str]) -> bool:
+        """Turn an alert on or off, with a notice for each target; False if it was so already, and then nothing is noted."""
+        ...
+
+    def due(self, now: int) -> list[Notice]:
+        """Return the oldest notices that may be sent now."""
+        ...
+
+    def unsent(self) -> list[Notice]:
+        """Return the oldest notices, due or not."""
+        ...
+
+    def sent(self, number: int) -> None:
+        """Forget a notice that was sent."""
+        ...
+
+    def failed(self, number: int, *, retry_at: int, problem: str) -> None:
+        """Note a failed attempt, and when to try again."""
         ...
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import msgspec
 
@@ -428,6 +428,14 @@ class PersonDetail(msgspec.Struct, frozen=True, kw_only=True):
     """The browsers of a user, the users of a visitor: the latest, at most 20."""
     other_count: int
     """How many there are."""
+
+
+class HourFigures(NamedTuple):
+    """The sessions that started in an hour, those of them with errors, and whether the store is older than it."""
+
+    sessions: int
+    error_sessions: int
+    is_recorded: bool
 
 
 class LongVisits(msgspec.Struct, frozen=True, kw_only=True):

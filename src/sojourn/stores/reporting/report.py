@@ -11,7 +11,7 @@ from sojourn.stores import wire
 from sojourn.stores.database import Database
 from sojourn.stores.model import SESSION, DataSubject
 
-from .model import Companion, LongVisits, PersonDetail
+from .model import HOUR_MS, Companion, HourFigures, LongVisits, PersonDetail
 from .rollups import Rollups
 from .statements import Statements
 
@@ -34,6 +34,16 @@ class SQLReport:
         return LongVisits(
             latest=int(latest), count=int(count), heartbeats=int(heartbeats), path=path, by_path=int(by_path)
         )
+
+    def hour_until(self, until: int) -> HourFigures:
+        sessions, errors, is_recorded = self._database.read(
+            self._statements.hour, since=max(0, until - HOUR_MS), until=max(0, until)
+        )
+        return HourFigures(int(sessions), int(errors), bool(is_recorded))
+
+    def last_activity(self) -> int | None:
+        latest: int | None = self._database.read(self._statements.last_activity)[0]
+        return latest
 
     def person(self, subject: DataSubject) -> PersonDetail | None:
         if subject.kind == SESSION:

@@ -135,6 +135,27 @@ SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE s.started_at >= {d[
 """
 
     @cached_property
+    def hour(self) -> str:
+        """Sessions that started in a span, those of them with errors, and whether any started before it."""
+        d = self.d
+        return f"""
+SELECT COUNT(*), COUNT(*) FILTER (WHERE errors > 0),
+       EXISTS (SELECT 1 FROM sojourn_sessions WHERE started_at < {d["since"]})
+FROM sojourn_sessions WHERE started_at >= {d["since"]} AND started_at < {d["until"]}
+"""
+
+    @cached_property
+    def last_activity(self) -> str:
+        """The time of the last activity that a session has, open or not: each part is the end of an index."""
+
+        def latest(where: str) -> str:
+            return f"(SELECT MAX(last_seen_at) FROM sojourn_sessions WHERE {where})"
+
+        parts = ("end_reason > ''", "end_reason IS NULL AND NOT is_manual", "end_reason IS NULL AND is_manual")
+        greatest = ", ".join(f"COALESCE({latest(part)}, 0)" for part in parts)
+        return f"SELECT NULLIF({self.d.greatest}({greatest}), 0)"
+
+    @cached_property
     def long_visits(self) -> str:
         """Long sessions with one page view among the latest, and the path that caused most of their heartbeats."""
         d = self.d
