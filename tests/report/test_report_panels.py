@@ -118,6 +118,18 @@ def test_error_says_which_sessions_and_users_met_it(app: App, reader: Reader) ->
     assert row["first_seen_at"].endswith("Z")
 
 
+def test_filter_narrows_a_panel_and_can_be_taken_away(app: App, reader: Reader) -> None:
+    played(app)
+    page = reader.get("/panels/pages", source="google.com")
+    assert "1 to 1 of 1, in 2 sessions" in page.words
+    assert "Source google.com" in page.words
+    assert "path=%2F" in page.text
+    error = json.loads(reader.get("/panels/errors.json").text)["rows"][0]["value"]
+    rows = json.loads(reader.get("/panels/entries.json", error=error).text)["rows"]
+    assert [(row["value"], row["sessions"], row["error_share"]) for row in rows] == [("/", 2, 1.0)]
+    assert len(json.loads(reader.get("/sessions.json", error=error).text)) == 2, "into the sessions"
+
+
 def test_mistake_in_an_address_is_named(app: App, reader: Reader) -> None:
     assert reader.get("/panels/nothing").status == 404
     assert reader.get("/panels/nothing.json").status == 404

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sojourn.stores.reporting.model import Breakdowns
 
+from ._filters import Params
 from ._panels import GROUPS, PANELS, Column, Line, Panel, chosen
 from ._view import View
 
@@ -33,7 +34,7 @@ class Shown:
     count: int
     beside: Column | None
     data: Breakdowns
-    params: Mapping[str, str]
+    params: Params
     all_url: str
 
 
@@ -43,7 +44,7 @@ def names_in(view: View) -> tuple[str, ...]:
     return view.parameters.parsed("tabs", _names, fix) or ()
 
 
-def shown(view: View, names: Sequence[str], data: Breakdowns, params: Mapping[str, str]) -> list[Shown]:
+def shown(view: View, names: Sequence[str], data: Breakdowns, params: Params) -> list[Shown]:
     """The panels, each with its first lines."""
     found = []
     for group, panel in chosen(names):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sojourn.backends.cloudevents import rfc3339
-from sojourn.stores.reporting.model import Breakdowns, Span
+from sojourn.stores.reporting.model import Breakdowns, Filter, Span
 
-from . import _ranges
+from . import _filters, _ranges
 from ._export import cell
+from ._filters import Chip, Params, SessionFilter
 from ._panels import PANELS, Column, Line, Panel, Value, breakdowns_of, group_of, sorted_by, total_of
 from ._view import View, bad_request, pinned
 from ._web import Response, document
@@ -27,14 +28,19 @@ class PanelQuery:
 
     panel: Panel
     range: _ranges.Range
+    which: SessionFilter
     find: str
     column: Column
     is_ascending: bool
     page: int
-    filter_params: Mapping[str, str]
-    params: Mapping[str, str]
+    filter_params: Params
+    params: Params
 
-    def with_range(self, name: str) -> Mapping[str, str]:
+    @property
+    def chips(self) -> list[Chip]:
+        return replace(self.which, params=self.params).chips
+
+    def with_range(self, name: str) -> Params:
         """The parameters of the same with another range."""
         return {**{each: value for each, value in self.params.items() if each not in self.range.query}, "range": name}
 
@@ -129,12 +135,13 @@ def fields(panel: Panel, line: Line) -> dict[str, Value]:
 def parse(view: View, panel: Panel) -> PanelQuery:
     """Read what an address asks of a panel."""
     parameters = view.parameters
-    range_ = _ranges.from_query(parameters, view.moments) or _ranges.preset(DEFAULT_RANGE, view.moments)
+    which = _filters.parse_filter(parameters, view.moments)
+    range_ = which.range or _ranges.preset(DEFAULT_RANGE, view.moments)
     find_text = parameters.text("find")
     names = [column.name for column in panel.columns]
     column = panel.column(parameters.one_of("sort", names) or "") or panel.columns[0]
     is_ascending = parameters.one_of("dir", ["up"]) == "up"
-    params = dict(range_.query)
+    params = {**which.params, **range_.query}
     own = {
         "find": find_text,
         "sort": column.name if column is not panel.columns[0] else "",
@@ -143,6 +150,7 @@ def parse(view: View, panel: Panel) -> PanelQuery:
     return PanelQuery(
         panel=panel,
         range=range_,
+        which=which,
         find=find_text,
         column=column,
         is_ascending=is_ascending,
@@ -154,7 +162,7 @@ def parse(view: View, panel: Panel) -> PanelQuery:
 
 def find(view: View, query: PanelQuery) -> Found:
     """Read the lines."""
-    data = load(view, query.range.span, [query.panel])
+    data = load(view, query.range.span, [query.panel], query.which.filter)
     lines = query.panel.lines(data)
     matching = [line for line in lines if query.find.casefold() in line.value.casefold()] if query.find else lines
     if query.column is not query.panel.columns[0] or query.is_ascending:
@@ -162,8 +170,8 @@ def find(view: View, query: PanelQuery) -> Found:
     return Found(lines=matching, all=len(lines), total=total_of(data), data=data)
 
 
-def load(view: View, span: Span, panels: Iterable[Panel]) -> Breakdowns:
-    return view.store.report.breakdowns(span, breakdowns_of(panels))
+def load(view: View, span: Span, panels: Iterable[Panel], where: Filter | None = None) -> Breakdowns:
+    return view.store.report.breakdowns(span, breakdowns_of(panels), where)
 
 
 def _exported(view: View, name: str) -> tuple[PanelQuery | None, Found | None, Response | None]:

@@ -292,8 +292,8 @@ class Report(Protocol):
         """
         ...
 
-    def breakdowns(self, span: Span, names: Sequence[str]) -> Breakdowns:
-        """Return what the sessions of a span are counted by: tables of `reporting.breakdowns.BREAKDOWNS`."""
+    def breakdowns(self, span: Span, names: Sequence[str], where: Filter | None = None) -> Breakdowns:
+        """Return what the sessions of a span (and a filter) are counted by: tables of `reporting.breakdowns.BREAKDOWNS`."""
         ...
 
     def online(self, *, since: int) -> int:

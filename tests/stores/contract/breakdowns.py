@@ -11,7 +11,7 @@ from sojourn.core.events import EXCEPTION, SESSION_HEARTBEAT, Event, Scalar
 from sojourn.stores.model import VISITOR, Batch, DataSubject, Place
 from sojourn.stores.protocol import Store
 from sojourn.stores.reporting.breakdowns import BREAKDOWNS, Counts, ordered, percentile, users, versions
-from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Span
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Filter, Span
 from sojourn.stores.rows import SessionRow
 
 from .reporting import many, roll_up
@@ -142,6 +142,32 @@ class BreakdownsContract:
             errors = Counter(value for each in inside if each.errors and (value := getattr(each, field)) is not None)
             assert {value: counts.sums[3] for value, counts in found.tables[name].items() if counts.sums[3]} == errors
         assert found.pending == 0
+
+    @pytest.mark.parametrize(
+        ("condition", "keys"),
+        [
+            pytest.param("event=purchase", ["s2"], id="event"),
+            pytest.param("error=KeyError at cart.py in pay", ["s1"], id="error"),
+            pytest.param("error~=keyerror", ["s1"], id="part of an error"),
+            pytest.param("version=2.10", ["s1", "s2"], id="version"),
+            pytest.param("version!=2.10", ["s0"], id="other versions"),
+            pytest.param("route=/pay", ["s1"], id="route"),
+            pytest.param("user=nobody", [], id="nothing"),
+        ],
+    )
+    def test_filter_leaves_its_sessions_in_every_table(self, store: Store, condition: str, keys: list[str]) -> None:
+        rows, events = shop()
+        save(store, Batch(rows=rows, events=events))
+        found = store.report.breakdowns(BOTH_DAYS, list(BREAKDOWNS), Filter.of(condition))
+        assert not found.is_sampled
+        inside = [each for each in rows if each.key in keys]
+        visits = Counter(each.version for each in inside)
+        assert {value: counts.sums[0] for value, counts in found.tables["releases"].items()} == visits
+        views = Counter(
+            each.attributes["url.path"] for each in events if each.name == "page_view" and each.session_key in keys
+        )
+        assert {value: counts.sums[0] for value, counts in found.tables["pages"].items()} == views
+        assert ("purchase" in found.tables["events"]) == ("s2" in keys)
 
     def test_nothing_of_an_erased_session_stays(self, store: Store) -> None:
         rows, events = shop()

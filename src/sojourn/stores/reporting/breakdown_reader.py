@@ -41,7 +41,7 @@ class BreakdownReader:
         events: list[EventFacts] = []
         if sessions and any(breakdown.reads_events for breakdown in breakdowns):
             events = _events.decode(self._text(self._sql.events, since=since, until=until))
-        visits = list(_visits(sessions, events))
+        visits = list(visits_of(sessions, events))
         return {breakdown.name: breakdown_of(visits, breakdown) for breakdown in breakdowns}
 
     def of_day(self, at: int) -> dict[str, Table]:
@@ -115,7 +115,8 @@ class BreakdownReader:
         return text
 
 
-def _visits(sessions: Iterable[SessionFacts], events: Iterable[EventFacts]) -> Iterator[Visit]:
+def visits_of(sessions: Iterable[SessionFacts], events: Iterable[EventFacts]) -> Iterator[Visit]:
+    """Bring sessions and their events together."""
     by_session: dict[str, list[EventFacts]] = {}
     for event in events:
         by_session.setdefault(event.session_key, []).append(event)

@@ -28,8 +28,8 @@ class BreakdownStatements:
     def _started(self) -> str:
         return f"s.started_at >= {self.d['since']} AND s.started_at < {self.d['until']}"
 
-    def sessions(self, *conditions: str) -> str:
-        """The facts of a span's sessions."""
+    def sessions(self, *conditions: str, is_sampled: bool = False) -> str:
+        """The facts of a span's sessions; of a sample, those of visitors `below` a bound."""
         d = self.d
         row = d.array(
             "s.key",
@@ -44,7 +44,10 @@ class BreakdownStatements:
             "s.exit_ms",
             d.array(*(f"s.{name}" for name in NAMES)),
         )
-        where = " AND ".join((self._started, *conditions))
+        started = self._started
+        if is_sampled:  # read the index by visitor, not the one by start
+            started = f"s.visitor_id < {d['below']} AND {started.replace('s.started_at', '+s.started_at')}"
+        where = " AND ".join((started, *conditions))
         return f"SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE {where}"
 
     @cached_property
@@ -53,6 +56,11 @@ class BreakdownStatements:
         return self._events(
             f"sojourn_sessions AS s {self.d.join} sojourn_events AS e ON e.session_key = s.key", self._started
         )
+
+    @cached_property
+    def events_of(self) -> str:
+        """The facts of the events of these sessions."""
+        return self._events("sojourn_events AS e", self.d.among.format("e.session_key", self.d["keys"]))
 
     def _events(self, tables: str, where: str) -> str:
         d = self.d

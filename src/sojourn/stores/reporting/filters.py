@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from sojourn.core.events import PAGE_VIEW
+from sojourn.core.events import EXCEPTION, EXCEPTION_GROUP, PAGE_VIEW
 from sojourn.core.session import EndReason
 from sojourn.stores.dimensions import DIMENSIONS
 
@@ -135,6 +135,13 @@ _ALL: Final = (
     ),
     _seen("path", "Viewed page", "the path of any page view", event=PAGE_VIEW, attribute="url.path"),
     _seen("route", "Viewed route", "the route of any page view", event=PAGE_VIEW, attribute="http.route"),
+    _seen(
+        "error",
+        "Error",
+        "type and place of any exception, as in `KeyError at shop/cart.py in pay`",
+        event=EXCEPTION,
+        attribute=EXCEPTION_GROUP,
+    ),
     Field(name="event", label="Event", meaning="the name of any event", kind=Kind.EVENT),
     Field(
         name="event.",

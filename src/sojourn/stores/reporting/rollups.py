@@ -20,7 +20,8 @@ from sojourn.stores.database import Database
 from .breakdown_reader import BreakdownReader
 from .breakdowns import Table
 from .calendar import edges
-from .model import DAY_MS, HOUR_MS, Breakdowns, Bucket, Overview, Span
+from .filtered_breakdowns import FilteredBreakdowns
+from .model import DAY_MS, HOUR_MS, Breakdowns, Bucket, Filter, Overview, Span
 from .rollup_figures import (
     Rollup,
     Sample,
@@ -88,6 +89,7 @@ class Rollups:
         self._statements = Statements(database.dialect)
         self.trails: Final = Trails(database)
         self._breakdowns = BreakdownReader(database)
+        self._filtered_breakdowns = FilteredBreakdowns(database)
 
     # --- the overview
 
@@ -122,7 +124,9 @@ class Rollups:
             pending=pending,
         )
 
-    def breakdowns(self, span: Span, names: Sequence[str]) -> Breakdowns:
+    def breakdowns(self, span: Span, names: Sequence[str], where: Filter | None = None) -> Breakdowns:
+        if where is not None and not where.is_everything:
+            return self._filtered_breakdowns.of_filter(where, span, names, self.started(span.since, span.until))
         missing = {at: self.started(at, at + HOUR_MS) for at in self.missing_hours(span)}
         return self._breakdowns.of_span(span, names, missing, _COUNTED_AT_ONCE)
 
