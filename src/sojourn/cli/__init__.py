@@ -25,6 +25,7 @@ from . import (
     _status,
     _stores,
     _streams,
+    _tokens,
     _worker,
 )
 
@@ -103,6 +104,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     _report.add_commands(commands)
     _status.add_commands(commands)
     _doctor.add_commands(commands)
+    _tokens.add_commands(commands)
     _worker.add_commands(commands)
     _outbox.add_commands(commands)
     _sessions.add_commands(commands)

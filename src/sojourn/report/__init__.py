@@ -18,6 +18,7 @@ from ._badge import Badge
 from ._revocations import MemoryRevocations, StoreRevocations
 from ._view import Source
 from ._wsgi import WsgiReport
+from .tokens import lookup
 
 if TYPE_CHECKING:
     from sojourn.engine import Engine
@@ -63,6 +64,7 @@ def _core(engine: Engine, password: str | None, token: str | None, allow: Allow 
         token=token,
         allow=allow,
         revocations=StoreRevocations(source.store) if source.is_enabled else MemoryRevocations(),
+        named=lookup(source.store) if source.is_enabled else None,
         moments=lambda name: engine.shared.entry(digest_of("attempts", name)),
     )
     return Report(source, access)

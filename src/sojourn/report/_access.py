@@ -18,6 +18,7 @@ from ._attempts import Attempts, Moment
 from ._credentials import OneTimeKey, Password, Token
 from ._tickets import Ticket, Tickets
 from ._web import Request
+from .tokens import ApiToken
 
 log = logging.getLogger("sojourn")
 
@@ -38,6 +39,8 @@ class Access:
     password: Password | None = None
     token: Token | None = None
     allow: Allow | None = None
+    named: Callable[[str], ApiToken | None] | None = None
+    """Finds a named token of the store; `None`: there are none. Raises `StoreError`."""
     one_time: OneTimeKey | None = None
     on_key_used: Callable[[], None] | None = None
     """Called when the one-time key has been used."""
@@ -65,16 +68,21 @@ class Access:
             return request.is_allowed is True
         return ticket is not None and ticket.is_in
 
-    def bears_token(self, request: Request, now: int) -> bool | None:
-        """Whether the request bears the right token; `None`: it bears none. A wrong one counts as an attempt.
+    def bears_token(self, request: Request, now: int) -> bool | ApiToken | None:
+        """Whether the request bears the right token, or a named one; `None`: it bears none. A wrong one counts as an attempt.
 
         The right one is accepted however many attempts others make: it cannot be guessed, and guessing must not lock
         programs out.
         """
         scheme, _, value = request.header("authorization").partition(" ")
-        if self.token is None or scheme.lower() != "bearer":
+        if (self.token is None and self.named is None) or scheme.lower() != "bearer":
             return None
-        return self.token.is_right(value.strip()) or self._attempt(request, now, lambda: False) is True
+        guess = value.strip()
+        if self.token is not None and self.token.is_right(guess):
+            return True
+        if self.named is not None and (named := self.named(guess)) is not None:
+            return named
+        return self._attempt(request, now, lambda: False) is True
 
     def check(self, request: Request, guess: str, now: int) -> bool | float:
         """Whether the guess is the password or the token; a number: too many attempts, retry after so many seconds."""
@@ -139,6 +147,7 @@ def mounted_access(
     allow: Allow | None,
     revocations: Revocations,
     moments: Callable[[str], Moment],
+    named: Callable[[str], ApiToken | None] | None = None,
 ) -> Access:
     """The access of a report inside an app. Raises `SettingsError` if it would be open to everyone or never open."""
     if password is None and token is None and allow is None:
@@ -155,6 +164,7 @@ def mounted_access(
         password=None if password is None else Password(password),
         token=None if token is None else Token(token),
         allow=allow,
+        named=named if allow is None else None,
         attempts=Attempts(moments=lambda name: moments(f"{tickets.namespace}:{name}")),
     )
 

@@ -15,6 +15,7 @@ from . import (
     _assets,
     _delivery,
     _export,
+    _figures,
     _first_run,
     _funnels,
     _goals,
@@ -25,17 +26,20 @@ from . import (
     _retention,
     _session,
     _sessions,
+    tokens,
 )
 from ._access import Access, is_own_form
 from ._tickets import Ticket
 from ._view import Source, View, error_page
 from ._web import MAX_BODY, Request, Response, redirect
+from .tokens import ApiToken
 
 Page = Callable[[View], Response]
 NamedPage = Callable[[View, str], Response | None]
 
 _PAGES: Final[Mapping[str, Page]] = {
     "/": _overview.overview,
+    "/overview.json": _figures.as_json,
     "/sessions": _sessions.sessions,
     "/sessions.csv": _export.as_csv,
     "/sessions.json": _export.as_json,
@@ -47,6 +51,7 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/agents": _agents.agents,
     "/alerts": _alerts.alerts,
     "/delivery": _delivery.delivery,
+    "/tokens": tokens.page,
     "/live/online": _overview.online,
     "/live/sessions": _sessions.changes,
     "/live/delivery": _delivery.live,
@@ -65,6 +70,8 @@ _FORMS: Final[Mapping[str, Page]] = {
     "/goals/remove": _goals.remove,
     "/funnels/add": _funnels.add,
     "/funnels/remove": _funnels.remove,
+    "/tokens/add": tokens.add,
+    "/tokens/revoke": tokens.remove,
     "/delivery/try": _delivery.try_now,
     "/delivery/retry": _delivery.retry,
     "/delivery/skip": _delivery.skip,
@@ -140,10 +147,10 @@ class Report:
         request, access = view.request, self.access
         if len(request.body) > MAX_BODY:
             return error_page(view, 413, "Form too large", "This form is larger than any form of the report.")
-        has_token = access.bears_token(request, view.now)
-        if has_token is False:
-            return Response(status=401, headers=(("WWW-Authenticate", "Bearer"),), kind=_PLAIN)
-        if has_token is None:
+        has_token = self._bears_token(view)
+        if isinstance(has_token, Response):
+            return has_token
+        if not has_token:
             if request.method == "GET" and "key" in request.query and access.exchange(request):
                 cookies = self._log_in_cookies(request, view.now, may_write=True)
                 return redirect(request.url(access.landing), cookies=cookies)
@@ -163,6 +170,18 @@ class Report:
             return self._page(view)
         except StoreError as error:
             return error_page(view, 503, "Store unavailable", str(error))
+
+    def _bears_token(self, view: View) -> bool | Response:
+        """Whether the request bears a token that grants it; or the refusal of a token that does not."""
+        try:
+            token = self.access.bears_token(view.request, view.now)
+        except StoreError as error:
+            return error_page(view, 503, "Store unavailable", str(error))
+        if token is False:
+            return Response(status=401, headers=(("WWW-Authenticate", "Bearer"),), kind=_PLAIN)
+        if isinstance(token, ApiToken) and (refusal := token.refusal(view.request)) is not None:
+            return Response(body=f"{refusal}\n".encode(), status=403, kind=_PLAIN)
+        return token is not None
 
     def _page(self, view: View) -> Response:
         request = view.request

@@ -13,7 +13,7 @@ from ._view import View, bad_request, pinned
 from ._web import Response, document
 
 _STEADY: Final = 0.005
-_DEFAULT: Final = "7d"
+DEFAULT: Final = "7d"
 _YOUNG: Final = "24h"
 
 
@@ -44,13 +44,13 @@ def overview(view: View) -> Response:
     range_ = _ranges.from_query(view.parameters, view.moments)
     has_range = range_ is not None
     tabs = _overview_panels.names_in(view)
-    range_ = range_ or _ranges.preset(_DEFAULT, view.moments)
-    data = _load(view, range_)
+    range_ = range_ or _ranges.preset(DEFAULT, view.moments)
+    data = load(view, range_)
     if not data.figures.sessions and (first := _first_run.checklist(view)) is not None:
         return first
     if not has_range and data.figures.sessions and not any(point.sessions for point in data.series[:-2]):
         range_ = _ranges.preset(_YOUNG, view.moments)  # a store that is a day old: a week would be one bar
-        data = _load(view, range_)
+        data = load(view, range_)
     breakdowns = _panel_pages.load(view, range_.span, _overview_panels.panels_of(tabs))
     return view.html(
         "overview.html",
@@ -73,7 +73,7 @@ def overview(view: View) -> Response:
     )
 
 
-def _load(view: View, range_: _ranges.Range) -> Overview:
+def load(view: View, range_: _ranges.Range) -> Overview:
     return view.store.report.overview(
         range_.span,
         bucket=range_.bucket,
