@@ -15,6 +15,7 @@ from sojourn.errors import SojournError
 from . import (
     _check,
     _data_subjects,
+    _digest,
     _doctor,
     _export,
     _fake,
@@ -109,6 +110,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     _outbox.add_commands(commands)
     _sessions.add_commands(commands)
     _export.add_commands(commands)
+    _digest.add_commands(commands)
     _data_subjects.add_commands(commands)
     _check.add_commands(commands)
     _fake.add_commands(commands)

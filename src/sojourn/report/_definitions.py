@@ -1,4 +1,4 @@
-"""Goals and funnels: those of the settings, and those that were defined on a page. Of one name that of the settings wins."""
+"""Goals and funnels on pages: which ones there are, and who may define one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 from urllib.parse import urlencode
 
-from sojourn.core.goals import Funnel, Goal, parse_name, parse_step, parse_steps
+from sojourn.core.goals import Funnel, Goal, parse_name
+from sojourn.stores.definitions import FUNNEL, GOAL, funnels_of, goals_of
 
 from ._view import View, error_page
 from ._web import Response, redirect
 
-GOAL: Final = "goal"
-FUNNEL: Final = "funnel"
 MOST: Final = 100
 """How many of a kind may be defined on a page."""
 _READ_ONLY: Final = (
@@ -33,28 +32,15 @@ class Definition(Generic[Defined]):
 
 
 def goals(view: View) -> list[Definition[Goal]]:
-    """All goals by name, those of the settings first."""
-    return _all(view, GOAL, view.source.goals, lambda name, text: Goal(name, parse_step(text)))
+    """All goals, those of the settings first."""
+    merged = goals_of(view.store.definitions.of(GOAL), view.source.goals)
+    return [Definition(each, is_setting=each in view.source.goals) for each in merged]
 
 
 def funnels(view: View) -> list[Definition[Funnel]]:
     """All funnels likewise."""
-    return _all(view, FUNNEL, view.source.funnels, lambda name, text: Funnel(name, parse_steps(text)))
-
-
-def _all(
-    view: View, kind: str, settings: tuple[Defined, ...], parse: Callable[[str, str], Defined]
-) -> list[Definition[Defined]]:
-    names = {each.name for each in settings}
-    stored: list[Defined] = []
-    for each in view.store.definitions.of(kind):
-        if each.name not in names:
-            try:
-                stored.append(parse(each.name, each.text))
-            except ValueError:  # of a version that read it otherwise
-                continue
-    defined = [Definition(each, is_setting=True) for each in settings]
-    return defined + [Definition(each, is_setting=False) for each in stored]
+    merged = funnels_of(view.store.definitions.of(FUNNEL), view.source.funnels)
+    return [Definition(each, is_setting=each in view.source.funnels) for each in merged]
 
 
 def add(view: View, kind: str, path: str, field: str, parse: Callable[[str], str]) -> Response:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sojourn.core.goals import Funnel, parse_steps
+from sojourn.stores.definitions import FUNNEL
 from sojourn.stores.reporting.model import FunnelFigures
 
 from . import _definitions, _ranges
-from ._definitions import FUNNEL
 from ._view import View, pinned
 from ._web import Response
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from sojourn.core.goals import Goal, parse_step
+from sojourn.stores.definitions import GOAL
 from sojourn.stores.dimensions import DIMENSIONS
 from sojourn.stores.reporting.model import GoalCount, Top
 
 from . import _definitions, _ranges
-from ._definitions import GOAL, Definition
+from ._definitions import Definition
 from ._view import View, pinned
 from ._web import Response
 

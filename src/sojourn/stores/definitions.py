@@ -1,16 +1,52 @@
-"""Goals and funnels that were defined on the report's pages, in any database."""
+"""Goals and funnels: those of the settings, and those that were defined on the report's pages, in any database.
+
+Of one name that of the settings wins.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Final, TypeVar
 
 import msgspec
+
+from sojourn.core.goals import Funnel, Goal, parse_step, parse_steps
 
 from . import wire
 from .database import Database
 from .model import Definition
 
 _definitions: Final = msgspec.json.Decoder(list[Definition])
+
+
+GOAL: Final = "goal"
+FUNNEL: Final = "funnel"
+"""Kinds of definitions."""
+
+Defined = TypeVar("Defined", Goal, Funnel)
+
+
+def goals_of(stored: Iterable[Definition], settings: Sequence[Goal]) -> list[Goal]:
+    """The goals of the settings, and those of the store that have other names."""
+    return _merged(stored, settings, lambda name, text: Goal(name, parse_step(text)))
+
+
+def funnels_of(stored: Iterable[Definition], settings: Sequence[Funnel]) -> list[Funnel]:
+    """The funnels likewise."""
+    return _merged(stored, settings, lambda name, text: Funnel(name, parse_steps(text)))
+
+
+def _merged(
+    stored: Iterable[Definition], settings: Sequence[Defined], parse: Callable[[str, str], Defined]
+) -> list[Defined]:
+    names = {each.name for each in settings}
+    merged = list(settings)
+    for each in stored:
+        if each.name not in names:
+            with suppress(ValueError):  # of a version that read it otherwise
+                merged.append(parse(each.name, each.text))
+    return merged
 
 
 class SQLDefinitions:
