@@ -8,8 +8,9 @@ from typing import Final
 
 from sojourn.stores.reporting.model import Breakdowns
 
+from ._columns import Column, Line
 from ._filters import Params
-from ._panels import GROUPS, PANELS, Column, Line, Panel, chosen
+from ._panels import GROUPS, PANELS, Panel, chosen
 from ._view import View
 
 SHOWN: Final = 8
@@ -32,6 +33,7 @@ class Shown:
     tabs: Sequence[Tab]
     lines: Sequence[Line]
     count: int
+    most: int
     beside: Column | None
     data: Breakdowns
     params: Params
@@ -63,6 +65,7 @@ def shown(view: View, names: Sequence[str], data: Breakdowns, params: Params) ->
                 ],
                 lines=lines[:SHOWN],
                 count=len(lines),
+                most=max((line.counts.sums[0] for line in lines[:SHOWN]), default=1),
                 beside=None if panel.beside is None else panel.column(panel.beside),
                 data=data,
                 params=params,

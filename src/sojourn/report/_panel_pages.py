@@ -12,9 +12,10 @@ from sojourn.backends.cloudevents import rfc3339
 from sojourn.stores.reporting.model import Breakdowns, Filter, Span
 
 from . import _filters, _ranges
+from ._columns import Column, Line, Value
 from ._export import cell
 from ._filters import Chip, Params, SessionFilter
-from ._panels import PANELS, Column, Line, Panel, Value, breakdowns_of, group_of, sorted_by, total_of
+from ._panels import PANELS, Panel, breakdowns_of, group_of, sorted_by, total_of
 from ._view import View, bad_request, pinned
 from ._web import Response, document
 
@@ -32,6 +33,8 @@ class PanelQuery:
     find: str
     column: Column
     is_ascending: bool
+    is_sorted: bool
+    """Whether the address names an order; else it is the panel's own."""
     page: int
     filter_params: Params
     params: Params
@@ -139,12 +142,13 @@ def parse(view: View, panel: Panel) -> PanelQuery:
     range_ = which.range or _ranges.preset(DEFAULT_RANGE, view.moments)
     find_text = parameters.text("find")
     names = [column.name for column in panel.columns]
-    column = panel.column(parameters.one_of("sort", names) or "") or panel.columns[0]
+    sort = parameters.one_of("sort", names)
+    column = panel.column(sort or "") or panel.columns[0]
     is_ascending = parameters.one_of("dir", ["up"]) == "up"
     params = {**which.params, **range_.query}
     own = {
         "find": find_text,
-        "sort": column.name if column is not panel.columns[0] else "",
+        "sort": sort or "",
         "dir": "up" if is_ascending else "",
     }
     return PanelQuery(
@@ -154,6 +158,7 @@ def parse(view: View, panel: Panel) -> PanelQuery:
         find=find_text,
         column=column,
         is_ascending=is_ascending,
+        is_sorted=sort is not None or is_ascending,
         page=max(1, parameters.number("page") or 1),
         filter_params=params,
         params={**params, **{name: value for name, value in own.items() if value}},
@@ -165,7 +170,7 @@ def find(view: View, query: PanelQuery) -> Found:
     data = load(view, query.range.span, [query.panel], query.which.filter)
     lines = query.panel.lines(data)
     matching = [line for line in lines if query.find.casefold() in line.value.casefold()] if query.find else lines
-    if query.column is not query.panel.columns[0] or query.is_ascending:
+    if query.is_sorted:
         matching = sorted_by(matching, query.column, is_ascending=query.is_ascending)
     return Found(lines=matching, all=len(lines), total=total_of(data), data=data)
 

@@ -13,9 +13,8 @@ from typing import Final
 
 from sojourn.stores.reporting.breakdowns import (
     BREAKDOWNS,
+    SLOW_MS,
     TOTAL,
-    Breakdown,
-    Counts,
     ordered,
     percentile,
     user_name,
@@ -24,39 +23,8 @@ from sojourn.stores.reporting.breakdowns import (
 )
 from sojourn.stores.reporting.model import Breakdowns
 
-from . import _formatting
-
-Value = int | float | str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One value of a panel. `total`: all sessions of the range and the filter."""
-
-    value: str
-    counts: Counts
-    breakdown: Breakdown
-    total: int
-
-    def __getitem__(self, measure: str) -> int:
-        return self.breakdown.measure(self.counts, measure)
-
-    def share(self, measure: str, of: str) -> float | None:
-        whole = self[of]
-        return self[measure] / whole if whole else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """`name` is that of the field in exports; `text` writes a value on a page; `is_time`: as a moment of the reader's clock."""
-
-    name: str
-    label: str
-    value: Callable[[Line], Value]
-    text: Callable[..., str] = str
-    is_number: bool = True
-    is_time: bool = False
-    hint: str = ""
+from . import _formatting, _releases
+from ._columns import Column, Line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +42,20 @@ class Panel:
     beside: str | None = None
     """The column that the overview shows beside the first."""
     empty: str = "No data in this range"
+    arrange: Callable[[Sequence[Line]], list[Line]] = list
+    """Puts the lines, the most frequent first, in the panel's own order."""
     shown: Callable[[Line], str] = lambda line: line.value
     """What the overview calls a value."""
 
     def lines(self, data: Breakdowns) -> list[Line]:
-        """All values, the most frequent first."""
+        """All values, in the order of the panel."""
         breakdown = BREAKDOWNS[self.breakdown]
         total = total_of(data)
-        return [
+        lines = [
             Line(value=value, counts=counts, breakdown=breakdown, total=total)
             for value, counts in ordered(data.tables[self.breakdown])
         ]
+        return self.arrange(lines)
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
@@ -154,6 +125,14 @@ _SESSIONS: Final = _sum("sessions", "Sessions")
 _PAGE_VIEWS: Final = _sum("page_views", "Page views")
 _BOUNCE: Final = _rate("bounce_rate", "Bounce rate", "bounces", "visits", "One page view and nothing tracked")
 _ERROR_SHARE: Final = _rate("error_share", "With errors", "error_sessions", "sessions", "Sessions that met an error")
+_SLOW_SHARE: Final = _rate(
+    "slow_share",
+    "Left after a slow page",
+    "slow_exits",
+    "timed_exits",
+    f"Ended sessions whose last page took longer than {SLOW_MS // 1000} s until its response started",
+)
+_SINCE_BEFORE: Final = "In percentage points since the version before; coloured where chance does not explain it"
 _DURATION: Final = Column(
     name="mean_duration_ms", label="Mean duration", value=_mean_duration, text=_formatting.span, hint="Of a session"
 )
@@ -343,11 +322,25 @@ GROUPS: Final = (
     ),
     Group(
         panels=(
-            _of_sessions(
-                "releases",
-                "Releases",
-                "Version",
-                "version",
+            Panel(
+                name="releases",
+                title="Releases",
+                label="Version",
+                unit="sessions",
+                breakdown="releases",
+                columns=(
+                    _SESSIONS,
+                    _ERROR_SHARE,
+                    _releases.change("error_change", "Change", "error_sessions", "sessions", _SINCE_BEFORE),
+                    _SLOW_SHARE,
+                    _releases.change("slow_change", "Change", "slow_exits", "timed_exits", _SINCE_BEFORE),
+                    _BOUNCE,
+                    FIRST,
+                    LAST,
+                ),
+                filters=_is("version"),
+                beside="error_share",
+                arrange=_releases.in_order,
                 empty="No session in this range has a version: set service_version",
             ),
         )
