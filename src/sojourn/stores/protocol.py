@@ -33,6 +33,7 @@ from .recording_protocol import RecordStore
 from .reporting.agents_protocol import AgentReport
 from .reporting.conversions_protocol import Alerts, Conversions, Definitions
 from .reporting.model import (
+    EVERYTHING,
     Breakdowns,
     Bucket,
     Changes,
@@ -42,6 +43,7 @@ from .reporting.model import (
     LongVisits,
     Overview,
     PersonDetail,
+    Release,
     SessionDetail,
     SessionLine,
     SessionPage,
@@ -283,9 +285,16 @@ class Report(Protocol):
     """Figures over many sessions."""
 
     def overview(
-        self, span: Span, *, bucket: Bucket, zone: tzinfo = UTC, online_since: int, tops: int = 10
+        self,
+        span: Span,
+        where: Filter = EVERYTHING,
+        *,
+        bucket: Bucket,
+        zone: tzinfo = UTC,
+        online_since: int,
+        tops: int = 10,
     ) -> Overview:
-        """Return the figures of a span, and of the equally long span before it.
+        """Return the figures of the sessions of a filter in a span (not in the filter's), and in the equally long span before.
 
         `online_since`: a session is online if it is open and was seen at this time or later. `zone`: whose days
         and weeks the series has.
@@ -294,6 +303,10 @@ class Report(Protocol):
 
     def breakdowns(self, span: Span, names: Sequence[str], where: Filter | None = None) -> Breakdowns:
         """Return what the sessions of a span (and a filter) are counted by: tables of `reporting.breakdowns.BREAKDOWNS`."""
+        ...
+
+    def releases(self, span: Span) -> tuple[Release, ...]:
+        """Return the versions of the app that first appeared in a span, after others, in order of time."""
         ...
 
     def online(self, *, since: int) -> int:

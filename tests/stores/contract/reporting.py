@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, timedelta, timezone, tzinfo
 from statistics import median
 
@@ -11,7 +12,7 @@ import pytest
 from sojourn.core.events import Event, Scalar
 from sojourn.stores.model import VISITOR, Batch, DataSubject, Place
 from sojourn.stores.protocol import Store
-from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, LongVisits, Overview, Span, Top
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, Filter, LongVisits, Overview, Span, Top
 from sojourn.stores.rows import SessionRow
 from sojourn.user_agents.families import client_of
 
@@ -79,6 +80,10 @@ def overview(reports: Store, span: Span = DAY, bucket: Bucket = Bucket.HOUR, zon
     return reports.report.overview(span, bucket=bucket, zone=zone, online_since=NOW)
 
 
+def _is_earlier(other: SessionRow, each: SessionRow) -> bool:
+    return other.visitor_id == each.visitor_id and other.started_at < each.started_at
+
+
 class ReportingContract:
     """Part of `StoreContract`, which has the fixture."""
 
@@ -120,6 +125,80 @@ class ReportingContract:
         assert summary.before == figures(rows, span.before)
         assert (summary.is_sampled, summary.pending) == (False, 0)
         assert summary.online == sum(each.is_open for each in rows)
+
+    @pytest.mark.parametrize(
+        ("texts", "matches"),
+        [
+            pytest.param(["browser=Firefox"], lambda each: each.browser == "Firefox", id="browser"),
+            pytest.param(["browser!=Firefox"], lambda each: each.browser != "Firefox", id="not the browser"),
+            pytest.param(
+                ["entry~=P1", "identified=yes"],
+                lambda each: each.entry_path == "/p1" and each.user_id is not None,
+                id="two conditions",
+            ),
+            pytest.param(["errors=1..", "pages=0"], lambda each: each.errors and not each.page_views, id="numbers"),
+            pytest.param(["path=/seen"], lambda each: each.key == "k0007", id="viewed page"),
+            pytest.param(["visitor=none"], lambda _: False, id="no session"),
+        ],
+    )
+    def test_a_filter_counts_the_sessions_that_match_and_no_other(
+        self, reports: Store, texts: list[str], matches: Callable[[SessionRow], bool]
+    ) -> None:
+        rows = many()
+        save(reports, Batch(rows=rows, events=[event("1", "k0007", attributes={"url.path": "/seen"})]))
+        found = [each for each in rows if matches(each)]
+        span = Span(NOW + DAY_MS, NOW + 2 * DAY_MS)
+        assert span.before is not None
+        summary = reports.report.overview(span, Filter.of(*texts), bucket=Bucket.DAY, online_since=NOW)
+        firsts = [each for each in found if not any(_is_earlier(other, each) for other in rows)]
+        for within, counted in ((span, summary.figures), (span.before, summary.before)):
+            news = figures(firsts, within).visitors
+            assert counted == msgspec.structs.replace(figures(found, within), new_visitors=news)
+        assert (summary.is_sampled, summary.pending) == (False, 0)
+
+    @pytest.mark.parametrize("is_rolled_up", [False, True], ids=["counted", "rolled up"])
+    @pytest.mark.parametrize("offset", [0, 5.5], ids=["UTC", "India"])
+    def test_a_filter_that_all_sessions_match_changes_nothing(
+        self, reports: Store, offset: float, *, is_rolled_up: bool
+    ) -> None:
+        save(reports, Batch(rows=many(200)))
+        if is_rolled_up:
+            roll_up(reports)
+        zone = timezone(timedelta(hours=offset))
+        for span in (Span(NOW + DAY_MS, NOW + 2 * DAY_MS), Span(NOW + DAY_MS // 2, NOW + DAY_MS + DAY_MS // 3)):
+            for bucket in (Bucket.HOUR, Bucket.DAY):
+                plain = reports.report.overview(span, bucket=bucket, zone=zone, online_since=NOW)
+                every = reports.report.overview(
+                    span, Filter.of("pages=0.."), bucket=bucket, zone=zone, online_since=NOW
+                )
+                assert (every.figures, every.before) == (plain.figures, plain.before)
+                assert (every.series, every.series_before) == (plain.series, plain.series_before)
+
+    def test_series_have_each_measure_and_the_period_before(self, reports: Store) -> None:
+        rows = many()
+        save(reports, Batch(rows=rows))
+        span = Span(NOW + DAY_MS, NOW + 2 * DAY_MS)
+        summary = overview(reports, span)
+        assert [point.at + DAY_MS for point in summary.series_before] == [point.at for point in summary.series]
+        for point in (*summary.series, *summary.series_before):
+            expected = figures(rows, Span(point.at, point.until))
+            assert (point.sessions, point.visits, point.bounces) == (
+                expected.sessions,
+                expected.visits,
+                expected.bounces,
+            )
+            assert (point.error_sessions, point.median_ms) == (expected.error_sessions, expected.median_ms)
+
+    def test_a_release_is_a_version_that_appears_after_others(self, reports: Store) -> None:
+        rows = many(48)
+        for number, each in enumerate(rows):
+            each.version = "1.0" if number < 30 else "1.1" if number < 40 else None
+        save(reports, Batch(rows=rows))
+        for _ in range(2):
+            (release,) = reports.report.releases(Span(NOW, NOW + 2 * DAY_MS))
+            assert (release.version, release.at) == ("1.1", rows[30].started_at // HOUR_MS * HOUR_MS)
+            assert reports.report.releases(Span(NOW, NOW + DAY_MS)) == ()
+            roll_up(reports)
 
     @pytest.mark.parametrize("is_rolled_up", [False, True], ids=["counted", "rolled up"])
     def test_a_span_counts_to_the_millisecond(self, reports: Store, *, is_rolled_up: bool) -> None:

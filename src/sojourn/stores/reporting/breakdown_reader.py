@@ -63,6 +63,18 @@ class BreakdownReader:
         text = self._text(self._sql.stored, name=name, since=since, until=until + beside, beside=beside)
         return _tables.decode(text)
 
+    def first_starts(self, span: Span, missing: Iterable[int]) -> dict[str, int]:
+        """Return the hour in which each version of the app was first seen in a span. `missing`: hours without a rollup."""
+        first, last = span.since // HOUR_MS * HOUR_MS, -(-span.until // HOUR_MS) * HOUR_MS
+        found = [(min(hours), table) for hours, table in self._stored("releases", first, last)]
+        found += [(hour, self.counted(hour, hour + HOUR_MS, ["releases"])["releases"]) for hour in missing]
+        days = {at // DAY_MS * DAY_MS for at in _earliest(found).values()}
+        for day in days:  # to the hour
+            hours = self.stored("releases", day, day + DAY_MS, beside=0)
+            if hours:
+                found = [(at, table) for at, table in found if at != day] + hours
+        return _earliest(found)
+
     # --- a span
 
     def of_span(self, span: Span, names: Sequence[str], missing: Mapping[int, int], at_once: int) -> Breakdowns:
@@ -122,6 +134,14 @@ def visits_of(sessions: Iterable[SessionFacts], events: Iterable[EventFacts]) ->
         by_session.setdefault(event.session_key, []).append(event)
     for session in sessions:
         yield Visit(session, sorted(by_session.get(session.key, ()), key=_ORDER))
+
+
+def _earliest(found: Iterable[tuple[int, Table]]) -> dict[str, int]:
+    starts: dict[str, int] = {}
+    for at, table in found:
+        for version in table:
+            starts[version] = min(starts.get(version, at), at)
+    return starts
 
 
 def _add_all(tables: Mapping[str, Table], others: Mapping[str, Table]) -> None:

@@ -100,6 +100,14 @@ class Point(msgspec.Struct, frozen=True):
     sessions: int
     visitors: int
     users: int
+    visits: int = 0
+    bounces: int = 0
+    error_sessions: int = 0
+    median_ms: int | None = None
+
+    @property
+    def bounce_rate(self) -> float | None:
+        return self.bounces / self.visits if self.visits else None
 
 
 class Top(msgspec.Struct, frozen=True):
@@ -120,6 +128,13 @@ class Tops(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[Top, ...] = ()
 
 
+class Release(msgspec.Struct, frozen=True, array_like=True):
+    """A version of the app (`service.version`), and the hour in which its first session started."""
+
+    version: str
+    at: int
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """A span, and the equally long one before it (`None` if there is none)."""
 
@@ -129,9 +144,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     before: Figures | None
     series: tuple[Point, ...]
     """All buckets of the span in order, empty ones included."""
+    series_before: tuple[Point, ...]
+    """The same of the span before it, each bucket as long before as the spans are long; empty without one."""
     tops: Tops
     is_sampled: bool = False
-    """Visitors, users and the median come from a sample: show them as "about"."""
+    """Visitors, users and the median come from a sample: show them as "about". With a filter, so do all figures."""
     pending: int = 0
     """How many sessions of the span and the one before it are left out, because they are not rolled up yet."""
 
@@ -261,6 +278,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     def condition(self, name: str) -> Condition | None:
         """The first condition on a field."""
         return next((each for each in self.conditions if each.field == name), None)
+
+
+EVERYTHING: Final = Filter()
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):

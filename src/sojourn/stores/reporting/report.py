@@ -25,6 +25,7 @@ class SQLReport:
     def __init__(self, database: Database, rollups: Rollups) -> None:
         self.overview = rollups.overview
         self.online = rollups.online
+        self.releases = rollups.releases
         self.breakdowns = rollups.breakdowns
         self._database = database
         self._statements = Statements(database.dialect)

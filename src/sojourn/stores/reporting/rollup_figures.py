@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice, pairwise
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -56,15 +56,26 @@ class SessionFigures(msgspec.Struct, array_like=True, frozen=True, gc=False):
     browser: str | None
     device: str | None
 
-    @property
-    def is_visit(self) -> bool:
-        """Whether it could be a bounce: an open session may go on, and one without a page view says nothing."""
-        return self.page_views > 0 and not self.is_open
+
+class Counted(Protocol):
+    """A session, as far as it says whether it is a bounce."""
 
     @property
-    def is_bounce(self) -> bool:
-        """Whether it was one page view and nothing tracked."""
-        return self.is_visit and self.page_views == 1 and not self.tracked_events
+    def is_open(self) -> bool: ...
+    @property
+    def page_views(self) -> int: ...
+    @property
+    def tracked_events(self) -> int: ...
+
+
+def is_visit(session: Counted) -> bool:
+    """Whether it could be a bounce: an open session may go on, and one without a page view says nothing."""
+    return session.page_views > 0 and not session.is_open
+
+
+def is_bounce(session: Counted) -> bool:
+    """Whether it was one page view and nothing tracked."""
+    return is_visit(session) and session.page_views == 1 and not session.tracked_events
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,8 +112,8 @@ def rollup_of(
     devices: Counter[str] = Counter()
     for each in sessions:
         rollup.sessions += 1
-        rollup.visits += each.is_visit
-        rollup.bounces += each.is_bounce
+        rollup.visits += is_visit(each)
+        rollup.bounces += is_bounce(each)
         rollup.error_sessions += each.errors > 0
         rollup.client_error_sessions += each.client_errors > 0
         rollup.page_views += each.page_views
@@ -235,7 +246,7 @@ def figures_of(rollups: Sequence[Rollup], sample: Sample) -> Figures:
         error_sessions=sum(each.error_sessions for each in rollups),
         client_error_sessions=sum(each.client_error_sessions for each in rollups),
         page_views=sum(each.page_views for each in rollups),
-        median_ms=_median(durations),
+        median_ms=median(durations),
         mean_ms=sum(each.duration_ms for each in rollups) // sessions if sessions else None,
     )
 
@@ -246,24 +257,27 @@ def series_of(rollups: Sequence[Rollup], edges: Sequence[int], sample: Sample) -
     hours = iter(rollups)
     hour = next(hours, None)
     for start, until in pairwise(edges):
-        sessions = 0
-        visitors: set[int] = set()
-        users: set[int] = set()
+        inside: list[Rollup] = []
         while hour is not None and hour.at < until:
-            sessions += hour.sessions
-            visitors.update(sample.hashes(hour.visitors))
-            users.update(sample.hashes(hour.users))
+            inside.append(hour)
             hour = next(hours, None)
-        points.append(
-            Point(
-                start,
-                until,
-                sessions,
-                min(sessions, len(visitors) * sample.one_in),
-                min(sessions, len(users) * sample.one_in),
-            )
-        )
+        points.append(point_of(start, until, figures_of(inside, sample)))
     return tuple(points)
+
+
+def point_of(start: int, until: int, figures: Figures) -> Point:
+    """Return a bucket with these figures."""
+    return Point(
+        start,
+        until,
+        figures.sessions,
+        figures.visitors,
+        figures.users,
+        figures.visits,
+        figures.bounces,
+        figures.error_sessions,
+        figures.median_ms,
+    )
 
 
 def merged(parts: Iterable[Mapping[str, Mapping[str, int]]]) -> TopCounts:
@@ -299,7 +313,8 @@ def tops_of(parts: Iterable[Mapping[str, Mapping[str, int]]], limit: int) -> Top
     )
 
 
-def _median(ordered: Sequence[int]) -> int | None:
+def median(ordered: Sequence[int]) -> int | None:
+    """Return the median of ordered numbers; `None` without any."""
     if not ordered:
         return None
     middle = len(ordered) // 2

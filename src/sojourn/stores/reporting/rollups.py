@@ -20,8 +20,9 @@ from sojourn.stores.database import Database
 from .breakdown_reader import BreakdownReader
 from .breakdowns import Table
 from .calendar import edges
+from .filtered import FilteredSessions
 from .filtered_breakdowns import FilteredBreakdowns
-from .model import DAY_MS, HOUR_MS, Breakdowns, Bucket, Filter, Overview, Span
+from .model import DAY_MS, EVERYTHING, HOUR_MS, Breakdowns, Bucket, Filter, Overview, Release, Span, Tops
 from .rollup_figures import (
     Rollup,
     Sample,
@@ -42,6 +43,8 @@ _COUNTED_AT_ONCE: Final = 5_000
 """How many sessions of hours without a rollup an overview counts one by one."""
 _ALWAYS_COUNTED: Final = 2
 """This many of the latest hours are always counted: they change too often for a rollup."""
+_LOOKED_AT: Final = 48
+"""This many of the latest hours without a rollup are looked at for versions."""
 _MOST_HOURS: Final = 100_000
 _SLICE: Final = 64
 """How many sessions are counted in about a quarter of a millisecond."""
@@ -90,18 +93,41 @@ class Rollups:
         self.trails: Final = Trails(database)
         self._breakdowns = BreakdownReader(database)
         self._filtered_breakdowns = FilteredBreakdowns(database)
+        self._filtered = FilteredSessions(database)
 
     # --- the overview
 
     def overview(
-        self, span: Span, *, bucket: Bucket, zone: tzinfo = UTC, online_since: int, tops: int = 10
+        self,
+        span: Span,
+        where: Filter = EVERYTHING,
+        *,
+        bucket: Bucket,
+        zone: tzinfo = UTC,
+        online_since: int,
+        tops: int = 10,
     ) -> Overview:
         points = edges(span, bucket, zone)
         before = span.before
+        length = span.until - span.since
+        past = [at - length for at in points] if before is not None and points[0] >= length else []
         whole = Span(span.since if before is None else before.since, span.until)
+        online = self.online(since=online_since)
+        if not where.is_everything:
+            matches = self._filtered.matching(where, whole, self.started(whole.since, whole.until))
+            return Overview(
+                online=online,
+                span=span,
+                figures=matches.figures(span),
+                before=None if before is None else matches.figures(before),
+                series=matches.series(points, span),
+                series_before=matches.series(past, span if before is None else before),
+                tops=Tops(),
+                is_sampled=matches.one_in > 1,
+            )
         around = Span(_hour(whole.since), _hour(whole.until + HOUR_MS - 1))
         missing = set(self.missing_hours(around))
-        cut, parts = self._cut(whole, span, points, missing)
+        cut, parts = self._cut(whole, span, (*points, *past), missing)
         counted, pending = self._counted(missing - cut)
         counted += parts
         stored: int = self._database.read(self._statements.rolled_up_sessions, since=around.since, until=around.until)[
@@ -113,12 +139,14 @@ class Rollups:
         hours += [hour for hour in counted if hour.at not in known]  # it may just have been rolled up
         hours.sort(key=lambda hour: hour.at)
         inside = [hour for hour in hours if hour.at >= span.since]
+        outside = hours[: len(hours) - len(inside)]
         return Overview(
-            online=self.online(since=online_since),
+            online=online,
             span=span,
             figures=figures_of(inside, sample),
-            before=figures_of(hours[: len(hours) - len(inside)], sample) if before is not None else None,
+            before=figures_of(outside, sample) if before is not None else None,
             series=series_of(inside, points, sample),
+            series_before=series_of(outside, past, sample),
             tops=tops_of(self._tops_in(span, counted), tops),
             is_sampled=sample.one_in > 1,
             pending=pending,
@@ -129,6 +157,15 @@ class Rollups:
             return self._filtered_breakdowns.of_filter(where, span, names, self.started(span.since, span.until))
         missing = {at: self.started(at, at + HOUR_MS) for at in self.missing_hours(span)}
         return self._breakdowns.of_span(span, names, missing, _COUNTED_AT_ONCE)
+
+    def releases(self, span: Span) -> tuple[Release, ...]:
+        before = span.before
+        whole = Span(span.since if before is None else before.since, span.until)
+        latest = sorted(self.missing_hours(whole))[-_LOOKED_AT:]
+        starts = self._breakdowns.first_starts(whole, latest)
+        begun = min(starts.values(), default=0)
+        releases = [Release(version, at) for version, at in starts.items() if at > begun and at >= span.since]
+        return tuple(sorted(releases, key=lambda release: (release.at, release.version)))
 
     def online(self, *, since: int) -> int:
         seen: int = self._database.read(self._statements.online, since=since)[0]

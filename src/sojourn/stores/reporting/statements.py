@@ -43,6 +43,12 @@ LINE: Final = (
 )
 
 
+FIRST_VISIT: Final = (
+    "NOT EXISTS (SELECT 1 FROM sojourn_sessions AS p WHERE p.visitor_id = s.visitor_id AND p.started_at < s.started_at)"
+)
+"""Whether session s is the visitor's first."""
+
+
 def _is(width: int, beside: int) -> str:
     """Whether a rollup is of an hour, or of a day. Without `%`, which a driver would take for a parameter."""
     return f"id - id / {width} * {width} = {beside}"
@@ -110,15 +116,11 @@ SELECT COUNT(*) FROM (
     def figures(self) -> str:
         """What a rollup needs of each session of a span."""
         d = self.d
-        first = (
-            "NOT EXISTS (SELECT 1 FROM sojourn_sessions AS p"
-            " WHERE p.visitor_id = s.visitor_id AND p.started_at < s.started_at)"
-        )
         row = d.array(
             "s.key",
             "s.visitor_id",
             "s.user_id",
-            first,
+            FIRST_VISIT,
             "CASE WHEN s.last_seen_at > s.started_at THEN s.last_seen_at - s.started_at ELSE 0 END",
             "CASE WHEN s.end_reason IS NULL THEN 1 ELSE 0 END",
             "s.page_views",
