@@ -49,6 +49,7 @@ from .tracking.own_hosts import OwnHosts
 from .tracking.pages import Pages
 from .tracking.paths import Paths
 from .tracking.privacy_signals import PrivacySignals
+from .tracking.tickets import TicketCodec
 from .tracking.tracker import Tracker
 from .user_agents.kinds import kind_of
 
@@ -97,6 +98,7 @@ class Engine:
         self._shared = self._shared_table()
         self.agent_checks = AgentChecks(self.clock.monotonic) if settings.agents == "verify" else None
         """Who verifies agents; `None` if they are not to be verified. With a manual clock, call its `step()`."""
+        keys = settings.secret_key or (os.urandom(32),)
         self.tracker = Tracker(
             TrackingOptions(
                 rules=self._rules,
@@ -112,7 +114,8 @@ class Engine:
             ),
             guard=self.guard,
             sink=self.intake,
-            codec=CookieCodec(settings.secret_key or (os.urandom(32),), settings.cookie_name),
+            codec=CookieCodec(keys, settings.cookie_name),
+            tickets=TicketCodec(keys, settings.cookie_name),
             cookies=_policy(settings),
             clock=self.clock,
             paths=paths,

@@ -117,7 +117,7 @@ def carry(function: Callable[P, R]) -> Callable[P, R]:
 
         @functools.wraps(function)
         async def work(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with _active(carried):
+            with active(carried):
                 return await function(*args, **kwargs)
 
         return cast("Callable[P, R]", work)
@@ -133,7 +133,7 @@ class _CarriedFunction:
         self._carried = carried
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with _active(self._carried):
+        with active(self._carried):
             result = self._function(*args, **kwargs)
         return _awaited(self._carried, result) if inspect.iscoroutine(result) else result
 
@@ -143,12 +143,13 @@ class _CarriedFunction:
 
 
 async def _awaited(carried: Carried, work: Coroutine[Any, Any, R]) -> R:
-    with _active(carried):
+    with active(carried):
         return await work
 
 
 @contextmanager
-def _active(carried: Carried) -> Iterator[None]:
+def active(carried: Carried) -> Iterator[None]:
+    """Make the helpers work on what was carried, in this context."""
     tokens = active_visit.set(carried.visit), _current.set(carried)
     try:
         yield

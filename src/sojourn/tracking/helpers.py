@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sojourn.core.events import RESERVED_NAMES, SESSION_PROPERTIES, Scalar
 from sojourn.core.properties import EVENT_PREFIX, SESSION_PREFIX, cleaned
+from sojourn.core.records import LATE
 from sojourn.core.session import SessionState
 from sojourn.errors import NoActiveRequest
 
@@ -293,8 +294,14 @@ def _end(visit: Visit) -> None:
 
 def _look(visit: Visit) -> Session | None:
     state = visit.look()
-    if state is None:
-        return None
+    return None if state is None else _session(visit, state)
+
+
+def _look_late(visit: Visit, state: SessionState) -> Session | None:
+    return None if visit.late_flags & LATE else _session(visit, state)
+
+
+def _session(visit: Visit, state: SessionState) -> Session:
     return Session(
         id=state.session_id,
         visitor_id=state.visitor_id,
@@ -304,10 +311,6 @@ def _look(visit: Visit) -> Session | None:
         is_identified=state.is_tagged,
         user_id=visit.user_id,
     )
-
-
-def _look_late(_visit: Visit, _state: SessionState) -> Session | None:
-    return None
 
 
 def _refuse_data(visit: Visit, problems: list[str], where: str) -> None:

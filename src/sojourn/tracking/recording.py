@@ -10,7 +10,6 @@ from sojourn.core.records import (
     ACTIVITY,
     CARRIED,
     FAILED,
-    LATE,
     NO_FORWARD,
     REQUEST,
     STARTS,
@@ -41,7 +40,7 @@ class Sink(Protocol):
 
 
 class Recording:
-    """Records visits (`visit.VisitRecorder`). Every method may be called by any thread."""
+    """Records visits (`visit_context.VisitRecorder`). Every method may be called by any thread."""
 
     __slots__ = ("_pages", "_sessions", "sink")
 
@@ -94,7 +93,7 @@ class Recording:
 
     def record_after_end(self, visit: Visit, state: SessionState, entry: Entry) -> None:
         """Record what a carried call adds to a session that has ended. It is no activity of any session."""
-        flags = CARRIED | LATE | (NO_FORWARD if visit.no_forward else 0)
+        flags = visit.late_flags | (NO_FORWARD if visit.no_forward else 0)
         self.sink.append(about(state, entry.at, flags, (entry,)), kind=entry.name, is_essential=entry.tag is not None)
 
     def record_opt_out(self, visit: Visit) -> None:

@@ -39,8 +39,10 @@ from .recording import Recording, Sink
 from .response_cookies import ResponseCookies
 from .session_cache import CachedSession, SessionCache, Shared
 from .starts import Starts
+from .tickets import TicketCodec
 from .transactions import Inbox
-from .visit import Visit, VisitContext
+from .visit import Visit
+from .visit_context import VisitContext
 
 
 class Tracker:
@@ -62,6 +64,7 @@ class Tracker:
         budget: SessionBudget,
         passive: Paths,
         inbox: Inbox,
+        tickets: TicketCodec,
         principal: Resolver | None = None,
         agents: Agents | None = None,
     ) -> None:
@@ -88,7 +91,7 @@ class Tracker:
         )
         self._recording = Recording(sink, pages=pages, sessions=self._sessions)
         self._cookies = ResponseCookies(cookies, options, codec=codec, sessions=self._sessions, clock=clock)
-        self._context = VisitContext(
+        self.context = VisitContext(
             options=options,
             guard=guard,
             codec=codec,
@@ -97,6 +100,7 @@ class Tracker:
             recorder=self._recording,
             paths=paths,
             inbox=inbox,
+            tickets=tickets,
         )
         self.connections = Connections(options, clock=clock, sink=sink, guard=guard)
         self._pid = os.getpid()
@@ -117,7 +121,7 @@ class Tracker:
     def begin(self, facts: RequestFacts, *, is_beacon: bool = False) -> Visit:
         """The Visit of a request that just arrived. `is_beacon`: one of ours, about its page."""
         clock = self._clock
-        visit = Visit(self._context, facts, clock.now())
+        visit = Visit(self.context, facts, clock.now())
         if not self._options.is_enabled:
             visit.refuse("disabled")
             return visit
@@ -150,7 +154,7 @@ class Tracker:
 
     def nothing(self) -> Visit:
         """An empty Visit, where a fault of ours left a request without one: helpers are safe all the same."""
-        visit = Visit(self._context, NOTHING_KNOWN, 0)
+        visit = Visit(self.context, NOTHING_KNOWN, 0)
         visit.refuse("fault")
         return visit
 

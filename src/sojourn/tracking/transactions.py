@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from sojourn.core.events import SESSION_PROPERTIES, Scalar
-from sojourn.core.records import CARRIED, LATE, NO_FORWARD, STARTS, Entry, Record, about
+from sojourn.core.records import CARRIED, NO_FORWARD, STARTS, Entry, Record, about
 from sojourn.core.session import SessionState
 
 from .carrying import call, warn_dropped
@@ -57,7 +57,7 @@ def _record_late(visit: Visit, state: SessionState, name: str, properties: dict[
     """The record of a carried call whose session has ended."""
     changes = next((changes for changes in visit.changes if changes.state.key == state.key), None)
     at = max(visit.context.clock.now(), state.last_seen_at)
-    return _about(visit, state, changes, Entry(name, at, properties), CARRIED | LATE)
+    return _about(visit, state, changes, Entry(name, at, properties), visit.late_flags)
 
 
 def _about(visit: Visit, state: SessionState, changes: SessionChanges | None, event: Entry, flags: int) -> Record:

@@ -10,74 +10,36 @@ from __future__ import annotations
 
 import os
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
 
 from sojourn.core import session
-from sojourn.core.clock import Clock
 from sojourn.core.events import SESSION_END, Scalar
 from sojourn.core.ids import uuid7
-from sojourn.core.records import Entry, Origin, Seal
+from sojourn.core.records import CARRIED, LATE, Entry, Seal
 from sojourn.core.session import EndReason, SessionState
 
 from . import admission
 from .binding import NOT_RECOGNISED, OPTED_OUT, SessionBinding
 from .changes import SessionChanges
-from .cookie import CookieCodec
 from .facts import RequestFacts, ResponseFacts
 from .guard import Guard
-from .options import TrackingOptions
-from .paths import Paths
 from .principal import Principal
-from .session_cache import CachedSession, SessionCache
+from .session_cache import CachedSession
+from .visit_context import VisitContext
 
 if TYPE_CHECKING:
     from sojourn.user_agents.agents import Agent
 
     from .carrying import Carrier
-    from .transactions import Inbox
+    from .tickets import Ticket
 
 VISIT_KEY = "sojourn.tracking.visit"
 """Where doors put the Visit in a scope or an environ."""
 
 active_visit: ContextVar[Visit | None] = ContextVar("sojourn_visit", default=None)
-
-
-class VisitRecorder(Protocol):
-    """Records what a visit changed outside the response start. Never blocks, never raises for a full journal."""
-
-    def record_late(self, visit: Visit) -> None:
-        """Record a helper call made after the response had started."""
-        ...
-
-    def record_after_end(self, visit: Visit, state: SessionState, entry: Entry) -> None:
-        """Record a call that came after the end of its session."""
-        ...
-
-    def record_opt_out(self, visit: Visit) -> None:
-        """Record an opt-out, at once: wherever the visitor's next request goes, it holds there."""
-        ...
-
-    def origin(self, visit: Visit) -> Origin:
-        """Return what `session.start` says of the request that began the session."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisitContext:
-    """What all visits of a tracker share."""
-
-    options: TrackingOptions
-    guard: Guard
-    codec: CookieCodec
-    sessions: SessionCache
-    clock: Clock
-    recorder: VisitRecorder
-    paths: Paths
-    inbox: Inbox
 
 
 class Visit:
@@ -115,10 +77,14 @@ class Visit:
     """The exception recorded last: one that passes several places is recorded once. Dropped with the request."""
     failed_in: str | None = None
     """The session whose failed page view is recorded already, by a request that has recorded no exception so far."""
+    ticket: Ticket | None = None
+    """What brought the session here from another process."""
     carrier: Carrier | None = None
     """What other threads need that the request was carried into."""
     is_carried = False
     """A carried call works on it now, after the response."""
+    late_flags = CARRIED | LATE
+    """Of the records of carried calls that come after their session, or from another process."""
     agent: Agent | None = None
     """Who sent it, if it is a crawler or another agent, whose requests are counted apart."""
     chunks = 0
