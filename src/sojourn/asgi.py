@@ -247,6 +247,8 @@ class AsgiFacts:
         headers = scope.get("headers") or ()
         if not isinstance(headers, _SEQUENCES):  # ASGI allows any iterable, even one that can be read only once
             scope["headers"] = headers = list(headers)
+        if headers and not isinstance(headers[0], _SEQUENCES):  # and each pair, too
+            scope["headers"] = headers = [tuple(pair) for pair in headers]
         self._headers = by_name = dict(headers)
         # ASGI demands names in lower case; a server that sends `host` so obeys. Others, and repeated headers, are slower.
         if len(by_name) != len(headers) or b"host" not in by_name:
@@ -300,6 +302,8 @@ class AsgiFacts:
 
     def _peer(self) -> str | None:
         client = self._scope.get("client")
+        if client is not None and not isinstance(client, _SEQUENCES):
+            self._scope["client"] = client = tuple(client)
         return client[0] if client else None
 
 

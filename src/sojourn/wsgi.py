@@ -140,6 +140,8 @@ class Start:
         is_out = self.is_called and self.held is None
         self.is_called = True
         self.held = (status, headers, exc_info)
+        if exc_info is not None and exc_info[1] is not None:  # the app made a response of it (PEP 3333)
+            self.engine.guard.guarded(None, capture, self.visit, exc_info[1], is_handled=False, has_response=True)
         if is_out:
             self.release()
             return self.write

@@ -135,3 +135,17 @@ def test_a_fault_of_an_integration_costs_its_fact_and_is_logged_once(
     assert rig.engine.guard.counters() == {"fault": 6, "principal_error": 3}  # of each page, and of its start
     assert len(caplog.records) == 2
     rig.engine.close()
+
+
+def test_asgi_headers_and_client_may_be_read_only_once(rig: Rig) -> None:
+    request = place("asgi")
+    request["headers"] = iter([iter(pair) for pair in request["headers"]])
+    request["client"] = iter(["192.0.2.7", 5])
+    exchange = rig.embedded.begin(request)
+    assert exchange is not None
+    exchange.respond(200, HTML)
+    exchange.close()
+    assert rig.events("session.start")[0].attributes["client.address"] == "192.0.2.0"
+    assert rig.engine.guard.counters() == {}
+    assert next(tuple(pair) for pair in request["headers"]) == (b"host", b"site.test")  # the app reads them, too
+    assert tuple(request["client"]) == ("192.0.2.7", 5)

@@ -66,6 +66,7 @@ def test_a_replaced_start_is_recorded_as_it_was_sent(site: Site, shape: str) -> 
     assert "set-cookie" in headers
     (view,) = site.named("page_view")
     assert (view.attributes["http.response.status_code"], view.attributes["error.type"]) == (500, "500")
+    assert [error.attributes["exception.type"] for error in site.named("exception")] == ["RuntimeError"]
     assert len(site.sessions) == 1
 
 
