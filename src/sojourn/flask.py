@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,11 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
     raise MissingExtraError("sojourn.flask needs Flask: pip install sojourn[flask]") from missing
 
 from .errors import SettingsError
+from .extension import wsgi_mounted
 from .settings import Settings
 from .tracking.frameworks import Framework, Place, unhandled
 from .tracking.principal import UNKNOWN, Principal, User
-from .wsgi import Environ, SojournMiddleware, StartResponse, WSGIApp
+from .wsgi import Environ, SojournMiddleware
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -41,6 +42,7 @@ class Sojourn:
         self._settings = settings
         self._shared_engine = engine
         self._engine = engine
+        self._app: flask.Flask | None = None
         if app is not None:
             self.init_app(app)
 
@@ -64,7 +66,7 @@ class Sojourn:
             from .engine import Engine  # see `sojourn.wsgi`
 
             engine = Engine(settings)
-        self._engine = engine
+        self._engine, self._app = engine, app
         door = SojournMiddleware(app.wsgi_app, engine=engine, framework=_Flask())
         app.extensions["sojourn"] = Installed(engine, door)
         app.wsgi_app = door  # type: ignore[method-assign]
@@ -72,27 +74,30 @@ class Sojourn:
 
     def mount_report(
         self,
-        app: flask.Flask,
         path: str = "/_sojourn",
         *,
+        app: flask.Flask | None = None,
         password: str | None = None,
         token: str | None = None,
         allow: Callable[[Any], Any] | None = None,
     ) -> None:
         """Serve the report at `path`, after `init_app()`. Pass one of `password`, `token` and `allow` to say who may see it.
 
+        `app` is the one of the last `init_app()` if you leave it out.
+
         `allow` gets Flask's request, in its context (so `flask.session` and Flask-Login's `current_user` work), and returns
         True or False. The app's own hooks do not run for the report. Raises `SettingsError` without any of the three.
         """
         from .report import report_wsgi  # loads templates: only where the report is used
 
-        installed = app.extensions.get("sojourn")
-        if not isinstance(installed, Installed):
+        app = self._app if app is None else app
+        installed = None if app is None else app.extensions.get("sojourn")
+        if app is None or not isinstance(installed, Installed):
             msg = "this app has no Sojourn yet: call init_app(app) first"
             raise RuntimeError(msg)
         check = None if allow is None else _in_context(app, allow)
         page = report_wsgi(installed.engine, password=password, token=token, allow=check)
-        installed.door.app = _Mounted(installed.door.app, path.rstrip("/"), page)
+        installed.door.app = wsgi_mounted(installed.door.app, path.rstrip("/"), page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +106,6 @@ class Installed:
 
     engine: Engine
     door: SojournMiddleware
-
-
-@dataclass(frozen=True, slots=True)
-class _Mounted:
-    """A WSGI app with another one mounted at a path."""
-
-    app: WSGIApp
-    path: str
-    mounted: WSGIApp
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        path: str = environ.get("PATH_INFO", "")
-        if path != self.path and not path.startswith(f"{self.path}/"):
-            return self.app(environ, start_response)
-        below = {"SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + self.path, "PATH_INFO": path[len(self.path) :]}
-        return self.mounted({**environ, **below}, start_response)
 
 
 def _in_context(app: flask.Flask, allow: Callable[[Any], Any]) -> Callable[[Environ], Any]:

@@ -20,14 +20,14 @@ from .tracking.doors import leave_visit
 from .tracking.exceptions import capture
 from .tracking.facts import RequestFacts
 from .tracking.forwarded import Proxies
-from .tracking.frameworks import ROUTE_KEY, USER_KEY, Framework, Guarded, unhandled
+from .tracking.frameworks import ROUTE_KEY, USER_KEY, Framework, Guarded, guarded, unhandled
 from .tracking.visit import VISIT_KEY, Visit, active_visit
 from .wsgi import WsgiFacts
 
 if TYPE_CHECKING:
     from .engine import Engine
 
-__all__ = ["ROUTE_KEY", "USER_KEY", "Additions", "Embedded", "Exchange", "Framework", "unhandled"]
+__all__ = ["ROUTE_KEY", "USER_KEY", "Additions", "Embedded", "Exchange", "Framework", "guarded", "unhandled"]
 
 Place = MutableMapping[str, Any]
 Headers = Sequence[tuple[str, str]]
@@ -95,11 +95,11 @@ class Exchange:
     the task or thread of `begin()`.
     """
 
-    __slots__ = ("_engine", "_place", "_token", "visit")
+    __slots__ = ("_engine", "_token", "place", "visit")
 
     def __init__(self, engine: Engine, visit: Visit, place: Place) -> None:
         self._engine = engine
-        self._place = place
+        self.place = place
         self.visit = visit
         place[VISIT_KEY] = visit
         self._token: Token[Visit | None] = active_visit.set(visit)
@@ -127,7 +127,7 @@ class Exchange:
         """Leave the request; one without a response is recorded as far as it is sure."""
         visit = self.visit
         leave_visit(self._token)
-        self._place[VISIT_KEY] = visit.captured = None  # the visit knows the place: no circle for the garbage collector
+        self.place[VISIT_KEY] = visit.captured = None  # the visit knows the place: no circle for the garbage collector
         if not visit.responded:
             visit.guard.guarded(None, self._engine.tracker.abandon, visit)
 

@@ -113,7 +113,7 @@ def site() -> Iterator[tuple[flask.Flask, FlaskSojourn]]:
 
 def test_flask_report_leaves_the_apps_other_paths_alone(site: tuple[flask.Flask, FlaskSojourn]) -> None:
     app, sojourn = site
-    sojourn.mount_report(app, password=PASSWORD)
+    sojourn.mount_report(password=PASSWORD)
     client = app.test_client()
     assert client.get("/_sojourn/", headers=NAVIGATE).headers["location"] == "/_sojourn/login"
     assert client.get("/_sojourn", headers=NAVIGATE).headers["location"] == "/_sojourn/login"
@@ -130,7 +130,7 @@ def test_flask_allow_has_a_request_context(site: tuple[flask.Flask, FlaskSojourn
         seen.append(f"{request.script_root} {request.path}")
         return flask.session.get("admin") is True
 
-    sojourn.mount_report(app, "/staff/visits", allow=allow)
+    sojourn.mount_report("/staff/visits", allow=allow)
     client = app.test_client()
     assert client.get("/staff/visits/", headers=NAVIGATE).status_code == 403
     client.get("/?admin=yes", headers=NAVIGATE)
@@ -143,8 +143,8 @@ def test_flask_mount_errors_name_the_fix(site: tuple[flask.Flask, FlaskSojourn])
     async def later(_request: object) -> bool:
         return True
 
-    app, sojourn = site
+    _app, sojourn = site
     with pytest.raises(SettingsError, match="Flask cannot await it"):
-        sojourn.mount_report(app, allow=later)
+        sojourn.mount_report(allow=later)
     with pytest.raises(RuntimeError, match="init_app"):
-        sojourn.mount_report(flask.Flask("another"), password=PASSWORD)
+        sojourn.mount_report(app=flask.Flask("another"), password=PASSWORD)

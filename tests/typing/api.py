@@ -113,10 +113,10 @@ def wsgi_doors(app: sojourn.wsgi.WSGIApp, site: flask.Flask, engine: Engine) -> 
     extension = sojourn.flask.Sojourn()
     extension.init_app(site)
     assert_type(extension.engine, Engine)
-    extension.mount_report(site, allow=lambda request: request.remote_user == "ops")
+    extension.mount_report(app=site, allow=lambda request: request.remote_user == "ops")
 
     sojourn.flask.Sojourn(app)  # type: ignore[arg-type]
-    extension.mount_report("/_sojourn")  # type: ignore[arg-type]
+    extension.mount_report(site)  # type: ignore[arg-type]
 
 
 # --- the helpers, inside a request

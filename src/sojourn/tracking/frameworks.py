@@ -8,16 +8,17 @@ See S5 in docs/internals.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec
 
 from .exceptions import capture
 from .guard import Guard
 from .principal import ROUTE_KEY, UNKNOWN, USER_KEY, Principal
 from .visit import active_visit
 
-__all__ = ["ROUTE_KEY", "USER_KEY", "Framework", "Guarded", "Place", "unhandled"]
+__all__ = ["ROUTE_KEY", "USER_KEY", "Framework", "Guarded", "Place", "guarded", "unhandled"]
 
+P = ParamSpec("P")
 Place = Mapping[str, Any]
 """Where a request's facts stand: its ASGI scope, or its WSGI environ."""
 
@@ -62,6 +63,13 @@ class Guarded:
         except Exception as error:  # noqa: BLE001 - as `guarded`, without its call
             self._guard.report(error, "route")
             return None
+
+
+def guarded(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Call what a hook does with a request that is tracked: a fault is counted and logged once, and stays here."""
+    visit = active_visit.get()
+    if visit is not None:
+        visit.guard.guarded(None, work, *args, **kwargs)
 
 
 def unhandled(error: BaseException | None) -> None:

@@ -83,7 +83,7 @@ def of_scope(scope: Mapping[str, Any]) -> Principal:
         return principal
     state = scope.get("state")
     if state and "user" in state:
-        return _from_state(state["user"])
+        return of_object(state["user"])
     user: Principal = scope.get(USER_KEY, UNKNOWN)
     return user
 
@@ -109,7 +109,7 @@ def to_principal(value: object) -> Principal:
 def _from_user(user: object) -> Principal:
     """`scope["user"]`: Starlette's interface, or any object with an id, as Litestar has it."""
     principal = _from_starlette(user)
-    return _from_state(user) if principal is UNKNOWN and user is not None else principal
+    return of_object(user) if principal is UNKNOWN and user is not None else principal
 
 
 def _from_starlette(user: object) -> Principal:
@@ -133,8 +133,8 @@ def _attribute(user: object, name: str) -> object:
         return None
 
 
-def _from_state(user: object) -> Principal:
-    """What a FastAPI dependency put into `request.state.user`: an id, a mapping with one, a `User`, an object, or `None`."""
+def of_object(user: object) -> Principal:
+    """The user in what an app keeps, as in `request.state.user`: an id, a mapping with one, a `User`, an object, `None`."""
     kind = type(user)  # its own class: a proxy pretends to be another's, and would run to find out
     if user is None or issubclass(kind, str | int | UUID | User):
         return UNKNOWN if issubclass(kind, bool) else to_principal(user)
