@@ -22,8 +22,8 @@ from sojourn.testing import fake_visit
 from sojourn.tracking.masking import masked_address
 
 DOCS = Path(__file__).parent.parent / "docs"
-ELSEWHERE = {"testing-your-app.md", "django.md"}
-"""Their blocks are run by other tests: as tests, and in a project of Django."""
+ELSEWHERE = {"testing-your-app.md", "django.md", "frameworks.md"}
+"""Their blocks are run by other tests: as tests, in a project of Django, and as apps."""
 BROWSER = "https://shop.example"
 
 

@@ -12,6 +12,7 @@ from tests.child_process import with_tests
 
 MOST_OWN_MODULES = 100
 """Ours, behind a door, with room for modules that are parted. What comes with the engine, when an app is made, is `LATER`."""
+FRAMEWORKS = ("blacksheep", "bottle", "django", "falcon", "flask", "litestar", "pyramid", "quart", "sanic", "starlette")
 LATER = ("sojourn.backends", "sojourn.engine", "sojourn.pipeline", "sojourn.report", "sojourn.stores")
 NEVER = ("difflib", "httpx", "importlib.resources", "is_crawler", "jinja2", "psycopg", "sqlalchemy", "sqlite3")
 
@@ -53,7 +54,18 @@ with tempfile.TemporaryDirectory() as folder:
 
 @pytest.mark.parametrize(
     ("door", "framework"),
-    [("asgi", "asyncio"), ("wsgi", "http"), ("starlette", "starlette.applications"), ("flask", "flask")],
+    [
+        ("asgi", "asyncio"),
+        ("wsgi", "http"),
+        ("starlette", "starlette.applications"),
+        ("flask", "flask"),
+        ("bottle", "bottle"),
+        ("quart", "quart"),
+        ("litestar", "litestar"),
+        ("falcon", "falcon.asgi"),
+        ("blacksheep", "blacksheep"),
+        ("sanic", "sanic"),
+    ],
 )
 def test_door_loads_neither_stores_nor_pipeline(door: str, framework: str) -> None:
     loaded = _modules(LOADED_BY_IMPORT.format(door=door, framework=framework))
@@ -61,6 +73,20 @@ def test_door_loads_neither_stores_nor_pipeline(door: str, framework: str) -> No
     assert [name for name in loaded if name.startswith(NEVER)] == []
     own = [name for name in loaded if name.startswith("sojourn")]
     assert len(own) <= MOST_OWN_MODULES, own
+
+
+def test_sojourn_loads_no_framework() -> None:
+    loaded = set(_modules(LOADED_BY_IMPORT.format(door="integration", framework="http")))
+    assert loaded.isdisjoint(FRAMEWORKS)
+
+
+@pytest.mark.parametrize(
+    "name", ["blacksheep", "bottle", "django", "falcon", "flask", "litestar", "pyramid", "quart", "sanic"]
+)
+def test_missing_framework_names_its_extra(name: str) -> None:
+    code = f"import sys; sys.modules[{name!r}] = None; import sojourn.{name}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=with_tests())
+    assert f"pip install sojourn[{name}]" in done.stderr
 
 
 def test_request_loads_nothing() -> None:

@@ -1,0 +1,91 @@
+"""The how-tos of docs/frameworks.md for apps built on other frameworks. They are heavy: each runs where it is installed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.responses import HTMLResponse
+
+from tests.frameworks.matrix import HTML
+from tests.frameworks.test_table import BLOCK, PAGE
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of what these frameworks load
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOJOURN_SECRET_KEY", "a key that only these tests use")
+
+
+def names_of(text: str) -> dict[str, Any]:
+    (block,) = (block for block in BLOCK.findall(PAGE.read_text()) if text in block)
+    names: dict[str, Any] = {"__name__": "shown"}
+    exec(compile(block, str(PAGE), "exec", dont_inherit=True), names)
+    return names
+
+
+def open_asgi(app: Any, path: str = "/") -> int:
+    async def run() -> int:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://site.test", headers=HTML, follow_redirects=True
+        ) as client:
+            return (await client.get(path)).status_code
+
+    return asyncio.run(run())
+
+
+def sessions_of(engine: Any) -> int:
+    engine.flush()
+    try:
+        count: int = engine.stats().store.sessions
+        return count
+    finally:
+        engine.close()
+
+
+def missing(name: str) -> str:
+    return f"{name} is not installed here; `pip install {name}` runs this"
+
+
+def test_gradio() -> None:
+    gradio = pytest.importorskip("gradio", reason=missing("gradio"))
+    with gradio.Blocks() as blocks:
+        gradio.Markdown("hello")
+    app = names_of("mount_gradio_app")["serve"](blocks)
+    assert open_asgi(app) == 200
+    assert sessions_of(app.state.sojourn.engine) == 1
+
+
+def test_nicegui() -> None:
+    nicegui = pytest.importorskip("nicegui", reason=missing("nicegui"))
+    sojourn = names_of("from nicegui import app")["track_nicegui"]()
+
+    nicegui.app.add_api_route("/hello", lambda: HTMLResponse("hello"))
+    assert open_asgi(nicegui.app, "/hello") == 200
+    assert sessions_of(sojourn.engine) == 1
+
+
+def test_dash() -> None:
+    dash = pytest.importorskip("dash", reason=missing("dash"))
+    app = dash.Dash(__name__)
+    app.layout = dash.html.H1("hello")
+    sojourn = names_of("track_dash")["track_dash"](app)
+    assert app.server.test_client().get("/", headers=HTML).status_code == 200
+    assert sessions_of(sojourn.engine) == 1
+
+
+def test_datasette() -> None:
+    datasette = pytest.importorskip("datasette.app", reason=missing("datasette"))
+    from datasette.plugins import pm  # type: ignore[import-not-found]
+
+    pm.register(type("Plugin", (), {"asgi_wrapper": staticmethod(names_of("asgi_wrapper")["asgi_wrapper"])}), "sojourn")
+    app = datasette.Datasette(memory=True).app()
+    assert open_asgi(app) == 200
+    pm.unregister(name="sojourn")
+    assert app.engine is not None
+    assert sessions_of(app.engine) == 1
