@@ -94,7 +94,9 @@ def in_front(app: Any, door: Any, *, is_asgi: bool) -> None:
         return door(environ, start_response)
 
     call = asgi_call if is_asgi else wsgi_call
-    app.__class__ = type(kind.__name__, (kind,), {"__slots__": (), "__call__": call, "__module__": kind.__module__})
+    app.__class__ = type(
+        kind.__name__, (kind,), {"__slots__": (), "__call__": call, "__module__": kind.__module__, "sojourn": door}
+    )
 
 
 def _asgi_mounted(app: asgi.ASGIApp, mount: str, page: asgi.ASGIApp) -> asgi.ASGIApp:

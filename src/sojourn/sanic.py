@@ -37,6 +37,7 @@ class Sojourn:
         self.engine = engine_of(settings, engine)
         self._embedded = Embedded(self.engine)
         self._app: Sanic[Any, Any] = app
+        app.ctx.sojourn = self
         app.after_server_start(self._start)
         app.before_server_stop(self._stop)
         app.add_signal(self._begin, "http.lifecycle.request")

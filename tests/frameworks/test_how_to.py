@@ -84,8 +84,10 @@ def test_datasette() -> None:
     from datasette.plugins import pm  # type: ignore[import-not-found]
 
     pm.register(type("Plugin", (), {"asgi_wrapper": staticmethod(names_of("asgi_wrapper")["asgi_wrapper"])}), "sojourn")
-    app = datasette.Datasette(memory=True).app()
+    site = datasette.Datasette(memory=True, settings={"num_sql_threads": 0})
+    app = site.app()
     assert open_asgi(app) == 200
     pm.unregister(name="sojourn")
-    assert app.engine is not None
+    for database in site.databases.values():
+        database.close()
     assert sessions_of(app.engine) == 1

@@ -18,7 +18,7 @@ def app_option(parser: Any) -> None:
     parser.add_argument(
         "--app",
         metavar="MODULE:APP",
-        help="use the settings of this app, such as shop.main:app (default: SOJOURN_* from the environment)",
+        help="use the settings of this app, such as shop.main:app or shop:create_app (default: SOJOURN_* from the environment)",
     )
 
 

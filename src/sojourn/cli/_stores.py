@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
 
+from . import _apps
+
 if TYPE_CHECKING:
-    from sojourn.engine import Engine
     from sojourn.settings import Settings
     from sojourn.stores import Store
 
@@ -48,7 +47,9 @@ def options() -> argparse.ArgumentParser:
     where.add_argument(
         "--store", metavar="URL", help="use this store, such as sqlite:///sojourn.db or postgresql://host/db"
     )
-    where.add_argument("--app", metavar="MODULE:APP", help="use the store of this app, such as shop.main:app")
+    where.add_argument(
+        "--app", metavar="MODULE:APP", help="use the store of this app, such as shop.main:app or shop:create_app"
+    )
     return parent
 
 
@@ -76,43 +77,5 @@ def _existing(store: Any) -> Store:
 
 
 def settings_of_app(name: str | None) -> Settings | None:
-    """Import `module:app` from the current folder, as a server does, and return its settings. Raises `SojournError`.
-
-    Without a name: the settings of the project that runs the command, if one does.
-    """
-    if name is None:
-        return project.get()
-    module, _, path = name.partition(":")
-    if not module or not path:
-        msg = f"--app: give module:app, such as shop.main:app; got {name!r}"
-        raise SojournError(msg)
-    sys.path.insert(0, os.getcwd())
-    try:
-        with redirect_stdout(sys.stderr):  # standard output is for the command's results
-            app: Any = importlib.import_module(module)
-        for part in path.split("."):
-            app = getattr(app, part)
-    except SojournError:
-        raise
-    except Exception as error:
-        msg = f"--app: {name} could not be imported: {type(error).__name__}: {error}"
-        raise SojournError(msg) from error
-    engine = _engine_of(app)
-    if engine is None:
-        msg = f"--app: {name} does not use Sojourn (it is a {type(app).__qualname__})"
-        raise SojournError(msg)
-    return engine.settings
-
-
-def _engine_of(app: Any) -> Engine | None:
-    """The engine of a Starlette, FastAPI or Flask app, or of a middleware around any other app."""
-    from sojourn.engine import Engine
-
-    extensions = getattr(app, "extensions", None)
-    holders = (
-        getattr(getattr(app, "state", None), "sojourn", None),
-        extensions.get("sojourn") if isinstance(extensions, dict) else None,
-        app,
-    )
-    engines = (getattr(holder, "engine", None) for holder in holders)
-    return next((engine for engine in engines if isinstance(engine, Engine)), None)
+    """The settings of `--app`; without it those of the project that runs the command, if one does. Raises `SojournError`."""
+    return project.get() if name is None else _apps.settings_of(name)
