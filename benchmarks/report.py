@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from datetime import timedelta, timezone
 from pathlib import Path
 
+from sojourn.core.goals import parse_steps
 from sojourn.demo.generator import generate
 from sojourn.stores import Store, open_store
 from sojourn.stores.model import USER, VISITOR, DataSubject
 from sojourn.stores.reporting.model import DAY_MS, Bucket, Filter, Sort, Span
 
-_PAGE, _NEXT, _TIMELINE = 250, 40, 15
+_PAGE, _NEXT, _TIMELINE, _FUNNEL = 250, 40, 15, 500
+_STEPS = parse_steps("/ > /seeds/* > /cart > /checkout")
 _DAYS = 90
 Case = tuple[str, int, Callable[[], object]]
 
@@ -73,6 +75,9 @@ def cases(store: Store) -> list[Case]:
             following(Filter(span=Span(until - 7 * DAY_MS, until)), Sort.PAGES),
         ),
         ("open sessions by duration", _PAGE, page(Filter.of("state=open"), Sort.DURATION)),
+        ("funnel of 4 steps, 30 days", _FUNNEL, lambda: store.conversions.funnel(month, _STEPS)),
+        ("two goals, 30 days", _PAGE, lambda: store.conversions.goals(month, _STEPS[2:])),
+        ("retention of visitors, 12 weeks", _PAGE, lambda: store.conversions.retention(all_time, zone=zone)),
         ("sessions with errors", _PAGE, page(Filter.of("errors=1.."))),
         ("sessions by an entry path", _PAGE, page(Filter.of("entry=/cart"))),
         ("sessions that saw a path", _PAGE, page(Filter.of("path=/checkout"))),

@@ -43,6 +43,8 @@ class Dialect:
     """The same of the values for which a condition holds."""
     totals: str
     """Names and numbers as one JSON object."""
+    joined: str
+    """All texts of a column as one text, in any order."""
     json: str
     """A column of JSON text within a JSON array."""
     field: str

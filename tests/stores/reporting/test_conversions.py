@@ -15,7 +15,7 @@ from sojourn.core.events import PAGE_VIEW, Event, Scalar
 from sojourn.core.goals import Step, parse_step, parse_steps
 from sojourn.stores import Store, open_store
 from sojourn.stores.model import VISITOR, Batch, DataSubject, Place
-from sojourn.stores.reporting.model import HOUR_MS, Span
+from sojourn.stores.reporting.model import HOUR_MS, Filter, Span
 from tests.postgres import Cluster
 from tests.stores.contract.steps import NOW, row, save
 
@@ -259,3 +259,26 @@ def contents(store: Store) -> int:
     assert isinstance(store, SQLStore)
     count: int = store.database.read("SELECT COUNT(*) FROM sojourn_trails")[0]
     return count
+
+
+def test_only_the_sessions_of_a_filter_count(store: Store) -> None:
+    visits = [Visit(0, 0, (Hit(5, "/a"), PRO)), Visit(60_000, 1, (Hit(5, "/a"), PRO)), Visit(0, 2, (Hit(5, "/a"),))]
+    record(store, visits)
+    with store.records.recording() as recording:
+        rows = recording.load([f"k{number}" for number in range(3)]).rows
+        for number, each in enumerate(rows.values()):
+            each.utm_campaign = ("spring", "autumn", "spring")[number]
+        recording.save(Batch(rows=list(rows.values())))
+    steps = parse_steps("/a > buy plan=pro")
+    spring = Filter.of("utm_campaign=spring")
+    for _ in range(2):
+        for by_visitor in (False, True):
+            found = store.conversions.funnel(SPAN, steps, by_visitor=by_visitor, where=spring)
+            assert (found.total, [step.count for step in found.steps]) == (2, [2, 1])
+        goals = store.conversions.goals(SPAN, steps, where=spring)
+        assert (goals.sessions, goals.visitors) == (2, 2)
+        assert [(goal.sessions, goal.visitors) for goal in goals.goals] == [(2, 2), (1, 1)]
+        assert store.conversions.sessions(SPAN, steps[1], where=spring) == ["k0"]
+        assert [each.counts for each in store.conversions.retention(SPAN, where=spring).cohorts] == [(2,)]
+        store.maintenance.roll_up(finished_before=NOW + 9 * HOUR_MS, limit=9)
+    store.close()

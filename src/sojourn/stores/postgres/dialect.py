@@ -28,6 +28,7 @@ POSTGRESQL: Final = Dialect(
     rows="COALESCE(json_agg({}), '[]')::text",
     rows_where="COALESCE(json_agg({}) FILTER (WHERE {}), '[]')::text",
     totals="COALESCE(json_object_agg({}, {}), '{{}}')::text",
+    joined="string_agg({}, '')",
     json="{}::json",
     field="({}::json ->> '{}')",
     attribute="({}::json -> '{}')",

@@ -13,8 +13,9 @@ from sojourn.stores import wire
 from sojourn.stores.database import Database
 from sojourn.stores.dimensions import NAMES
 
+from .filters_sql import sessions_where
 from .funnels import count_sessions, count_visitors, visitors_of
-from .model import HOUR_MS, FunnelFigures, GoalCount, GoalFigures, Span
+from .model import HOUR_MS, Filter, FunnelFigures, GoalCount, GoalFigures, Span
 from .retention import SQLRetention
 from .rollups import Rollups
 from .trails import SESSION_BITS, Trail
@@ -22,6 +23,7 @@ from .trails import SESSION_BITS, Trail
 _COUNTED_AT_ONCE: Final = 5_000
 """How many sessions of hours without a rollup are counted one by one."""
 _ALWAYS_COUNTED: Final = 2
+ALL: Final = Filter()
 _counts: Final = msgspec.json.Decoder(list[tuple[str | None, int]])
 
 
@@ -34,8 +36,8 @@ class SQLConversions:
         self._trails = rollups.trails
         self.retention = SQLRetention(database).retention
 
-    def goals(self, span: Span, steps: Sequence[Step]) -> GoalFigures:
-        trails, pending = self._of(span, steps)
+    def goals(self, span: Span, steps: Sequence[Step], *, where: Filter = ALL) -> GoalFigures:
+        trails, pending = self._of(span, steps, where, with_visitors=True)
         return GoalFigures(
             sessions=sum(trail.sessions for trail in trails),
             visitors=len(visitors_of(trails)),
@@ -43,14 +45,16 @@ class SQLConversions:
             pending=pending,
         )
 
-    def funnel(self, span: Span, steps: Sequence[Step], *, by_visitor: bool = False) -> FunnelFigures:
-        trails, pending = self._of(span, steps)
+    def funnel(
+        self, span: Span, steps: Sequence[Step], *, by_visitor: bool = False, where: Filter = ALL
+    ) -> FunnelFigures:
+        trails, pending = self._of(span, steps, where, with_visitors=by_visitor)
         figures = count_visitors(trails, steps) if by_visitor else count_sessions(trails, steps)
         return msgspec.structs.replace(figures, pending=pending)
 
-    def sessions(self, span: Span, step: Step) -> list[str]:
-        trails, _ = self._of(span, (step,))
-        return [trail.keys[number] for trail in trails for number in {hit >> SESSION_BITS for hit in trail.of(step)}]
+    def sessions(self, span: Span, step: Step, *, where: Filter = ALL) -> list[str]:
+        trails, _ = self._of(span, (step,), where, with_keys=True)
+        return [trail.keys[number] for trail in trails for number in {hit >> SESSION_BITS for hit in trail.hits[step]}]
 
     def by_value(self, keys: Sequence[str], dimension: str) -> dict[str, int]:
         if dimension not in NAMES:
@@ -65,15 +69,26 @@ SELECT {d.rows.format(d.array("value", "n"))} FROM (
         text = self._database.read(statement, keys=wire.encode(list(keys)))[0]
         return {value: count for value, count in _counts.decode(text) if value is not None}
 
-    def _of(self, span: Span, steps: Sequence[Step]) -> tuple[list[Trail], int]:
+    def _of(
+        self,
+        span: Span,
+        steps: Sequence[Step],
+        where: Filter,
+        *,
+        with_visitors: bool = False,
+        with_keys: bool = False,
+    ) -> tuple[list[Trail], int]:
         """Return the trails of a span in order of time, and how many sessions were left out."""
         begin, end = -(-span.since // HOUR_MS) * HOUR_MS, span.until // HOUR_MS * HOUR_MS
+        chosen = None if where.is_everything else self._chosen(span, where)
         found: dict[int, Trail] = {}
         pending = counted = 0
         if begin < end:
             whole = Span(begin, end)
             missing = set(self._rollups.missing_hours(whole))
-            found = self._trails.stored(begin, end, steps)
+            found = self._trails.stored(
+                begin, end, steps, with_visitors=with_visitors, with_keys=with_keys or chosen is not None
+            )
             # What was rolled up, or changed, between these reads stands in one of the two.
             missing |= set(self._rollups.missing_hours(whole))
             for number, at in enumerate(sorted(missing - found.keys(), reverse=True)):
@@ -82,10 +97,25 @@ SELECT {d.rows.format(d.array("value", "n"))} FROM (
                     pending += here
                     continue
                 counted += here
-                found[at] = self._trails.made(at, at + HOUR_MS)
+                found[at] = self._trails.made(at, at + HOUR_MS).of(steps)
         for since, until in _cut(span, begin, end):
-            found[since] = self._trails.made(since, until)
-        return [found[at] for at in sorted(found)], pending
+            found[since] = self._trails.made(since, until).of(steps)
+        trails = [found[at] for at in sorted(found)]
+        if chosen is not None:
+            for trail in trails:
+                trail.keep({number for number, key in enumerate(trail.keys) if key in chosen})
+        return trails, pending
+
+    def _chosen(self, span: Span, where: Filter) -> set[str]:
+        """Return the keys of the sessions of a filter."""
+        d = self._database.dialect
+        conditions = sessions_where(d, where.conditions, where.text)
+        statement = f"""
+SELECT {d.rows.format("s.key")} FROM sojourn_sessions AS s
+WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]} AND {conditions.sql}
+"""
+        values = {**conditions.values, "since": span.since, "until": span.until}
+        return set(wire.decode_names(self._database.read(statement, **values)[0]))
 
 
 def _cut(span: Span, begin: int, end: int) -> list[tuple[int, int]]:
@@ -100,9 +130,9 @@ def _count(trails: Sequence[Trail], step: Step) -> GoalCount:
     hits = sessions = 0
     visitors: set[int] = set()
     for trail in trails:
-        of_step = trail.of(step)
+        of_step = trail.hits[step]
         numbers = {hit >> SESSION_BITS for hit in of_step}
         hits += len(of_step)
         sessions += len(numbers)
-        visitors.update(trail.visitors[number] for number in numbers)
+        visitors.update([trail.visitors[number] for number in numbers])
     return GoalCount(hits=hits, sessions=sessions, visitors=len(visitors))

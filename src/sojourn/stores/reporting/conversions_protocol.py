@@ -9,21 +9,26 @@ from typing import Protocol
 from sojourn.core.goals import Step
 from sojourn.stores.model import VISITOR, AlertState, Definition, Notice
 
-from .model import FunnelFigures, GoalFigures, Retention, Span
+from .model import Filter, FunnelFigures, GoalFigures, Retention, Span
 
 
 class Conversions(Protocol):
-    """Which sessions and visitors reached a goal, or a step of a funnel. A session belongs to the span in which it started."""
+    """Which sessions and visitors reached a goal, or a step of a funnel. A session belongs to the span in which it started.
 
-    def goals(self, span: Span, steps: Sequence[Step]) -> GoalFigures:
+    Of a filter `where` only the conditions count: other sessions are as if they were not there.
+    """
+
+    def goals(self, span: Span, steps: Sequence[Step], *, where: Filter = ...) -> GoalFigures:
         """Count each of these goals."""
         ...
 
-    def funnel(self, span: Span, steps: Sequence[Step], *, by_visitor: bool = False) -> FunnelFigures:
+    def funnel(
+        self, span: Span, steps: Sequence[Step], *, by_visitor: bool = False, where: Filter = ...
+    ) -> FunnelFigures:
         """Count who took these steps in this order, in one session each, or in all sessions of a visitor in the span."""
         ...
 
-    def sessions(self, span: Span, step: Step) -> list[str]:
+    def sessions(self, span: Span, step: Step, *, where: Filter = ...) -> list[str]:
         """Return the keys of the sessions that reached a goal."""
         ...
 
@@ -34,7 +39,7 @@ class Conversions(Protocol):
         """
         ...
 
-    def retention(self, span: Span, *, kind: str = VISITOR, zone: tzinfo = UTC) -> Retention:
+    def retention(self, span: Span, *, kind: str = VISITOR, zone: tzinfo = UTC, where: Filter = ...) -> Retention:
         """Return the visitors or users who first came in each week of a span, and how many of them came again.
 
         `zone`: whose weeks, which begin on Monday.

@@ -6,7 +6,7 @@ the earliest one after the step before it. So nothing counts that came too early
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median_low
 from typing import Final
 
@@ -28,12 +28,8 @@ def count_sessions(trails: Iterable[Trail], steps: Sequence[Step]) -> FunnelFigu
         total += trail.sessions
         before: dict[int, int] = {}
         for number, step in enumerate(steps):
-            hits = reversed(trail.of(step))  # so the earliest of a session is what stays
-            if not number:
-                reached = {hit >> SESSION_BITS: hit for hit in hits}
-            else:
-                last = before.get
-                reached = {hit >> SESSION_BITS: hit for hit in hits if hit > last(hit >> SESSION_BITS, _NEVER)}
+            reached = _earliest(trail.hits[step], before if number else None)
+            if number:
                 times[number] += [
                     (hit >> RANK_BITS) - (before[session] >> RANK_BITS) for session, hit in reached.items()
                 ]
@@ -53,9 +49,10 @@ def count_visitors(trails: Sequence[Trail], steps: Sequence[Step]) -> FunnelFigu
         reached: dict[int, int] = {}
         for trail in trails:
             start, visitors = trail.at << RANK_BITS, trail.visitors
-            for hit in trail.of(step):
-                visitor, moment = visitors[hit >> SESSION_BITS], start + (hit & _PLACE)
-                if moment < reached.get(visitor, _NEVER) and (not number or moment > before.get(visitor, _NEVER)):
+            bounds = _bounds(trail, step, before) if number else None
+            for session, hit in _earliest(trail.hits[step], bounds).items():
+                visitor, moment = visitors[session], start + (hit & _PLACE)
+                if moment < reached.get(visitor, _NEVER):
                     reached[visitor] = moment
         counts.append(len(reached))
         times.append([(at >> RANK_BITS) - (before[who] >> RANK_BITS) for who, at in reached.items()] if number else [])
@@ -64,11 +61,32 @@ def count_visitors(trails: Sequence[Trail], steps: Sequence[Step]) -> FunnelFigu
 
 
 def visitors_of(trails: Iterable[Trail]) -> set[int]:
-    """Return what stands for the visitors of these hours."""
+    """Return what stands for the visitors of the sessions that count."""
     visitors: set[int] = set()
     for trail in trails:
-        visitors.update(trail.counted_visitors())
+        if trail.chosen is None:
+            visitors.update(trail.visitors)
+        else:
+            visitors.update([trail.visitors[number] for number in trail.chosen])
     return visitors
+
+
+def _earliest(hits: Collection[int], after: Mapping[int, int] | None) -> dict[int, int]:
+    """Return the earliest hit of each session, or, of those that have one to come `after`, the earliest behind it."""
+    if after is not None:
+        bound = after.get
+        hits = [hit for hit in hits if hit > bound(hit >> SESSION_BITS, _NEVER)]
+    return {hit >> SESSION_BITS: hit for hit in sorted(hits, reverse=True)}  # the last of a session stays
+
+
+def _bounds(trail: Trail, step: Step, before: Mapping[int, int]) -> dict[int, int]:
+    """Return, by session that has the step, the hit that lies where its visitor came to the step before."""
+    start, visitors = trail.at << RANK_BITS, trail.visitors
+    return {
+        number: (number << SESSION_BITS) + max(-1, before[visitors[number]] - start)
+        for number in {hit >> SESSION_BITS for hit in trail.hits[step]}
+        if visitors[number] in before
+    }
 
 
 def _figures(total: int, counts: Sequence[int], times: Sequence[Sequence[int]]) -> FunnelFigures:

@@ -17,11 +17,13 @@ from sojourn.stores.dialect import Dialect
 from sojourn.stores.model import VISITOR
 
 from .calendar import edges
-from .model import Bucket, Cohort, Retention, Span
+from .filters_sql import sessions_where
+from .model import Bucket, Cohort, Filter, Retention, Span
 from .rollup_figures import Sample
 from .statements import PERSONS
 
 _ALL: Final = "\U0010ffff"
+ALL: Final = Filter()
 _PREFIXES: Final = 2**32
 _cells: Final = msgspec.json.Decoder(list[tuple[int, int, int]])
 
@@ -32,11 +34,14 @@ class SQLRetention:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def retention(self, span: Span, *, kind: str = VISITOR, zone: tzinfo = UTC) -> Retention:
+    def retention(self, span: Span, *, kind: str = VISITOR, zone: tzinfo = UTC, where: Filter = ALL) -> Retention:
         weeks = edges(span, Bucket.WEEK, zone)
         sample = self._sample(weeks[-1]) if kind == VISITOR else Sample()
+        d = self._database.dialect
+        conditions = sessions_where(d, where.conditions, where.text)
         text = self._database.read(
-            _statement(self._database.dialect, PERSONS[kind], weeks), until=weeks[-1], below=_bound(sample)
+            _statement(d, PERSONS[kind], weeks, conditions.sql),
+            **{**conditions.values, "until": weeks[-1], "below": _bound(sample)},
         )[0]
         counts = [[0] * (len(weeks) - 1 - number) for number in range(len(weeks) - 1)]
         for cohort, week, count in _cells.decode(text):
@@ -61,15 +66,15 @@ def _bound(sample: Sample) -> str:
     return _ALL if sample.one_in == 1 else f"{_PREFIXES // sample.one_in:08x}"
 
 
-def _statement(d: Dialect, column: str, weeks: list[int]) -> str:
+def _statement(d: Dialect, column: str, weeks: list[int], condition: str) -> str:
     """Count people by the week of their first session, and by the weeks of all their sessions."""
-    cases = " ".join(f"WHEN started_at < {edge} THEN {number - 1}" for number, edge in enumerate(weeks))
+    cases = " ".join(f"WHEN s.started_at < {edge} THEN {number - 1}" for number, edge in enumerate(weeks))
     return f"""
 SELECT {d.rows.format(d.array("cohort", "week", "n"))} FROM (
     SELECT cohort, week, COUNT(*) AS n FROM (
         SELECT week, MIN(week) OVER (PARTITION BY who) AS cohort FROM (
-            SELECT {column} AS who, CASE {cases} END AS week FROM sojourn_sessions
-            WHERE {column} IS NOT NULL AND {column} < {d["below"]} AND started_at < {d["until"]}
+            SELECT s.{column} AS who, CASE {cases} END AS week FROM sojourn_sessions AS s
+            WHERE s.{column} IS NOT NULL AND s.{column} < {d["below"]} AND s.started_at < {d["until"]} AND {condition}
             GROUP BY 1, 2) AS seen) AS placed
     WHERE cohort >= 0 GROUP BY cohort, week) AS counted
 """

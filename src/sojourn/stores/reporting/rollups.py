@@ -37,7 +37,7 @@ from .rollup_figures import (
     unpacked,
 )
 from .statements import Statements
-from .trails import Trail, Trails
+from .trails import Trails, WholeTrail
 
 _COUNTED_AT_ONCE: Final = 5_000
 """How many sessions of hours without a rollup an overview counts one by one."""
@@ -298,7 +298,7 @@ class Rollups:
         return token
 
     def _keep(
-        self, number: int, token: str, rollup: Rollup, tables: Mapping[str, Table], trail: Trail | None = None
+        self, number: int, token: str, rollup: Rollup, tables: Mapping[str, Table], trail: WholeTrail | None = None
     ) -> bool:
         values: dict[str, object] = {
             name: getattr(rollup, name)

@@ -1,15 +1,15 @@
 """Trails: which pages and events the sessions of an hour had, and when. Goals and funnels are counted from them.
 
 A finished hour's trail is stored beside its rollup: one row per path and per event name, with one number of eight bytes per
-occurrence. So a funnel reads its own steps, and no event. Rows count only while the rollup that they were made with is
-there; with the first deleted session of an hour they are deleted. Hours without a rollup are read from their events.
+occurrence, and a row each for the keys and the visitors of its sessions. So a funnel reads its own steps, and no event. Rows
+count only while the rollup that they were made with is there; with the first deleted session of an hour they are deleted. Hours
+without a rollup are read from their events.
 """
 
 from __future__ import annotations
 
-import binascii
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,8 +20,8 @@ from sojourn.core.properties import EVENT_PREFIX
 from sojourn.stores.database import Database
 
 from .model import HOUR_MS
-from .rollup_figures import little, visitor_hash
-from .trails_sql import EVENT, PATH, PROPERTIES, SESSIONS, TrailStatements
+from .rollup_figures import little, unpacked, visitor_hash
+from .trails_sql import EVENT, KEYS, PATH, PROPERTIES, VISITORS, TrailStatements
 
 SESSION_BITS: Final = 40
 RANK_BITS: Final = 4
@@ -49,76 +49,78 @@ class _Event(msgspec.Struct, array_like=True, frozen=True):
     """Of any other event."""
 
 
-class _Sessions(msgspec.Struct, array_like=True, frozen=True):
-    """The sessions of an hour by number, as a row of its trail has them."""
-
-    keys: list[str]
-    starts: list[int]
-    visitors: str
-
-
 _sessions: Final = msgspec.json.Decoder(list[_Session])
 _events: Final = msgspec.json.Decoder(list[_Event])
-_rows: Final = msgspec.json.Decoder(list[tuple[int, str, str]])
-_stored: Final = msgspec.json.Decoder(_Sessions)
+_hours: Final = msgspec.json.Decoder(list[tuple[int, int]])
+_rows: Final = msgspec.json.Decoder(list[tuple[int, str]])
+_named: Final = msgspec.json.Decoder(list[tuple[int, str, str]])
+_keys: Final = msgspec.json.Decoder(list[str])
 _properties: Final = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 @dataclass(slots=True, kw_only=True)
 class Trail:
-    """The sessions that started in an hour, by number, and their hits.
+    """The sessions that started in an hour, by number, and the hits of some steps.
 
     A hit is one number: the session's number, the milliseconds since the hour began, and a rank among the events of one
-    moment. So hits in ascending order are those of one session after the other, each in order of time.
+    moment. So hits in ascending order are those of one session after the other, each in order of time. `keys` and `visitors`
+    (hashes) are by number, and empty where they were not asked for.
     """
 
     at: int
+    sessions: int
     keys: list[str] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
     visitors: array[int] = field(default_factory=lambda: array("Q"))
+    hits: dict[Step, Collection[int]] = field(default_factory=dict)
+    """In no order."""
+    chosen: Collection[int] | None = None
+    """The numbers of the sessions that count; `None`: all."""
+
+    def keep(self, numbers: Collection[int]) -> None:
+        """Let only these sessions count."""
+        self.chosen, self.sessions = numbers, len(numbers)
+        self.hits = {step: [hit for hit in hits if hit >> SESSION_BITS in numbers] for step, hits in self.hits.items()}
+
+
+@dataclass(slots=True, kw_only=True)
+class WholeTrail:
+    """All pages and events of the sessions of an hour, by path or name with their mark."""
+
+    at: int
+    keys: list[str]
+    visitors: array[int]
     hits: dict[str, array[int]] = field(default_factory=dict)
-    """By path or name, with their mark."""
     properties: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Of the events of a name, in the order of its hits."""
 
-    @property
-    def sessions(self) -> int:
-        """How many sessions it has."""
-        return len(self.keys)
-
-    def counted_visitors(self) -> Iterable[int]:
-        """What stands for the visitors of its sessions."""
-        return self.visitors
-
-    def of(self, step: Step) -> Sequence[int]:
-        """Return the hits of a step, ascending."""
-        low, high = bounds(step)
-        names = (low,) if low == high else [name for name in self.hits if low <= name <= high]
-        parts = [self._where(name, step.condition) for name in names if name in self.hits]
-        if len(parts) == 1:
-            return parts[0]
-        return sorted(hit for part in parts for hit in part)
-
-    def _where(self, name: str, condition: tuple[str, str] | None) -> Sequence[int]:
-        hits = self.hits[name]
-        if condition is None:
-            return hits
-        key, value = condition
-        of_name = self.properties.get(name, ())
-        return [
-            hit
-            for hit, properties in zip(hits, of_name, strict=False)
-            if key in properties and value_text(properties[key]) == value
-        ]
+    def of(self, steps: Iterable[Step]) -> Trail:
+        """Return what concerns these steps."""
+        trail = Trail(at=self.at, sessions=len(self.keys), keys=self.keys, visitors=self.visitors)
+        for step in steps:
+            low, high = bounds(step)
+            names = [name for name in self.hits if low <= name <= high]
+            trail.hits[step] = [
+                hit for name in names for hit in _where(step, self.hits[name], self.properties.get(name, ()))
+            ]
+        return trail
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Return names and contents, as a store keeps them."""
-        yield SESSIONS, msgspec.json.encode(_Sessions(self.keys, self.starts, _packed(self.visitors))).decode()
+        yield KEYS, msgspec.json.encode(self.keys).decode()
+        yield VISITORS, _digits(self.visitors)
         for name, hits in self.hits.items():
-            yield name, _packed(hits)
+            yield name, _digits(hits)
         for name, properties in self.properties.items():
             if any(properties):
                 yield PROPERTIES + name, msgspec.json.encode(properties).decode()
+
+
+def _where(step: Step, hits: Sequence[int], properties: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+    """Return the hits of one name whose properties are as the step says."""
+    if step.condition is None:
+        return hits
+    key, value = step.condition
+    return [hit for hit, own in zip(hits, properties, strict=False) if key in own and value_text(own[key]) == value]
 
 
 def bounds(step: Step) -> tuple[str, str]:
@@ -135,7 +137,7 @@ class Trails:
         self._database = database
         self._sql = TrailStatements(database.dialect)
 
-    def made(self, since: int, until: int) -> Trail:
+    def made(self, since: int, until: int) -> WholeTrail:
         """Return the trail of the sessions that started in an hour, or a part of one, from their events."""
         span = {"since": since, "until": until}
         at = since // HOUR_MS * HOUR_MS
@@ -143,43 +145,58 @@ class Trails:
         events = _events.decode(self._text(self._sql.events, **span))
         return trail_of(at, sessions, events, self._database.store_key())
 
-    def keeping(self, trail: Trail) -> tuple[tuple[str, ...], Mapping[str, object]]:
+    def keeping(self, trail: WholeTrail) -> tuple[tuple[str, ...], Mapping[str, object]]:
         """Return the statements that store a trail beside the rollup `id` of this `token`, and their values."""
         rows = msgspec.json.encode(list(trail.rows())).decode()
         return (self._sql.forget, self._sql.keep), {"trail": rows}
 
-    def stored(self, since: int, until: int, steps: Iterable[Step] = ()) -> dict[int, Trail]:
-        """Return the stored trails of whole hours by hour, each with its sessions and the hits of these steps."""
-        trails: dict[int, Trail] = {}
-        for at, _, text in self._rows(since, until, SESSIONS, SESSIONS):
-            sessions = _stored.decode(text)
-            trails[at] = Trail(at=at, keys=sessions.keys, starts=sessions.starts, visitors=_unpacked(sessions.visitors))
-        for step in {(*bounds(step), step.condition is not None): step for step in steps}.values():
+    def stored(
+        self, since: int, until: int, steps: Iterable[Step], *, with_visitors: bool = False, with_keys: bool = False
+    ) -> dict[int, Trail]:
+        """Return the stored trails of whole hours, by hour."""
+        span = {"since": since, "until": until}
+        trails = {
+            at: Trail(at=at, sessions=sessions) for at, sessions in _hours.decode(self._text(self._sql.hours, **span))
+        }
+        if with_keys:
+            for at, text in self._rows(self._sql.joined, low=KEYS, high=KEYS, **span):
+                trails[at].keys = _keys.decode(text)
+        if with_visitors:
+            for at, text in self._rows(self._sql.joined, low=VISITORS, high=VISITORS, **span):
+                trails[at].visitors = unpacked("Q", text)
+        for step in dict.fromkeys(steps):
+            for trail in trails.values():
+                trail.hits[step] = ()
             low, high = bounds(step)
-            for at, name, text in self._rows(since, until, low, high):
-                if at in trails:
-                    trails[at].hits[name] = _unpacked(text)
-            if step.condition is not None:
-                for at, name, text in self._rows(since, until, PROPERTIES + low, PROPERTIES + high):
-                    if at in trails:
-                        trails[at].properties[name.removeprefix(PROPERTIES)] = _properties.decode(text)
+            if step.condition is None:
+                for at, text in self._rows(self._sql.joined, low=low, high=high, **span):
+                    trails[at].hits[step] = unpacked("Q", text)
+            else:
+                self._read_where(trails, step, low, high, span)
         return trails
 
-    def _rows(self, since: int, until: int, low: str, high: str) -> list[tuple[int, str, str]]:
-        return _rows.decode(self._text(self._sql.stored, since=since, until=until, low=low, high=high))
+    def _read_where(self, trails: dict[int, Trail], step: Step, low: str, high: str, span: Mapping[str, int]) -> None:
+        stored = _named.decode(self._text(self._sql.named, low=PROPERTIES + low, high=PROPERTIES + high, **span))
+        properties = {(at, name.removeprefix(PROPERTIES)): text for at, name, text in stored}
+        for at, name, text in _named.decode(self._text(self._sql.named, low=low, high=high, **span)):
+            if (own := properties.get((at, name))) is not None:
+                hits = _where(step, unpacked("Q", text), _properties.decode(own))
+                trails[at].hits[step] = [*trails[at].hits[step], *hits]
+
+    def _rows(self, statement: str, **values: object) -> list[tuple[int, str]]:
+        return _rows.decode(self._text(statement, **values))
 
     def _text(self, statement: str, **values: object) -> str:
         text: str = self._database.read(statement, **values)[0]
         return text
 
 
-def trail_of(at: int, sessions: Iterable[_Session], events: Iterable[_Event], key: bytes) -> Trail:
+def trail_of(at: int, sessions: Iterable[_Session], events: Iterable[_Event], key: bytes) -> WholeTrail:
     """Return the trail of sessions in any order, and of their events in the order of time."""
     ordered = sorted(sessions, key=lambda each: (each.started_at, each.key))
-    trail = Trail(
+    trail = WholeTrail(
         at=at,
         keys=[each.key for each in ordered],
-        starts=[each.started_at - at for each in ordered],
         visitors=array("Q", [visitor_hash(key, each.visitor_id) for each in ordered]),
     )
     numbers = {name: number for number, name in enumerate(trail.keys)}
@@ -209,11 +226,6 @@ def trail_of(at: int, sessions: Iterable[_Session], events: Iterable[_Event], ke
     return trail
 
 
-def _packed(numbers: array[int]) -> str:
-    return binascii.b2a_base64(little(numbers).tobytes(), newline=False).decode()
-
-
-def _unpacked(text: str) -> array[int]:
-    numbers = array("Q")
-    numbers.frombytes(binascii.a2b_base64(text))
-    return little(numbers)
+def _digits(numbers: array[int]) -> str:
+    """Return numbers as hexadecimal digits, so that a database may join the rows of several names."""
+    return little(numbers).tobytes().hex()

@@ -15,7 +15,8 @@ from sojourn.stores.dialect import Dialect
 PATH: Final = "p"
 EVENT: Final = "e"
 PROPERTIES: Final = "q"
-SESSIONS: Final = "s"
+KEYS: Final = "k"
+VISITORS: Final = "v"
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,38 @@ WHERE {self._is_finished}
         mine = f"id = {d['id']} AND token = {d['token']}"
         return f"EXISTS (SELECT 1 FROM sojourn_rollups WHERE {mine} AND sessions IS NOT NULL)"
 
-    @cached_property
-    def stored(self) -> str:
+    @property
+    def _of_span(self) -> str:
         """The rows of a range of names, of the hours of a span that have a rollup."""
         d = self.d
         return f"""
-SELECT {d.rows.format(d.array("hour", "name", "content"))} FROM (
-    SELECT t.hour, t.name, t.content
     FROM sojourn_rollups AS r {d.join} sojourn_trails AS t
       ON t.hour = r.id AND t.token = r.token AND t.name >= {d["low"]} AND t.name <= {d["high"]}
-    WHERE r.id >= {d["since"]} AND r.id < {d["until"]} AND r.sessions IS NOT NULL) AS rows
+    WHERE r.id >= {d["since"]} AND r.id < {d["until"]} AND r.sessions IS NOT NULL"""
+
+    @cached_property
+    def hours(self) -> str:
+        """The hours of a span that have a trail, and how many sessions each has."""
+        d = self.d
+        return f"""
+SELECT {d.rows.format(d.array("r.id", "r.sessions"))}
+FROM sojourn_rollups AS r {d.join} sojourn_trails AS t ON t.hour = r.id AND t.token = r.token AND t.name = '{KEYS}'
+WHERE r.id >= {d["since"]} AND r.id < {d["until"]} AND r.sessions IS NOT NULL
+"""
+
+    @cached_property
+    def joined(self) -> str:
+        """The contents of a range of names, joined by hour."""
+        d = self.d
+        return f"""
+SELECT {d.rows.format(d.array("hour", "content"))} FROM (
+    SELECT t.hour, {d.joined.format("t.content")} AS content {self._of_span} GROUP BY t.hour) AS rows
+"""
+
+    @cached_property
+    def named(self) -> str:
+        """The same with the names, not joined."""
+        d = self.d
+        return f"""
+SELECT {d.rows.format(d.array("hour", "name", "content"))} FROM (SELECT t.hour, t.name, t.content {self._of_span}) AS rows
 """

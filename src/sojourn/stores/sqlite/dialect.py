@@ -25,6 +25,7 @@ SQLITE: Final = Dialect(
     rows="json_group_array({})",
     rows_where="json_group_array({}) FILTER (WHERE {})",
     totals="json_group_object({}, {})",
+    joined="group_concat({}, '')",
     json="json({})",
     field="json_extract({}, '$.\"{}\"')",
     attribute="json_extract({}, '$.\"{}\"')",
