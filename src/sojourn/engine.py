@@ -46,6 +46,7 @@ from .tracking.exceptions import MESSAGE
 from .tracking.guard import Counters, Guard
 from .tracking.options import TrackingOptions
 from .tracking.own_hosts import OwnHosts
+from .tracking.own_traffic import OwnTraffic
 from .tracking.pages import Pages
 from .tracking.paths import Paths
 from .tracking.privacy_signals import PrivacySignals
@@ -99,6 +100,13 @@ class Engine:
         self.agent_checks = AgentChecks(self.clock.monotonic) if settings.agents == "verify" else None
         """Who verifies agents; `None` if they are not to be verified. With a manual clock, call its `step()`."""
         keys = settings.secret_key or (os.urandom(32),)
+        self.own_traffic = OwnTraffic(
+            _policy(settings),
+            keys,
+            networks=settings.exclude_addresses,
+            users=settings.exclude_users,
+        )
+        """Who is left out, and the mark of a browser of your own."""
         self.tracker = Tracker(
             TrackingOptions(
                 rules=self._rules,
@@ -137,6 +145,7 @@ class Engine:
             if self.clock.is_manual and settings.store == "memory:"
             else Inbox(lambda: self.store),
             principal=settings.principal,
+            own_traffic=self.own_traffic,
             agents=None if settings.agents == "off" else self._agents(),
         )
         self.beacon = None if settings.beacon_path is None else self._beacon(settings.beacon_path)

@@ -27,7 +27,7 @@ def test_agents_are_listed_and_no_visitors(app: App, reader: Reader) -> None:
     assert "ChatGPT-User AI assistants claims to be 1 1 — — —" in words
     assert "/seeds 2 2 — —" in words
     assert "/gone 1 1 1 —" in words
-    assert "No sessions" in reader.get("/").words
+    assert app.engine.stats().store.sessions == 0
 
 
 def test_one_agent_or_one_kind(app: App, reader: Reader) -> None:

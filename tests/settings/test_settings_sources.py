@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,8 @@ TEXT: dict[str, tuple[str, object]] = {
     "own_hosts": ("shop.example,.shop.de", ("shop.example", ".shop.de")),
     "exclude": ("/a,/b", ("/a", "/b")),
     "ignore_http_clients": ("on", True),
+    "exclude_addresses": ("192.0.2.7", (ip_network("192.0.2.7"),)),
+    "exclude_users": ("42, anna", ("42", "anna")),
     "agents": ("count", "count"),
     "session_budget": ("50/s", Rate(50, 1000)),
     "session_budget_total": ("none", None),

@@ -80,6 +80,9 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "no_consent": ("there is no consent", "call opt_in() once the visitor has agreed, or see `consent`"),
     "consent_error": ("the consent callable failed", "read the app's log, and correct the callable"),
     "disputed": ("two of our cookies contradict each other", "open the next page"),
+    "own_address": ("its address is in exclude_addresses", "open a page from another network"),
+    "own_browser": ("this browser is marked as your own", "press 'Count this browser' in the report, or use another"),
+    "own_user": ("its user is in exclude_users", "log in as another user"),
     "clock_lead": ("the cookie was written in the future", "set the clocks of the hosts right"),
     "fault": ("Sojourn failed", "read the app's log, and report the line"),
 }

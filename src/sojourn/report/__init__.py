@@ -6,6 +6,7 @@ Closed by default. `report(engine, ...)` is an ASGI app, `report_wsgi(engine, ..
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sojourn.core.alerts import Thresholds
@@ -57,7 +58,7 @@ def report_wsgi(
 
 
 def _core(engine: Engine, password: str | None, token: str | None, allow: Allow | None) -> Report:
-    settings, source = engine.settings, source_of(engine)
+    settings, source = engine.settings, replace(source_of(engine), own_traffic=engine.own_traffic)
     access = mounted_access(
         settings.secret_key,
         password=password,

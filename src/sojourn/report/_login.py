@@ -32,14 +32,14 @@ def form(view: View, *, problem: bool | float | None = None) -> Response:
 
 def next_url(request: Request) -> str:
     """The page that the reader asked for before the log-in, else the overview."""
-    return _local_url(request, request.form.get("next", "")) or request.url("/")
+    return local_url(request, request.form.get("next", "")) or request.url("/")
 
 
 def theme(view: View) -> Response:
     """Store the theme in a cookie, and go back."""
     request = view.request
     name = request.form.get("theme", "")
-    back = _local_url(request, request.form.get("next", "")) or request.url("/")
+    back = local_url(request, request.form.get("next", "")) or request.url("/")
     if name not in THEMES:
         return redirect(back)
     # No HttpOnly: our script switches the theme without a reload.
@@ -54,7 +54,7 @@ def theme(view: View) -> Response:
     return redirect(back, cookies=(line,))
 
 
-def _local_url(request: Request, path: str) -> str | None:
+def local_url(request: Request, path: str) -> str | None:
     """The URL of a path below the mount; `None` for `//x` and `/\\x`, which browsers take for another host."""
     is_path = path.startswith("/") and path[1:2] not in {"/", "\\"}
     if not is_path or not path.isascii() or not path.isprintable() or "\\" in path or " " in path:

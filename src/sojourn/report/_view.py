@@ -13,6 +13,7 @@ from sojourn.core.alerts import Thresholds
 from sojourn.core.goals import Funnel, Goal
 from sojourn.health.conditions import Level
 from sojourn.stores.reporting.model import SessionLine
+from sojourn.tracking.own_traffic import Mark
 
 from . import _ranges, _rendering
 from ._badge import Badge, read_level
@@ -23,6 +24,7 @@ from ._web import Request, Response, document, page, redirect
 
 if TYPE_CHECKING:
     from sojourn.stores import Store
+    from sojourn.tracking.own_traffic import OwnTraffic
 
 ONLINE_MS: Final = 5 * 60_000
 """A session that is open and was active within this time is online."""
@@ -44,6 +46,8 @@ class Source:
     funnels: tuple[Funnel, ...] = ()
     alerts: Thresholds = field(default_factory=Thresholds)
     rates: Rates = field(default_factory=Rates)
+    own_traffic: OwnTraffic | None = None
+    """What marks a browser as one of your own; `None` where the report is not served by the app itself."""
     badge: Badge = field(default_factory=Badge)
 
 
@@ -75,6 +79,12 @@ class View:
     @cached_property
     def parameters(self) -> Parameters:
         return Parameters.of_query(self.request.facts.query)
+
+    @property
+    def is_left_out(self) -> bool | None:
+        """Whether visits by this browser are not counted; `None` where the report cannot change that."""
+        own = self.source.own_traffic
+        return None if own is None else own.mark_of(self.request.facts) is Mark.HAND
 
     @property
     def theme(self) -> str:

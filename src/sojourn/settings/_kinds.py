@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from sojourn.core.flags import flag_of
 from sojourn.core.rates import Rate, parse_rate
+from sojourn.core.user_ids import is_user_id
 
 from . import _secrets
 from ._quantities import format_duration, format_size, parse_duration, parse_size
@@ -115,6 +117,16 @@ def _items(value: object, hint: str) -> Iterable[object]:
     raise ValueError(hint)
 
 
+def _parse_user_id(value: object) -> Iterable[str]:
+    text = str(value) if isinstance(value, str | int | UUID) and not isinstance(value, bool) else ""
+    if not is_user_id(text):
+        raise ValueError(_USERS_HINT)
+    return (text,)
+
+
+_USERS_HINT: Final = 'give a list of user ids, as your app or its framework names them, such as ["42", "anna"]'
+
+USER_IDS: Final = listing(_parse_user_id, _USERS_HINT)
 FLAG: Final = Kind(parse_flag)
 SECURE: Final = Kind(parse_secure)
 SPAN: Final = Kind(parse_span, _show_span)

@@ -105,6 +105,8 @@ class Settings:
     trusted_proxies: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.NETWORKS, ())
     own_hosts: Patterns = setting(web.HOST_PATTERNS, ())
     exclude: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_EXCLUDE)
+    exclude_addresses: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.OWN_NETWORKS, ())
+    exclude_users: Converted[str | Iterable[object] | None, tuple[str, ...]] = setting(kinds.USER_IDS, ())
     passive: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_PASSIVE)
     keep: Patterns = setting(web.KEEP_PATTERNS, ())
     ignore_http_clients: Flag = setting(kinds.FLAG, False)

@@ -114,6 +114,16 @@ def _parse_networks(value: object) -> Iterable[Network]:
         raise ValueError(_NETWORKS_HINT) from None
 
 
+def _parse_own_networks(value: object) -> Iterable[Network]:
+    try:
+        networks = tuple(_parse_networks(value))
+    except ValueError:
+        networks = ()
+    if not networks or any(network.prefixlen == 0 for network in networks):
+        raise ValueError(_OWN_NETWORKS_HINT)
+    return networks
+
+
 def _show_networks(value: object) -> str:
     return plain([str(item) for item in value]) if isinstance(value, list | tuple) else plain(value)
 
@@ -144,12 +154,14 @@ _HOSTS_HINT: Final = (
 _PATHS_HINT: Final = 'give a list of glob patterns that start with "/" or "*", such as ["/static/*"]'
 _KEEP_HINT: Final = 'give a list of glob patterns of paths, or of names of parameters, such as ["/share/*", "code"]'
 _NAMES_HINT: Final = 'give a list of glob patterns, such as ["utm_*"]'
+_OWN_NETWORKS_HINT: Final = 'give a list of addresses or networks of your own, such as ["192.0.2.7", "2001:db8::/48"]'
 _NETWORKS_HINT: Final = 'give a list of addresses or networks, such as ["10.0.0.0/8", "::1"]; "*" believes every sender'
 
 COOKIE_NAME: Final = Kind(parse_cookie_name)
 COOKIE_PATH: Final = Kind(parse_path)
 DOMAIN: Final = optional(Kind(parse_domain))
 URL_PATH: Final = optional(Kind(parse_url_path))
+OWN_NETWORKS: Final = listing(_parse_own_networks, _OWN_NETWORKS_HINT, _show_networks)
 NETWORKS: Final = listing(_parse_networks, _NETWORKS_HINT, _show_networks)
 HOST_PATTERNS: Final = listing(_parse_host, _HOSTS_HINT)
 PATH_PATTERNS: Final = listing(partial(_parse_pattern, is_path=True), _PATHS_HINT)

@@ -67,7 +67,7 @@ class Proxies:
         for address in reversed(chain):
             if not self._trusts(client):
                 break
-            if _parsed(address) is None:
+            if parsed_address(address) is None:
                 break  # obfuscated or unknown: the hop before it is the nearest address
             client = address
             hops += 1
@@ -78,7 +78,7 @@ class Proxies:
             return False
         if not peer:
             return True  # a Unix socket: only a local proxy connects to it
-        address = _parsed(peer)
+        address = parsed_address(peer)
         return address is not None and any(address in network for network in self._networks)
 
 
@@ -108,7 +108,7 @@ def _bare(value: str) -> str:
     return value.partition(":")[0] if value.count(":") == 1 else value
 
 
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def parsed_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -23,6 +23,7 @@ from .exceptions import capture, capture_late
 from .identification import is_known_user, name_user, name_user_late, unname_user
 from .manual_sessions import manual_id, may_restart, restart
 from .masking import printable
+from .own_traffic import Mark
 from .principal import User
 from .principal import user_id as checked_user_id
 from .transactions import record_of_event
@@ -209,6 +210,8 @@ def _visit() -> Visit:
 
 def _name(visit: Visit, user: User) -> None:
     visit.is_named = True
+    if visit.context.own_traffic.name_user(visit, user.id, Mark.IDENTIFIED):
+        return
     if visit.is_anonymous:
         visit.guard.count("anonymous")
         return
@@ -229,6 +232,7 @@ def _name(visit: Visit, user: User) -> None:
 
 def _unname(visit: Visit) -> None:
     visit.is_named = True
+    visit.context.own_traffic.name_user(visit, None, Mark.IDENTIFIED)
     latest, was_passive = visit.binding.latest, visit.is_passive
     if latest is None or (was_passive and visit.state is None and not latest.is_tagged):
         return  # no session, so no tag: nothing to start for that

@@ -41,8 +41,8 @@ def name_user(visit: Visit, state: SessionState, user: User) -> None:
 
 def name_user_late(visit: Visit, state: SessionState, user: User) -> None:
     """`identify(user)` in a carried call after the end of its session: it names this session only, if it has no other user."""
-    if visit.is_anonymous:
-        visit.guard.count("anonymous")
+    if visit.is_anonymous or user.id in visit.context.own_traffic.users:
+        visit.guard.count("anonymous" if visit.is_anonymous else "own_user")
         return
     user = _as_stored(visit, user)
     verdict = identity.on_explicit(state, is_owner=visit.context.codec.is_user(user.id, state.owner))

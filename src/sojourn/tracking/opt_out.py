@@ -11,9 +11,10 @@ from sojourn.core.records import Entry, Seal
 from sojourn.core.session import EndReason
 
 from .binding import OPTED_OUT, Choice, SessionBinding
+from .own_traffic import OWN_ADDRESS, OWN_BROWSER, OWN_USER
 from .visit import Visit
 
-_UNTRACKED = frozenset({"disabled", "excluded", "fault"})
+_UNTRACKED = frozenset({"disabled", "excluded", "fault", OWN_ADDRESS, OWN_BROWSER, OWN_USER})
 
 
 def opt_out(visit: Visit) -> None:

@@ -30,11 +30,12 @@ from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
 from .identification import apply_principal, drop_user, read_principal
 from .options import TrackingOptions
+from .own_traffic import OWN_ADDRESS, OWN_BROWSER, Mark, OwnTraffic
 from .pages import Pages
 from .paths import Paths
 from .prefetched import PrefetchedPages
 from .presence_judge import Presence
-from .principal import UNKNOWN, Resolver
+from .principal import UNKNOWN, Resolver, User
 from .recording import Recording, Sink
 from .response_cookies import ResponseCookies
 from .session_cache import CachedSession, SessionCache, Shared
@@ -67,6 +68,7 @@ class Tracker:
         tickets: TicketCodec,
         principal: Resolver | None = None,
         agents: Agents | None = None,
+        own_traffic: OwnTraffic,
     ) -> None:
         self.codec = codec
         self._options = options
@@ -78,6 +80,7 @@ class Tracker:
         self._consent = consent
         self._principal = principal
         self._agents = agents
+        self._own = own_traffic
         self._policy = cookies
         self._cookie_names = (cookies.name(is_https=False), cookies.name(is_https=True))
         self._starts = Starts(guard, budget, cookie_names=self._cookie_names, requires_consent=consent.is_required)
@@ -101,6 +104,7 @@ class Tracker:
             paths=paths,
             inbox=inbox,
             tickets=tickets,
+            own_traffic=own_traffic,
         )
         self.connections = Connections(options, clock=clock, sink=sink, guard=guard)
         self._pid = os.getpid()
@@ -130,6 +134,11 @@ class Tracker:
         visit.mono = clock.monotonic()
         if self._paths.is_excluded(facts.path, facts.mount):
             self._refuse(visit, "excluded")
+        elif self._own.has_networks and self._own.is_own_address(facts):
+            self._refuse(visit, OWN_ADDRESS)
+        elif facts.cookie and self._own.names[facts.is_https] in facts.cookie and (mark := self._own.mark_of(facts)):
+            visit.own_mark = visit.own_mark_after = mark
+            self._refuse(visit, OWN_BROWSER)
         elif facts.cookie:
             read = self.codec.read(facts.cookie, self._cookie_names[facts.is_https])
             if isinstance(read, OptedOut):
@@ -148,7 +157,7 @@ class Tracker:
         return visit
 
     def failed(self, error: Exception, work: str) -> Visit:
-        """A fault of ours, caught at a door: counted, and an empty Visit in place of the one that is missing."""
+        """A fault of ours, caught at a door: counted, and an empty Visit in place of the missing one."""
         self._guard.report(error, work)
         return self.nothing()
 
@@ -184,6 +193,8 @@ class Tracker:
             )
             if live is not None and is_plain:
                 self._apply_principal(visit, response)
+                if visit.binding.refused is not None:
+                    return self._part(visit, response)
                 if not visit.changes and not visit.is_cookie_due:
                     return self._continue(visit, live, response)
             return self._finish(visit, response, has_principal=is_plain)
@@ -198,7 +209,8 @@ class Tracker:
         if visit.responded:
             return
         try:
-            self._note_agent(visit, SERVER_ERROR)
+            if visit.agent is not None and self._agents is not None:
+                self._agents.note(visit, visit.agent, SERVER_ERROR)
             if visit.binding.choice is Choice.OUT:
                 self._recording.record_opt_out(visit)
             elif visit.refused is None:
@@ -296,16 +308,19 @@ class Tracker:
 
     def _part(self, visit: Visit, response: ResponseFacts) -> str | None:
         """The response of a visit without a session."""
-        self._note_agent(visit, response.status)
+        if visit.agent is not None and self._agents is not None:
+            self._agents.note(visit, visit.agent, response.status)
+        if visit.own_mark is not None or visit.own_mark_after is not None:
+            return self._own.parting_line(
+                visit,
+                lambda: read_principal(visit, self._principal) if visit.principal is None else visit.principal[0],
+                lambda: self._cookies.may_carry(visit, response),
+            )
         if self._options.is_enabled:
             self._guard.guarded(None, self._sink.wake)
         if visit.binding.choice is Choice.OUT:
             self._recording.record_opt_out(visit)
         return self._cookies.parting_line(visit, response)
-
-    def _note_agent(self, visit: Visit, status: int) -> None:
-        if visit.agent is not None and self._agents is not None:
-            self._agents.note(visit, visit.agent, status)
 
     def _continue(self, visit: Visit, live: CachedSession, response: ResponseFacts) -> str | None:
         """The everyday request: a running session goes on, and no helper was called. The same steps, without the detours."""
@@ -366,11 +381,15 @@ class Tracker:
             drop_user(visit)
         elif not visit.is_named:
             principal = read_principal(visit, self._principal) if visit.principal is None else visit.principal[0]
+            if isinstance(principal, User) and self._own.name_user(visit, principal.id, Mark.PRINCIPAL):
+                return
             if principal is not UNKNOWN:
                 apply_principal(visit, principal, lambda: self._cookies.may_carry(visit, response))
 
     def _wants_principal(self, visit: Visit) -> bool:
         """Whether the principal may come to be applied, as far as that is certain before the response is."""
+        if visit.own_mark is Mark.PRINCIPAL:
+            return True
         if visit.binding.refused is not None or visit.is_named or visit.is_anonymous:
             return False
         if self._principal is None or visit.state is not None:

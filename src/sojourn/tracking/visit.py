@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sojourn.user_agents.agents import Agent
 
     from .carrying import Carrier
+    from .own_traffic import Mark
     from .tickets import Ticket
 
 VISIT_KEY = "sojourn.tracking.visit"
@@ -86,7 +87,10 @@ class Visit:
     late_flags = CARRIED | LATE
     """Of the records of carried calls that come after their session, or from another process."""
     agent: Agent | None = None
-    """Who sent it, if it is a crawler or another agent, whose requests are counted apart."""
+    """Which crawler or other agent sent it: those are counted apart."""
+    own_mark: Mark | None = None
+    own_mark_after: Mark | None = None
+    """The mark that leaves this browser out, as the request brought it, and as the response is to leave it."""
     chunks = 0
     """Pieces of the body sent so far, as far as they were counted: more than one makes a stream."""
 

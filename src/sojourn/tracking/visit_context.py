@@ -16,6 +16,7 @@ from .paths import Paths
 from .session_cache import SessionCache
 
 if TYPE_CHECKING:
+    from .own_traffic import OwnTraffic
     from .tickets import TicketCodec
     from .transactions import Inbox
     from .visit import Visit
@@ -54,3 +55,4 @@ class VisitContext:
     paths: Paths
     inbox: Inbox
     tickets: TicketCodec
+    own_traffic: OwnTraffic
