@@ -20,9 +20,11 @@ from . import (
     _export,
     _fake,
     _generate,
+    _mcp,
     _outbox,
     _report,
     _sessions,
+    _stats,
     _status,
     _stores,
     _streams,
@@ -108,6 +110,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     _tokens.add_commands(commands)
     _worker.add_commands(commands)
     _outbox.add_commands(commands)
+    _stats.add_commands(commands)
+    _mcp.add_commands(commands)
     _sessions.add_commands(commands)
     _export.add_commands(commands)
     _digest.add_commands(commands)

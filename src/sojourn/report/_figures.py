@@ -5,7 +5,7 @@ from __future__ import annotations
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.stores.reporting.model import Figures, Overview
 
-from . import _overview, _ranges
+from . import _filters, _overview, _ranges
 from ._view import View, bad_request
 from ._web import Response, document
 
@@ -13,10 +13,11 @@ Value = int | float | str | bool | None
 
 
 def as_json(view: View) -> Response:
-    range_ = _ranges.from_query(view.parameters, view.moments) or _ranges.preset(_overview.DEFAULT, view.moments)
+    which = _filters.parse_filter(view.parameters, view.moments)
+    range_ = which.range or _ranges.preset(_overview.DEFAULT, view.moments)
     if (error := bad_request(view)) is not None:
         return error
-    data = _overview.load(view, range_)
+    data = _overview.load(view, range_, which.filter)
     return document(
         {
             "since": rfc3339(range_.span.since),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sojourn.stores.reporting.model import Figures, Overview
+from sojourn.stores.reporting.model import EVERYTHING, Figures, Filter, Overview
 
 from . import _charts, _first_run, _formatting, _overview_panels, _panel_pages, _ranges
 from ._view import View, bad_request, pinned
@@ -73,9 +73,10 @@ def overview(view: View) -> Response:
     )
 
 
-def load(view: View, range_: _ranges.Range) -> Overview:
+def load(view: View, range_: _ranges.Range, where: Filter = EVERYTHING) -> Overview:
     return view.store.report.overview(
         range_.span,
+        where,
         bucket=range_.bucket,
         zone=view.moments.zone,
         online_since=view.online_since,

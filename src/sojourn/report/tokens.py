@@ -28,7 +28,7 @@ PREFIX: Final = "sjn_"
 """Tells a leaked one from any other text: scanners of secrets find it."""
 _FIGURES: Final = re.compile(r"/overview\.json|/live/online|/panels/[a-z_]{1,40}\.(json|csv)")
 _PEOPLE: Final = re.compile(r"/sessions\.(json|csv)|/panels/users\.(json|csv)")
-_OF_ONE: Final = frozenset({"user", "visitor", "session", "q"})
+OF_ONE: Final = frozenset({"user", "visitor", "session", "q"})
 """Filters that a person or a single session can be found by."""
 _READ_ONLY: Final = (
     "Only a reader who logged in with the report's password can make and revoke tokens. Or use `sojourn tokens`."
@@ -60,7 +60,7 @@ class ApiToken:
         if not is_of_people and _FIGURES.fullmatch(request.path) is None:
             return "A token of this kind reads overview.json, panels, and sessions.json; it opens no page."
         names = {name.rstrip("!~") for name, _ in parse_qsl(request.facts.query, keep_blank_values=True)}
-        if not self.reads_people and (is_of_people or names & _OF_ONE):
+        if not self.reads_people and (is_of_people or names & OF_ONE):
             return "This token reads figures, not people. Make one with the right to read about people."
         return None
 
