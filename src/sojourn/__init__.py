@@ -54,10 +54,20 @@ __all__ = [
 ]
 
 
+_DOORS = frozenset({"Sojourn", "SojournMiddleware"})
+
+
 def __getattr__(name: str) -> Any:
     if name == "Engine":
         from .engine import Engine
 
         return Engine
+    if name in _DOORS:  # an ImportError, since of an AttributeError `from sojourn import ...` would not show the text
+        msg = (
+            f"there is a {name} for each framework: `from sojourn.flask import Sojourn`, `from sojourn.starlette import "
+            'Sojourn` (FastAPI too), MIDDLEWARE = ["sojourn.django.SojournMiddleware", ...] in Django, and so on; around any '
+            "other app `from sojourn.asgi import SojournMiddleware` (or sojourn.wsgi)"
+        )
+        raise ImportError(msg, name=__name__)
     msg = f"module 'sojourn' has no attribute {name!r}"
     raise AttributeError(msg)

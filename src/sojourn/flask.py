@@ -20,6 +20,7 @@ from .extension import wsgi_mounted
 from .settings import Settings
 from .tracking.frameworks import Framework, Place, unhandled
 from .tracking.principal import UNKNOWN, Principal, User
+from .tracking.wrong_doors import check_is
 from .wsgi import Environ, SojournMiddleware
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Sojourn:
 
     def init_app(self, app: flask.Flask) -> None:
         """Read the app's settings and put the middleware in front of it."""
+        check_is(app, flask.Flask, __name__)
         engine = self._shared_engine
         if engine is None:
             settings = self._settings or Settings.from_mapping(

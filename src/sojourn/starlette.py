@@ -12,6 +12,7 @@ from starlette.routing import Mount
 from .asgi import ASGIApp, SojournMiddleware
 from .settings import Settings
 from .tracking.frameworks import Framework
+from .tracking.wrong_doors import check_is
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -26,6 +27,7 @@ class Sojourn:
     """
 
     def __init__(self, app: Starlette, settings: Settings | None = None, *, engine: Engine | None = None) -> None:
+        check_is(app, Starlette, __name__)
         if engine is None:
             from .engine import Engine  # loads stores and pipeline: when an app is made, not at an import
 

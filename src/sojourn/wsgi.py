@@ -21,6 +21,7 @@ from .tracking.forwarded import Proxies
 from .tracking.frameworks import Framework, Guarded
 from .tracking.principal import ROUTE_KEY, UNKNOWN, Principal, of_environ
 from .tracking.visit import VISIT_KEY, Visit, active_visit
+from .tracking.wrong_doors import check_wsgi
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -49,6 +50,7 @@ class SojournMiddleware(Wrapper):
         engine: Engine | None = None,
         framework: Framework | None = None,
     ) -> None:
+        check_wsgi(app)
         self.app = app
         if engine is None:
             from .engine import Engine  # loads stores and pipeline: when an app is made, not at an import

@@ -135,3 +135,20 @@ IN_DJANGO = Path(__file__).with_name("in_django")
 def test_in_a_project(installed: Project, tests: str) -> None:
     (installed.folder / "shop" / "tests.py").write_text((IN_DJANGO / f"{tests}.py").read_text())
     assert re.search(r"\nOK( \(.*\))?\n", installed.manage("test").stderr)
+
+
+@pytest.mark.parametrize("module", ["wsgi", "asgi"])
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_door_for_whole_projects_in_the_list_names_the_right_class(project: Project, module: str, place: int) -> None:
+    project.add("settings", f"MIDDLEWARE.insert({place}, 'sojourn.{module}.SojournMiddleware')")
+    for made in ("wsgi", "asgi"):
+        shown = project.run("-c", f"import shop.{made}", code=1, SOJOURN_SECRET_KEY="a key that only tests use").stderr
+        assert "TypeError: this class goes around a whole project" in shown
+        assert '"sojourn.django.SojournMiddleware"' in shown
+
+
+def test_the_middleware_around_a_whole_project_names_the_right_class(project: Project) -> None:
+    wrap = "from sojourn.django import SojournMiddleware; SojournMiddleware(application)"
+    for made in ("wsgi", "asgi"):
+        shown = project.run("-c", f"from shop.{made} import application; {wrap}", code=1).stderr
+        assert f"use `from sojourn.{made} import SojournMiddleware`" in shown

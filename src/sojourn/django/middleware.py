@@ -18,7 +18,6 @@ from django.core.signals import got_request_exception  # type: ignore[import-unt
 from django.http import FileResponse, HttpResponse  # type: ignore[import-untyped]
 
 from sojourn.beacon import LONGEST_BODY, NO_CONTENT
-from sojourn.errors import SettingsError
 from sojourn.tracking.caching import with_private
 from sojourn.tracking.doors import leave_visit
 from sojourn.tracking.exceptions import capture
@@ -49,7 +48,7 @@ class SojournMiddleware:
                 "sojourn.django.SojournMiddleware belongs into MIDDLEWARE; around a whole project use "
                 f"`from sojourn.{door} import SojournMiddleware`"
             )
-            raise SettingsError(msg)
+            raise TypeError(msg)
         self.get_response = get_response
         self._own_engine = engine
         self._is_async = iscoroutinefunction(get_response)

@@ -29,7 +29,7 @@ from . import _places as places
 from . import _secrets as secrets
 from . import _web as web
 from ._rules import RULES
-from ._sources import arguments, from_environ
+from ._sources import arguments, from_environ, unknown
 from ._table import Converted, Setting, setting
 
 Flag = Converted[bool | str, bool]
@@ -152,6 +152,13 @@ class Settings:
     service_name: Text = setting(kinds.TEXT, None)
     service_version: Text = setting(kinds.TEXT, None)
     environment: Text = setting(kinds.TEXT, None)
+
+    def __new__(cls, *_positional: object, **values: object) -> Self:
+        """Name the nearest setting for a misspelt one, where Python would only refuse it."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        for name in values.keys() - names:
+            raise TypeError(str(unknown(name, names)))
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         table = {row.name: row for row in self.fields()}

@@ -29,7 +29,7 @@ def arguments(mapping: Mapping[Any, object], table: Iterable[Setting]) -> dict[s
         if not isinstance(key, str) or not key.startswith(PREFIX):
             continue
         if key not in rows:
-            raise _unknown(key, rows)
+            raise unknown(key, rows)
         row = rows[key]
         if not isinstance(value, str):
             values[row.name] = value
@@ -38,10 +38,11 @@ def arguments(mapping: Mapping[Any, object], table: Iterable[Setting]) -> dict[s
     return values
 
 
-def _unknown(key: str, env_names: Iterable[str]) -> SettingsError:
+def unknown(key: str, names: Iterable[str]) -> SettingsError:
+    """The error for a name that is no setting."""
     # Compared without the prefix, which all share and which would make everything look near.
-    names = [name.removeprefix(PREFIX) for name in env_names]
+    by_name = {name.removeprefix(PREFIX).lower(): name for name in names}
     from difflib import get_close_matches  # only for a misspelt name
 
-    nearest = get_close_matches(key.removeprefix(PREFIX).upper(), names, n=1, cutoff=0.0)[0]
-    return SettingsError(f"{key} is not a setting; the nearest is {PREFIX}{nearest}. Correct the name, or remove it.")
+    nearest = get_close_matches(key.removeprefix(PREFIX).lower(), by_name, n=1, cutoff=0.0)[0]
+    return SettingsError(f"{key} is not a setting; the nearest is {by_name[nearest]}. Correct the name, or remove it.")
