@@ -17,7 +17,6 @@ from sojourn.stores.reporting.breakdowns import (
     TOTAL,
     ordered,
     percentile,
-    user_name,
     users,
     versions,
 )
@@ -149,11 +148,12 @@ def _percentile(name: str, label: str, share: float, hint: str) -> Column:
 
 
 _P95: Final = _percentile("p95_ms", "p95", 0.95, "Nineteen of twenty responses started within this time")
-_OF_VIEWS: Final = (
-    _sum("views", "Views"),
-    _SESSIONS,
+_VIEWS: Final = (_sum("views", "Views"), _SESSIONS)
+_TIMES: Final = (
     _percentile("p50_ms", "p50", 0.5, "Half of the responses started within this time"),
     _P95,
+)
+_OUTCOMES: Final = (
     _rate("failed_share", "Failed", "failed", "views", "Views with a status of 500 or more"),
     _sum("exits", "Exits", "Sessions that ended with it"),
     _rate("exit_share", "Exit rate", "exits", "sessions", "Of the sessions that viewed it, those that ended with it"),
@@ -204,7 +204,7 @@ GROUPS: Final = (
                 label="Page",
                 unit="views",
                 breakdown="pages",
-                columns=_OF_VIEWS,
+                columns=(*_VIEWS, *_OUTCOMES),
                 filters=_is("path"),
             ),
             _of_sessions("entries", "Entry", "Entry page", "entry"),
@@ -279,7 +279,7 @@ GROUPS: Final = (
                 label="Route",
                 unit="views",
                 breakdown="routes",
-                columns=_OF_VIEWS,
+                columns=(*_VIEWS, *_TIMES, *_OUTCOMES),
                 filters=_is("route"),
                 beside="p95_ms",
             ),
@@ -305,7 +305,7 @@ GROUPS: Final = (
                     Column(
                         name="user_name",
                         label="Name",
-                        value=lambda line: user_name(line.counts),
+                        value=lambda line: line.counts.label or None,
                         is_number=False,
                     ),
                     _PAGE_VIEWS,
@@ -316,7 +316,7 @@ GROUPS: Final = (
                 filters=_is("user"),
                 beside="page_views",
                 empty="No identified user in this range",
-                shown=lambda line: user_name(line.counts) or line.value,
+                shown=lambda line: line.counts.label or line.value,
             ),
         )
     ),

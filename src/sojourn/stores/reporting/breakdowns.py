@@ -25,6 +25,7 @@ SLOW_MS: Final = 1000
 """A page whose response took longer than this to start is slow."""
 KEPT_VALUES: Final = 300
 """How many values an hour and a day keep of each breakdown, the most frequent ones."""
+_LONGEST_MS: Final = 2**53
 _RATIO: Final = math.log(1.1)
 _USER: Final = "u"
 _VERSION: Final = "v"
@@ -91,13 +92,15 @@ class Visit:
         return None if self.session.is_open or not self.views else self.views[-1]
 
 
-class Counts(msgspec.Struct, array_like=True):
+class Counts(msgspec.Struct, array_like=True, gc=False):
     """What is known of one value. `sums` are in the order of the breakdown's measures; `tally` counts by further names."""
 
     sums: list[int]
     first_at: int = 0
     last_at: int = 0
     tally: dict[str, int] = {}
+    label: str = ""
+    """What people call it."""
 
 
 Table = dict[str, Counts]
@@ -124,13 +127,14 @@ def breakdown_of(visits: Iterable[Visit], breakdown: Breakdown) -> Table:
     return table
 
 
-def add(table: Table, other: Mapping[str, Counts]) -> None:
-    """Add the counts of other sessions."""
+def add(table: Table, other: Table) -> None:
+    """Move the counts of other sessions into a table."""
     for value, counts in other.items():
         known = table.get(value)
         if known is None:
-            table[value] = Counts(list(counts.sums), counts.first_at, counts.last_at, dict(counts.tally))
+            table[value] = counts
             continue
+        known.label = known.label or counts.label
         for place, number in enumerate(counts.sums):
             known.sums[place] += number
         if counts.first_at:
@@ -158,6 +162,7 @@ def scaled(table: Mapping[str, Counts], factor: float) -> Table:
             counts.first_at,
             counts.last_at,
             {name: max(1, round(number * factor)) for name, number in counts.tally.items()},
+            counts.label,
         )
         for value, counts in table.items()
     }
@@ -268,21 +273,16 @@ def _by_dimension(name: str, dimension: str, *, first_and_last: bool = False) ->
 def _users(visit: Visit, table: Table) -> None:
     session = visit.session
     if session.user_id is not None:
-        named = () if session.user_name is None else (f"n{session.user_name}",)
-        _into(table, session.user_id, _measured(session), session.last_seen_at, named)
-
-
-def user_name(counts: Counts) -> str | None:
-    """Return the name that most sessions of a user have."""
-    names = [(number, name[1:]) for name, number in counts.tally.items() if name.startswith("n")]
-    return max(names)[1] if names else None
+        _into(table, session.user_id, _measured(session), session.last_seen_at)
+        if session.user_name is not None:
+            table[session.user_id].label = session.user_name
 
 
 def _views(event: EventFacts, *, is_first: bool, is_exit: bool) -> list[int]:
     return [1, int(is_first), int(event.is_failed), int(is_exit)]
 
 
-def _by_view(name: str, attribute: str) -> Breakdown:
+def _by_view(name: str, attribute: str, *, has_times: bool = False) -> Breakdown:
     def count(visit: Visit, table: Table) -> None:
         seen: set[str] = set()
         for event in visit.views:
@@ -290,7 +290,8 @@ def _by_view(name: str, attribute: str) -> Breakdown:
             if not isinstance(value, str):
                 continue
             took = event.took_ms
-            timed = (histogram_key(took),) if isinstance(took, int | float) and 0 <= took < 2**53 else ()
+            is_timed = has_times and isinstance(took, int | float) and 0 <= took < _LONGEST_MS
+            timed = (histogram_key(took),) if is_timed else ()
             _into(table, value, _views(event, is_first=value not in seen, is_exit=event is visit.exit), tally=timed)
             seen.add(value)
 
@@ -342,7 +343,7 @@ _ALL: Final = (
     _by_dimension("campaign_media", "utm_medium"),
     Breakdown(name="events", measures=("events", "sessions"), count=_events, reads_events=True),
     Breakdown(name="errors", measures=("errors", "sessions"), count=_errors, reads_events=True),
-    _by_view("routes", "route"),
+    _by_view("routes", "route", has_times=True),
     _by_dimension("browsers", "browser"),
     _by_dimension("systems", "system"),
     _by_dimension("devices", "device"),

@@ -16,14 +16,16 @@ from sojourn.stores.database import Database
 from .breakdown_reader import visits_of
 from .breakdowns import BREAKDOWNS, EventFacts, SessionFacts, Table, Visit, breakdown_of, scaled
 from .breakdowns_sql import BreakdownStatements
-from .filters_sql import sessions_where
+from .filters_sql import Conditions, sessions_where
 from .model import Breakdowns, Filter, Span
 
 _EXAMINED: Final = 20_000
 """Of more sessions than this in the span, a sample is read."""
+_EXAMINED_BY_EVENTS: Final = 10_000
+"""The same where the filter itself reads the events of each session."""
 _EXAMINED_WITH_EVENTS: Final = 2_000
 _FEW: Final = 500
-"""Fewer sessions than this in a sample say too little; then all of the span are read."""
+"""Fewer sessions than this in a sample say too little; then all of the span are read, unless that takes their events."""
 _PREFIXES: Final = 2**32
 
 _sessions: Final = msgspec.json.Decoder(list[SessionFacts], strict=False)
@@ -39,13 +41,14 @@ class FilteredBreakdowns:
 
     def of_filter(self, where: Filter, span: Span, names: Sequence[str], started: int) -> Breakdowns:
         """Return the tables of the sessions of a filter, of the `started` sessions of the span."""
+        conditions = sessions_where(self._database.dialect, where.conditions, where.text)
         one_in = 1
-        while started > _EXAMINED * one_in:
+        while started > (_EXAMINED_BY_EVENTS if conditions.reads_events else _EXAMINED) * one_in:
             one_in *= 2
-        sessions = self._read(where, span, one_in)
-        if one_in > 1 and len(sessions) < _FEW:
+        sessions = self._read(conditions, span, one_in)
+        if one_in > 1 and len(sessions) < _FEW and not conditions.reads_events:
             one_in = 1
-            sessions = self._read(where, span, one_in)
+            sessions = self._read(conditions, span, one_in)
         tables: dict[str, Table] = {}
         plain = [Visit(session) for session in sessions]
         factor = float(one_in)
@@ -60,8 +63,7 @@ class FilteredBreakdowns:
                 tables[breakdown.name] = _scaled(breakdown_of(visits, breakdown), factor)
         return Breakdowns(tables=tables, is_sampled=factor > 1)
 
-    def _read(self, where: Filter, span: Span, one_in: int) -> list[SessionFacts]:
-        conditions = sessions_where(self._database.dialect, where.conditions, where.text)
+    def _read(self, conditions: Conditions, span: Span, one_in: int) -> list[SessionFacts]:
         values: dict[str, object] = {**conditions.values, "since": span.since, "until": span.until}
         if one_in > 1:
             values["below"] = f"{_PREFIXES // one_in:08x}"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from sojourn.core.events import EXCEPTION, RESERVED_NAMES
 from sojourn.stores import wire
 from sojourn.stores.dialect import Dialect
 
@@ -68,7 +69,10 @@ class _Compiler:
                 case Kind.SEEN:
                     attribute = self.d.field.format("e.data", each.definition.source)
                     name = f"e.name = '{each.definition.event}'"
-                    dear.append(self._exists(each, name, self._matches(attribute, each)))
+                    found = self._found(name, self._matches(attribute, each))
+                    if each.definition.event == EXCEPTION:  # few sessions have one: their events alone are looked up
+                        found = f"(s.errors > 0 AND {found})"
+                    dear.append(f"NOT {found}" if each.operator is Operator.IS_NOT else found)
                 case Kind.EVENT if each.operator is Operator.IS_NOT:
                     dear.append(self._exists(each, self._matches("e.name", each)))
                 case Kind.EVENT | Kind.EVENT_PROPERTY:
@@ -77,8 +81,10 @@ class _Compiler:
         if details:
             tests = [self._negated(each, self._event_property(each)) for each in details]
             dear.append(self._found(*(self._matches("e.name", each) for each in positive), *tests))
+            cheap += self._tracked(positive)
         else:
             dear += [self._found(self._matches("e.name", each)) for each in positive]
+            cheap += self._tracked(positive)
         if text:
             cheap.append(self._text_in(text))
         return Conditions(parts=(*cheap, *dear), values=self.values, reads_events=bool(dear))
@@ -92,6 +98,13 @@ class _Compiler:
     def _negated(each: Condition, positive: str) -> str:
         # A session without a value is not of this value.
         return f"({positive}) IS NOT TRUE" if each.operator is Operator.IS_NOT else positive
+
+    @staticmethod
+    def _tracked(events: Iterable[Condition]) -> list[str]:
+        """A cheap condition that holds wherever these events are there, if one of them is the app's own."""
+        names = [each.value for each in events if each.operator is Operator.IS and not each.value.endswith("*")]
+        has_own = any(name not in RESERVED_NAMES for name in names)
+        return ["s.tracked_events > 0"] if has_own else []
 
     def _exists(self, each: Condition, *tests: str) -> str:
         found = self._found(*tests)
