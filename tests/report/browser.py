@@ -76,7 +76,7 @@ class Site:
         page.goto(f"{self.report}/login")
         page.get_by_label("Password or token").fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()
-        expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
+        expect(page.get_by_role("navigation", name="Menu")).to_be_visible()
         return page
 
 

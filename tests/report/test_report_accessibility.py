@@ -133,12 +133,21 @@ def test_every_page_is_accessible(busy: Site) -> None:
         "agents": "/agents",
         "no agents": "/agents?range=today&agent=none",
         "delivery": "/delivery",
+        "tokens": "/tokens",
         "not found": "/nothing",
     }.items():
         page.goto(f"{site.report}{below}")
         page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true })")
         found += check(page, name)
     site.faults.clear()  # the browser itself reports the 404
+    assert found == [], "\n".join(found)
+
+
+def test_the_first_run_is_accessible(chromium: Browser, tmp_path: Path) -> None:
+    with site_at(tmp_path, chromium) as site:
+        page = site.reader()
+        expect(page.get_by_role("heading", name="No session was recorded yet")).to_be_visible()
+        found = check(page, "first run")
     assert found == [], "\n".join(found)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -137,3 +139,24 @@ def test_in_a_schema_with_tables_of_an_application_the_views_have_a_prefix(postg
     fill(f"{url}?schema=public")
     assert postgres.run("SELECT browser FROM sojourn_view_sessions WHERE NOT is_open", database=url) == [("Firefox",)]
     assert postgres.run("SELECT mine FROM events", database=url) == []
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="the program sqlite3 is not installed")
+@pytest.mark.parametrize("sql", QUERIES)
+def test_the_shown_queries_run_in_the_program_sqlite3(tmp_path: Path, sql: str) -> None:
+    path = tmp_path / "sojourn.db"
+    fill(f"sqlite:///{path}")
+    assert _printed("sqlite3", f"file:{path}?mode=ro", sql)
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+def test_the_shown_queries_run_in_psql(postgres: Cluster, sql: str) -> None:
+    url = postgres.fresh_database()
+    fill(url)
+    assert _printed("psql", url, "--no-psqlrc", "--tuples-only", "-c", f"SET search_path TO sojourn; {sql}")
+
+
+def _printed(*command: str) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
