@@ -285,6 +285,9 @@ class AsgiFacts:
     def proven_address(self) -> str | None:
         return self._proxies.proven_client(self._peer(), self)
 
+    def is_from_proxy(self) -> bool:
+        return self._proxies.trusts(self._peer())
+
     def route(self) -> str | None:
         scope, framework = self._scope, self._framework
         if framework is not None and (route := framework.route(scope)) is not None:

@@ -42,6 +42,7 @@ from .tracking.budget import SessionBudget
 from .tracking.consent import ConsentGate
 from .tracking.cookie import CookieCodec
 from .tracking.cookie_policy import CookiePolicy
+from .tracking.countries import Countries
 from .tracking.exceptions import MESSAGE
 from .tracking.guard import Counters, Guard
 from .tracking.options import TrackingOptions
@@ -92,6 +93,7 @@ class Engine:
             service=self._service,
             mask_addresses=settings.mask_addresses,
             query_parameters=settings.query_parameters,
+            countries=Countries(settings.country_header),
             own_hosts=OwnHosts(settings.own_hosts, settings.cookie_domain),
             paths=paths,
         )

@@ -286,6 +286,9 @@ class WsgiFacts:
     def proven_address(self) -> str | None:
         return self._proxies.proven_client(self._environ.get("REMOTE_ADDR") or None, self)
 
+    def is_from_proxy(self) -> bool:
+        return self._proxies.trusts(self._environ.get("REMOTE_ADDR") or None)
+
     def read_ahead(self) -> None:
         """Read the route while the framework's context is there."""
         self._route = self._read_route()

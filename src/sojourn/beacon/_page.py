@@ -71,6 +71,9 @@ class PageFacts:
     def proven_address(self) -> str | None:
         return self._sent.proven_address()
 
+    def is_from_proxy(self) -> bool:
+        return self._sent.is_from_proxy()
+
     def route(self) -> str | None:
         return None
 

@@ -40,6 +40,7 @@ RESERVED_NAMES: Final = frozenset(
 
 PREFETCHED: Final = "page_view.prefetched"
 """On the view of a page that the browser had loaded in advance: a later request from it shows that it was opened."""
+COUNTRY: Final = "geo.country.iso_code"
 INTERNAL_REFERRER: Final = "session.internal_referrer"
 """On `session.start`: the referring page is one of this site, so it is no source of the visit."""
 

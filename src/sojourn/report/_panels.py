@@ -290,6 +290,7 @@ GROUPS: Final = (
             _of_sessions("browsers", "Browsers", "Browser", "browser"),
             _of_sessions("systems", "Systems", "System", "system"),
             _of_sessions("devices", "Devices", "Device", "device"),
+            _of_sessions("countries", "Countries", "Country", "country"),
         )
     ),
     Group(

@@ -49,6 +49,10 @@ class Values(Protocol):
     @property
     def cookie_partitioned(self) -> bool: ...
     @property
+    def country_header(self) -> str | None: ...
+    @property
+    def trusted_proxies(self) -> Sequence[object]: ...
+    @property
     def hash_user_ids(self) -> bool: ...
     @property
     def user_hash_key(self) -> bytes | None: ...
@@ -136,6 +140,11 @@ RULES: Final = (
         "cookie_partitioned",
         lambda s: not s.cookie_partitioned or (s.cookie_samesite == "none" and s.cookie_secure is not False),
         lambda s: 'it is for pages embedded in other sites; set cookie_samesite="none" too, and leave cookie_secure on',
+    ),
+    Rule(
+        "country_header",
+        lambda s: s.country_header is None or bool(s.trusted_proxies),
+        lambda s: "any visitor could send that header; name the proxy that sets it in trusted_proxies",
     ),
     Rule(
         "user_hash_key",

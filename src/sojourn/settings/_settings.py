@@ -103,6 +103,7 @@ class Settings:
     cache_private: Flag = setting(kinds.FLAG, True)
 
     trusted_proxies: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.NETWORKS, ())
+    country_header: Text = setting(web.HEADER, None)
     own_hosts: Patterns = setting(web.HOST_PATTERNS, ())
     exclude: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_EXCLUDE)
     exclude_addresses: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.OWN_NETWORKS, ())

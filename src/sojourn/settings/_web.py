@@ -68,6 +68,14 @@ def parse_cookie_name(value: object) -> str:
     return name
 
 
+def parse_header_name(value: object) -> str:
+    name = value.strip() if isinstance(value, str) else ""
+    if not _TOKEN.fullmatch(name):
+        msg = 'give the name of a header, such as "CF-IPCountry"'
+        raise ValueError(msg)
+    return name
+
+
 def parse_domain(value: object) -> str:
     # RFC 6265 section 5.2.3: a leading dot means nothing, and case does not count.
     domain = value.strip().lower().removeprefix(".") if isinstance(value, str) else ""
@@ -161,6 +169,7 @@ COOKIE_NAME: Final = Kind(parse_cookie_name)
 COOKIE_PATH: Final = Kind(parse_path)
 DOMAIN: Final = optional(Kind(parse_domain))
 URL_PATH: Final = optional(Kind(parse_url_path))
+HEADER: Final = optional(Kind(parse_header_name))
 OWN_NETWORKS: Final = listing(_parse_own_networks, _OWN_NETWORKS_HINT, _show_networks)
 NETWORKS: Final = listing(_parse_networks, _NETWORKS_HINT, _show_networks)
 HOST_PATTERNS: Final = listing(_parse_host, _HOSTS_HINT)

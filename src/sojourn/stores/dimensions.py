@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from sojourn.core.events import INTERNAL_REFERRER, Scalar
+from sojourn.core.events import COUNTRY, INTERNAL_REFERRER, Scalar
 from sojourn.user_agents.families import client_of
 
 from .sources import DIRECT, WITHIN_SITE, channel_of, source_of
@@ -114,6 +114,13 @@ DIMENSIONS: Final = (
         label="Device",
         meaning="`desktop`, `phone`, `tablet`, `tv`, `bot` or `program`",
         value=lambda origin: client_of(_user_agent(origin)).device,
+    ),
+    Dimension(
+        name="country",
+        label="Country",
+        meaning="the country's two letters (ISO 3166), such as `AT`; see `country_header`",
+        value=_attribute(COUNTRY),
+        attribute=COUNTRY,
     ),
     # `origin` keeps it, too: every event of the session repeats it.
     Dimension(

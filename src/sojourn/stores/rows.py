@@ -93,6 +93,7 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     browser: str | None = None
     system: str | None = None
     device: str | None = None
+    country: str | None = None
     version: str | None = None
     utm_source: str | None = None
     utm_medium: str | None = None

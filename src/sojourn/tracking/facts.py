@@ -42,6 +42,10 @@ class RequestFacts(Protocol):
         """The same, or `None` where it may be the address of a proxy that is not declared (see `forwarded.py`)."""
         ...
 
+    def is_from_proxy(self) -> bool:
+        """Whether a trusted proxy sent it, whose headers may be believed."""
+        ...
+
     def route(self) -> str | None:
         """The route template that the framework matched, once it has."""
         ...
@@ -90,6 +94,9 @@ class NoFacts:
 
     def proven_address(self) -> str | None:
         return None
+
+    def is_from_proxy(self) -> bool:
+        return False
 
     def route(self) -> str | None:
         return None

@@ -41,13 +41,13 @@ class Proxies:
         A server that corrects the address itself (uvicorn, `ProxyFix`) leaves the headers: then it is the farthest hop.
         """
         forwarded, forwarded_for = headers.header("forwarded"), headers.header("x-forwarded-for")
-        if not self._trusts(peer) and headers.has_any(_BY_PROXIES):
+        if not self.trusts(peer) and headers.has_any(_BY_PROXIES):
             return peer if _addresses(forwarded, forwarded_for)[:1] == [peer] else None
         return self.client(peer, forwarded, forwarded_for)
 
     def scheme(self, peer: str | None, own: str, *, forwarded: str, forwarded_for: str, forwarded_proto: str) -> str:
         """The scheme of the browser's request, as the trusted proxy nearest to it says; else `own`."""
-        if not self._trusts(peer):
+        if not self.trusts(peer):
             return own
         _, hops = self._chosen(peer, _addresses(forwarded, forwarded_for))
         if forwarded_proto or not forwarded:
@@ -65,7 +65,7 @@ class Proxies:
         client = peer
         hops = 0
         for address in reversed(chain):
-            if not self._trusts(client):
+            if not self.trusts(client):
                 break
             if parsed_address(address) is None:
                 break  # obfuscated or unknown: the hop before it is the nearest address
@@ -73,7 +73,8 @@ class Proxies:
             hops += 1
         return client, hops
 
-    def _trusts(self, peer: str | None) -> bool:
+    def trusts(self, peer: str | None) -> bool:
+        """Whether this is the address of a trusted proxy."""
         if not self._networks:
             return False
         if not peer:

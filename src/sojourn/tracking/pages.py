@@ -5,11 +5,12 @@ See S13 in docs/internals.md.
 
 from __future__ import annotations
 
-from sojourn.core.events import INTERNAL_REFERRER, PREFETCHED, Scalar
+from sojourn.core.events import COUNTRY, INTERNAL_REFERRER, PREFETCHED, Scalar
 from sojourn.core.failures import SERVER_ERROR
 from sojourn.core.records import Origin
 
 from . import masking
+from .countries import Countries
 from .facts import RequestFacts, ResponseFacts
 from .own_hosts import OwnHosts
 from .paths import Paths
@@ -20,7 +21,7 @@ _NOT_FOUND = 404
 class Pages:
     """Describes requests as far as the settings allow."""
 
-    __slots__ = ("_mask_addresses", "_own_hosts", "_paths", "_query_parameters", "_service")
+    __slots__ = ("_countries", "_mask_addresses", "_own_hosts", "_paths", "_query_parameters", "_service")
 
     def __init__(
         self,
@@ -28,10 +29,12 @@ class Pages:
         service: Origin,
         paths: Paths,
         own_hosts: OwnHosts,
+        countries: Countries | None = None,
         mask_addresses: bool = True,
         query_parameters: tuple[str, ...] = (),
     ) -> None:
         self._own_hosts = own_hosts
+        self._countries = countries or Countries()
         self._service = service
         self._mask_addresses = mask_addresses
         self._query_parameters = query_parameters
@@ -81,5 +84,6 @@ class Pages:
             INTERNAL_REFERRER: True if referrer is not None and self._own_hosts.has(referrer, request) else None,
             "user_agent.original": masking.user_agent(request.header("user-agent")),
             "client.address": masking.masked_address(address) if self._mask_addresses or is_anonymous else address,
+            COUNTRY: None if is_anonymous else self._countries.of(request),
         }
         return {**self._service, **{name: value for name, value in values.items() if value is not None}}

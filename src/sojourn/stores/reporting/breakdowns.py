@@ -347,6 +347,7 @@ _ALL: Final = (
     _by_dimension("browsers", "browser"),
     _by_dimension("systems", "system"),
     _by_dimension("devices", "device"),
+    _by_dimension("countries", "country"),
     Breakdown(name="users", measures=SESSION_MEASURES, count=_users),
     _by_dimension("releases", "version", first_and_last=True),
 )
