@@ -60,6 +60,17 @@ def is_known_user(visit: Visit, user: User) -> bool:
     )
 
 
+def known_user_id(visit: Visit, state: SessionState) -> str | None:
+    """The user of this session as it is stored, if this request has named them, or the framework has to this process."""
+    if not state.is_tagged:
+        return None
+    user_id = visit.user_id
+    if user_id is None and not state.is_explicit:
+        principal, live = visit.principal and visit.principal[0], visit.live
+        user_id = principal.id if isinstance(principal, User) else None if live is None else live.principal_id
+    return None if user_id is None else _as_stored(visit, User(user_id)).id
+
+
 def unname_user(visit: Visit, state: SessionState) -> None:
     """`identify(None)`: remove the tag; the session stays."""
     visit.user_id = None

@@ -8,6 +8,7 @@ See P1 in docs/internals.md.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from sojourn.core import session
 from sojourn.core.clock import Clock
@@ -107,6 +108,8 @@ class Tracker:
             own_traffic=own_traffic,
         )
         self.connections = Connections(options, clock=clock, sink=sink, guard=guard)
+        self.on_response: Callable[[Visit], None] | None = None
+        """Called when a response starts, for integrations that name the session elsewhere."""
         self._pid = os.getpid()
         self._fork_locks: dict[int, AnyLock] = {}
 
@@ -200,6 +203,8 @@ class Tracker:
             return self._finish(visit, response, has_principal=is_plain)
         finally:
             visit.responded = True
+            if self.on_response is not None:
+                self._guard.guarded(None, self.on_response, visit)
 
     def abandon(self, visit: Visit) -> None:
         """The app raised and no response start ever passed: what is sure is recorded, what needed a cookie is not."""
@@ -380,7 +385,9 @@ class Tracker:
         if visit.is_anonymous:
             drop_user(visit)
         elif not visit.is_named:
-            principal = read_principal(visit, self._principal) if visit.principal is None else visit.principal[0]
+            if visit.principal is None:
+                visit.principal = (read_principal(visit, self._principal),)
+            principal = visit.principal[0]
             if isinstance(principal, User) and self._own.name_user(visit, principal.id, Mark.PRINCIPAL):
                 return
             if principal is not UNKNOWN:

@@ -21,6 +21,7 @@ from sojourn.core.session import SessionState
 from .binding import OPTED_OUT, SessionBinding
 from .carrying import Carried, Carrier, active, call
 from .facts import NOTHING_KNOWN
+from .identification import known_user_id
 from .tickets import Ticket
 from .visit import Visit, active_visit
 from .visit_context import VisitContext
@@ -58,13 +59,30 @@ def issue(visit: Visit) -> str | None:
     current = visit.ticket
     if current is not None:
         return visit.context.tickets.dumps(current)
-    state: SessionState | None = call(None, _state, _state_late, visit)
+    state = session_of(visit)
     if state is None:
         return None
     ticket = Ticket(
         state=state, issued_at=visit.context.clock.now(), no_forward=visit.no_forward, is_anonymous=visit.is_anonymous
     )
     return visit.context.tickets.dumps(ticket)
+
+
+def session_of(visit: Visit) -> SessionState | None:
+    """The session that helpers name now, an ended one included."""
+    return call(None, _state, _state_late, visit)
+
+
+def correlation(visit: Visit, *, has_user: bool) -> dict[str, str]:
+    """`session.id`, and `user.id` if it is wanted and known here, for what other services get to see.
+
+    Empty where the browser asks that nothing is forwarded.
+    """
+    state = None if visit.no_forward else session_of(visit)
+    if state is None:
+        return {}
+    user_id = known_user_id(visit, state) if has_user and not visit.is_anonymous else None
+    return {"session.id": state.session_id} | ({} if user_id is None else {"user.id": user_id})
 
 
 def _state(visit: Visit) -> SessionState | None:
