@@ -151,3 +151,18 @@ def test_an_empty_store_says_what_a_goal_is(make_app: MakeApp) -> None:
     reader.log_in()
     assert "No goal yet" in reader.get("/goals").words
     assert "No funnel yet" in reader.get("/funnels").words
+
+
+def test_a_filter_of_the_address_chooses_the_sessions(app: App, reader: Reader) -> None:
+    buy(app)
+    app.visit("/cart", user_agent="Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Version/18.1 Safari/604.1")
+    words = reader.get("/goals", **{"device!": "phone"}).words
+    assert "2 sessions of 2 visitors" in words
+    assert "Device is not phone" in words
+    page = reader.get("/funnels", device="phone", entry="/cart")
+    assert "Checkout 1 sessions in all" in page.words
+    assert 'href="/_sojourn/funnels?funnel=Checkout&amp;entry=%2Fcart"' in page.text, "a chip removes its filter"
+    assert re.search(r'href="[^"]*device=phone[^"]*by=visitor', page.text), "links keep the filter"
+    assert "1 All weeks" not in reader.get("/retention", device="phone").words
+    assert "13 Nov so far 1" in reader.get("/retention", device="phone").words
+    assert "Part of this address was ignored" in reader.get("/goals", devise="phone").words

@@ -23,6 +23,7 @@ from sojourn.core.session import Rules
 from sojourn.errors import SojournError
 from sojourn.pipeline.record.fold import Folded, Numbered, also_needed, fold, own_keys, set_exit_pages, sweep
 from sojourn.stores import SQLiteStore
+from sojourn.stores.definitions import FUNNEL, GOAL
 from sojourn.stores.rows import JSON_FIELDS, SessionRow
 
 from .synthetic import SyntheticVisits
@@ -39,6 +40,14 @@ _REASONS: Final = tuple(
     place
     for place, name in enumerate(SessionRow.__struct_fields__)
     if name in {"previous_reason", "sealed_reason", "end_reason"}
+)
+
+_DEFINED: Final = (
+    (GOAL, "Purchase", "purchase"),
+    (GOAL, "Newsletter", "newsletter_signup"),
+    (GOAL, "Opened the cart", "/cart"),
+    (FUNNEL, "Purchase", "/ > /seeds/* > /cart > purchase"),
+    (FUNNEL, "Advice to newsletter", "/advice/* > newsletter_signup"),
 )
 
 OnProgress = Callable[[str, int, int], None]
@@ -73,6 +82,8 @@ def generate(path: Path, sessions: int, *, now: int, days: int, on_progress: OnP
         bulk.finish(recording.counts)
         on_progress("indices", 1, 1)
     with closing(SQLiteStore(path)) as store:
+        for kind, name, text in _DEFINED:
+            store.definitions.set(kind, name, text)
         _roll_up(store, now, days, on_progress)
         stats = store.stats()
     return Generated(sessions=stats.sessions, events=stats.events)

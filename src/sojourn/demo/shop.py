@@ -72,6 +72,9 @@ def _set_environment(database: Path, events_file: Path) -> None:
         SOJOURN_SECRET_KEY=new_key(),
         SOJOURN_SERVICE_NAME="seed-shop",
         SOJOURN_STORE=f"sqlite:///{database}",
+        SOJOURN_GOALS="Purchase=purchase; Log-in=user.identify; Read the letter=/letter",
+        SOJOURN_FUNNELS="Purchase=/ > /seeds/* > purchase; Log-in=/ > /login > user.identify",
+        SOJOURN_ALERTS="errors=50%; nothing=1h",
         SOJOURN_BACKENDS=f"console:,jsonl:{quote(str(events_file))}",
     )
 

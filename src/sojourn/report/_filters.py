@@ -142,6 +142,14 @@ def parse_filter(parameters: Parameters, moments: Moments, *, subject: DataSubje
     )
 
 
+def parse_conditions(parameters: Parameters) -> SessionFilter:
+    """Read a filter where the page itself chooses the time."""
+    text = parameters.text("q")
+    conditions = _conditions(parameters, without=())
+    params = {**({"q": text} if text else {}), **params_of(conditions)}
+    return SessionFilter(filter=Filter(conditions=conditions, text=text or None), range=None, params=params)
+
+
 def parse_query(parameters: Parameters, moments: Moments, *, subject: DataSubject | None = None) -> SessionQuery:
     """Read the list that an address asks for."""
     which = parse_filter(parameters, moments, subject=subject)

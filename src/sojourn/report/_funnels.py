@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sojourn.core.goals import Funnel, parse_steps
 from sojourn.stores.definitions import FUNNEL
 from sojourn.stores.reporting.model import FunnelFigures
 
-from . import _definitions, _ranges
+from . import _definitions, _filters, _ranges
 from ._view import View, pinned
 from ._web import Response
 
@@ -34,7 +34,8 @@ class Stage:
 def funnels(view: View) -> Response:
     if (elsewhere := pinned(view)) is not None:
         return elsewhere
-    range_ = _ranges.from_query(view.parameters, view.moments) or _ranges.preset(_DEFAULT, view.moments)
+    which = _filters.parse_filter(view.parameters, view.moments)
+    range_ = which.range or _ranges.preset(_DEFAULT, view.moments)
     defined = _definitions.funnels(view)
     way = view.parameters.one_of("by", _WAYS) or "session"
     name = view.parameters.one_of("funnel", [each.value.name for each in defined])
@@ -44,9 +45,12 @@ def funnels(view: View) -> Response:
         view.parameters.reject("funnel", "cannot be combined with steps; give one of them")
     figures = None
     if funnel is not None:
-        figures = view.store.conversions.funnel(range_.span, funnel.steps, by_visitor=way == "visitor")
+        figures = view.store.conversions.funnel(
+            range_.span, funnel.steps, by_visitor=way == "visitor", where=which.filter
+        )
     own = next((each for each in defined if each.value is funnel), None)
-    params = {} if funnel is None else {"steps": text} if own is None else {"funnel": funnel.name}
+    filter_params = {name: value for name, value in which.params.items() if name not in range_.query}
+    params: dict[str, Any] = {} if funnel is None else {"steps": text} if own is None else {"funnel": funnel.name}
     if way != "session":
         params["by"] = way
     return view.html(
@@ -57,6 +61,8 @@ def funnels(view: View) -> Response:
         own=own,
         problem=problem,
         params=params,
+        which=which,
+        filter_params=filter_params,
         way=way,
         ways=_WAYS,
         figures=figures,

@@ -10,7 +10,7 @@ from sojourn.stores.definitions import GOAL
 from sojourn.stores.dimensions import DIMENSIONS
 from sojourn.stores.reporting.model import GoalCount, Top
 
-from . import _definitions, _ranges
+from . import _definitions, _filters, _ranges
 from ._definitions import Definition
 from ._view import View, pinned
 from ._web import Response
@@ -43,9 +43,10 @@ class Panel:
 def goals(view: View) -> Response:
     if (elsewhere := pinned(view)) is not None:
         return elsewhere
-    range_ = _ranges.from_query(view.parameters, view.moments) or _ranges.preset(_DEFAULT, view.moments)
+    which = _filters.parse_filter(view.parameters, view.moments)
+    range_ = which.range or _ranges.preset(_DEFAULT, view.moments)
     defined = _definitions.goals(view)
-    figures = view.store.conversions.goals(range_.span, [each.value.step for each in defined])
+    figures = view.store.conversions.goals(range_.span, [each.value.step for each in defined], where=which.filter)
     name = view.parameters.one_of("goal", [each.value.name for each in defined])
     chosen = next((each for each in defined if each.value.name == name), None)
     rows = [
@@ -61,16 +62,18 @@ def goals(view: View) -> Response:
     return view.html(
         "goals.html",
         **_ranges.context(range_, view.moments),
+        which=which,
+        filter_params={name: value for name, value in which.params.items() if name not in range_.query},
         figures=figures,
         rows=rows,
         chosen=chosen,
-        panels=[] if chosen is None else _panels(view, range_, chosen),
+        panels=[] if chosen is None else _panels(view, range_, which, chosen),
     )
 
 
-def _panels(view: View, range_: _ranges.Range, chosen: Definition[Goal]) -> list[Panel]:
+def _panels(view: View, range_: _ranges.Range, which: _filters.SessionFilter, chosen: Definition[Goal]) -> list[Panel]:
     conversions = view.store.conversions
-    keys = conversions.sessions(range_.span, chosen.value.step)
+    keys = conversions.sessions(range_.span, chosen.value.step, where=which.filter)
     panels = []
     for dimension in DIMENSIONS:
         if dimension.name in _SHOWN:

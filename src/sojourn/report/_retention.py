@@ -8,6 +8,7 @@ from typing import Final
 from sojourn.stores.model import USER, VISITOR
 from sojourn.stores.reporting.model import DAY_MS, Cohort, Span
 
+from . import _filters
 from ._view import View
 from ._web import Response
 
@@ -41,8 +42,9 @@ class Row:
 def retention(view: View) -> Response:
     weeks = view.parameters.one_of("weeks", _WEEKS) or _DEFAULT
     who = view.parameters.one_of("of", _KINDS) or "visitors"
+    which = _filters.parse_conditions(view.parameters)
     span = Span(max(0, view.now - (_WEEKS[weeks] - 1) * 7 * DAY_MS), view.now + 1)
-    data = view.store.conversions.retention(span, kind=_KINDS[who], zone=view.moments.zone)
+    data = view.store.conversions.retention(span, kind=_KINDS[who], zone=view.moments.zone, where=which.filter)
     rows = [_row(view, cohort, data.cohorts[number:]) for number, cohort in enumerate(data.cohorts)]
     while rows and not rows[0].size and len(rows) > 1:  # before the first session of the store
         rows.pop(0)
@@ -55,6 +57,7 @@ def retention(view: View) -> Response:
         weeks=weeks,
         choices=_WEEKS,
         who=who,
+        which=which,
         kinds=_KINDS,
     )
 
