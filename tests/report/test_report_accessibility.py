@@ -19,6 +19,8 @@ __all__ = ["chromium"]
 
 pytestmark = in_chromium
 
+GOALS = {"Purchase": "purchase", "x" * 80: "/" + "long" * 60}
+FUNNELS = {"Purchase": "/catalogue > purchase > /cart"}
 SIZES = ((390, 844), (820, 1180), (1280, 900))
 THEMES = ("light", "dark")
 
@@ -91,7 +93,7 @@ class Choosy:
 @pytest.fixture
 def busy(chromium: Browser, tmp_path: Path) -> Iterator[Site]:
     """A site with all that a page can show."""
-    with site_at(tmp_path, chromium, backends=[Choosy()]) as site:
+    with site_at(tmp_path, chromium, backends=[Choosy()], goals=GOALS, funnels=FUNNELS, alerts="nothing=2h") as site:
         _fill(site)
         yield site
 
@@ -134,6 +136,12 @@ def test_every_page_is_accessible(busy: Site) -> None:
         "no agents": "/agents?range=today&agent=none",
         "delivery": "/delivery",
         "tokens": "/tokens",
+        "goals": "/goals?goal=Purchase&device=desktop",
+        "funnels": "/funnels?by=visitor",
+        "steps that are no funnel yet": "/funnels?steps=/catalogue > /cart",
+        "retention": "/retention",
+        "retention of users": "/retention?of=users&device=desktop",
+        "alerts": "/alerts",
         "not found": "/nothing",
     }.items():
         page.goto(f"{site.report}{below}")

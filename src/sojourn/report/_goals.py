@@ -17,7 +17,7 @@ from ._web import Response
 
 _DEFAULT: Final = "30d"
 _TOPS: Final = 8
-_SHOWN: Final = ("utm_campaign", "referrer", "entry_path", "browser", "device")
+_SHOWN: Final = ("utm_campaign", "source", "entry_path", "browser", "device")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +75,11 @@ def _panels(view: View, range_: _ranges.Range, which: _filters.SessionFilter, ch
     conversions = view.store.conversions
     keys = conversions.sessions(range_.span, chosen.value.step, where=which.filter)
     panels = []
-    for dimension in DIMENSIONS:
-        if dimension.name in _SHOWN:
-            counts = conversions.by_value(keys, dimension.name)
-            tops = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_TOPS]
-            panels.append(Panel(title=dimension.label, tops=tuple(Top(*each) for each in tops), sessions=len(keys)))
+    labels = {dimension.name: dimension.label for dimension in DIMENSIONS}
+    for name in _SHOWN:
+        counts = conversions.by_value(keys, name)
+        tops = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_TOPS]
+        panels.append(Panel(title=labels[name], tops=tuple(Top(*each) for each in tops), sessions=len(keys)))
     return panels
 
 
