@@ -11,13 +11,15 @@ from starlette.routing import Mount
 
 from .asgi import ASGIApp, SojournMiddleware
 from .settings import Settings
-from .tracking.frameworks import Framework
+from .tracking.frameworks import USER_KEY, Framework
+from .tracking.principal import UNKNOWN, Principal, of_object, to_principal
+from .tracking.visit import active_visit
 from .tracking.wrong_doors import check_is
 
 if TYPE_CHECKING:
     from .engine import Engine
 
-__all__ = ["Sojourn", "SojournMiddleware"]
+__all__ = ["Sojourn", "SojournMiddleware", "identified"]
 
 
 class Sojourn:
@@ -71,3 +73,29 @@ class _Starlette(Framework):
 
     def request(self, scope: Any) -> HTTPConnection:
         return Request(scope) if scope["type"] == "http" else HTTPConnection(scope)
+
+
+def identified(dependency: Callable[..., Any], user: Callable[[Any], object] | None = None) -> Callable[..., Any]:
+    """Make a FastAPI dependency that returns what `dependency` returns, and makes it the user of the session.
+
+    Use it where you use yours: `Depends(identified(get_current_user))`. The user's `id`, `user_id` or `sub` counts; `user`
+    turns the result into a `sojourn.User`, an id, `None` (not logged in) or `UNKNOWN`, where there is none of them.
+    """
+    from fastapi import Depends  # not installed with every Starlette
+
+    async def name_user(connection: HTTPConnection, account: Any = Depends(dependency)) -> Any:  # noqa: B008 - FastAPI's
+        visit = active_visit.get()
+        if visit is not None:
+            principal = visit.guard.guarded(UNKNOWN, _principal_of, account, user)
+            if principal is UNKNOWN and user is None:
+                kind = type(account).__name__
+                text = f"identified(): a {kind} has no id, user_id or sub; pass user=, which returns its id"
+                visit.guard.warn_once(f"identified {kind}", text)
+            connection.scope[USER_KEY] = principal
+        return account
+
+    return name_user
+
+
+def _principal_of(account: Any, user: Callable[[Any], object] | None) -> Principal:
+    return of_object(account) if user is None or account is None else to_principal(user(account))
