@@ -215,3 +215,16 @@ def test_gpc_goes_with_the_session(site: Site, browser: Browser) -> None:
     run(site, job, lambda: track("sent"))
     site.engine.flush()
     assert site.engine.store.sessions.latest(limit=1)[0].no_forward
+
+
+def test_a_job_that_is_recorded_before_its_session_is_dropped(site: Site, browser: Browser) -> None:
+    def view() -> None:
+        job: dict[str, Any] = {}
+        inject(job)
+        run(site, job, lambda: track("sent"))
+        site.engine.flush()  # while the request that begins the session still runs
+
+    site.views["/"] = view_of(view)
+    browser.navigate()
+    assert site.names() == ["session.start", "page_view"]
+    assert site.engine.store.stats().counters["records.without_session"] == 1

@@ -47,6 +47,8 @@ class Session:
     is_manual: bool
     is_identified: bool
     user_id: str | None
+    visit_number: int = 1
+    """1 for the visitor's first session in this browser, one more for each after it, as the cookie counts them."""
 
 
 def identify(
@@ -314,6 +316,7 @@ def _session(visit: Visit, state: SessionState) -> Session:
         is_manual=state.is_manual,
         is_identified=state.is_tagged,
         user_id=visit.user_id,
+        visit_number=state.visit_number,
     )
 
 
