@@ -142,11 +142,19 @@ def test_every_page_is_accessible(busy: Site) -> None:
         "retention": "/retention",
         "retention of users": "/retention?of=users&device=desktop",
         "alerts": "/alerts",
+        "shared views": "/shares",
         "not found": "/nothing",
     }.items():
         page.goto(f"{site.report}{below}")
         page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true })")
         found += check(page, name)
+    page.goto(f"{site.report}/shares")
+    page.get_by_label("Name").fill("Shared")
+    page.get_by_label("Address of the overview").fill("?range=7d")
+    page.get_by_role("button", name="Share").click()
+    page.locator('a[href*="/share/"]').click()
+    expect(page.get_by_role("heading", name="Shared", level=1)).to_be_visible()
+    found += check(page, "a shared view")
     site.faults.clear()  # the browser itself reports the 404
     assert found == [], "\n".join(found)
 

@@ -27,6 +27,7 @@ from . import (
     _retention,
     _session,
     _sessions,
+    _share,
     tokens,
 )
 from ._access import Access, is_own_form
@@ -53,6 +54,7 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/alerts": _alerts.alerts,
     "/delivery": _delivery.delivery,
     "/tokens": tokens.page,
+    "/shares": _share.shares,
     "/live/online": _overview.online,
     "/live/sessions": _sessions.changes,
     "/live/delivery": _delivery.live,
@@ -66,11 +68,14 @@ _NAMED_PAGES: Final[tuple[tuple[re.Pattern[str], NamedPage], ...]] = (
     (re.compile(r"/live/sessions/([A-Za-z0-9-]{1,100})"), _session.changes),
     (re.compile(r"/events/([A-Za-z0-9_-]{1,100})"), _session.of_event),
 )
+_SHARED: Final = re.compile(r"/share/([A-Za-z0-9_-]{20,100})")
 _FORMS: Final[Mapping[str, Page]] = {
     "/goals/add": _goals.add,
     "/goals/remove": _goals.remove,
     "/funnels/add": _funnels.add,
     "/funnels/remove": _funnels.remove,
+    "/shares/add": _share.add,
+    "/shares/withdraw": _share.withdraw,
     "/tokens/add": tokens.add,
     "/tokens/revoke": tokens.remove,
     "/own-browser": _own_browser.switch,
@@ -132,7 +137,7 @@ class Report:
             can_log_out=access.allow is None and ticket.is_in,
             may_write=access.allow is None and ticket.may_write,
         )
-        response = self._guarded(view, cookie_ticket, ticket)
+        response = self._shared(view) or self._guarded(view, cookie_ticket, ticket)
         # A page with a form needs a ticket; a log-in or log-out has set its own cookie.
         if cookie_ticket is None and not response.cookies and response.status < 400 and request.method != "HEAD":
             return replace(response, cookies=(self._cookie(request, ticket),))
@@ -172,6 +177,16 @@ class Report:
             return self._page(view)
         except StoreError as error:
             return error_page(view, 503, "Store unavailable", str(error))
+
+    def _shared(self, view: View) -> Response | None:
+        """A shared view, which needs no log-in; `None` for any other address, and where the app's `allow` decides."""
+        match = _SHARED.fullmatch(view.request.path)
+        if match is None or not self.access.has_form or view.request.method == "POST" or not self.source.is_enabled:
+            return None
+        try:
+            return _share.page(view, match[1])
+        except StoreError:
+            return error_page(view, 503, "Store unavailable", "Try again in a moment.")
 
     def _bears_token(self, view: View) -> bool | Response:
         """Whether the request bears a token that grants it; or the refusal of a token that does not."""
