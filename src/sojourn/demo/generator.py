@@ -24,8 +24,10 @@ from sojourn.errors import SojournError
 from sojourn.pipeline.record.fold import Folded, Numbered, also_needed, fold, own_keys, set_exit_pages, sweep
 from sojourn.stores import SQLiteStore
 from sojourn.stores.definitions import FUNNEL, GOAL
+from sojourn.stores.model import AgentCount, Batch
 from sojourn.stores.rows import JSON_FIELDS, SessionRow
 
+from .agents import counts
 from .synthetic import SyntheticVisits
 
 DAY_MS: Final = 86_400_000
@@ -33,6 +35,7 @@ _SWEEP_MS: Final = 300_000
 _BATCH: Final = 500
 _WRITTEN_AT_ONCE: Final = 20_000
 _ROLLED_UP_AT_ONCE: Final = 24
+_AGENTS_AT_ONCE: Final = 2_000
 _JOURNAL: Final = "00000000-0000-4000-8000-000000000000"
 _RECORDED: Final = "events.recorded"
 _JSON: Final = tuple(place for place, name in enumerate(SessionRow.__struct_fields__) if name in JSON_FIELDS)
@@ -84,9 +87,26 @@ def generate(path: Path, sessions: int, *, now: int, days: int, on_progress: OnP
     with closing(SQLiteStore(path)) as store:
         for kind, name, text in _DEFINED:
             store.definitions.set(kind, name, text)
+        _add_agents(store, now, days, seed)
         _roll_up(store, now, days, on_progress)
         stats = store.stats()
     return Generated(sessions=stats.sessions, events=stats.events)
+
+
+def _add_agents(store: SQLiteStore, now: int, days: int, seed: int) -> None:
+    """Add what crawlers and assistants read, some days in each transaction."""
+    rows: list[AgentCount] = []
+    for hour in counts(now - days * DAY_MS, now, seed=seed):
+        rows += hour
+        if len(rows) >= _AGENTS_AT_ONCE:
+            _save_agents(store, rows)
+            rows = []
+    _save_agents(store, rows)
+
+
+def _save_agents(store: SQLiteStore, rows: list[AgentCount]) -> None:
+    with store.records.recording() as recording:
+        recording.save(Batch(agents=rows))
 
 
 def _roll_up(store: SQLiteStore, now: int, days: int, on_progress: OnProgress) -> None:

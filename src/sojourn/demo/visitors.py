@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 from websockets.sync.client import connect
 
+from .agents import read_shop
 from .shop import IDLE_TIMEOUT_S
 
 _BLUR_S: Final = 0.05  # two clocks, each read a little late
@@ -233,6 +234,7 @@ class Crowd:
         threads = [
             Thread(target=self._repeat, args=(script,), name=script.__name__, daemon=True) for script in _SCRIPTS
         ]
+        threads.append(Thread(target=self._crawl, name="agents", daemon=True))
         try:
             for thread in threads:
                 thread.start()
@@ -257,6 +259,14 @@ class Crowd:
             purchases=sum(browser.purchases for browser in browsers),
             troubles=tuple(self._troubles),
         )
+
+    def _crawl(self) -> None:
+        """Read the shop as crawlers and AI assistants do: no browser, and no visit."""
+        with httpx.Client(base_url=self._address, timeout=10, trust_env=False) as client:
+            try:
+                read_shop(lambda path, agent: client.get(path, headers={"user-agent": agent}), self._stop)
+            except httpx.TransportError as error:
+                self._troubles.append(f"the agents were stopped by {type(error).__name__}: {error}")
 
     def _repeat(self, script: Callable[[Browser], None]) -> None:
         try:

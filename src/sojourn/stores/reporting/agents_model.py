@@ -21,9 +21,9 @@ class AgentLine(msgspec.Struct, frozen=True, array_like=True):
     client_errors: int
     server_errors: int
     robots: int
-    """How often it read `/robots.txt`."""
+    """How often it asked for `/robots.txt`."""
     llms: int
-    """How often it read `/llms.txt` or `/llms-full.txt`."""
+    """How often it asked for `/llms.txt` or `/llms-full.txt`."""
     pages: int
     """How many different paths it asked for."""
     last_at: int
