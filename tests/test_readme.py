@@ -114,6 +114,7 @@ def test_every_command_of_sojourn_that_is_named_exists(capsys: pytest.CaptureFix
     named = {name for page in pages for name in re.findall(r"`sojourn ([a-z]+)", page.read_text())}
     assert named == {
         "doctor",
+        "init",
         "mcp",
         "stats",
         "secret",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,9 @@ __all__ = ["Sojourn", "SojournMiddleware"]
 class Sojourn:
     """Put Sojourn in front of a Flask app: `Sojourn(app)`, or `Sojourn()` and `init_app(app)` later.
 
-    Without `settings` it reads `app.config["SOJOURN_*"]`, falls back to `SECRET_KEY` (and `SECRET_KEY_FALLBACKS`), and
-    puts files in `app.instance_path`. The engine is `.engine`, and at `app.extensions["sojourn"].engine`. Each app has its
-    own engine, unless you pass one.
+    Without `settings` it reads `app.config["SOJOURN_*"]`, then the environment, falls back to `SECRET_KEY` (and
+    `SECRET_KEY_FALLBACKS`), and puts files in `app.instance_path`. The engine is `.engine`, and at
+    `app.extensions["sojourn"].engine`. Each app has its own engine, unless you pass one.
     """
 
     def __init__(
@@ -63,7 +64,10 @@ class Sojourn:
         engine = self._shared_engine
         if engine is None:
             settings = self._settings or Settings.from_mapping(
-                app.config, base_dir=app.instance_path, lenient_secret=app.debug or app.testing
+                app.config,
+                base_dir=app.instance_path,
+                lenient_secret=app.debug or app.testing,
+                environ=os.environ,
             )
             from .engine import Engine  # see `sojourn.wsgi`
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -39,12 +40,16 @@ class Sojourn(WsgiExtension):
 
 
 def includeme(config: Any) -> None:
-    """Put Sojourn in front of the app, with the settings `sojourn.*`; `sojourn.engine` may hold an `Engine`."""
+    """Put Sojourn in front of the app, with the settings `sojourn.*`, then those of the environment.
+
+    `sojourn.engine` may hold an `Engine`.
+    """
     own = {name.removeprefix(_PREFIX): value for name, value in config.registry.settings.items() if _is_own(name)}
     engine = own.pop("engine", None)
     settings = None
-    if engine is None and own:
-        settings = Settings.from_mapping({f"SOJOURN_{name.upper()}": value for name, value in own.items()})
+    if engine is None:
+        mapping = {f"SOJOURN_{name.upper()}": value for name, value in own.items()}
+        settings = Settings.from_mapping(mapping, environ=os.environ)
     config.registry["sojourn"] = Sojourn(_respond, engine_of(settings, engine))
     config.add_tween("sojourn.pyramid.tween_factory", over=EXCVIEW)
 

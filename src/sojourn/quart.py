@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,8 +29,9 @@ __all__ = ["Sojourn"]
 class Sojourn:
     """Put Sojourn in front of a Quart app: `Sojourn(app)`, or `Sojourn()` and `init_app(app)` later.
 
-    Without `settings` it reads `app.config["SOJOURN_*"]`, falls back to `SECRET_KEY` (and `SECRET_KEY_FALLBACKS`), and puts
-    files in `app.instance_path`. What `init_app()` returns is also at `app.extensions["sojourn"]`.
+    Without `settings` it reads `app.config["SOJOURN_*"]`, then the environment, falls back to `SECRET_KEY` (and
+    `SECRET_KEY_FALLBACKS`), and puts files in `app.instance_path`. What `init_app()` returns is also at
+    `app.extensions["sojourn"]`.
     """
 
     def __init__(
@@ -46,7 +48,10 @@ class Sojourn:
         settings = self._settings
         if settings is None and self._engine is None:
             settings = Settings.from_mapping(
-                app.config, base_dir=app.instance_path, lenient_secret=app.debug or app.testing
+                app.config,
+                base_dir=app.instance_path,
+                lenient_secret=app.debug or app.testing,
+                environ=os.environ,
             )
         installed = Installed(cast("ASGIApp", app.asgi_app), engine_of(settings, self._engine))
         app.extensions["sojourn"] = installed

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import httpx
 import pytest
 from fastapi.responses import HTMLResponse
 
+from tests.child_process import with_tests
 from tests.frameworks.matrix import HTML
 from tests.frameworks.test_table import BLOCK, PAGE
 
@@ -20,6 +23,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of what these frameworks lo
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOJOURN_SECRET_KEY", "a key that only these tests use")
+    monkeypatch.setenv("SOJOURN_STORE", f"sqlite:///{tmp_path / 'sojourn.db'}")
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
 
 
 def names_of(text: str) -> dict[str, Any]:
@@ -79,15 +84,32 @@ def test_dash() -> None:
     assert sessions_of(sojourn.engine) == 1
 
 
-def test_datasette() -> None:
-    datasette = pytest.importorskip("datasette.app", reason=missing("datasette"))
-    from datasette.plugins import pm  # type: ignore[import-not-found]
+DATASETTE = """
+import asyncio, sys
+import httpx
+from datasette.app import Datasette
+from datasette.plugins import pm
+names = {"__name__": "shown"}
+exec(sys.argv[1], names)
+pm.register(type("Plugin", (), {"asgi_wrapper": staticmethod(names["asgi_wrapper"])}), "sojourn")
+app = Datasette(memory=True).app()
 
-    pm.register(type("Plugin", (), {"asgi_wrapper": staticmethod(names_of("asgi_wrapper")["asgi_wrapper"])}), "sojourn")
-    site = datasette.Datasette(memory=True, settings={"num_sql_threads": 0})
-    app = site.app()
-    assert open_asgi(app) == 200
-    pm.unregister(name="sojourn")
-    for database in site.databases.values():
-        database.close()
-    assert sessions_of(app.engine) == 1
+async def open_page():
+    headers = {"Accept": "text/html"}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://site.test", headers=headers) as client:
+        return (await client.get("/")).status_code
+
+print(asyncio.run(open_page()))
+app.engine.flush()
+print(app.engine.stats().store.sessions)
+"""
+
+
+def test_datasette() -> None:
+    pytest.importorskip("datasette", reason=missing("datasette"))
+    (block,) = (block for block in BLOCK.findall(PAGE.read_text()) if "asgi_wrapper" in block)
+    done = subprocess.run(  # it leaves its databases open
+        [sys.executable, "-c", DATASETTE, block], capture_output=True, text=True, check=True, env=with_tests()
+    )
+    assert done.stdout.split() == ["200", "1"]

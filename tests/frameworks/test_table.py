@@ -98,10 +98,6 @@ def test_example_in_the_docs_records_a_session(row: Row, tmp_path: Path, monkeyp
         code = code.replace("def on_get", "async def on_get")
     if row.name == "Litestar":  # its logging leaves a thread behind
         code = code.replace("[SojournPlugin()]", "[SojournPlugin()], logging_config=None")
-    if row.name == "Pyramid":
-        code = code.replace(
-            "Configurator()", "Configurator(settings={'sojourn.secret_key': 'a key that only tests use'})"
-        )
     app = imported(code, tmp_path, monkeypatch).app
     assert row.client(app, ["/"]) == [200]
     (engine,) = made

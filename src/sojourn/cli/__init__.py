@@ -20,6 +20,7 @@ from . import (
     _export,
     _fake,
     _generate,
+    _init,
     _mcp,
     _outbox,
     _report,
@@ -107,6 +108,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     _report.add_commands(commands)
     _status.add_commands(commands)
     _doctor.add_commands(commands)
+    _init.add_commands(commands)
     _tokens.add_commands(commands)
     _worker.add_commands(commands)
     _outbox.add_commands(commands)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from flask import Flask, session
 
 from sojourn import Engine
@@ -15,7 +13,6 @@ TOKEN = "a token that only these tests use"
 def make(engine: Engine | None = None) -> Flask:
     app = Flask(__name__)
     app.secret_key = "a key that only these tests use"
-    app.config.update({name: value for name, value in os.environ.items() if name.startswith("SOJOURN_")})
     Sojourn(app, engine=engine).mount_report("/_sojourn", token=TOKEN)
 
     @app.get("/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from pyramid.authentication import AuthTktCookieHelper  # type: ignore[import-untyped]
@@ -50,9 +49,6 @@ def fails(request: Any) -> Any:
 
 def make(engine: Engine | None = None) -> Any:
     settings: dict[str, Any] = {"sojourn.engine": engine} if engine is not None else {}
-    for name, value in os.environ.items():
-        if name.startswith("SOJOURN_") and engine is None:
-            settings[f"sojourn.{name.removeprefix('SOJOURN_').lower()}"] = value
     with Configurator(settings=settings) as config:
         config.set_security_policy(Policy())
         config.include("sojourn.pyramid")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from quart import Quart
 from quart_auth import AuthUser, QuartAuth, login_user
 
@@ -16,7 +14,6 @@ TOKEN = "a token that only these tests use"
 def make(engine: Engine | None = None) -> Quart:
     app = Quart(__name__)
     app.secret_key = "a key that only these tests use"
-    app.config.update({name: value for name, value in os.environ.items() if name.startswith("SOJOURN_")})
     QuartAuth(app, cookie_secure=False)
     Sojourn(app, engine=engine).mount_report("/_sojourn", token=TOKEN)
 
