@@ -126,6 +126,11 @@ def test_every_page_is_accessible(busy: Site) -> None:
         "overview": "/",
         "overview of an empty range": "/?since=2001-01-01T00:00Z&until=2001-01-02T00:00Z",
         "overview with a notice": "/?range=foo",
+        "overview with other tabs": "/?tabs=campaigns,exits,devices",
+        "panel": "/panels/errors",
+        "panel filtered and sorted": "/panels/pages?source=Direct&sort=views&dir=up&find=/",
+        "panel without a match": "/panels/pages?find=nothing",
+        "releases": "/panels/releases",
         "sessions": "/sessions",
         "sessions filtered": "/sessions?user=anna&prop.plan=pro&since=2001-01-01T00:00Z&sort=pages",
         "sessions without a match": "/sessions?q=nothing&range=24h",
@@ -167,7 +172,7 @@ def test_the_first_run_is_accessible(chromium: Browser, tmp_path: Path) -> None:
     assert found == [], "\n".join(found)
 
 
-@pytest.mark.parametrize("below", ["/", "/sessions", "/agents"])
+@pytest.mark.parametrize("below", ["/", "/sessions", "/agents", "/panels/errors"])
 def test_the_focus_is_seen_wherever_it_is(busy: Site, below: str) -> None:
     page = busy.reader()
     page.goto(f"{busy.report}{below}")

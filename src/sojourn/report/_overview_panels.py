@@ -30,6 +30,7 @@ class Shown:
     """A panel as the overview shows it. `params`: those of the range and the filter; `count`: how many values there are."""
 
     panel: Panel
+    label: str
     tabs: Sequence[Tab]
     lines: Sequence[Line]
     count: int
@@ -55,6 +56,7 @@ def shown(view: View, names: Sequence[str], data: Breakdowns, params: Params) ->
         found.append(
             Shown(
                 panel=panel,
+                label=group.label,
                 tabs=[
                     Tab(
                         panel=each,

@@ -65,6 +65,8 @@ class Group:
     """Panels that share a place on the overview, as tabs; those beyond `tabs` are on the page of a panel only."""
 
     panels: tuple[Panel, ...]
+    label: str = ""
+    """Of the tabs."""
     tabs: int = 3
 
 
@@ -209,7 +211,8 @@ GROUPS: Final = (
             ),
             _of_sessions("entries", "Entry", "Entry page", "entry"),
             _of_sessions("exits", "Exit", "Exit page", "exit"),
-        )
+        ),
+        label="Views",
     ),
     Group(
         panels=(
@@ -225,7 +228,8 @@ GROUPS: Final = (
             _of_sessions("campaign_sources", "utm_source", "Campaign source", "campaign_source"),
             _of_sessions("campaign_media", "utm_medium", "Campaign medium", "campaign_medium"),
             _of_sessions("referrers", "Referrers", "Referrer", "referrer"),
-        )
+        ),
+        label="Origin",
     ),
     Group(
         panels=(
@@ -291,7 +295,9 @@ GROUPS: Final = (
             _of_sessions("systems", "Systems", "System", "system"),
             _of_sessions("devices", "Devices", "Device", "device"),
             _of_sessions("countries", "Countries", "Country", "country"),
-        )
+        ),
+        label="Clients",
+        tabs=4,
     ),
     Group(
         panels=(
