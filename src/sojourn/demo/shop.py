@@ -71,6 +71,7 @@ def _set_environment(database: Path, events_file: Path) -> None:
         _FAST_SETTINGS,
         SOJOURN_SECRET_KEY=new_key(),
         SOJOURN_SERVICE_NAME="seed-shop",
+        SOJOURN_SERVICE_VERSION="2.10",
         SOJOURN_STORE=f"sqlite:///{database}",
         SOJOURN_GOALS="Purchase=purchase; Log-in=user.identify; Read the letter=/letter",
         SOJOURN_FUNNELS="Purchase=/ > /seeds/* > purchase; Log-in=/ > /login > user.identify",

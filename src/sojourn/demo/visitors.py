@@ -31,6 +31,13 @@ _USER_AGENTS: Final = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Mobile/15E148 Safari/604.1",
 )
 _REFERRERS: Final = ("https://search.example/", "https://garden-friends.example/", "https://news.example/", None)
+_CAMPAIGNS: Final = (
+    "utm_source=newsletter&utm_medium=email&utm_campaign=sowing-calendar",
+    "utm_source=google&utm_medium=cpc&utm_campaign=spring-sale",
+    None,
+    None,
+)
+"""What the first address of a visitor may carry."""
 _PAGE: Final = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "accept": "text/html"}
 _FETCH: Final = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty", "accept": "application/json"}
 
@@ -62,6 +69,7 @@ class Browser:
         self._stop = stop
         self._user: str | None = None
         self._came_from = random.choice(_REFERRERS)  # noqa: S311 - no secret
+        self._campaign = random.choice(_CAMPAIGNS)  # noqa: S311 - no secret
         self._last: tuple[float, float] | None = None  # the latest activity: when sent, when the response came
         self._client = httpx.Client(
             base_url=address,
@@ -124,6 +132,8 @@ class Browser:
     def _navigate(self, method: str, path: str, data: dict[str, str] | None = None) -> None:
         referrer = {} if self._came_from is None else {"referer": self._came_from}
         self._came_from = f"{self._address}{path}"
+        if self._campaign is not None:
+            path, self._campaign = f"{path}?{self._campaign}", None
         response = self._request(method, path, {**_PAGE, **referrer}, data)
         if response.is_redirect:
             self._navigate("GET", response.headers["location"])
