@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -166,3 +167,18 @@ def test_a_filter_of_the_address_chooses_the_sessions(app: App, reader: Reader) 
     assert "1 All weeks" not in reader.get("/retention", device="phone").words
     assert "13 Nov so far 1" in reader.get("/retention", device="phone").words
     assert "Part of this address was ignored" in reader.get("/goals", devise="phone").words
+
+
+def test_any_panel_shows_the_conversion_of_its_rows(app: App, reader: Reader) -> None:
+    buy(app)
+    words = reader.get("/panels/entries", goal="Purchase").words
+    assert "Purchase" in words
+    assert "Conversion" in words
+    rows = json.loads(reader.get("/panels/entries.json", goal="Purchase", range="24h").text)["rows"]
+    assert [(row["value"], row["sessions"], row["goal_sessions"], row["goal_rate"]) for row in rows] == [
+        ("/cart", 2, 1, 0.5)
+    ]
+    rows = json.loads(reader.get("/panels/pages.json", goal="Purchase", sort="goal_rate", range="24h").text)["rows"]
+    assert {row["value"]: row["goal_rate"] for row in rows} == {"/cart": 0.5, "/checkout": 1.0, "/done": 1.0}
+    assert "Part of this address was ignored" in reader.get("/panels/entries", goal="Unknown").words
+    assert reader.get("/panels/entries.json", goal="Purchase", event="purchase").status == 400

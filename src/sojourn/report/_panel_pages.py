@@ -11,10 +11,11 @@ from typing import Any, Final
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.stores.reporting.model import Breakdowns, Filter, Span
 
-from . import _filters, _ranges
+from . import _filters, _panel_goals, _ranges
 from ._columns import Column, Line, Value
 from ._export import cell
 from ._filters import Chip, Params, SessionFilter
+from ._panel_goals import GoalColumns
 from ._panels import PANELS, Panel, breakdowns_of, group_of, sorted_by, total_of
 from ._view import View, bad_request, pinned
 from ._web import Response, document
@@ -38,6 +39,7 @@ class PanelQuery:
     page: int
     filter_params: Params
     params: Params
+    goal: GoalColumns | None = None
 
     @property
     def chips(self) -> list[Chip]:
@@ -82,9 +84,10 @@ def page(view: View, name: str) -> Response | None:
         csv=view.request.url(f"{path}.csv", **query.params),
         json=view.request.url(f"{path}.json", **query.params),
         presets=_ranges.PRESETS,
+        goals=_panel_goals.links(view, query.panel, query.params),
         tabs=[
             {"panel": each, "url": view.request.url(f"/panels/{each.name}", **query.filter_params)}
-            for each in group_of(query.panel).panels
+            for each in group_of(PANELS[name]).panels
         ],
     )
 
@@ -141,6 +144,8 @@ def parse(view: View, panel: Panel) -> PanelQuery:
     which = _filters.parse_filter(parameters, view.moments)
     range_ = which.range or _ranges.preset(DEFAULT_RANGE, view.moments)
     find_text = parameters.text("find")
+    if (goal := _panel_goals.chosen(view, panel, which.filter)) is not None:
+        panel = goal.added_to(panel)
     names = [column.name for column in panel.columns]
     sort = parameters.one_of("sort", names)
     column = panel.column(sort or "") or panel.columns[0]
@@ -150,6 +155,7 @@ def parse(view: View, panel: Panel) -> PanelQuery:
         "find": find_text,
         "sort": sort or "",
         "dir": "up" if is_ascending else "",
+        "goal": "" if goal is None else goal.goal.name,
     }
     return PanelQuery(
         panel=panel,
@@ -162,12 +168,15 @@ def parse(view: View, panel: Panel) -> PanelQuery:
         page=max(1, parameters.number("page") or 1),
         filter_params=params,
         params={**params, **{name: value for name, value in own.items() if value}},
+        goal=goal,
     )
 
 
 def find(view: View, query: PanelQuery) -> Found:
     """Read the lines."""
     data = load(view, query.range.span, [query.panel], query.which.filter)
+    if query.goal is not None:
+        query.goal.read(view, query.panel, query.range.span, query.which.filter)
     lines = query.panel.lines(data)
     matching = [line for line in lines if query.find.casefold() in line.value.casefold()] if query.find else lines
     if query.is_sorted:
