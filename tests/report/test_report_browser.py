@@ -156,7 +156,7 @@ def test_chart_zooms_by_drag_and_by_click(site: Site) -> None:
     page.mouse.move(box["x"] + box["width"] * 0.97, middle, steps=4)
     page.mouse.up()
     expect(page).to_have_url(re.compile(r"since=.*&until="))
-    expect(page.locator(".card", has_text="Sessions").locator(".figure").first).to_have_text("1")
+    expect(page.locator(".card", has_text="Sessions").first.locator(".figure")).to_have_text("1")
     before = page.url
     page.mouse.click(box["x"] + box["width"] * 0.97, middle)
     expect(page).not_to_have_url(before)

@@ -87,7 +87,12 @@ def test_a_mistake_in_a_filter_is_named(reader: Reader, query: str, name: str) -
         pytest.param("/live/sessions", f"after={'9' * 16}", "after", id="a number out of range"),
         pytest.param("/", "range=foo", "range", id="overview: no such range"),
         pytest.param("/", "since=2026-99-99", "since", id="overview: no such day"),
-        pytest.param("/", "browser=Firefox", "browser", id="overview: a filter that it does not have"),
+        pytest.param("/", "brwser=Firefox", "brwser", id="overview: no such filter"),
+        pytest.param("/", "measure=size", "measure", id="overview: no such measure"),
+        pytest.param("/", "interval=month", "interval", id="overview: no such interval"),
+        pytest.param("/", "range=90d&interval=hour", "interval", id="overview: too fine an interval"),
+        pytest.param("/", "field=size&op=is&is=x", "field", id="overview: no such field in the form"),
+        pytest.param("/", "field=pages&op=contains&is=3", "is", id="overview: the form's operator does not suit"),
         pytest.param("/live/online", "range=7d", "range", id="online"),
         pytest.param("/delivery", "after=x", "after", id="delivery: no number"),
         pytest.param("/delivery", "done=gone&n=1", "done", id="delivery: no outcome"),
@@ -132,7 +137,7 @@ def test_what_links_carry_is_ignored(reader: Reader, query: str) -> None:
 def test_campaigns_are_filters_by_names_that_no_link_carries(reader: Reader) -> None:
     words = ask(reader, "/sessions", "utm_source=mail").words
     assert "Part of this address was ignored" not in words
-    assert "Campaign source" not in words
+    assert "remove this filter" not in words
     assert "Campaign source mail" in ask(reader, "/sessions", "campaign_source=mail").words
 
 

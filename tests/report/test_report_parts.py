@@ -21,12 +21,13 @@ from sojourn.core.session import EndReason
 from sojourn.health import formatting
 from sojourn.report import _charts, _filters, _formatting, _ranges, _timeline
 from sojourn.report._attempts import OWN, Attempts
+from sojourn.report._measures import MEASURES, Measure
 from sojourn.report._moments import Moments
 from sojourn.report._parameters import Parameters
 from sojourn.report._rates import Rates
 from sojourn.report._web import base_of
 from sojourn.stores.reporting.filters import FIELDS
-from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Cursor, Point, Sort, Span
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Cursor, Point, Release, Sort, Span
 
 NOW = 1_763_700_123_456  # 21 Nov 2025, 04:42:03 UTC
 UTC = Moments(NOW)
@@ -201,52 +202,86 @@ def test_cursor_survives_its_url() -> None:
 # --- charts
 
 
-@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**6), st.integers(0, 10**6)), max_size=130))
-def test_bars_lie_within_the_chart(values: list[tuple[int, int, int]]) -> None:
+def day_points(day: int, counts: list[int]) -> list[Point]:
+    return [
+        Point(day + number * DAY_MS, day + (number + 1) * DAY_MS, count, count, 1, count, count // 2, 0, count * 1000)
+        for number, count in enumerate(counts)
+    ]
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
+@given(values=st.lists(st.tuples(*[st.integers(0, 10**9)] * 7), max_size=130))
+def test_bars_lie_within_the_chart(measure: Measure, values: list[tuple[int, int, int, int, int, int, int]]) -> None:
     span = Span(NOW // DAY_MS * DAY_MS - len(values) * DAY_MS, NOW // DAY_MS * DAY_MS + HOUR_MS)
     points = [
-        Point(span.since + place * DAY_MS, span.since + (place + 1) * DAY_MS, *each)
-        for place, each in enumerate(values)
+        Point(at, at + DAY_MS, sessions, visitors, users, visits, min(bounces, visits), errors, median)
+        for at, (sessions, visitors, users, visits, bounces, errors, median) in zip(
+            range(span.since, span.until, DAY_MS), values, strict=False
+        )
     ]
-    chart = _charts.chart(points, span, Bucket.DAY, UTC)
+    chart = _charts.chart(points, span, Bucket.DAY, UTC, measure=measure, before=points[::-1])
     for bar in chart.bars:
         assert 0 <= bar.x < bar.x + bar.width <= 100.01
         assert 0 <= bar.y <= _charts.HEIGHT
         assert bar.y + bar.height == pytest.approx(_charts.HEIGHT, abs=0.11)
         assert span.since <= bar.since < bar.until
-    for pair in chart.visitors.split():
-        assert all(0 <= float(number) <= 100 for number in pair.split(","))
+    for pair in chart.before.split():
+        assert all(-0.01 <= float(number) <= 100.01 for number in pair.split(","))
 
 
 @pytest.mark.parametrize(
-    ("counts", "has_past", "places"),
+    ("counts", "places"),
     [
-        pytest.param([0, 0, 3, 0, 2], False, [2, 3, 4], id="before anything was recorded"),
-        pytest.param([0, 0, 3, 0, 2], True, [0, 1, 2, 3, 4], id="a quiet start"),
-        pytest.param([4, 0, 3, 0, 2], False, [0, 1, 2, 3, 4], id="from the first bucket on"),
-        pytest.param([0, 0, 0, 0, 0], False, [], id="nothing"),
+        pytest.param([0, 0, 3, 0, 2], [2, 3, 4], id="before anything was recorded"),
+        pytest.param([4, 0, 3, 0, 2], [0, 1, 2, 3, 4], id="from the first bucket on"),
+        pytest.param([0, 0, 0, 0, 0], [], id="nothing"),
     ],
 )
-def test_lines_begin_with_the_first_data(counts: list[int], places: list[int], *, has_past: bool) -> None:
+def test_the_line_of_the_period_before_begins_with_the_first_data(counts: list[int], places: list[int]) -> None:
     day = NOW // DAY_MS * DAY_MS
-    points = [
-        Point(day + number * DAY_MS, day + (number + 1) * DAY_MS, count, count, 1)
-        for number, count in enumerate(counts)
-    ]
+    points = day_points(day, [1, 1, 1, 1, 1])
     later = Moments(day + 9 * DAY_MS)
-    chart = _charts.chart(points, Span(day, day + 5 * DAY_MS), Bucket.DAY, later, has_past=has_past)
-    for line in (chart.visitors, chart.users):
-        assert [int(float(pair.partition(",")[0]) // 20) for pair in line.split()] == places
+    before = day_points(day - 5 * DAY_MS, counts)
+    chart = _charts.chart(points, Span(day, day + 5 * DAY_MS), Bucket.DAY, later, before=before)
+    assert [int(float(pair.partition(",")[0]) // 20) for pair in chart.before.split()] == places
+    assert [bar.before is not None for bar in chart.bars] == [place in places for place in range(5)]
 
 
-def test_partial_buckets_are_marked_and_left_out_of_the_lines() -> None:
+def test_incomplete_buckets_are_marked() -> None:
     day = NOW // DAY_MS * DAY_MS
     span = Span(day - 2 * DAY_MS + 5 * HOUR_MS, day + 5 * HOUR_MS)
-    points = [Point(day + offset * DAY_MS, day + (offset + 1) * DAY_MS, 4, 4, 0) for offset in (-2, -1, 0)]
-    chart = _charts.chart(points, span, Bucket.DAY, UTC)
+    chart = _charts.chart(day_points(day - 2 * DAY_MS, [4, 4, 4]), span, Bucket.DAY, UTC)
     assert [bar.is_partial for bar in chart.bars] == [True, False, True]
-    assert len(chart.visitors.split()) == 1
-    assert chart.users == ""
+
+
+def test_releases_are_marked_where_they_began() -> None:
+    day = NOW // DAY_MS * DAY_MS
+    releases = [Release("1", day - 1), Release("2", day + DAY_MS // 2), Release("3", day + DAY_MS // 2 + HOUR_MS)]
+    releases.append(Release("4", day + 4 * DAY_MS - 1))
+    span = Span(day, day + 4 * DAY_MS)
+    chart = _charts.chart(day_points(day, [1, 1, 1, 1]), span, Bucket.DAY, UTC, releases=releases)
+    assert [(mark.version, mark.at) for mark in chart.marks] == [("2", 12.5), ("3", 13.54), ("4", 100.0)]
+    assert [(mark.has_label, mark.is_late) for mark in chart.marks] == [(True, False), (False, False), (True, True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "greatest", "labels"),
+    [
+        pytest.param("sessions", 0, ["1"], id="nothing"),
+        pytest.param("sessions", 7, ["4", "8"], id="few"),
+        pytest.param("duration", 90_000, ["1 m", "2 m"], id="minutes"),
+        pytest.param("duration", 20_000, ["10 s", "20 s"], id="seconds"),
+        pytest.param("bounce", 0.93, ["50 %", "100 %"], id="a share is at most all"),
+    ],
+)
+def test_the_scale_is_a_round_number(name: str, greatest: float, labels: list[str]) -> None:
+    measure = MEASURES[name]
+    top = measure.ceiling(greatest)
+    day = NOW // DAY_MS * DAY_MS
+    point = Point(day, day + DAY_MS, round(greatest), 0, 0, 100, round(greatest * 100), 0, round(greatest))
+    chart = _charts.chart([point], Span(day, day + DAY_MS), Bucket.DAY, UTC, measure=measure)
+    assert [tick.label for tick in chart.across] == labels
+    assert top >= greatest
 
 
 # --- rates and attempts

@@ -15,14 +15,15 @@ Value = int | float | str | bool | None
 def as_json(view: View) -> Response:
     which = _filters.parse_filter(view.parameters, view.moments)
     range_ = which.range or _ranges.preset(_overview.DEFAULT, view.moments)
+    interval = _ranges.interval(view.parameters, range_)
     if (error := bad_request(view)) is not None:
         return error
-    data = _overview.load(view, range_, which.filter)
+    data = _overview.load(view, range_, which.filter, interval)
     return document(
         {
             "since": rfc3339(range_.span.since),
             "until": rfc3339(range_.span.until),
-            "bucket": range_.bucket.name.lower(),
+            "bucket": (interval or range_.bucket).name.lower(),
             "online": data.online,
             "is_sampled": data.is_sampled,
             "pending": data.pending,
@@ -60,6 +61,9 @@ def _series(data: Overview) -> list[dict[str, Value]]:
             "sessions": point.sessions,
             "visitors": point.visitors,
             "users": point.users,
+            "median_duration_ms": point.median_ms,
+            "bounce_rate": None if point.bounce_rate is None else round(point.bounce_rate, 4),
+            "error_sessions": point.error_sessions,
         }
         for point in data.series
     ]

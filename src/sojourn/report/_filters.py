@@ -1,4 +1,4 @@
-"""The filter that an address asks for: its conditions, the list it makes, and the addresses next to it. Pure.
+"""The filter that an address asks for: its conditions, the list it makes, and the addresses next to it.
 
 Fields, operators and values are those of `stores.reporting.filters`; here they meet the parameters of an address.
 """
@@ -26,6 +26,8 @@ from sojourn.stores.reporting.model import Cursor, Filter, Sort
 from . import _ranges
 from ._moments import Moments
 from ._parameters import Parameters
+from ._view import View
+from ._web import Response, redirect
 
 Params = Mapping[str, str | tuple[str, ...]]
 """Parameters of an address; a tuple has the values of one that is repeated."""
@@ -117,6 +119,17 @@ class SessionQuery:
         return params
 
 
+OFFERED: Final = tuple(FIELDS.values())
+"""What the form offers to filter by."""
+
+
+def canonical(view: View, params: Params) -> Response | None:
+    """A redirect to the address of a filter that a form has just added to; `None` if there was no such form."""
+    if "field" not in view.request.query or view.parameters.has_problem("field", "op", "is"):
+        return None
+    return redirect(view.request.url(view.request.path, **params))
+
+
 def params_of(conditions: Iterable[Condition]) -> Params:
     """The parameters of an address with these conditions."""
     values: dict[str, list[str]] = {}
@@ -185,7 +198,7 @@ def _conditions(parameters: Parameters, *, without: tuple[str, ...]) -> tuple[Co
                 parameters.reject(name, "this page is about one person; leave it out")
             elif made is not None:
                 conditions.append(made)
-    conditions += _property(parameters)
+    conditions += _property(parameters) + _added(parameters)
     while (conflict := first_conflict(conditions)) is not None:
         parameters.reject(conflict.parameter, str(conflict))
         last = max(place for place, each in enumerate(conditions) if each.parameter == conflict.parameter)
@@ -204,6 +217,23 @@ def _property(parameters: Parameters) -> list[Condition]:
         return [condition(f"prop.{name}", value)]
     except InvalidFilterError as error:
         parameters.reject("prop", str(error))
+        return []
+
+
+def _added(parameters: Parameters) -> list[Condition]:
+    """The condition of a form that adds one. That of a property has its name before the value: `plan=pro`."""
+    name = parameters.one_of("field", FIELDS)
+    operator = parameters.one_of("op", [each.value for each in Operator])
+    value = parameters.exact("is")
+    if name is None:
+        return []
+    detail = ""
+    if FIELDS[name].has_detail:
+        detail, _, value = value.partition("=")
+    try:
+        return [condition(f"{name}{detail.strip()}{Operator(operator or Operator.IS).sign}", value)]
+    except InvalidFilterError as error:
+        parameters.reject("is", str(error))
         return []
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from sojourn.stores.reporting.model import EVERYTHING, Figures, Filter, Overview
+from sojourn.stores.reporting.filters import Operator
+from sojourn.stores.reporting.model import EVERYTHING, Bucket, Figures, Filter, Overview
 
-from . import _charts, _first_run, _formatting, _overview_panels, _panel_pages, _ranges
+from . import _charts, _filters, _first_run, _formatting, _overview_panels, _panel_pages, _ranges
+from ._measures import MEASURES, Measure
 from ._view import View, bad_request, pinned
 from ._web import Response, document
 
@@ -30,54 +32,83 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One figure with its change."""
+    """One figure with its change. `url`: the same page with this figure in the chart."""
 
-    label: str
+    measure: Measure
     value: str
     note: str
     change: Change | None
+    url: str = ""
 
 
 def overview(view: View) -> Response:
     if (elsewhere := pinned(view)) is not None:
         return elsewhere
-    range_ = _ranges.from_query(view.parameters, view.moments)
-    has_range = range_ is not None
+    which = _filters.parse_filter(view.parameters, view.moments)
     tabs = _overview_panels.names_in(view)
-    range_ = range_ or _ranges.preset(DEFAULT, view.moments)
-    data = load(view, range_)
-    if not data.figures.sessions and (first := _first_run.checklist(view)) is not None:
+    measure = view.parameters.one_of("measure", MEASURES)
+    range_ = which.range or _ranges.preset(DEFAULT, view.moments)
+    interval = _ranges.interval(view.parameters, range_)
+    shown = {"measure": measure or "", "interval": "" if interval is None else interval.name.lower()}
+    shown = {name: value for name, value in shown.items() if value}
+    if (elsewhere := _filters.canonical(view, {**which.params, **shown})) is not None:
+        return elsewhere
+    where = which.filter
+    data = load(view, range_, where, interval)
+    if where.is_everything and not data.figures.sessions and (first := _first_run.checklist(view)) is not None:
         return first
-    if not has_range and data.figures.sessions and not any(point.sessions for point in data.series[:-2]):
+    if (
+        where.is_everything
+        and which.range is None
+        and data.figures.sessions
+        and not any(point.sessions for point in data.series[:-2])
+    ):
         range_ = _ranges.preset(_YOUNG, view.moments)  # a store that is a day old: a week would be one bar
-        data = load(view, range_)
-    breakdowns = _panel_pages.load(view, range_.span, _overview_panels.panels_of(tabs))
+        interval = None
+        data = load(view, range_, where)
+    breakdowns = _panel_pages.load(view, range_.span, _overview_panels.panels_of(tabs), where)
+    params = {name: value for name, value in which.params.items() if name not in range_.query}
+    bucket = interval or range_.bucket
     return view.html(
         "overview.html",
-        range=range_,
-        presets=_ranges.PRESETS,
-        since=_ranges.field(range_.span.since, view.moments),
-        until=_ranges.field(range_.span.until, view.moments),
+        **_ranges.context(range_, view.moments),
         url_time=view.moments.address,
         data=data,
-        cards=cards(data),
+        chips=replace(which, params={**which.params, **shown}).chips,
+        kept={**params, **shown},
+        cleared={**(which.range.query if which.range else {}), **shown},
+        sessions_url=view.request.url("/sessions", **params, **range_.query),
+        cards=[
+            replace(card, url=view.request.url("/", **{**which.params, **shown, "measure": card.measure.name}))
+            for card in cards(data)
+        ],
+        fields=_filters.OFFERED,
+        operators=tuple(Operator),
+        intervals=[
+            (each, view.request.url("/", **{**which.params, **shown, "interval": each.name.lower()}))
+            for each in range_.intervals
+        ],
+        bucket=bucket,
+        measures=MEASURES.values(),
         chart=_charts.chart(
             data.series,
             range_.span,
-            range_.bucket,
+            bucket,
             view.moments,
-            has_past=data.before is not None and data.before.sessions > 0,
+            measure=MEASURES[measure or "sessions"],
+            before=data.series_before,
+            releases=view.store.report.releases(range_.span),
         ),
         chart_height=_charts.HEIGHT,
-        panels=_overview_panels.shown(view, tabs, breakdowns, range_.query),
+        panels=_overview_panels.shown(view, tabs, breakdowns, {**params, **range_.query}),
     )
 
 
-def load(view: View, range_: _ranges.Range, where: Filter = EVERYTHING) -> Overview:
+def load(view: View, range_: _ranges.Range, where: Filter = EVERYTHING, interval: Bucket | None = None) -> Overview:
     return view.store.report.overview(
         range_.span,
         where,
-        bucket=range_.bucket,
+        bucket=interval or range_.bucket,
         zone=view.moments.zone,
         online_since=view.online_since,
     )
@@ -96,36 +127,21 @@ def cards(data: Overview) -> list[Card]:
     if before is not None and not before.sessions:
         before = None  # the store is younger than the range
 
-    def card(
-        label: str, of: Callable[[Figures], float | None], formatted: Callable[..., str], note: str = "", good: int = 0
-    ) -> Card:
-        value = of(now)
-        change = None if before is None else _change(value, of(before), formatted, good)
-        return Card(label=label, value=formatted(value), note=note, change=change)
-
     about = "about " if data.is_sampled else ""
-    split = f"{about}{now.new_visitors:,} new, {now.returning_visitors:,} returning"
-    return [
-        card(
-            "Sessions", lambda figures: figures.sessions, _formatting.number, f"{now.page_views:,} page views", good=1
-        ),
-        card("Visitors", lambda figures: figures.visitors, _formatting.number, split, good=1),
-        card("Identified users", lambda figures: figures.users, _formatting.number, "by identify() or log-in", good=1),
-        card(
-            "Median duration",
-            lambda figures: figures.median_ms,
-            _formatting.span,
-            f"mean {_formatting.span(now.mean_ms)}",
-        ),
-        card("Bounce rate", lambda figures: figures.bounce_rate, _formatting.percent, _bounce_note(now), good=-1),
-        card(
-            "With errors",
-            lambda figures: figures.error_sessions,
-            _formatting.number,
-            _error_note(now),
-            good=-1,
-        ),
-    ]
+    notes = {
+        "sessions": f"{now.page_views:,} page views",
+        "visitors": f"{about}{now.new_visitors:,} new, {now.returning_visitors:,} returning",
+        "users": "by identify() or log-in",
+        "duration": f"mean {_formatting.span(now.mean_ms)}",
+        "bounce": _bounce_note(now),
+        "errors": _error_note(now),
+    }
+    found = []
+    for measure in MEASURES.values():
+        value = measure.of(now)
+        change = None if before is None else _change(value, measure.of(before), measure.text, measure.good)
+        found.append(Card(measure=measure, value=measure.text(value), note=notes[measure.name], change=change))
+    return found
 
 
 def _bounce_note(now: Figures) -> str:

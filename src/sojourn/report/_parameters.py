@@ -110,6 +110,10 @@ class Parameters:
         """Say what else is wrong with a parameter; only the first problem of each is kept."""
         self._problems.setdefault(name, message)
 
+    def has_problem(self, *names: str) -> bool:
+        """Whether something is wrong with one of these."""
+        return any(name in self._problems for name in names)
+
     def problems(self) -> list[Problem]:
         """What is wrong, once everything is read that the page reads: with values, repetitions and unknown names."""
         found = dict(self._problems)

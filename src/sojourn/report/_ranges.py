@@ -25,6 +25,7 @@ _GRAIN_MS: Final = 15 * 60_000
 _FINEST_MS: Final = 3 * DAY_MS
 _FINE_MS: Final = 120 * DAY_MS
 _FIX: Final = "give a time such as 2026-01-31 or 2026-01-31T12:00Z"
+_MOST_BARS: Final = 400
 _LONGEST_MS: Final = 20 * 365 * DAY_MS
 
 
@@ -41,6 +42,12 @@ class Range:
         """The width of a bar in the chart, chosen so that there are a few dozen bars."""
         length = self.span.until - self.span.since
         return Bucket.HOUR if length <= _FINEST_MS else Bucket.DAY if length <= _FINE_MS else Bucket.WEEK
+
+    @property
+    def intervals(self) -> tuple[Bucket, ...]:
+        """The widths that a reader can choose: those with a readable number of bars."""
+        length = self.span.until - self.span.since
+        return tuple(each for each in Bucket if 2 * each <= length <= _MOST_BARS * each or each is self.bucket)
 
 
 def from_query(parameters: Parameters, moments: Moments) -> Range | None:
@@ -62,6 +69,17 @@ def from_query(parameters: Parameters, moments: Moments) -> Range | None:
         parameters.reject(which, "the range is longer than 20 years; give a later since or an earlier until")
         return None
     return custom(Span(begin, end), moments)
+
+
+def interval(parameters: Parameters, range_: Range) -> Bucket | None:
+    """The width of the chart's bars that an address asks for; `None`: the range's own."""
+    name = parameters.one_of("interval", [each.name.lower() for each in Bucket])
+    bucket = None if name is None else Bucket[name.upper()]
+    if bucket is not None and bucket not in range_.intervals:
+        names = " or ".join(each.name.lower() for each in range_.intervals)
+        parameters.reject("interval", f"does not suit a range of this length; use {names}")
+        return None
+    return bucket
 
 
 def preset(name: str, moments: Moments) -> Range:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sojourn.stores.model import DataSubject
+from sojourn.stores.reporting.filters import Operator
 from sojourn.stores.reporting.model import Cursor, SessionPage, Sort
 
 from . import _filters, _ranges
@@ -33,9 +34,13 @@ def sessions(view: View) -> Response:
     if (elsewhere := pinned(view)) is not None:
         return elsewhere
     query = _filters.parse_query(view.parameters, view.moments)
+    if (elsewhere := _filters.canonical(view, query.params)) is not None:
+        return elsewhere
     return view.html(
         "sessions.html",
         query=query,
+        fields=_filters.OFFERED,
+        operators=tuple(Operator),
         reasons=_filters.REASONS,
         presets=_ranges.PRESETS,
         online=view.store.report.online(since=view.online_since),
