@@ -43,6 +43,7 @@ from .tracking.consent import ConsentGate
 from .tracking.cookie import CookieCodec
 from .tracking.cookie_policy import CookiePolicy
 from .tracking.countries import Countries
+from .tracking.country_file import CountryFile
 from .tracking.exceptions import MESSAGE
 from .tracking.guard import Counters, Guard
 from .tracking.options import TrackingOptions
@@ -89,11 +90,13 @@ class Engine:
         counters = Counters(self.clock.now)
         self.guard = Guard(counters, strict=settings.strict)
         paths = Paths(settings.exclude, settings.keep)
+        database = settings.country_database if settings.enabled else None
+        self._countries = Countries(settings.country_header, None if database is None else CountryFile(database))
         self._pages = Pages(
             service=self._service,
             mask_addresses=settings.mask_addresses,
             query_parameters=settings.query_parameters,
-            countries=Countries(settings.country_header),
+            countries=self._countries,
             own_hosts=OwnHosts(settings.own_hosts, settings.cookie_domain),
             paths=paths,
         )
@@ -320,6 +323,7 @@ class Engine:
     def _keep(self, runtime: Runtime) -> None:
         """Record what no request does: activity of connections that are merely open, and counters."""
         self.tracker.connections.touch_open()
+        self._countries.turn(self.clock.monotonic())
         self.intake.append_counters(runtime, self.clock.now())
 
     def _after_fork(self) -> None:

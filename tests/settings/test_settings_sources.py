@@ -70,6 +70,7 @@ TEXT: dict[str, tuple[str, object]] = {
     "own_hosts": ("shop.example,.shop.de", ("shop.example", ".shop.de")),
     "exclude": ("/a,/b", ("/a", "/b")),
     "ignore_http_clients": ("on", True),
+    "country_database": ("/data/countries.mmdb", Path("/data/countries.mmdb")),
     "country_header": ("CF-IPCountry", "CF-IPCountry"),
     "exclude_addresses": ("192.0.2.7", (ip_network("192.0.2.7"),)),
     "exclude_users": ("42, anna", ("42", "anna")),

@@ -103,6 +103,7 @@ class Settings:
     cache_private: Flag = setting(kinds.FLAG, True)
 
     trusted_proxies: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.NETWORKS, ())
+    country_database: Folder = setting(objects.FOLDER, None)
     country_header: Text = setting(web.HEADER, None)
     own_hosts: Patterns = setting(web.HOST_PATTERNS, ())
     exclude: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_EXCLUDE)
@@ -171,6 +172,8 @@ class Settings:
         for rule in RULES:
             if not rule.holds(self):
                 raise table[rule.name].error(getattr(self, rule.name), rule.fix(self))
+        if self.country_database is not None:
+            object.__setattr__(self, "country_database", places.absolute(self.country_database, self.base_dir))
         for name, place in (("base_dir", self._base), ("store", self._store), ("journal_dir", self._journal)):
             try:
                 object.__setattr__(self, name, place())
