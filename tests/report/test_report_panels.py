@@ -148,6 +148,16 @@ def test_what_visitors_sent_is_inert(app: App, reader: Reader) -> None:
     assert "'=cmd()" in reader.get("/panels/events.csv").text
 
 
+def test_order_is_marked_only_where_a_column_has_it(make_app: MakeApp) -> None:
+    app = make_app(password=PASSWORD, settings={"service_version": "2.1"})
+    reader = Reader(app)
+    reader.log_in()
+    app.visit("/")
+    assert 'aria-sort="descending"' in reader.get("/panels/pages").text
+    assert "aria-sort" not in reader.get("/panels/releases").text, "versions stand in the order in which they came"
+    assert 'aria-sort="descending"' in reader.get("/panels/releases", sort="sessions").text
+
+
 @pytest.mark.parametrize("settings", [{"service_version": "2.1"}])
 def test_release_has_the_version_of_the_settings(make_app: MakeApp, settings: dict[str, str]) -> None:
     app = make_app(password=PASSWORD, settings=settings)

@@ -198,7 +198,7 @@ def _exported(view: View, name: str) -> tuple[PanelQuery | None, Found | None, R
 
 
 def _head(view: View, query: PanelQuery, column: Column) -> dict[str, Any]:
-    is_sorted = column is query.column
+    is_sorted = column is query.column and (query.is_sorted or query.panel.arrange is list)
     params = {name: value for name, value in query.params.items() if name not in {"sort", "dir"}}
     params["sort"] = column.name
     if is_sorted and not query.is_ascending:
