@@ -151,8 +151,9 @@ class JournalDirectory:
         self._faulty.clear()
         changed_at = self._system.changed_at(self.path)
         if changed_at is None or changed_at != self._changed_at or self._listed_at - changed_at < _SAME_TICK_NS:
-            self._changed_at, self._listed_at = changed_at, self._now() * 1_000_000
-            self._list()
+            listed_at = self._now() * 1_000_000
+            self._list()  # may raise, and then it is still to be done
+            self._changed_at, self._listed_at = changed_at, listed_at
         for journal, numbers in self._numbers.items():
             if journal not in self._headers:
                 self._find_header(journal, numbers)
