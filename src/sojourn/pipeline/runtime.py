@@ -330,11 +330,16 @@ class Runtime:
         """Do the last pass. With `deliver="worker"` that is the worker's, except for what is in memory."""
         may_record = self._plan.records or isinstance(self.journal, MemoryJournal)
         if may_record and (self.journal.stats().accepted or self._is_open):
-            _quietly(partial(self._last.record, self.open))
+            _quietly(partial(self._last.record, self._open_last))
         self._last.is_recorded = True
         if self._scheduler.join(self._deliveries, self._last.deadline) and self._is_open:
             _quietly(self._last.hand_over if may_record else self._leadership.step_down)
         self._close_reader()
+
+    def _open_last(self) -> None:
+        self.open()
+        if isinstance(self.journal, MemoryJournal):
+            self._recorder.patience_ns = 0  # a record that still waited for one of another host would be lost
 
     def _deliver_last(self, dispatcher: Dispatcher) -> None:
         _quietly(partial(self._last.deliver, dispatcher, lambda: self._is_open))
