@@ -6,6 +6,7 @@ fill up or vanish, and run every process of a host in one thread.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from pathlib import Path
@@ -17,7 +18,7 @@ _NOT_A_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
 class File(Protocol):
-    """An open file. Every call may raise `OSError`."""
+    """An open file. Every call but `close` may raise `OSError`."""
 
     def read(self, length: int, offset: int) -> bytes: ...
     def write(self, data: bytes, offset: int) -> int:
@@ -31,7 +32,9 @@ class File(Protocol):
         """Map the file, which has `size` real bytes. The map outlives `close`."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release it. Never raises: it is released in any case, and what reached the disk is what `sync` said."""
+        ...
 
 
 class Lock(Protocol):
@@ -114,7 +117,8 @@ class SystemFile:
         return mmap.mmap(self._fd, size)  # with a descriptor of its own
 
     def close(self) -> None:
-        os.close(self._fd)
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
 
 
 class SystemFiles:
