@@ -29,10 +29,10 @@ from .pipeline.agent_checks import AgentChecks
 from .pipeline.flushing import FlushReport
 from .pipeline.inbox import DirectInbox, Inbox
 from .pipeline.intake import Intake, append_hit_to
-from .pipeline.journal import SYSTEM_FILES, JournalReader, JournalStats
+from .pipeline.journal import SYSTEM_FILES, Files, JournalReader, JournalStats
 from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import Plan, Runtime
-from .pipeline.scheduling import InlineScheduler, ThreadScheduler
+from .pipeline.scheduling import InlineScheduler, Scheduler, ThreadScheduler
 from .pipeline.shared_table import SharedTable, digest_of, in_memory
 from .settings import Settings
 from .stores.model import Lease, StoreStats
@@ -73,11 +73,21 @@ class Engine:
     """Everything behind the middleware. Building it opens nothing; the first record, or `start()`, does.
 
     `clock` is for tests: with `sojourn.testing.ManualClock` no thread runs, and `flush()` and `sweep()` do the work.
+    `files` and `scheduler` are for simulations, which run the processes of several hosts in one thread.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        files: Files = SYSTEM_FILES,
+        scheduler: Callable[[], Scheduler] | None = None,
+    ) -> None:
         self.settings = settings
+        self._files = files
         self.clock: Clock = clock if clock is not None else SystemClock()
+        self._make_scheduler = scheduler or (InlineScheduler if self.clock.is_manual else ThreadScheduler)
         values = (settings.service_name, settings.service_version, settings.environment)
         self._service: Origin = {
             name: value for name, value in zip(SERVICE_ATTRIBUTES, values, strict=True) if value is not None
@@ -253,7 +263,7 @@ class Engine:
 
     def _shared_table(self) -> SharedTable:
         folder = self.settings.journal_folder if self.settings.enabled else None
-        return in_memory(folder) if self.clock.is_manual else SharedTable(folder, files=SYSTEM_FILES)
+        return in_memory(folder) if self.clock.is_manual else SharedTable(folder, files=self._files)
 
     def _make_runtime(self) -> Runtime:
         settings = self.settings
@@ -276,8 +286,8 @@ class Engine:
             store=self.store,
             backends=self._backends,
             clock=self.clock,
-            files=SYSTEM_FILES,
-            scheduler=InlineScheduler() if self.clock.is_manual else ThreadScheduler(),
+            files=self._files,
+            scheduler=self._make_scheduler(),
             recorder=self._recorder,
             keep=self._keep,
             shared=self._shared.session,
