@@ -3,6 +3,8 @@
 One process of a fleet does it, by a lease. What is on, and what is still to be sent, is kept in the store; so a restart neither
 repeats nor loses a notice. A notice that cannot be sent is tried again after growing pauses, for a week. Where a process dies
 between sending and noting it, its target gets the notice twice, with the same id.
+
+See P38 in docs/internals.md.
 """
 
 from __future__ import annotations

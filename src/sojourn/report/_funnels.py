@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sojourn.core.goals import Funnel, parse_steps
 from sojourn.stores.definitions import FUNNEL
-from sojourn.stores.reporting.model import FunnelFigures
+from sojourn.stores.reporting.conversions_model import FunnelFigures
 
 from . import _definitions, _filters, _ranges
 from ._view import View, pinned

@@ -8,7 +8,8 @@ from typing import Final
 from sojourn.core.goals import Goal, parse_step
 from sojourn.stores.definitions import GOAL
 from sojourn.stores.dimensions import DIMENSIONS
-from sojourn.stores.reporting.model import GoalCount, Top
+from sojourn.stores.reporting.conversions_model import GoalCount
+from sojourn.stores.reporting.model import Top
 
 from . import _definitions, _filters, _ranges
 from ._definitions import Definition

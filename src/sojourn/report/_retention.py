@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sojourn.stores.model import USER, VISITOR
-from sojourn.stores.reporting.model import DAY_MS, Cohort, Span
+from sojourn.stores.reporting.conversions_model import Cohort
+from sojourn.stores.reporting.model import DAY_MS, Span
 
 from . import _filters
 from ._view import View

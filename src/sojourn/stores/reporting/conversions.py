@@ -13,9 +13,10 @@ from sojourn.stores import wire
 from sojourn.stores.database import Database
 from sojourn.stores.dimensions import NAMES
 
+from .conversions_model import FunnelFigures, GoalCount, GoalFigures
 from .filters_sql import sessions_where
 from .funnels import count_sessions, count_visitors, visitors_of
-from .model import HOUR_MS, Filter, FunnelFigures, GoalCount, GoalFigures, Span
+from .model import HOUR_MS, Filter, Span
 from .retention import SQLRetention
 from .rollups import Rollups
 from .trails import SESSION_BITS, Trail

@@ -9,7 +9,8 @@ from typing import Protocol
 from sojourn.core.goals import Step
 from sojourn.stores.model import VISITOR, AlertState, Definition, Notice
 
-from .model import Filter, FunnelFigures, GoalFigures, Retention, Span
+from .conversions_model import FunnelFigures, GoalFigures, Retention
+from .model import Filter, Span
 
 
 class Conversions(Protocol):

@@ -12,7 +12,7 @@ from typing import Final
 
 from sojourn.core.goals import Step
 
-from .model import FunnelFigures, FunnelStep
+from .conversions_model import FunnelFigures, FunnelStep
 from .trails import RANK_BITS, SESSION_BITS, Trail
 
 _NEVER: Final = 2**64

@@ -17,8 +17,9 @@ from sojourn.stores.dialect import Dialect
 from sojourn.stores.model import VISITOR
 
 from .calendar import edges
+from .conversions_model import Cohort, Retention
 from .filters_sql import sessions_where
-from .model import Bucket, Cohort, Filter, Retention, Span
+from .model import Bucket, Filter, Span
 from .rollup_figures import Sample
 from .statements import PERSONS
 

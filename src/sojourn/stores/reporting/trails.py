@@ -4,6 +4,8 @@ A finished hour's trail is stored beside its rollup: one row per path and per ev
 occurrence, and a row each for the keys and the visitors of its sessions. So a funnel reads its own steps, and no event. Rows
 count only while the rollup that they were made with is there; with the first deleted session of an hour they are deleted. Hours
 without a rollup are read from their events.
+
+See P37 in docs/internals.md.
 """
 
 from __future__ import annotations
