@@ -8,6 +8,10 @@ from typing import Final
 import msgspec
 
 HOUR_MS: Final = 3_600_000
+ROBOTS: Final = "/robots.txt"
+LLMS: Final = ("/llms.txt", "/llms-full.txt")
+OTHER_PAGES: Final = "*"
+"""The path of hits that got no row of their own, because their hour had too many pages. No path begins so."""
 
 
 class Verdict(IntEnum):

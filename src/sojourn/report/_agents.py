@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sojourn.stores.reporting.agents_model import OTHER_PAGES, AgentHour, AgentLine
+from sojourn.core.agent_hits import OTHER_PAGES
+from sojourn.stores.reporting.agents_model import AgentHour, AgentLine
 from sojourn.stores.reporting.calendar import edges
 from sojourn.user_agents.agents import AgentKind
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from sojourn.core.agent_hits import AgentHit
-from sojourn.stores.reporting.agents_model import OTHER_PAGES
+from sojourn.core.agent_hits import OTHER_PAGES, AgentHit
 from sojourn.user_agents.agents import Agent, agent_of
 
 from .facts import RequestFacts

@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.core.agent_hits import HOUR_MS, AgentHit, Verdict
+from sojourn.core.agent_hits import HOUR_MS, OTHER_PAGES, AgentHit, Verdict
 from sojourn.core.session import Rules
 from sojourn.pipeline import payloads
 from sojourn.pipeline.record.agent_counts import MOST_AGENTS, MOST_PAGES, count_hits
 from sojourn.pipeline.record.recorder import Recorder
-from sojourn.stores.reporting.agents_model import OTHER_PAGES
 from sojourn.stores.reporting.model import Span
 from sojourn.user_agents.agents import OTHER_AGENTS
 from tests.pipeline.conftest import NOW, Bench

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from sojourn.core.agent_hits import AgentHit, Verdict
+from sojourn.core.agent_hits import LLMS, OTHER_PAGES, ROBOTS, AgentHit, Verdict
 from sojourn.stores.model import AgentCount
-from sojourn.stores.reporting.agents_model import LLMS, OTHER_PAGES, ROBOTS
 from sojourn.user_agents.agents import OTHER_AGENTS, AgentKind
 
 MOST_AGENTS: Final = 100

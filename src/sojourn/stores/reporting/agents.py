@@ -7,10 +7,11 @@ from typing import Final
 
 import msgspec
 
+from sojourn.core.agent_hits import LLMS, OTHER_PAGES, ROBOTS
 from sojourn.stores import wire
 from sojourn.stores.database import Database
 
-from .agents_model import LLMS, OTHER_PAGES, ROBOTS, AgentHour, AgentLine, AgentPage, AgentPages
+from .agents_model import AgentHour, AgentLine, AgentPage, AgentPages
 from .model import HOUR_MS, Span
 
 _lines: Final = msgspec.json.Decoder(list[AgentLine])

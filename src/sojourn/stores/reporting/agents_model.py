@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-ROBOTS: str = "/robots.txt"
-LLMS: tuple[str, ...] = ("/llms.txt", "/llms-full.txt")
-OTHER_PAGES: str = "*"
-"""The path of hits that got no row of their own, because their hour had too many pages. No path begins so."""
-
 
 class AgentLine(msgspec.Struct, frozen=True, array_like=True):
     """One agent in a span. `verified` and `refuted` are of its `hits`; the others only claim to be it."""
