@@ -200,7 +200,7 @@ class SessionListsContract:
             pytest.param(["duration=1m..5m"], "a", id="duration"),
             pytest.param(["duration=0s"], "bc", id="no duration"),
             pytest.param(["errors!=0"], "b", id="errors"),
-            pytest.param(["events=1.."], "c", id="tracked events"),
+            pytest.param(["events=2.."], "c", id="tracked events"),
             pytest.param(["path=/one"], "ab", id="viewed page"),
             pytest.param(["path!=/one"], "c", id="page that was not viewed"),
             pytest.param(["path=/one", "path=/two"], "a", id="two viewed pages"),
@@ -234,7 +234,7 @@ class SessionListsContract:
         a.user_id, a.user_name = "u-1", "Maria"
         a.browser, b.browser = "Firefox", "Opera of"
         a.page_views, b.page_views, c.page_views = 3, 2, 1
-        b.errors, c.tracked_events = 2, 1
+        b.errors, b.tracked_events, c.tracked_events = 2, 1, 2
         a.properties = {"session_properties.plan": PropertyValue("pro", NOW, "r")}
         events = [
             event("1", "a", name=PAGE_VIEW, attributes={"url.path": "/one"}),
