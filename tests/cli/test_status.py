@@ -228,7 +228,9 @@ def test_a_damaged_journal_costs_the_damaged_record_and_is_shown_until_it_is_del
 def test_records_of_unknown_kinds_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"sqlite:///{tmp_path / 'sojourn.db'}"
     with Engine(Settings(secret_key="a key that only tests use", store=url)) as engine:
-        assert engine.runtime.journal.append(b"\x63of another version", kind="other", essential=True, wall=SystemClock.now())
+        assert engine.runtime.journal.append(
+            b"\x63of another version", kind="other", essential=True, wall=SystemClock.now()
+        )
         assert engine.flush(10).done
         assert cli.main(["status", "--store", url]) == 0
     out = capsys.readouterr().out
