@@ -99,7 +99,7 @@ def test_filters_and_errors_are_those_of_the_report(folder: Path) -> None:
         found = await called(client, "panel", name="pages", find="SHOP")
         assert [row["value"] for row in found["rows"]] == ["/shop"]
         assert "range: unknown value" in await refused(client, "overview", range="7 days")
-        assert "did you mean browser?" in await refused(client, "panel", name="pages", filters=["broswer=x"])
+        assert "did you mean browser?" in await refused(client, "panel", name="pages", filters=["browserx=x"])
         assert "give NAME=VALUE" in await refused(client, "panel", name="pages", filters=["browser"])
         assert "there is no panel" in await refused(client, "panel", name="passwords")
 

@@ -66,7 +66,7 @@ def test_page_has_figures_and_panels(url: str, capsys: pytest.CaptureFixture[str
         pytest.param(("--panel", "passwords"), "there is no panel 'passwords'", id="panel"),
         pytest.param(("--range", "7 days"), "range: cannot be combined|range: unknown value", id="range"),
         pytest.param(("--where", "browser"), "--where: give NAME=VALUE", id="condition"),
-        pytest.param(("--where", "broswer=x"), "did you mean browser", id="name of a filter"),
+        pytest.param(("--where", "browserx=x"), "did you mean browser", id="name of a filter"),
     ],
 )
 def test_what_cannot_be_read_is_an_error(

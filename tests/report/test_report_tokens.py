@@ -47,10 +47,10 @@ def test_overview_as_json_takes_filters(app: App, reader: Reader) -> None:
 
 
 def test_overview_as_json_rejects_what_it_cannot_read(reader: Reader) -> None:
-    reply = reader.get("/overview.json", rnage="24h")
+    reply = reader.get("/overview.json", rangex="24h")
     assert reply.status == 400
     (error,) = json.loads(reply.text)["errors"]
-    assert (error["parameter"], error["message"]) == ("rnage", "unknown parameter; did you mean range?")
+    assert (error["parameter"], error["message"]) == ("rangex", "unknown parameter; did you mean range?")
 
 
 def test_token_is_made_on_the_page_and_shown_once(app: App, reader: Reader) -> None:
