@@ -29,6 +29,11 @@ def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == f"sojourn {importlib.metadata.version('sojourn')}\n"
 
 
+def test_the_package_is_the_command_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "sojourn", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"sojourn {importlib.metadata.version('sojourn')}\n"
+
+
 def test_secret_prints_a_new_environment_line_each_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert (cli.main(["secret"]), cli.main(["secret"])) == (0, 0)
     lines = capsys.readouterr().out.splitlines()
