@@ -87,6 +87,6 @@ def source_of(engine: Engine) -> Source:
         is_enabled=settings.enabled,
         goals=settings.goals,
         funnels=settings.funnels,
-        badge=Badge(is_inline=engine.clock.is_manual),
+        badge=Badge(is_inline=engine.clock.is_manual or settings.store == "memory:"),
         alerts=settings.alerts or Thresholds(),
     )

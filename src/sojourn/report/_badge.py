@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final
 
+from sojourn.errors import StoreError
 from sojourn.health.checks import Limits, problems
 from sojourn.health.conditions import Level, worst
 from sojourn.health.snapshot import snapshot
@@ -24,7 +25,21 @@ LIMITS: Final = Limits(lag=10 * 60_000)
 
 
 def read_level(store: Store, journals: Path | None, now: int) -> Level:
-    """How well recording and delivery go. Blocks; raises `StoreError`."""
+    """How well recording and delivery go. Blocks; raises `StoreError`.
+
+    It reads through a store object of its own, since the engine may close its own meanwhile, and leaves nothing open.
+    """
+    try:
+        own = store.recreate()
+    except StoreError:  # in memory: there is no other way to it
+        return _level(store, journals, now)
+    try:
+        return _level(own, journals, now)
+    finally:
+        own.close()
+
+
+def _level(store: Store, journals: Path | None, now: int) -> Level:
     return worst(problems(snapshot(store, journals, now=now), LIMITS))
 
 
@@ -33,7 +48,7 @@ class Badge:
     """The level as this process read it last; `None` until it has. Thread-safe."""
 
     is_inline: bool = False
-    """Read it while the page waits: for tests, whose clock stands still."""
+    """Read it while the page waits: for a store in memory, which is small and has no second way to it, and for tests."""
     _level: Level | None = None
     _read_at: int | None = None
     _is_reading: bool = False
