@@ -17,7 +17,6 @@ from .world import BEGAN, Action, Fleet, World
 RARE: Final = frozenset(
     {
         "a journal in memory was lost",
-        "a record was refused",
         "a response was lost",
         "a session ended again",
         "a step failed: OSError",
