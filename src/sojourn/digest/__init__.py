@@ -66,7 +66,7 @@ def digest_of(
     store: Store, span: Span, goals: Sequence[Goal], *, service: str | None = None, zone: tzinfo = UTC
 ) -> Digest:
     """Read the figures of a period. Raises `StoreError`."""
-    overview = store.report.overview(span, bucket=Bucket.DAY, zone=zone, online_since=span.until, tops=1)
+    overview = store.report.overview(span, bucket=Bucket.DAY, zone=zone, online_since=span.until)
     before = overview.before if overview.before is not None and overview.before.sessions else None
     steps = [goal.step for goal in goals]
     reached = store.conversions.goals(span, steps)

@@ -9,7 +9,6 @@ from sojourn.core.goals import Goal, parse_step
 from sojourn.stores.definitions import GOAL
 from sojourn.stores.dimensions import DIMENSIONS
 from sojourn.stores.reporting.conversions_model import GoalCount
-from sojourn.stores.reporting.model import Top
 
 from . import _definitions, _filters, _ranges
 from ._definitions import Definition
@@ -30,6 +29,14 @@ class Row:
     count: GoalCount
     rate: float | None
     visitor_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """How many of the sessions have a value."""
+
+    value: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

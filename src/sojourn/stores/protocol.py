@@ -292,7 +292,6 @@ class Report(Protocol):
         bucket: Bucket,
         zone: tzinfo = UTC,
         online_since: int,
-        tops: int = 10,
     ) -> Overview:
         """Return the figures of the sessions of a filter in a span (not in the filter's), and in the equally long span before.
 

@@ -231,7 +231,6 @@ ROLLUPS: Final = Table(
         Column("firsts", Kind.BYTES, is_nullable=True),
         Column("durations", Kind.BYTES, is_nullable=True),
         Column("visitors", Kind.BYTES, is_nullable=True),
-        Column("tops", Kind.TEXT, is_nullable=True),
     ),
     key=("id",),
     indices=(Index("sojourn_ix_rollups_sessions", ("id", "sessions")),),

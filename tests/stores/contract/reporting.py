@@ -12,7 +12,8 @@ import pytest
 from sojourn.core.events import Event, Scalar
 from sojourn.stores.model import VISITOR, Batch, DataSubject, Place
 from sojourn.stores.protocol import Store
-from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, Filter, LongVisits, Overview, Span, Top
+from sojourn.stores.reporting.breakdowns import ordered
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, Filter, LongVisits, Overview, Span
 from sojourn.stores.rows import SessionRow
 from sojourn.user_agents.families import client_of
 
@@ -218,7 +219,8 @@ class ReportingContract:
             assert (summary.span, summary.figures) == (span, figures(rows, span))
             assert summary.before == figures(rows, span.before)
             inside = [each for each in rows if span.since <= each.started_at < span.until]
-            assert sum(top.count for top in summary.tops.entry_paths) == len(inside)
+            entries = reports.report.breakdowns(span, ["entries"]).tables["entries"]
+            assert sum(counts.sums[0] for counts in entries.values()) == len(inside)
             assert sum(point.sessions for point in summary.series) == len(inside)
 
     def test_online_is_open_and_seen_lately(self, reports: Store) -> None:
@@ -234,12 +236,14 @@ class ReportingContract:
             each.attributes["http.route"] = f"/r{number % 2}"  # type: ignore[index]
         save(reports, Batch(rows=rows, events=[*views, event("t", "k0001", name="track")]))
         for _ in range(2):
-            tops = overview(reports, Span(NOW, NOW + 2 * DAY_MS)).tops
-            assert tops.entry_paths == (Top("/p0", 7), Top("/p1", 7), Top("/p2", 6))
-            assert tops.routes == (Top("/r0", 2), Top("/r1", 1))
-            assert tops.referrers == (Top("search.example", 10),)
-            assert tops.browsers == (Top("Firefox", 7), Top("Safari", 7))
-            assert tops.devices == (Top("desktop", 7), Top("phone", 7))
+            names = ("entries", "routes", "referrers", "browsers", "devices")
+            tables = reports.report.breakdowns(Span(NOW, NOW + 2 * DAY_MS), names).tables
+            tops = {name: [(value, counts.sums[0]) for value, counts in ordered(tables[name])] for name in names}
+            assert tops["entries"] == [("/p0", 7), ("/p1", 7), ("/p2", 6)]
+            assert tops["routes"] == [("/r0", 2), ("/r1", 1)]
+            assert tops["referrers"] == [("https://search.example/find", 10)]
+            assert tops["browsers"] == [("Firefox", 7), ("Safari", 7)]
+            assert tops["devices"] == [("desktop", 7), ("phone", 7)]
             roll_up(reports)
 
     @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from sojourn.stores import PostgreSQLStore, SQLiteStore
 from sojourn.stores.model import Batch
-from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Span, Top
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Span
 from tests.postgres import Cluster
 from tests.stores.contract.steps import NOW, row, save
 
@@ -97,7 +97,8 @@ def test_hour_rolled_up_during_an_overview_counts_once(store: Report, monkeypatc
     save(store, Batch(rows=[one]))
     while_counting(monkeypatch, store, lambda: roll_up(store))
     summary = store.report.overview(SPAN, bucket=Bucket.DAY, online_since=0)
-    assert (summary.figures.sessions, summary.tops.entry_paths) == (1, (Top("/", 1),))
+    entries = store.report.breakdowns(SPAN, ["entries"]).tables["entries"]
+    assert (summary.figures.sessions, {path: counts.sums[0] for path, counts in entries.items()}) == (1, {"/": 1})
 
 
 def test_claim_waits_for_open_transactions(postgres: Cluster) -> None:

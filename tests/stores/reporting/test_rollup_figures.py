@@ -9,18 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.stores.reporting import rollup_figures as figures_module
 from sojourn.stores.reporting.calendar import edges
 from sojourn.stores.reporting.model import HOUR_MS, Bucket, Span
 from sojourn.stores.reporting.rollup_figures import (
     Sample,
     SessionFigures,
-    day_of,
     figures_of,
     packed,
     rollup_of,
     series_of,
-    tops_of,
     unpacked,
 )
 
@@ -39,10 +36,6 @@ def session_figures(number: int, visitor: str, **others: object) -> SessionFigur
         "tracked_events": 0,
         "errors": 0,
         "client_errors": 0,
-        "entry_path": None,
-        "referrer": None,
-        "browser": None,
-        "device": None,
     }
     return SessionFigures(**{**values, **others})  # type: ignore[arg-type]
 
@@ -55,7 +48,7 @@ def test_numbers_come_back_as_they_were_packed(large: list[int], small: list[int
 
 def test_hashes_depend_on_the_key() -> None:
     one, two = (
-        rollup_of(0, [session_figures(1, "anna", user_id="anna", is_first=True)], [], key) for key in (KEY, b"x" * 32)
+        rollup_of(0, [session_figures(1, "anna", user_id="anna", is_first=True)], key) for key in (KEY, b"x" * 32)
     )
     assert set(one.visitors).isdisjoint(two.visitors)
     assert set(one.visitors).isdisjoint(one.users), "a user and a visitor of one name are two"
@@ -77,7 +70,7 @@ def test_hashes_depend_on_the_key() -> None:
     ],
 )
 def test_bounces(session: dict[str, object], visits: int, bounces: int) -> None:
-    made = rollup_of(0, [session_figures(1, "a", **session)], [], KEY)
+    made = rollup_of(0, [session_figures(1, "a", **session)], KEY)
     assert (made.visits, made.bounces) == (visits, bounces)
     figures = figures_of([made], Sample())
     assert figures.bounce_rate == (bounces / visits if visits else None)
@@ -86,38 +79,8 @@ def test_bounces(session: dict[str, object], visits: int, bounces: int) -> None:
 def test_sessions_without_page_views_leave_the_bounce_rate_alone() -> None:
     pages = [session_figures(number, "a", page_views=1 + number % 2) for number in range(4)]
     without = [session_figures(number, "b", page_views=0) for number in range(4, 40)]
-    figures = figures_of([rollup_of(0, pages, [], KEY), rollup_of(3_600_000, without, [], KEY)], Sample())
+    figures = figures_of([rollup_of(0, pages, KEY), rollup_of(3_600_000, without, KEY)], Sample())
     assert (figures.sessions, figures.bounce_rate) == (40, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("referrer", "host"),
-    [
-        ("https://Search.Example/a", "search.example"),
-        ("https://search.example:8443/", "search.example"),
-        ("http://[::1]/", "::1"),
-        ("nonsense", None),
-        ("(within the site)", None),
-        ("http://[broken", None),
-        ("", None),
-    ],
-)
-def test_referrers_are_counted_by_host(referrer: str, host: str | None) -> None:
-    made = rollup_of(0, [session_figures(1, "a", referrer=referrer), session_figures(2, "b")], [], KEY)
-    assert made.tops["referrers"] == ({} if host is None else {host: 1})
-
-
-def test_only_the_most_frequent_values_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures_module, "KEPT_VALUES", 2)
-    made = rollup_of(0, [], [("/c", 1), ("/a", 3), (None, 9), ("/b", 1)], KEY)
-    assert made.tops["routes"] == {"/a": 3, "/b": 1}
-    day = day_of(0, [made.tops, {"routes": {"/d": 2}}])
-    assert day.tops["routes"] == {"/a": 3, "/d": 2}
-
-
-def test_tops_are_in_order_of_count_then_name() -> None:
-    tops = tops_of([{"routes": {"/b": 1, "/a": 1}}, {"routes": {"/c": 5, "/b": 0}}], 2)
-    assert [(top.value, top.count) for top in tops.routes] == [("/c", 5), ("/a", 1)]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +104,7 @@ def test_sample_estimates_the_whole() -> None:
             duration = chance.randrange(60_000) if is_busy else chance.randrange(10**6, 2 * 10**6)
             user = visitor if chance.random() < 0.4 else None
             sessions.append(session_figures(number, visitor, user_id=user, is_first=True, duration_ms=duration))
-        hours.append(rollup_of(hour * HOUR_MS, sessions, [], KEY))
+        hours.append(rollup_of(hour * HOUR_MS, sessions, KEY))
     exact, sampled = figures_of(hours, Sample()), figures_of(hours, Sample(4))
     assert exact.visitors != sampled.visitors, "a sample, not all"
     assert (exact.sessions, exact.mean_ms) == (sampled.sessions, sampled.mean_ms) == (61_000, exact.mean_ms)

@@ -110,24 +110,6 @@ class Point(msgspec.Struct, frozen=True):
         return self.bounces / self.visits if self.visits else None
 
 
-class Top(msgspec.Struct, frozen=True):
-    """How often a value occurred: in sessions, for a route in page views."""
-
-    value: str
-    count: int
-
-
-class Tops(msgspec.Struct, frozen=True, kw_only=True):
-    """The most frequent values, most frequent first. Sessions without a value (no referrer, say) are left out."""
-
-    entry_paths: tuple[Top, ...] = ()
-    routes: tuple[Top, ...] = ()
-    referrers: tuple[Top, ...] = ()
-    """Hosts."""
-    browsers: tuple[Top, ...] = ()
-    devices: tuple[Top, ...] = ()
-
-
 class Release(msgspec.Struct, frozen=True, array_like=True):
     """A version of the app (`service.version`), and the hour in which its first session started."""
 
@@ -146,7 +128,6 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """All buckets of the span in order, empty ones included."""
     series_before: tuple[Point, ...]
     """The same of the span before it, each bucket as long before as the spans are long; empty without one."""
-    tops: Tops
     is_sampled: bool = False
     """Visitors, users and the median come from a sample: show them as "about". With a filter, so do all figures."""
     pending: int = 0

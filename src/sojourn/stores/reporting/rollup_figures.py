@@ -11,31 +11,22 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
-from sojourn.core.bounded import Bounded
-
-from .model import HOUR_MS, Figures, Point, Top, Tops
+from .model import HOUR_MS, Figures, Point
 
 SAMPLED_ABOVE: Final = 100_000
 """Above this many sessions in a span and the one before it, visitors are counted in a sample."""
-KEPT_VALUES: Final = 300
-"""How many different paths, routes and referrers a rollup keeps at most."""
 
 _HASHES: Final = 2**64
 _LONGEST_MS: Final = 2**32 - 1
 _DITHER: Final = 40_503  # near 2^16 / golden ratio: its multiples' high bits are spread evenly, whatever the steps
-
-DIMENSIONS: Final = ("entry_paths", "routes", "referrers", "browsers", "devices")
-TopCounts = dict[str, dict[str, int]]
 
 
 class SessionFigures(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -51,10 +42,6 @@ class SessionFigures(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tracked_events: int
     errors: int
     client_errors: int
-    entry_path: str | None
-    referrer: str | None
-    browser: str | None
-    device: str | None
 
 
 class Counted(Protocol):
@@ -80,7 +67,7 @@ def is_bounce(session: Counted) -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class Rollup:
-    """An hour or a day of sessions. A day has `tops` only: all other figures come from its hours."""
+    """An hour of sessions. A day has none of it: its figures come from its hours, and only breakdowns are kept by the day."""
 
     at: int
     sessions: int = 0
@@ -94,22 +81,15 @@ class Rollup:
     visitors: array[int] = field(default_factory=lambda: array("Q"))
     firsts: array[int] = field(default_factory=lambda: array("Q"))
     users: array[int] = field(default_factory=lambda: array("Q"))
-    tops: TopCounts = field(default_factory=dict)
 
 
-def rollup_of(
-    at: int, sessions: Iterable[SessionFigures], routes: Iterable[tuple[str | None, int]], key: bytes
-) -> Rollup:
-    """Roll up the sessions that started in one hour, and the routes of their page views."""
+def rollup_of(at: int, sessions: Iterable[SessionFigures], key: bytes) -> Rollup:
+    """Roll up the sessions that started in one hour."""
     rollup = Rollup(at=at)
     visitors: set[int] = set()
     firsts: set[int] = set()
     users: set[int] = set()
     durations: list[tuple[int, int]] = []
-    paths: Counter[str] = Counter()
-    referrers: Counter[str] = Counter()
-    browsers: Counter[str] = Counter()
-    devices: Counter[str] = Counter()
     for each in sessions:
         rollup.sessions += 1
         rollup.visits += is_visit(each)
@@ -125,24 +105,9 @@ def rollup_of(
             firsts.add(visitor)
         if each.user_id is not None:
             users.add(_hash(key, "u", each.user_id))
-        if each.entry_path is not None:
-            paths[each.entry_path] += 1
-        if each.referrer is not None:
-            referrers[each.referrer] += 1
-        if each.browser is not None:
-            browsers[each.browser] += 1
-        if each.device is not None:
-            devices[each.device] += 1
     durations.sort()
     rollup.durations = array("I", [duration for _, duration in durations])
     rollup.visitors, rollup.firsts, rollup.users = (array("Q", sorted(found)) for found in (visitors, firsts, users))
-    rollup.tops = {
-        "entry_paths": _most(paths),
-        "routes": _most(Counter({route: count for route, count in routes if route is not None})),
-        "referrers": _most(_by(_host, referrers)),
-        "browsers": _most(browsers),
-        "devices": _most(devices),
-    }
     return rollup
 
 
@@ -154,36 +119,6 @@ def visitor_hash(key: bytes, visitor_id: str) -> int:
 def _hash(key: bytes, kind: str, text: str) -> int:
     digest = blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=8, person=kind.encode())
     return int.from_bytes(digest.digest(), "big")
-
-
-_hosts: Final[Bounded[str, str]] = Bounded(4096)
-
-
-def _host(referrer: str) -> str | None:
-    """Return the host of a referrer; `None` if it is no URL."""
-    known = _hosts.get(referrer)
-    if known is None:
-        try:
-            known = urlsplit(referrer).hostname or ""
-        except ValueError:
-            known = ""
-        _hosts[referrer] = known
-    return known or None
-
-
-def _by(name: Callable[[str], str | None], counts: Mapping[str, int]) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for value, count in counts.items():
-        named = name(value)
-        if named is not None:
-            found[named] += count
-    return found
-
-
-def _most(counts: Mapping[str, int]) -> dict[str, int]:
-    if len(counts) <= KEPT_VALUES:
-        return dict(counts)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:KEPT_VALUES])
 
 
 # --- sampling ----------------------------------------------------------------------------------------------------------
@@ -277,39 +212,6 @@ def point_of(start: int, until: int, figures: Figures) -> Point:
         figures.bounces,
         figures.error_sessions,
         figures.median_ms,
-    )
-
-
-def merged(parts: Iterable[Mapping[str, Mapping[str, int]]]) -> TopCounts:
-    """Add up counts by dimension and value."""
-    whole: dict[str, Counter[str]] = {}
-    for part in parts:
-        for dimension, counts in part.items():
-            if dimension in whole:
-                whole[dimension].update(counts)
-            else:
-                whole[dimension] = Counter(counts)
-    return dict(whole)
-
-
-def day_of(at: int, hours: Iterable[Mapping[str, Mapping[str, int]]]) -> Rollup:
-    """Roll up a day from its hours."""
-    return Rollup(at=at, tops={dimension: _most(counts) for dimension, counts in merged(hours).items()})
-
-
-def tops_of(parts: Iterable[Mapping[str, Mapping[str, int]]], limit: int) -> Tops:
-    """Return the most frequent values of each dimension; equally frequent ones by name."""
-    whole = merged(parts)
-    return Tops(
-        **{
-            dimension: tuple(
-                Top(value, count)
-                for value, count in islice(
-                    sorted(whole.get(dimension, {}).items(), key=lambda item: (-item[1], item[0])), limit
-                )
-            )
-            for dimension in DIMENSIONS
-        }
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from itertools import pairwise
 from typing import Final
@@ -22,18 +22,15 @@ from .breakdowns import Table
 from .calendar import edges
 from .filtered import FilteredSessions
 from .filtered_breakdowns import FilteredBreakdowns
-from .model import DAY_MS, EVERYTHING, HOUR_MS, Breakdowns, Bucket, Filter, Overview, Release, Span, Tops
+from .model import DAY_MS, EVERYTHING, HOUR_MS, Breakdowns, Bucket, Filter, Overview, Release, Span
 from .rollup_figures import (
     Rollup,
     Sample,
     SessionFigures,
-    TopCounts,
-    day_of,
     figures_of,
     packed,
     rollup_of,
     series_of,
-    tops_of,
     unpacked,
 )
 from .statements import Statements
@@ -66,10 +63,8 @@ class _Hour(msgspec.Struct, array_like=True, frozen=True):
 
 
 _figures: Final = msgspec.json.Decoder(list[SessionFigures], strict=False)
-_routes: Final = msgspec.json.Decoder(list[tuple[str | None, int]])
 _hours: Final = msgspec.json.Decoder(list[_Hour])
 _times: Final = msgspec.json.Decoder(list[int])
-_tops: Final = msgspec.json.Decoder(list[tuple[int, TopCounts]])
 
 
 def _in_slices(sessions: Iterable[SessionFigures]) -> Iterator[SessionFigures]:
@@ -105,7 +100,6 @@ class Rollups:
         bucket: Bucket,
         zone: tzinfo = UTC,
         online_since: int,
-        tops: int = 10,
     ) -> Overview:
         points = edges(span, bucket, zone)
         before = span.before
@@ -122,12 +116,11 @@ class Rollups:
                 before=None if before is None else matches.figures(before),
                 series=matches.series(points, span),
                 series_before=matches.series(past, span if before is None else before),
-                tops=Tops(),
                 is_sampled=matches.one_in > 1,
             )
         around = Span(_hour(whole.since), _hour(whole.until + HOUR_MS - 1))
         missing = set(self.missing_hours(around))
-        cut, parts = self._cut(whole, span, (*points, *past), missing)
+        cut, parts = self._cut(whole, (span.since, *points, *past))
         counted, pending = self._counted(missing - cut)
         counted += parts
         stored: int = self._database.read(self._statements.rolled_up_sessions, since=around.since, until=around.until)[
@@ -147,7 +140,6 @@ class Rollups:
             before=figures_of(outside, sample) if before is not None else None,
             series=series_of(inside, points, sample),
             series_before=series_of(outside, past, sample),
-            tops=tops_of(self._tops_in(span, counted), tops),
             is_sampled=sample.one_in > 1,
             pending=pending,
         )
@@ -196,30 +188,24 @@ class Rollups:
             counted.append(self._rollup(at))
         return counted, pending
 
-    def _cut(
-        self, whole: Span, span: Span, points: Iterable[int], missing: Collection[int]
-    ) -> tuple[set[int], list[Rollup]]:
+    def _cut(self, whole: Span, points: Iterable[int]) -> tuple[set[int], list[Rollup]]:
         """Roll up the parts of hours in which a span or a bucket begins or ends; return these hours, too."""
         at_hour: dict[int, set[int]] = {}
-        for cut in (whole.since, span.since, span.until, *points):
+        for cut in (whole.since, whole.until, *points):
             if cut % HOUR_MS and whole.since <= cut <= whole.until:
                 at_hour.setdefault(_hour(cut), set()).add(cut)
         parts: list[Rollup] = []
         for hour, inner in at_hour.items():
-            # Within the span a rollup of the whole hour has the routes, which cost most.
-            has_rollup = hour not in missing and span.since <= hour and hour + HOUR_MS <= span.until
             for since, until in pairwise((hour, *sorted(inner), hour + HOUR_MS)):
                 if whole.since <= since and until <= whole.until:
-                    with_routes = not has_rollup and span.since <= since
-                    parts.append(self._rollup(since, until, with_routes=with_routes))
+                    parts.append(self._rollup(since, until))
         return set(at_hour), parts
 
-    def _rollup(self, at: int, until: int | None = None, *, with_routes: bool = True) -> Rollup:
+    def _rollup(self, at: int, until: int | None = None) -> Rollup:
         """Roll up an hour, or a part of one."""
         span = {"since": at, "until": at + HOUR_MS if until is None else until}
         sessions = _figures.decode(self._text(self._statements.figures, **span))
-        routes = _routes.decode(self._text(self._statements.routes, **span)) if with_routes else []
-        return rollup_of(at, _in_slices(sessions), routes, self._database.store_key())
+        return rollup_of(at, _in_slices(sessions), self._database.store_key())
 
     def _stored(self, span: Span, sample: Sample) -> list[Rollup]:
         text = self._text(self._statements.hours, since=span.since, until=span.until, one_in=sample.one_in)
@@ -240,30 +226,6 @@ class Rollups:
             )
             for hour in _hours.decode(text)
         ]
-
-    def _tops_in(self, span: Span, counted: Iterable[Rollup]) -> Iterable[TopCounts]:
-        """Return counts of values: from whole days that are rolled up, else from hours."""
-        begin, end = _hour(span.since + HOUR_MS - 1), _hour(span.until)
-        first, last = -(-begin // DAY_MS) * DAY_MS, end // DAY_MS * DAY_MS
-        days = dict(self._tops_of(self._statements.tops_of_days, first, last)) if first < last else {}
-        parts = list(days.values())
-        known: set[int] = set()
-        since = begin
-        for at in [*sorted(days), end]:
-            if since < at:
-                for hour, tops in self._tops_of(self._statements.tops_of_hours, since, at):
-                    known.add(hour)
-                    parts.append(tops)
-            since = at + DAY_MS
-        parts += [
-            hour.tops
-            for hour in counted
-            if hour.at >= span.since and _hour(hour.at) not in known and hour.at // DAY_MS * DAY_MS not in days
-        ]
-        return parts
-
-    def _tops_of(self, statement: str, since: int, until: int) -> list[tuple[int, TopCounts]]:
-        return _tops.decode(self._text(statement, since=since, until=until))
 
     # --- rollups
 
@@ -287,8 +249,7 @@ class Rollups:
         for at in self._missing(self._statements.missing_days, span, limit):
             token = self._claimed(at + 1)
             if not self._missing(self._statements.missing_hours, Span(at, at + DAY_MS), 1):
-                tops = self._tops_of(self._statements.tops_of_hours, at, at + DAY_MS)
-                kept += self._keep(at + 1, token, day_of(at, (part for _, part in tops)), self._breakdowns.of_day(at))
+                kept += self._keep(at + 1, token, Rollup(at=at), self._breakdowns.of_day(at))
         return kept
 
     def _claimed(self, number: int) -> str:
@@ -313,7 +274,6 @@ class Rollups:
             )
         }
         values |= {name: packed(getattr(rollup, name)) for name in ("users", "firsts", "durations", "visitors")}
-        values["tops"] = msgspec.json.encode(rollup.tops).decode()
         more, rows = self._breakdowns.keeping(tables)
         statements: tuple[str, ...] = (self._statements.finish, *more)
         values |= rows

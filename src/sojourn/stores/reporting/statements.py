@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from sojourn.core.events import PAGE_VIEW, SESSION_HEARTBEAT
+from sojourn.core.events import SESSION_HEARTBEAT
 from sojourn.stores.dialect import Dialect
 from sojourn.stores.dimensions import NAMES
 from sojourn.stores.model import USER, VISITOR
@@ -127,10 +127,6 @@ SELECT COUNT(*) FROM (
             "s.tracked_events",
             "s.errors",
             "s.client_errors",
-            "s.entry_path",
-            "s.referrer",
-            "s.browser",
-            "s.device",
         )
         return f"""
 SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]}
@@ -176,18 +172,6 @@ SELECT (SELECT COUNT(*) FROM latest), (SELECT COUNT(*) FROM lasting), (SELECT CO
 """
 
     @cached_property
-    def routes(self) -> str:
-        """How many page views of a span's sessions each route had."""
-        d = self.d
-        return f"""
-SELECT {d.rows.format(d.array("route", "n"))} FROM (
-    SELECT {d.field.format("e.data", "http.route")} AS route, COUNT(*) AS n
-    FROM sojourn_sessions AS s {d.join} sojourn_events AS e ON e.session_key = s.key
-    WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]} AND e.name = '{PAGE_VIEW}'
-    GROUP BY 1) AS routes
-"""
-
-    @cached_property
     def rolled_up_sessions(self) -> str:
         d = self.d
         return f"""
@@ -225,21 +209,6 @@ SELECT {d.rows.format(row)} FROM (
     SELECT * FROM sojourn_rollups
     WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(HOUR_MS, 0)} AND sessions IS NOT NULL ORDER BY id) AS hours
 """
-
-    def _tops(self, width: int, beside: int) -> str:
-        d = self.d
-        return f"""
-SELECT {d.rows.format(d.array(f"id - {beside}", d.json.format("tops")))} FROM sojourn_rollups
-WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(width, beside)} AND sessions IS NOT NULL
-"""
-
-    @cached_property
-    def tops_of_hours(self) -> str:
-        return self._tops(HOUR_MS, 0)
-
-    @cached_property
-    def tops_of_days(self) -> str:
-        return self._tops(DAY_MS, 1)
 
     @cached_property
     def claim(self) -> str:
