@@ -20,8 +20,8 @@ from sojourn.stores.database import Database
 
 from .filters_sql import Conditions, sessions_where
 from .model import Figures, Filter, Point, Span
-from .rollup_figures import is_bounce, is_visit, median, point_of
-from .statements import FIRST_VISIT
+from .rollup_figures import SessionFacts, is_bounce, is_visit, median, point_of
+from .statements import SESSION_FACTS
 
 _EXAMINED: Final = 40_000
 """Of more sessions than this, a sample is read."""
@@ -31,19 +31,10 @@ _PREFIXES: Final = 2**32
 _START: Final = attrgetter("started_at")
 
 
-class Facts(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What the figures need of a session, in the order of the query's columns."""
+class Facts(SessionFacts, array_like=True, frozen=True, gc=False):
+    """What the figures of a filter read of a session."""
 
     started_at: int
-    visitor_id: str
-    user_id: str | None
-    is_first: bool
-    duration_ms: int
-    is_open: bool
-    page_views: int
-    tracked_events: int
-    errors: int
-    client_errors: int
 
 
 _facts: Final = msgspec.json.Decoder(list[Facts], strict=False)
@@ -110,18 +101,7 @@ class FilteredSessions:
 
     def _read(self, conditions: Conditions, span: Span, one_in: int) -> list[Facts]:
         d = self._database.dialect
-        row = d.array(
-            "s.started_at",
-            "s.visitor_id",
-            "s.user_id",
-            FIRST_VISIT,
-            "CASE WHEN s.last_seen_at > s.started_at THEN s.last_seen_at - s.started_at ELSE 0 END",
-            "CASE WHEN s.end_reason IS NULL THEN 1 ELSE 0 END",
-            "s.page_views",
-            "s.tracked_events",
-            "s.errors",
-            "s.client_errors",
-        )
+        row = d.array(*SESSION_FACTS, "s.started_at")
         values: dict[str, object] = {**conditions.values, "since": span.since, "until": span.until}
         at = "s.started_at"
         sampled = ""

@@ -29,10 +29,9 @@ _LONGEST_MS: Final = 2**32 - 1
 _DITHER: Final = 40_503  # near 2^16 / golden ratio: its multiples' high bits are spread evenly, whatever the steps
 
 
-class SessionFigures(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a rollup reads of a session, in the order of the query's columns."""
+class SessionFacts(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What figures need of a session, in the order of `statements.SESSION_FACTS`."""
 
-    key: str
     visitor_id: str
     user_id: str | None
     is_first: bool
@@ -42,6 +41,12 @@ class SessionFigures(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tracked_events: int
     errors: int
     client_errors: int
+
+
+class SessionFigures(SessionFacts, array_like=True, frozen=True, gc=False):
+    """What a rollup reads of a session."""
+
+    key: str
 
 
 class Counted(Protocol):

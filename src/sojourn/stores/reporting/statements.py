@@ -43,10 +43,22 @@ LINE: Final = (
 )
 
 
-FIRST_VISIT: Final = (
+_FIRST_VISIT: Final = (
     "NOT EXISTS (SELECT 1 FROM sojourn_sessions AS p WHERE p.visitor_id = s.visitor_id AND p.started_at < s.started_at)"
 )
 """Whether session s is the visitor's first."""
+SESSION_FACTS: Final = (
+    "s.visitor_id",
+    "s.user_id",
+    _FIRST_VISIT,
+    "CASE WHEN s.last_seen_at > s.started_at THEN s.last_seen_at - s.started_at ELSE 0 END",
+    "CASE WHEN s.end_reason IS NULL THEN 1 ELSE 0 END",
+    "s.page_views",
+    "s.tracked_events",
+    "s.errors",
+    "s.client_errors",
+)
+"""Of session s, in the order of `rollup_figures.SessionFacts`."""
 
 
 def _is(width: int, beside: int) -> str:
@@ -116,18 +128,7 @@ SELECT COUNT(*) FROM (
     def figures(self) -> str:
         """What a rollup needs of each session of a span."""
         d = self.d
-        row = d.array(
-            "s.key",
-            "s.visitor_id",
-            "s.user_id",
-            FIRST_VISIT,
-            "CASE WHEN s.last_seen_at > s.started_at THEN s.last_seen_at - s.started_at ELSE 0 END",
-            "CASE WHEN s.end_reason IS NULL THEN 1 ELSE 0 END",
-            "s.page_views",
-            "s.tracked_events",
-            "s.errors",
-            "s.client_errors",
-        )
+        row = d.array(*SESSION_FACTS, "s.key")
         return f"""
 SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]}
 """
