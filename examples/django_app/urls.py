@@ -24,6 +24,14 @@ from sojourn import (
 SEEDS = {"tomato": ("🍅", 3.20), "basil": ("🌿", 2.40), "marigold": ("🌼", 1.90), "pumpkin": ("🎃", 4.10)}
 SOLD_OUT = {"pumpkin"}
 COUNTRIES = ("Austria", "Germany", "Switzerland")
+ROBOTS = "User-agent: *\nDisallow: /login\n"
+LLMS = """# The seed shop
+
+> Seeds of tomato, basil, marigold and pumpkin, by post.
+
+- [All seeds](/): what there is
+- [Tomato](/seeds/tomato), [basil](/seeds/basil), [marigold](/seeds/marigold): the price of a packet
+"""
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{{ title }}</title>
 <meta name="viewport" content="width=device-width"><style>
 body { font: 1.05rem/1.6 system-ui, sans-serif; margin: 0 auto; max-width: 46rem; padding: 1.5rem; color: #233; }
@@ -146,6 +154,16 @@ def stock(_request: Any) -> Any:
     return JsonResponse({"packets": 12 * len(SEEDS)})
 
 
+@require_GET  # type: ignore[untyped-decorator]
+def robots(_request: Any) -> Any:
+    return HttpResponse(ROBOTS, content_type="text/plain")
+
+
+@require_GET  # type: ignore[untyped-decorator]
+def llms(_request: Any) -> Any:
+    return HttpResponse(LLMS, content_type="text/plain")
+
+
 def fail(_request: Any) -> Any:
     raise RuntimeError("this page always fails")
 
@@ -163,5 +181,7 @@ urlpatterns = [
     path("logout", logout),
     path("privacy", privacy, name="privacy"),
     path("api/stock", stock),
+    path("robots.txt", robots),  # crawlers ask for it, AI assistants for the other; the report's Agents show who
+    path("llms.txt", llms),
     path("fail", fail),
 ]

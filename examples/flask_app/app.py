@@ -23,6 +23,14 @@ from sojourn.flask import Sojourn
 SEEDS = {"tomato": ("🍅", 3.20), "basil": ("🌿", 2.40), "marigold": ("🌼", 1.90), "pumpkin": ("🎃", 4.10)}
 SOLD_OUT = {"pumpkin"}
 COUNTRIES = ("Austria", "Germany", "Switzerland")
+ROBOTS = "User-agent: *\nDisallow: /login\n"
+LLMS = """# The seed shop
+
+> Seeds of tomato, basil, marigold and pumpkin, by post.
+
+- [All seeds](/): what there is
+- [Tomato](/seeds/tomato), [basil](/seeds/basil), [marigold](/seeds/marigold): the price of a packet
+"""
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{{ title }}</title>
 <meta name="viewport" content="width=device-width"><style>
 body { font: 1.05rem/1.6 system-ui, sans-serif; margin: 0 auto; max-width: 46rem; padding: 1.5rem; color: #233; }
@@ -145,6 +153,16 @@ def privacy() -> str | AnyResponse:
 @app.get("/api/stock")
 def stock() -> Response:
     return jsonify(packets=12 * len(SEEDS))
+
+
+@app.get("/robots.txt")  # crawlers ask for it, AI assistants for the other; the report's Agents show who
+def robots() -> Response:
+    return Response(ROBOTS, mimetype="text/plain")
+
+
+@app.get("/llms.txt")
+def llms() -> Response:
+    return Response(LLMS, mimetype="text/plain")
 
 
 @app.get("/fail")

@@ -13,7 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -33,6 +40,14 @@ from sojourn.starlette import Sojourn
 SEEDS = {"tomato": ("🍅", 3.20), "basil": ("🌿", 2.40), "marigold": ("🌼", 1.90), "pumpkin": ("🎃", 4.10)}
 SOLD_OUT = {"pumpkin"}
 COUNTRIES = ("Austria", "Germany", "Switzerland")
+ROBOTS = "User-agent: *\nDisallow: /login\n"
+LLMS = """# The seed shop
+
+> Seeds of tomato, basil, marigold and pumpkin, by post.
+
+- [All seeds](/): what there is
+- [Tomato](/seeds/tomato), [basil](/seeds/basil), [marigold](/seeds/marigold): the price of a packet
+"""
 STYLE = """
 body { font: 1.05rem/1.6 system-ui, sans-serif; margin: 0 auto; max-width: 46rem; padding: 1.5rem; color: #233; }
 body { background: #fbfaf4; } a { color: #2c6e49; } h1 { line-height: 1.2; } form { margin: 1rem 0; }
@@ -177,6 +192,14 @@ async def stock(_request: Request) -> Response:
     return JSONResponse({"packets": 12 * len(SEEDS)})
 
 
+async def robots(_request: Request) -> Response:
+    return PlainTextResponse(ROBOTS)
+
+
+async def llms(_request: Request) -> Response:
+    return PlainTextResponse(LLMS)
+
+
 async def fail(_request: Request) -> Response:
     raise RuntimeError("this page always fails")
 
@@ -199,6 +222,8 @@ app = Starlette(
         WebSocketRoute("/live/socket", live_socket),
         Route("/letter", letter),
         Route("/api/stock", stock),
+        Route("/robots.txt", robots),  # crawlers ask for it, AI assistants for the other; the report's Agents show who
+        Route("/llms.txt", llms),
         Route("/fail", fail),
     ],
     # The login's own cookie, apart from Sojourn's; the same key serves both, each signs with a salt of its own.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ import pytest
 from websockets.sync.client import connect
 
 from sojourn.core.session import EndReason
+from sojourn.stores.reporting.model import Span
 from tests.examples.servers import COMMANDS, ROOT, Example, environment, eventually, served, visit_on
 
 
@@ -192,6 +194,20 @@ def test_a_login_without_a_name_asks_again(example: Example) -> None:
 def test_pages_need_nothing_from_elsewhere(example: Example, path: str) -> None:
     text = example.browser().get(path).text
     assert [mark for mark in ("http://", "https://", 'src="', "<link", "@import", "url(") if mark in text] == []
+
+
+def test_a_crawler_and_an_assistant_get_what_they_ask_for(example: Example) -> None:
+    browser = example.browser()
+    for path, agent in (("/robots.txt", "GPTBot/1.2"), ("/llms.txt", "Claude-User/1.0")):
+        response = browser.get(path, headers={"user-agent": f"Mozilla/5.0 (compatible; {agent})"})
+        assert (response.status_code, response.headers["content-type"].partition(";")[0]) == (200, "text/plain")
+    everything = Span(0, time.time_ns() // 1_000_000 + 60_000)
+
+    def seen() -> dict[str, tuple[int, int]]:
+        return {line.agent: (line.robots, line.llms) for line in example.store.agents.agents(everything)}
+
+    eventually(lambda: len(seen()) == 2, "both agents are counted")
+    assert seen() == {"GPTBot": (1, 0), "Claude-User": (0, 1)}
 
 
 def test_a_stream_records_its_whole_length_and_what_was_tracked_in_it(starlette_example: Example) -> None:
