@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib.metadata
-import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sojourn.errors import SojournError
@@ -15,15 +13,16 @@ from sojourn.errors import SojournError
 from . import (
     _check,
     _data_subjects,
+    _demo,
     _digest,
     _doctor,
     _export,
     _fake,
-    _generate,
     _init,
     _mcp,
     _outbox,
     _report,
+    _secret,
     _sessions,
     _stats,
     _status,
@@ -32,13 +31,19 @@ from . import (
     _tokens,
     _worker,
 )
+from ._parser import WRONG_ARGUMENTS, Parser, UsageError
 
 if TYPE_CHECKING:
-    from _typeshed import SupportsWrite
-
     from sojourn.settings import Settings
 
-_SHORTEST_DEMO_S = 5
+_COMMANDS = {
+    "get started": (_demo, _init, _secret, _doctor),
+    "look at sessions": (_report, _stats, _sessions, _digest),
+    "record and deliver": (_worker, _status, _outbox, _check, _fake),
+    "keep and delete data": (_export, _data_subjects),
+    "let programs read": (_tokens, _mcp),
+}
+"""The modules that add a command, by the titles of the help. A new command is its file and its place here."""
 _INTERRUPTED = 130  # as shells report Ctrl-C
 
 
@@ -55,99 +60,30 @@ def main(argv: Sequence[str] | None = None, *, settings: Settings | None = None,
 
 
 def _run(argv: Sequence[str] | None, prog: str) -> int:
-    parser = _parser(prog)
-    arguments = parser.parse_args(argv)
-    command: Callable[[argparse.Namespace], int] | None = arguments.command
-    if command is None:
-        parser.print_help()
-        return 0
+    arguments = parser(prog).parse(argv)
     try:
-        return command(arguments)
+        code: int = arguments.command(arguments)
+    except UsageError as error:
+        print(f"sojourn: {error}", file=sys.stderr)
+        return WRONG_ARGUMENTS
     except SojournError as error:
         print(f"sojourn: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
+    return code
 
 
-class _Parser(argparse.ArgumentParser):
-    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
-        """Print help or version. The base class would say nothing where that cannot be written."""
-        if message:
-            (file or sys.stderr).write(message)
-
-
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = _Parser(prog=prog, description="Session analytics for Python web apps, from inside the app.")
-    parser.add_argument("--version", action="version", version=f"sojourn {importlib.metadata.version('sojourn')}")
-    parser.set_defaults(command=None)
-    commands = parser.add_subparsers(title="commands", metavar="")
-
-    demo = commands.add_parser(
-        "demo",
-        help="run an example app with simulated visitors, and its report",
-        description="Start an example app, simulate visitors over real HTTP, print their events as they are forwarded, and "
-        "check that all figures add up. Writes into a new folder in your state directory.",
+def parser(prog: str) -> Parser:
+    """The parser with all commands."""
+    made = Parser(
+        prog=prog,
+        description="Session analytics for Python web apps, from inside the app.",
+        epilog=f"`{prog} COMMAND --help` shows the options of a command.",
     )
-    demo.add_argument(
-        "--seconds",
-        type=_seconds,
-        metavar="N",
-        help=f"stop after N seconds, at least {_SHORTEST_DEMO_S} (default: run until Ctrl-C)",
-    )
-    _generate.add_options(demo)
-    demo.set_defaults(command=_demo)
-
-    secret = commands.add_parser(
-        "secret",
-        help="print a new SOJOURN_SECRET_KEY",
-        description="Print a line with a new secret key, for the environment of your app.",
-    )
-    secret.set_defaults(command=_secret)
-
-    _report.add_commands(commands)
-    _status.add_commands(commands)
-    _doctor.add_commands(commands)
-    _init.add_commands(commands)
-    _tokens.add_commands(commands)
-    _worker.add_commands(commands)
-    _outbox.add_commands(commands)
-    _stats.add_commands(commands)
-    _mcp.add_commands(commands)
-    _sessions.add_commands(commands)
-    _export.add_commands(commands)
-    _digest.add_commands(commands)
-    _data_subjects.add_commands(commands)
-    _check.add_commands(commands)
-    _fake.add_commands(commands)
-    return parser
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds) or seconds < _SHORTEST_DEMO_S:
-        msg = (
-            f"give a number of seconds, at least {_SHORTEST_DEMO_S}: sessions must reach the idle timeout; got {text!r}"
-        )
-        raise argparse.ArgumentTypeError(msg)
-    return seconds
-
-
-def _demo(arguments: argparse.Namespace) -> int:
-    if arguments.generate is not None:
-        return _generate.run(arguments.generate, arguments.days, arguments.store)
-    if arguments.store is not None:
-        raise SojournError("demo: --store needs --generate; without it the demo creates a new folder for each run")
-    from sojourn.demo import run
-
-    return 0 if run(arguments.seconds, say=functools.partial(print, flush=True)) else 1
-
-
-def _secret(_arguments: argparse.Namespace) -> int:
-    from sojourn.settings._secrets import new_key
-
-    print(f"SOJOURN_SECRET_KEY={new_key()}")
-    return 0
+    made.add_argument("--version", action="version", version=f"sojourn {importlib.metadata.version('sojourn')}")
+    for title, modules in _COMMANDS.items():
+        commands = made.commands(title)
+        for module in modules:
+            module.add_commands(commands)
+    return made

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sojourn.errors import SojournError
 
 from . import _stores
+from ._parser import Commands
 
 if TYPE_CHECKING:
     from sojourn.backends import Backend
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from sojourn.settings import Settings
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     check = commands.add_parser(
         "check",
         help="send a test session to every backend",

@@ -15,13 +15,14 @@ from sojourn.core.user_ids import is_user_id
 from sojourn.errors import SojournError
 
 from . import _settings, _stores
+from ._parser import Commands
 from ._stores import StoreSource
 
 if TYPE_CHECKING:
     from sojourn.data_subjects import Erased
 
 
-def add_commands(commands: Any) -> None:
+def add_commands(commands: Commands) -> None:
     """Add `erase` to the subparsers; `export` has its own module."""
     erase = commands.add_parser(
         "erase",

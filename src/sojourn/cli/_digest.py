@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sojourn.errors import SojournError
 
 from . import _settings, _stores
+from ._parser import Commands
 from ._status import duration
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ _FORMATS = ("text", "html", "json")
 _HOUR_MS = 3_600_000
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     digest = commands.add_parser(
         "digest",
         parents=[_stores.options()],

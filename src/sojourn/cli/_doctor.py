@@ -15,6 +15,7 @@ from sojourn.errors import SojournError
 
 from . import _settings, _stores
 from ._output import Paint, printable
+from ._parser import Commands
 
 if TYPE_CHECKING:
     from sojourn.health.first_run import Check
@@ -27,8 +28,8 @@ _PROBE = "doctor"
 """A lease that no process needs: taking it shows that the store can be written to."""
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     doctor = commands.add_parser(
         "doctor",
         help="find out why there are no sessions",

@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO
+from typing import TYPE_CHECKING, Final, Self, TextIO
 
 from sojourn.errors import SojournError
 
 from . import _data_subjects, _session_filters, _stores
 from ._drain import Bar
+from ._parser import Commands
 from ._sessions import now_of
 from ._timeline import harmless
 
@@ -38,8 +39,8 @@ _EVENT_COLUMNS: Final = (
 )
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     export = commands.add_parser(
         "export",
         parents=[_stores.options(), _session_filters.options()],

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sojourn.backends import vendors
+
+from ._parser import Commands
 
 if TYPE_CHECKING:
     from sojourn.testing.vendors import FakeVendor, VendorEvent
@@ -17,8 +19,8 @@ _LONGEST = 60
 _SHOWN = ("session.duration_ms", "session_duration_ms", "session.end_reason", "url.path", "exception.type")
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     fake = commands.add_parser(
         "fake",
         help="run a fake vendor endpoint locally",

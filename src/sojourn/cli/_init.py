@@ -8,9 +8,11 @@ import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sojourn.errors import SojournError
+
+from ._parser import Commands
 
 _ACCESS: Final = 'password="..."'
 _MOST_FILES: Final = 2000
@@ -76,8 +78,8 @@ _PREFERRED: Final = [name for name in RECIPES if name != "starlette"] + ["starle
 """An app that imports FastAPI may import Starlette, too, and is one of FastAPI."""
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     init = commands.add_parser(
         "init",
         help="print the lines for your framework",

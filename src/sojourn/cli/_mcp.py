@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from sojourn.errors import SojournError
 
 from . import _stores
+from ._parser import Commands
 from ._stats import report_source
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     mcp = commands.add_parser(
         "mcp",
         parents=[_stores.options()],

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sojourn.errors import SojournError
 
 from . import _drain, _settings, _stores
 from ._output import cell, span, table
+from ._parser import Commands
 from ._status import count, duration
 
 if TYPE_CHECKING:
@@ -22,15 +23,14 @@ _AT_ONCE = 1_000
 """Rows per transaction: the recorder and the dispatchers write to the same store."""
 
 
-def add_commands(commands: Any) -> None:
-    """Add the four commands to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the four commands."""
     outbox = commands.add_parser(
         "outbox",
         help="list, retry or skip dead letters and waiting events",
         description="Manage events that backends rejected permanently (dead letters), and events waiting for them.",
     )
-    outbox.set_defaults(command=lambda _arguments: _help(outbox))
-    verbs = outbox.add_subparsers(title="commands", metavar="")
+    verbs = outbox.commands()
     store, as_json = _stores.options(), _json_option()
 
     list_ = verbs.add_parser(
@@ -89,11 +89,6 @@ def add_commands(commands: Any) -> None:
     drain.add_argument("backend", nargs="?", metavar="BACKEND", help="only to this backend")
     drain.add_argument("--timeout", type=duration, metavar="DURATION", help="stop after this time, such as 10m")
     drain.set_defaults(command=_drain_outbox)
-
-
-def _help(parser: argparse.ArgumentParser) -> int:
-    parser.print_help()
-    return 0
 
 
 def _json_option() -> argparse.ArgumentParser:

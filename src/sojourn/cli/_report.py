@@ -7,9 +7,10 @@ import itertools
 import json
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import _settings, _stores
+from ._parser import Commands
 
 if TYPE_CHECKING:
     from sojourn.report.serving import ReportServer
@@ -18,8 +19,8 @@ _HOST = "127.0.0.1"
 _PORTS = 65_535
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     report = commands.add_parser(
         "report",
         parents=[_stores.options()],

@@ -8,10 +8,11 @@ import json
 import sys
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from . import _session_filters, _stores
 from ._output import Paint, cell, span, table
+from ._parser import Commands
 from ._status import count
 
 if TYPE_CHECKING:
@@ -22,15 +23,14 @@ _LONGEST_PATH: Final = 28
 _LONGEST_NAME: Final = 20
 
 
-def add_commands(commands: Any) -> None:
-    """Add the three commands to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the three commands."""
     sessions = commands.add_parser(
         "sessions",
         help="list sessions, show one with its timeline, or follow events",
         description="Look at the sessions of a store. The report (`sojourn report`) shows the same in a browser.",
     )
-    sessions.set_defaults(command=lambda _arguments: _help(sessions))
-    verbs = sessions.add_subparsers(title="commands", metavar="")
+    verbs = sessions.commands()
     store = _stores.options()
 
     list_ = verbs.add_parser(
@@ -78,11 +78,6 @@ def add_commands(commands: Any) -> None:
     )
     tail.add_argument("--json", action="store_true", help="print CloudEvents as JSON, one per line")
     tail.set_defaults(command=_tail)
-
-
-def _help(parser: argparse.ArgumentParser) -> int:
-    parser.print_help()
-    return 0
 
 
 def tolerant() -> None:

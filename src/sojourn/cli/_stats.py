@@ -12,6 +12,7 @@ from sojourn.errors import SojournError
 
 from . import _settings, _stores
 from ._output import Paint, cell, span, table
+from ._parser import Commands
 
 if TYPE_CHECKING:
     from sojourn.report.reading import Source
@@ -32,8 +33,8 @@ _FIGURES = (
 )
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     stats = commands.add_parser(
         "stats",
         parents=[_stores.options()],

@@ -6,10 +6,11 @@ import argparse
 import json
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import _settings, _stores
 from ._output import Paint, cell, printable, span, table
+from ._parser import Commands
 
 if TYPE_CHECKING:
     from sojourn.health.checks import Backlog, HealthSnapshot, Limits
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 _MOST_DIGITS = 12
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     status = commands.add_parser(
         "status",
         parents=[_stores.options()],

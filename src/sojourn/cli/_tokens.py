@@ -5,23 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
 
 from sojourn.errors import SojournError
 
 from . import _stores
 from ._output import cell, table
+from ._parser import Commands
 
 
-def add_commands(commands: Any) -> None:
-    """Add the three commands to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the three commands."""
     tokens = commands.add_parser(
         "tokens",
         help="make, list or revoke tokens for programs that read figures",
         description="Manage named tokens: programs read overview.json and the panels with one, and change nothing.",
     )
-    tokens.set_defaults(command=lambda _arguments: _help(tokens))
-    verbs = tokens.add_subparsers(title="commands", metavar="")
+    verbs = tokens.commands()
     store = _stores.options()
 
     add = verbs.add_parser(
@@ -46,11 +45,6 @@ def add_commands(commands: Any) -> None:
     )
     revoke.add_argument("name", metavar="NAME")
     revoke.set_defaults(command=_revoke)
-
-
-def _help(parser: Any) -> int:
-    parser.print_help()
-    return 0
 
 
 def _add(arguments: argparse.Namespace) -> int:

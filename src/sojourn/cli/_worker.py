@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Signal
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sojourn.errors import SojournError, StoreError
 
 from . import _settings
 from ._output import Lines, span
+from ._parser import Commands
 
 if TYPE_CHECKING:
     from sojourn.engine import Engine
@@ -30,8 +31,8 @@ _STORE_ERROR_S = 1.0
 _REMIND_S = 60.0
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the subparsers."""
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
     worker = commands.add_parser(
         "worker",
         help="record and deliver in a separate process",

@@ -1,0 +1,130 @@
+"""The parser of the command line: commands in groups, and errors of one line that name the nearest right word.
+
+`argparse` parses. What is private in it is used here alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sojourn.errors import SojournError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+WRONG_ARGUMENTS = 2
+
+
+class UsageError(SojournError):
+    """The arguments are wrong or lack something; the message says which, and what to write."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose options are written in full: an abbreviation in a script would change its meaning one day."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+        self.verbs: dict[str, Parser] = {}
+        self._subparsers_action: Any = None
+        self._titles: dict[str, list[argparse.Action]] = {}
+
+    def commands(self, title: str = "commands") -> Commands:
+        """A group of this parser's own commands, under a title of its help. Without a command, help is printed."""
+        if self._subparsers_action is None:
+            self._subparsers_action = self.add_subparsers(metavar="COMMAND")
+            self.set_defaults(command=self._help)
+        return Commands(self, self._titles.setdefault(title, []), self._subparsers_action)
+
+    def parse(self, words: Sequence[str] | None = None) -> argparse.Namespace:
+        """Parse the words, or the process's own; exit with 2 and one line if they are wrong."""
+        words = sys.argv[1:] if words is None else words
+        reached = self._reached(words)
+        arguments, rest = self.parse_known_args(words)
+        if rest:
+            reached.error(f"unexpected argument {rest[0]!r}")
+        return arguments
+
+    def _reached(self, words: Iterable[str]) -> Parser:
+        """The parser of the command that the words name. Options are judged first: a misspelt one may be what is missing."""
+        parser = self
+        for word in words:
+            if word == "--":
+                break
+            option = word.partition("=")[0]
+            if word.startswith("--") and " " not in word and option not in parser._option_string_actions:
+                parser._refuse_option(option)
+            parser = parser.verbs.get(word, parser)
+        return parser
+
+    def _refuse_option(self, option: str) -> NoReturn:
+        if any(option in verb._option_string_actions for verb in self.verbs.values()):
+            self.error(f"{option} belongs behind the command: {self.prog} COMMAND {option} ...")
+        self.error(f"unknown option {option!r}{nearest(option, self._option_string_actions)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Judge a word that must be one of several, commands too."""
+        if action.choices is None or value in action.choices:
+            return
+        names = [str(choice) for choice in action.choices]
+        if action is not self._subparsers_action:
+            raise argparse.ArgumentError(action, f"{value!r} is none of {', '.join(names)}{nearest(value, names)}")
+        below = [f"{name} {value}" for name, verb in self.verbs.items() if value in verb.verbs]
+        hint = f"; did you mean {' or '.join(map(repr, below))}?" if below else nearest(value, names)
+        raise argparse.ArgumentError(None, f"unknown command {value!r}{hint}")
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line, with where help is unless it has a hint already, and exit with 2."""
+        text = " ".join(message.removeprefix("argument ").split())
+        see = "" if text.endswith("?") else f"; see `{self.prog} --help`"
+        self.exit(WRONG_ARGUMENTS, f"{self.prog}: {text}{see}\n")
+
+    def format_help(self) -> str:
+        """The commands by their titles, where there are any; else as `argparse` does it."""
+        if not self._titles:
+            return super().format_help()
+        formatter = self.formatter_class(prog=self.prog)
+        formatter.add_usage("%(prog)s COMMAND [options]", (), ())
+        formatter.add_text(self.description)
+        options = [action for action in self._actions if action.option_strings]
+        for title, actions in {**self._titles, "options": options}.items():
+            formatter.start_section(title)
+            formatter.add_arguments(actions)
+            formatter.end_section()
+        formatter.add_text(self.epilog)
+        return formatter.format_help()
+
+    def _help(self, _arguments: argparse.Namespace) -> int:
+        self.print_help()
+        return 0
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Print help or version. The base class would say nothing where that cannot be written."""
+        if message:
+            (file or sys.stderr).write(message)
+
+
+class Commands:
+    """One titled group of commands, which command modules add theirs to."""
+
+    def __init__(self, parser: Parser, actions: list[argparse.Action], subparsers: Any) -> None:
+        self._parser = parser
+        self._actions = actions
+        self._subparsers = subparsers
+
+    def add_parser(self, name: str, *, help: str, **options: Any) -> Parser:  # noqa: A002 - as argparse calls it
+        """Add a command with what `argparse.ArgumentParser` takes; `help` is its line in the list."""
+        parser: Parser = self._subparsers.add_parser(name, **options)
+        self._actions.append(argparse.Action([], name, metavar=name, help=help))
+        self._parser.verbs[name] = parser
+        return parser
+
+
+def nearest(word: object, names: Iterable[str]) -> str:
+    """The end of an error about a word: `; did you mean 'status'?`, or nothing."""
+    from difflib import get_close_matches  # only for a mistake
+
+    matches = get_close_matches(str(word), list(names), n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
