@@ -195,3 +195,12 @@ def test_store_is_generated_in_a_new_sqlite_file_only(
 ) -> None:
     assert cli.main(["demo", *arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_regulars_use_two_devices() -> None:
+    visitors: dict[str, set[str]] = {}
+    for record in SyntheticVisits(2000, since=NOW - DAYS * DAY_MS, until=NOW).records():
+        for entry in record.entries:
+            if entry.tag is not None:
+                visitors.setdefault(str(entry.tag.user_id), set()).add(record.visitor_id)
+    assert sorted(len(each) for each in visitors.values())[-2:] == [2, 2]

@@ -10,7 +10,7 @@ import heapq
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate, count
+from itertools import accumulate, count, islice
 from math import log
 from typing import Final
 from uuid import UUID
@@ -26,6 +26,7 @@ _REST_MS: Final = 31 * 60_000
 _REMEMBERED: Final = 4_000
 """How many visitors may return; beyond that a new one replaces another."""
 _SESSIONS_OF_A_REGULAR: Final = 2_000
+_DEVICES_OF_A_REGULAR: Final = 2
 
 _FAILED: Final = 500
 
@@ -164,8 +165,9 @@ class SyntheticVisits:
         self._pages = _shop(self._chance)
         self._page_weights = list(accumulate(weight for *_, weight in self._pages))
         self._regulars = [
-            self._new_visitor(next(self._accounts), is_regular=True)
-            for _ in range(1 + sessions // _SESSIONS_OF_A_REGULAR)
+            self._new_visitor(account, is_regular=True)
+            for account in islice(self._accounts, 1 + sessions // _SESSIONS_OF_A_REGULAR)
+            for _ in range(_DEVICES_OF_A_REGULAR)
         ]
         self.begun = 0
         """How many sessions have started so far."""
