@@ -10,8 +10,10 @@ import stat
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,15 @@ from sojourn.core.events import Position
 from sojourn.demo.figures import Figures
 from sojourn.demo.folder import new_folder
 from sojourn.demo.summary import problems, summary
+from sojourn.demo.synthetic import HOUR_MS
 from sojourn.demo.visitors import Played
 from sojourn.errors import SojournError
 from sojourn.settings._places import state_folder
+from sojourn.stores import SQLiteStore
+from sojourn.stores.definitions import GOAL
 from sojourn.stores.model import BackendState, StoreStats
+from sojourn.stores.reporting.model import Span
+from sojourn.stores.rows import SessionRow
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (
@@ -51,39 +58,105 @@ def the_folder(state: Path) -> Path:
 # --- real runs
 
 
-def test_demo_stops_by_itself_with_a_summary(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Run:
+    stdout: str
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of ten seconds, five of them with each release."""
+    state = tmp_path_factory.mktemp("state")
     done = subprocess.run(
-        [*COMMAND, "--seconds", "6"],
-        env=environment(tmp_path, SOJOURN_STORE="sqlite:////nowhere/at/all.db", SOJOURN_NONSENSE="another app's"),
-        cwd=tmp_path,
+        [*COMMAND, "--seconds", "10"],
+        env=environment(state, SOJOURN_STORE="sqlite:////nowhere/at/all.db", SOJOURN_NONSENSE="another app's"),
+        cwd=state,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         check=False,
     )
-
     assert (done.returncode, done.stderr) == (0, "")
-    assert "The figures add up" in done.stdout
-    folder = the_folder(tmp_path)
+    return Run(done.stdout, the_folder(state))
+
+
+def test_demo_stops_by_itself_with_a_summary(run: Run) -> None:
+    folder = run.folder
+    assert "The figures add up" in run.stdout
     assert re.fullmatch(r"demo-\d{8}-\d{6}", folder.name)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for file in ("sojourn.db", "events.jsonl"):
         assert (folder / file).is_file()
-        assert done.stdout.count(str(folder / file)) == 2  # printed in the introduction and in the summary
+        assert run.stdout.count(str(folder / file)) == 2  # printed in the introduction and in the summary
 
-    started, ended, still_open = numbers(r"(\d+) started = (\d+) ended \+ (\d+) open", done.stdout)
+    started, ended, still_open = numbers(r"(\d+) started = (\d+) ended \+ (\d+) open", run.stdout)
     assert started == ended + still_open
     assert min(ended, still_open) > 0
     for backend in ("console", "jsonl"):
-        accepted, delivered, *rest = numbers(rf"  {backend} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)", done.stdout)
+        accepted, delivered, *rest = numbers(rf"  {backend} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)", run.stdout)
         assert (accepted, rest) == (delivered, [0, 0, 0, 0])
 
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    printed = re.findall(r"^[\d:.]+Z  (\S+)", done.stdout, re.MULTILINE)
+    printed = re.findall(r"^[\d:.]+Z  (\S+)", run.stdout, re.MULTILINE)
     assert printed == [event["type"] for event in events]
     assert {"session.start", "session.heartbeat", "session.end", "user.identify", "page_view", "purchase"} <= {*printed}
     reasons = {event["data"].get("session.end_reason") for event in events}
     assert {"idle_timeout", "user_changed"} <= reasons
+
+
+@contextmanager
+def opened(run: Run) -> Iterator[SQLiteStore]:
+    with closing(SQLiteStore(run.folder / "sojourn.db")) as store:
+        yield store
+
+
+def live_sessions(store: SQLiteStore) -> list[SessionRow]:
+    """The sessions of the visitors: the past ends forty minutes before the first of them."""
+    rows = store.sessions.latest(limit=1_000)
+    return [row for row in rows if row.started_at > rows[0].started_at - 60_000]
+
+
+def test_live_visits_have_two_releases_campaigns_errors_and_a_slow_route(run: Run) -> None:
+    with opened(run) as store:
+        live = live_sessions(store)
+        events = [event for row in live for event in store.log.of_session(row.key)]
+        counters = store.stats().counters
+        agents = store.agents.agents(Span(live[-1].started_at - HOUR_MS, live[0].started_at + HOUR_MS))
+        goals = {each.name for each in store.definitions.of(GOAL)}
+
+    assert {row.version for row in live} == {"2.10", "2.11"}
+    buyers = {event.session_key for event in events if event.name == "purchase"}
+    bought = Counter(row.utm_campaign for row in live if row.key in buyers)
+    assert bought.most_common(1)[0][0] == "sowing-calendar", bought
+    assert {event.attributes.get("exception.group") for event in events} >= {
+        "LookupError at shop/app.py in take_from_shelf",
+        "RuntimeError at shop/app.py in fail",
+        "decimal.InvalidOperation at shop/checkout.py in vat_of",
+    }
+    spans = [
+        float(event.attributes["page_view.duration_ms"])
+        for event in events
+        if event.attributes.get("http.route") == "/search/{query}"
+    ]
+    assert spans
+    assert min(spans) > 900
+    assert counters["ignored.own_user"] > 0
+    assert "shopkeeper" not in {row.user_id for row in live}
+    assert any(line.robots for line in agents)
+    assert any(line.llms for line in agents)
+    assert "Purchase" in goals
+
+
+def test_only_the_next_release_breaks_the_checkout(run: Run) -> None:
+    with opened(run) as store:
+        broken = {
+            row.version
+            for row in live_sessions(store)
+            for event in store.log.of_session(row.key)
+            if event.attributes.get("exception.type") == "decimal.InvalidOperation"
+        }
+    assert broken == {"2.11"}
 
 
 def test_demo_runs_until_ctrl_c(tmp_path: Path) -> None:

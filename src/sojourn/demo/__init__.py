@@ -17,7 +17,7 @@ def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
     """Run for so many seconds, or until Ctrl-C; return whether all figures add up. Raises `SojournError`."""
     try:
         from . import visitors
-        from .shop import Shop
+        from .shop import NEXT_RELEASE, RELEASE, Shop
     except ImportError as missing:
         msg = f'sojourn demo needs {missing.name}, which is not installed: pip install "sojourn[demo]"'
         raise MissingExtraError(msg) from missing
@@ -26,10 +26,13 @@ def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
 
     from .figures import settled_figures
     from .folder import new_folder
+    from .history import write_history
     from .summary import intro, problems, summary
 
     folder = new_folder(os.environ)
-    with Shop(folder) as shop:
+    say("Writing the shop's past: four weeks of visits ...")
+    history = write_history(folder / "sojourn.db")
+    with Shop(folder, RELEASE) as shop, Shop(folder, NEXT_RELEASE) as next_shop:
         # The report closes before the figures are read: ends of sessions must be delivered before the shop closes.
         with ReportServer(source_of(shop.engine), landing="/sessions") as report:
             say(intro(shop.address, report.link, folder, seconds))
@@ -37,10 +40,10 @@ def run(seconds: float | None, *, say: Callable[[str], None]) -> bool:
             if _has_display():
                 webbrowser.open(report.link)
             began = time.monotonic()
-            crowd = visitors.Crowd(shop.address)
-            crowd.play(seconds)
+            crowd = visitors.Crowd(shop.address, next_shop.address)
+            crowd.play(seconds, on_release=lambda: say(f"\nFrom now on visitors meet release {NEXT_RELEASE}.\n"))
             played = crowd.played(time.monotonic() - began)
-        figures = settled_figures(shop.engine, shop.events_file)
+        figures = settled_figures([shop.engine, next_shop.engine], shop.events_file, history)
     found_problems = problems(figures, played)
     say(summary(figures, played, folder, found_problems))
     if found_problems:

@@ -1,20 +1,22 @@
-"""The figures of the store and of the events file, read when both have settled."""
+"""What the live visitors added to the store and to the events file, read when both have settled."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sojourn.core.events import SESSION_END, SESSION_START, START
+from sojourn.core.events import SESSION_END, SESSION_START
 from sojourn.engine import Engine
 from sojourn.stores import Store, open_store
 from sojourn.stores.model import StoreStats
+
+from .history import History
 
 _PATIENCE_S: Final = 10.0
 _PAGE: Final = 1000
@@ -34,27 +36,28 @@ class Figures:
     in_file: Mapping[str, int]
 
 
-def settled_figures(engine: Engine, events_file: Path) -> Figures:
+def settled_figures(engines: Sequence[Engine], events_file: Path, history: History) -> Figures:
     """Flush until everything is delivered and two reads agree; after ten seconds, return the last read."""
     deadline = time.monotonic() + _PATIENCE_S
-    with closing(open_store(str(engine.settings.store))) as store:
+    first = engines[0]
+    with closing(open_store(str(first.settings.store))) as store:
         store.open()
         while True:
-            is_done = engine.flush(max(0.1, deadline - time.monotonic())).done
-            before = engine.stats().store
-            figures = _read(store, before, events_file, is_done=is_done)
+            is_done = all(engine.flush(max(0.1, deadline - time.monotonic())).done for engine in engines)
+            before = first.stats().store
+            figures = _read(store, before, events_file, history, is_done=is_done)
             # The sweeper is still running: a session may have ended between the two reads.
-            is_steady = engine.stats().store == before and not any(state.backlog for state in before.backends)
+            is_steady = first.stats().store == before and not any(state.backlog for state in before.backends)
             if (is_done and is_steady) or time.monotonic() >= deadline:
                 return figures
 
 
-def _read(store: Store, stats: StoreStats, events_file: Path, *, is_done: bool) -> Figures:
+def _read(store: Store, stats: StoreStats, events_file: Path, history: History, *, is_done: bool) -> Figures:
     names: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     by_session: dict[str, Counter[str]] = {SESSION_START: Counter(), SESSION_END: Counter()}
     visitors: set[str] = set()
-    position = START
+    position = history.end
     while page := store.log.after(position, limit=_PAGE):
         for event in page:
             names[event.name] += 1
@@ -66,7 +69,7 @@ def _read(store: Store, stats: StoreStats, events_file: Path, *, is_done: bool) 
         position = page[-1].position
     return Figures(
         is_done=is_done,
-        stats=stats,
+        stats=replace(stats, counters=Counter(stats.counters) - Counter(history.counters)),
         events=names,
         reasons=reasons,
         starts=by_session[SESSION_START],

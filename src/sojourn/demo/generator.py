@@ -65,8 +65,10 @@ class Generated:
     events: int
 
 
-def generate(path: Path, sessions: int, *, now: int, days: int, on_progress: OnProgress, seed: int = 1) -> Generated:
-    """Create a store at a new path, with sessions spread over so many days until now.
+def generate(
+    path: Path, sessions: int, *, now: int, days: int, on_progress: OnProgress, rest_ms: int = 0, seed: int = 1
+) -> Generated:
+    """Create a store at a new path, with sessions spread over so many days until now, or until `rest_ms` before.
 
     Raises `SojournError` if the path exists.
     """
@@ -75,7 +77,7 @@ def generate(path: Path, sessions: int, *, now: int, days: int, on_progress: OnP
         raise SojournError(msg)
     with closing(SQLiteStore(path)) as store:
         store.open()
-    visits = SyntheticVisits(sessions, since=now - days * DAY_MS, until=now, seed=seed)
+    visits = SyntheticVisits(sessions, since=now - days * DAY_MS, until=now - rest_ms, seed=seed)
     with closing(_Bulk(path)) as bulk:
         recording = Recording(Rules(), visits.may_return)
         for events, rows in recording.of(visits.records(), until=now):

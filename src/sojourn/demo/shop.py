@@ -1,16 +1,15 @@
-"""The Starlette example, served by uvicorn in a thread, with Sojourn's embedded defaults."""
+"""A release of the demo's shop: the Starlette example and `checkout.py`, served by uvicorn in a thread."""
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import socket
 import time
 from pathlib import Path
 from threading import Thread
-from types import TracebackType
-from typing import Any, Final, Self
+from types import ModuleType, TracebackType
+from typing import Final, Self
 from urllib.parse import quote
 
 import uvicorn
@@ -21,6 +20,11 @@ from sojourn.errors import SojournError
 from sojourn.settings._secrets import new_key
 
 IDLE_TIMEOUT_S: Final = 2.0
+RELEASE: Final = "2.10"
+NEXT_RELEASE: Final = "2.11"
+"""It replaces the other while visitors are there; its checkout is broken."""
+STAFF: Final = "Shopkeeper"
+"""Whoever logs in with this name is left out of all figures."""
 _FAST_SETTINGS: Final = {
     "SOJOURN_IDLE_TIMEOUT": f"{IDLE_TIMEOUT_S}s",
     "SOJOURN_HEARTBEAT_INTERVAL": "1s",
@@ -31,14 +35,15 @@ _PATIENCE_S: Final = 10.0
 
 
 class Shop:
-    """Serves the shop while its block runs, on a free loopback port."""
+    """Serves one release of the shop while its block runs, on a free loopback port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, release: str) -> None:
         self.events_file = folder / "events.jsonl"
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        _set_environment(folder / "sojourn.db", self.events_file)
-        app = _example().app
+        _set_environment(folder / "sojourn.db", self.events_file, release)
+        app = _run(_example()).app
+        _run(Path(__file__).with_name("checkout.py")).add_pages(app, is_broken=release == NEXT_RELEASE)
         self.engine: Engine = app.state.sojourn.engine
         # No error log either: one page of the shop fails on purpose.
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
@@ -63,7 +68,7 @@ class Shop:
         self.engine.close()
 
 
-def _set_environment(database: Path, events_file: Path) -> None:
+def _set_environment(database: Path, events_file: Path, release: str) -> None:
     """Configure the example by the environment; the user's own variables are for another app."""
     for name in [name for name in os.environ if name.startswith("SOJOURN_")]:
         del os.environ[name]
@@ -71,24 +76,28 @@ def _set_environment(database: Path, events_file: Path) -> None:
         _FAST_SETTINGS,
         SOJOURN_SECRET_KEY=new_key(),
         SOJOURN_SERVICE_NAME="seed-shop",
-        SOJOURN_SERVICE_VERSION="2.10",
+        SOJOURN_SERVICE_VERSION=release,
         SOJOURN_STORE=f"sqlite:///{database}",
-        SOJOURN_GOALS="Purchase=purchase; Log-in=user.identify; Read the letter=/letter",
-        SOJOURN_FUNNELS="Purchase=/ > /seeds/* > purchase; Log-in=/ > /login > user.identify",
+        SOJOURN_EXCLUDE_USERS=STAFF.lower(),
+        SOJOURN_GOALS="Log-in=user.identify",
+        SOJOURN_FUNNELS="Log-in=/ > /login > user.identify",
         SOJOURN_ALERTS="errors=50%; nothing=1h",
         SOJOURN_BACKENDS=f"console:,jsonl:{quote(str(events_file))}",
     )
 
 
-def _example() -> Any:
-    """Import the example: from inside the package of an installed wheel, or from a checkout."""
+def _example() -> Path:
+    """The example: inside the package of an installed wheel, or in a checkout."""
     package = Path(sojourn.__file__).parent
     for folder in (package / "_demo", package.parents[1] / "examples"):
         path = folder / "starlette_app" / "app.py"
         if path.is_file():
-            spec = importlib.util.spec_from_file_location("sojourn_demo_app", path)
-            if spec is not None and spec.loader is not None:
-                module = importlib.util.module_from_spec(spec)
-                spec.loader.exec_module(module)
-                return module
+            return path
     raise SojournError("this installation has no example app; install Sojourn from its wheel")
+
+
+def _run(path: Path) -> ModuleType:
+    """Run a file as the shop's own: what is installed, and what is Sojourn's, is never the place of an exception."""
+    module = ModuleType(path.stem)
+    exec(compile(path.read_text(encoding="utf-8"), f"shop/{path.name}", "exec", dont_inherit=True), vars(module))  # noqa: S102 - our own files
+    return module

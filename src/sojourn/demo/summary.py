@@ -18,13 +18,17 @@ def intro(address: str, report: str, folder: Path, seconds: float | None) -> str
     return f"""
 A seed shop with Sojourn's middleware runs at {address}.
 Simulated visitors use it over real HTTP: one leaves, one comes back, two share a device, one logs out, one stays on
-a websocket, one gets an error. The idle timeout of this demo is 2 seconds (the default is 30 minutes).
+a websocket, one searches and buys, one gets errors, and crawlers read it. Half-way, or after 20 seconds, a new release
+comes. The idle timeout of this demo is 2 seconds (the default is 30 minutes).
 
   report    {report}
   database  {folder / "sojourn.db"}
   events    {folder / "events.jsonl"}
 
-Open the report in a browser to watch the sessions live (the link works once; then a new one is printed).
+Open the report in a browser to watch the sessions live (the link works once; then a new one is printed). It also has
+four weeks of synthetic visits. Can you tell which campaign brings buyers, which route is slow, which error met most
+users, whether the new release is worse, and what AI crawlers read?
+
 Below are the events as they are forwarded: time, name, session, user, details. The end of a session carries the time
 of the last activity, so it appears later than its time. {until}
 """

@@ -9,8 +9,10 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
+from math import inf
 from threading import Event as Signal
 from threading import Lock, Thread
 from types import TracebackType
@@ -21,8 +23,9 @@ import httpx
 from websockets.sync.client import connect
 
 from .agents import read_shop
-from .shop import IDLE_TIMEOUT_S
+from .shop import IDLE_TIMEOUT_S, STAFF
 
+_RELEASED_AFTER_S: Final = 20.0
 _BLUR_S: Final = 0.05  # two clocks, each read a little late
 _USER_AGENTS: Final = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -31,13 +34,12 @@ _USER_AGENTS: Final = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Mobile/15E148 Safari/604.1",
 )
 _REFERRERS: Final = ("https://search.example/", "https://garden-friends.example/", "https://news.example/", None)
-_CAMPAIGNS: Final = (
-    "utm_source=newsletter&utm_medium=email&utm_campaign=sowing-calendar",
-    "utm_source=google&utm_medium=cpc&utm_campaign=spring-sale",
-    None,
-    None,
-)
-"""What the first address of a visitor may carry."""
+_NEWSLETTER: Final = "utm_source=newsletter&utm_medium=email&utm_campaign=sowing-calendar"
+_SALE: Final = "utm_source=google&utm_medium=cpc&utm_campaign=spring-sale"
+_REEL: Final = "utm_source=instagram&utm_medium=paid-social&utm_campaign=spring-sale"
+_BROUGHT_BUYERS: Final = (_NEWSLETTER, _NEWSLETTER, _SALE, None)
+_BROUGHT_OTHERS: Final = (_SALE, _SALE, _REEL, None, None)
+"""What the first addresses of visitors carry in turn: one campaign brings those who buy."""
 _PAGE: Final = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "accept": "text/html"}
 _FETCH: Final = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty", "accept": "application/json"}
 
@@ -62,14 +64,15 @@ class Played:
 class Browser:
     """One visitor's browser, from the first page to the last."""
 
-    def __init__(self, address: str, stop: Signal) -> None:
+    def __init__(self, address: str, stop: Signal, campaign: str | None) -> None:
         self.least_visits = self.most_visits = 0
         self.pages = self.purchases = 0
         self._address = address
         self._stop = stop
         self._user: str | None = None
+        self._is_staff = False
         self._came_from = random.choice(_REFERRERS)  # noqa: S311 - no secret
-        self._campaign = random.choice(_CAMPAIGNS)  # noqa: S311 - no secret
+        self._campaign = campaign
         self._last: tuple[float, float] | None = None  # the latest activity: when sent, when the response came
         self._client = httpx.Client(
             base_url=address,
@@ -101,8 +104,11 @@ class Browser:
         self._request("GET", path, _FETCH)
 
     def buy(self, seed: str) -> None:
-        self.purchases += 1
-        self._navigate("POST", f"/seeds/{seed}")
+        self._pay(f"/seeds/{seed}")
+
+    def check_out(self) -> None:
+        """Pay for the cart, which in a broken release may fail."""
+        self._pay("/checkout")
 
     def log_in(self, name: str) -> None:
         """Log in. Another user than before starts another visit, with or without a logout in between."""
@@ -111,6 +117,12 @@ class Browser:
             self._count(1, 1)
         self._user = name
         self._navigate("POST", "/login", {"name": name})
+
+    def log_in_as_staff(self) -> None:
+        """Log in as one whom the shop leaves out: nothing counts any more."""
+        self.open("/login")
+        self._is_staff = True
+        self._navigate("POST", "/login", {"name": STAFF})
 
     def log_out(self) -> None:
         """Log out. The visit continues without a user until the next log-in."""
@@ -129,16 +141,20 @@ class Browser:
                 live.recv(10)
                 self._last = (sent, time.monotonic())
 
-    def _navigate(self, method: str, path: str, data: dict[str, str] | None = None) -> None:
+    def _pay(self, path: str) -> None:
+        self.purchases += self._navigate("POST", path) == 200
+
+    def _navigate(self, method: str, path: str, data: dict[str, str] | None = None) -> int:
+        """Open a page, follow its redirect, and return the status."""
         referrer = {} if self._came_from is None else {"referer": self._came_from}
         self._came_from = f"{self._address}{path}"
         if self._campaign is not None:
             path, self._campaign = f"{path}?{self._campaign}", None
         response = self._request(method, path, {**_PAGE, **referrer}, data)
         if response.is_redirect:
-            self._navigate("GET", response.headers["location"])
-        else:
-            self.pages += 1
+            return self._navigate("GET", response.headers["location"])
+        self.pages += not self._is_staff
+        return response.status_code
 
     def _request(
         self, method: str, path: str, headers: dict[str, str], data: dict[str, str] | None = None
@@ -146,6 +162,8 @@ class Browser:
         sent = time.monotonic()
         response = self._client.request(method, path, headers=headers, data=data)
         received = time.monotonic()
+        if self._is_staff:
+            return response
         if self._last is None or sent - self._last[1] >= IDLE_TIMEOUT_S + _BLUR_S:
             self._count(1, 1)
         elif received - self._last[0] >= IDLE_TIMEOUT_S - _BLUR_S:
@@ -210,37 +228,72 @@ def stay_on_a_socket(browser: Browser) -> None:
     browser.water(9)
 
 
-def get_an_error(browser: Browser) -> None:
-    """Open the page that fails; the visit continues."""
+def search_and_check_out(browser: Browser) -> None:
+    """Search, which is slow, and buy; every second checkout of the broken release fails."""
     browser.open("/")
+    browser.open("/search/tomatoes")
+    browser.pause(0.4)
+    browser.open("/seeds/tomato")
+    browser.open("/cart")
+    browser.pause(0.4)
+    browser.check_out()
+
+
+def give_up_searching(browser: Browser) -> None:
+    """Search, and leave."""
+    browser.open("/")
+    browser.pause(0.5)
+    browser.open("/search/basil")
+
+
+def get_errors(browser: Browser) -> None:
+    """Ask for what is sold out, then open the page that fails; the visit continues."""
+    browser.open("/")
+    browser.pause(0.5)
+    browser.buy("pumpkin")
     browser.pause(0.5)
     browser.open("/fail")
     browser.pause(0.7)
     browser.open("/")
+    browser.pause(6.0)  # few visitors are this unlucky
 
 
-_SCRIPTS: Final[Sequence[Callable[[Browser], None]]] = (
-    leave,
-    come_back,
-    share_a_device,
-    switch_user,
-    stay_on_a_socket,
-    get_an_error,
-)
+def keep_the_shop(browser: Browser) -> None:
+    """Look after the shop: one visit until the log-in, and nothing after it."""
+    browser.log_in_as_staff()
+    for path in ("/seeds/basil", "/cart"):
+        browser.pause(0.5)
+        browser.open(path)
+    browser.pause(4.0)
+
+
+_SCRIPTS: Final[Mapping[Callable[[Browser], None], Sequence[str | None]]] = {
+    leave: _BROUGHT_OTHERS,
+    come_back: _BROUGHT_BUYERS,
+    share_a_device: _BROUGHT_BUYERS,
+    switch_user: _BROUGHT_BUYERS,
+    search_and_check_out: _BROUGHT_BUYERS,
+    give_up_searching: _BROUGHT_OTHERS,
+    stay_on_a_socket: _BROUGHT_OTHERS,
+    get_errors: _BROUGHT_OTHERS,
+    keep_the_shop: (None,),
+}
 
 
 class Crowd:
-    """All scripts at once, each repeated by a new visitor every time."""
+    """All scripts at once, each repeated by a new visitor every time; from the next release's start on, they go there."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, address: str, next_address: str) -> None:
+        self._address, self._next_address = address, next_address
         self._stop = Signal()
         self._browsers: list[Browser] = []
         self._troubles: list[str] = []
         self._lock = Lock()
 
-    def play(self, seconds: float | None) -> None:
+    def play(self, seconds: float | None, *, on_release: Callable[[], None]) -> None:
         """Run for so many seconds, or until Ctrl-C; then stop all visitors between two pages."""
+        ends_at = inf if seconds is None else time.monotonic() + seconds
+        released_at = time.monotonic() + min(_RELEASED_AFTER_S, inf if seconds is None else seconds / 2)
         threads = [
             Thread(target=self._repeat, args=(script,), name=script.__name__, daemon=True) for script in _SCRIPTS
         ]
@@ -249,7 +302,10 @@ class Crowd:
             for thread in threads:
                 thread.start()
                 self._stop.wait(0.15)  # visitors do not all arrive at the same instant
-            self._stop.wait(None if seconds is None else max(0.0, seconds - 0.15 * len(threads)))
+            self._wait_until(released_at)
+            self._address = self._next_address
+            on_release()
+            self._wait_until(ends_at)
         except KeyboardInterrupt:
             pass
         finally:
@@ -270,6 +326,9 @@ class Crowd:
             troubles=tuple(self._troubles),
         )
 
+    def _wait_until(self, moment: float) -> None:
+        self._stop.wait(None if moment == inf else max(0.0, moment - time.monotonic()))
+
     def _crawl(self) -> None:
         """Read the shop as crawlers and AI assistants do: no browser, and no visit."""
         with httpx.Client(base_url=self._address, timeout=10, trust_env=False) as client:
@@ -280,8 +339,8 @@ class Crowd:
 
     def _repeat(self, script: Callable[[Browser], None]) -> None:
         try:
-            while not self._stop.is_set():
-                with Browser(self._address, self._stop) as browser:
+            for campaign in cycle(_SCRIPTS[script]):
+                with Browser(self._address, self._stop, campaign) as browser:
                     with self._lock:
                         self._browsers.append(browser)
                     script(browser)
