@@ -10,6 +10,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from threading import Thread
 from typing import Any, Literal, assert_type
@@ -150,6 +151,7 @@ def view(error: ValueError) -> None:
     identify(b"7")  # type: ignore[arg-type]
     identify("7", {"plan": "team"})  # type: ignore[arg-type]
     track("cart.add", {"items": ["A-17"]})  # type: ignore[dict-item]
+    track("cart.add", {"price": Decimal("9.50"), "id": uuid.uuid4(), "on": date(2026, 1, 1), "coupon": None})
     track("cart.add", sku="A-17")  # type: ignore[call-arg]
     set_session_property("plan", None)  # type: ignore[arg-type]
     capture_exception("no exception")  # type: ignore[arg-type]

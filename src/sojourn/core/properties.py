@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from .events import Scalar
+from .property_values import ACCEPTED, kept_as
 
 SESSION_PREFIX: Final = "session_properties."
 EVENT_PREFIX: Final = "event_properties."
@@ -82,49 +83,87 @@ class Declared:
     event: Mapping[str, Property] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one property of a call: its kind, which is counted, and a text that names the property."""
+
+    kind: str
+    name: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.text}"
+
+
+_WHAT_IS_WRONG: Final = {
+    "undeclared": "is not declared; it was dropped",
+    "wrong_type": "is not of its declared type; it was dropped",
+    "not_finite": "is no finite number; it was dropped",
+    "too_large": "is too large; it was dropped",
+    "too_many": f"is more than the {MAX_PROPERTIES} that are kept; it was dropped",
+    "cut": f"has more than {MAX_TEXT_LENGTH} characters; it was cut",
+    "control_characters": "has control characters; they were replaced",
+}
+
+
 def cleaned(
     properties: Mapping[str, object], prefix: str, declared: Mapping[str, Property] | None = None
-) -> tuple[dict[str, Scalar], list[str]]:
-    """Return the valid properties by full name, and a word for each problem with the data.
+) -> tuple[dict[str, Scalar], list[Problem]]:
+    """Return the valid properties by full name, and the problems with the others; `None` leaves a property out.
 
-    Problems are `not_finite`, `too_large`, `too_many`, `undeclared` and `wrong_type` (dropped), `cut` and
-    `control_characters` (kept, replaced). Raises `ValueError` for a malformed name and `TypeError` for a value that is no
-    string, number or bool: those are programming errors.
+    Kinds of problems are `unsupported`, `not_finite`, `too_large`, `too_many`, `undeclared` and `wrong_type` (dropped),
+    `cut` and `control_characters` (kept, replaced). Raises `ValueError` for a malformed name and `TypeError` for what is no
+    mapping of names: those are programming errors, and the same in every call.
     """
     if not isinstance(properties, Mapping):
         msg = f"properties must be a mapping of names to values, not {type(properties).__name__}"
         raise TypeError(msg)
     kept: dict[str, Scalar] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     size = 0
     for name, value in properties.items():
         full = _named(name, prefix)
-        if not isinstance(value, str | int | float):
-            msg = f"the property {full!r} must be a string, a number or a bool, not {type(value).__name__}"
-            raise TypeError(msg)
-        fit: str | float | None = value
-        if declared is not None:
-            declared_name = _declared_name(full, declared)
-            if declared_name is None:
-                problems.append("undeclared")
-                continue
-            full, fit = declared_name, _as_declared(value, declared[declared_name])
-        if fit is None:
-            problems.append("wrong_type")
+        if value is None:
+            continue
+        full, fit = _fitting(full, value, declared)
+        if isinstance(fit, Problem):
+            problems.append(fit)
         elif len(kept) >= MAX_PROPERTIES and full not in kept:
-            problems.append("too_many")
+            problems.append(_problem("too_many", full))
         elif isinstance(fit, str):
-            text = _text(fit, problems)
+            text, found = _text(fit)
+            problems += [_problem(kind, full) for kind in found]
             size += len(text.encode())
             if size > MAX_TOTAL_BYTES:
-                problems.append("too_large")
+                problems.append(_problem("too_large", full))
             else:
                 kept[full] = text
-        elif (problem := _unfit(fit)) is not None:
-            problems.append(problem)
+        elif (kind := _unfit(fit)) is not None:
+            problems.append(_problem(kind, full))
         else:
             kept[full] = _plain(fit)
     return kept, problems
+
+
+def _fitting(full: str, value: object, declared: Mapping[str, Property] | None) -> tuple[str, Scalar | Problem]:
+    """A value as it is kept, under the name that is declared."""
+    own = None
+    if declared is not None:
+        declared_name = _declared_name(full, declared)
+        if declared_name is None:
+            return full, _problem("undeclared", full)
+        full, own = declared_name, declared[declared_name]
+    fit = kept_as(value, is_text=own is not None and own.type is str)
+    if fit is None:
+        text = f"is of the type {type(value).__name__!r}; it was dropped: a value is {ACCEPTED}"
+        return full, Problem("unsupported", full, text)
+    if own is not None and (fit := _as_declared(fit, own)) is None:
+        return full, _problem("wrong_type", full)
+    return full, fit
+
+
+def _problem(kind: str, name: str) -> Problem:
+    return Problem(kind, name, _WHAT_IS_WRONG[kind])
 
 
 def _named(name: object, prefix: str) -> str:
@@ -154,15 +193,16 @@ def _as_declared(value: str | float, own: Property) -> str | float | None:
     return float(value) if abs(value) < 2**1023 else None
 
 
-def _text(value: str, problems: list[str]) -> str:
-    text = str.__str__(value)  # a plain `str`, not the subclass that the app may have: encoders take no other
+def _text(value: str) -> tuple[str, list[str]]:
+    """The text as it is kept, and the kinds of problems with it."""
+    text, problems = str.__str__(value), []  # a plain `str`, not the app's subclass: encoders take no other
     if len(text) > MAX_TEXT_LENGTH:
         problems.append("cut")
         text = text[: MAX_TEXT_LENGTH - 1] + CUT_MARK
     if _HOSTILE.search(text):
         problems.append("control_characters")
         text = _HOSTILE.sub("\ufffd", text)
-    return text
+    return text, problems
 
 
 def _unfit(value: float) -> str | None:

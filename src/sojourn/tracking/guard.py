@@ -19,6 +19,9 @@ log = logging.getLogger("sojourn")
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_MOST_CAUSES = 1_000
+"""Names of properties may be made of what visitors send: what is remembered of them has a bound."""
+
 
 class Counters:
     """Running totals of what was refused or went wrong, by reason, and when each was counted last.
@@ -93,16 +96,16 @@ class Guard:
         return self._counters.totals()
 
     def warn_once(self, cause: str, text: str) -> None:
-        if cause not in self._logged:
+        if cause not in self._logged and len(self._logged) < _MOST_CAUSES:
             self._logged.add(cause)
             log.warning("%s (logged once; every case is counted)", text)
 
-    def refuse_data(self, problem: str, text: str) -> None:
-        """Bad data from the app: counted and warned of once, or raised with `strict=True`."""
+    def refuse_data(self, problem: str, text: str, *, of: str = "") -> None:
+        """Bad data from the app: counted, and warned of once (for each property, `of`), or raised with `strict=True`."""
         if self.strict:
             raise ValueError(text)
         self.count(problem)
-        self.warn_once(problem, text)
+        self.warn_once(f"{problem} {of}", text)
 
     def report(self, error: Exception, work: str) -> None:
         """Count a fault of ours, and log its place once."""

@@ -12,7 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from sojourn.core.events import RESERVED_NAMES, SESSION_PROPERTIES, Scalar
-from sojourn.core.properties import EVENT_PREFIX, SESSION_PREFIX, cleaned
+from sojourn.core.properties import EVENT_PREFIX, SESSION_PREFIX, Problem, cleaned
+from sojourn.core.property_values import PropertyValue
 from sojourn.core.records import LATE
 from sojourn.core.session import SessionState
 from sojourn.errors import NoActiveRequest
@@ -52,7 +53,10 @@ class Session:
 
 
 def identify(
-    user_id: str | int | UUID | None, name: str | None = None, *, traits: Mapping[str, Scalar] | None = None
+    user_id: str | int | UUID | None,
+    name: str | None = None,
+    *,
+    traits: Mapping[str, PropertyValue | None] | None = None,
 ) -> None:
     """Tag the session with a user; `None` or `""` removes the tag. A different user starts a new session.
 
@@ -78,12 +82,12 @@ def identify(
     call(None, _name, name_user_late, visit, User(checked_id, shown_name, kept_traits or None))
 
 
-def track(name: str, properties: Mapping[str, Scalar] | None = None, *, connection: Any = None) -> None:
+def track(name: str, properties: Mapping[str, PropertyValue | None] | None = None, *, connection: Any = None) -> None:
     """Record an event in this session.
 
-    `name` has 1 to 100 printable characters and is none of Sojourn's own events. `properties` maps names to strings,
-    finite numbers or bools. Raises `ValueError` for a reserved or malformed name, `TypeError` for a wrong type, and
-    `NoActiveRequest` outside a request.
+    `name` has 1 to 100 printable characters and is none of Sojourn's own events. `properties` maps names to text, numbers,
+    bools, `Decimal`, `UUID`, dates, times, `timedelta` or enums; a value of another type is dropped with a warning. Raises
+    `ValueError` for a reserved or malformed name, `TypeError` for a wrong type, and `NoActiveRequest` outside a request.
 
     With a `connection` to the store's database, the event is committed, or rolled back, with the transaction that it is in.
     Then errors of the database are raised too, and `WrongDatabaseError` for a connection to another one.
@@ -98,7 +102,9 @@ def track(name: str, properties: Mapping[str, Scalar] | None = None, *, connecti
         visit.context.inbox.write(record, connection)
 
 
-async def track_async(name: str, properties: Mapping[str, Scalar] | None = None, *, connection: Any) -> None:
+async def track_async(
+    name: str, properties: Mapping[str, PropertyValue | None] | None = None, *, connection: Any
+) -> None:
     """Record an event in a transaction of asynchronous code; otherwise as `track()` with a `connection`."""
     visit = _visit()
     visit.context.inbox.check(connection, is_awaited=True)
@@ -107,7 +113,9 @@ async def track_async(name: str, properties: Mapping[str, Scalar] | None = None,
         await visit.context.inbox.write_async(record, connection)
 
 
-def _event(visit: Visit, name: str, properties: Mapping[str, Scalar] | None) -> tuple[str, dict[str, Scalar]]:
+def _event(
+    visit: Visit, name: str, properties: Mapping[str, PropertyValue | None] | None
+) -> tuple[str, dict[str, Scalar]]:
     """The name and properties of an event as they are kept."""
     if not isinstance(name, str):
         msg = f"track(): an event name must be a str, not {type(name).__name__}"
@@ -125,17 +133,17 @@ def _event(visit: Visit, name: str, properties: Mapping[str, Scalar] | None) -> 
     return str.__str__(name), kept
 
 
-def set_session_property(key: str, value: Scalar) -> None:
+def set_session_property(key: str, value: PropertyValue) -> None:
     """Set a property of the session; see `set_session_properties()`."""
     set_session_properties({key: value})
 
 
-def set_session_properties(properties: Mapping[str, Scalar]) -> None:
+def set_session_properties(properties: Mapping[str, PropertyValue | None]) -> None:
     """Set properties of the session. Its end and all its later events carry them.
 
     Names get the prefix `session_properties.` if they lack it. The last value of a name is kept, unless it is declared with
-    `keep="first"`. Raises `ValueError` for a malformed name, `TypeError` for a value that is not a string, number or bool,
-    and `NoActiveRequest` outside a request.
+    `keep="first"`. Values are as in `track()`. Raises `ValueError` for a malformed name, `TypeError` for what is no mapping of
+    names, and `NoActiveRequest` outside a request.
     """
     visit = _visit()
     kept, problems = cleaned(properties, SESSION_PREFIX, visit.context.options.declared.session)
@@ -320,6 +328,6 @@ def _session(visit: Visit, state: SessionState) -> Session:
     )
 
 
-def _refuse_data(visit: Visit, problems: list[str], where: str) -> None:
+def _refuse_data(visit: Visit, problems: list[Problem], where: str) -> None:
     for problem in problems:
-        visit.guard.refuse_data(f"property_{problem}", f"{where}: a property was {problem.replace('_', ' ')}")
+        visit.guard.refuse_data(f"property_{problem.kind}", f"{where}: {problem}", of=problem.name)

@@ -5,12 +5,13 @@ The verdicts are the core's; here they become a tag, a new session or nothing, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 from sojourn.core import identity
 from sojourn.core.events import USER_IDENTIFY, Scalar
 from sojourn.core.identity import Verdict
-from sojourn.core.properties import MAX_PROPERTIES, cleaned
+from sojourn.core.properties import MAX_PROPERTIES, Problem, cleaned
 from sojourn.core.records import Entry, Tag
 from sojourn.core.session import EndReason, SessionState
 
@@ -165,11 +166,11 @@ def _with_valid_traits(guard: Guard, user: User) -> User:
         try:
             traits, problems = cleaned({name: value}, "")
         except (TypeError, ValueError):
-            traits, problems = {}, ["bad_trait"]
+            traits, problems = {}, [Problem("bad_trait", "a name", "is malformed; it was dropped")]
         kept.update(traits)
         for problem in problems:
-            guard.count(f"property_{problem}")
-            guard.warn_once(f"property_{problem}", f"a trait of a principal was {problem.replace('_', ' ')}")
+            guard.count(f"property_{problem.kind}")
+            guard.warn_once(f"property_{problem.kind} {problem.name}", f"traits of a principal: {problem}")
     return User(user.id, user.name, kept)
 
 
@@ -184,7 +185,9 @@ def _tag(visit: Visit, user: User | None, *, is_explicit: bool = True, is_new: b
     return Tag(
         None if user is None else user.id,
         None if user is None else user.name,
-        dict(user.traits) if user is not None and user.traits else None,
+        dict(cast("Mapping[str, Scalar]", user.traits))
+        if user is not None and user.traits
+        else None,  # `cleaned` by now
         is_explicit,
         is_new,
         _tag_before(visit),

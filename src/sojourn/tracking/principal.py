@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
-from sojourn.core.events import Scalar
+from sojourn.core.property_values import PropertyValue
 from sojourn.core.user_ids import LONGEST, is_user_id
 
 from .masking import printable
@@ -36,17 +36,17 @@ UNKNOWN: Final = Unknown.UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user: `id` of at most 256 characters (see `core.user_ids`), a name to show, and traits (flat, scalars)."""
+    """A user: `id` of at most 256 characters (see `core.user_ids`), a name to show, and traits (see docs/properties.md)."""
 
     id: str
     name: str | None = None
-    traits: Mapping[str, Scalar] | None = None
+    traits: Mapping[str, PropertyValue | None] | None = None
 
     def __init__(
         self,
         id: str | int | UUID,  # noqa: A002 - its name in the public API
         name: str | None = None,
-        traits: Mapping[str, Scalar] | None = None,
+        traits: Mapping[str, PropertyValue | None] | None = None,
     ) -> None:
         object.__setattr__(self, "id", user_id(id))
         object.__setattr__(self, "name", None if name is None else printable(str(name), _LONGEST_NAME))
