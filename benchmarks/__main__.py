@@ -11,26 +11,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import drain, fleet, request_path, saturation, startup, steady, vendors
+from benchmarks import drain, fleet, report, request_path, saturation, startup, steady, vendors
 from benchmarks.timing import Spread, table
 
 PARTS = ("request", "startup", "saturation", "recorder", "fleet", "vendors")
+LONG = ("steady", "report")
+"""Only when they are asked for."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", metavar="part", help=f"any of {', '.join((*PARTS, 'steady'))}; all but `steady` without one"
+        "parts",
+        nargs="*",
+        metavar="part",
+        help=f"any of {', '.join(PARTS + LONG)}; without one, all but {' and '.join(LONG)}",
     )
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--requests", type=int, default=2000, help="requests of each round, in process")
     parser.add_argument("--seconds", type=float, default=5, help="of load on each variant of `saturation` in a round")
     parser.add_argument("--minutes", type=float, default=10, help="of load on each variant of `steady`")
     parser.add_argument("--sdks", metavar="PYTHON", help="a Python with sentry-sdk, posthog, starlette and uvicorn")
+    parser.add_argument("--store", metavar="URL", default=report.KEPT, help="of `report`; made if it is not there")
+    parser.add_argument("--sessions", type=int, default=1_000_000, help="of the store that `report` makes")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures to a file")
     chosen = parser.parse_args()
-    if unknown := set(chosen.parts) - {*PARTS, "steady"}:
-        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join((*PARTS, 'steady'))}")
+    if unknown := set(chosen.parts) - {*PARTS, *LONG}:
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS + LONG)}")
     parts = chosen.parts or PARTS
     figures: dict[str, Any] = {"machine": _machine()}
     if "request" in parts:
@@ -49,6 +56,8 @@ def main() -> int:
         print(_steady_table(figures["steady"]), end="\n\n", flush=True)
     if "recorder" in parts:
         drain.main()
+    if "report" in parts:
+        report.main(["--store", chosen.store, "--sessions", str(chosen.sessions)])
     if "fleet" in parts:
         figures["fleet"] = fleet.measure_fleet()
         print(flush=True)

@@ -1,102 +1,185 @@
-"""How long the data of each report page takes, over a large store.
+"""How long each page and each JSON endpoint of the report takes, over a large store.
 
-    python -m benchmarks.report [--sessions 1000000] [--store sqlite:///kept.db] [--rounds 5]
+    scripts/bench report [--store sqlite:///kept.db] [--sessions 1000000]
 
-Without `--store` one is generated first (some minutes, 7 KB a session), and deleted afterwards. The reach, at 1,000,000
-sessions and 10,000,000 events in SQLite: each page under 250 ms, the next page of a table and a user's sessions under
-40 ms, a timeline under 15 ms. Given are the median and the worst of some calls; the first call of all stands apart.
+Each is asked as a browser asks: from the address to the last byte of the response, without the network. The store is made once
+and kept (`benchmarks.report_store`); a store of your own may be measured too. Filters come in pairs, chosen to be the worst:
+frequent and rare values, values that never meet, and those that are looked for in the events of sessions.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
+import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta, timezone
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
 
-from sojourn.core.goals import parse_steps
-from sojourn.demo.generator import generate
+from benchmarks import report_store
+from sojourn.cli._generate import _Bar
+from sojourn.report._access import Access
+from sojourn.report._app import Report
+from sojourn.report._panels import PANELS
+from sojourn.report._revocations import MemoryRevocations
+from sojourn.report._tickets import Tickets
+from sojourn.report._view import Source
+from sojourn.report._web import Request
 from sojourn.stores import Store, open_store
-from sojourn.stores.model import USER, VISITOR, DataSubject
-from sojourn.stores.reporting.model import DAY_MS, Bucket, Filter, Sort, Span
+from sojourn.stores.reporting.model import Filter, Sort
+from sojourn.tracking.facts import NoFacts
 
-_PAGE, _NEXT, _TIMELINE, _FUNNEL = 250, 40, 15, 500
-_STEPS = parse_steps("/ > /seeds/* > /cart > /checkout")
-_DAYS = 90
-Case = tuple[str, int, Callable[[], object]]
+Params = Sequence[tuple[str, str]]
+
+KEPT: Final = "sqlite:///report-bench.db"
+PLAIN_MS: Final = 200
+FUNNEL_MS: Final = 500
+FILTERED_MS: Final = {"90d": 400, "12m": 1000}
+_STEPS: Final = "/ > /seeds/* > /cart > /checkout"
+
+PAIRS: Final[Sequence[Params]] = (
+    (("browser", "Chrome"), ("device", "desktop")),
+    (("source", "google.com"), ("identified", "yes")),
+    (("campaign", "partners"), ("system", "Linux")),
+    (("browser", "Safari"), ("system", "Windows")),
+    (("entry", "/seeds/*"), ("pages", "5..")),
+    (("country", "(none)"), ("device!", "phone")),
+    (("errors", "1.."), ("duration", "10m..")),
+    (("referrer~", "reddit"), ("browser~", "fire")),
+    (("user", "100007"), ("browser", "Chrome")),
+    (("prop.plan", "farm"), ("source", "bing.com")),
+    (("prop.plan", "none"), ("browser", "Chrome")),
+    (("event", "purchase"), ("source", "newsletter")),
+    (("path", "/cart"), ("path", "/checkout")),
+    (("path", "/advice/harvest-in-winter"), ("event", "newsletter_signup")),
+    (("path", "/nowhere"), ("route", "/nowhere")),
+    (("error~", "keyerror"), ("version~", "2.1")),
+    (("event!", "purchase"), ("route", "/cart")),
+    (("q", "nobody is called so"), ("device", "phone")),
+)
+"""Pairs of filters."""
+
+_PANELS: Final = tuple(PANELS)
 
 
-def cases(store: Store) -> list[Case]:
-    """What is measured: its name, its reach in ms, and the call."""
-    latest = store.sessions.latest(limit=1)[0].started_at
-    until = latest // DAY_MS * DAY_MS + DAY_MS
-    lately = latest - 30 * 60_000
-    month, all_time = Span(until - 30 * DAY_MS, until), Span(until - _DAYS * DAY_MS, until)
-    day, half = Span(latest - DAY_MS, until), Span(until - _DAYS // 2 * DAY_MS, until)
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """An address, and within how many milliseconds it should come."""
+
+    label: str
+    path: str
+    params: Params = ()
+    reach: int = PLAIN_MS
+
+    def with_params(self, *params: tuple[str, str], reach: int) -> Page:
+        return Page(label=self.label, path=self.path, params=(*self.params, *params), reach=reach)
+
+    @property
+    def address(self) -> str:
+        return self.path + (f"?{urlencode(self.params)}" if self.params else "")
+
+
+class _Facts(NoFacts):
+    method = "GET"
+
+    def __init__(self, query: str) -> None:
+        self.query = query
+
+
+class Reader:
+    """Asks the report over a store, as of its latest session."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        latest = store.sessions.latest(limit=1)[0].started_at
+        tickets = Tickets(b"of this benchmark", MemoryRevocations())
+        self._report = Report(
+            Source(store=lambda: store, now=lambda: latest), Access(tickets=tickets, allow=lambda _: True)
+        )
+
+    def get(self, page: Page) -> int:
+        """Return how many bytes the response has."""
+        query = urlencode(page.params)
+        response = self._report.handle(Request(facts=_Facts(query), base="", path=page.path, is_allowed=True))
+        body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+        if response.status != 200:
+            msg = f"{page.address}: {response.status} {body[:500]!r}"
+            raise RuntimeError(msg)
+        return len(body)
+
+
+def plain_pages(store: Store) -> Iterator[Page]:
+    """Pages without a filter."""
     line = store.sessions.page(Filter(), limit=1).lines[0]
-    busiest = _busiest(store)
-    user, visitor = DataSubject(USER, busiest), DataSubject(VISITOR, line.visitor_id)
     longest = store.sessions.page(Filter(), sort=Sort.EVENTS, limit=1).lines[0]
-    zone = timezone(timedelta(hours=2))
+    for range_ in ("24h", "7d", "30d", "90d", "12m"):
+        yield Page(label=f"overview, {range_}", path="/", params=(("range", range_),))
+    yield Page(label="overview.json, 90d", path="/overview.json", params=(("range", "90d"),))
+    yield Page(label="online", path="/live/online")
+    for name in _PANELS:
+        yield Page(label=f"panel {name}, 90d", path=f"/panels/{name}", params=(("range", "90d"),))
+    for name in ("pages", "routes", "users"):
+        yield Page(label=f"panel {name}, 12m", path=f"/panels/{name}", params=(("range", "12m"),))
+    yield Page(label="panel pages as JSON, 90d", path="/panels/pages.json", params=(("range", "90d"),))
+    yield Page(label="panel pages as CSV, 90d", path="/panels/pages.csv", params=(("range", "90d"),))
+    yield Page(
+        label="panel sources with a goal, 30d", path="/panels/sources", params=(("range", "30d"), ("goal", "Purchase"))
+    )
+    yield Page(label="sessions", path="/sessions")
+    for sort in Sort:
+        yield Page(
+            label=f"sessions by {sort.value}, 90d", path="/sessions", params=(("range", "90d"), ("sort", sort.value))
+        )
+    yield Page(label="sessions.json, 24h", path="/sessions.json", params=(("range", "24h"),), reach=1000)
+    yield Page(label="a session", path=f"/sessions/{line.key}")
+    yield Page(label="the longest session", path=f"/sessions/{longest.key}")
+    yield Page(label="a user", path="/users", params=(("id", _busiest(store)),))
+    yield Page(label="a visitor", path="/visitors", params=(("id", line.visitor_id),))
+    for range_ in ("30d", "90d", "12m"):
+        yield Page(label=f"goals, {range_}", path="/goals", params=(("range", range_),))
+    yield Page(label="one goal, 30d", path="/goals", params=(("range", "30d"), ("goal", "Purchase")))
+    for range_ in ("30d", "90d", "12m"):
+        params = (("range", range_), ("steps", _STEPS))
+        yield Page(label=f"funnel of 4 steps, {range_}", path="/funnels", params=params, reach=FUNNEL_MS)
+        yield Page(
+            label=f"the same by visitor, {range_}",
+            path="/funnels",
+            params=(*params, ("by", "visitor")),
+            reach=FUNNEL_MS,
+        )
+    for weeks in ("12", "26"):
+        for who in ("visitors", "users"):
+            yield Page(
+                label=f"retention of {who}, {weeks} weeks", path="/retention", params=(("weeks", weeks), ("of", who))
+            )
+    yield Page(label="agents, 90d", path="/agents", params=(("range", "90d"),))
+    yield Page(label="alerts", path="/alerts")
+    yield Page(label="system", path="/delivery")
 
-    def overview(span: Span, bucket: Bucket) -> Callable[[], object]:
-        return lambda: store.report.overview(span, bucket=bucket, zone=zone, online_since=lately)
 
-    def page(wanted: Filter, sort: Sort = Sort.STARTED) -> Callable[[], object]:
-        return lambda: store.sessions.page(wanted, sort=sort)
-
-    def following(wanted: Filter, sort: Sort = Sort.STARTED, *, after: int = 3) -> Callable[[], object]:
-        cursor = None
-        for _ in range(after):
-            cursor = store.sessions.page(wanted, sort=sort, cursor=cursor).following or cursor
-        return lambda: store.sessions.page(wanted, sort=sort, cursor=cursor)
-
-    shown = [each.key for each in store.sessions.page(Filter()).lines]
-    found: list[Case] = [
-        ("overview, a day by hours", _PAGE, overview(day, Bucket.HOUR)),
-        ("overview, 30 days", _PAGE, overview(month, Bucket.DAY)),
-        ("overview, 45 days and the 45 before", _PAGE, overview(half, Bucket.DAY)),
-        ("overview, all 90 days by weeks", _PAGE, overview(all_time, Bucket.WEEK)),
-        ("online now", _TIMELINE, lambda: store.report.online(since=lately)),
-        (
-            "sessions, live poll of 50 rows",
-            _NEXT,
-            lambda: store.sessions.changes(Filter(), shown=shown, started_after=lately),
-        ),
-        *((f"sessions by {sort.value}, first page", _PAGE, page(Filter(span=all_time), sort)) for sort in Sort),
-        *((f"sessions by {sort.value}, next page", _NEXT, following(Filter(span=all_time), sort)) for sort in Sort),
-        ("sessions of a day by duration, next", _PAGE, following(Filter(span=day), Sort.DURATION)),
-        (
-            "sessions of a week by pages, next",
-            _PAGE,
-            following(Filter(span=Span(until - 7 * DAY_MS, until)), Sort.PAGES),
-        ),
-        ("open sessions by duration", _PAGE, page(Filter.of("state=open"), Sort.DURATION)),
-        ("funnel of 4 steps, 30 days", _FUNNEL, lambda: store.conversions.funnel(month, _STEPS)),
-        ("two goals, 30 days", _PAGE, lambda: store.conversions.goals(month, _STEPS[2:])),
-        ("retention of visitors, 12 weeks", _PAGE, lambda: store.conversions.retention(all_time, zone=zone)),
-        ("sessions with errors", _PAGE, page(Filter.of("errors=1.."))),
-        ("sessions by an entry path", _PAGE, page(Filter.of("entry=/cart"))),
-        ("sessions that saw a path", _PAGE, page(Filter.of("path=/checkout"))),
-        ("sessions that saw a rare path", _PAGE, page(Filter.of("path=/nowhere"))),
-        ("sessions with a property", _PAGE, page(Filter.of("prop.plan=farm"))),
-        ("sessions with a rare property", _PAGE, page(Filter.of("prop.plan=none"))),
-        ("sessions with a rare text", _PAGE, page(Filter(text="nobody is called so"))),
-        ("rare text, by pages, all time", _PAGE, page(Filter(text="nobody", span=all_time), Sort.PAGES)),
-        ("a user's sessions, first page", _NEXT, page(Filter.of_person(user))),
-        ("a user's sessions, next page", _NEXT, following(Filter.of_person(user))),
-        ("a user's sessions by duration", _NEXT, page(Filter.of_person(user), Sort.DURATION)),
-        ("a user's totals", _PAGE, lambda: store.report.person(user)),
-        ("a visitor's sessions", _NEXT, page(Filter.of_person(visitor))),
-        ("a session", _PAGE, lambda: store.sessions.detail(line.key)),
-        ("timeline, the longest session's first 200", _TIMELINE, lambda: store.log.timeline(longest.key)),
-        ("an event's session", _TIMELINE, lambda: store.log.place_of(store.log.timeline(line.key).events[0].id)),
-        ("export, the first 5,000 rows", _PAGE * 4, lambda: list(store.sessions.export(Filter(), limit=5000))),
-    ]
-    return found
+def filtered_pages() -> Iterator[Page]:
+    """Pages that take filters; each is asked with each pair."""
+    for range_, reach in FILTERED_MS.items():
+        params = (("range", range_),)
+        yield Page(label=f"overview, {range_}", path="/", params=params, reach=reach)
+        yield Page(label=f"overview.json, {range_}", path="/overview.json", params=params, reach=reach)
+        for name in ("pages", "sources", "errors", "routes", "releases"):
+            yield Page(label=f"panel {name}, {range_}", path=f"/panels/{name}", params=params, reach=reach)
+        yield Page(label=f"sessions, {range_}", path="/sessions", params=params, reach=reach)
+        yield Page(
+            label=f"sessions by duration, {range_}",
+            path="/sessions",
+            params=(*params, ("sort", "duration")),
+            reach=reach,
+        )
+        yield Page(label=f"goals, {range_}", path="/goals", params=params, reach=reach)
+        yield Page(label=f"funnel, {range_}", path="/funnels", params=(*params, ("steps", _STEPS)), reach=reach)
+    yield Page(label="retention, 12 weeks", path="/retention", reach=FILTERED_MS["90d"])
+    yield Page(label="retention, 26 weeks", path="/retention", params=(("weeks", "26"),), reach=FILTERED_MS["12m"])
 
 
 def _busiest(store: Store) -> str:
@@ -118,46 +201,82 @@ def measured(call: Callable[[], object], rounds: int) -> list[float]:
     return spent
 
 
-def report(store: Store, rounds: int) -> bool:
-    """Print the table; whether all is within reach."""
+def report(store: Store, *, rounds: int, only: str = "", pairs: str = "") -> bool:
+    """Print both tables; whether all is within reach."""
+    reader = Reader(store)
     stats = store.stats()
-    print(f"{stats.sessions:,} sessions, {stats.events:,} events")
-    print(f"{'':<44}{'first':>8}{'median':>8}{'worst':>8}{'reach':>8}   ms")
+    print(f"{store.name.partition(':')[0]}: {stats.sessions:,} sessions, {stats.events:,} events")
     is_well = True
-    for name, reach, call in cases(store):
-        first, *rest = measured(call, rounds + 1)
-        rest.sort()
-        is_well &= rest[-1] <= reach
-        mark = "" if rest[-1] <= reach else "  beyond"
-        print(f"{name:<44}{first:8.1f}{rest[len(rest) // 2]:8.1f}{rest[-1]:8.1f}{reach:8d}{mark}", flush=True)
+    print(f"{'without a filter':<44}{'first':>8}{'median':>8}{'worst':>8}{'reach':>8}   ms")
+    for page in plain_pages(store):
+        if only in page.label and not pairs:
+            first, *rest = measured(lambda page=page: reader.get(page), rounds + 1)  # type: ignore[misc]
+            is_well &= _line(page.label, first, rest, page.reach)
+    print(
+        f"\n{'with each of ' + str(len(PAIRS)) + ' pairs of filters':<44}{'':>8}{'median':>8}{'worst':>8}{'reach':>8}   ms"
+    )
+    for page in filtered_pages():
+        if only in page.label:
+            is_well &= _filtered(reader, page, rounds, pairs)
     return is_well
 
 
+def _filtered(reader: Reader, page: Page, rounds: int, pairs: str) -> bool:
+    medians: list[tuple[float, str]] = []
+    for pair in PAIRS:
+        asked = page.with_params(*pair, reach=page.reach)
+        name = "&".join("=".join(each) for each in pair)
+        if pairs in name:
+            _, *rest = measured(lambda asked=asked: reader.get(asked), rounds + 1)  # type: ignore[misc]
+            medians.append((statistics.median(rest), name))
+    medians.sort(reverse=True)
+    if not medians:
+        return True
+    middle = statistics.median(spent for spent, _ in medians)
+    beyond = [each for each in medians if each[0] > page.reach]
+    mark = "" if not beyond else f"  beyond: {len(beyond)}"
+    print(f"{page.label:<52}{middle:8.0f}{medians[0][0]:8.0f}{page.reach:8d}{mark}")
+    for spent, name in medians if pairs else medians[:3]:
+        print(f"    {spent:6.0f}  {name}", flush=True)
+    return not beyond
+
+
+def _line(label: str, first: float, rest: list[float], reach: int) -> bool:
+    median, worst = statistics.median(rest), max(rest)
+    mark = "" if median <= reach else "  beyond"
+    print(f"{label:<44}{first:8.0f}{median:8.0f}{worst:8.0f}{reach:8d}{mark}", flush=True)
+    return median <= reach
+
+
 @contextmanager
-def stored(url: str | None, sessions: int) -> Iterator[Store]:
-    with tempfile.TemporaryDirectory() as folder:
-        if url is None:
-            path = Path(folder) / "report.db"
-            began = time.monotonic()
-            made = generate(path, sessions, now=time.time_ns() // 1_000_000, days=_DAYS, on_progress=lambda *_: None)
-            print(f"generated {made.events:,} events in {time.monotonic() - began:.0f} s")
-            url = f"sqlite:///{path}"
-        store = open_store(url)
-        store.open()
+def opened(url: str, sessions: int) -> Iterator[Store]:
+    """Open a store, and make it first where there is none."""
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:") and not path.exists():
+        bar, began = _Bar(sys.stderr), time.monotonic()
         try:
-            yield store
+            report_store.make(path, sessions, now=time.time_ns() // 1_000_000, on_progress=bar.show)
         finally:
-            store.close()
+            bar.clear()
+        print(f"made in {time.monotonic() - began:.0f} s, and kept: {path}")
+    store = open_store(url)
+    store.open()
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="milliseconds of what each page of the report reads")
+    parser = argparse.ArgumentParser(description="milliseconds of each page of the report")
     parser.add_argument("--sessions", type=int, default=1_000_000)
-    parser.add_argument("--store", metavar="URL", help="measure this one instead of a generated one")
+    parser.add_argument("--store", metavar="URL", default=KEPT, help="made if it is not there")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", metavar="TEXT", help="only pages with this in their label")
+    parser.add_argument("--pairs", default="", metavar="TEXT", help="only pairs of filters with this in them")
     options = parser.parse_args(arguments)
-    with stored(options.store, options.sessions) as store:
-        report(store, options.rounds)
+    with opened(options.store, options.sessions) as store:
+        report(store, rounds=options.rounds, only=options.only, pairs=options.pairs)
 
 
 if __name__ == "__main__":
