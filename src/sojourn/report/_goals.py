@@ -81,13 +81,14 @@ def goals(view: View) -> Response:
 
 def _panels(view: View, range_: _ranges.Range, which: _filters.SessionFilter, chosen: Definition[Goal]) -> list[Panel]:
     conversions = view.store.conversions
-    keys = conversions.sessions(range_.span, chosen.value.step, where=which.filter)
+    keys, one_in = conversions.sessions(range_.span, chosen.value.step, where=which.filter)
+    by_value = conversions.by_value(keys, _SHOWN)
     panels = []
     labels = {dimension.name: dimension.label for dimension in DIMENSIONS}
     for name in _SHOWN:
-        counts = conversions.by_value(keys, name)
-        tops = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_TOPS]
-        panels.append(Panel(title=labels[name], tops=tuple(Top(*each) for each in tops), sessions=len(keys)))
+        tops = sorted(by_value[name].items(), key=lambda item: (-item[1], item[0]))[:_TOPS]
+        counted = tuple(Top(value, count * one_in) for value, count in tops)
+        panels.append(Panel(title=labels[name], tops=counted, sessions=len(keys) * one_in))
     return panels
 
 

@@ -211,11 +211,11 @@ WITHHELD: Final = Table(
     ),
 )
 
-# An hour or a day of sessions (see `rollup_figures`). Any change of a session deletes the rollups it is in.
+# An hour, a day or a block of sessions (see `reporting.levels`). Any change of a session deletes the rollups it is in.
 ROLLUPS: Final = Table(
     "sojourn_rollups",
     (
-        # The start of the hour; of a day, its start plus 1 ms.
+        # The start of the hour; of a day, its start plus 1 ms; of a block of days, plus 2 ms.
         Column("id", Kind.INTEGER),
         # Of the process that computes it. The result is stored only if this row is still there.
         Column("token", Kind.TEXT),
@@ -236,10 +236,12 @@ ROLLUPS: Final = Table(
     indices=(Index("sojourn_ix_rollups_sessions", ("id", "sessions")),),
 )
 
-# The pages and events of the sessions of a rolled up hour (see `reporting.trails`): one row per path and per event name.
+# The pages and events of the sessions of a rolled up hour, day or block (see `reporting.trails`): one row per path and per
+# event name.
 TRAILS: Final = Table(
     "sojourn_trails",
     (
+        # The id of its rollup.
         Column("hour", Kind.INTEGER),
         Column("name", Kind.TEXT),
         # Of the rollup that it was made with: without that one it does not count.
@@ -261,7 +263,7 @@ DEFINITIONS: Final = Table(
     key=("kind", "name"),
 )
 
-# What the sessions of a rolled up hour or day are counted by (see `reporting.breakdowns`): one row per breakdown.
+# What the sessions of a rolled up hour, day or block are counted by (see `reporting.breakdowns`): one row per breakdown.
 BREAKDOWNS: Final = Table(
     "sojourn_breakdowns",
     (

@@ -11,6 +11,7 @@ from sojourn.core.events import EXCEPTION, SESSION_HEARTBEAT, Event, Scalar
 from sojourn.stores.model import VISITOR, Batch, DataSubject, Place
 from sojourn.stores.protocol import Store
 from sojourn.stores.reporting.breakdowns import BREAKDOWNS, Counts, ordered, percentile, users, versions
+from sojourn.stores.reporting.levels import BLOCK
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Filter, Span
 from sojourn.stores.rows import SessionRow
 
@@ -18,6 +19,8 @@ from .reporting import many, roll_up
 from .steps import NOW, ended, event, row, save
 
 BOTH_DAYS = Span(NOW, NOW + 2 * DAY_MS)
+BLOCKS = Span(NOW // BLOCK.width * BLOCK.width, (NOW // BLOCK.width + 2) * BLOCK.width)
+BLOCKS_ARE_OVER = NOW + 40 * DAY_MS
 
 
 def of(event_id: str, session: SessionRow, name: str = "page_view", after: int = 0, /, **own: Scalar) -> Event:
@@ -69,7 +72,7 @@ class BreakdownsContract:
         rows, events = shop()
         save(store, Batch(rows=rows, events=events))
         if request.param != "counted":
-            roll_up(store)
+            roll_up(store, until=BLOCKS_ARE_OVER)
         if request.param == "partly":
             save(store, Batch(rows=[rows[1]]))  # its hour and its day have no rollup any more
         return store
@@ -118,22 +121,25 @@ class BreakdownsContract:
         }
         assert figures == {"2.9": (1, 1, 0, 0), "2.10": (2, 1, 1, 1)}
 
-    @pytest.mark.parametrize("is_rolled_up", [False, True], ids=["counted", "rolled up"])
+    @pytest.mark.parametrize(
+        "rolled_up_until", [0, NOW + 9 * DAY_MS, BLOCKS_ARE_OVER], ids=["counted", "hours and days", "blocks"]
+    )
     @pytest.mark.parametrize(
         "span",
         [
             pytest.param(BOTH_DAYS, id="all"),
+            pytest.param(BLOCKS, id="whole blocks"),
+            pytest.param(Span(NOW + HOUR_MS, BLOCKS.until + HOUR_MS), id="from within a block"),
             pytest.param(Span(NOW + HOUR_MS // 2, NOW + DAY_MS + HOUR_MS // 4), id="from within an hour to within one"),
             pytest.param(Span(NOW + HOUR_MS // 2, NOW + HOUR_MS // 2 + 1000), id="within an hour"),
             pytest.param(Span(NOW - NOW % DAY_MS, NOW - NOW % DAY_MS + 3 * DAY_MS), id="whole days"),
             pytest.param(Span(NOW + 5 * DAY_MS, NOW + 6 * DAY_MS), id="nothing"),
         ],
     )
-    def test_a_dimension_counts_to_the_millisecond(self, store: Store, span: Span, *, is_rolled_up: bool) -> None:
+    def test_a_dimension_counts_to_the_millisecond(self, store: Store, span: Span, rolled_up_until: int) -> None:
         rows = many(300)
         save(store, Batch(rows=rows))
-        if is_rolled_up:
-            roll_up(store)
+        roll_up(store, until=rolled_up_until)
         found = store.report.breakdowns(span, ["entries", "browsers", "users"])
         inside = [each for each in rows if span.since <= each.started_at < span.until]
         for name, field in (("entries", "entry_path"), ("browsers", "browser"), ("users", "user_id")):
@@ -173,7 +179,8 @@ class BreakdownsContract:
         rows, events = shop()
         rows[1].visitor_id = "gone"
         save(store, Batch(rows=rows, events=events))
-        roll_up(store)
+        roll_up(store, until=BLOCKS_ARE_OVER)
+        assert self.rolled_up_text(store).count("anna") > 0
         person = DataSubject(VISITOR, "gone")
         upto = store.data_subjects.add_tombstone(person, at=NOW + 9 * DAY_MS)
         place: Place | None = Place(0)
@@ -184,5 +191,6 @@ class BreakdownsContract:
 
     def rolled_up_text(self, store: Store) -> str:
         """All that is stored of breakdowns."""
-        text: object = store.database.read("SELECT COUNT(*), MIN(content), MAX(content) FROM sojourn_breakdowns")  # type: ignore[attr-defined]
+        database = store.database  # type: ignore[attr-defined]
+        text: object = database.read(f"SELECT {database.dialect.rows.format('content')} FROM sojourn_breakdowns")
         return str(text)

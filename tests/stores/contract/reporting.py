@@ -195,11 +195,11 @@ class ReportingContract:
         for number, each in enumerate(rows):
             each.version = "1.0" if number < 30 else "1.1" if number < 40 else None
         save(reports, Batch(rows=rows))
-        for _ in range(2):
+        for until in (NOW + 9 * DAY_MS, NOW + 40 * DAY_MS, 0):
             (release,) = reports.report.releases(Span(NOW, NOW + 2 * DAY_MS))
             assert (release.version, release.at) == ("1.1", rows[30].started_at // HOUR_MS * HOUR_MS)
             assert reports.report.releases(Span(NOW, NOW + DAY_MS)) == ()
-            roll_up(reports)
+            roll_up(reports, until=until)
 
     @pytest.mark.parametrize("is_rolled_up", [False, True], ids=["counted", "rolled up"])
     def test_a_span_counts_to_the_millisecond(self, reports: Store, *, is_rolled_up: bool) -> None:

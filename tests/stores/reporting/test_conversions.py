@@ -15,11 +15,18 @@ from sojourn.core.events import PAGE_VIEW, Event, Scalar
 from sojourn.core.goals import Step, parse_step, parse_steps
 from sojourn.stores import Store, open_store
 from sojourn.stores.model import VISITOR, Batch, DataSubject, Place
-from sojourn.stores.reporting.model import HOUR_MS, Filter, Span
+from sojourn.stores.reporting import conversions as conversions_module
+from sojourn.stores.reporting import trails as trails_module
+from sojourn.stores.reporting.levels import BLOCK
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Filter, Span
+from sojourn.stores.reporting.rollup_figures import visitor_hash
+from sojourn.stores.reporting.trails import THIN
 from tests.postgres import Cluster
 from tests.stores.contract.steps import NOW, row, save
 
 SPAN = Span(NOW, NOW + 3 * HOUR_MS)
+HALF = 2**63
+DAYS = Span(NOW // BLOCK.width * BLOCK.width, (NOW // BLOCK.width + 1) * BLOCK.width)
 STEPS = [parse_step(text) for text in ("/a", "/a/*", "/b", "/*", "buy", "buy plan=pro", "b*")]
 Opened = Callable[[], Store]
 
@@ -151,7 +158,7 @@ def assert_counted(store: Store, visits: Sequence[Visit], steps: Sequence[Step],
         ]
         assert goal.hits == sum(hit.is_of(step) for visit in inside for hit in visit.hits)
         assert (goal.sessions, goal.visitors) == (len(reached), len({visit.visitor for _, visit in reached}))
-        assert sorted(store.conversions.sessions(span, step)) == sorted(f"k{number}" for number, _ in reached)
+        assert sorted(store.conversions.sessions(span, step).keys) == sorted(f"k{number}" for number, _ in reached)
 
 
 @given(visits=VISITS, steps=st.lists(st.sampled_from(STEPS), min_size=2, max_size=4), hours=st.integers(0, 4))
@@ -166,6 +173,8 @@ def test_figures_equal_those_of_counting_one_by_one(
 ) -> None:
     store = opened()
     store.open()
+    patch = pytest.MonkeyPatch()
+    patch.setattr(trails_module, "_THIN_BELOW", HALF)  # of four visitors one in sixteen would be none
     try:
         record(store, visits)
         assert_counted(store, visits, steps)
@@ -173,8 +182,32 @@ def test_figures_equal_those_of_counting_one_by_one(
         assert_counted(store, visits, steps)
         assert_counted(store, visits, steps, Span(NOW + 900_000, NOW + 2 * HOUR_MS + 1))
         assert_counted(store, visits, steps, Span(NOW + 1, NOW + 900_000))
+        store.maintenance.roll_up(finished_before=NOW + 40 * DAY_MS, limit=99)
+        assert_counted(store, visits, steps, DAYS)
+        assert_counted(store, visits, steps, Span(NOW + HOUR_MS, NOW + 2 * DAY_MS))
+        with_sample(store, visits, steps)
     finally:
+        patch.undo()
         store.close()
+
+
+def with_sample(store: Store, visits: Sequence[Visit], steps: Sequence[Step]) -> None:
+    """Of a thin trail the figures are those of some visitors, times as many as each stands for."""
+    key = store.database.store_key()  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversions_module, "SAMPLED_ABOVE", -1)
+        for span in (DAYS, Span(NOW + HOUR_MS, NOW + 2 * DAY_MS), SPAN):
+            chosen = [visit for visit in visits if visitor_hash(key, f"v{visit.visitor}") < HALF]
+            inside = [visit for visit in chosen if span.since <= NOW + visit.at < span.until]
+            found = store.conversions.funnel(span, steps)
+            expected = counted([walk(visit.ordered(), steps) for visit in inside], steps)
+            assert [(step.count, step.median_ms) for step in found.steps] == [(n * THIN, ms) for n, ms in expected]
+            assert (found.total, found.is_sampled) == (len(inside) * THIN, True)
+            goals = store.conversions.goals(span, steps)
+            assert (goals.sessions, goals.visitors) == (
+                len(inside) * THIN,
+                len({visit.visitor for visit in inside}) * THIN,
+            )
 
 
 PRO = Hit(9, "buy", {"event_properties.plan": "pro"})
@@ -216,10 +249,10 @@ def test_goals_by_a_dimension(store: Store) -> None:
         each.utm_campaign = (None, "spring", "spring", "autumn")[number]
     save(store, Batch(rows=made, events=[_buy(each.key) for each in made[:3]]))
     buy = parse_step("buy")
-    keys = store.conversions.sessions(SPAN, buy)
-    assert store.conversions.by_value(keys, "utm_campaign") == {"spring": 2}
+    keys = store.conversions.sessions(SPAN, buy).keys
+    assert store.conversions.by_value(keys, ["utm_campaign", "source"]) == {"utm_campaign": {"spring": 2}, "source": {}}
     with pytest.raises(ValueError, match="no dimension"):
-        store.conversions.by_value(keys, "key")
+        store.conversions.by_value(keys, ["key"])
     store.close()
 
 
@@ -278,7 +311,7 @@ def test_only_the_sessions_of_a_filter_count(store: Store) -> None:
         goals = store.conversions.goals(SPAN, steps, where=spring)
         assert (goals.sessions, goals.visitors) == (2, 2)
         assert [(goal.sessions, goal.visitors) for goal in goals.goals] == [(2, 2), (1, 1)]
-        assert store.conversions.sessions(SPAN, steps[1], where=spring) == ["k0"]
+        assert store.conversions.sessions(SPAN, steps[1], where=spring).keys == ["k0"]
         assert [each.counts for each in store.conversions.retention(SPAN, where=spring).cohorts] == [(2,)]
         store.maintenance.roll_up(finished_before=NOW + 9 * HOUR_MS, limit=9)
     store.close()

@@ -1,6 +1,6 @@
-"""Reads breakdowns: what was counted for whole hours and days, and what has to be counted now.
+"""Reads breakdowns: what was counted for whole hours, days and blocks of days, and what has to be counted now.
 
-Tables of whole hours and days are stored beside their rollups, and count only with the token of these.
+Their tables are stored beside their rollups, and count only with the token of these.
 """
 
 from __future__ import annotations
@@ -11,17 +11,30 @@ from typing import Final
 
 import msgspec
 
+from sojourn.stores import wire
 from sojourn.stores.database import Database
 
-from .breakdowns import BREAKDOWNS, EventFacts, SessionFacts, Table, Visit, add, breakdown_of, most
+from .breakdowns import (
+    BREAKDOWNS,
+    KEPT_OF_BLOCK,
+    KEPT_VALUES,
+    EventFacts,
+    SessionFacts,
+    Table,
+    Visit,
+    add,
+    breakdown_of,
+    most,
+)
 from .breakdowns_sql import BreakdownStatements
-from .model import DAY_MS, HOUR_MS, Breakdowns, Span
+from .levels import BLOCK, COARSE_FIRST, DAY, HOUR, Level, cover
+from .model import HOUR_MS, Breakdowns, Span
 
 _ORDER: Final = attrgetter("time")
 
 _sessions: Final = msgspec.json.Decoder(list[SessionFacts], strict=False)
 _events: Final = msgspec.json.Decoder(list[EventFacts])
-_tables: Final = msgspec.json.Decoder(list[tuple[int, Table]])
+_tables: Final = msgspec.json.Decoder(list[tuple[str, int, Table]])
 _table: Final = msgspec.json.Encoder()
 
 
@@ -44,35 +57,64 @@ class BreakdownReader:
         visits = list(visits_of(sessions, events))
         return {breakdown.name: breakdown_of(visits, breakdown) for breakdown in breakdowns}
 
-    def of_day(self, at: int) -> dict[str, Table]:
-        """Add up the stored hours of a day."""
-        tables: dict[str, Table] = {}
-        for name in BREAKDOWNS:
-            tables[name] = {}
-            for _, table in self.stored(name, at, at + DAY_MS, beside=0):
-                add(tables[name], table)
+    def of_parts(self, level: Level, at: int) -> dict[str, Table]:
+        """Add up the stored hours of a day, or the days of a block."""
+        tables: dict[str, Table] = {name: {} for name in BREAKDOWNS}
+        parts = DAY if level is BLOCK else HOUR
+        for by_name in self._stored(tables, parts, at, at + level.width).values():
+            _add_all(tables, by_name)
         return tables
 
-    def keeping(self, tables: Mapping[str, Table]) -> tuple[tuple[str, ...], Mapping[str, object]]:
+    def keeping(self, level: Level, tables: Mapping[str, Table]) -> tuple[tuple[str, ...], Mapping[str, object]]:
         """Return the statements that store tables beside the rollup `id` of this `token`, and their values."""
-        rows = [(name, _table.encode(most(table)).decode()) for name, table in tables.items()]
+        kept = KEPT_OF_BLOCK if level is BLOCK else KEPT_VALUES
+        rows = [(name, _table.encode(most(table, kept)).decode()) for name, table in tables.items()]
         return (self._sql.forget, self._sql.keep), {"breakdowns": _table.encode(rows).decode()}
 
-    def stored(self, name: str, since: int, until: int, *, beside: int) -> list[tuple[int, Table]]:
-        """Return the stored tables of hours (`beside` 0) or days (1) that begin in a span."""
-        text = self._text(self._sql.stored, name=name, since=since, until=until + beside, beside=beside)
-        return _tables.decode(text)
+    def _stored(self, names: Iterable[str], level: Level, since: int, until: int) -> dict[int, dict[str, Table]]:
+        """Return the stored tables of a level, by the start of what they cover."""
+        found: dict[int, dict[str, Table]] = {}
+        values = {"names": wire.encode(list(names)), "since": since, "until": until + level.number}
+        for name, at, table in _tables.decode(self._text(self._sql.stored(level), **values)):
+            found.setdefault(at, {})[name] = table
+        return found
+
+    def _covering(
+        self, names: Collection[str], since: int, until: int, levels: tuple[Level, ...] = COARSE_FIRST
+    ) -> Iterator[tuple[range, dict[str, Table]]]:
+        """Yield the stored tables of a span, each with the hours that it covers."""
+        read: dict[tuple[Level, int], dict[str, Table]] = {}
+
+        def stored(level: Level, first: int, last: int) -> Collection[int]:
+            found = self._stored(names, level, first, last)
+            read.update({(level, at): tables for at, tables in found.items()})
+            return found
+
+        for level, at in cover(since, until, stored, levels):
+            yield range(at, at + level.width, HOUR_MS), read.pop((level, at))
 
     def first_starts(self, span: Span, missing: Iterable[int]) -> dict[str, int]:
         """Return the hour in which each version of the app was first seen in a span. `missing`: hours without a rollup."""
         first, last = span.since // HOUR_MS * HOUR_MS, -(-span.until // HOUR_MS) * HOUR_MS
-        found = [(min(hours), table) for hours, table in self._stored("releases", first, last)]
-        found += [(hour, self.counted(hour, hour + HOUR_MS, ["releases"])["releases"]) for hour in missing]
-        days = {at // DAY_MS * DAY_MS for at in _earliest(found).values()}
-        for day in days:  # to the hour
-            hours = self.stored("releases", day, day + DAY_MS, beside=0)
-            if hours:
-                found = [(at, table) for at, table in found if at != day] + hours
+        found = [
+            (hours, tables["releases"])
+            for hours, tables in self._covering(["releases"], first, last)
+            if "releases" in tables
+        ]
+        for level in (DAY, HOUR):  # to the day, then to the hour
+            first_seen = set(_earliest(found).values())
+            coarse = [hours for hours, _ in found if hours[0] in first_seen and len(hours) * HOUR_MS > level.width]
+            for hours in coarse:
+                finer = self._stored(["releases"], level, hours[0], hours[-1] + HOUR_MS)
+                if finer:
+                    found = [each for each in found if each[0] != hours]
+                    found += [
+                        (range(at, at + level.width, HOUR_MS), tables["releases"]) for at, tables in finer.items()
+                    ]
+        found += [
+            (range(hour, hour + HOUR_MS, HOUR_MS), self.counted(hour, hour + HOUR_MS, ["releases"])["releases"])
+            for hour in missing
+        ]
         return _earliest(found)
 
     # --- a span
@@ -86,10 +128,9 @@ class BreakdownReader:
         first, last = -(-span.since // HOUR_MS) * HOUR_MS, span.until // HOUR_MS * HOUR_MS
         tables: dict[str, Table] = {name: {} for name in names}
         known: set[int] = set()
-        for name in names:
-            for hours, table in self._stored(name, first, last):
-                known.update(hours)
-                add(tables[name], table)
+        for hours, stored in self._covering(names, first, last):
+            known.update(hours)
+            _add_all(tables, stored)
         left, pending = at_once, 0
         for hour in sorted(missing.keys() - known, reverse=True):
             if not first <= hour < last:
@@ -109,19 +150,6 @@ class BreakdownReader:
                 _add_all(tables, self.counted(since, until, names))
         return Breakdowns(tables=tables, pending=pending)
 
-    def _stored(self, name: str, first: int, last: int) -> Iterator[tuple[Iterable[int], Table]]:
-        """The stored tables of whole days, and of the other hours, each with its hours."""
-        first_day, last_day = -(-first // DAY_MS) * DAY_MS, last // DAY_MS * DAY_MS
-        days = dict(self.stored(name, first_day, last_day, beside=1)) if first_day < last_day else {}
-        for at, table in days.items():
-            yield range(at, at + DAY_MS, HOUR_MS), table
-        since = first
-        for at in [*sorted(days), last]:
-            if since < at:
-                for hour, table in self.stored(name, since, at, beside=0):
-                    yield (hour,), table
-            since = at + DAY_MS
-
     def _text(self, statement: str, **values: object) -> str:
         text: str = self._database.read(statement, **values)[0]
         return text
@@ -136,11 +164,11 @@ def visits_of(sessions: Iterable[SessionFacts], events: Iterable[EventFacts]) ->
         yield Visit(session, sorted(by_session.get(session.key, ()), key=_ORDER))
 
 
-def _earliest(found: Iterable[tuple[int, Table]]) -> dict[str, int]:
+def _earliest(found: Iterable[tuple[range, Table]]) -> dict[str, int]:
     starts: dict[str, int] = {}
-    for at, table in found:
+    for hours, table in found:
         for version in table:
-            starts[version] = min(starts.get(version, at), at)
+            starts[version] = min(starts.get(version, hours[0]), hours[0])
     return starts
 
 

@@ -25,6 +25,8 @@ SLOW_MS: Final = 1000
 """A page whose response took longer than this to start is slow."""
 KEPT_VALUES: Final = 300
 """How many values an hour and a day keep of each breakdown, the most frequent ones."""
+KEPT_OF_BLOCK: Final = 1000
+"""The same of a block of days: it has more values, and stands for more."""
 _LONGEST_MS: Final = 2**53
 _RATIO: Final = math.log(1.1)
 _USER: Final = "u"
@@ -149,9 +151,9 @@ def ordered(table: Mapping[str, Counts]) -> list[tuple[str, Counts]]:
     return sorted(table.items(), key=lambda item: (-item[1].sums[0], item[0]))
 
 
-def most(table: Table) -> Table:
+def most(table: Table, kept: int) -> Table:
     """Return the most frequent values."""
-    return table if len(table) <= KEPT_VALUES else dict(ordered(table)[:KEPT_VALUES])
+    return table if len(table) <= kept else dict(ordered(table)[:kept])
 
 
 def scaled(table: Mapping[str, Counts], factor: float) -> Table:

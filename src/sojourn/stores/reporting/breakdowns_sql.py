@@ -12,7 +12,7 @@ from sojourn.stores.dialect import Dialect
 from sojourn.stores.dimensions import NAMES
 
 from .breakdowns import ATTRIBUTES
-from .model import HOUR_MS
+from .levels import Level
 
 _COUNTED: Final = RESERVED_NAMES - {PAGE_VIEW, EXCEPTION}
 """Events that no breakdown counts."""
@@ -89,14 +89,12 @@ WHERE {self._is_finished}
         mine = f"id = {d['id']} AND token = {d['token']}"
         return f"EXISTS (SELECT 1 FROM sojourn_rollups WHERE {mine} AND sessions IS NOT NULL)"
 
-    @cached_property
-    def stored(self) -> str:
-        """The stored tables of one breakdown by hour (`beside` 0) or by day (1), of a span."""
+    def stored(self, level: Level) -> str:
+        """The stored tables of some breakdowns by the rollups of one level, of a span."""
         d = self.d
-        row = d.array(f"b.id - {d['beside']}", d.json.format("b.content"))
+        row = d.array("b.name", f"b.id - {level.number}", d.json.format("b.content"))
         return f"""
 SELECT {d.rows.format(row)}
 FROM sojourn_breakdowns AS b {d.join} sojourn_rollups AS r ON r.id = b.id AND r.token = b.token AND r.sessions IS NOT NULL
-WHERE b.name = {d["name"]} AND b.id >= {d["since"]} AND b.id < {d["until"]}
-  AND b.id - b.id / {HOUR_MS} * {HOUR_MS} = {d["beside"]}
+WHERE b.name IN {d.keys.format(d["names"])} AND b.id >= {d["since"]} AND b.id < {d["until"]} AND {level.holds("b.id")}
 """

@@ -3,8 +3,9 @@
 # ruff: noqa: S608 - every part is written here; values are always parameters
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -13,19 +14,30 @@ from sojourn.stores import wire
 from sojourn.stores.database import Database
 from sojourn.stores.dimensions import NAMES
 
-from .conversions_model import FunnelFigures, GoalCount, GoalFigures
+from .conversions_model import FunnelFigures, GoalCount, GoalFigures, Reached
 from .filters_sql import sessions_where
-from .funnels import count_sessions, count_visitors, visitors_of
+from .funnels import count_sessions, count_visitors, scaled, visitors_of
 from .model import HOUR_MS, Filter, Span
 from .retention import SQLRetention
+from .rollup_figures import SAMPLED_ABOVE
 from .rollups import Rollups
-from .trails import SESSION_BITS, Trail
+from .trails import LONGEST_MS, SESSION_BITS, THIN, Trail
 
 _COUNTED_AT_ONCE: Final = 5_000
 """How many sessions of hours without a rollup are counted one by one."""
 _ALWAYS_COUNTED: Final = 2
+_FEW: Final = 2_000
+"""The events of so many sessions of a filter are read themselves."""
 ALL: Final = Filter()
-_counts: Final = msgspec.json.Decoder(list[tuple[str | None, int]])
+_values: Final = msgspec.json.Decoder(list[list[str | None]])
+
+
+class _Found(NamedTuple):
+    """Trails, how many sessions were left out, and which share of the visitors they have: one in so many."""
+
+    trails: list[Trail]
+    pending: int = 0
+    one_in: int = 1
 
 
 class SQLConversions:
@@ -38,37 +50,44 @@ class SQLConversions:
         self.retention = SQLRetention(database).retention
 
     def goals(self, span: Span, steps: Sequence[Step], *, where: Filter = ALL) -> GoalFigures:
-        trails, pending = self._of(span, steps, where, with_visitors=True)
+        found = self._of(span, steps, where, with_visitors=True)
+        trails, one_in = found.trails, found.one_in
         return GoalFigures(
-            sessions=sum(trail.sessions for trail in trails),
-            visitors=len(visitors_of(trails)),
-            goals=tuple(_count(trails, step) for step in steps),
-            pending=pending,
+            sessions=sum(trail.sessions for trail in trails) * one_in,
+            visitors=len(visitors_of(trails)) * one_in,
+            goals=tuple(_count(trails, step, one_in) for step in steps),
+            pending=found.pending,
+            is_sampled=one_in > 1,
         )
 
     def funnel(
         self, span: Span, steps: Sequence[Step], *, by_visitor: bool = False, where: Filter = ALL
     ) -> FunnelFigures:
-        trails, pending = self._of(span, steps, where, with_visitors=by_visitor)
-        figures = count_visitors(trails, steps) if by_visitor else count_sessions(trails, steps)
-        return msgspec.structs.replace(figures, pending=pending)
+        found = self._of(span, steps, where, with_visitors=by_visitor)
+        figures = count_visitors(found.trails, steps) if by_visitor else count_sessions(found.trails, steps)
+        return scaled(figures, found.one_in, pending=found.pending)
 
-    def sessions(self, span: Span, step: Step, *, where: Filter = ALL) -> list[str]:
-        trails, _ = self._of(span, (step,), where, with_keys=True)
-        return [trail.keys[number] for trail in trails for number in {hit >> SESSION_BITS for hit in trail.hits[step]}]
+    def sessions(self, span: Span, step: Step, *, where: Filter = ALL) -> Reached:
+        found = self._of(span, (step,), where, with_keys=True)
+        keys = [
+            trail.keys[number] for trail in found.trails for number in {hit >> SESSION_BITS for hit in trail.hits[step]}
+        ]
+        return Reached(keys, found.one_in)
 
-    def by_value(self, keys: Sequence[str], dimension: str) -> dict[str, int]:
-        if dimension not in NAMES:
-            msg = f"{dimension!r} is no dimension of a session; use one of {', '.join(NAMES)}"
-            raise ValueError(msg)
+    def by_value(self, keys: Sequence[str], dimensions: Sequence[str]) -> dict[str, dict[str, int]]:
+        for name in dimensions:
+            if name not in NAMES:
+                msg = f"{name!r} is no dimension of a session; use one of {', '.join(NAMES)}"
+                raise ValueError(msg)
         d = self._database.dialect
-        statement = f"""
-SELECT {d.rows.format(d.array("value", "n"))} FROM (
-    SELECT {dimension} AS value, COUNT(*) AS n FROM sojourn_sessions
-    WHERE {d.among.format("key", d["keys"])} AND {dimension} IS NOT NULL GROUP BY {dimension}) AS counted
-"""
-        text = self._database.read(statement, keys=wire.encode(list(keys)))[0]
-        return {value: count for value, count in _counts.decode(text) if value is not None}
+        row = d.array(*(f"s.{name}" for name in dimensions))
+        statement = f"SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE {d.among.format('s.key', d['keys'])}"
+        rows = _values.decode(self._database.read(statement, keys=wire.encode(keys))[0])
+        counts = {name: Counter(row[place] for row in rows) for place, name in enumerate(dimensions)}
+        return {
+            name: {value: count for value, count in counted.items() if value is not None}
+            for name, counted in counts.items()
+        }
 
     def _of(
         self,
@@ -78,44 +97,73 @@ SELECT {d.rows.format(d.array("value", "n"))} FROM (
         *,
         with_visitors: bool = False,
         with_keys: bool = False,
-    ) -> tuple[list[Trail], int]:
-        """Return the trails of a span in order of time, and how many sessions were left out."""
+    ) -> _Found:
+        """Return the trails of a span in order of time; of very many sessions, those of some visitors."""
+        if not where.is_everything and (few := self._few(span, where)) is not None:
+            return _Found([self._trails.of_sessions(span.since // HOUR_MS * HOUR_MS, few).of(steps)])
         begin, end = -(-span.since // HOUR_MS) * HOUR_MS, span.until // HOUR_MS * HOUR_MS
-        chosen = None if where.is_everything else self._chosen(span, where)
+        is_thin = self._rollups.rolled_up(span) > SAMPLED_ABOVE
+        is_filtered = not where.is_everything
         found: dict[int, Trail] = {}
         pending = counted = 0
         if begin < end:
             whole = Span(begin, end)
             missing = set(self._rollups.missing_hours(whole))
-            found = self._trails.stored(
-                begin, end, steps, with_visitors=with_visitors, with_keys=with_keys or chosen is not None
+            stored = self._trails.covering(
+                begin, end, steps, with_visitors=with_visitors, with_keys=with_keys or is_filtered, is_thin=is_thin
             )
+            found = {hours[0]: trail for hours, trail in stored.items()}
             # What was rolled up, or changed, between these reads stands in one of the two.
             missing |= set(self._rollups.missing_hours(whole))
-            for number, at in enumerate(sorted(missing - found.keys(), reverse=True)):
+            missing.difference_update(*stored)
+            for number, at in enumerate(sorted(missing, reverse=True)):
                 here = self._rollups.started(at, at + HOUR_MS)
                 if number >= _ALWAYS_COUNTED and counted + here > _COUNTED_AT_ONCE:
                     pending += here
                     continue
                 counted += here
-                found[at] = self._trails.made(at, at + HOUR_MS).of(steps)
+                found[at] = self._made(at, at + HOUR_MS, steps, is_thin=is_thin)
         for since, until in _cut(span, begin, end):
-            found[since] = self._trails.made(since, until).of(steps)
+            found[since] = self._made(since, until, steps, is_thin=is_thin)
         trails = [found[at] for at in sorted(found)]
-        if chosen is not None:
+        if is_filtered:
+            keys = [key for trail in trails for key in trail.chosen_keys] if is_thin else None
+            matching = self._matching(span, keys, where)
             for trail in trails:
-                trail.keep({number for number, key in enumerate(trail.keys) if key in chosen})
-        return trails, pending
+                trail.keep({number for number, key in enumerate(trail.keys) if key in matching})
+        return _Found(trails, pending, THIN if is_thin else 1)
 
-    def _chosen(self, span: Span, where: Filter) -> set[str]:
-        """Return the keys of the sessions of a filter."""
+    def _made(self, since: int, until: int, steps: Sequence[Step], *, is_thin: bool) -> Trail:
+        trail = self._trails.made(since, until).of(steps)
+        if is_thin:
+            trail.thin_out()
+        return trail
+
+    def _few(self, span: Span, where: Filter) -> list[str] | None:
+        """Return the keys of the sessions of a filter; `None` if they are many, or if their events had to be read to know."""
         d = self._database.dialect
         conditions = sessions_where(d, where.conditions, where.text)
+        if conditions.reads_events or span.until - span.since > LONGEST_MS:
+            return None
         statement = f"""
-SELECT {d.rows.format("s.key")} FROM sojourn_sessions AS s
-WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]} AND {conditions.sql}
+SELECT {d.rows.format("key")} FROM (
+    SELECT s.key FROM sojourn_sessions AS s
+    WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]} AND {conditions.sql} LIMIT {_FEW + 1}) AS first
 """
         values = {**conditions.values, "since": span.since, "until": span.until}
+        keys = wire.decode_names(self._database.read(statement, **values)[0])
+        return keys if len(keys) <= _FEW else None
+
+    def _matching(self, span: Span, keys: Sequence[str] | None, where: Filter) -> set[str]:
+        """Return the keys of the sessions of a filter: of these ones, or of all of a span."""
+        d = self._database.dialect
+        conditions = sessions_where(d, where.conditions, where.text)
+        started = f"s.started_at >= {d['since']} AND s.started_at < {d['until']}"
+        among = started if keys is None else d.among.format("s.key", d["keys"])
+        statement = f"SELECT {d.rows.format('s.key')} FROM sojourn_sessions AS s WHERE {among} AND {conditions.sql}"
+        values: dict[str, object] = {**conditions.values, "since": span.since, "until": span.until}
+        if keys is not None:
+            values["keys"] = wire.encode(keys)
         return set(wire.decode_names(self._database.read(statement, **values)[0]))
 
 
@@ -127,7 +175,7 @@ def _cut(span: Span, begin: int, end: int) -> list[tuple[int, int]]:
     return [(since, until) for since, until in parts if since < until]
 
 
-def _count(trails: Sequence[Trail], step: Step) -> GoalCount:
+def _count(trails: Sequence[Trail], step: Step, one_in: int) -> GoalCount:
     hits = sessions = 0
     visitors: set[int] = set()
     for trail in trails:
@@ -136,4 +184,4 @@ def _count(trails: Sequence[Trail], step: Step) -> GoalCount:
         hits += len(of_step)
         sessions += len(numbers)
         visitors.update([trail.visitors[number] for number in numbers])
-    return GoalCount(hits=hits, sessions=sessions, visitors=len(visitors))
+    return GoalCount(hits=hits * one_in, sessions=sessions * one_in, visitors=len(visitors) * one_in)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 
@@ -21,6 +23,8 @@ class GoalFigures(msgspec.Struct, frozen=True, kw_only=True):
     goals: tuple[GoalCount, ...]
     pending: int = 0
     """How many sessions of the span are left out, because they are not rolled up yet."""
+    is_sampled: bool = False
+    """Counted in a sample of the visitors: show the counts as "about"."""
 
 
 class FunnelStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +41,15 @@ class FunnelFigures(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     steps: tuple[FunnelStep, ...]
     pending: int = 0
-    """As in `GoalFigures`."""
+    is_sampled: bool = False
+    """Both as in `GoalFigures`."""
+
+
+class Reached(NamedTuple):
+    """The keys of sessions that reached a goal: all, or those of one in so many visitors."""
+
+    keys: list[str]
+    one_in: int = 1
 
 
 class Cohort(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Protocol
 from sojourn.core.goals import Step
 from sojourn.stores.model import VISITOR, AlertState, Definition, Notice
 
-from .conversions_model import FunnelFigures, GoalFigures, Retention
+from .conversions_model import FunnelFigures, GoalFigures, Reached, Retention
 from .model import Filter, Span
 
 
@@ -29,12 +29,12 @@ class Conversions(Protocol):
         """Count who took these steps in this order, in one session each, or in all sessions of a visitor in the span."""
         ...
 
-    def sessions(self, span: Span, step: Step, *, where: Filter = ...) -> list[str]:
-        """Return the keys of the sessions that reached a goal."""
+    def sessions(self, span: Span, step: Step, *, where: Filter = ...) -> Reached:
+        """Return the keys of the sessions that reached a goal; of very many sessions, of a sample of the visitors."""
         ...
 
-    def by_value(self, keys: Sequence[str], dimension: str) -> dict[str, int]:
-        """Count sessions, such as those with a goal, by the value of a dimension; those without a value are left out.
+    def by_value(self, keys: Sequence[str], dimensions: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Count sessions, such as those with a goal, by the values of each dimension; those without a value are left out.
 
         Raises `ValueError` for the name of no dimension.
         """

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median_low
 from typing import Final
 
+import msgspec
+
 from sojourn.core.goals import Step
 
 from .conversions_model import FunnelFigures, FunnelStep
@@ -58,6 +60,12 @@ def count_visitors(trails: Sequence[Trail], steps: Sequence[Step]) -> FunnelFigu
         times.append([(at >> RANK_BITS) - (before[who] >> RANK_BITS) for who, at in reached.items()] if number else [])
         before = reached
     return _figures(len(visitors_of(trails)), counts, times)
+
+
+def scaled(figures: FunnelFigures, one_in: int, *, pending: int) -> FunnelFigures:
+    """Return the figures of a sample of one in so many as those of all."""
+    steps = [msgspec.structs.replace(step, count=step.count * one_in) for step in figures.steps]
+    return FunnelFigures(total=figures.total * one_in, steps=tuple(steps), pending=pending, is_sampled=one_in > 1)
 
 
 def visitors_of(trails: Iterable[Trail]) -> set[int]:

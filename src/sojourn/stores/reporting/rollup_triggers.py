@@ -1,4 +1,5 @@
-"""Triggers that delete a rollup when a session of its hour or day changes, and its trail and breakdowns when one is deleted.
+"""Triggers that delete the rollups of a session's hour, day and block when it changes, and also what lies beside them when it
+is deleted: trails and breakdowns.
 
 These are not read without their rollup, so they may stay until they are made again; but of a deleted session nothing may stay.
 
@@ -13,11 +14,12 @@ from typing import Final
 
 _HOUR: Final = 3_600_000
 _DAY: Final = 24 * _HOUR
+_BLOCK: Final = 16 * _DAY
 
 
 def _ids(at: str) -> str:
-    """The ids of the rollups of the hour and of the day with this moment; a day's is 1 ms after its first hour's."""
-    return f"{at} / {_HOUR} * {_HOUR}, {at} / {_DAY} * {_DAY} + 1"
+    """The ids of the rollups with this moment (see `levels`)."""
+    return f"{at} / {_HOUR} * {_HOUR}, {at} / {_DAY} * {_DAY} + 1, {at} / {_BLOCK} * {_BLOCK} + 2"
 
 
 def _forget(at: str, *more: str) -> str:
@@ -25,7 +27,7 @@ def _forget(at: str, *more: str) -> str:
     return f"BEGIN {'; '.join(steps)}; END"
 
 
-_TRAIL: Final = f"DELETE FROM sojourn_trails WHERE hour = OLD.started_at / {_HOUR} * {_HOUR}"
+_TRAIL: Final = f"DELETE FROM sojourn_trails WHERE hour IN ({_ids('OLD.started_at')})"
 _BREAKDOWN: Final = f"DELETE FROM sojourn_breakdowns WHERE id IN ({_ids('OLD.started_at')})"
 
 
@@ -46,7 +48,7 @@ def _function(name: str, *tables: str, more: str = "") -> str:
 BEGIN DELETE FROM sojourn_rollups WHERE id IN ({ids}); {more}RETURN NULL; END $$"""
 
 
-_TRAILS: Final = f"DELETE FROM sojourn_trails WHERE hour IN (SELECT started_at / {_HOUR} * {_HOUR} FROM gone); "
+_TRAILS: Final = f"DELETE FROM sojourn_trails WHERE hour IN (SELECT unnest(ARRAY[{_ids('started_at')}]) FROM gone); "
 _BREAKDOWNS: Final = (
     f"DELETE FROM sojourn_breakdowns WHERE id IN (SELECT unnest(ARRAY[{_ids('started_at')}]) FROM gone); "
 )

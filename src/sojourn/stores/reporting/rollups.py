@@ -22,7 +22,8 @@ from .breakdowns import Table
 from .calendar import edges
 from .filtered import FilteredSessions
 from .filtered_breakdowns import FilteredBreakdowns
-from .model import DAY_MS, EVERYTHING, HOUR_MS, Breakdowns, Bucket, Filter, Overview, Release, Span
+from .levels import BLOCK, DAY, HOUR, Level
+from .model import EVERYTHING, HOUR_MS, Breakdowns, Bucket, Filter, Overview, Release, Span
 from .rollup_figures import (
     Rollup,
     Sample,
@@ -123,10 +124,9 @@ class Rollups:
         cut, parts = self._cut(whole, (span.since, *points, *past))
         counted, pending = self._counted(missing - cut)
         counted += parts
-        stored: int = self._database.read(self._statements.rolled_up_sessions, since=around.since, until=around.until)[
-            0
-        ]
-        sample = Sample.for_sessions(int(stored) + sum(each.sessions for each in counted if _hour(each.at) in missing))
+        sample = Sample.for_sessions(
+            self.rolled_up(around) + sum(each.sessions for each in counted if _hour(each.at) in missing)
+        )
         hours = [hour for hour in self._stored(around, sample) if hour.at not in cut]
         known = {hour.at for hour in hours}
         hours += [hour for hour in counted if hour.at not in known]  # it may just have been rolled up
@@ -165,15 +165,21 @@ class Rollups:
 
     def missing_hours(self, span: Span) -> list[int]:
         """Return the hours of a span in which sessions started, and that no rollup covers."""
-        return self._missing(self._statements.missing_hours, span)
+        return self._missing(HOUR, span)
+
+    def rolled_up(self, span: Span) -> int:
+        """Return about how many sessions started in a span: those of its hours that have a rollup. Cheap for long spans."""
+        return int(self._database.read(self._statements.rolled_up_sessions, since=span.since, until=span.until)[0])
 
     def started(self, since: int, until: int) -> int:
         """Return how many sessions started from `since` until before `until`."""
         count: int = self._database.read(self._statements.started, since=since, until=until, limit=2**31)[0]
         return count
 
-    def _missing(self, statement: str, span: Span, limit: int = _MOST_HOURS) -> list[int]:
-        return _times.decode(self._text(statement, since=span.since, until=span.until, limit=limit))
+    def _missing(self, level: Level, span: Span, limit: int = _MOST_HOURS) -> list[int]:
+        return _times.decode(
+            self._text(self._statements.missing(level), since=span.since, until=span.until, limit=limit)
+        )
 
     def _counted(self, hours: Iterable[int]) -> tuple[list[Rollup], int]:
         """Roll up hours without storing them, latest first; return how many sessions were left out, too."""
@@ -233,23 +239,29 @@ class Rollups:
         until = finished_before // HOUR_MS * HOUR_MS
         if until <= 0:
             return 0
-        hours = self._missing(self._statements.missing_hours, Span(0, until), limit)
+        hours = self._missing(HOUR, Span(0, until), limit)
         kept = 0
         for at in hours:
             token = self._claimed(at)
             trail = self.trails.made(at, at + HOUR_MS)
-            kept += self._keep(at, token, self._rollup(at), self._breakdowns.counted(at, at + HOUR_MS), trail)
-        if len(hours) < limit and until >= DAY_MS:
-            kept += self._roll_up_days(Span(0, until // DAY_MS * DAY_MS), limit - len(hours))
+            tables = self._breakdowns.counted(at, at + HOUR_MS)
+            kept += self._keep(HOUR, token, self._rollup(at), tables, trail)
+        left = limit - len(hours)
+        for level, parts in ((DAY, HOUR), (BLOCK, DAY)):
+            if left > 0 and until >= level.width:
+                made = self._roll_up_parts(level, parts, until, left)
+                kept, left = kept + made, left - made
         return kept
 
-    def _roll_up_days(self, span: Span, limit: int) -> int:
-        """Roll up days whose hours all are."""
+    def _roll_up_parts(self, level: Level, parts: Level, until: int, limit: int) -> int:
+        """Roll up days whose hours all are, or blocks whose days are."""
         kept = 0
-        for at in self._missing(self._statements.missing_days, span, limit):
-            token = self._claimed(at + 1)
-            if not self._missing(self._statements.missing_hours, Span(at, at + DAY_MS), 1):
-                kept += self._keep(at + 1, token, Rollup(at=at), self._breakdowns.of_day(at))
+        for at in self._missing(level, Span(0, until // level.width * level.width), limit):
+            token = self._claimed(at + level.number)
+            if not self._missing(parts, Span(at, at + level.width), 1):
+                tables, trail = self._breakdowns.of_parts(level, at), self.trails.of_parts(level, at)
+                sessions = 0 if trail is None else len(trail.keys)
+                kept += self._keep(level, token, Rollup(at=at, sessions=sessions), tables, trail)
         return kept
 
     def _claimed(self, number: int) -> str:
@@ -259,7 +271,7 @@ class Rollups:
         return token
 
     def _keep(
-        self, number: int, token: str, rollup: Rollup, tables: Mapping[str, Table], trail: WholeTrail | None = None
+        self, level: Level, token: str, rollup: Rollup, tables: Mapping[str, Table], trail: WholeTrail | None
     ) -> bool:
         values: dict[str, object] = {
             name: getattr(rollup, name)
@@ -274,14 +286,16 @@ class Rollups:
             )
         }
         values |= {name: packed(getattr(rollup, name)) for name in ("users", "firsts", "durations", "visitors")}
-        more, rows = self._breakdowns.keeping(tables)
+        more, rows = self._breakdowns.keeping(level, tables)
         statements: tuple[str, ...] = (self._statements.finish, *more)
         values |= rows
         if trail is not None:
             more, rows = self.trails.keeping(trail)
             statements += more
             values |= rows
-        finished, *_ = self._database.write(lambda work: work.execute(*statements, id=number, token=token, **values))
+        finished, *_ = self._database.write(
+            lambda work: work.execute(*statements, id=rollup.at + level.number, token=token, **values)
+        )
         return bool(finished.rows)
 
     def _text(self, statement: str, **values: object) -> str:

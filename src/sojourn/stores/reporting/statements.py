@@ -17,7 +17,8 @@ from sojourn.stores.dimensions import NAMES
 from sojourn.stores.model import USER, VISITOR
 from sojourn.stores.schema import ROLLUPS
 
-from .model import DAY_MS, HOUR_MS
+from .levels import HOUR, Level
+from .model import HOUR_MS
 
 _LATEST: Final = 1_000
 _FEW: Final = 20
@@ -61,11 +62,6 @@ SESSION_FACTS: Final = (
 """Of session s, in the order of `rollup_figures.SessionFacts`."""
 
 
-def _is(width: int, beside: int) -> str:
-    """Whether a rollup is of an hour, or of a day. Without `%`, which a driver would take for a parameter."""
-    return f"id - id / {width} * {width} = {beside}"
-
-
 def line(d: Dialect, value: str) -> str:
     """A session AS s as a line of a list, with its value in the order of the list."""
     return d.array(*LINE, d.array(*(f"s.{name}" for name in NAMES)), value)
@@ -91,9 +87,9 @@ SELECT (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND NOT i
      + (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND is_manual AND last_seen_at >= {self.d["since"]})
 """
 
-    def _missing(self, width: int, beside: int) -> str:
-        """Hours or days in which sessions started and that no rollup covers, found by jumping from one to the next."""
-        d = self.d
+    def missing(self, level: Level) -> str:
+        """Hours, days or blocks in which sessions started and that no rollup covers, found by jumping from one to the next."""
+        d, width = self.d, level.width
         return f"""
 WITH RECURSIVE found(at) AS (
     SELECT (SELECT MIN(started_at) FROM sojourn_sessions WHERE started_at >= {d["since"]}) / {width} * {width}
@@ -103,17 +99,9 @@ WITH RECURSIVE found(at) AS (
 )
 SELECT {d.rows.format("at")} FROM (
     SELECT at FROM found WHERE at < {d["until"]}
-    AND NOT EXISTS (SELECT 1 FROM sojourn_rollups WHERE id = at + {beside} AND sessions IS NOT NULL)
+    AND NOT EXISTS (SELECT 1 FROM sojourn_rollups WHERE id = at + {level.number} AND sessions IS NOT NULL)
     LIMIT {d["limit"]}) AS missing
 """
-
-    @cached_property
-    def missing_hours(self) -> str:
-        return self._missing(HOUR_MS, 0)
-
-    @cached_property
-    def missing_days(self) -> str:
-        return self._missing(DAY_MS, 1)
 
     @cached_property
     def started(self) -> str:
@@ -176,7 +164,7 @@ SELECT (SELECT COUNT(*) FROM latest), (SELECT COUNT(*) FROM lasting), (SELECT CO
     def rolled_up_sessions(self) -> str:
         d = self.d
         return f"""
-SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(HOUR_MS, 0)}
+SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} AND id < {d["until"]} AND {HOUR.holds("id")}
 """
 
     @cached_property
@@ -208,7 +196,7 @@ SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} 
         return f"""
 SELECT {d.rows.format(row)} FROM (
     SELECT * FROM sojourn_rollups
-    WHERE id >= {d["since"]} AND id < {d["until"]} AND {_is(HOUR_MS, 0)} AND sessions IS NOT NULL ORDER BY id) AS hours
+    WHERE id >= {d["since"]} AND id < {d["until"]} AND {HOUR.holds("id")} AND sessions IS NOT NULL ORDER BY id) AS hours
 """
 
     @cached_property

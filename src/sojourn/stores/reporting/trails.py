@@ -1,9 +1,10 @@
 """Trails: which pages and events the sessions of an hour had, and when. Goals and funnels are counted from them.
 
 A finished hour's trail is stored beside its rollup: one row per path and per event name, with one number of eight bytes per
-occurrence, and a row each for the keys and the visitors of its sessions. So a funnel reads its own steps, and no event. Rows
-count only while the rollup that they were made with is there; with the first deleted session of an hour they are deleted. Hours
-without a rollup are read from their events.
+occurrence, and a row each for the keys and the visitors of its sessions. So a funnel reads its own steps, and no event. A
+day's trail is the same as those of its hours, in fewer and longer rows. A block of days has a thin one: all sessions of some
+visitors. Rows count only while the rollup that they were made with is there; with the first deleted session of it they are
+deleted. Hours without a rollup are read from their events.
 
 See P37 in docs/internals.md.
 """
@@ -19,18 +20,26 @@ import msgspec
 
 from sojourn.core.goals import Step, value_text
 from sojourn.core.properties import EVENT_PREFIX
+from sojourn.stores import wire
 from sojourn.stores.database import Database
 
+from .levels import BLOCK, COARSE_FIRST, DAY, HOUR, Level, cover
 from .model import HOUR_MS
 from .rollup_figures import little, unpacked, visitor_hash
 from .trails_sql import EVENT, KEYS, PATH, PROPERTIES, VISITORS, TrailStatements
 
 SESSION_BITS: Final = 40
 RANK_BITS: Final = 4
-_MOST_OFFSET: Final = 2 ** (SESSION_BITS - RANK_BITS) - 1
-"""Milliseconds: about two years."""
+_MOST_OFFSET: Final = 2 ** (SESSION_BITS - RANK_BITS) - 1 - BLOCK.width
+"""Milliseconds: about two years. In the trail of a day or a block it grows by up to so much."""
+LONGEST_MS: Final = _MOST_OFFSET // 2
+"""How long a span may be whose sessions have one trail: its last ones need some time too."""
 _MOST_RANK: Final = 2**RANK_BITS - 1
+_PLACE: Final = 2**SESSION_BITS - 1
 _LAST: Final = "\U0010ffff"
+THIN: Final = 16
+"""A thin trail has the sessions of one in so many visitors."""
+_THIN_BELOW: Final = 2**64 // THIN
 
 
 class _Session(msgspec.Struct, array_like=True, frozen=True):
@@ -53,7 +62,7 @@ class _Event(msgspec.Struct, array_like=True, frozen=True):
 
 _sessions: Final = msgspec.json.Decoder(list[_Session])
 _events: Final = msgspec.json.Decoder(list[_Event])
-_hours: Final = msgspec.json.Decoder(list[tuple[int, int]])
+_covered: Final = msgspec.json.Decoder(list[tuple[int, int]])
 _rows: Final = msgspec.json.Decoder(list[tuple[int, str]])
 _named: Final = msgspec.json.Decoder(list[tuple[int, str, str]])
 _keys: Final = msgspec.json.Decoder(list[str])
@@ -62,9 +71,9 @@ _properties: Final = msgspec.json.Decoder(list[dict[str, Any]])
 
 @dataclass(slots=True, kw_only=True)
 class Trail:
-    """The sessions that started in an hour, by number, and the hits of some steps.
+    """The sessions that started in an hour (or a day, or a block), by number, and the hits of some steps.
 
-    A hit is one number: the session's number, the milliseconds since the hour began, and a rank among the events of one
+    A hit is one number: the session's number, the milliseconds since `at`, and a rank among the events of one
     moment. So hits in ascending order are those of one session after the other, each in order of time. `keys` and `visitors`
     (hashes) are by number, and empty where they were not asked for.
     """
@@ -78,6 +87,15 @@ class Trail:
     chosen: Collection[int] | None = None
     """The numbers of the sessions that count; `None`: all."""
 
+    def thin_out(self) -> None:
+        """Let only the sessions count that a thin trail has. Needs the visitors."""
+        self.keep({number for number, visitor in enumerate(self.visitors) if visitor < _THIN_BELOW})
+
+    @property
+    def chosen_keys(self) -> Iterable[str]:
+        """Of the sessions that count. Needs the keys."""
+        return self.keys if self.chosen is None else (self.keys[number] for number in self.chosen)
+
     def keep(self, numbers: Collection[int]) -> None:
         """Let only these sessions count."""
         self.chosen, self.sessions = numbers, len(numbers)
@@ -86,7 +104,7 @@ class Trail:
 
 @dataclass(slots=True, kw_only=True)
 class WholeTrail:
-    """All pages and events of the sessions of an hour, by path or name with their mark."""
+    """All pages and events of some sessions, by path or name with their mark."""
 
     at: int
     keys: list[str]
@@ -94,6 +112,39 @@ class WholeTrail:
     hits: dict[str, array[int]] = field(default_factory=dict)
     properties: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Of the events of a name, in the order of its hits."""
+
+    def append(self, part: WholeTrail) -> None:
+        """Add the sessions of a later hour or day."""
+        by = (len(self.keys) << SESSION_BITS) + (part.at - self.at << RANK_BITS)
+        self.keys += part.keys
+        self.visitors += part.visitors
+        for name, hits in part.hits.items():
+            known = self.hits.setdefault(name, array("Q"))
+            properties = part.properties.get(name)
+            if properties is not None or name in self.properties:
+                own = self.properties.setdefault(name, [{}] * len(known))
+                own += [{}] * len(hits) if properties is None else properties
+            known.extend([hit + by for hit in hits])
+
+    def thinned(self) -> WholeTrail:
+        """Return the sessions of some visitors only."""
+        numbers = [number for number, visitor in enumerate(self.visitors) if visitor < _THIN_BELOW]
+        places = {number: place for place, number in enumerate(numbers)}
+        thin = WholeTrail(
+            at=self.at,
+            keys=[self.keys[number] for number in numbers],
+            visitors=array("Q", [self.visitors[number] for number in numbers]),
+        )
+        for name, hits in self.hits.items():
+            kept = [place for place, hit in enumerate(hits) if hit >> SESSION_BITS in places]
+            if not kept:
+                continue
+            thin.hits[name] = array(
+                "Q", [(places[hits[place] >> SESSION_BITS] << SESSION_BITS) | (hits[place] & _PLACE) for place in kept]
+            )
+            if (own := self.properties.get(name)) is not None:
+                thin.properties[name] = [own[place] for place in kept]
+        return thin
 
     def of(self, steps: Iterable[Step]) -> Trail:
         """Return what concerns these steps."""
@@ -147,46 +198,119 @@ class Trails:
         events = _events.decode(self._text(self._sql.events, **span))
         return trail_of(at, sessions, events, self._database.store_key())
 
+    def of_sessions(self, at: int, keys: Sequence[str]) -> WholeTrail:
+        """Return the trail of these sessions, which started at `at` or later, from their events."""
+        values = {"keys": wire.encode(list(keys))}
+        sessions = _sessions.decode(self._text(self._sql.sessions_of, **values))
+        events = _events.decode(self._text(self._sql.events_of, **values))
+        return trail_of(at, sessions, events, self._database.store_key())
+
     def keeping(self, trail: WholeTrail) -> tuple[tuple[str, ...], Mapping[str, object]]:
         """Return the statements that store a trail beside the rollup `id` of this `token`, and their values."""
         rows = msgspec.json.encode(list(trail.rows())).decode()
         return (self._sql.forget, self._sql.keep), {"trail": rows}
 
-    def stored(
-        self, since: int, until: int, steps: Iterable[Step], *, with_visitors: bool = False, with_keys: bool = False
+    def of_parts(self, level: Level, at: int) -> WholeTrail | None:
+        """Return the trail of a day from its hours, or the thin one of a block from its days; `None` if one has no trail."""
+        parts = DAY if level is BLOCK else HOUR
+        span = {"since": at, "until": at + level.width}
+        whole = WholeTrail(at=at, keys=[], visitors=array("Q"))
+        starts = sorted(start for start, _ in _covered.decode(self._text(self._sql.covered(parts), **span)))
+        if len(starts) != self._database.read(self._sql.parts(parts), **span)[0]:
+            return None
+        for start in starts:
+            part = self._whole(parts, start)
+            whole.append(part.thinned() if level is BLOCK else part)
+        return whole
+
+    def _whole(self, level: Level, at: int) -> WholeTrail:
+        """Return a stored trail."""
+        whole = WholeTrail(at=at, keys=[], visitors=array("Q"))
+        text = self._text(self._sql.named(level), low="", high=_LAST, since=at, until=at + level.width)
+        for _, name, content in _named.decode(text):
+            if name == KEYS:
+                whole.keys = _keys.decode(content)
+            elif name == VISITORS:
+                whole.visitors = unpacked("Q", content)
+            elif name.startswith(PROPERTIES):
+                whole.properties[name.removeprefix(PROPERTIES)] = _properties.decode(content)
+            else:
+                whole.hits[name] = unpacked("Q", content)
+        return whole
+
+    def covering(
+        self,
+        since: int,
+        until: int,
+        steps: Iterable[Step],
+        *,
+        with_visitors: bool = False,
+        with_keys: bool = False,
+        is_thin: bool = False,
+    ) -> dict[range, Trail]:
+        """Return the stored trails of a span, each by the hours that it covers; of `is_thin`, some visitors' sessions only."""
+        steps = list(dict.fromkeys(steps))
+        read: dict[tuple[Level, int], Trail] = {}
+
+        def stored(level: Level, first: int, last: int) -> Collection[int]:
+            has_visitors = with_visitors or (is_thin and level is not BLOCK)
+            found = self._stored(level, first, last, steps, with_visitors=has_visitors, with_keys=with_keys)
+            for at, trail in found.items():
+                if is_thin and level is not BLOCK:
+                    trail.thin_out()
+                read[level, at] = trail
+            return found
+
+        levels = COARSE_FIRST if is_thin else COARSE_FIRST[1:]
+        return {
+            range(at, at + level.width, HOUR_MS): read[level, at] for level, at in cover(since, until, stored, levels)
+        }
+
+    def _stored(
+        self, level: Level, since: int, until: int, steps: Iterable[Step], *, with_visitors: bool, with_keys: bool
     ) -> dict[int, Trail]:
-        """Return the stored trails of whole hours, by hour."""
+        """Return the stored trails of a level, by their start."""
         span = {"since": since, "until": until}
         trails = {
-            at: Trail(at=at, sessions=sessions) for at, sessions in _hours.decode(self._text(self._sql.hours, **span))
+            at: Trail(at=at, sessions=sessions)
+            for at, sessions in _covered.decode(self._text(self._sql.covered(level), **span))
         }
+        if not trails:
+            return trails
         if with_keys:
-            for at, text in self._rows(self._sql.joined, low=KEYS, high=KEYS, **span):
-                trails[at].keys = _keys.decode(text)
+            for trail, text in self._contents(level, trails, KEYS, KEYS, span):
+                trail.keys = _keys.decode(text)
         if with_visitors:
-            for at, text in self._rows(self._sql.joined, low=VISITORS, high=VISITORS, **span):
-                trails[at].visitors = unpacked("Q", text)
-        for step in dict.fromkeys(steps):
+            for trail, text in self._contents(level, trails, VISITORS, VISITORS, span):
+                trail.visitors = unpacked("Q", text)
+        for step in steps:
             for trail in trails.values():
                 trail.hits[step] = ()
-            low, high = bounds(step)
-            if step.condition is None:
-                for at, text in self._rows(self._sql.joined, low=low, high=high, **span):
-                    trails[at].hits[step] = unpacked("Q", text)
-            else:
-                self._read_where(trails, step, low, high, span)
+            if step.condition is not None:
+                self._read_where(level, trails, step, span)
+                continue
+            for trail, text in self._contents(level, trails, *bounds(step), span):
+                trail.hits[step] = unpacked("Q", text)
         return trails
 
-    def _read_where(self, trails: dict[int, Trail], step: Step, low: str, high: str, span: Mapping[str, int]) -> None:
-        stored = _named.decode(self._text(self._sql.named, low=PROPERTIES + low, high=PROPERTIES + high, **span))
+    def _contents(
+        self, level: Level, trails: Mapping[int, Trail], low: str, high: str, span: Mapping[str, int]
+    ) -> Iterator[tuple[Trail, str]]:
+        """Yield the contents of a range of names. A rollup that was finished since the trails were read is left out: it counts
+        as missing.
+        """
+        for at, text in _rows.decode(self._text(self._sql.joined(level), low=low, high=high, **span)):
+            if at in trails:
+                yield trails[at], text
+
+    def _read_where(self, level: Level, trails: Mapping[int, Trail], step: Step, span: Mapping[str, int]) -> None:
+        named, (low, high) = self._sql.named(level), bounds(step)
+        stored = _named.decode(self._text(named, low=PROPERTIES + low, high=PROPERTIES + high, **span))
         properties = {(at, name.removeprefix(PROPERTIES)): text for at, name, text in stored}
-        for at, name, text in _named.decode(self._text(self._sql.named, low=low, high=high, **span)):
-            if (own := properties.get((at, name))) is not None:
+        for at, name, text in _named.decode(self._text(named, low=low, high=high, **span)):
+            if at in trails and (own := properties.get((at, name))) is not None:
                 hits = _where(step, unpacked("Q", text), _properties.decode(own))
                 trails[at].hits[step] = [*trails[at].hits[step], *hits]
-
-    def _rows(self, statement: str, **values: object) -> list[tuple[int, str]]:
-        return _rows.decode(self._text(statement, **values))
 
     def _text(self, statement: str, **values: object) -> str:
         text: str = self._database.read(statement, **values)[0]

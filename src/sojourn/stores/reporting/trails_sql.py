@@ -11,6 +11,8 @@ from sojourn.core.events import PAGE_VIEW
 from sojourn.core.goals import EXCLUDED
 from sojourn.stores.dialect import Dialect
 
+from .levels import Level
+
 # The first letter of a row's name says what it holds.
 PATH: Final = "p"
 EVENT: Final = "e"
@@ -29,15 +31,36 @@ class TrailStatements:
     def _started(self) -> str:
         return f"s.started_at >= {self.d['since']} AND s.started_at < {self.d['until']}"
 
+    @property
+    def _among(self) -> str:
+        return self.d.among.format("s.key", self.d["keys"])
+
     @cached_property
     def sessions(self) -> str:
+        """The sessions of a span."""
+        return self._sessions(self._started)
+
+    @cached_property
+    def sessions_of(self) -> str:
+        """These sessions."""
+        return self._sessions(self._among)
+
+    def _sessions(self, where: str) -> str:
         d = self.d
         row = d.array("s.key", "s.visitor_id", "s.started_at")
-        return f"SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE {self._started}"
+        return f"SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE {where}"
 
     @cached_property
     def events(self) -> str:
         """Page views and events of the sessions of a span, in order of time."""
+        return self._events(self._started)
+
+    @cached_property
+    def events_of(self) -> str:
+        """Those of these sessions."""
+        return self._events(self._among)
+
+    def _events(self, where: str) -> str:
         d = self.d
         is_page = f"e.name = '{PAGE_VIEW}'"
         names = ", ".join(f"'{name}'" for name in sorted(EXCLUDED - {PAGE_VIEW}))
@@ -48,7 +71,7 @@ class TrailStatements:
 SELECT {d.rows.format(row)} FROM (
     SELECT e.session_key, e.time, {path} AS path, e.name, {attributes} AS attributes
     FROM sojourn_sessions AS s {d.join} sojourn_events AS e ON e.session_key = s.key
-    WHERE {self._started} AND e.name NOT IN ({names})
+    WHERE {where} AND e.name NOT IN ({names})
     ORDER BY e.session_key, e.time, CASE WHEN {is_page} THEN 0 ELSE 1 END, e.seq) AS ordered
 """
 
@@ -73,38 +96,43 @@ WHERE {self._is_finished}
         mine = f"id = {d['id']} AND token = {d['token']}"
         return f"EXISTS (SELECT 1 FROM sojourn_rollups WHERE {mine} AND sessions IS NOT NULL)"
 
-    @property
-    def _of_span(self) -> str:
-        """The rows of a range of names, of the hours of a span that have a rollup."""
+    def _of_span(self, level: Level) -> str:
+        """The rows of a range of names, of the rollups of a level that begin in a span."""
         d = self.d
         return f"""
     FROM sojourn_rollups AS r {d.join} sojourn_trails AS t
       ON t.hour = r.id AND t.token = r.token AND t.name >= {d["low"]} AND t.name <= {d["high"]}
-    WHERE r.id >= {d["since"]} AND r.id < {d["until"]} AND r.sessions IS NOT NULL"""
+    WHERE r.id >= {d["since"]} AND r.id < {d["until"]} AND {level.holds("r.id")} AND r.sessions IS NOT NULL"""
 
-    @cached_property
-    def hours(self) -> str:
-        """The hours of a span that have a trail, and how many sessions each has."""
+    def covered(self, level: Level) -> str:
+        """The rollups of a level that have a trail and begin in a span, and how many sessions each has."""
         d = self.d
         return f"""
-SELECT {d.rows.format(d.array("r.id", "r.sessions"))}
+SELECT {d.rows.format(d.array(f"r.id - {level.number}", "r.sessions"))}
 FROM sojourn_rollups AS r {d.join} sojourn_trails AS t ON t.hour = r.id AND t.token = r.token AND t.name = '{KEYS}'
-WHERE r.id >= {d["since"]} AND r.id < {d["until"]} AND r.sessions IS NOT NULL
+WHERE r.id >= {d["since"]} AND r.id < {d["until"]} AND {level.holds("r.id")} AND r.sessions IS NOT NULL
 """
 
-    @cached_property
-    def joined(self) -> str:
-        """The contents of a range of names, joined by hour."""
+    def parts(self, level: Level) -> str:
+        """How many rollups of a level that begin in a span have sessions. Days and blocks say how many their trail has."""
         d = self.d
         return f"""
-SELECT {d.rows.format(d.array("hour", "content"))} FROM (
-    SELECT t.hour, {d.joined.format("t.content")} AS content {self._of_span} GROUP BY t.hour) AS rows
+SELECT COUNT(*) FROM sojourn_rollups
+WHERE id >= {d["since"]} AND id < {d["until"]} AND {level.holds("id")} AND sessions IS NOT NULL
 """
 
-    @cached_property
-    def named(self) -> str:
+    def joined(self, level: Level) -> str:
+        """The contents of a range of names, joined by rollup."""
+        d = self.d
+        return f"""
+SELECT {d.rows.format(d.array(f"hour - {level.number}", "content"))} FROM (
+    SELECT t.hour, {d.joined.format("t.content")} AS content {self._of_span(level)} GROUP BY t.hour) AS rows
+"""
+
+    def named(self, level: Level) -> str:
         """The same with the names, not joined."""
         d = self.d
         return f"""
-SELECT {d.rows.format(d.array("hour", "name", "content"))} FROM (SELECT t.hour, t.name, t.content {self._of_span}) AS rows
+SELECT {d.rows.format(d.array(f"hour - {level.number}", "name", "content"))}
+FROM (SELECT t.hour, t.name, t.content {self._of_span(level)}) AS rows
 """

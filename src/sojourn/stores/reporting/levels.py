@@ -1,0 +1,56 @@
+"""What a rollup covers: an hour, a day, or a block of days. Whole blocks and days are read instead of their hours. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from .model import DAY_MS, HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Spans of `width` ms. The id of a rollup is its start plus the `number` of its level, so ids never collide."""
+
+    width: int
+    number: int
+
+    def holds(self, column: str) -> str:
+        """SQL: whether an id is of this level. Without `%`, which a driver would take for a parameter."""
+        return f"{column} - {column} / {HOUR_MS} * {HOUR_MS} = {self.number}"
+
+    def inside(self, since: int, until: int) -> tuple[int, int]:
+        """Return the begin of the first and the end of the last whole one between two moments."""
+        return -(-since // self.width) * self.width, until // self.width * self.width
+
+
+HOUR: Final = Level(HOUR_MS, 0)
+DAY: Final = Level(DAY_MS, 1)
+BLOCK: Final = Level(16 * DAY_MS, 2)
+"""Months differ in length, and weeks begin on another day elsewhere: a block is no unit that anybody sees."""
+COARSE_FIRST: Final = (BLOCK, DAY, HOUR)
+
+
+def cover(
+    since: int,
+    until: int,
+    stored: Callable[[Level, int, int], Collection[int]],
+    levels: tuple[Level, ...] = COARSE_FIRST,
+) -> Iterator[tuple[Level, int]]:
+    """Yield rollups that cover a span without overlap, as far as there are any: the coarse ones first, finer ones in the gaps.
+
+    `stored` reads those of a level that begin from one moment until before another, and returns their starts.
+    """
+    level, *finer = levels
+    first, last = level.inside(since, until)
+    starts = sorted(stored(level, first, last)) if first < last else []
+    for at in starts:
+        yield level, at
+    if not finer:
+        return
+    begin = since
+    for at in (*starts, until):
+        if begin < at:
+            yield from cover(begin, at, stored, tuple(finer))
+        begin = at + level.width
