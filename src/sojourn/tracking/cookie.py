@@ -1,8 +1,6 @@
 """The cookie: state <-> signed value. Reading never raises.
 
-The value is base64url of a small binary layout, a dot, and an HMAC-SHA256 (itsdangerous' `Signer`, with a salt of our
-own). Its alphabet is safe in every cookie parser. `TimestampSigner` is not used: it refuses a cookie signed by a host
-whose clock is ahead; our times are in the payload.
+The value is a small binary layout (`cookie_layout.py`), signed under a salt of its own (`signing.py`).
 
 See S11 in docs/internals.md.
 """
@@ -10,14 +8,10 @@ See S11 in docs/internals.md.
 from __future__ import annotations
 
 import hmac
-import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Final
-
-from itsdangerous import BadSignature, Signer
 
 from sojourn.core import session
 from sojourn.core.bounded import Bounded
@@ -26,6 +20,7 @@ from sojourn.core.session import SessionState
 from . import cookie_header
 from .cookie_header import begins_pair
 from .cookie_layout import DISPUTED, HASH_SIZE, Disputed, OptedOut, pack, unpack
+from .signing import SignedValues
 
 _SALT: Final = b"sojourn.session-cookie.1."
 """The cookie's name follows: one key in two apps does not make the cookie of one a cookie of the other."""
@@ -48,14 +43,13 @@ class CookieCodec:
 
     def __init__(self, keys: Sequence[bytes], base_name: str = "sojourn") -> None:
         salt = _SALT + base_name.encode("ascii")
-        self._signers = [Signer(key, salt=salt, sep=b".", key_derivation="hmac", digest_method=sha256) for key in keys]
+        self._signed = SignedValues(keys, salt, unpack, longest=_MAX_LENGTH)
         self._subkeys = [hmac.digest(key, b"sojourn.derive.v1", "sha256") for key in keys]
         self._verified: Bounded[bytes, Verified | OptedOut] = Bounded(_CACHE_SIZE)
 
     def dumps(self, state: SessionState | OptedOut) -> str:
         """The signed value of this state."""
-        payload = urlsafe_b64encode(pack(state)).rstrip(b"=")
-        return self._signers[-1].sign(payload).decode("ascii")
+        return self._signed.dumps(pack(state))
 
     def loads(self, value: bytes) -> Verified | OptedOut | None:
         """The state in a cookie value; `None` if it is forged, mangled, too long or of another version."""
@@ -121,16 +115,7 @@ class CookieCodec:
         return blake2b(data, key=self._subkeys[key_number], digest_size=10, person=b"successor").digest()
 
     def _verify(self, value: bytes) -> Verified | OptedOut | None:
-        if len(value) > _MAX_LENGTH:
+        if (signed := self._signed.loads(value)) is None:
             return None
-        for number in reversed(range(len(self._signers))):
-            try:
-                payload = self._signers[number].unsign(value)
-            except BadSignature:
-                continue
-            try:
-                state = unpack(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
-            except (ValueError, struct.error, IndexError):
-                return None  # signed by us, in a layout of another version
-            return state if isinstance(state, OptedOut) else Verified(state, number)
-        return None
+        state, number = signed
+        return state if isinstance(state, OptedOut) else Verified(state, number)

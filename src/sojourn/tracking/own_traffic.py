@@ -12,10 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
-
-from itsdangerous import Signer
 
 from sojourn.core.bounded import Bounded
 
@@ -24,6 +21,7 @@ from .cookie_policy import CookiePolicy
 from .facts import RequestFacts
 from .forwarded import Network, parsed_address
 from .principal import UNKNOWN, Principal
+from .signing import signers
 
 if TYPE_CHECKING:
     from .visit import Visit
@@ -69,9 +67,9 @@ class OwnTraffic:
         self._policy = replace(policy, base_name=f"{policy.base_name}_own", is_persistent=True)
         self.names = (self._policy.name(is_https=False), self._policy.name(is_https=True))
         salt = _SALT + policy.base_name.encode("ascii")
-        signers = [Signer(key, salt=salt, sep=b".", key_derivation="hmac", digest_method=sha256) for key in keys]
-        self._by_value = {signer.sign(mark.value.encode()): mark for signer in signers for mark in Mark}
-        self._values = {mark: signers[-1].sign(mark.value.encode()).decode() for mark in Mark}
+        all_signers = signers(keys, salt)
+        self._by_value = {signer.sign(mark.value.encode()): mark for signer in all_signers for mark in Mark}
+        self._values = {mark: all_signers[-1].sign(mark.value.encode()).decode() for mark in Mark}
         self._networks = tuple(networks)
         self.has_networks = bool(networks)
         self.users = frozenset(users)

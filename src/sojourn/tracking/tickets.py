@@ -7,18 +7,16 @@ See S15 in docs/internals.md.
 
 from __future__ import annotations
 
+import dataclasses
 import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
-
-from itsdangerous import BadSignature, Signer
 
 from sojourn.core.session import SessionState
 
 from .cookie_layout import OptedOut, pack, unpack
+from .signing import SignedValues
 
 _SALT: Final = b"sojourn.session-ticket.1."
 _HEAD: Final = struct.Struct(">BBQ")
@@ -45,43 +43,27 @@ class TicketCodec:
 
     def __init__(self, keys: Sequence[bytes], base_name: str = "sojourn") -> None:
         salt = _SALT + base_name.encode("ascii")
-        self._signers = [Signer(key, salt=salt, sep=b".", key_derivation="hmac", digest_method=sha256) for key in keys]
+        self._signed = SignedValues(keys, salt, _unpacked, longest=_MAX_LENGTH)
 
     def dumps(self, ticket: Ticket) -> str:
         """The ticket as a header value."""
         flags = _NO_FORWARD * ticket.no_forward | _ANONYMOUS * ticket.is_anonymous
-        payload = _HEAD.pack(_VERSION, flags, ticket.issued_at) + pack(ticket.state)
-        return self._signers[-1].sign(urlsafe_b64encode(payload).rstrip(b"=")).decode("ascii")
+        return self._signed.dumps(_HEAD.pack(_VERSION, flags, ticket.issued_at) + pack(ticket.state))
 
     def loads(self, text: str) -> Ticket | None:
         """The ticket in a header value; `None` if it is forged, mangled, too long or of another version."""
-        try:
-            value = text.encode("ascii")
-        except UnicodeEncodeError:
-            return None
-        if len(value) > _MAX_LENGTH:
-            return None
-        for number in reversed(range(len(self._signers))):
-            try:
-                payload = self._signers[number].unsign(value)
-            except BadSignature:
-                continue
-            try:
-                return _unpacked(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)), number)
-            except (ValueError, struct.error, IndexError):
-                return None
-        return None
+        signed = self._signed.loads(text.encode("ascii")) if text.isascii() else None
+        return None if signed is None else dataclasses.replace(signed[0], key_number=signed[1])
 
 
-def _unpacked(data: bytes, number: int) -> Ticket | None:
+def _unpacked(data: bytes) -> Ticket:
     version, flags, issued_at = _HEAD.unpack_from(data)
-    state = unpack(data[_HEAD.size :]) if version == _VERSION else None
-    if state is None or isinstance(state, OptedOut):
-        return None
+    state = unpack(data[_HEAD.size :])
+    if version != _VERSION or isinstance(state, OptedOut):
+        raise ValueError(version)
     return Ticket(
         state=state,
         issued_at=issued_at,
         no_forward=bool(flags & _NO_FORWARD),
         is_anonymous=bool(flags & _ANONYMOUS),
-        key_number=number,
     )
