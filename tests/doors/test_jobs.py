@@ -23,6 +23,7 @@ from sojourn import (
 from sojourn.data_subjects import erase
 from sojourn.propagation import HEADER, extract, inject
 from tests.doors.browser import Browser, Site, view_of
+from tests.doors.several_sites import PUBLIC
 
 MakeSite = Callable[..., Site]
 
@@ -217,14 +218,32 @@ def test_gpc_goes_with_the_session(site: Site, browser: Browser) -> None:
     assert site.engine.store.sessions.latest(limit=1)[0].no_forward
 
 
-def test_a_job_that_is_recorded_before_its_session_is_dropped(site: Site, browser: Browser) -> None:
-    def view() -> None:
-        job: dict[str, Any] = {}
-        inject(job)
-        run(site, job, lambda: track("sent"))
-        site.engine.flush()  # while the request that begins the session still runs
+def run_before_the_response(site: Site) -> None:
+    """Run a job, and record it, while the request that begins its session still runs."""
+    job: dict[str, Any] = {}
+    inject(job)
+    run(site, job, lambda: track("sent"), lambda: identify("ada"))
+    site.engine.flush()
+    assert site.engine.store.sessions.latest(limit=1) == []
 
-    site.views["/"] = view_of(view)
+
+def test_a_job_before_the_response_that_begins_its_session_waits_for_it(site: Site, browser: Browser) -> None:
+    site.views["/"] = view_of(lambda: run_before_the_response(site))
     browser.navigate()
-    assert site.names() == ["session.start", "page_view"]
-    assert site.engine.store.stats().counters["records.without_session"] == 1
+    assert site.names() == ["session.start", "page_view", "sent", "user.identify"]
+    assert {event.session_id for event in site.events} == {site.sessions[0]}
+    assert site.engine.store.sessions.latest(limit=1)[0].user_id == "ada"
+    counters = site.engine.store.stats().counters
+    assert (counters["records.early"], counters.get("records.without_session")) == (2, None)
+
+
+def test_a_job_whose_session_never_begins_is_dropped_after_two_minutes(site: Site, browser: Browser) -> None:
+    site.views["/"] = view_of(lambda: run_before_the_response(site), response=PUBLIC)  # carries no cookie
+    browser.navigate()
+    site.clock.advance(119)
+    site.engine.sweep()
+    assert site.engine.store.stats().counters.get("records.without_session") is None
+    site.clock.advance(2)
+    site.engine.sweep()
+    assert site.names() == []
+    assert site.engine.store.stats().counters["records.without_session"] == 2

@@ -158,6 +158,15 @@ class InboxRow(NamedTuple):
     data: bytes
 
 
+class WaitingRow(NamedTuple):
+    """A record that came before the start of its session, as it waits in the inbox."""
+
+    id: str
+    visitor_id: str
+    session_key: str
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What one transaction writes, all or nothing. `marks` go with the position from which each journal was read.
@@ -178,6 +187,8 @@ class Batch:
     """No two of the same row."""
     taken: Sequence[str] = ()
     """Ids of the rows of the inbox that this batch is made of."""
+    waiting: Sequence[WaitingRow] = ()
+    """What goes into the inbox."""
 
 
 # --- leases

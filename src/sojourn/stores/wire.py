@@ -15,7 +15,7 @@ import msgspec
 
 from sojourn.core.events import CONTEXT, Event, Position, Scalar
 
-from .model import BackendState, DataSubject, DeadLetter, InboxRow, Mark, SessionNote
+from .model import BackendState, DataSubject, DeadLetter, InboxRow, Mark, SessionNote, WaitingRow
 from .rows import SessionRow
 
 # A database silently cuts a text at its first NUL, and a lone surrogate is not valid UTF-8.
@@ -107,6 +107,10 @@ def encode_marks(marks: Iterable[tuple[Mark, int]]) -> str:
 def encode_dead(dead: Sequence[tuple[Event, str, int | None]]) -> str:
     """Encode dead letters as arrays, each with its whole event."""
     return encode([(event.id, reason, status, _finite(event)) for event, reason, status in dead])
+
+
+def encode_waiting(rows: Sequence[WaitingRow]) -> str:
+    return encode([(row.id, row.visitor_id, row.session_key, row.data.hex()) for row in rows])
 
 
 def decode_inbox(text: str) -> list[InboxRow]:

@@ -16,6 +16,7 @@ from sojourn.core.records import CARRIED, STARTS, Entry, Record
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import MemoryJournal
 from sojourn.pipeline.record import inbox
+from sojourn.pipeline.record.early import START_WITHIN_MS
 from sojourn.stores.model import VISITOR, DataSubject, TryAgain
 from sojourn.stores.recording_protocol import Recording
 from tests.pipeline.conftest import NOW, Bench
@@ -82,7 +83,7 @@ def test_a_row_whose_start_is_lost_is_recorded_all_the_same(bench: Bench) -> Non
 
 def test_a_carried_row_of_an_erased_session_makes_no_session(bench: Bench) -> None:
     put(bench, row(1, flags=CARRIED))
-    bench.now = NOW + 2
+    bench.now = NOW + START_WITHIN_MS + 1
     bench.recorder.step(bench.now, must_mark=True)
     assert bench.names == []
     assert bench.counter("records.without_session") == 1

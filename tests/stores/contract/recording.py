@@ -9,7 +9,7 @@ import pytest
 from sojourn.core.events import START
 from sojourn.core.session import EndReason
 from sojourn.errors import StoreError
-from sojourn.stores.model import VISITOR, Batch, DataSubject, PositionMoved, SessionNote
+from sojourn.stores.model import VISITOR, Batch, DataSubject, PositionMoved, SessionNote, WaitingRow
 from sojourn.stores.protocol import Store
 from sojourn.stores.rows import PropertyValue, SessionRow
 
@@ -261,3 +261,18 @@ class RecordingContract:
     def aliases(self, store: Store, *keys: str) -> Mapping[str, str]:
         with store.records.recording() as recording:
             return recording.load(keys, reads_aliases=True).aliases
+
+    # --- calls that came before their session
+
+    def test_waiting_rows_are_in_the_inbox_once_the_batch_is_committed(self, store: Store) -> None:
+        waiting = [WaitingRow(f"j:{number}", "v\x00", "k", bytes(range(256))) for number in (2, 1)]
+        save(store, Batch(waiting=waiting, marks=[(mark("j", 10), 0)]))
+        with store.records.recording() as work:
+            assert [(row.id, row.data) for row in work.inbox(after="", limit=5)] == [
+                (f"j:{number}", bytes(range(256))) for number in (1, 2)
+            ]
+        assert store.records.has_inbox()
+        with pytest.raises(PositionMoved):  # another recorder was quicker
+            save(store, Batch(waiting=waiting, marks=[(mark("j", 10), 0)]))
+        save(store, Batch(taken=["j:1", "j:2"]))
+        assert not store.records.has_inbox()

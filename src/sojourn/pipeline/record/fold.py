@@ -47,6 +47,8 @@ class Folded:
     counts: Counter[str] = field(default_factory=Counter)
     opted_out: dict[str, int] = field(default_factory=dict)
     """Visitors who opted out, and when (ms)."""
+    early: list[Numbered] = field(default_factory=list)
+    """Carried calls whose session has no row: it was erased or has expired, or its start is yet to come."""
     successors: dict[str, list[SessionRow]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -197,8 +199,8 @@ class _Folding:
         row = self.out.rows.get(record.key)
         missed: EndReason | None = None
         if row is None:
-            if flags & CARRIED and not flags & STARTS:  # erased, or older than `retention`
-                self.out.counts["records.without_session"] += 1
+            if flags & CARRIED and not flags & STARTS:
+                self.out.early.append(numbered)
                 return
             row = self._open(record, rid)
             if lacks(row, record):

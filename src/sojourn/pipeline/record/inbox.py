@@ -2,7 +2,8 @@
 
 A row is visible once its transaction is committed. It goes through the same fold as a record of a journal, and is deleted in
 the transaction that writes its events, so it has its effect exactly once. Each row is complete: one of a session that begins
-brings its start along. Otherwise the start is in a journal, and the row waits until it is applied.
+brings its start along. Otherwise the start is in a journal, and the row waits until it is applied. What the recorder moved here
+from a journal waits in the same way (`early.py`).
 
 See P35 in docs/internals.md.
 """
@@ -23,6 +24,7 @@ from sojourn.stores.model import HEARD_OF_MS, Batch, InboxRow, TryAgain
 from sojourn.stores.recording_protocol import Recording, RecordStore
 
 from .batch_rows import BatchRows
+from .early import WITHOUT_SESSION, may_begin
 from .fold import Folded, Numbered, fold
 
 BATCH: Final = 500
@@ -91,6 +93,8 @@ class InboxFolder:
             suppression=stored.suppression,
         )
         taken += [numbered.rid for numbered in records]
+        if out.early:
+            counts[WITHOUT_SESSION] = len(out.early)
         out.counts.update(counts)
         out.counts["inbox.recorded"] += len(taken)
         if stored.new_aliases:
@@ -127,4 +131,4 @@ class InboxFolder:
         if not early:
             return set()
         until = self._store.recorded_until(now=now, silent_after=HEARD_OF_MS)
-        return set() if until is None else {numbered.rid for numbered in early if numbered.record.at >= until}
+        return {numbered.rid for numbered in early if may_begin(numbered.record, until)}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -24,12 +24,23 @@ from sojourn.core.threads import RLock
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import ERASED, Frame, JournalReader, Reading
 from sojourn.pipeline.pacing import FULL_SPEED, Pace
-from sojourn.stores.model import HEARD_OF_MS, IGNORED, LAST_IGNORED, AgentCount, Batch, Mark, PositionMoved, TryAgain
+from sojourn.stores.model import (
+    HEARD_OF_MS,
+    IGNORED,
+    LAST_IGNORED,
+    AgentCount,
+    Batch,
+    Mark,
+    PositionMoved,
+    TryAgain,
+    WaitingRow,
+)
 from sojourn.stores.recording_protocol import RecordStore
 from sojourn.stores.rows import SessionRow
 
 from .agent_counts import count_hits
 from .batch_rows import BatchRows
+from .early import needs_session, to_wait
 from .fold import Folded, Numbered, fold, set_exit_pages, sweep
 from .inbox import InboxFolder
 from .scrubbing import Scrub, Scrubber
@@ -196,7 +207,7 @@ class Recorder:
         batch = self._decoded(frames, now)
         late: list[Frame] = []
         with self._store.recording() as transaction:
-            out = Folded({})
+            out, waiting = Folded({}), list[WaitingRow]()
             stored = BatchRows(transaction, self._rules, has_others=self.has_others, waits=self.patience_ns > 0)
             if batch.records:
                 batch.records = stored.load(batch.records)
@@ -209,6 +220,9 @@ class Recorder:
                     batch.records = stored.counted(batch.records)
                 stored.complete(batch.records)
                 out = self._folded(batch.records, stored)
+                if out.early:
+                    until = self._store.recorded_until(now=now, silent_after=HEARD_OF_MS)
+                    waiting = to_wait(out.early, now if until is None else until, out.counts)
                 if stored.has_tombstones:
                     late = [
                         frames[place]
@@ -230,7 +244,7 @@ class Recorder:
             agents: list[AgentCount] = []
             if batch.hits:
                 agents = count_hits(batch.hits, transaction.agent_pages({hit.hour for hit in batch.hits}))
-            transaction.save(self._batch(out, changed, stored.new_aliases, agents))
+            transaction.save(replace(self._batch(out, changed, stored.new_aliases, agents), waiting=waiting))
         for mark, _ in changed:
             marks[mark.journal] = mark
         self._marked_at = now
@@ -253,7 +267,8 @@ class Recorder:
                 continue
             is_young = 0 <= now - batch.frames[place].mono < self.patience_ns
             is_first = record.origin is not None and not _lacks_previous(record, started)
-            if is_young and not is_first and not suppression.is_suppressed(record):
+            is_waiting = is_young and not is_first and not needs_session(record)  # those wait in the inbox
+            if is_waiting and not suppression.is_suppressed(record):
                 return place
             if record.origin is not None:
                 started.add(record.key)

@@ -126,6 +126,7 @@ class PostgreSQLRecording:
             sql.BAR: batch.opted_out,
             sql.MOVE_MARKS: batch.marks,
             sql.DELETE_TAKEN: batch.taken,
+            sql.ADD_WAITING: batch.waiting,
         }
         try:
             self._work.commit(
@@ -149,6 +150,7 @@ class PostgreSQLRecording:
                 ),
                 marks=wire.encode_marks(batch.marks),
                 taken=wire.encode(list(batch.taken)),
+                waiting=wire.encode_waiting(batch.waiting),
             )
         except psycopg.errors.InvalidTextRepresentation as error:
             raise self._refusal(str(error), batch) or error from None

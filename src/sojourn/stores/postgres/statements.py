@@ -220,6 +220,12 @@ INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', COUNT(*) FR
 
 DELETE_TAKEN: Final = inbox.delete(POSTGRESQL)
 
+ADD_WAITING: Final = f"""
+INSERT INTO sojourn_inbox (id, visitor_id, session_key, data)
+SELECT value ->> 0, value ->> 1, value ->> 2, decode(value ->> 3, 'hex')
+FROM {POSTGRESQL.items.format(POSTGRESQL["waiting"])} AS each
+"""
+
 ADD_COUNTS: Final = add_counts(POSTGRESQL)
 
 SET_TOMBSTONES: Final = set_tombstones(POSTGRESQL)

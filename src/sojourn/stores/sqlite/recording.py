@@ -116,6 +116,8 @@ class SQLiteRecording:
             if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_TRIGGER:
                 raise
             raise PositionMoved(", ".join(sorted(mark.journal for mark, _ in batch.marks))) from None
+        if batch.waiting:  # last: another recorder that was quicker has the same rows
+            self._connection.executemany(sql.ADD_WAITING, [tuple(map(_bound, row)) for row in batch.waiting])
         self._connection.execute("COMMIT")
         self._is_over = True
 

@@ -97,6 +97,8 @@ WITHDRAW: Final = "DELETE FROM sojourn_events WHERE id IN (SELECT value FROM jso
 
 DELETE_TAKEN: Final = inbox.delete(SQLITE)
 
+ADD_WAITING: Final = "INSERT INTO sojourn_inbox (id, visitor_id, session_key, data) VALUES (?, ?, ?, ?)"
+
 # An event whose last value, `no_forward`, is NULL gets that of its session in the store.
 INSERT_EVENTS: Final = BoundRows(
     """
