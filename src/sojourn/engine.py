@@ -16,9 +16,11 @@ from functools import partial
 from types import TracebackType
 from typing import Self, cast
 
+from .backends import registry
 from .backends.protocol import Backend
 from .beacon import Beacon, Receiver, Script, interval_ms
 from .core.alerts import Thresholds
+from .core.browser_sessions import attribute_of
 from .core.clock import Clock, SystemClock
 from .core.properties import Declared
 from .core.records import SERVICE_ATTRIBUTES, Origin
@@ -38,6 +40,7 @@ from .settings import Settings
 from .stores.model import Lease, StoreStats
 from .stores.protocol import Store
 from .tracking.agents import Agents
+from .tracking.browser_ids import BrowserIds
 from .tracking.budget import SessionBudget
 from .tracking.consent import ConsentGate
 from .tracking.cookie import CookieCodec
@@ -162,6 +165,7 @@ class Engine:
             principal=settings.principal,
             own_traffic=self.own_traffic,
             agents=None if settings.agents == "off" else self._agents(),
+            browser_ids=_browser_ids(settings),
         )
         self.beacon = None if settings.beacon_path is None else self._beacon(settings.beacon_path)
         """The endpoints at `beacon_path`; `None` without that setting."""
@@ -282,6 +286,7 @@ class Engine:
                 retention=_ms(settings.retention),
                 outbox_max=settings.outbox_max,
                 hidden_from_others=frozenset() if settings.exception_messages else frozenset({MESSAGE}),
+                hidden_from_others_than={attribute_of(vendor): vendor for vendor in registry.browser_vendors()},
             ),
             store=self.store,
             backends=self._backends,
@@ -344,6 +349,11 @@ class Engine:
 
 def _check_agents(checks: AgentChecks, runtime: Runtime) -> float:
     return checks.step(partial(append_hit_to, runtime))
+
+
+def _browser_ids(settings: Settings) -> BrowserIds | None:
+    sdks = {vendor: registry.browser_session(vendor) for vendor in settings.browser_ids}
+    return BrowserIds(sdks) if sdks else None
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -72,6 +72,7 @@ TEXT: dict[str, tuple[str, object]] = {
     "ignore_http_clients": ("on", True),
     "country_database": ("/data/countries.mmdb", Path("/data/countries.mmdb")),
     "country_header": ("CF-IPCountry", "CF-IPCountry"),
+    "browser_ids": ("PostHog, rudderstack", ("posthog", "rudderstack")),
     "exclude_addresses": ("192.0.2.7", (ip_network("192.0.2.7"),)),
     "exclude_users": ("42, anna", ("42", "anna")),
     "agents": ("count", "count"),

@@ -7,10 +7,15 @@ metadata. So each of ours is a module that is named after the scheme of its URL 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from inspect import ismodule
+from os.path import join
 from pkgutil import iter_modules
 from typing import Any, Final
+
+from sojourn.core.browser_sessions import BrowserSession
+from sojourn.errors import SettingsError
 
 from . import plain, vendors
 
@@ -28,6 +33,27 @@ def built_in() -> Iterator[EntryPoint]:
     for package in (plain, vendors):
         for module in iter_modules(package.__path__):
             yield EntryPoint(module.name, f"{package.__name__}.{module.name}", ENTRY_POINT_GROUP)
+
+
+def browser_vendors() -> list[str]:
+    """Return the vendors of ours whose browser SDK shows a server its session: those with a module `browser`."""
+    return [
+        vendor.name
+        for vendor in iter_modules(vendors.__path__)
+        if any(part.name == "browser" for part in iter_modules(join(place, vendor.name) for place in vendors.__path__))
+    ]
+
+
+def browser_session(vendor: str) -> BrowserSession:
+    """Return how a vendor's browser SDK shows its session. Raises `SettingsError` for one that does not."""
+    known = browser_vendors()
+    if vendor not in known:
+        raise SettingsError(
+            f"browser_ids: {vendor!r} has no browser SDK that Sojourn reads; give any of {', '.join(known)}"
+        )
+    module = import_module(f"{vendors.__name__}.{vendor}.browser")
+    session: BrowserSession = module.BROWSER_SESSION
+    return session
 
 
 def built_in_class(name: str) -> Any:

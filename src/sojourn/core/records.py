@@ -101,6 +101,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Of the session's state at the end of the request: the workers of other hosts compare their cookies with the highest."""
     path: str | None = None
     """The path of a request that may make a heartbeat and is no page view, as it may be kept."""
+    browser: Mapping[str, str] | None = None
+    """The ids of vendors' browser SDKs that the request brought, by attribute; empty for one that it did not bring."""
 
 
 def about(  # noqa: PLR0917 - called on every request, and positional calls are cheaper
@@ -111,6 +113,7 @@ def about(  # noqa: PLR0917 - called on every request, and positional calls are 
     origin: Origin | None = None,
     counters: dict[str, int] | None = None,
     path: str | None = None,
+    browser: Mapping[str, str] | None = None,
 ) -> Record:
     """A record of this session."""
     return Record(
@@ -129,4 +132,5 @@ def about(  # noqa: PLR0917 - called on every request, and positional calls are 
         state.revision,
         state.logouts,
         path,
+        browser,
     )

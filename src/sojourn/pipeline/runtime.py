@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -71,6 +71,8 @@ class Plan:
     record_within: int
     outbox_max: int | None = None
     hidden_from_others: frozenset[str] = frozenset()
+    hidden_from_others_than: Mapping[str, str] = field(default_factory=dict)
+    """Attributes that only the backends of one vendor get, and that vendor's scheme."""
     """Attributes that no third party gets."""
 
     @property
@@ -133,7 +135,7 @@ class Runtime:
                 now=self._time.now,
                 acquire=self._leadership.acquire,
                 outbox_max=plan.outbox_max,
-                hidden=plan.hidden_from_others if backend.third_party else frozenset(),
+                hidden=_hidden(plan, backend),
             )
             for backend in backends
         ]
@@ -347,6 +349,13 @@ class Runtime:
     def _close_reader(self) -> None:
         if isinstance(self._reader, JournalDirectory):
             self._reader.close()
+
+
+def _hidden(plan: Plan, backend: Backend) -> frozenset[str]:
+    """The attributes that a backend does not get."""
+    scheme = getattr(backend, "scheme", None)
+    others = {name for name, vendor in plan.hidden_from_others_than.items() if vendor != scheme}
+    return frozenset(others) | (plan.hidden_from_others if backend.third_party else frozenset())
 
 
 def _quietly(work: Callable[[], object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
@@ -124,9 +125,19 @@ def _parse_user_id(value: object) -> Iterable[str]:
     return (text,)
 
 
+def _parse_name(value: object) -> Iterable[str]:
+    name = value.strip().lower() if isinstance(value, str) else ""
+    if not _NAME.fullmatch(name):
+        raise ValueError(_NAMES_HINT)
+    return (name,)
+
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9]{0,31}")
+_NAMES_HINT: Final = 'give a list of names, such as ["posthog"]'
 _USERS_HINT: Final = 'give a list of user ids, as your app or its framework names them, such as ["42", "anna"]'
 
 USER_IDS: Final = listing(_parse_user_id, _USERS_HINT)
+NAMES: Final = listing(_parse_name, _NAMES_HINT)
 FLAG: Final = Kind(parse_flag)
 SECURE: Final = Kind(parse_secure)
 SPAN: Final = Kind(parse_span, _show_span)

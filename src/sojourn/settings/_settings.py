@@ -105,6 +105,7 @@ class Settings:
     trusted_proxies: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.NETWORKS, ())
     country_database: Folder = setting(objects.FOLDER, None)
     country_header: Text = setting(web.HEADER, None)
+    browser_ids: Patterns = setting(kinds.NAMES, ())
     own_hosts: Patterns = setting(web.HOST_PATTERNS, ())
     exclude: Patterns = setting(web.PATH_PATTERNS, web.DEFAULT_EXCLUDE)
     exclude_addresses: Converted[str | Iterable[object] | None, tuple[web.Network, ...]] = setting(web.OWN_NETWORKS, ())

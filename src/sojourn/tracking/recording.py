@@ -79,7 +79,9 @@ class Recording:
             if entries:
                 flags |= _explained(visit, changes.state.key, entries)
             kind = entries[-1].name if entries else "activity"
-            record = about(changes.state, visit.at, flags, entries, origin)
+            record = about(
+                changes.state, visit.at, flags, entries, origin, browser=visit.browser if is_request else None
+            )
             self.sink.append(record, kind=kind, is_essential=is_essential)
 
     def origin(self, visit: Visit) -> Origin:

@@ -21,6 +21,7 @@ from sojourn.core.threads import AnyLock, Lock
 from . import admission
 from .agents import Agents
 from .binding import DISPUTED, OPTED_OUT, Choice, SessionBinding, recognised
+from .browser_ids import BrowserIds
 from .budget import SessionBudget
 from .connections import Connections
 from .consent import ConsentGate
@@ -69,6 +70,7 @@ class Tracker:
         tickets: TicketCodec,
         principal: Resolver | None = None,
         agents: Agents | None = None,
+        browser_ids: BrowserIds | None = None,
         own_traffic: OwnTraffic,
     ) -> None:
         self.codec = codec
@@ -81,6 +83,7 @@ class Tracker:
         self._consent = consent
         self._principal = principal
         self._agents = agents
+        self._browser_ids = browser_ids
         self._own = own_traffic
         self._policy = cookies
         self._cookie_names = (cookies.name(is_https=False), cookies.name(is_https=True))
@@ -157,6 +160,7 @@ class Tracker:
             consent.check(visit)
         if self.prefetched.look(visit.now) and not is_beacon:
             self.prefetched.confirm(visit)
+        visit.browser = None if self._browser_ids is None else self._browser_ids.of(visit)
         return visit
 
     def failed(self, error: Exception, work: str) -> Visit:
@@ -353,7 +357,7 @@ class Tracker:
         if arrived is None or state is not arrived.state or at - state.last_seen_at >= self._refresh:
             visit.cookie_line = self._cookies.session_line(visit, response)
         flags = ACTIVITY | REQUEST | NO_FORWARD if visit.no_forward else ACTIVITY | REQUEST
-        record = about(live.state, at, flags, entries, None, None, path)
+        record = about(live.state, at, flags, entries, None, None, path, visit.browser)
         self._sink.append(record, kind=kind, is_essential=False)
         return visit.cookie_line
 

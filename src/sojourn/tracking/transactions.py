@@ -63,8 +63,9 @@ def _record_late(visit: Visit, state: SessionState, name: str, properties: dict[
 def _about(visit: Visit, state: SessionState, changes: SessionChanges | None, event: Entry, flags: int) -> Record:
     if visit.no_forward:
         flags |= NO_FORWARD
+    browser = None if visit.responded else visit.browser
     if changes is None:
-        return about(state, event.at, flags, (event,))
+        return about(state, event.at, flags, (event,), browser=browser)
     tags = [
         msgspec.structs.replace(entry, tag=msgspec.structs.replace(entry.tag, is_emitted=False))
         for entry in changes.entries
@@ -76,7 +77,7 @@ def _about(visit: Visit, state: SessionState, changes: SessionChanges | None, ev
     if changes.is_start:
         flags |= STARTS
         origin = visit.context.recorder.origin(visit)
-    return about(state, event.at, flags, (*tags, event), origin)
+    return about(state, event.at, flags, (*tags, event), origin, browser=browser)
 
 
 def _session_properties(visit: Visit, changes: SessionChanges) -> dict[str, Scalar]:

@@ -9,6 +9,7 @@ See S3 and S4 in docs/internals.md.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -74,6 +75,8 @@ class Visit:
     """For the own store only, at the browser's request."""
     is_anonymous = False
     """No user may be named, at the browser's request."""
+    browser: Mapping[str, str] | None = None
+    """The session ids of vendors' browser SDKs that came with the request; `None` if none are to be read."""
     captured: BaseException | None = None
     """The exception recorded last: one that passes several places is recorded once. Dropped with the request."""
     failed_in: str | None = None

@@ -221,6 +221,7 @@ class _Folding:
                 merge.origin(row, record.origin, record.at, rid)
             if flags & NO_FORWARD:
                 row.no_forward = True
+            merge.browser(row, record, rid)
             merge.revision(row, record)
         if flags & REQUEST:
             row.requests += 1
@@ -255,6 +256,7 @@ class _Folding:
         out.note_previous(row)
         if record.origin is not None:
             merge.origin(row, record.origin, record.at, rid)
+        merge.browser(row, record, rid)
         self._seal_previous(row)
         out.events.append(row_events.start(row, record.origin, _user_who_caused(record)))
         out.counts["sessions.started"] += 1

@@ -189,6 +189,21 @@ def properties(row: SessionRow, values: Mapping[str, Scalar], at: int, rid: str,
     return without_room
 
 
+def browser(row: SessionRow, record: Record, rid: str) -> None:
+    """Keep the ids of browser SDKs, as properties of the session: its later events carry them.
+
+    One that stays is not kept anew, which would change the row with every request.
+    """
+    if not record.browser:
+        return
+    kept = row.properties or {}
+    for name, value in record.browser.items():
+        current = kept.get(name)
+        if value if current is None else value != current.value and (record.at, rid) >= (current.at, current.rid):
+            kept = {**kept, name: PropertyValue(value, record.at, rid)}
+    row.properties = kept or None
+
+
 def user_from_previous(row: SessionRow, previous: SessionRow) -> bool:
     """Take over the user of the session before, where the reason of its end allows it. True: this changed the row."""
     if row.previous_reason not in RETAGGING or (row.user_id is not None and not row.is_user_inherited):

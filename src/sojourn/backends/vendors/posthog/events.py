@@ -17,6 +17,7 @@ from sojourn.backends._json import to_json
 from sojourn.backends.campaigns import campaign_parameters, domain
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.core import events as names
+from sojourn.core.browser_sessions import attribute_of
 from sojourn.core.events import Event, Scalar
 from sojourn.core.ids import hashed_uuid
 
@@ -43,9 +44,11 @@ _RENAMED: Final = {
     _REFERRER: "$referrer",
     "url.path": "$pathname",
 }
+_BROWSER_SESSION: Final = attribute_of("posthog")
 _MOVED: Final = frozenset(
     {
         "session.id",
+        _BROWSER_SESSION,
         names.LOGOUTS,
         "user.id",
         "user.name",
@@ -109,9 +112,10 @@ def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
     if event.name == names.SESSION_START:
         user = user or named.get(event.session_key)
     properties = dict(shape.constants)
+    browser_session = attributes.get(_BROWSER_SESSION)
     if event.name not in _APART and "session.late" not in attributes:
-        properties["$session_id"] = event.session_key
-    if event.session_id != event.session_key:
+        properties["$session_id"] = browser_session or event.session_key
+    if browser_session or event.session_id != event.session_key:
         properties["session.id"] = event.session_id
     for name, value in attributes.items():
         if property_name := _property_name(name):

@@ -20,6 +20,7 @@ from sojourn.backends.campaigns import CLICK_IDS, UTM, campaign_parameters, doma
 from sojourn.backends.cloudevents import rfc3339
 from sojourn.backends.contexts import with_client
 from sojourn.core import events as names
+from sojourn.core.browser_sessions import attribute_of
 from sojourn.core.events import Event, Scalar
 from sojourn.core.properties import EVENT_PREFIX
 
@@ -33,9 +34,11 @@ _TRACKED: Final = {
     names.LOG: "Log",
     names.OPT_OUT: "Opted Out",
 }
+_BROWSER_SESSION: Final = attribute_of("rudderstack")
 _PLACED: Final = frozenset(
     {
         "session.id",
+        _BROWSER_SESSION,
         "visitor.id",
         names.LOGOUTS,
         "user.id",
@@ -159,10 +162,18 @@ def encoded(event: Event, sent_at: str, site: str | None = None) -> bytes:
 
 
 def session_id(event: Event) -> int:
-    """Return the session as an integer: the id of a manual session if it is one, or else the time of the start (ms)."""
+    """Return the session as an integer: the browser's own, the id of a manual one, or the time of the start (ms)."""
+    if browser_session := _browser_session(event.attributes):
+        return browser_session
     if event.is_manual and _GIVEN_ID.fullmatch(event.session_id) and int(event.session_id) <= _GREATEST_ID:
         return int(event.session_id)
     return event.session_started_at
+
+
+def _browser_session(attributes: Mapping[str, Scalar]) -> int | None:
+    """Return the session of RudderStack's script in the browser, where that is known."""
+    own_id = str(attributes.get(_BROWSER_SESSION, ""))
+    return int(own_id) if _GIVEN_ID.fullmatch(own_id) else None
 
 
 def _context(event: Event, page: _Page | UnsetType) -> _Context:
@@ -170,7 +181,8 @@ def _context(event: Event, page: _Page | UnsetType) -> _Context:
     query = attributes.get("url.query")
     return _Context(
         session_id=session_id(event),
-        session_start=True if event.name == names.SESSION_START else UNSET,
+        # The session of the browser's script has a first event already.
+        session_start=True if event.name == names.SESSION_START and not _browser_session(attributes) else UNSET,
         ip=attributes.get("client.address", _NOWHERE),
         user_agent=attributes.get("user_agent.original", UNSET),
         page=page,
