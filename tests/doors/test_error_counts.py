@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from sojourn import capture_exception, track
-from sojourn.stores.reporting.model import Filter
+from sojourn.stores.reporting.model import Filter, Span
 from tests.doors.asgi_calls import call, door, scope
 from tests.doors.browser import HTML, JSON, Browser, Response, Site, view_of
+
+HOUR_MS = 3_600_000
 
 
 class OwnError(Exception):
@@ -85,6 +87,25 @@ def test_a_first_page_that_fails_counts_once(site: Site, browser: Browser) -> No
     site.views["/"] = view_of(response=Response(500, (HTML,), late=capture))
     browser.navigate()
     assert counts(site) == (1, 0)
+
+
+def test_an_exception_is_known_as_the_cause_of_the_page_that_failed_before_it(site: Site, browser: Browser) -> None:
+    browser.navigate()
+
+    def capture_later() -> None:
+        site.clock.advance(0.005)
+        capture()
+
+    site.views["/x"] = view_of(response=Response(500, (HTML,), late=capture_later))
+    browser.navigate("/x")
+    site.clock.advance(1)
+    site.views["/x"] = view_of(response=FAILED)
+    browser.navigate("/x")
+    site.engine.flush()
+    now = site.clock.now()
+    errors = site.engine.store.report.breakdowns(Span(now - HOUR_MS, now + HOUR_MS), ["errors"]).tables["errors"]
+    assert sorted(name.partition(" at ")[0] for name in errors) == ["Status 500", f"{__name__}.OwnError"]
+    assert [counts.sums[0] for counts in errors.values()] == [1, 1]
 
 
 def test_a_failed_fetch_counts_by_its_exception(site: Site, browser: Browser) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from sojourn.core.events import EXCEPTION, OPT_OUT
 from sojourn.core.failures import is_unexplained
 from sojourn.core.records import (
@@ -77,7 +79,8 @@ class Recording:
                 origin = self.origin(visit)
             is_essential = changes.is_start or changes.seal is not None or any(entry.tag for entry in entries)
             if entries:
-                flags |= _explained(visit, changes.state.key, entries)
+                entries, explaining = _explaining(visit, changes.state.key, entries)
+                flags |= explaining
             kind = entries[-1].name if entries else "activity"
             record = about(
                 changes.state, visit.at, flags, entries, origin, browser=visit.browser if is_request else None
@@ -106,14 +109,21 @@ class Recording:
             self.sink.append(record, kind=OPT_OUT, is_essential=True)
 
 
-def _explained(visit: Visit, key: str, entries: tuple[Entry, ...]) -> int:
-    """The flag of a record whose exception explains a failed page view that was recorded before it."""
+def _explaining(visit: Visit, key: str, entries: tuple[Entry, ...]) -> tuple[tuple[Entry, ...], int]:
+    """Mark a record whose exception explains a failed page view that was recorded before it.
+
+    The exception gets the time of that page view, which it came before: so whoever reads the log knows that they are one error.
+    """
     if is_unexplained(entries):
-        visit.failed_in = key
-    elif visit.failed_in == key and any(entry.name == EXCEPTION for entry in entries):
-        visit.failed_in = None
-        return FAILED
-    return 0
+        visit.failed_view = (key, visit.at)
+    elif visit.failed_view is not None and visit.failed_view[0] == key and any(map(_is_exception, entries)):
+        at, visit.failed_view = visit.failed_view[1], None
+        return tuple(replace(entry, at=at) if _is_exception(entry) else entry for entry in entries), FAILED
+    return entries, 0
+
+
+def _is_exception(entry: Entry) -> bool:
+    return entry.name == EXCEPTION
 
 
 def _credited(visit: Visit, *, is_request: bool) -> SessionChanges:

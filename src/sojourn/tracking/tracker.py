@@ -345,7 +345,7 @@ class Tracker:
                 visit.page_view = self._pages.view(visit.facts, response, took_s)
                 entries, kind = (Entry(PAGE_VIEW, at, visit.page_view),), PAGE_VIEW
                 if response.status >= SERVER_ERROR:
-                    visit.failed_in = live.state.key
+                    visit.failed_view = (live.state.key, at)
         if visit.is_passive:
             if visit.intent.is_prefetch:
                 self.prefetched.note(visit, response)

@@ -79,8 +79,8 @@ class Visit:
     """The session ids of vendors' browser SDKs that came with the request; `None` if none are to be read."""
     captured: BaseException | None = None
     """The exception recorded last: one that passes several places is recorded once. Dropped with the request."""
-    failed_in: str | None = None
-    """The session whose failed page view is recorded already, by a request that has recorded no exception so far."""
+    failed_view: tuple[str, int] | None = None
+    """Session and time of the failed page view that is recorded already, by a request that has recorded no exception so far."""
     ticket: Ticket | None = None
     """What brought the session here from another process."""
     carrier: Carrier | None = None
