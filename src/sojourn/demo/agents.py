@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event as Signal
 from typing import Final
 
 from sojourn.core.agent_hits import HOUR_MS
 from sojourn.stores.model import AgentCount
-from sojourn.user_agents.agents import agent_of
+from sojourn.user_agents.agents import Agent, AgentKind, agent_of
 
 _WEBKIT: Final = "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; "
 # The user agent, requests an hour, and the shares of its requests that are verified and false.
@@ -27,17 +27,21 @@ _AGENTS: Final = (
 USER_AGENTS: Final = tuple(user_agent for user_agent, *_ in _AGENTS)
 PATHS: Final = ("/robots.txt", "/llms.txt", "/", "/seeds/tomato", "/seeds/basil", "/letter", "/seeds/sold-out-long-ago")
 _MISSING: Final = frozenset({"/seeds/sold-out-long-ago"})
-_REST_S: Final = 1.0
+_REST_S: Final = 5.0
 
 
 def read_shop(get: Callable[[str, str], object], stop: Signal) -> None:
     """Ask for page after page as one agent after another, until `stop`. `get(path, user_agent)` makes the request."""
     while True:
         for user_agent in USER_AGENTS:
-            for path in PATHS:
+            for path in _paths_of(agent_of(user_agent)):
                 get(path, user_agent)
             if stop.wait(_REST_S):
                 return
+
+
+def _paths_of(agent: Agent | None) -> Sequence[str]:
+    return PATHS[2:3] if agent is not None and agent.kind is AgentKind.MONITOR else PATHS
 
 
 def counts(since: int, until: int, *, seed: int) -> Iterator[list[AgentCount]]:
@@ -50,7 +54,7 @@ def counts(since: int, until: int, *, seed: int) -> Iterator[list[AgentCount]]:
             if agent is None:
                 continue
             for _ in range(round(an_hour * chance.uniform(0.0, 2.0))):
-                path = "/" if agent.kind == "monitor" else chance.choice(PATHS)
+                path = chance.choice(_paths_of(agent))
                 status = 4 if path in _MISSING else 5 if chance.random() < 0.005 else 2
                 count = rows.setdefault(
                     (agent.name, path, status),

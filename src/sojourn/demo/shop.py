@@ -79,8 +79,8 @@ def _set_environment(database: Path, events_file: Path, release: str) -> None:
         SOJOURN_SERVICE_VERSION=release,
         SOJOURN_STORE=f"sqlite:///{database}",
         SOJOURN_EXCLUDE_USERS=STAFF.lower(),
-        SOJOURN_GOALS="Log-in=user.identify",
-        SOJOURN_FUNNELS="Log-in=/ > /login > user.identify",
+        SOJOURN_GOALS="Purchase=purchase; Log-in=user.identify",
+        SOJOURN_FUNNELS="Purchase=/ > /seeds/* > /cart > purchase",
         SOJOURN_ALERTS="errors=50%; nothing=1h",
         SOJOURN_BACKENDS=f"console:,jsonl:{quote(str(events_file))}",
     )

@@ -26,6 +26,7 @@ from .agents import read_shop
 from .shop import IDLE_TIMEOUT_S, STAFF
 
 _RELEASED_AFTER_S: Final = 20.0
+_LONGEST_PAUSE_S: Final = 60.0
 _BLUR_S: Final = 0.05  # two clocks, each read a little late
 _USER_AGENTS: Final = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -255,7 +256,6 @@ def get_errors(browser: Browser) -> None:
     browser.open("/fail")
     browser.pause(0.7)
     browser.open("/")
-    browser.pause(6.0)  # few visitors are this unlucky
 
 
 def keep_the_shop(browser: Browser) -> None:
@@ -264,7 +264,6 @@ def keep_the_shop(browser: Browser) -> None:
     for path in ("/seeds/basil", "/cart"):
         browser.pause(0.5)
         browser.open(path)
-    browser.pause(4.0)
 
 
 _SCRIPTS: Final[Mapping[Callable[[Browser], None], Sequence[str | None]]] = {
@@ -339,12 +338,13 @@ class Crowd:
 
     def _repeat(self, script: Callable[[Browser], None]) -> None:
         try:
-            for campaign in cycle(_SCRIPTS[script]):
+            for number, campaign in enumerate(cycle(_SCRIPTS[script]), 1):
                 with Browser(self._address, self._stop, campaign) as browser:
                     with self._lock:
                         self._browsers.append(browser)
                     script(browser)
-                    browser.pause(3.0)
+                    # Later fewer come: an hour of the demo must not dwarf its past.
+                    browser.pause(min(_LONGEST_PAUSE_S, 3.0 * number))
         except Stopped:
             pass
         except Exception as error:  # noqa: BLE001 - nothing above this thread handles it; the summary reports it
