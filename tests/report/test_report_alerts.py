@@ -21,14 +21,14 @@ def watching(make_app: MakeApp) -> tuple[App, Reader]:
 def test_what_is_watched_and_what_is_on(make_app: MakeApp) -> None:
     app, reader = watching(make_app)
     words = reader.get("/alerts").words
-    assert "More sessions than usual 3 times as many sessions in an hour as usual at this time of day ✓ Off" in words
-    assert "Nothing is recorded no activity for 2 h ✓ Off" in words
+    assert "More sessions than usual 3 times as many sessions in an hour as usual at this time of day ✓ OK" in words
+    assert "Nothing is recorded no activity for 2 h ✓ OK" in words
     alerts = app.engine.store.alerts
     alerts.turn("nothing", is_on=True, at=app.clock.now(), text="<b>nothing</b>", targets=[TARGET])
     (notice,) = alerts.unsent()
     alerts.failed(notice.number, retry_at=app.clock.now() + 60_000, problem="it does not respond in time")
     words = reader.get("/alerts").words
-    assert "✕ On" in words
+    assert "✕ Alert" in words
     assert "<b>nothing</b>" in words
     assert "Not sent yet" in words
     assert "mailto:ops@shop.example 1 it does not respond in time" in words

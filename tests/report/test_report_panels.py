@@ -10,8 +10,10 @@ import re
 import pytest
 
 from sojourn import capture_exception, identify, track
+from sojourn.report import _formatting
+from sojourn.report._columns import Line
 from sojourn.report._panels import GROUPS, PANELS
-from sojourn.stores.reporting.breakdowns import BREAKDOWNS
+from sojourn.stores.reporting.breakdowns import BREAKDOWNS, Counts, histogram_key
 from tests.report.conftest import MakeApp
 from tests.report.harness import PASSWORD, App, Reader
 
@@ -52,13 +54,38 @@ def test_every_panel_has_a_breakdown_and_columns_of_its_own() -> None:
 
 def test_overview_sums_up_what_happened(app: App, reader: Reader) -> None:
     played(app)
-    words = reader.get("/").words
+    page = reader.get("/")
+    words = page.words
     assert "Events share times purchase 25 % 1" in words
-    assert re.search(r"Errors sessions times KeyError at tests/report/test_report_panels\.py in \w.* 2 2", words)
+    assert "Errors sessions times KeyError in played.<locals>.fail 2 2" in words
+    assert 'title="KeyError at tests/report/test_report_panels.py in played' in page.text
     assert "google.com 2" in words, "www. and country domains are one source"
     assert "Users page views sessions Anna B. 2 2" in words
     for name in ("Pages", "Sources", "Events", "Errors", "Routes", "Browsers", "Users", "Releases"):
         assert name in words
+
+
+@pytest.mark.parametrize(
+    ("group", "shown"),
+    [
+        ("shop.payment.DeclinedError at shop/payment.py in Card.charge", "DeclinedError in Card.charge"),
+        ("UndefinedError at advice.html in block 'at in'", "UndefinedError in block 'at in'"),
+        ("shop.payment.DeclinedError", "shop.payment.DeclinedError"),
+        ("Status 500 at /log in here", "Status 500 at /log in here"),
+    ],
+)
+def test_an_error_is_called_by_its_type_and_function(group: str, shown: str) -> None:
+    assert _formatting.short_error(group) == shown
+
+
+@pytest.mark.parametrize(("took", "mark"), [(900, ""), (1300, "slow"), (None, "")])
+def test_a_slow_route_is_marked(took: int | None, mark: str) -> None:
+    tally = {} if took is None else {histogram_key(took): 1}
+    routes = BREAKDOWNS["routes"]
+    line = Line(value="/", counts=Counts([0] * len(routes.measures), tally=tally), breakdown=routes, total=1)
+    column = PANELS["routes"].column("p95_ms")
+    assert column is not None
+    assert column.mark(line) == mark
 
 
 def test_tabs_choose_a_panel_each(app: App, reader: Reader) -> None:

@@ -41,4 +41,4 @@ class Column:
     is_time: bool = False
     hint: str = ""
     mark: Callable[[Line], str] = lambda line: ""
-    """`good` or `bad` for a value that calls for attention."""
+    """`good`, `bad` or `slow` for a value that calls for attention."""

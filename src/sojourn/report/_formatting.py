@@ -110,3 +110,12 @@ def pause(milliseconds: int) -> str:
             rest = minutes % size // smaller
             return f"{minutes // size} {unit} {rest} {small}" if rest else f"{minutes // size} {unit}"
     return f"{minutes} min"
+
+
+def short_error(group: str) -> str:
+    """What the overview calls an error: the type without its module, and the function. The whole is in the tooltip."""
+    kind, _, place = group.partition(" at ")
+    function = place.partition(" in ")[2]
+    if group.startswith("Status ") or not function:
+        return group
+    return f"{kind.rpartition('.')[2]} in {function}"

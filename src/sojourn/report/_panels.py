@@ -144,9 +144,13 @@ OF_SESSIONS: Final = (_SESSIONS, _share(), _BOUNCE, _DEPTH, _DURATION, _ERROR_SH
 
 
 def _percentile(name: str, label: str, share: float, hint: str) -> Column:
-    return Column(
-        name=name, label=label, value=lambda line: percentile(line.counts, share), text=_formatting.span, hint=hint
-    )
+    def value(line: Line) -> float | None:
+        return percentile(line.counts, share)
+
+    def mark(line: Line) -> str:
+        return "slow" if (value(line) or 0) > SLOW_MS else ""
+
+    return Column(name=name, label=label, value=value, text=_formatting.span, hint=hint, mark=mark)
 
 
 _P95: Final = _percentile("p95_ms", "p95", 0.95, "Nineteen of twenty responses started within this time")
@@ -177,7 +181,12 @@ def _versions(line: Line) -> str | None:
 
 
 _VERSIONS: Final = Column(
-    name="versions", label="By version", value=_versions, is_number=False, hint="service.version, and how often in it"
+    name="versions",
+    label="By version",
+    value=_versions,
+    text=lambda text: text.replace(" (", "\N{NO-BREAK SPACE}("),
+    is_number=False,
+    hint="service.version, and how often in it",
 )
 
 
@@ -271,6 +280,7 @@ GROUPS: Final = (
                 ),
                 filters=error_filters,
                 beside="sessions",
+                shown=lambda line: _formatting.short_error(line.value),
                 empty="No error in this range",
             ),
         )

@@ -5,6 +5,10 @@ import { addCopyButtons } from "./copy.js";
 import { followKeys } from "./keys.js";
 import { followTheme, storeZone } from "./choices.js";
 
+// On a phone the menu is wider than the screen: show the page that we are on.
+const here = document.querySelector(".top nav [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2;
+
 storeZone();
 followTheme();
 followChart();
