@@ -26,9 +26,8 @@ from tests.stores.contract.steps import NOW, event, row, save
 
 DOCS = Path(__file__).parents[2] / "docs"
 
-_BLOCK = re.search(r"```sql\n(.*?)```", (DOCS / "data.md").read_text(), re.DOTALL)
-assert _BLOCK is not None
-QUERIES = _BLOCK[1].split(";")[:-1]
+READS, ROLE, QUESTIONS = re.findall(r"```sql\n(.*?)```", (DOCS / "data.md").read_text(), re.DOTALL)
+QUERIES = [sql.strip() for block in (READS, QUESTIONS) for sql in block.split(";")[:-1]]
 
 Query = Callable[[str], list[tuple[Any, ...]]]
 
@@ -46,8 +45,9 @@ def fill(url: str) -> None:
     page_view.attributes.update({"url.path": "/in", "http.response.status_code": 200})  # type: ignore[attr-defined]
     odd = event("odd", "open", name=PAGE_VIEW)
     odd.attributes["http.response.status_code"] = "no number"  # type: ignore[index]
+    bought = event("buy", "k", name="purchase")
     store = open_store(url)
-    save(store, Batch(rows=[ended, row("open", NOW)], events=[page_view, odd]))
+    save(store, Batch(rows=[ended, row("open", NOW)], events=[page_view, bought, odd]))
     store.close()
 
 
@@ -154,6 +154,20 @@ def test_the_shown_queries_run_in_psql(postgres: Cluster, sql: str) -> None:
     url = postgres.fresh_database()
     fill(url)
     assert _printed("psql", url, "--no-psqlrc", "--tuples-only", "-c", f"SET search_path TO sojourn; {sql}")
+
+
+def test_the_shown_role_reads_the_views_and_nothing_else(postgres: Cluster) -> None:
+    url = postgres.fresh_database()
+    fill(url)
+    postgres.run(ROLE, database=url)
+    read = ("psql", url, "--no-psqlrc", "--tuples-only", "-c", "SET ROLE metabase", "-c")
+    assert "Firefox" in _printed(*read, "SELECT browser FROM sojourn.sessions")
+    assert "purchase" in _printed(*read, "SELECT name FROM sojourn.events")
+    assert "/in" in _printed(*read, "SELECT path FROM sojourn.page_views")
+    refused = subprocess.run(
+        [*read, "SELECT * FROM sojourn.sojourn_sessions"], check=False, capture_output=True, text=True
+    )
+    assert "permission denied" in refused.stderr
 
 
 def _printed(*command: str) -> str:
