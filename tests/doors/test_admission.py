@@ -151,7 +151,7 @@ def test_a_returning_visitors_cookie_is_written_rarely(
 
 
 def test_short_sessions_write_more_often(make_site: MakeSite) -> None:
-    site = make_site(idle_timeout=10, max_duration=100)
+    site = make_site(idle_timeout="10s", max_duration=100)
     browser = Browser(site)
     writes = 0
     for _ in range(10):

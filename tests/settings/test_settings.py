@@ -6,7 +6,8 @@ import dataclasses
 import ipaddress
 import re
 import traceback
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -339,3 +340,56 @@ def test_every_setting_is_documented_with_its_default(row: Setting) -> None:
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     assert _documented().keys() == TABLE.keys()
+
+
+@pytest.mark.parametrize("value", [30, 59.5, "30", " 5 "])
+def test_idle_timeout_below_a_minute_without_a_unit_warns_at_the_line_that_sets_it(value: float | str) -> None:
+    number = str(value).strip()
+    makes: list[Callable[[], Settings]] = [
+        lambda: build(idle_timeout=value),
+        lambda: Settings.from_env({**ENVIRON, NAME: str(value)}),
+    ]
+    for make in makes:
+        with pytest.warns(UserWarning, match="seconds") as caught:
+            assert make().idle_timeout == timedelta(seconds=float(value))
+        assert [str(each.message) for each in caught] == [
+            f'idle_timeout={number} means {number} seconds; write "{number}m" for minutes, or "{number}s" if that is meant'
+        ]
+        assert [each.filename for each in caught] == [__file__]
+
+
+@pytest.mark.parametrize("value", ["30s", timedelta(seconds=30), "0.5m", 60, "60", 1800, "30m"])
+def test_idle_timeout_with_a_unit_or_of_a_minute_does_not_warn(value: object) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build(idle_timeout=value)
+
+
+def test_doubtful_idle_timeout_warns_once_for_each_line_by_default() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            build(idle_timeout=30)
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "fix"),
+    [
+        (0, "at least 1ms"),
+        ("0", "at least 1ms"),
+        (-5, "between 0 and 36500 days"),
+        (timedelta(minutes=-1), "between 0 and 36500 days"),
+        ("-30m", "text such as"),
+        ("half an hour", "text such as"),
+        (None, "text such as"),
+        ("48h", "at most max_duration"),
+    ],
+)
+def test_idle_timeout_that_cannot_be_used_names_the_fix(value: object, fix: str) -> None:
+    with pytest.raises(SettingsError, match=f"idle_timeout=.* cannot be used: .*{fix}"):
+        build(idle_timeout=value)
+
+
+NAME = "SOJOURN_IDLE_TIMEOUT"
+ENVIRON = {"SOJOURN_SECRET_KEY": KEY, "SOJOURN_STORE": "memory:"}

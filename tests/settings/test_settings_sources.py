@@ -145,7 +145,6 @@ def test_blank_text_counts_as_not_set() -> None:
         pytest.param("SOJOURN_IDLE_TIMOUT", "SOJOURN_IDLE_TIMEOUT", id="a letter missing"),
         pytest.param("SOJOURN_BACKEND", "SOJOURN_BACKENDS", id="singular"),
         pytest.param("SOJOURN_idle_timeout", "SOJOURN_IDLE_TIMEOUT", id="lower case"),
-        pytest.param("SOJOURN_", "SOJOURN_", id="the prefix alone"),
     ],
 )
 def test_an_unknown_name_names_the_nearest(key: str, nearest: str) -> None:
@@ -153,6 +152,20 @@ def test_an_unknown_name_names_the_nearest(key: str, nearest: str) -> None:
         Settings.from_env({**BASE, key: "1"})
     with pytest.raises(SettingsError, match=rf"{key} is not a setting; the nearest is {nearest}"):
         Settings.from_mapping({**BASE, key: None})
+
+
+@pytest.mark.parametrize(
+    "name", ["SOJOURN_HOME", "SOJOURN_VERSION", "SOJOURN_LOG_LEVEL", "SOJOURN_", "SOJOURN_SENTRY_DSN"]
+)
+def test_a_name_of_the_host_is_ignored_with_a_warning(name: str) -> None:
+    with pytest.warns(UserWarning, match=f"^{name} in the environment is no setting") as caught:
+        built = Settings.from_env({**BASE, name: "1"})
+    assert [warning.filename for warning in caught] == [__file__]
+    assert built == Settings.from_env({**BASE, name: " "})
+    with pytest.warns(UserWarning, match=name):
+        assert Settings.from_mapping({}, environ={**BASE, name: "1"}) == built
+    with pytest.raises(SettingsError, match=f"{name} is not a setting"):  # of the app, and not of its host
+        Settings.from_mapping({**BASE, name: "1"})
 
 
 @pytest.mark.parametrize(
@@ -220,11 +233,37 @@ def test_a_short_key_passes_only_leniently_and_with_one_warning(key: object) -> 
     mapping = {"SECRET_KEY": key, "SECRET_KEY_FALLBACKS": ["old"], "SOJOURN_STORE": "memory:"}
     with pytest.raises(SettingsError, match="at least 16 bytes"):
         Settings.from_mapping(mapping)
-    with pytest.warns(UserWarning, match="under 16 bytes") as caught:
+    with pytest.warns(UserWarning, match="at least 16 bytes.*passes in debug mode") as caught:
         built = Settings.from_mapping(mapping, lenient_secret=True)
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert built.secret_key == (b"old", b"dev")
+    assert built.has_short_key
+
+
+@pytest.mark.parametrize(
+    ("mapping", "source"),
+    [
+        pytest.param({"SECRET_KEY": "dev"}, "SECRET_KEY of your app", id="the app's key"),
+        pytest.param(
+            {"SECRET_KEY": KEY, "SECRET_KEY_FALLBACKS": [OLD, b"old"]},
+            r"SECRET_KEY_FALLBACKS\[1\] of your app",
+            id="an older one",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_lenient", [False, True])
+def test_a_short_key_of_the_framework_is_named(mapping: dict[str, object], source: str, is_lenient: bool) -> None:
+    kind = pytest.warns(UserWarning, match=source) if is_lenient else pytest.raises(SettingsError, match=source)
+    with kind as caught:
+        Settings.from_mapping({"SOJOURN_STORE": "memory:", **mapping}, lenient_secret=is_lenient)
+    assert "dev" not in str(caught) or is_lenient
+
+
+def test_a_short_key_of_our_own_is_not_said_to_be_the_frameworks() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping({**BASE, "SECRET_KEY": KEY, "SOJOURN_SECRET_KEY": "dev"})
+    assert "of your app" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +280,7 @@ def test_leniency_warns_of_nothing_else(mapping: dict[str, object]) -> None:
 
 
 def test_a_short_key_of_our_own_passes_leniently_too() -> None:
-    with pytest.warns(UserWarning, match="under 16 bytes"):
+    with pytest.warns(UserWarning, match="at least 16 bytes"):
         built = Settings.from_mapping({"SOJOURN_SECRET_KEY": b"dev", "SOJOURN_STORE": "memory:"}, lenient_secret=True)
     assert built.secret_key == (b"dev",)
 

@@ -85,7 +85,7 @@ RULES: Final = (
     Rule(
         "secret_key",
         lambda s: not (s.enabled and too_short(s.secret_key)),
-        lambda s: short_text(),
+        lambda s: short_text(s.secret_key),
     ),
     Rule(
         "idle_timeout",

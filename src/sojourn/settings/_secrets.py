@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 SHORTEST: Final = 16
 """Bytes. Below this a key can be guessed offline from one cookie."""
 
 
-class ShortKey(bytes):
-    """A key below the minimum that a framework's debug or testing mode lets pass."""
+class NamedKey(bytes):
+    """A key that knows where it came from."""
 
-    __slots__ = ()
+    source = ""
+    """`SECRET_KEY`; empty for `secret_key` itself."""
+    may_be_short = False
+    """Whether a framework's debug or testing mode lets it pass."""
 
 
 def hide(value: object) -> str:
@@ -56,20 +59,40 @@ def split_keys(text: str) -> object:
     return tuple(key for part in text.split(",") if (key := part.strip()))
 
 
+def of_framework(mapping: Mapping[str, object]) -> object:
+    """The keys that a web framework keeps under its own names, from oldest to newest; `None` without any."""
+    key = mapping.get("SECRET_KEY")
+    if not key:
+        return None
+    older = mapping.get("SECRET_KEY_FALLBACKS") or ()
+    older = (older,) if isinstance(older, str | bytes) or not isinstance(older, Iterable) else older
+    fallbacks = [_named(each, f"SECRET_KEY_FALLBACKS[{number}]") for number, each in enumerate(older)]
+    return (*fallbacks, _named(key, "SECRET_KEY"))
+
+
 def leniently(value: object) -> object:
-    """Mark the short ones among keys, so that they pass. What is no key stays as it is, for `parse_keys` to refuse."""
+    """Let short keys pass. What is no key stays as it is, for `parse_keys` to refuse."""
     if isinstance(value, str | bytes):
-        return _marked(value)
-    return tuple(_marked(key) for key in value) if isinstance(value, Sequence) else value
+        return _named(value, may_be_short=True)
+    return tuple(_named(key, may_be_short=True) for key in value) if isinstance(value, Sequence) else value
 
 
-def _marked(key: object) -> object:
+def _named(key: object, source: str = "", *, may_be_short: bool = False) -> object:
     raw = key.encode(errors="replace") if isinstance(key, str) else key
-    return ShortKey(raw) if isinstance(raw, bytes) and 0 < len(raw) < SHORTEST else key
+    if not isinstance(raw, bytes) or not 0 < len(raw) < SHORTEST:
+        return key
+    named = NamedKey(raw)
+    named.source = source or getattr(key, "source", "")
+    named.may_be_short = may_be_short
+    return named
 
 
 def too_short(keys: Iterable[bytes]) -> bool:
-    return any(len(key) < SHORTEST and not isinstance(key, ShortKey) for key in keys)
+    return any(len(key) < SHORTEST and not getattr(key, "may_be_short", False) for key in keys)
+
+
+def are_short(keys: Iterable[bytes]) -> bool:
+    return any(len(key) < SHORTEST for key in keys)
 
 
 def new_key() -> str:
@@ -86,5 +109,8 @@ def missing_text() -> str:
     )
 
 
-def short_text() -> str:
-    return f"every key needs at least {SHORTEST} bytes, also the old ones of a list; here is a new one: {new_key()}"
+def short_text(keys: Iterable[bytes]) -> str:
+    """The error for keys one of which is too short."""
+    source = next((getattr(key, "source", "") for key in keys if len(key) < SHORTEST), "")
+    of_app = f" This is the {source} of your app, which Sojourn uses without a SOJOURN_SECRET_KEY." if source else ""
+    return f"every key needs at least {SHORTEST} bytes, also the old ones of a list.{of_app} Here is a new one: {new_key()}"

@@ -7,7 +7,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import urllib.parse
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,6 +30,7 @@ from . import _web as web
 from ._rules import RULES
 from ._sources import arguments, from_environ, unknown
 from ._table import Converted, Setting, setting
+from ._warnings import warn, warn_of_minutes
 
 Flag = Converted[bool | str, bool]
 Span = Converted[float | str | timedelta, timedelta]
@@ -173,6 +173,8 @@ class Settings:
         for rule in RULES:
             if not rule.holds(self):
                 raise table[rule.name].error(getattr(self, rule.name), rule.fix(self))
+        if self.enabled:
+            warn_of_minutes("idle_timeout", values["idle_timeout"], self.idle_timeout)
         if self.country_database is not None:
             object.__setattr__(self, "country_database", places.absolute(self.country_database, self.base_dir))
         for name, place in (("base_dir", self._base), ("store", self._store), ("journal_dir", self._journal)):
@@ -216,7 +218,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read every `SOJOURN_*` variable. A blank one counts as not set; an unknown one is an error."""
+        """Read every `SOJOURN_*` variable. A blank one counts as not set; docs/settings.md says what an unknown one does."""
         return cls._built(from_environ(environ, cls.fields()))
 
     @classmethod
@@ -239,16 +241,13 @@ class Settings:
             values = {**from_environ(environ, cls.fields()), **values}
         if values.get("base_dir") is None:
             values["base_dir"] = base_dir
-        if values.get("secret_key") is None and (key := mapping.get("SECRET_KEY")):
-            older = mapping.get("SECRET_KEY_FALLBACKS") or ()
-            older = (older,) if isinstance(older, str | bytes) or not isinstance(older, Iterable) else older
-            values["secret_key"] = (*older, key)
+        if values.get("secret_key") is None:
+            values["secret_key"] = secrets.of_framework(mapping)
         if lenient_secret:
-            values["secret_key"] = secrets.leniently(values.get("secret_key"))
+            values["secret_key"] = secrets.leniently(values["secret_key"])
         built = cls._built(values)
         if built.enabled and built.has_short_key:
-            msg = f"Sojourn's secret key has under {secrets.SHORTEST} bytes; that passes in debug mode and tests only"
-            warnings.warn(msg, stacklevel=2)
+            warn(f"{secrets.short_text(built.secret_key)} It passes in debug mode and tests only.")
         return built
 
     @classmethod
@@ -260,7 +259,7 @@ class Settings:
     @property
     def has_short_key(self) -> bool:
         """Whether a key is too short, and passes in the debug mode or the tests of a framework only."""
-        return any(isinstance(key, secrets.ShortKey) for key in self.secret_key)
+        return secrets.are_short(self.secret_key)
 
     @property
     def source(self) -> str:

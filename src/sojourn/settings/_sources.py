@@ -9,16 +9,34 @@ from typing import Any, Final
 from sojourn.errors import SettingsError
 
 from ._table import PREFIX, Setting
+from ._warnings import warn
 
 # Kubernetes gives every container such variables for a Service that happens to be called "sojourn".
 _SERVICE_LINK: Final = re.compile(
     r"SOJOURN_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
 )
 
+_MISSPELT: Final = 0.8
+"""How alike (0 to 1) a name must be to one of ours to be a slip of the pen."""
+
 
 def from_environ(environ: Mapping[str, str], table: Iterable[Setting]) -> dict[str, object]:
-    """Arguments from environment variables; service links of Kubernetes are no settings."""
-    return arguments({key: value for key, value in environ.items() if not _SERVICE_LINK.fullmatch(key)}, table)
+    """Arguments from environment variables.
+
+    Raises `SettingsError` for a misspelt setting. Another name with our prefix may be of the host, which knows an app called
+    "sojourn": it is ignored, with a warning, and service links of Kubernetes without one.
+    """
+    table = tuple(table)
+    names = [row.env_name for row in table]
+    values: dict[str, str] = {}
+    for key, value in environ.items():
+        if key in names:
+            values[key] = value
+        elif key.startswith(PREFIX) and value.strip() and not _SERVICE_LINK.fullmatch(key):
+            if _nearest(key, names, _MISSPELT):
+                raise unknown(key, names)
+            warn(f"{key} in the environment is no setting of Sojourn, and is ignored")
+    return arguments(values, table)
 
 
 def arguments(mapping: Mapping[Any, object], table: Iterable[Setting]) -> dict[str, object]:
@@ -40,9 +58,14 @@ def arguments(mapping: Mapping[Any, object], table: Iterable[Setting]) -> dict[s
 
 def unknown(key: str, names: Iterable[str]) -> SettingsError:
     """The error for a name that is no setting."""
+    (nearest,) = _nearest(key, names, 0.0)
+    return SettingsError(f"{key} is not a setting; the nearest is {nearest}. Correct the name, or remove it.")
+
+
+def _nearest(key: str, names: Iterable[str], cutoff: float) -> list[str]:
+    """The name that looks most like this one, if one does."""
     # Compared without the prefix, which all share and which would make everything look near.
     by_name = {name.removeprefix(PREFIX).lower(): name for name in names}
-    from difflib import get_close_matches  # only for a misspelt name
+    from difflib import get_close_matches  # only for a wrong name
 
-    nearest = get_close_matches(key.removeprefix(PREFIX).lower(), by_name, n=1, cutoff=0.0)[0]
-    return SettingsError(f"{key} is not a setting; the nearest is {by_name[nearest]}. Correct the name, or remove it.")
+    return [by_name[near] for near in get_close_matches(key.removeprefix(PREFIX).lower(), by_name, n=1, cutoff=cutoff)]
