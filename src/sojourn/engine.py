@@ -32,6 +32,7 @@ from .pipeline.flushing import FlushReport
 from .pipeline.inbox import DirectInbox, Inbox
 from .pipeline.intake import Intake, append_hit_to
 from .pipeline.journal import SYSTEM_FILES, Files, JournalReader, JournalStats
+from .pipeline.memory_workers import MemoryWorker
 from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import Plan, Runtime
 from .pipeline.scheduling import InlineScheduler, Scheduler, ThreadScheduler
@@ -87,6 +88,9 @@ class Engine:
         files: Files = SYSTEM_FILES,
         scheduler: Callable[[], Scheduler] | None = None,
     ) -> None:
+        if not isinstance(settings, Settings):
+            msg = f"settings must be a sojourn.Settings(...), not {type(settings).__name__}"
+            raise TypeError(msg)
         self.settings = settings
         self._files = files
         self.clock: Clock = clock if clock is not None else SystemClock()
@@ -118,6 +122,8 @@ class Engine:
         self.agent_checks = AgentChecks(self.clock.monotonic) if settings.agents == "verify" else None
         """Who verifies agents; `None` if they are not to be verified. With a manual clock, call its `step()`."""
         keys = settings.secret_key or (os.urandom(32),)
+        is_in_memory = settings.store == "memory:" and not self.clock.is_manual
+        self._memory_worker = MemoryWorker(keys[-1]) if is_in_memory else None
         self.own_traffic = OwnTraffic(
             _policy(settings),
             keys,
@@ -231,6 +237,8 @@ class Engine:
             runtime.close(self.settings.shutdown_timeout.total_seconds())
         if store is not None:
             store.close()
+        if self._memory_worker is not None:
+            self._memory_worker.leave()
         self._shared.close()
 
     def __enter__(self) -> Self:
@@ -273,6 +281,8 @@ class Engine:
         settings = self.settings
         directory = None if self.clock.is_manual else settings.journal_folder
         _open_engines.add(self)
+        if self._memory_worker is not None:
+            self._memory_worker.arrive()
         return Runtime(
             Plan(
                 directory=directory,
