@@ -19,6 +19,7 @@ from .integration import Embedded, Exchange
 from .settings import Settings
 from .tracking.frameworks import ROUTE_KEY, USER_KEY, guarded, unhandled
 from .tracking.principal import UNKNOWN, of_object
+from .tracking.wrong_doors import check_is
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -33,6 +34,7 @@ class Sojourn(AsgiExtension):
     """
 
     def __init__(self, app: Application, settings: Settings | None = None, *, engine: Engine | None = None) -> None:
+        check_is(app, Application, __name__)
         super().__init__(partial(type(app).__call__, app), engine_of(settings, engine))
         self._embedded = Embedded(self.engine)
         self._router = app.router

@@ -15,6 +15,7 @@ from .extension import WsgiExtension, engine_of
 from .settings import Settings
 from .tracking.frameworks import Framework
 from .tracking.principal import UNKNOWN, Principal, of_object
+from .tracking.wrong_doors import check_is
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -48,5 +49,6 @@ class Sojourn(WsgiExtension):
 
     def __init__(self, app: Any = None, settings: Settings | None = None, *, engine: Engine | None = None) -> None:
         app = bottle.default_app() if app is None else app
+        check_is(app, bottle.Bottle, __name__)
         super().__init__(app.wsgi, engine_of(settings, engine))
         app.wsgi = self.door

@@ -19,7 +19,7 @@ def engine_of(settings: Settings | None, engine: Engine | None) -> Engine:
         return engine
     from .engine import Engine  # loads stores and pipeline: when an app is made, not at an import
 
-    return Engine(settings or Settings.from_env())
+    return Engine(Settings.from_env() if settings is None else settings)
 
 
 class AsgiExtension:

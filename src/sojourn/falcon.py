@@ -18,6 +18,7 @@ from .extension import AsgiExtension, WsgiExtension, engine_of, in_front
 from .settings import Settings
 from .tracking.frameworks import ROUTE_KEY, USER_KEY, guarded, unhandled
 from .tracking.principal import UNKNOWN, of_object
+from .tracking.wrong_doors import check_is
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -56,6 +57,7 @@ def Sojourn(  # noqa: N802 - as in the other frameworks
     `settings=None` reads `SOJOURN_*` from the environment. Returns an object with `.engine` and `mount_report()`. Set an error
     reporter of your own before this, since Falcon keeps one only.
     """
+    check_is(app, (falcon.App, falcon.asgi.App), __name__)
     is_asgi = isinstance(app, falcon.asgi.App)
     kind: type[AsgiExtension | WsgiExtension] = AsgiExtension if is_asgi else WsgiExtension
     installed = kind(partial(type(app).__call__, app), engine_of(settings, engine))

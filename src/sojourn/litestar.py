@@ -18,6 +18,7 @@ from .core.failures import SERVER_ERROR
 from .extension import AsgiExtension, engine_of
 from .settings import Settings
 from .tracking.frameworks import Framework, unhandled
+from .tracking.wrong_doors import guessed
 
 if TYPE_CHECKING:
     from litestar.config.app import AppConfig
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 __all__ = ["SojournPlugin"]
+if not TYPE_CHECKING:
+    __getattr__ = guessed(__name__, "use `from sojourn.litestar import SojournPlugin`")
 
 
 class _Litestar(Framework):

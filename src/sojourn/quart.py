@@ -18,6 +18,7 @@ from .extension import AsgiExtension, engine_of
 from .settings import Settings
 from .tracking.frameworks import ROUTE_KEY, USER_KEY, guarded, unhandled
 from .tracking.principal import UNKNOWN, Principal, User
+from .tracking.wrong_doors import check_is
 
 if TYPE_CHECKING:
     from .asgi import ASGIApp
@@ -45,6 +46,7 @@ class Sojourn:
 
     def init_app(self, app: quart.Quart) -> Installed:
         """Read the app's settings and put the middleware in front of it."""
+        check_is(app, quart.Quart, __name__)
         settings = self._settings
         if settings is None and self._engine is None:
             settings = Settings.from_mapping(

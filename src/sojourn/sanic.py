@@ -20,6 +20,7 @@ from .integration import Embedded, Exchange
 from .settings import Settings
 from .tracking.frameworks import ROUTE_KEY, USER_KEY, guarded
 from .tracking.principal import UNKNOWN, of_object
+from .tracking.wrong_doors import check_is
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -34,6 +35,7 @@ class Sojourn:
     """Sojourn in a Sanic app: `Sojourn(app)`. `settings=None` reads `SOJOURN_*` from the environment."""
 
     def __init__(self, app: Any, settings: Settings | None = None, *, engine: Engine | None = None) -> None:
+        check_is(app, Sanic, __name__)
         self.engine = engine_of(settings, engine)
         self._embedded = Embedded(self.engine)
         self._app: Sanic[Any, Any] = app

@@ -33,7 +33,7 @@ class Sojourn:
         if engine is None:
             from .engine import Engine  # loads stores and pipeline: when an app is made, not at an import
 
-            engine = Engine(settings or Settings.from_env())
+            engine = Engine(Settings.from_env() if settings is None else settings)
         self.engine = engine
         self._app = app
         app.state.sojourn = self

@@ -55,7 +55,7 @@ class SojournMiddleware(Wrapper):
         if engine is None:
             from .engine import Engine  # loads stores and pipeline: when an app is made, not at an import
 
-            engine = Engine(settings or Settings.from_env())
+            engine = Engine(Settings.from_env() if settings is None else settings)
         self.engine = engine
         self._guard = self.engine.guard
         self._framework = None if framework is None else Guarded(framework, self._guard)

@@ -16,12 +16,20 @@ from starlette.applications import Starlette
 import sojourn
 from sojourn import Settings
 from sojourn.asgi import SojournMiddleware as AsgiDoor
+from sojourn.blacksheep import Sojourn as BlackSheepSojourn
+from sojourn.bottle import Sojourn as BottleSojourn
 from sojourn.engine import Engine
+from sojourn.falcon import Sojourn as FalconSojourn
 from sojourn.flask import Sojourn as FlaskSojourn
+from sojourn.litestar import SojournPlugin
+from sojourn.quart import Sojourn as QuartSojourn
+from sojourn.sanic import Sojourn as SanicSojourn
 from sojourn.starlette import Sojourn as StarletteSojourn
 from sojourn.testing import ManualClock
 from sojourn.tracking.wrong_doors import INTEGRATIONS
 from sojourn.wsgi import SojournMiddleware as WsgiDoor
+
+INTEGRATED: list[Callable[..., Any]] = [QuartSojourn, FalconSojourn, BottleSojourn, BlackSheepSojourn, SanicSojourn]
 
 
 @pytest.fixture
@@ -61,6 +69,21 @@ class Shop(FastAPI):
         pytest.param(StarletteSojourn, lambda: asgi_app, "sojourn.asgi", id="an ASGI app in starlette"),
         pytest.param(FlaskSojourn, lambda: wsgi_app, "sojourn.wsgi", id="a WSGI app in flask"),
         pytest.param(FlaskSojourn, lambda: "shop:app", "needs a flask app", id="a name"),
+        *(
+            pytest.param(
+                door,
+                make,
+                f"{door.__module__} is not for .* use `from {right} import Sojourn",
+                id=f"{right} in {door.__module__}",
+            )
+            for door in INTEGRATED
+            for make, right in ((FastAPI, "sojourn.starlette"), (lambda: flask.Flask("x"), "sojourn.flask"))
+        ),
+        *(
+            pytest.param(door, lambda: None, "needs a .* app, not None", id=f"None in {door.__module__}")
+            for door in INTEGRATED
+            if door is not BottleSojourn and door is not QuartSojourn
+        ),
     ],
 )
 def test_the_wrong_door_names_the_right_one(
@@ -112,3 +135,35 @@ def test_the_module_guessed_for_fastapi_names_the_right_one() -> None:
 def test_a_misspelt_keyword_names_the_nearest_setting(keyword: str, right: str) -> None:
     with pytest.raises(TypeError, match=f"{keyword} is not a setting; the nearest is {right}"):
         Settings(**{keyword: "x"})
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "right"),
+    [
+        ("sojourn.litestar", "Sojourn", r"from sojourn\.litestar import SojournPlugin"),
+        ("sojourn.django", "Sojourn", r"sojourn\.django\.SojournMiddleware"),
+        ("sojourn.django", "SojournPlugin", r"sojourn\.django\.SojournMiddleware"),
+    ],
+)
+def test_a_class_guessed_in_a_module_names_what_is_there(module: str, name: str, right: str) -> None:
+    with pytest.raises(ImportError, match=right):
+        getattr(importlib.import_module(module), name)
+    with pytest.raises(AttributeError, match="other"):
+        importlib.import_module(module).other  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: StarletteSojourn(Starlette(), {"idle_timeout": "30m"}), id="a dict"),  # type: ignore[arg-type]
+        pytest.param(lambda: FlaskSojourn(flask.Flask("x"), {"idle_timeout": "30m"}), id="a dict in Flask"),  # type: ignore[arg-type]
+        pytest.param(lambda: AsgiDoor(asgi_app, Settings), id="the class"),  # type: ignore[arg-type]
+        pytest.param(lambda: WsgiDoor(wsgi_app, ""), id="text"),  # type: ignore[arg-type]
+        pytest.param(lambda: SojournPlugin(Starlette()), id="an app"),  # type: ignore[arg-type]
+    ],
+)
+def test_settings_that_are_none_are_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(
+        TypeError, match=r"settings must be a sojourn\.Settings\(\.\.\.\), not (dict|type|str|Starlette)"
+    ):
+        make()

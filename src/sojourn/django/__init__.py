@@ -13,12 +13,16 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
 
     raise MissingExtraError("sojourn.django needs Django: pip install sojourn[django]") from missing
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from sojourn.tracking.wrong_doors import guessed
 
 from ._project import get_engine, set_engine
 from .middleware import SojournMiddleware
 
 __all__ = ["SojournMiddleware", "get_engine", "mount_report", "set_engine"]
+if not TYPE_CHECKING:
+    __getattr__ = guessed(__name__, 'put "sojourn.django.SojournMiddleware" into MIDDLEWARE, as its first entry')
 
 
 def mount_report(path: str = "/_sojourn", **access: Any) -> Any:

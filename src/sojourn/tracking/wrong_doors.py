@@ -6,7 +6,8 @@ Only what is certain is refused: how many arguments an app takes, and which fram
 from __future__ import annotations
 
 import inspect
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NoReturn
 
 INTEGRATIONS: Final = {
     "blacksheep": "sojourn.blacksheep",
@@ -28,6 +29,7 @@ _NAMES: Final = {
     "sojourn.litestar": "SojournPlugin",
 }
 """What to import from it, where that is not `Sojourn`."""
+_GUESSES: Final = frozenset({"Sojourn", "SojournMiddleware", "SojournPlugin"})
 _ASGI_ARGUMENTS: Final = 3
 _WSGI_ARGUMENTS: Final = 2
 
@@ -48,7 +50,7 @@ def check_wsgi(app: object) -> None:
         raise TypeError(msg)
 
 
-def check_is(app: object, kind: type, module: str) -> None:
+def check_is(app: object, kind: type | tuple[type, ...], module: str) -> None:
     """Raise `TypeError` for an app of another framework than this module is for."""
     if isinstance(app, kind):
         return
@@ -58,10 +60,22 @@ def check_is(app: object, kind: type, module: str) -> None:
     else:
         door = "sojourn.wsgi" if _arguments(app) == _WSGI_ARGUMENTS else "sojourn.asgi"
         msg = (
-            f"{module} needs a {kind.__module__.partition('.')[0]} app, not {_shown(app)}; around any other app use "
+            f"{module} needs a {module.rpartition('.')[2]} app, not {_shown(app)}; around any other app use "
             f"`from {door} import SojournMiddleware`"
         )
     raise TypeError(msg)
+
+
+def guessed(module: str, right: str) -> Callable[[str], NoReturn]:
+    """A `__getattr__` for a module that offers another name than most, which `right` says."""
+
+    def __getattr__(name: str) -> NoReturn:  # noqa: N807 - as modules have it
+        if name in _GUESSES:
+            raise ImportError(f"{module} has no {name}: {right}", name=module)
+        msg = f"module {module!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+
+    return __getattr__
 
 
 def _check_not_django_middleware(app: object) -> None:
