@@ -32,6 +32,9 @@ class Row:
     """Arguments of `python`; `{port}`, `{site}` and `{folder}` are filled in."""
     command_name: str
     factory: str = "make"
+    user_id: str = "ada-7"
+    prepare: tuple[str, ...] = ()
+    """Arguments of `python` that make what the command needs."""
 
     def make(self, engine: Any) -> Any:
         return getattr(importlib.import_module(self.module), self.factory)(engine)
@@ -149,6 +152,14 @@ def _sanic(app: Any, paths: Sequence[str]) -> list[int]:
         client._loop.close()
 
 
+def _django(app: Any, paths: Sequence[str]) -> list[int]:
+    from django.test import Client  # type: ignore[import-untyped]
+
+    with app.active():
+        client = Client(raise_request_exception=False)
+        return [client.get(path, headers=HTML).status_code for path in paths]
+
+
 UVICORN = ("-m", "uvicorn", "--factory", "{site}", "--port", "{port}", "--no-access-log")
 
 ROWS = (
@@ -173,6 +184,19 @@ ROWS = (
         client_name="`TestClient`",
         command=UVICORN,
         command_name="`uvicorn`",
+    ),
+    Row(
+        name="Django",
+        site="django",
+        hook='`MIDDLEWARE = ["sojourn.django.SojournMiddleware", ...]`',
+        route="/items/<int:number>",
+        user="`request.user`",
+        client=_django,
+        client_name="`Client`",
+        command=("-m", "django", "runserver", "--noreload", "--settings", "{module}", "{port}"),
+        command_name="`manage.py runserver`",
+        user_id="7",
+        prepare=("-m", "django", "migrate", "--run-syncdb", "--settings", "tests.frameworks.sites.django_site"),
     ),
     Row(
         name="Flask",

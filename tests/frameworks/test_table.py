@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sojourn import engine as engines
+from tests.doors.django_project import Project, block_with
 from tests.frameworks import test_matrix
 from tests.frameworks.matrix import ROWS, Row
 
@@ -37,7 +38,9 @@ COLUMNS = {  # and the test that backs each cell
 
 
 def example(row: Row) -> str:
-    """The first block of the framework's section."""
+    """The first block of the framework's section, or page."""
+    if row.name == "Django":
+        return block_with("MIDDLEWARE = [")
     sections = dict(SECTION.findall(PAGE.read_text()))
     blocks: list[str] = BLOCK.findall(sections[row.name.partition(" ")[0]])
     return blocks[0]
@@ -82,6 +85,9 @@ def test_every_column_has_a_test_that_runs_every_row() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_example_in_the_docs_records_a_session(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if row.name == "Django":
+        assert sessions_of_a_new_project(tmp_path) == 1
+        return
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOJOURN_SECRET_KEY", "a key that only these tests use")
     made: list[Any] = []
@@ -104,6 +110,17 @@ def test_example_in_the_docs_records_a_session(row: Row, tmp_path: Path, monkeyp
     engine.flush()
     assert engine.stats().store.sessions == 1
     engine.close()
+
+
+def sessions_of_a_new_project(folder: Path) -> int:
+    """How many sessions a page of a project records that `startproject` makes, and then the docs change."""
+    visit = (
+        "import django; django.setup(); from django.test import Client; from sojourn.django import get_engine; "
+        "Client(SERVER_NAME='localhost').get('/admin/login/', headers={'accept': 'text/html'}); "
+        "get_engine().flush(); print(get_engine().stats().store.sessions)"
+    )
+    done = Project(folder).run("-c", visit, DJANGO_SETTINGS_MODULE="shop.settings")
+    return int(done.stdout)
 
 
 def imported(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
