@@ -22,7 +22,7 @@ from sojourn.testing import fake_visit
 from sojourn.tracking.masking import masked_address
 
 DOCS = Path(__file__).parent.parent / "docs"
-ELSEWHERE = {"testing-your-app.md", "django.md", "frameworks.md"}
+ELSEWHERE = {"testing-your-app.md", "django.md", "frameworks.md", "first-steps.md"}
 """Their blocks are run by other tests: as tests, in a project of Django, and as apps."""
 BROWSER = "https://shop.example"
 

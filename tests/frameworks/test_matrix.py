@@ -87,7 +87,9 @@ def test_unhandled_exception_is_recorded_once(row: Row, rig: Rig) -> None:
 def test_responses_get_no_vary_and_one_cookie(row: Row, rig: Rig) -> None:
     headers = served(row, rig, "/")
     assert "vary" not in headers
-    assert len([line for line in headers.get_list("set-cookie") if line.strip().startswith("sojourn=")]) == 1  # Django writes a space
+    assert (
+        len([line for line in headers.get_list("set-cookie") if line.strip().startswith("sojourn=")]) == 1
+    )  # Django writes a space
 
 
 def served(row: Row, rig: Rig, path: str) -> httpx.Headers:
