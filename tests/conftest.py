@@ -31,6 +31,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in ALONE):
             item.add_marker(pytest.mark.alone)
+        if _starts_postgres(item):
+            item.add_marker(pytest.mark.postgres)
+
+
+def _starts_postgres(item: pytest.Item) -> bool:
+    """Whether it asks for the server by name, or by a parameter of a fixture that then does."""
+    parameters = (
+        item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    )
+    # Not isinstance: it asks a hostile object, of which tests have some, for its class.
+    asked = [value.lower() for value in parameters if type(value) is str]
+    return "postgres" in getattr(item, "fixturenames", ()) or "postgres" in asked or "postgresql" in asked
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ Imports no test framework, so that other suites can use it too:
     with Cluster() as cluster:
         url = cluster.fresh_database()
 
-It trusts every connection, except for roles made by `role()`: those need their password.
+It trusts every connection, except for roles made by `role()`: those need their password. `SOJOURN_TEST_POSTGRES` names
+the folder of another version's programs; without it, the first on PATH or else the newest that Debian installed is taken.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _SETTINGS: Final = {
     "log_line_prefix": "%m [%p] ",
 }
 
-_INITDB: Final = ("-E", "UTF8", "--locale=C.UTF-8", "--auth=trust", "--no-sync", "--no-instructions")
+_INITDB: Final = ("-E", "UTF8", "--locale=C.UTF-8", "--auth=trust", "--no-sync")
 
 _HBA: Final = f"""
 host  all  +{_GUARDED}  127.0.0.1/32  scram-sha-256
@@ -209,6 +210,8 @@ class Cluster:
 
 
 def _programs() -> Path:
+    if chosen := os.environ.get("SOJOURN_TEST_POSTGRES"):
+        return Path(chosen)
     on_path = shutil.which("initdb")
     candidates = [Path(on_path).resolve().parent] if on_path else []
     candidates += sorted(map(Path, glob.glob("/usr/lib/postgresql/*/bin")), key=_version, reverse=True)
