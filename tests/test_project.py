@@ -151,7 +151,7 @@ def test_the_changelog_has_the_unreleased_changes_on_top() -> None:
 
 def test_the_wheel_is_typed_and_carries_the_example_of_the_demo(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
-    for part in ("src", "examples"):
+    for part in ("src", "examples", "publishing"):
         shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / file, checkout)
@@ -193,7 +193,7 @@ def test_the_oldest_environment_has_exactly_the_floor(requirement: str) -> None:
     assert set(pins("oldest.txt")[name].removeprefix(floor)) <= {".", "0"}
 
 
-@pytest.mark.parametrize("file", ["dev.txt", "oldest.txt", "clients.txt"])
+@pytest.mark.parametrize("file", ["dev.txt", "oldest.txt", "clients.txt", "release.txt"])
 def test_every_pin_has_hashes_and_names_no_registry(file: str) -> None:
     text = (ROOT / "requirements" / file).read_text()
     assert len(HASHES.findall(text)) == len(pins(file)) > 0
