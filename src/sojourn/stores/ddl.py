@@ -12,7 +12,8 @@ from .tables import Index, Kind, Table
 def create_statements(d: Dialect) -> tuple[str, ...]:
     """Return what creates all tables and indices of the schema."""
     tables = tuple(_table(d, table) for table in TABLES)
-    return tables + tuple(_index(table, index) for table in TABLES for index in table.indices)
+    indices = ((table, index) for table in TABLES for index in table.indices if d.has_wide_indices or not index.is_wide)
+    return tables + tuple(_index(table, index) for table, index in indices)
 
 
 def _table(d: Dialect, table: Table) -> str:

@@ -33,6 +33,8 @@ class Dialect:
     """What a key says whose numbers are never given twice."""
     clustered: str
     """What a table says whose rows lie in the order of its key."""
+    has_wide_indices: bool
+    """Whether an index may hold texts of any length."""
 
     # --- values out
     row: str
@@ -102,6 +104,8 @@ class Dialect:
     inner: str
     outer: str
     """Sessions in order, and the same looked at once more: {} is the former."""
+    found: str
+    """Sessions AS s for which a condition on s holds, of those that started in a span."""
     indexed: str
     """The index by start, where the database would choose another."""
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from .dimensions import NAMES
 from .rows import JSON_FIELDS, SessionRow
 from .tables import Column, Index, Kind, Table
 
@@ -34,6 +35,18 @@ def _session_column(field: msgspec.structs.FieldInfo) -> Column:
 _OPEN: Final = "end_reason IS NULL"
 # Not `IS NOT NULL`: PostgreSQL's recorder holds the place of a new session by a row with an empty reason.
 _CLOSED: Final = "end_reason > ''"
+
+_SHORT: Final = ("browser", "device", "system", "source", "channel", "country", "version", "utm_campaign")
+_NUMBERS: Final = ("last_seen_at", "end_reason", "page_views", "events", "tracked_events", "errors")
+_FILTERED: Final = (
+    *_SHORT,
+    *_NUMBERS,
+    "user_id",
+    "visitor_id",
+    "user_name",
+    *(name for name in NAMES if name not in _SHORT),
+    "properties",
+)
 
 SESSIONS: Final = Table(
     "sojourn_sessions",
@@ -61,6 +74,9 @@ SESSIONS: Final = Table(
                 ("errors", "errors"),
             )
         ),
+        # What filters look at, so that a rare value is found among a million sessions without reading their rows. What is
+        # asked for often comes first: the further behind, the longer it takes.
+        Index("sojourn_ix_sessions_closed_filters", ("started_at", *_FILTERED), _CLOSED, is_wide=True),
     ),
 )
 

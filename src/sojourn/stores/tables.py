@@ -33,11 +33,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index over columns or expressions, of the rows for which `where` holds."""
+    """An index over columns or expressions, of the rows for which `where` holds.
+
+    `is_wide`: it holds long texts only to be read instead of the table. Databases that cannot, do without.
+    """
 
     name: str
     columns: tuple[str, ...]
     where: str | None = None
+    is_wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ POSTGRESQL: Final = Dialect(
     },
     sequence="",
     clustered="",
+    has_wide_indices=False,
     row="json_build_array",
     rows="COALESCE(json_agg({}), '[]')::text",
     rows_where="COALESCE(json_agg({}) FILTER (WHERE {}), '[]')::text",
@@ -61,6 +62,7 @@ POSTGRESQL: Final = Dialect(
     join="JOIN",
     inner="sojourn_sessions.*",
     outer="({}) AS s",
+    found="sojourn_sessions AS s WHERE {0}",
     indexed="",
     locked="FOR UPDATE OF {}",
     # A transaction that has changed a session may not see a claim that came after it: so the claim comes when none is under

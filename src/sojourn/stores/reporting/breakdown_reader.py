@@ -50,7 +50,7 @@ class BreakdownReader:
     def counted(self, since: int, until: int, names: Collection[str] = BREAKDOWNS.keys()) -> dict[str, Table]:
         """Count the sessions that started from `since` until before `until`."""
         breakdowns = [BREAKDOWNS[name] for name in names]
-        sessions = _sessions.decode(self._text(self._sql.sessions(), since=since, until=until))
+        sessions = _sessions.decode(self._text(self._sql.sessions, since=since, until=until))
         events: list[EventFacts] = []
         if sessions and any(breakdown.reads_events for breakdown in breakdowns):
             events = _events.decode(self._text(self._sql.events, since=since, until=until))

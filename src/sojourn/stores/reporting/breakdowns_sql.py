@@ -28,8 +28,13 @@ class BreakdownStatements:
     def _started(self) -> str:
         return f"s.started_at >= {self.d['since']} AND s.started_at < {self.d['until']}"
 
-    def sessions(self, *conditions: str, is_sampled: bool = False) -> str:
-        """The facts of a span's sessions; of a sample, those of visitors `below` a bound."""
+    @cached_property
+    def sessions(self) -> str:
+        """The facts of a span's sessions."""
+        return self.facts(f"sojourn_sessions AS s WHERE {self._started}")
+
+    def facts(self, tables: str) -> str:
+        """The facts of the sessions AS s of these tables."""
         d = self.d
         row = d.array(
             "s.key",
@@ -44,11 +49,7 @@ class BreakdownStatements:
             "s.exit_ms",
             d.array(*(f"s.{name}" for name in NAMES)),
         )
-        started = self._started
-        if is_sampled:  # read the index by visitor, not the one by start
-            started = f"s.visitor_id < {d['below']} AND {started.replace('s.started_at', '+s.started_at')}"
-        where = " AND ".join((started, *conditions))
-        return f"SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE {where}"
+        return f"SELECT {d.rows.format(row)} FROM {tables}"
 
     @cached_property
     def events(self) -> str:

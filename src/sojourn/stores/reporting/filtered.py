@@ -1,9 +1,4 @@
-"""The overview of a filter: figures and series of the sessions that match, read from them instead of from rollups.
-
-Of many sessions a sample is read: those of the visitors whose ids are below a bound. Ids are random hexadecimal digits, so
-that is a fair sample of the visitors, with all their sessions, and one range of an index. Where few of the sample match, it
-would say little, and all sessions are read.
-"""
+"""The overview of a filter: figures and series of the sessions that match, read from these or a sample, not from rollups."""
 
 # ruff: noqa: S608 - every part is written here; values are always parameters
 from __future__ import annotations
@@ -18,16 +13,13 @@ import msgspec
 
 from sojourn.stores.database import Database
 
-from .filters_sql import Conditions, sessions_where
 from .model import Figures, Filter, Point, Span
 from .rollup_figures import SessionFacts, is_bounce, is_visit, median, point_of
+from .sampling import select
 from .statements import SESSION_FACTS
 
-_EXAMINED: Final = 40_000
-"""Of more sessions than this, a sample is read."""
-_FEW: Final = 500
-"""Fewer matches than this in a sample say too little."""
-_PREFIXES: Final = 2**32
+_READ: Final = 8_000
+"""Of about so many matching sessions the figures are made, or of a few more."""
 _START: Final = attrgetter("started_at")
 
 
@@ -88,27 +80,9 @@ class FilteredSessions:
     def matching(self, where: Filter, span: Span, started: int) -> Matches:
         """Return the sessions of a filter that started in a span, in which `started` did."""
         d = self._database.dialect
-        conditions = sessions_where(d, where.conditions, where.text)
-        one_in = 1
-        while started > _EXAMINED * one_in:
-            one_in *= 2
-        facts = self._read(conditions, span, one_in)
-        if one_in > 1 and len(facts) < _FEW:
-            one_in = 1
-            facts = self._read(conditions, span, one_in)
-        facts.sort(key=_START)
-        return Matches(facts, one_in)
-
-    def _read(self, conditions: Conditions, span: Span, one_in: int) -> list[Facts]:
-        d = self._database.dialect
+        selection = select(self._database, where, span, started, most=_READ)
         row = d.array(*SESSION_FACTS, "s.started_at")
-        values: dict[str, object] = {**conditions.values, "since": span.since, "until": span.until}
-        at = "s.started_at"
-        sampled = ""
-        if one_in > 1:
-            at = "+s.started_at"  # read the index by visitor, not the one by start
-            sampled = f"s.visitor_id < {d['below']} AND "
-            values["below"] = f"{_PREFIXES // one_in:08x}"
-        where = f"{sampled}{at} >= {d['since']} AND {at} < {d['until']} AND {conditions.sql}"
-        statement = f"SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE {where}"
-        return _facts.decode(self._database.read(statement, **values)[0])
+        statement = f"SELECT {d.rows.format(row)} FROM {selection.tables}"
+        facts = _facts.decode(self._database.read(statement, **selection.values)[0])
+        facts.sort(key=_START)
+        return Matches(facts, selection.one_in)

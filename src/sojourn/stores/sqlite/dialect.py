@@ -21,6 +21,7 @@ SQLITE: Final = Dialect(
     },
     sequence=" AUTOINCREMENT",
     clustered=" WITHOUT ROWID",
+    has_wide_indices=True,
     row="json_array",
     rows="json_group_array({})",
     rows_where="json_group_array({}) FILTER (WHERE {})",
@@ -57,6 +58,10 @@ SQLITE: Final = Dialect(
     # By row number: thousands of sessions are examined, but only their numbers are sorted.
     inner="rowid AS number",
     outer="({}) AS c CROSS JOIN sojourn_sessions AS s ON s.rowid = c.number",
+    # Along the wide index, which has closed sessions only; then the rows of those that match.
+    found="(SELECT s.rowid AS number FROM sojourn_sessions AS s WHERE s.end_reason > '' AND {0}"
+    " UNION ALL SELECT s.rowid FROM sojourn_sessions AS s WHERE s.end_reason IS NULL AND {0}) AS c"
+    " CROSS JOIN sojourn_sessions AS s ON s.rowid = c.number",
     indexed="INDEXED BY sojourn_ix_sessions_started",
     locked="",
     alone=(),
