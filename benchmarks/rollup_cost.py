@@ -120,7 +120,8 @@ def _store() -> Iterator[tuple[SQLiteStore, Path]]:
 def _drop_what_the_report_reads(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         names = db.execute(
-            "SELECT type, name FROM sqlite_master WHERE name LIKE 'sojourn_rollups_of_%' OR name LIKE 'sojourn_ix_sessions_closed_%'"
+            "SELECT type, name FROM sqlite_master"
+            " WHERE name LIKE 'sojourn_rollups_of_%' OR name LIKE 'sojourn_ix_sessions_closed_%'"
         ).fetchall()
         for kind, name in names:
             db.execute(f"DROP {kind} {name}")

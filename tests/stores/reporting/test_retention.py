@@ -80,7 +80,7 @@ def test_retention_equals_that_of_counting_one_by_one(
 
 
 def test_visitors_of_a_large_store_are_counted_in_a_sample(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollup_figures, "SAMPLED_ABOVE", 100)
+    monkeypatch.setattr(rollup_figures, "SAMPLED_ABOVE", 300)
     store = opened()
     store.open()
     rows = []

@@ -14,7 +14,8 @@ from sojourn.stores.reporting.model import HOUR_MS, Bucket, Span
 from sojourn.stores.reporting.rollup_figures import (
     Sample,
     SessionFigures,
-    figures_of,
+    Sums,
+    buckets_of,
     packed,
     rollup_of,
     series_of,
@@ -72,14 +73,14 @@ def test_hashes_depend_on_the_key() -> None:
 def test_bounces(session: dict[str, object], visits: int, bounces: int) -> None:
     made = rollup_of(0, [session_figures(1, "a", **session)], KEY)
     assert (made.visits, made.bounces) == (visits, bounces)
-    figures = figures_of([made], Sample())
+    figures = Sums.of([made], Sample()).figures(Sample())
     assert figures.bounce_rate == (bounces / visits if visits else None)
 
 
 def test_sessions_without_page_views_leave_the_bounce_rate_alone() -> None:
     pages = [session_figures(number, "a", page_views=1 + number % 2) for number in range(4)]
     without = [session_figures(number, "b", page_views=0) for number in range(4, 40)]
-    figures = figures_of([rollup_of(0, pages, KEY), rollup_of(3_600_000, without, KEY)], Sample())
+    figures = Sums.of([rollup_of(0, pages, KEY), rollup_of(3_600_000, without, KEY)], Sample()).figures(Sample())
     assert (figures.sessions, figures.bounce_rate) == (40, 0.5)
 
 
@@ -105,7 +106,7 @@ def test_sample_estimates_the_whole() -> None:
             user = visitor if chance.random() < 0.4 else None
             sessions.append(session_figures(number, visitor, user_id=user, is_first=True, duration_ms=duration))
         hours.append(rollup_of(hour * HOUR_MS, sessions, KEY))
-    exact, sampled = figures_of(hours, Sample()), figures_of(hours, Sample(4))
+    exact, sampled = (Sums.of(hours, sample).figures(sample) for sample in (Sample(), Sample(4)))
     assert exact.visitors != sampled.visitors, "a sample, not all"
     assert (exact.sessions, exact.mean_ms) == (sampled.sessions, sampled.mean_ms) == (61_000, exact.mean_ms)
     assert sampled.visitors == pytest.approx(exact.visitors, rel=0.03)
@@ -114,11 +115,14 @@ def test_sample_estimates_the_whole() -> None:
     assert sampled.median_ms == pytest.approx(exact.median_ms, rel=0.03)
     quiet = [Sample(4).durations(hour) for hour in hours if hour.sessions == 5]
     assert sum(map(len, quiet)) == pytest.approx(200 * 5 / 4, rel=0.05), "quiet hours count as much as they are"
-    points = series_of(hours, edges(Span(0, 400 * HOUR_MS), Bucket.DAY), Sample(4))
+    days = edges(Span(0, 400 * HOUR_MS), Bucket.DAY)
+    buckets = buckets_of(hours, days, Sample(4))
+    assert Sums.total(buckets).figures(Sample(4)) == sampled
+    points = series_of(buckets, days, Sample(4))
     assert sum(point.sessions for point in points) == 61_000
     assert len(points) == 17
 
 
 def test_a_span_without_sessions_has_no_median() -> None:
-    figures = figures_of([], Sample())
+    figures = Sums.of([], Sample()).figures(Sample())
     assert (figures.median_ms, figures.mean_ms, figures.bounce_rate) == (None, None, None)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import add as plus
 from typing import Any, Final
 
 import msgspec
@@ -85,6 +86,11 @@ class Visit:
     events: Sequence[EventFacts] = ()
 
     @cached_property
+    def measured(self) -> list[int]:
+        """In the order of `SESSION_MEASURES`. Counted by a dozen breakdowns; none may change it."""
+        return _measured(self.session)
+
+    @cached_property
     def views(self) -> list[EventFacts]:
         return [event for event in self.events if event.name == PAGE_VIEW]
 
@@ -137,8 +143,7 @@ def add(table: Table, other: Table) -> None:
             table[value] = counts
             continue
         known.label = known.label or counts.label
-        for place, number in enumerate(counts.sums):
-            known.sums[place] += number
+        known.sums = [*map(plus, known.sums, counts.sums)]
         if counts.first_at:
             known.first_at = min(known.first_at or counts.first_at, counts.first_at)
             known.last_at = max(known.last_at, counts.last_at)
@@ -242,10 +247,9 @@ def _measured(session: SessionFacts) -> list[int]:
 def _into(table: Table, value: str, sums: list[int], at: int = 0, tally: Iterable[str] = ()) -> None:
     known = table.get(value)
     if known is None:
-        table[value] = Counts(sums, at, at, dict.fromkeys(tally, 1))
+        table[value] = Counts([*sums], at, at, dict.fromkeys(tally, 1))
         return
-    for place, number in enumerate(sums):
-        known.sums[place] += number
+    known.sums = [*map(plus, known.sums, sums)]
     if at:
         known.first_at, known.last_at = min(known.first_at, at), max(known.last_at, at)
     for name in tally:
@@ -257,7 +261,7 @@ TOTAL: Final = "total"
 
 
 def _total(visit: Visit, table: Table) -> None:
-    _into(table, "", _measured(visit.session))
+    _into(table, "", visit.measured)
 
 
 def _by_dimension(name: str, dimension: str, *, first_and_last: bool = False) -> Breakdown:
@@ -267,7 +271,7 @@ def _by_dimension(name: str, dimension: str, *, first_and_last: bool = False) ->
         session = visit.session
         value = session.dimensions[place]
         if value is not None:
-            _into(table, value, _measured(session), session.last_seen_at if first_and_last else 0)
+            _into(table, value, visit.measured, session.last_seen_at if first_and_last else 0)
 
     return Breakdown(name=name, measures=SESSION_MEASURES, count=count)
 
@@ -275,7 +279,7 @@ def _by_dimension(name: str, dimension: str, *, first_and_last: bool = False) ->
 def _users(visit: Visit, table: Table) -> None:
     session = visit.session
     if session.user_id is not None:
-        _into(table, session.user_id, _measured(session), session.last_seen_at)
+        _into(table, session.user_id, visit.measured, session.last_seen_at)
         if session.user_name is not None:
             table[session.user_id].label = session.user_name
 

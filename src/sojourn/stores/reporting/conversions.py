@@ -47,7 +47,7 @@ class SQLConversions:
         self._database = database
         self._rollups = rollups
         self._trails = rollups.trails
-        self.retention = SQLRetention(database).retention
+        self.retention = SQLRetention(database, rollups.about).retention
 
     def goals(self, span: Span, steps: Sequence[Step], *, where: Filter = ALL) -> GoalFigures:
         found = self._of(span, steps, where, with_visitors=True)

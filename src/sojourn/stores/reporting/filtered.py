@@ -18,7 +18,7 @@ from .rollup_figures import SessionFacts, is_bounce, is_visit, median, point_of
 from .sampling import select
 from .statements import SESSION_FACTS
 
-_READ: Final = 8_000
+_READ: Final = 6_000
 """Of about so many matching sessions the figures are made, or of a few more."""
 _START: Final = attrgetter("started_at")
 

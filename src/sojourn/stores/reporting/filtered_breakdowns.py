@@ -18,9 +18,9 @@ from .breakdowns_sql import BreakdownStatements
 from .model import Breakdowns, Filter, Span
 from .sampling import select
 
-_READ: Final = 4_000
+_READ: Final = 3_000
 """About so many matching sessions are counted, or a few more."""
-_READ_WITH_EVENTS: Final = 1_000
+_READ_WITH_EVENTS: Final = 800
 
 _sessions: Final = msgspec.json.Decoder(list[SessionFacts], strict=False)
 _events: Final = msgspec.json.Decoder(list[EventFacts])

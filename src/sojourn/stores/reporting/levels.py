@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,3 +54,14 @@ def cover(
         if begin < at:
             yield from cover(begin, at, stored, tuple(finer))
         begin = at + level.width
+
+
+def gaps(since: int, until: int, covered: Iterable[tuple[Level, int]]) -> Iterator[tuple[int, int]]:
+    """Yield what of a span is not covered."""
+    begin = since
+    for level, at in sorted(covered, key=lambda each: each[1]):
+        if begin < at:
+            yield begin, at
+        begin = at + level.width
+    if begin < until:
+        yield begin, until

@@ -7,6 +7,7 @@ are read: a fair sample of the visitors, and one range of an index. Users are al
 # ruff: noqa: S608 - every part is written here; values are always parameters, and the edges of weeks are numbers of ours
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, tzinfo
 from typing import Final
 
@@ -26,18 +27,24 @@ from .statements import PERSONS
 _ALL: Final = "\U0010ffff"
 ALL: Final = Filter()
 _PREFIXES: Final = 2**32
+_EACH: Final = 3
+"""A session costs as much here as three in the overview."""
 _cells: Final = msgspec.json.Decoder(list[tuple[int, int, int]])
 
 
 class SQLRetention:
     """Part of the port `Conversions`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, about: Callable[[Span], int]) -> None:
         self._database = database
+        self._about = about
 
     def retention(self, span: Span, *, kind: str = VISITOR, zone: tzinfo = UTC, where: Filter = ALL) -> Retention:
         weeks = edges(span, Bucket.WEEK, zone)
-        sample = self._sample(weeks[-1]) if kind == VISITOR else Sample()
+        sample = Sample()
+        if kind == VISITOR:
+            # Whoever came first in a week did not come before: all sessions up to now are looked at.
+            sample = Sample.for_sessions(_EACH * self._about(Span(0, weeks[-1])))
         d = self._database.dialect
         conditions = sessions_where(d, where.conditions, where.text)
         text = self._database.read(
@@ -55,12 +62,6 @@ class SQLRetention:
             is_sampled=sample.one_in > 1,
         )
 
-    def _sample(self, until: int) -> Sample:
-        count = self._database.read(
-            f"SELECT COUNT(*) FROM sojourn_sessions WHERE started_at < {self._database.dialect['until']}", until=until
-        )[0]
-        return Sample.for_sessions(int(count))
-
 
 def _bound(sample: Sample) -> str:
     """Return the first visitor id outside the sample. Ids are random hexadecimal digits."""
@@ -69,13 +70,21 @@ def _bound(sample: Sample) -> str:
 
 def _statement(d: Dialect, column: str, weeks: list[int], condition: str) -> str:
     """Count people by the week of their first session, and by the weeks of all their sessions."""
-    cases = " ".join(f"WHEN s.started_at < {edge} THEN {number - 1}" for number, edge in enumerate(weeks))
     return f"""
 SELECT {d.rows.format(d.array("cohort", "week", "n"))} FROM (
     SELECT cohort, week, COUNT(*) AS n FROM (
         SELECT week, MIN(week) OVER (PARTITION BY who) AS cohort FROM (
-            SELECT s.{column} AS who, CASE {cases} END AS week FROM sojourn_sessions AS s
+            SELECT s.{column} AS who, {_week(weeks)} AS week FROM sojourn_sessions AS s
             WHERE s.{column} IS NOT NULL AND s.{column} < {d["below"]} AND s.started_at < {d["until"]} AND {condition}
             GROUP BY 1, 2) AS seen) AS placed
     WHERE cohort >= 0 GROUP BY cohort, week) AS counted
 """
+
+
+def _week(edges: list[int], number: int = 0) -> str:
+    """The number of the week in which session s started, -1 before the first: few comparisons for each session."""
+    if not edges:
+        return str(number - 1)
+    middle = len(edges) // 2
+    earlier, later = _week(edges[:middle], number), _week(edges[middle + 1 :], number + middle + 1)
+    return f"CASE WHEN s.started_at < {edges[middle]} THEN {earlier} ELSE {later} END"

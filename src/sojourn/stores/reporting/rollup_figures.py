@@ -14,8 +14,9 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import pairwise
-from typing import Final, Protocol
+from itertools import chain, pairwise
+from operator import attrgetter
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -24,6 +25,7 @@ from .model import HOUR_MS, Figures, Point
 SAMPLED_ABOVE: Final = 100_000
 """Above this many sessions in a span and the one before it, visitors are counted in a sample."""
 
+_AT: Final = attrgetter("at")
 _HASHES: Final = 2**64
 _LONGEST_MS: Final = 2**32 - 1
 _DITHER: Final = 40_503  # near 2^16 / golden ratio: its multiples' high bits are spread evenly, whatever the steps
@@ -70,6 +72,10 @@ def is_bounce(session: Counted) -> bool:
     return is_visit(session) and session.page_views == 1 and not session.tracked_events
 
 
+Numbers: TypeAlias = "array[int] | str"
+"""In a rollup that comes from a store, as its hexadecimal digits: thousands of hours are unpacked together."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Rollup:
     """An hour of sessions. A day has none of it: its figures come from its hours, and only breakdowns are kept by the day."""
@@ -82,10 +88,10 @@ class Rollup:
     client_error_sessions: int = 0
     page_views: int = 0
     duration_ms: int = 0
-    durations: array[int] = field(default_factory=lambda: array("I"))
-    visitors: array[int] = field(default_factory=lambda: array("Q"))
-    firsts: array[int] = field(default_factory=lambda: array("Q"))
-    users: array[int] = field(default_factory=lambda: array("Q"))
+    durations: Numbers = field(default_factory=lambda: array("I"))
+    visitors: Numbers = field(default_factory=lambda: array("Q"))
+    firsts: Numbers = field(default_factory=lambda: array("Q"))
+    users: Numbers = field(default_factory=lambda: array("Q"))
 
 
 def rollup_of(at: int, sessions: Iterable[SessionFigures], key: bytes) -> Rollup:
@@ -147,12 +153,14 @@ class Sample(msgspec.Struct, frozen=True):
         """The least hash outside the sample."""
         return _HASHES // self.one_in
 
-    def hashes(self, found: array[int]) -> array[int]:
-        return found if self.one_in == 1 else found[: bisect_left(found, self.first_not)]
+    def hashes(self, parts: Iterable[Numbers]) -> set[int]:
+        """Return those of the sample. A store may return a few more of each hour."""
+        numbers, bound = _joined("Q", parts), self.first_not
+        return set(numbers) if self.one_in == 1 else {number for number in numbers if number < bound}
 
-    def durations(self, rollup: Rollup) -> array[int]:
+    def durations(self, rollup: Rollup) -> Numbers:
         """An hour's share; rounded up in some hours and down in others, or quiet hours would count too much."""
-        if self.one_in == 1:
+        if self.one_in == 1 or isinstance(rollup.durations, str):  # of a store: it returns the share
             return rollup.durations
         return rollup.durations[: (rollup.sessions + self.dither(rollup.at)) // self.one_in]
 
@@ -163,46 +171,87 @@ class Sample(msgspec.Struct, frozen=True):
 # --- figures of many -----------------------------------------------------------------------------------------------------
 
 
-def figures_of(rollups: Sequence[Rollup], sample: Sample) -> Figures:
-    """Add up hours."""
-    visitors: set[int] = set()
-    firsts: set[int] = set()
-    users: set[int] = set()
-    durations: list[int] = []
-    for each in rollups:
-        visitors.update(sample.hashes(each.visitors))
-        firsts.update(sample.hashes(each.firsts))
-        users.update(sample.hashes(each.users))
-        durations.extend(sample.durations(each))
-    sessions = sum(each.sessions for each in rollups)
-    durations.sort()
-    return Figures(
-        sessions=sessions,
-        visitors=min(sessions, len(visitors) * sample.one_in),
-        new_visitors=min(sessions, len(firsts) * sample.one_in),
-        users=min(sessions, len(users) * sample.one_in),
-        visits=sum(each.visits for each in rollups),
-        bounces=sum(each.bounces for each in rollups),
-        error_sessions=sum(each.error_sessions for each in rollups),
-        client_error_sessions=sum(each.client_error_sessions for each in rollups),
-        page_views=sum(each.page_views for each in rollups),
-        median_ms=median(durations),
-        mean_ms=sum(each.duration_ms for each in rollups) // sessions if sessions else None,
+@dataclass(slots=True, kw_only=True)
+class Sums:
+    """Hours added up, of a bucket or of a whole span."""
+
+    sessions: int
+    visits: int
+    bounces: int
+    error_sessions: int
+    client_error_sessions: int
+    page_views: int
+    duration_ms: int
+    durations: list[int]
+    visitors: set[int]
+    firsts: set[int]
+    users: set[int]
+
+    @classmethod
+    def of(cls, rollups: Sequence[Rollup], sample: Sample) -> Sums:
+        return cls(
+            **{name: sum([getattr(each, name) for each in rollups]) for name in _ADDED},
+            durations=sorted(_joined("I", [sample.durations(each) for each in rollups])),
+            visitors=sample.hashes([each.visitors for each in rollups]),
+            firsts=sample.hashes([each.firsts for each in rollups]),
+            users=sample.hashes([each.users for each in rollups]),
+        )
+
+    @classmethod
+    def total(cls, parts: Sequence[Sums]) -> Sums:
+        return cls(
+            **{name: sum([getattr(each, name) for each in parts]) for name in _ADDED},
+            durations=sorted(chain.from_iterable([each.durations for each in parts])),
+            visitors=set().union(*[each.visitors for each in parts]),
+            firsts=set().union(*[each.firsts for each in parts]),
+            users=set().union(*[each.users for each in parts]),
+        )
+
+    def figures(self, sample: Sample) -> Figures:
+        sessions = self.sessions
+        return Figures(
+            sessions=sessions,
+            visitors=min(sessions, len(self.visitors) * sample.one_in),
+            new_visitors=min(sessions, len(self.firsts) * sample.one_in),
+            users=min(sessions, len(self.users) * sample.one_in),
+            visits=self.visits,
+            bounces=self.bounces,
+            error_sessions=self.error_sessions,
+            client_error_sessions=self.client_error_sessions,
+            page_views=self.page_views,
+            median_ms=median(self.durations),
+            mean_ms=self.duration_ms // sessions if sessions else None,
+        )
+
+
+_ADDED: Final = (
+    "sessions",
+    "visits",
+    "bounces",
+    "error_sessions",
+    "client_error_sessions",
+    "page_views",
+    "duration_ms",
+)
+
+
+def buckets_of(rollups: Sequence[Rollup], edges: Sequence[int], sample: Sample) -> list[Sums]:
+    """Add up the hours between these edges, empty buckets included. `rollups` are in the order of time; none spans an edge."""
+    buckets: list[Sums] = []
+    place = 0
+    for until in edges[1:]:
+        end = bisect_left(rollups, until, lo=place, key=_AT)
+        buckets.append(Sums.of(rollups[place:end], sample))
+        place = end
+    return buckets
+
+
+def series_of(buckets: Iterable[Sums], edges: Sequence[int], sample: Sample) -> tuple[Point, ...]:
+    """Return the buckets between these edges as points."""
+    return tuple(
+        point_of(start, until, bucket.figures(sample))
+        for (start, until), bucket in zip(pairwise(edges), buckets, strict=False)
     )
-
-
-def series_of(rollups: Sequence[Rollup], edges: Sequence[int], sample: Sample) -> tuple[Point, ...]:
-    """Return the buckets between these edges, empty ones included. `rollups` are in the order of time; none spans an edge."""
-    points: list[Point] = []
-    hours = iter(rollups)
-    hour = next(hours, None)
-    for start, until in pairwise(edges):
-        inside: list[Rollup] = []
-        while hour is not None and hour.at < until:
-            inside.append(hour)
-            hour = next(hours, None)
-        points.append(point_of(start, until, figures_of(inside, sample)))
-    return tuple(points)
 
 
 def point_of(start: int, until: int, figures: Figures) -> Point:
@@ -241,6 +290,18 @@ def unpacked(kind: str, digits: str) -> array[int]:
     numbers = array(kind)
     numbers.frombytes(bytes.fromhex(digits))
     return little(numbers)
+
+
+def _joined(kind: str, parts: Iterable[Numbers]) -> array[int]:
+    """Return all numbers of several arrays, or of what a store keeps of them."""
+    digits: list[str] = []
+    numbers = array(kind)
+    for part in parts:
+        if isinstance(part, str):
+            digits.append(part)
+        else:
+            numbers.extend(part)
+    return numbers + unpacked(kind, "".join(digits)) if digits else numbers
 
 
 def little(numbers: array[int]) -> array[int]:

@@ -22,17 +22,17 @@ from .breakdowns import Table
 from .calendar import edges
 from .filtered import FilteredSessions
 from .filtered_breakdowns import FilteredBreakdowns
-from .levels import BLOCK, DAY, HOUR, Level
+from .levels import BLOCK, DAY, HOUR, Level, cover, gaps
 from .model import EVERYTHING, HOUR_MS, Breakdowns, Bucket, Filter, Overview, Release, Span
 from .rollup_figures import (
     Rollup,
     Sample,
     SessionFigures,
-    figures_of,
+    Sums,
+    buckets_of,
     packed,
     rollup_of,
     series_of,
-    unpacked,
 )
 from .statements import Statements
 from .trails import Trails, WholeTrail
@@ -43,6 +43,7 @@ _ALWAYS_COUNTED: Final = 2
 """This many of the latest hours are always counted: they change too often for a rollup."""
 _LOOKED_AT: Final = 48
 """This many of the latest hours without a rollup are looked at for versions."""
+_MANY: Final = 20_000
 _MOST_HOURS: Final = 100_000
 _SLICE: Final = 64
 """How many sessions are counted in about a quarter of a millisecond."""
@@ -109,7 +110,7 @@ class Rollups:
         whole = Span(span.since if before is None else before.since, span.until)
         online = self.online(since=online_since)
         if not where.is_everything:
-            matches = self._filtered.matching(where, whole, self.started(whole.since, whole.until))
+            matches = self._filtered.matching(where, whole, self.about(whole))
             return Overview(
                 online=online,
                 span=span,
@@ -133,20 +134,22 @@ class Rollups:
         hours.sort(key=lambda hour: hour.at)
         inside = [hour for hour in hours if hour.at >= span.since]
         outside = hours[: len(hours) - len(inside)]
+        buckets = buckets_of(inside, points, sample)
+        buckets_before = buckets_of(outside, past or (0, span.since), sample)
         return Overview(
             online=online,
             span=span,
-            figures=figures_of(inside, sample),
-            before=figures_of(outside, sample) if before is not None else None,
-            series=series_of(inside, points, sample),
-            series_before=series_of(outside, past, sample),
+            figures=Sums.total(buckets).figures(sample),
+            before=Sums.total(buckets_before).figures(sample) if before is not None else None,
+            series=series_of(buckets, points, sample),
+            series_before=series_of(buckets_before, past, sample),
             is_sampled=sample.one_in > 1,
             pending=pending,
         )
 
     def breakdowns(self, span: Span, names: Sequence[str], where: Filter | None = None) -> Breakdowns:
         if where is not None and not where.is_everything:
-            return self._filtered_breakdowns.of_filter(where, span, names, self.started(span.since, span.until))
+            return self._filtered_breakdowns.of_filter(where, span, names, self.about(span))
         missing = {at: self.started(at, at + HOUR_MS) for at in self.missing_hours(span)}
         return self._breakdowns.of_span(span, names, missing, _COUNTED_AT_ONCE)
 
@@ -165,16 +168,29 @@ class Rollups:
 
     def missing_hours(self, span: Span) -> list[int]:
         """Return the hours of a span in which sessions started, and that no rollup covers."""
-        return self._missing(HOUR, span)
+        # A day has a rollup only while all its hours have one.
+        covered = cover(span.since, span.until, self._rolled_up, (BLOCK, DAY))
+        return [at for gap in gaps(span.since, span.until, covered) for at in self._missing(HOUR, Span(*gap))]
 
     def rolled_up(self, span: Span) -> int:
         """Return about how many sessions started in a span: those of its hours that have a rollup. Cheap for long spans."""
         return int(self._database.read(self._statements.rolled_up_sessions, since=span.since, until=span.until)[0])
 
-    def started(self, since: int, until: int) -> int:
-        """Return how many sessions started from `since` until before `until`."""
-        count: int = self._database.read(self._statements.started, since=since, until=until, limit=2**31)[0]
+    def started(self, since: int, until: int, *, limit: int = 2**31) -> int:
+        """Return how many sessions started from `since` until before `until`, up to a limit."""
+        count: int = self._database.read(self._statements.started, since=since, until=until, limit=limit)[0]
         return count
+
+    def about(self, span: Span) -> int:
+        """Return how many sessions started in a span: exactly if they are few, else about, without counting them."""
+        few = self.started(span.since, span.until, limit=_MANY)
+        if few < _MANY:
+            return few
+        known = self.rolled_up(span)
+        return known if known > few else self.started(span.since, span.until)
+
+    def _rolled_up(self, level: Level, since: int, until: int) -> list[int]:
+        return _times.decode(self._text(self._statements.rolled_up(level), since=since, until=until))
 
     def _missing(self, level: Level, span: Span, limit: int = _MOST_HOURS) -> list[int]:
         return _times.decode(
@@ -225,10 +241,10 @@ class Rollups:
                 client_error_sessions=hour.client_error_sessions,
                 page_views=hour.page_views,
                 duration_ms=hour.duration_ms,
-                durations=unpacked("I", hour.durations),
-                visitors=unpacked("Q", hour.visitors),
-                firsts=unpacked("Q", hour.firsts),
-                users=unpacked("Q", hour.users),
+                durations=hour.durations,
+                visitors=hour.visitors,
+                firsts=hour.firsts,
+                users=hour.users,
             )
             for hour in _hours.decode(text)
         ]

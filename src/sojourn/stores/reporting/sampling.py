@@ -18,7 +18,7 @@ from .model import Filter, Span
 
 _PROBED: Final = 4_000
 """How many sessions the probe examines."""
-_EXAMINED_BY_EVENTS: Final = 3_000
+_EXAMINED_BY_EVENTS: Final = 2_500
 """Of how many sessions the events are looked up where a condition is on events: each costs as much as a hundred others."""
 _SCATTERED: Final = 16
 """From this on, one in so many visitors are quicker to find by their ids than among all sessions."""

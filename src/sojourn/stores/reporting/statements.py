@@ -87,6 +87,14 @@ SELECT (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND NOT i
      + (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND is_manual AND last_seen_at >= {self.d["since"]})
 """
 
+    def rolled_up(self, level: Level) -> str:
+        """The starts of the rollups of a level that begin in a span."""
+        d = self.d
+        return f"""
+SELECT {d.rows.format(f"id - {level.number}")} FROM sojourn_rollups
+WHERE id >= {d["since"]} AND id < {d["until"]} AND {level.holds("id")} AND sessions IS NOT NULL
+"""
+
     def missing(self, level: Level) -> str:
         """Hours, days or blocks in which sessions started and that no rollup covers, found by jumping from one to the next."""
         d, width = self.d, level.width
@@ -174,7 +182,7 @@ SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} 
         one_in = d["one_in"]
 
         def hashes(column: str) -> str:
-            return d.hex.format(d.part.format(column, f"8 * (sessions * 3 / 2 / {one_in} + 24)"))
+            return d.hex.format(d.part.format(column, f"8 * (sessions * 3 / 2 / {one_in} + 12)"))
 
         number = f"(id / {HOUR_MS} * 40503 / 256)"
         dither = f"({number} - {number} / {one_in} * {one_in})"  # as `rollup_figures.Sample` has it
