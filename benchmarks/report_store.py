@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import psycopg
+
 from sojourn.demo.agents import counts
 from sojourn.demo.generator import generate
-from sojourn.stores import SQLiteStore
+from sojourn.stores import SQLiteStore, open_store
 from sojourn.stores.model import Batch
 from sojourn.stores.protocol import Store
 from sojourn.stores.rows import SessionRow
+from sojourn.stores.schema import AGENTS, DEFINITIONS, EVENTS, SESSIONS
+from sojourn.stores.tables import Kind
 
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = DAY_MS // 24
@@ -33,6 +37,7 @@ _MONTHS: Final = (1, 1, 1, 2, 2, 3, 6, 13)
 _ROLLED_UP_AT_ONCE: Final = 48
 
 OnProgress = Callable[[str, int, int], None]
+_COPIED: Final = (SESSIONS, EVENTS, AGENTS, DEFINITIONS)
 _FIELDS: Final = SessionRow.__struct_fields__
 _PLACES: Final = {name: place for place, name in enumerate(_FIELDS)}
 _TIMES: Final = tuple(place for name, place in _PLACES.items() if name.endswith("_at") or name == "anchor")
@@ -144,3 +149,24 @@ def _visitor(visitor_id: str, copy: int) -> str:
         if not life
         else str(UUID(bytes=blake2b(f"{visitor_id} {life}".encode(), digest_size=16).digest(), version=4))
     )
+
+
+def copy_to(path: Path, url: str, *, on_progress: OnProgress) -> None:
+    """Copy the sessions, events and agents of a store in SQLite into an empty database, and roll them up there."""
+    with closing(open_store(url)) as store, closing(sqlite3.connect(path)) as source, psycopg.connect(url) as target:
+        store.open()
+        target.execute("SET search_path = sojourn")
+        for number, table in enumerate(_COPIED, 1):
+            booleans = {place for place, column in enumerate(table.columns) if column.kind is Kind.BOOLEAN}
+            cursor = target.cursor()
+            with cursor.copy(f"COPY {table.name} ({table.names}) FROM STDIN") as copy:
+                for row in source.execute(f"SELECT {table.names} FROM {table.name}"):
+                    copy.write_row([bool(value) if place in booleans else value for place, value in enumerate(row)])
+            target.commit()
+            on_progress("tables", number, len(_COPIED))
+        target.execute("SELECT setval(pg_get_serial_sequence('sojourn_events', 'seq'), MAX(seq)) FROM sojourn_events")
+        target.commit()
+        target.autocommit = True
+        target.execute("ANALYZE")  # as autovacuum does
+        (latest,) = source.execute("SELECT MAX(started_at) FROM sojourn_sessions").fetchone()
+        roll_up(store, latest // HOUR_MS * HOUR_MS, on_progress)

@@ -44,6 +44,7 @@ _FILTERED: Final = (
     "user_id",
     "visitor_id",
     "user_name",
+    "session_id",
     *(name for name in NAMES if name not in _SHORT),
     "properties",
 )

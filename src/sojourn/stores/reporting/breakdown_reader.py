@@ -74,9 +74,9 @@ class BreakdownReader:
     def _stored(self, names: Iterable[str], level: Level, since: int, until: int) -> dict[int, dict[str, Table]]:
         """Return the stored tables of a level, by the start of what they cover."""
         found: dict[int, dict[str, Table]] = {}
-        values = {"names": wire.encode(list(names)), "since": since, "until": until + level.number}
-        for name, at, table in _tables.decode(self._text(self._sql.stored(level), **values)):
-            found.setdefault(at, {})[name] = table
+        values = {"names": wire.encode(list(names)), "ids": wire.encode(level.ids(since, until))}
+        for name, number, table in _tables.decode(self._text(self._sql.stored, **values)):
+            found.setdefault(number - level.number, {})[name] = table
         return found
 
     def _covering(

@@ -12,7 +12,6 @@ from sojourn.stores.dialect import Dialect
 from sojourn.stores.dimensions import NAMES
 
 from .breakdowns import ATTRIBUTES
-from .levels import Level
 
 _COUNTED: Final = RESERVED_NAMES - {PAGE_VIEW, EXCEPTION}
 """Events that no breakdown counts."""
@@ -90,12 +89,15 @@ WHERE {self._is_finished}
         mine = f"id = {d['id']} AND token = {d['token']}"
         return f"EXISTS (SELECT 1 FROM sojourn_rollups WHERE {mine} AND sessions IS NOT NULL)"
 
-    def stored(self, level: Level) -> str:
-        """The stored tables of some breakdowns by the rollups of one level, of a span."""
+    @cached_property
+    def stored(self) -> str:
+        """The stored tables of some breakdowns beside some rollups, each looked up by its key."""
         d = self.d
-        row = d.array("b.name", f"b.id - {level.number}", d.json.format("b.content"))
+        # Put together as texts: to parse what is JSON already, and to write it again, takes longer than all else.
+        row = """',["' || b.name || '",' || b.id || ',' || b.content || ']'"""
         return f"""
-SELECT {d.rows.format(row)}
-FROM sojourn_breakdowns AS b {d.join} sojourn_rollups AS r ON r.id = b.id AND r.token = b.token AND r.sessions IS NOT NULL
-WHERE b.name IN {d.keys.format(d["names"])} AND b.id >= {d["since"]} AND b.id < {d["until"]} AND {level.holds("b.id")}
+SELECT '[' || COALESCE(substr({d.joined.format(row)}, 2), '') || ']'
+FROM {d.numbers.format(d["ids"])} AS i {d.join} sojourn_rollups AS r ON r.id = i.value AND r.sessions IS NOT NULL
+{d.join} {d.texts.format(d["names"])} AS n ON true
+{d.join} sojourn_breakdowns AS b ON b.name = n.value AND b.id = r.id AND b.token = r.token
 """

@@ -20,6 +20,11 @@ class Level:
         """SQL: whether an id is of this level. Without `%`, which a driver would take for a parameter."""
         return f"{column} - {column} / {HOUR_MS} * {HOUR_MS} = {self.number}"
 
+    def ids(self, since: int, until: int) -> list[int]:
+        """Return the ids of those that begin in a span."""
+        first = -(-since // self.width) * self.width
+        return list(range(first + self.number, until + self.number, self.width))
+
     def inside(self, since: int, until: int) -> tuple[int, int]:
         """Return the begin of the first and the end of the last whole one between two moments."""
         return -(-since // self.width) * self.width, until // self.width * self.width

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from sojourn.stores import wire
 from sojourn.stores.database import Database
 
 from .breakdown_reader import BreakdownReader
@@ -190,7 +191,8 @@ class Rollups:
         return known if known > few else self.started(span.since, span.until)
 
     def _rolled_up(self, level: Level, since: int, until: int) -> list[int]:
-        return _times.decode(self._text(self._statements.rolled_up(level), since=since, until=until))
+        ids = wire.encode(level.ids(since, until))
+        return [number - level.number for number in _times.decode(self._text(self._statements.finished, ids=ids))]
 
     def _missing(self, level: Level, span: Span, limit: int = _MOST_HOURS) -> list[int]:
         return _times.decode(

@@ -87,12 +87,13 @@ SELECT (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND NOT i
      + (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL AND is_manual AND last_seen_at >= {self.d["since"]})
 """
 
-    def rolled_up(self, level: Level) -> str:
-        """The starts of the rollups of a level that begin in a span."""
+    @cached_property
+    def finished(self) -> str:
+        """Which of these rollups there are."""
         d = self.d
         return f"""
-SELECT {d.rows.format(f"id - {level.number}")} FROM sojourn_rollups
-WHERE id >= {d["since"]} AND id < {d["until"]} AND {level.holds("id")} AND sessions IS NOT NULL
+SELECT {d.rows.format("r.id")}
+FROM {d.numbers.format(d["ids"])} AS i {d.join} sojourn_rollups AS r ON r.id = i.value AND r.sessions IS NOT NULL
 """
 
     def missing(self, level: Level) -> str:

@@ -213,10 +213,10 @@ class Trails:
     def of_parts(self, level: Level, at: int) -> WholeTrail | None:
         """Return the trail of a day from its hours, or the thin one of a block from its days; `None` if one has no trail."""
         parts = DAY if level is BLOCK else HOUR
-        span = {"since": at, "until": at + level.width}
+        ids = {"ids": wire.encode(parts.ids(at, at + level.width))}
         whole = WholeTrail(at=at, keys=[], visitors=array("Q"))
-        starts = sorted(start for start, _ in _covered.decode(self._text(self._sql.covered(parts), **span)))
-        if len(starts) != self._database.read(self._sql.parts(parts), **span)[0]:
+        starts = sorted(number - parts.number for number, _ in _covered.decode(self._text(self._sql.covered, **ids)))
+        if len(starts) != self._database.read(self._sql.parts, **ids)[0]:
             return None
         for start in starts:
             part = self._whole(parts, start)
@@ -226,7 +226,7 @@ class Trails:
     def _whole(self, level: Level, at: int) -> WholeTrail:
         """Return a stored trail."""
         whole = WholeTrail(at=at, keys=[], visitors=array("Q"))
-        text = self._text(self._sql.named(level), low="", high=_LAST, since=at, until=at + level.width)
+        text = self._text(self._sql.named, low="", high=_LAST, ids=wire.encode([at + level.number]))
         for _, name, content in _named.decode(text):
             if name == KEYS:
                 whole.keys = _keys.decode(content)
@@ -270,47 +270,41 @@ class Trails:
         self, level: Level, since: int, until: int, steps: Iterable[Step], *, with_visitors: bool, with_keys: bool
     ) -> dict[int, Trail]:
         """Return the stored trails of a level, by their start."""
-        span = {"since": since, "until": until}
-        trails = {
-            at: Trail(at=at, sessions=sessions)
-            for at, sessions in _covered.decode(self._text(self._sql.covered(level), **span))
-        }
+        ids = wire.encode(level.ids(since, until))
+        covered = _covered.decode(self._text(self._sql.covered, ids=ids))
+        trails = {number: Trail(at=number - level.number, sessions=sessions) for number, sessions in covered}
         if not trails:
-            return trails
+            return {}
+        ids = wire.encode(list(trails))
         if with_keys:
-            for trail, text in self._contents(level, trails, KEYS, KEYS, span):
+            for trail, text in self._contents(trails, KEYS, KEYS, ids):
                 trail.keys = _keys.decode(text)
         if with_visitors:
-            for trail, text in self._contents(level, trails, VISITORS, VISITORS, span):
+            for trail, text in self._contents(trails, VISITORS, VISITORS, ids):
                 trail.visitors = unpacked("Q", text)
         for step in steps:
             for trail in trails.values():
                 trail.hits[step] = ()
             if step.condition is not None:
-                self._read_where(level, trails, step, span)
+                self._read_where(trails, step, ids)
                 continue
-            for trail, text in self._contents(level, trails, *bounds(step), span):
+            for trail, text in self._contents(trails, *bounds(step), ids):
                 trail.hits[step] = unpacked("Q", text)
-        return trails
+        return {trail.at: trail for trail in trails.values()}
 
-    def _contents(
-        self, level: Level, trails: Mapping[int, Trail], low: str, high: str, span: Mapping[str, int]
-    ) -> Iterator[tuple[Trail, str]]:
-        """Yield the contents of a range of names. A rollup that was finished since the trails were read is left out: it counts
-        as missing.
-        """
-        for at, text in _rows.decode(self._text(self._sql.joined(level), low=low, high=high, **span)):
-            if at in trails:
-                yield trails[at], text
+    def _contents(self, trails: Mapping[int, Trail], low: str, high: str, ids: str) -> Iterator[tuple[Trail, str]]:
+        """Yield the contents of a range of names, with the trail of each."""
+        for number, text in _rows.decode(self._text(self._sql.joined, low=low, high=high, ids=ids)):
+            yield trails[number], text
 
-    def _read_where(self, level: Level, trails: Mapping[int, Trail], step: Step, span: Mapping[str, int]) -> None:
-        named, (low, high) = self._sql.named(level), bounds(step)
-        stored = _named.decode(self._text(named, low=PROPERTIES + low, high=PROPERTIES + high, **span))
-        properties = {(at, name.removeprefix(PROPERTIES)): text for at, name, text in stored}
-        for at, name, text in _named.decode(self._text(named, low=low, high=high, **span)):
-            if at in trails and (own := properties.get((at, name))) is not None:
+    def _read_where(self, trails: Mapping[int, Trail], step: Step, ids: str) -> None:
+        named, (low, high) = self._sql.named, bounds(step)
+        stored = _named.decode(self._text(named, low=PROPERTIES + low, high=PROPERTIES + high, ids=ids))
+        properties = {(number, name.removeprefix(PROPERTIES)): text for number, name, text in stored}
+        for number, name, text in _named.decode(self._text(named, low=low, high=high, ids=ids)):
+            if (own := properties.get((number, name))) is not None:
                 hits = _where(step, unpacked("Q", text), _properties.decode(own))
-                trails[at].hits[step] = [*trails[at].hits[step], *hits]
+                trails[number].hits[step] = [*trails[number].hits[step], *hits]
 
     def _text(self, statement: str, **values: object) -> str:
         text: str = self._database.read(statement, **values)[0]

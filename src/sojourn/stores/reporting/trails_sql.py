@@ -11,8 +11,6 @@ from sojourn.core.events import PAGE_VIEW
 from sojourn.core.goals import EXCLUDED
 from sojourn.stores.dialect import Dialect
 
-from .levels import Level
-
 # The first letter of a row's name says what it holds.
 PATH: Final = "p"
 EVENT: Final = "e"
@@ -96,43 +94,45 @@ WHERE {self._is_finished}
         mine = f"id = {d['id']} AND token = {d['token']}"
         return f"EXISTS (SELECT 1 FROM sojourn_rollups WHERE {mine} AND sessions IS NOT NULL)"
 
-    def _of_span(self, level: Level) -> str:
-        """The rows of a range of names, of the rollups of a level that begin in a span."""
+    @property
+    def _beside(self) -> str:
+        """Some rollups with their trails, each looked up by its key."""
         d = self.d
         return f"""
-    FROM sojourn_rollups AS r {d.join} sojourn_trails AS t
-      ON t.hour = r.id AND t.token = r.token AND t.name >= {d["low"]} AND t.name <= {d["high"]}
-    WHERE r.id >= {d["since"]} AND r.id < {d["until"]} AND {level.holds("r.id")} AND r.sessions IS NOT NULL"""
+    FROM {d.numbers.format(d["ids"])} AS i {d.join} sojourn_rollups AS r ON r.id = i.value AND r.sessions IS NOT NULL
+    {d.join} sojourn_trails AS t ON t.hour = r.id AND t.token = r.token"""
 
-    def covered(self, level: Level) -> str:
-        """The rollups of a level that have a trail and begin in a span, and how many sessions each has."""
+    @property
+    def _range(self) -> str:
+        return f"AND t.name >= {self.d['low']} AND t.name <= {self.d['high']}"
+
+    @cached_property
+    def covered(self) -> str:
+        """The rollups that have a trail, and how many sessions each has."""
+        d = self.d
+        return f"SELECT {d.rows.format(d.array('r.id', 'r.sessions'))} {self._beside} AND t.name = '{KEYS}'"
+
+    @cached_property
+    def parts(self) -> str:
+        """How many of these rollups there are."""
         d = self.d
         return f"""
-SELECT {d.rows.format(d.array(f"r.id - {level.number}", "r.sessions"))}
-FROM sojourn_rollups AS r {d.join} sojourn_trails AS t ON t.hour = r.id AND t.token = r.token AND t.name = '{KEYS}'
-WHERE r.id >= {d["since"]} AND r.id < {d["until"]} AND {level.holds("r.id")} AND r.sessions IS NOT NULL
+SELECT COUNT(*)
+FROM {d.numbers.format(d["ids"])} AS i {d.join} sojourn_rollups AS r ON r.id = i.value AND r.sessions IS NOT NULL
 """
 
-    def parts(self, level: Level) -> str:
-        """How many rollups of a level that begin in a span have sessions. Days and blocks say how many their trail has."""
-        d = self.d
-        return f"""
-SELECT COUNT(*) FROM sojourn_rollups
-WHERE id >= {d["since"]} AND id < {d["until"]} AND {level.holds("id")} AND sessions IS NOT NULL
-"""
-
-    def joined(self, level: Level) -> str:
+    @cached_property
+    def joined(self) -> str:
         """The contents of a range of names, joined by rollup."""
         d = self.d
         return f"""
-SELECT {d.rows.format(d.array(f"hour - {level.number}", "content"))} FROM (
-    SELECT t.hour, {d.joined.format("t.content")} AS content {self._of_span(level)} GROUP BY t.hour) AS rows
+SELECT {d.rows.format(d.array("hour", "content"))} FROM (
+    SELECT t.hour, {d.joined.format("t.content")} AS content {self._beside} {self._range} GROUP BY t.hour) AS rows
 """
 
-    def named(self, level: Level) -> str:
+    @cached_property
+    def named(self) -> str:
         """The same with the names, not joined."""
         d = self.d
-        return f"""
-SELECT {d.rows.format(d.array(f"hour - {level.number}", "name", "content"))}
-FROM (SELECT t.hour, t.name, t.content {self._of_span(level)}) AS rows
-"""
+        row = d.array("t.hour", "t.name", "t.content")
+        return f"SELECT {d.rows.format(row)} {self._beside} {self._range}"
