@@ -315,3 +315,44 @@ def test_only_the_sessions_of_a_filter_count(store: Store) -> None:
         assert [each.counts for each in store.conversions.retention(SPAN, where=spring).cohorts] == [(2,)]
         store.maintenance.roll_up(finished_before=NOW + 9 * HOUR_MS, limit=9)
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("conditions", "total", "counts"),
+    [
+        pytest.param(["path=/a"], 3, [3, 2], id="a page"),
+        pytest.param(["path=/a*", "event=buy"], 2, [2, 2], id="a beginning of pages, and an event"),
+        pytest.param(["event!=buy"], 2, [1, 0], id="not an event"),
+        pytest.param(["path!=/a"], 1, [0, 0], id="not a page"),
+        pytest.param(["event=buy", "utm_campaign=spring"], 1, [1, 1], id="an event, and a dimension"),
+        pytest.param(["event=buy", "event.plan=pro"], 1, [1, 1], id="a property of an event"),
+        pytest.param(["path=/a", "path~=B"], 1, [1, 0], id="a part of a page"),
+        pytest.param(["event=session.start"], 0, [0, 0], id="an event that no trail has"),
+        pytest.param(["path=/nowhere"], 0, [0, 0], id="nothing"),
+    ],
+)
+@pytest.mark.parametrize("is_rolled_up", [False, True], ids=["counted", "rolled up"])
+def test_conditions_on_pages_and_events(
+    store: Store,
+    conditions: list[str],
+    total: int,
+    counts: list[int],
+    *,
+    is_rolled_up: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    free = Hit(9, "buy", {"event_properties.plan": "free"})
+    hits = [(Hit(5, "/a"), PRO), (Hit(5, "/a"), free), (Hit(5, "/a"), Hit(6, "/b")), (Hit(5, "/c"),)]
+    record(store, [Visit(number, number, each) for number, each in enumerate(hits)])
+    with store.records.recording() as recording:
+        rows = recording.load([f"k{number}" for number in range(4)]).rows
+        for number, each in enumerate(rows.values()):
+            each.utm_campaign, each.tracked_events = "spring" if number % 2 else "autumn", 1
+        recording.save(Batch(rows=list(rows.values())))
+    if is_rolled_up:
+        store.maintenance.roll_up(finished_before=NOW + 2 * DAY_MS, limit=9)
+    monkeypatch.setattr(conversions_module, "_FEW", -1)
+    for span in (SPAN, DAYS):
+        figures = store.conversions.funnel(span, parse_steps("/a > buy"), where=Filter.of(*conditions))
+        assert (figures.total, [step.count for step in figures.steps], figures.is_sampled) == (total, counts, False)
+    store.close()

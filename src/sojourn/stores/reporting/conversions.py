@@ -9,12 +9,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from sojourn.core.goals import Step
+from sojourn.core.goals import EXCLUDED, Step
 from sojourn.stores import wire
 from sojourn.stores.database import Database
 from sojourn.stores.dimensions import NAMES
 
 from .conversions_model import FunnelFigures, GoalCount, GoalFigures, Reached
+from .filters import Condition, Kind, Operator
 from .filters_sql import sessions_where
 from .funnels import count_sessions, count_visitors, scaled, visitors_of
 from .model import HOUR_MS, Filter, Span
@@ -26,10 +27,29 @@ from .trails import LONGEST_MS, SESSION_BITS, THIN, Trail
 _COUNTED_AT_ONCE: Final = 5_000
 """How many sessions of hours without a rollup are counted one by one."""
 _ALWAYS_COUNTED: Final = 2
+_EXAMINED_BY_EVENTS: Final = 5_000
+"""Of about so many sessions the events are looked up for a condition that no trail answers."""
 _FEW: Final = 2_000
 """The events of so many sessions of a filter are read themselves."""
 ALL: Final = Filter()
 _values: Final = msgspec.json.Decoder(list[list[str | None]])
+
+
+def split(where: Filter) -> tuple[list[tuple[Step, bool]], Filter]:
+    """Return which conditions of a filter trails can answer, as steps that a session has or has not, and the others."""
+    on_trail: list[tuple[Step, bool]] = []
+    rest: list[Condition] = []
+    has_details = any(each.definition.kind is Kind.EVENT_PROPERTY for each in where.conditions)
+    for each in where.conditions:
+        is_path = each.field == "path"
+        is_event = (
+            each.field == "event" and not has_details and each.value not in EXCLUDED and not each.value.endswith("*")
+        )
+        if each.operator is Operator.CONTAINS or not (is_path or is_event):
+            rest.append(each)
+        else:
+            on_trail.append((Step(is_path=is_path, value=each.value), each.operator is Operator.IS))
+    return on_trail, Filter(conditions=tuple(rest), text=where.text)
 
 
 class _Found(NamedTuple):
@@ -102,15 +122,22 @@ class SQLConversions:
         if not where.is_everything and (few := self._few(span, where)) is not None:
             return _Found([self._trails.of_sessions(span.since // HOUR_MS * HOUR_MS, few).of(steps)])
         begin, end = -(-span.since // HOUR_MS) * HOUR_MS, span.until // HOUR_MS * HOUR_MS
-        is_thin = self._rollups.rolled_up(span) > SAMPLED_ABOVE
-        is_filtered = not where.is_everything
+        on_trail, rest = split(where)
+        further = self._further(span, rest)
+        is_thin = further > 0
+        read = (*steps, *(step for step, _ in on_trail))
         found: dict[int, Trail] = {}
         pending = counted = 0
         if begin < end:
             whole = Span(begin, end)
             missing = set(self._rollups.missing_hours(whole))
             stored = self._trails.covering(
-                begin, end, steps, with_visitors=with_visitors, with_keys=with_keys or is_filtered, is_thin=is_thin
+                begin,
+                end,
+                read,
+                with_visitors=with_visitors or further > 1,
+                with_keys=with_keys or not rest.is_everything,
+                is_thin=is_thin,
             )
             found = {hours[0]: trail for hours, trail in stored.items()}
             # What was rolled up, or changed, between these reads stands in one of the two.
@@ -122,16 +149,35 @@ class SQLConversions:
                     pending += here
                     continue
                 counted += here
-                found[at] = self._made(at, at + HOUR_MS, steps, is_thin=is_thin)
+                found[at] = self._made(at, at + HOUR_MS, read, is_thin=is_thin)
         for since, until in _cut(span, begin, end):
-            found[since] = self._made(since, until, steps, is_thin=is_thin)
+            found[since] = self._made(since, until, read, is_thin=is_thin)
         trails = [found[at] for at in sorted(found)]
-        if is_filtered:
+        for trail in trails:
+            if further > 1:
+                trail.thin_out(further)
+            for step, has_it in on_trail:
+                numbers = {hit >> SESSION_BITS for hit in trail.hits[step]}
+                trail.keep({number for number in trail.numbers if (number in numbers) is has_it})
+        if not rest.is_everything:
             keys = [key for trail in trails for key in trail.chosen_keys] if is_thin else None
-            matching = self._matching(span, keys, where)
+            matching = self._matching(span, keys, rest)
             for trail in trails:
-                trail.keep({number for number, key in enumerate(trail.keys) if key in matching})
-        return _Found(trails, pending, THIN if is_thin else 1)
+                trail.keep({number for number in trail.numbers if trail.keys[number] in matching})
+        return _Found(trails, pending, THIN * further if is_thin else 1)
+
+    def _further(self, span: Span, rest: Filter) -> int:
+        """Of how many visitors in a thin trail one is read; 0: all sessions are, not those of a thin trail."""
+        started = self._rollups.rolled_up(span)
+        conditions = sessions_where(self._database.dialect, rest.conditions, rest.text)
+        if not conditions.reads_events:
+            return int(started > SAMPLED_ABOVE)
+        if started <= _EXAMINED_BY_EVENTS:
+            return 0
+        further = 1
+        while started > _EXAMINED_BY_EVENTS * THIN * further:
+            further *= 2
+        return further
 
     def _made(self, since: int, until: int, steps: Sequence[Step], *, is_thin: bool) -> Trail:
         trail = self._trails.made(since, until).of(steps)
@@ -145,11 +191,9 @@ class SQLConversions:
         conditions = sessions_where(d, where.conditions, where.text)
         if conditions.reads_events or span.until - span.since > LONGEST_MS:
             return None
-        statement = f"""
-SELECT {d.rows.format("key")} FROM (
-    SELECT s.key FROM sojourn_sessions AS s
-    WHERE s.started_at >= {d["since"]} AND s.started_at < {d["until"]} AND {conditions.sql} LIMIT {_FEW + 1}) AS first
-"""
+        started = f"s.started_at >= {d['since']} AND s.started_at < {d['until']}"
+        found = d.found.format(f"{started} AND {conditions.sql}")
+        statement = f"SELECT {d.rows.format('key')} FROM (SELECT s.key FROM {found} LIMIT {_FEW + 1}) AS first"
         values = {**conditions.values, "since": span.since, "until": span.until}
         keys = wire.decode_names(self._database.read(statement, **values)[0])
         return keys if len(keys) <= _FEW else None

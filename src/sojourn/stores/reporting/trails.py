@@ -87,9 +87,15 @@ class Trail:
     chosen: Collection[int] | None = None
     """The numbers of the sessions that count; `None`: all."""
 
-    def thin_out(self) -> None:
-        """Let only the sessions count that a thin trail has. Needs the visitors."""
-        self.keep({number for number, visitor in enumerate(self.visitors) if visitor < _THIN_BELOW})
+    def thin_out(self, further: int = 1) -> None:
+        """Let only the sessions count that a thin trail has, or of these one visitor in so many. Needs the visitors."""
+        bound = _THIN_BELOW // further
+        self.keep({number for number, visitor in enumerate(self.visitors) if visitor < bound})
+
+    @property
+    def numbers(self) -> Collection[int]:
+        """Of the sessions that count."""
+        return range(self.sessions) if self.chosen is None else self.chosen
 
     @property
     def chosen_keys(self) -> Iterable[str]:
