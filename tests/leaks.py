@@ -1,4 +1,4 @@
-"""What a test leaves open: SQLite connections, engines, threads, and files or sockets of this process.
+"""What a test leaves open: SQLite connections, engines, threads, files or sockets of this process, and handlers of signals.
 
 What the garbage collector closes later counts too: it may do so in the middle of another test.
 """
@@ -6,6 +6,7 @@ What the garbage collector closes later counts too: it may do so in the middle o
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import sys
 import threading
@@ -59,6 +60,11 @@ def _descriptors() -> frozenset[tuple[str, str]]:
     return frozenset(descriptors)
 
 
+def _handlers() -> dict[str, object]:
+    """Return what the signals that end a process do. A worker's own handlers would outlive it and hold up the next end."""
+    return {number.name: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
 @dataclass(frozen=True, slots=True)
 class OpenResources:
     """What is open at the moment this is made."""
@@ -67,6 +73,7 @@ class OpenResources:
     descriptors: frozenset[tuple[str, str]] = field(default_factory=_descriptors)
     engines: frozenset[object] = field(default_factory=_engines)
     threads: frozenset[threading.Thread] = field(default_factory=_threads)
+    handlers: dict[str, object] = field(default_factory=_handlers)
 
     def leaks(self) -> list[str]:
         """Describe what was opened since and is still open."""
@@ -80,6 +87,7 @@ class OpenResources:
             *("engine" for _ in _engines() - self.engines),
             *(f"thread {thread.name}" for thread in started if thread.is_alive()),
             *(f"file {target}" for target, _ in sorted(self._opened_descriptors())),
+            *(f"handler of {name}" for name, handler in _handlers().items() if handler != self.handlers[name]),
         ]
 
     def _opened_descriptors(self) -> frozenset[tuple[str, str]]:

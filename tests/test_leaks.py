@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -48,6 +49,11 @@ def leave_thread(folder: Path) -> Callable[[], object]:
     return end
 
 
+def leave_handler(folder: Path) -> Callable[[], object]:
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    return lambda: signal.signal(signal.SIGTERM, before)
+
+
 @pytest.mark.parametrize(
     ("leave", "kind"),
     [
@@ -56,6 +62,7 @@ def leave_thread(folder: Path) -> Callable[[], object]:
         pytest.param(leave_engine, "engine", id="engine"),
         pytest.param(leave_file, "file ", id="file"),
         pytest.param(leave_thread, "thread of ours", id="thread"),
+        pytest.param(leave_handler, "handler of SIGTERM", id="handler"),
     ],
 )
 def test_what_is_left_open_is_seen_until_it_is_closed(
