@@ -45,6 +45,10 @@ def _starts_postgres(item: pytest.Item) -> bool:
     return "postgres" in getattr(item, "fixturenames", ()) or "postgres" in asked or "postgresql" in asked
 
 
+_clusters: list[Cluster] = []
+"""The server of `postgres`, once a test has asked for it."""
+
+
 @pytest.fixture(autouse=True)
 def _leaves_nothing_open() -> Iterator[None]:
     """Fail a test that leaves a store, an engine, a connection, a file or a thread open."""
@@ -54,8 +58,18 @@ def _leaves_nothing_open() -> Iterator[None]:
     assert not leaks, f"the test leaves open: {', '.join(leaks)}"
 
 
+@pytest.fixture(autouse=True)
+def _databases_are_taken_back() -> Iterator[None]:
+    kept = sum(cluster.lent for cluster in _clusters)
+    yield
+    for cluster in _clusters:
+        cluster.take_back(kept)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """A server for the whole session; a test that stops it starts it again. `fresh_database()` is a test's own."""
     with Cluster() as cluster:
+        _clusters.append(cluster)
         yield cluster
+        _clusters.clear()

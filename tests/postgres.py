@@ -11,6 +11,7 @@ the folder of another version's programs; without it, the first on PATH or else 
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import itertools
 import os
@@ -49,6 +50,20 @@ host  all  +{_GUARDED}  127.0.0.1/32  scram-sha-256
 host  all  all          127.0.0.1/32  trust
 """
 
+_SCHEMAS: Final = (
+    "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'public')"
+)
+_IS_AS_NEW: Final = """
+SELECT d.datacl IS NULL AND d.datdba = 10
+    AND NOT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace)
+    AND NOT EXISTS (SELECT 1 FROM pg_proc WHERE pronamespace = 'public'::regnamespace)
+    AND NOT EXISTS (SELECT 1 FROM pg_default_acl) AND NOT EXISTS (SELECT 1 FROM pg_event_trigger)
+    AND NOT EXISTS (SELECT 1 FROM pg_extension WHERE extname <> 'plpgsql')
+    AND NOT EXISTS (SELECT 1 FROM pg_db_role_setting AS s WHERE s.setdatabase = d.oid)
+    AND NOT EXISTS (SELECT 1 FROM pg_stat_activity AS a WHERE a.datid = d.oid AND a.pid <> pg_backend_pid())
+FROM pg_database AS d WHERE d.datname = current_database()
+"""
+
 
 class Cluster:
     """One server. `start` and `stop` may alternate; port and data stay the same."""
@@ -61,6 +76,8 @@ class Cluster:
         self._server: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
+        self._lent: list[str] = []
+        self._empty: list[str] = []
         self.port = _free_port()
         try:
             if self._owner is not None:
@@ -152,10 +169,39 @@ class Cluster:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def fresh_database(self) -> str:
-        """Make an empty database, and return its URL."""
-        name = f"test_{next(self._numbers)}"
-        self.run(f"CREATE DATABASE {name}")
+        """Return the URL of an empty database."""
+        if self._empty:
+            name = self._empty.pop()
+        else:
+            name = f"test_{next(self._numbers)}"
+            self.run(f"CREATE DATABASE {name}")
+        self._lent.append(name)
         return self.url(name)
+
+    @property
+    def lent(self) -> int:
+        """How many databases are with tests. What is lent later is taken back by `take_back()`."""
+        return len(self._lent)
+
+    def take_back(self, kept: int) -> None:
+        """Empty all databases but those that were lent first, for the next tests; drop those in which more was changed.
+
+        Each is some 300 files: those of a whole run would take gigabytes, and minutes to delete.
+        """
+        while len(self._lent) > kept:
+            name = self._lent.pop()
+            with contextlib.suppress(psycopg.OperationalError):  # the server is stopped: they go with its folder
+                if self._emptied(name):
+                    self._empty.append(name)
+                else:
+                    self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _emptied(self, name: str) -> bool:
+        with psycopg.connect(self.url(name), autocommit=True, connect_timeout=10) as connection:
+            schemas = connection.execute(_SCHEMAS).fetchall()
+            for (schema,) in schemas:
+                connection.execute(f'DROP SCHEMA "{schema}" CASCADE'.encode())
+            return connection.execute(_IS_AS_NEW).fetchone() == (True,)
 
     def url(self, database: str, *, user: str = "postgres", password: str | None = None) -> str:
         who = user if password is None else f"{user}:{password}"
