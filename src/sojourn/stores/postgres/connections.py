@@ -125,7 +125,8 @@ class Connections:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._prologue = begin(address.schema)
+        self._to_write = begin(address.schema)
+        self._to_read = begin(address.schema, writes=False)
         self._by_pid: dict[int, _OfProcess] = {}
 
     def read(self, statement: str, **values: object) -> tuple[Any, ...]:
@@ -134,8 +135,16 @@ class Connections:
         with guarded.lock:
             if guarded.work is not None:
                 return guarded.work.execute(statement, **values)[0].row
-            with self._working(guarded) as work:
+            with self._working(guarded, self._to_read) as work:
                 return work.execute(statement, "COMMIT", **values)[0].row
+
+    def key(self) -> bytes:
+        """Return the store's own key."""
+        guarded = self._mine()
+        with guarded.lock:
+            if guarded.work is None:
+                self._opened(guarded)
+            return guarded.key.value
 
     @contextmanager
     def writing(self) -> Iterator[Work]:
@@ -146,7 +155,7 @@ class Connections:
                 raise StoreError(
                     f"the store {self._address.name} is in a transaction of this thread; end that one first"
                 )
-            with self._working(guarded) as work:
+            with self._working(guarded, self._to_write) as work:
                 guarded.work = work
                 try:
                     yield work
@@ -192,9 +201,9 @@ class Connections:
                     guarded.lock.release()
 
     @contextmanager
-    def _working(self, guarded: _Guarded) -> Iterator[Work]:
+    def _working(self, guarded: _Guarded, prologue: str) -> Iterator[Work]:
         connection = self._opened(guarded)
-        work = Work(connection, guarded.key, self._prologue)
+        work = Work(connection, guarded.key, prologue)
         try:
             yield work
         except psycopg.Error as error:

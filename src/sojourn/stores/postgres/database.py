@@ -29,4 +29,4 @@ class PostgreSQLDatabase:
         return self._connections.write(attempt)
 
     def store_key(self) -> bytes:
-        return self._connections.write(lambda work: work.key.value)
+        return self._connections.key()

@@ -57,10 +57,19 @@ class Opened(NamedTuple):
     store_key: bytes
 
 
-def begin(schema: str, *, lock_patience_s: int = LOCK_PATIENCE_S, patience_s: int = STATEMENT_PATIENCE_S) -> str:
-    """Return the beginning of every transaction; it travels with the first statements."""
+def begin(
+    schema: str,
+    *,
+    writes: bool = True,
+    lock_patience_s: int = LOCK_PATIENCE_S,
+    patience_s: int = STATEMENT_PATIENCE_S,
+) -> str:
+    """Return the beginning of every transaction; it travels with the first statements.
+
+    One that `writes` fails at once on a server that takes no writes, a standby for example; another reads there.
+    """
     return f"""
-BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+BEGIN ISOLATION LEVEL READ COMMITTED READ {"WRITE" if writes else "ONLY"};
 SET LOCAL search_path = "{schema}", pg_temp;
 SET LOCAL lock_timeout = '{lock_patience_s}s';
 SET LOCAL statement_timeout = '{patience_s}s';
