@@ -216,7 +216,6 @@ def test_unusable_store_url_is_an_error(url: str, message: str, capsys: pytest.C
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(["--user", "anna"], id="no store"),
         pytest.param(["--store", "sqlite:///x.db"], id="no person"),
         pytest.param(["--user", "anna", "--visitor", "b", "--store", "sqlite:///x.db"], id="two people"),
         pytest.param(["--user", "anna", "--store", "sqlite:///x.db", "--app", "a:b"], id="two stores"),

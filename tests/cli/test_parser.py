@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sojourn import cli
+from sojourn.cli._parser import Parser
 
 
 @pytest.mark.parametrize(
@@ -67,3 +70,17 @@ def test_help_lists_every_command_once_in_a_group(capsys: pytest.CaptureFixture[
 def test_a_group_without_a_command_prints_its_help(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([group]) == 0
     assert capsys.readouterr().out.startswith(f"usage: sojourn {group} COMMAND")
+
+
+def commands_of(parser: Parser, *before: str) -> Iterator[str]:
+    for name, verb in parser.verbs.items():
+        yield from commands_of(verb, *before, name) if verb.verbs else [" ".join([*before, name])]
+
+
+def test_the_docs_list_every_command() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    rows = [
+        line.split(" | ")[0].replace("`, `", f"`, `{line.split()[2]} ") for line in page.splitlines() if "| `" in line
+    ]
+    listed = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert sorted(name.removeprefix("sojourn ") for name in listed) == sorted(commands_of(cli.parser("sojourn")))

@@ -12,6 +12,7 @@ from sojourn.errors import SojournError
 
 from . import (
     _check,
+    _choosing,
     _data_subjects,
     _demo,
     _digest,
@@ -26,7 +27,6 @@ from . import (
     _sessions,
     _stats,
     _status,
-    _stores,
     _streams,
     _tokens,
     _worker,
@@ -52,11 +52,11 @@ def main(argv: Sequence[str] | None = None, *, settings: Settings | None = None,
 
     `settings`: those of the project that runs it, which then needs neither `--store` nor `--app`.
     """
-    token = _stores.project.set(settings)
+    token = _choosing.project.set(settings)
     try:
         return _streams.guarded(functools.partial(_run, argv, prog))
     finally:
-        _stores.project.reset(token)
+        _choosing.project.reset(token)
 
 
 def _run(argv: Sequence[str] | None, prog: str) -> int:

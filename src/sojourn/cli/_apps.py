@@ -33,13 +33,13 @@ _INNER: Final = (
 _DEEPEST: Final = 12
 
 
-def settings_of(name: str) -> Settings:
+def settings_of(name: str, *, named_by: str = "--app") -> Settings:
     """The settings of `module:app`, `module:create_app` or `module:create_app("argument")`. Raises `SojournError`."""
     module, _, expression = name.partition(":")
     if not module or not expression:
-        msg = f"--app: give module:app, such as shop.main:app or shop:create_app; got {name!r}"
+        msg = f"{named_by}: give module:app, such as shop.main:app or shop:create_app; got {name!r}"
         raise SojournError(msg)
-    path, arguments = _parsed(name, expression)
+    path, arguments = _parsed(name, expression, named_by)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
@@ -54,16 +54,16 @@ def settings_of(name: str) -> Settings:
     except SojournError:
         raise
     except Exception as error:
-        msg = f"--app: {name} could not be imported: {type(error).__name__}: {error}"
+        msg = f"{named_by}: {name} could not be imported: {type(error).__name__}: {error}"
         raise SojournError(msg) from error
     settings = settings_in(app)
     if settings is None:
-        msg = f"--app: {name} does not use Sojourn (it is a {type(app).__qualname__})"
+        msg = f"{named_by}: {name} does not use Sojourn (it is a {type(app).__qualname__})"
         raise SojournError(msg)
     return settings
 
 
-def _parsed(name: str, expression: str) -> tuple[str, tuple[list[Any], dict[str, Any]] | None]:
+def _parsed(name: str, expression: str, named_by: str) -> tuple[str, tuple[list[Any], dict[str, Any]] | None]:
     """The dotted path, and the arguments of a call; they are literals, as for Flask and gunicorn."""
     try:
         tree = ast.parse(expression, mode="eval").body
@@ -76,7 +76,7 @@ def _parsed(name: str, expression: str) -> tuple[str, tuple[list[Any], dict[str,
         positional = [ast.literal_eval(argument) for argument in call.args]
         return path, (positional, {str(word.arg): ast.literal_eval(word.value) for word in call.keywords})
     except (SyntaxError, ValueError):
-        msg = f"--app: give module:app or module:create_app(), with strings, numbers or None as arguments; got {name!r}"
+        msg = f"{named_by}: give module:app or module:create_app(), with strings, numbers or None as arguments; got {name!r}"
         raise SojournError(msg) from None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
 
-from . import _stores
+from . import _choosing
 from ._parser import Commands
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ def _check(arguments: argparse.Namespace) -> int:
 def _settings(app: str | None) -> Settings:
     from sojourn.settings import Settings
 
-    if (settings := _stores.settings_of_app(app)) is not None:
+    if (settings := _choosing.settings_of_app(app)) is not None:
+        return settings
+    if not os.environ.get("SOJOURN_BACKENDS", "").strip() and (settings := _choosing.app_in_pyproject()) is not None:
         return settings
     # Disabled settings need no secret key and no writable folder; only the backends are used.
     return Settings.from_env({**os.environ, "SOJOURN_ENABLED": "0"})

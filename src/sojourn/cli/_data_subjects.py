@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from sojourn.core.user_ids import is_user_id
 from sojourn.errors import SojournError
 
-from . import _settings, _stores
+from . import _stores
 from ._parser import Commands
 from ._stores import StoreSource
 
@@ -64,14 +64,14 @@ def _erase(arguments: argparse.Namespace) -> int:
     from sojourn.data_subjects import erase
     from sojourn.data_subjects.copies import erase_copies
 
-    source = _stores.source_of(arguments)
+    source = _stores.source_of(arguments, destroys=True)
     user = stored_user_id(arguments, source)
     if not arguments.yes and not _is_confirmed(arguments):
         print("sojourn: nothing was erased", file=sys.stderr)
         return 1
     with source.opened() as store:
         done = erase(store, visitor_id=arguments.visitor, user_id=user, now=SystemClock.now())
-        directory = _settings.journals_of(source.settings, arguments.store)
+        directory = source.journals()
         try:
             remains = list(erase_copies(store, directory))
         except OSError as error:

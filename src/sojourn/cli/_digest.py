@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
 
-from . import _settings, _stores
+from . import _choosing, _stores
 from ._parser import Commands
 from ._status import duration
 
@@ -55,7 +55,7 @@ def _digest(arguments: argparse.Namespace) -> int:
     from sojourn.core.clock import SystemClock
 
     source = _stores.source_of(arguments)
-    targets = _targets(arguments, source.settings)
+    targets = _targets(arguments, source)
     with source.opened() as store:
         store.open()
         now = store.time() or SystemClock.now()
@@ -86,13 +86,13 @@ def _made(store: Any, settings: Settings | None, since: timedelta, now: int) -> 
     return digest_of(store, Span(until - length, until), goals, service=service)
 
 
-def _targets(arguments: argparse.Namespace, settings: Settings | None) -> list[Target]:
+def _targets(arguments: argparse.Namespace, source: _stores.StoreSource) -> list[Target]:
     """Read the targets before anything else, so that a mistake costs no time."""
     from sojourn.notices.targets import server_of, target_of
 
     if not arguments.to:
         return []
-    known = settings or _settings.settings_of(arguments, store=arguments.store)
+    known = source.settings or _choosing.environment(store=source.url)
     return [target_of(text, lambda: server_of(known)) for text in arguments.to]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
 
-from . import _settings, _stores
+from . import _choosing, _stores
 from ._output import Paint, printable
 from ._parser import Commands
 
@@ -68,20 +68,24 @@ def _checks(arguments: argparse.Namespace) -> Iterator[Check]:
     settings: Settings | None = None
     if arguments.store is None:
         try:
-            settings = _settings.settings_of(arguments)
+            choice = _choosing.choice_of(arguments)
+            settings = choice.settings if choice is not None else None
+            is_of_app = settings is not None and choice is not None and choice.origin != _choosing.VARIABLE
+            settings = settings or _choosing.environment(store=None if choice is None else choice.url)
         except SojournError as error:
             yield Check(name="Settings", state=State.BAD, text=str(error), fix="see docs/settings.md")
             return
-        yield from _of_settings(settings, arguments)
-    yield from _of_store(settings, arguments)
+        origin = "the environment (no --app)"
+        if is_of_app and choice is not None:
+            origin = arguments.app or choice.origin or "this project"
+        yield Check(name="Settings", state=State.GOOD, text=f"read from {origin}")
+        yield from _of_settings(settings, is_of_app=is_of_app)
+    yield from _of_store(settings, arguments.store)
 
 
-def _of_settings(settings: Settings, arguments: argparse.Namespace) -> Iterator[Check]:
+def _of_settings(settings: Settings, *, is_of_app: bool) -> Iterator[Check]:
     from sojourn.health.first_run import Check, State
 
-    is_of_app = arguments.app is not None or _stores.project.get() is not None
-    source = arguments.app or ("this project" if is_of_app else "the environment (no --app)")
-    yield Check(name="Settings", state=State.GOOD, text=f"read from {source}")
     if not settings.enabled:
         fix = "remove enabled=False or SOJOURN_ENABLED=0"
         yield Check(name="Enabled", state=State.BAD, text="Sojourn is disabled: nothing is recorded", fix=fix)
@@ -132,7 +136,7 @@ def _of_journals(folder: Path | None) -> Check:
     return Check(name=name, state=State.GOOD, text=text)
 
 
-def _of_store(settings: Settings | None, arguments: argparse.Namespace) -> Iterator[Check]:
+def _of_store(settings: Settings | None, url: str | None) -> Iterator[Check]:
     from sojourn.health.checks import Limits, problems
     from sojourn.health.first_run import Check, State, first_run
     from sojourn.health.hints import hints
@@ -140,7 +144,7 @@ def _of_store(settings: Settings | None, arguments: argparse.Namespace) -> Itera
     from sojourn.stores import open_store
 
     name = "Store"
-    url_or_store: Any = arguments.store if settings is None else settings.store
+    url_or_store: Any = url if settings is None else settings.store
     try:
         made = open_store(url_or_store) if isinstance(url_or_store, str) else url_or_store
         store: Store = made.recreate()
@@ -150,7 +154,7 @@ def _of_store(settings: Settings | None, arguments: argparse.Namespace) -> Itera
             return
         try:
             yield from _of_writing(store)
-            health = snapshot(store, _settings.journals_of(settings, arguments.store))
+            health = snapshot(store, _stores.journals_of(settings, url))
         finally:
             store.close()
     except SojournError as error:

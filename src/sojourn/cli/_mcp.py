@@ -34,6 +34,6 @@ def _mcp(arguments: argparse.Namespace) -> int:
     source = _stores.source_of(arguments)
     with source.opened() as store:
         store.open()
-        reader = FiguresReader(report_source(source, store, arguments.store), reads_people=arguments.people)
+        reader = FiguresReader(report_source(source, store), reads_people=arguments.people)
         server_of(reader, reads_people=arguments.people).run("stdio")
     return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sojourn.errors import SojournError
 
-from . import _drain, _settings, _stores
+from . import _choosing, _drain, _stores
 from ._output import cell, span, table
 from ._parser import Commands
 from ._status import count, duration
@@ -197,7 +197,7 @@ def _retry(arguments: argparse.Namespace) -> int:
 def _skip(arguments: argparse.Namespace) -> int:
     name: str = arguments.backend
     event_ids: set[str] = set(arguments.event or ())
-    source = _stores.source_of(arguments)
+    source = _stores.source_of(arguments, destroys=True)
     with source.opened() as store:
         _check_backend(store, name)
         letters = waiting = 0
@@ -235,7 +235,7 @@ def _skip_first(store: Store, name: str, event_ids: set[str]) -> int:
 
 def _drain_outbox(arguments: argparse.Namespace) -> int:
     source = _stores.source_of(arguments)
-    settings = source.settings or _settings.settings_of(arguments, store=arguments.store)
+    settings = source.settings or _choosing.environment(store=source.url)
     return _drain.drain(settings, only=arguments.backend, timeout=arguments.timeout, is_json=arguments.json)
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from . import _settings, _stores
+from . import _stores
 from ._parser import Commands
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _report(arguments: argparse.Namespace) -> int:
         report_source = Source(
             store=lambda: store,
             now=SystemClock.now,
-            journals=_settings.journals_of(source.settings, arguments.store),
+            journals=source.journals(),
             service=None if source.settings is None else source.settings.service_name,
             goals=() if source.settings is None else source.settings.goals,
             funnels=() if source.settings is None else source.settings.funnels,

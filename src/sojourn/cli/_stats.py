@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
 
-from . import _settings, _stores
+from . import _stores
 from ._output import Paint, cell, span, table
 from ._parser import Commands
 
@@ -83,7 +83,7 @@ def pairs_of(conditions: Iterable[str], option: str) -> Iterator[tuple[str, str]
         yield name.strip(), value
 
 
-def report_source(source: StoreSource, store: Store, store_url: str | None) -> Source:
+def report_source(source: StoreSource, store: Store) -> Source:
     """What the report reads, of a command's store."""
     from sojourn.core.clock import SystemClock
     from sojourn.report.reading import Source
@@ -91,7 +91,7 @@ def report_source(source: StoreSource, store: Store, store_url: str | None) -> S
     return Source(
         store=lambda: store,
         now=SystemClock.now,
-        journals=_settings.journals_of(source.settings, store_url),
+        journals=source.journals(),
         service=None if source.settings is None else source.settings.service_name,
     )
 
@@ -103,7 +103,7 @@ def _stats(arguments: argparse.Namespace) -> int:
     source = _stores.source_of(arguments)
     with source.opened() as store:
         store.open()
-        reader = FiguresReader(report_source(source, store, arguments.store))
+        reader = FiguresReader(report_source(source, store))
         overview = reader.overview(parameters)
         panels = [reader.panel(name, parameters) for name in arguments.panel or _DEFAULT]
     if arguments.json:

@@ -8,7 +8,7 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from . import _settings, _stores
+from . import _stores
 from ._output import Paint, cell, printable, span, table
 from ._parser import Commands
 
@@ -88,7 +88,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
     source = _stores.source_of(arguments)
     with source.opened() as store:
-        health = snapshot(store, _settings.journals_of(source.settings, arguments.store))
+        health = snapshot(store, source.journals())
     limits = Limits(
         lag=round(arguments.max_lag.total_seconds() * 1000),
         dead=arguments.max_dead,

@@ -1,4 +1,4 @@
-"""The store of a command: `--store URL`, or that of `--app module:app`. Only an existing one; commands create none."""
+"""The store of a command. Only an existing one; commands create none."""
 
 from __future__ import annotations
 
@@ -6,29 +6,28 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
 
-from . import _apps
+from ._choosing import VARIABLE, choice_of
+from ._parser import UsageError
 
 if TYPE_CHECKING:
     from sojourn.settings import Settings
     from sojourn.stores import Store
 
 
-project: ContextVar[Settings | None] = ContextVar("project", default=None)
-"""The settings of the project whose own command runs ours, as `manage.py sojourn` does."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSource:
-    """An existing store, and with `--app` the app's settings."""
+    """An existing store, with the settings that name it if there are any."""
 
     make: Callable[[], Store]
     settings: Settings | None = None
+    url: str | None = None
+    """The store's URL, where there are no settings."""
 
     @contextmanager
     def opened(self) -> Iterator[Store]:
@@ -39,13 +38,20 @@ class StoreSource:
         finally:
             store.close()
 
+    def journals(self) -> Path | None:
+        """The directory of this host's journals of the store; `None` if that cannot be known."""
+        return journals_of(self.settings, self.url)
+
 
 def options() -> argparse.ArgumentParser:
     """A parent parser with `--store` and `--app`, for every command that uses a store."""
     parent = argparse.ArgumentParser(add_help=False)
-    where = parent.add_mutually_exclusive_group(required=project.get() is None)
+    where = parent.add_mutually_exclusive_group()
     where.add_argument(
-        "--store", metavar="URL", help="use this store, such as sqlite:///sojourn.db or postgresql://host/db"
+        "--store",
+        metavar="URL",
+        help=f"use this store, such as sqlite:///sojourn.db or postgresql://host/db (default: {VARIABLE}, [tool.sojourn] in "
+        "pyproject.toml, sojourn.db or instance/sojourn.db in this folder)",
     )
     where.add_argument(
         "--app", metavar="MODULE:APP", help="use the store of this app, such as shop.main:app or shop:create_app"
@@ -53,18 +59,33 @@ def options() -> argparse.ArgumentParser:
     return parent
 
 
-def source_of(arguments: argparse.Namespace) -> StoreSource:
-    """Find the store and print its name on standard error. Raises `SojournError` if it does not exist."""
+def source_of(arguments: argparse.Namespace, *, destroys: bool = False) -> StoreSource:
+    """Find the store, and print its name on standard error. Raises `SojournError` if it does not exist.
+
+    `destroys`: what the command does cannot be undone, so the store must be named, not guessed.
+    """
     from sojourn.stores import open_store
 
-    settings = None if arguments.store is not None else settings_of_app(arguments.app)
-    url_or_store = arguments.store if settings is None else settings.store
-    store = _existing(open_store(url_or_store) if isinstance(url_or_store, str) else url_or_store)
-    print(f"store: {store.name}", file=sys.stderr)
-    return StoreSource(make=store.recreate, settings=settings)
+    choice = choice_of(arguments)
+    if choice is None:
+        msg = (
+            f"no store is named: give --store URL or --app MODULE:APP, set {VARIABLE}, or write [tool.sojourn] into "
+            "pyproject.toml; there is no sojourn.db and no instance/sojourn.db in this folder"
+        )
+        raise UsageError(msg)
+    url_or_store: Any = choice.url if choice.settings is None else choice.settings.store
+    store = existing(open_store(url_or_store) if isinstance(url_or_store, str) else url_or_store)
+    if destroys and choice.is_guess:
+        msg = (
+            f"this cannot be undone, so the store must be named, and {store.name} was not ({choice.origin}); "
+            f"add --store {store.name}, or --app MODULE:APP, or set {VARIABLE}"
+        )
+        raise UsageError(msg)
+    print(f"store: {store.name}{choice.origin and f' ({choice.origin})'}", file=sys.stderr)
+    return StoreSource(make=store.recreate, settings=choice.settings, url=choice.url)
 
 
-def _existing(store: Any) -> Store:
+def existing(store: Any) -> Store:
     """Return another object for the same store: this one may be an app's own. Raises `SojournError` if it is missing."""
     if not hasattr(store, "recreate"):
         msg = f"the app's store is a {type(store).__qualname__}, which commands cannot open"
@@ -76,6 +97,14 @@ def _existing(store: Any) -> Store:
     return own
 
 
-def settings_of_app(name: str | None) -> Settings | None:
-    """The settings of `--app`; without it those of the project that runs the command, if one does. Raises `SojournError`."""
-    return project.get() if name is None else _apps.settings_of(name)
+def journals_of(settings: Settings | None, url: str | None) -> Path | None:
+    """The directory of this host's journals of a store; `None` if that cannot be known."""
+    from sojourn.errors import SettingsError
+    from sojourn.settings import Settings
+
+    if settings is None:
+        try:
+            settings = Settings(enabled=False, store=url)
+        except SettingsError:
+            return None
+    return settings.journal_folder

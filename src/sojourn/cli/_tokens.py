@@ -92,7 +92,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _revoke(arguments: argparse.Namespace) -> int:
     from sojourn.report import tokens
 
-    with _stores.source_of(arguments).opened() as store:
+    with _stores.source_of(arguments, destroys=True).opened() as store:
         store.open()
         if not tokens.revoke(store, arguments.name):
             msg = f"tokens: there is none of the name {arguments.name}"

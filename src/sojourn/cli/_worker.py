@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sojourn.errors import SojournError, StoreError
 
-from . import _settings
+from . import _settings, _stores
 from ._output import Lines, span
 from ._parser import Commands
 
@@ -70,7 +70,7 @@ def _usable(settings: Settings) -> Settings:
 
 def _run(engine: Engine, lines: Lines, stop: Signal) -> int:
     settings = engine.settings
-    directory = _settings.journals_of(settings, None)
+    directory = _stores.journals_of(settings, None)
     if not _store_is_there(engine, directory, lines, stop):
         lines.say("ended", "stopped before the store was available")
         return 0

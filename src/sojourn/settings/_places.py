@@ -102,6 +102,14 @@ def _options(url: str) -> list[tuple[str, str]]:
     return parse_qsl(url.partition("?")[2])
 
 
+def has_password(url: str) -> bool:
+    """Whether a URL of PostgreSQL holds a password, in any of the places where the driver reads one."""
+    place, _, options = url.partition("://")[2].partition("?")
+    # "@" in the options: a password with an unquoted question mark, as `show_store` reads it.
+    is_in_place = ":" in place.rpartition("@")[0] or "@" in options
+    return is_in_place or any("password" in name or "secret" in name for name, _ in _options(url))
+
+
 def state_folder(environ: Mapping[str, str]) -> Path | None:
     """The folder for what outlives a process: systemd's for a service, else the user's own. `None`: there is no home."""
     if service := environ.get("STATE_DIRECTORY", "").split(":")[0]:
