@@ -32,7 +32,19 @@ from tests.stores.contract.steps import NOW, event, row, save
 
 HASH_KEY = b"a key for user ids alone"
 HOSTILE = "/\x1b[2J\u202e\r\n" + "x" * 300
-HEADS = ["session", "started (UTC)", "user", "entry", "exit", "device", "duration", "pages", "events", "errors"]
+HEADS = [
+    "session",
+    "started (UTC)",
+    "user",
+    "entry",
+    "exit",
+    "device",
+    "duration",
+    "pages",
+    "events",
+    "errors",
+    "state",
+]
 
 
 def play(url: str) -> None:

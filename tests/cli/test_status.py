@@ -74,7 +74,8 @@ def test_status_page(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> 
     assert re.fullmatch(r"sessions   1 \(1 open\), 3 events, [0-9]+\.[0-9] KiB", lines[0])
     assert lines[1] == "records    0 accepted = 0 recorded + 0 unapplied: ok"
     rows = {line.split()[0]: line.split() for line in lines if line.startswith("  ")}
-    assert rows["backend"][1:] == ["recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retries"]
+    heads = ["recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retries", "state"]
+    assert rows["backend"][1:] == heads
     assert rows["posthog"][1:7] == ["3", "0", "0", "0", "0", "3"]
     assert rows["jsonl"][1:8] == ["3", "0", "3", "0", "0", "0", "-"]
     assert rows["ignored.bot"] == ["ignored.bot", "1,234"]

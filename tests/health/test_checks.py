@@ -1,4 +1,4 @@
-"""Which figures count as healthy and which are problems; spans, tables and colours of the output."""
+"""Which figures count as healthy and which are problems; spans and colours of the output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.cli._output import Lines, Paint, printable, span, table
+from sojourn.cli._output import Lines, Paint, printable, span
 from sojourn.health.checks import Backlog, HealthSnapshot, Limits, document, problems, whose
 from sojourn.health.journals import Damaged, Unapplied
 from sojourn.stores.model import BackendState, Lease, Mark, OutboxState, StoreStats
@@ -212,14 +212,6 @@ def test_a_span_in_its_two_largest_units(milliseconds: int, text: str) -> None:
 @given(st.text(), st.integers(10, 300))
 def test_control_characters_are_never_printed(text: str, longest: int) -> None:
     assert printable(text, longest).isprintable()
-
-
-def test_table_columns_are_aligned() -> None:
-    assert table([["name", "count", ""], ["a", "1,000", "ok"], ["longer", "2", ""]], left=frozenset({0, 2})) == [
-        "  name    count",
-        "  a       1,000  ok",
-        "  longer      2",
-    ]
 
 
 class Terminal(StringIO):

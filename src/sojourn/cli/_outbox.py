@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from sojourn.errors import SojournError
 
 from . import _choosing, _drain, _stores
-from ._output import cell, span, table
+from ._output import cell, span
 from ._parser import Commands
 from ._status import count, duration
+from ._tables import Screen, wide_option
 
 if TYPE_CHECKING:
     from sojourn.core.events import Event, Position
@@ -44,6 +45,7 @@ def add_commands(commands: Commands) -> None:
         "--waiting", action="store_true", help="list the events that the backend receives next, by position"
     )
     list_.add_argument("--limit", type=count, default=50, metavar="N", help="at most this many (default: 50)")
+    wide_option(list_)
     list_.set_defaults(command=_list)
 
     retry = verbs.add_parser(
@@ -122,10 +124,10 @@ def _list(arguments: argparse.Namespace) -> int:
         now = _now(store)
         if arguments.waiting:
             waiting = store.log.after(store.delivery.state(arguments.backend).cursor, limit=limit + 1)
-            _print_rows("waiting", [_of_event(event, now) for event in waiting], limit, is_json=arguments.json)
+            _print_rows("waiting", [_of_event(event, now) for event in waiting], arguments)
         else:
             letters = store.outbox.letters(arguments.backend, after=0, limit=limit + 1)
-            _print_rows("dead_letters", [_of_letter(letter, now) for letter in letters], limit, is_json=arguments.json)
+            _print_rows("dead_letters", [_of_letter(letter, now) for letter in letters], arguments)
     return 0
 
 
@@ -150,9 +152,10 @@ def _of_letter(letter: DeadLetter, now: int) -> dict[str, object]:
     }
 
 
-def _print_rows(what: str, rows: Sequence[dict[str, object]], limit: int, *, is_json: bool) -> None:
+def _print_rows(what: str, rows: Sequence[dict[str, object]], arguments: argparse.Namespace) -> None:
+    limit: int = arguments.limit
     shown, is_more = rows[:limit], len(rows) > limit
-    if is_json:
+    if arguments.json:
         print(json.dumps({what: shown, "is_more": is_more}, indent=2))
         return
     if not rows:
@@ -160,7 +163,9 @@ def _print_rows(what: str, rows: Sequence[dict[str, object]], limit: int, *, is_
         return
     heads = {"event_id": "event", "age_ms": "age", "is_requeued": "requeued"}
     lines = [[heads.get(name, name) for name in rows[0]], *([_cell(*item) for item in row.items()] for row in shown)]
-    print("\n".join(table(lines, left=frozenset(range(len(heads) + len(lines[0]))))))
+    names = list(rows[0])
+    whole = frozenset({names.index("event_id"), names.index("position") if "position" in names else 0})
+    print("\n".join(Screen.of(arguments).table(lines, left=frozenset(range(len(names))), whole=whole)))
     if is_more:
         print(f"  ... and more; use --limit {limit * 2 or 50} to show them")
 

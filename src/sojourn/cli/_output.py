@@ -1,4 +1,4 @@
-"""Output of commands: tables, colours (on a terminal only), and log lines as text or JSON."""
+"""Output of commands: colours (on a terminal only), and log lines as text or JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sojourn.backends.cloudevents import rfc3339
 from sojourn.core.clock import SystemClock
 from sojourn.health.formatting import cell, printable, span
 
-__all__ = ["Lines", "Paint", "cell", "printable", "span", "table"]
+__all__ = ["Lines", "Paint", "cell", "printable", "span"]
 
 _COLOURS = {"good": "32", "bad": "31", "odd": "33", "quiet": "2"}
 
@@ -53,16 +53,3 @@ class Lines:
             line = f"{self._command}: {printable(text)}"
         with suppress(OSError, ValueError):  # the pipe is closed: no reason to stop working
             print(line, file=stream, flush=True)
-
-
-def table(rows: list[list[str]], *, left: frozenset[int] = frozenset({0})) -> list[str]:
-    """Align rows in columns, indented by two spaces; the columns in `left` are left-aligned, the others right-aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(
-            text.ljust(width) if index in left else text.rjust(width)
-            for index, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

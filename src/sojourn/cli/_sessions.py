@@ -11,9 +11,10 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from . import _session_filters, _stores
-from ._output import Paint, cell, span, table
+from ._output import Paint, cell, span
 from ._parser import Commands
 from ._status import count
+from ._tables import Screen, wide_option
 
 if TYPE_CHECKING:
     from sojourn.stores import Store
@@ -41,6 +42,7 @@ def add_commands(commands: Commands) -> None:
     )
     list_.add_argument("--limit", type=count, default=20, metavar="N", help="at most this many (default: 20)")
     list_.add_argument("--json", action="store_true", help="print one JSON document")
+    wide_option(list_)
     list_.set_defaults(command=_list)
 
     show = verbs.add_parser(
@@ -160,10 +162,13 @@ def _list(arguments: argparse.Namespace) -> int:
         "pages",
         "events",
         "errors",
-        "  ",
+        "state",
     ]
-    rows = [heads, *(_row(line, now, Paint.on(sys.stdout)) for line in shown)]
-    print("\n".join(table(rows, left=frozenset({0, 1, 2, 3, 4, 5, len(heads) - 1}))))
+    screen = Screen.of(arguments)
+    rows = [heads, *(_row(line, now, screen.paint) for line in shown)]
+    left = frozenset({0, 1, 2, 3, 4, 5, len(heads) - 1})
+    optional = [heads.index(name) for name in ("events", "device", "exit")]
+    print("\n".join(screen.table(rows, left=left, whole=frozenset({0, 1}), optional=optional)))
     if is_more:
         print(f"  ... and more; use --limit {limit * 2 or 20} to show them")
     return 0

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
 
 from . import _stores
-from ._output import Paint, cell, span, table
+from ._output import cell, span
 from ._parser import Commands
+from ._tables import Screen, wide_option
 
 if TYPE_CHECKING:
     from sojourn.report.reading import Source
@@ -57,6 +57,7 @@ def add_commands(commands: Commands) -> None:
         help=f"show this panel; repeatable (default: {', '.join(_DEFAULT)})",
     )
     stats.add_argument("--json", action="store_true", help="print one JSON document, with every row of the panels")
+    wide_option(stats)
     stats.set_defaults(command=_stats)
 
 
@@ -109,11 +110,11 @@ def _stats(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"overview": overview, "panels": panels}, indent=2))
     else:
-        print("\n".join(_page(overview, panels, Paint.on(sys.stdout))))
+        print("\n".join(_page(overview, panels, Screen.of(arguments))))
     return 0
 
 
-def _page(overview: dict[str, Any], panels: Sequence[dict[str, Any]], paint: Paint) -> Iterator[str]:
+def _page(overview: dict[str, Any], panels: Sequence[dict[str, Any]], screen: Screen) -> Iterator[str]:
     now, before = overview["figures"], overview["before"] or {}
     yield f"{overview['since'][:16]}Z to {overview['until'][:16]}Z, {overview['online']:,} online now"
     about = "about " if overview["is_sampled"] else ""
@@ -126,24 +127,24 @@ def _page(overview: dict[str, Any], panels: Sequence[dict[str, Any]], paint: Pai
         ]
         for key, label, kind in _FIGURES
     ]
-    yield from table(rows)
+    yield from screen.table(rows, has_heads=False)
     if overview["pending"]:
-        yield paint(f"{overview['pending']:,} sessions are not in these figures yet", "odd")
+        yield screen.paint(f"{overview['pending']:,} sessions are not in these figures yet", "odd")
     for panel in panels:
         yield ""
-        yield from _panel(panel, paint)
+        yield from _panel(panel, screen)
 
 
-def _panel(panel: dict[str, Any], paint: Paint) -> Iterator[str]:
+def _panel(panel: dict[str, Any], screen: Screen) -> Iterator[str]:
     rows = panel["rows"]
     more = f", the first {_ROWS} of {len(rows):,}" if len(rows) > _ROWS else ""
-    yield paint(panel["panel"].replace("_", " ") + more, "quiet")
+    yield screen.paint(panel["panel"].replace("_", " ") + more, "quiet")
     if not rows:
         yield "  none in this range"
         return
     names = [name for name in rows[0] if name != "value"]
     heads = ["", *(name.removesuffix("_ms").replace("_", " ") for name in names)]
-    yield from table(
+    yield from screen.table(
         [heads, *([cell(str(row["value"]))[:48], *(_cell(name, row[name]) for name in names)] for row in rows[:_ROWS])]
     )
 

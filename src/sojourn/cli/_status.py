@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from . import _stores
-from ._output import Paint, cell, printable, span, table
+from ._output import Paint, cell, printable, span
 from ._parser import Commands
+from ._tables import Screen, wide_option
 
 if TYPE_CHECKING:
     from sojourn.health.checks import Backlog, HealthSnapshot, Limits
@@ -48,6 +48,7 @@ def add_commands(commands: Commands) -> None:
         help="how large the store may be, such as 10GiB (default: no limit)",
     )
     status.add_argument("--json", action="store_true", help="print one JSON document")
+    wide_option(status)
     status.set_defaults(command=_status)
 
 
@@ -98,17 +99,17 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({**document(health, limits), "hints": hints(health)}, indent=2))
     else:
-        print("\n".join(_page(health, limits, Paint.on(sys.stdout))))
+        print("\n".join(_page(health, limits, Screen.of(arguments))))
     return 1 if arguments.check and problems(health, limits) else 0
 
 
-def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
+def _page(health: HealthSnapshot, limits: Limits, screen: Screen) -> list[str]:
     from sojourn.health.checks import problems
     from sojourn.health.conditions import Level, worst
     from sojourn.health.formatting import size
     from sojourn.health.hints import hints
 
-    stats = health.stats
+    stats, paint = health.stats, screen.paint
     store_size = "" if stats.size is None else f", {size(stats.size)}"
     found_problems = problems(health, limits)
     lines = [
@@ -116,25 +117,28 @@ def _page(health: HealthSnapshot, limits: Limits, paint: Paint) -> list[str]:
         f"records    {_records(health, paint)}",
         f"journals   {_journals(health)}",
         "",
-        *(_backends(health, paint) or ["no backends: events stay in the store"]),
+        *(_backends(health, screen) or ["no backends: events stay in the store"]),
     ]
     if health.leases:
-        lines += ["", "leases", *_leases(health)]
+        lines += ["", "leases", *_leases(health, screen)]
     if on := [each for each in health.alerts if each.is_on]:
         rows = [[cell(each.name), f"since {span(health.now - each.since)} ago", printable(each.text)] for each in on]
-        lines += ["", paint("alerts", "odd"), *table(rows, left=frozenset({0, 1, 2}))]
+        lines += ["", paint("alerts", "odd"), *screen.table(rows, left=frozenset({0, 1, 2}), has_heads=False)]
     if health.refusals:
         rows = [[cell(name), f"{number:,}"] for name, number in health.refusals.items()]
-        lines += ["", "refused, ignored and discarded", *table(rows)]
+        lines += ["", "refused, ignored and discarded", *screen.table(rows, has_heads=False)]
     lines.append("")
     if found_problems:
         level = worst(found_problems)
         heading = paint(f"problems ({level.value})", "bad" if level is Level.CRITICAL else "odd")
-        lines += [heading, *(f"  {printable(problem.text)}" for problem in found_problems)]
+        lines += [
+            heading,
+            *(line for each in found_problems for line in screen.lines(printable(each.text), indent="  ")),
+        ]
     else:
         lines.append(paint("healthy", "good"))
     if advice := hints(health):
-        lines += ["", "hints", *(f"  {printable(line)}" for line in advice)]
+        lines += ["", "hints", *(line for text in advice for line in screen.lines(printable(text), indent="  "))]
     return lines
 
 
@@ -162,10 +166,10 @@ def _journals(health: HealthSnapshot) -> str:
     return text
 
 
-def _backends(health: HealthSnapshot, paint: Paint) -> list[str]:
+def _backends(health: HealthSnapshot, screen: Screen) -> list[str]:
     if not health.backlogs:
         return []
-    heads = ["backend", "recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retries", "  "]
+    heads = ["backend", "recorded", "delivered", "dead", "skipped", "dropped", "waiting", "lag", "retries", "state"]
     # A loss that most stores never see has no column there.
     has_expired = any(each.state.expired for each in health.backlogs)
     if has_expired:
@@ -177,8 +181,8 @@ def _backends(health: HealthSnapshot, paint: Paint) -> list[str]:
         numbers = (state.recorded, state.delivered, state.dead, state.skipped, state.dropped, *expired, state.backlog)
         lag = "-" if each.lag is None else span(each.lag)
         row = [cell(state.name), *(f"{number:,}" for number in numbers), lag, f"{state.retried:,}"]
-        rows.append([*row, _backend_state(each, health, paint)])
-    return table(rows, left=frozenset({0, len(heads) - 1}))
+        rows.append([*row, _backend_state(each, health, screen.paint)])
+    return screen.table(rows, left=frozenset({0, len(heads) - 1}), whole=frozenset({0}))
 
 
 def _backend_state(each: Backlog, health: HealthSnapshot, paint: Paint) -> str:
@@ -197,7 +201,7 @@ def _backend_state(each: Backlog, health: HealthSnapshot, paint: Paint) -> str:
     return ", ".join(parts)
 
 
-def _leases(health: HealthSnapshot) -> list[str]:
+def _leases(health: HealthSnapshot, screen: Screen) -> list[str]:
     from sojourn.health.checks import whose
 
     rows = [
@@ -208,4 +212,4 @@ def _leases(health: HealthSnapshot) -> list[str]:
         ]
         for lease in health.leases
     ]
-    return table(rows, left=frozenset({0, 1, 2}))
+    return screen.table(rows, left=frozenset({0, 1, 2}), has_heads=False)

@@ -9,8 +9,9 @@ import sys
 from sojourn.errors import SojournError
 
 from . import _stores
-from ._output import cell, table
+from ._output import cell
 from ._parser import Commands
+from ._tables import Screen, wide_option
 
 
 def add_commands(commands: Commands) -> None:
@@ -35,6 +36,7 @@ def add_commands(commands: Commands) -> None:
 
     list_ = verbs.add_parser("list", parents=[store], help="list the tokens", description="List the tokens by name.")
     list_.add_argument("--json", action="store_true", help="print one JSON document")
+    wide_option(list_)
     list_.set_defaults(command=_list)
 
     revoke = verbs.add_parser(
@@ -85,7 +87,7 @@ def _list(arguments: argparse.Namespace) -> int:
         [cell(each.name), "figures and people" if each.reads_people else "figures", rfc3339(each.created_at)]
         for each in found
     ]
-    print("\n".join(table(rows, left=frozenset({0, 1, 2}))))
+    print("\n".join(Screen.of(arguments).table(rows, left=frozenset({0, 1, 2}))))
     return 0
 
 
