@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from benchmarks import report_store
-from sojourn.cli._generate import _Bar
+from sojourn.cli._progress import Bar
 from sojourn.report._access import Access
 from sojourn.report._app import Report
 from sojourn.report._panels import PANELS
@@ -258,11 +258,9 @@ def opened(url: str, sessions: int) -> Iterator[Store]:
     """Open a store, and make it first where there is none."""
     path = Path(url.removeprefix("sqlite:///"))
     if url.startswith("sqlite:") and not path.exists():
-        bar, began = _Bar(sys.stderr), time.monotonic()
-        try:
+        began = time.monotonic()
+        with Bar(sys.stderr, line_every_s=10) as bar:
             report_store.make(path, sessions, now=time.time_ns() // 1_000_000, on_progress=bar.show)
-        finally:
-            bar.clear()
         print(f"made in {time.monotonic() - began:.0f} s, and kept: {path}")
     store = open_store(url)
     store.open()

@@ -13,7 +13,6 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from sojourn import Settings, cli
-from sojourn.cli._drain import Bar, Remaining
 from sojourn.core.events import Event
 from sojourn.core.records import Record
 from sojourn.engine import Engine
@@ -215,26 +214,3 @@ def test_terminal_shows_a_progress_bar(shop: Shop, monkeypatch: pytest.MonkeyPat
     shown = terminal.getvalue().split("\r\x1b[K")
     assert any("of 10" in text for text in shown)
     assert terminal.getvalue().endswith("\r\x1b[K")
-
-
-@pytest.mark.parametrize(
-    ("done", "total", "spent", "remaining", "text"),
-    [
-        pytest.param(0, 10, 0.2, None, "[........................] 0 of 10", id="nothing yet"),
-        pytest.param(5, 10, 2.0, None, "[############............] 5 of 10, 2/s", id="half"),
-        pytest.param(10, 10, 2.0, None, "[########################] 10 of 10, 5/s", id="all"),
-        pytest.param(0, 0, 0.0, None, "[########################] 0 of 0", id="nothing to do"),
-        pytest.param(
-            0,
-            4,
-            0.5,
-            Remaining(name="one", waiting=4, paused_for=43_000, problem="503\x1b[2J"),
-            "[........................] 0 of 4; one paused for 43 s: 503\\x1b[2J",
-            id="paused",
-        ),
-    ],
-)
-def test_bar(done: int, total: int, spent: float, remaining: Remaining | None, text: str) -> None:
-    stream = io.StringIO()
-    Bar(stream).show(done, total, spent, [remaining] if remaining else [])
-    assert stream.getvalue() == f"\r\x1b[K{text}"

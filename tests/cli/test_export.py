@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from sojourn import cli
-from sojourn.cli._export import Progress
 from sojourn.core.session import EndReason
 from sojourn.stores import SQLiteStore
 from sojourn.stores.model import Batch
@@ -251,7 +250,7 @@ class Terminal(io.StringIO):
 def test_bar_is_shown_on_a_terminal_only(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sojourn.cli._export._REDRAW_S", 0.0)
+    monkeypatch.setattr("sojourn.cli._progress._REDRAW_S", 0.0)
     for number, (out, err, is_drawn) in enumerate(
         [(io.StringIO(), Terminal(), True), (Terminal(), Terminal(), False), (io.StringIO(), io.StringIO(), False)]
     ):
@@ -263,22 +262,6 @@ def test_bar_is_shown_on_a_terminal_only(
         if is_drawn:
             assert "] 6 of 6" in drawn
             assert drawn.endswith("\r\x1b[Kexported: 6 events\n")
-
-
-@pytest.mark.parametrize(
-    ("total", "drawn"),
-    [
-        pytest.param(1_000, "[############............] 500 of 1,000", id="of a known total"),
-        pytest.param(400, "[########################] 400 of 400", id="more than the total"),
-        pytest.param(None, "500 sessions", id="of an unknown total"),
-    ],
-)
-def test_bar(total: int | None, drawn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sojourn.cli._export._REDRAW_S", 0.0)
-    out = Terminal()
-    with Progress(out) as progress:
-        progress.show(500, total, "sessions")
-    assert out.getvalue() == f"\r\x1b[K{drawn}\r\x1b[K"
 
 
 # --- PostgreSQL

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event as Signal
 from threading import Thread
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from sojourn.errors import SojournError, StoreError
 
-from ._output import Lines, cell, printable, span
+from ._output import Lines, cell, span
+from ._progress import Bar
 
 if TYPE_CHECKING:
     from sojourn.pipeline.deliver.dispatcher import Dispatcher
@@ -26,7 +27,6 @@ _POLL_S = 0.2
 _LINE_EVERY_S = 5.0
 _IDLE_S = 0.2
 _STORE_ERROR_S = 1.0
-_WIDTH = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,20 +121,19 @@ def _watch(
 ) -> list[Remaining]:
     """Show progress until nothing is left or the timeout is over; return what is left."""
     began = shown_at = time.monotonic()
-    bar = None if is_json or not sys.stderr.isatty() else Bar(sys.stderr)
-    first = None
-    try:
+    is_drawn = not is_json and sys.stderr.isatty()
+    first = 0
+    with Bar(sys.stderr if is_drawn else None) as bar:
         while True:
             now = _now(store)
             remaining = [each for name in names if (each := _remaining(store, name, now)).waiting]
             total = sum(each.waiting for each in remaining)
-            first = total if first is None else max(first, total)
+            first = max(first, total)
             spent = time.monotonic() - began
             if not remaining or (timeout is not None and spent >= timeout.total_seconds()):
                 return remaining
-            if bar is not None:
-                bar.show(first - total, first, spent, remaining)
-            elif time.monotonic() - shown_at >= _LINE_EVERY_S or spent < _POLL_S:
+            bar.show("events", first - total, first, note=_reasons(remaining))
+            if not is_drawn and (time.monotonic() - shown_at >= _LINE_EVERY_S or spent < _POLL_S):
                 shown_at = time.monotonic()
                 lines.say(
                     "waiting",
@@ -142,9 +141,6 @@ def _watch(
                     {"waiting": total, **_by_name(remaining)},
                 )
             time.sleep(_POLL_S)
-    finally:
-        if bar is not None:
-            bar.clear()
 
 
 def _now(store: Store) -> int:
@@ -166,22 +162,3 @@ def _by_name(remaining: Sequence[Remaining]) -> Mapping[str, object]:
 def _reasons(remaining: Sequence[Remaining]) -> str:
     paused = [each for each in remaining if each.paused_for is not None]
     return "".join(f"; {each.name} paused for {span(each.paused_for or 0)}: {each.problem or ''}" for each in paused)
-
-
-class Bar:
-    """A progress bar on one line of a terminal."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def show(self, done: int, total: int, spent: float, remaining: Sequence[Remaining]) -> None:
-        """`spent` in seconds."""
-        filled = _WIDTH * done // total if total else _WIDTH
-        speed = f", {done / spent:,.0f}/s" if spent >= 1 else ""
-        text = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {done:,} of {total:,}{speed}{_reasons(remaining)}"
-        self._stream.write(f"\r\x1b[K{printable(text, 110)}")
-        self._stream.flush()
-
-    def clear(self) -> None:
-        self._stream.write("\r\x1b[K")
-        self._stream.flush()

@@ -6,16 +6,15 @@ import argparse
 import csv
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from sojourn.errors import SojournError
 
 from . import _data_subjects, _session_filters, _stores
-from ._drain import Bar
 from ._parser import Commands
+from ._progress import Bar
 from ._sessions import now_of
 from ._timeline import harmless
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from sojourn.stores.reporting.model import Filter, SessionLine, Span
 
 _AT_ONCE: Final = 500
-_REDRAW_S: Final = 0.1
 _EVENT_COLUMNS: Final = (
     "event_id",
     "position",
@@ -98,7 +96,7 @@ def _check(arguments: argparse.Namespace) -> None:
 # --- output ---------------------------------------------------------------------------------------------------
 
 
-def _sessions(store: Store, session_filter: Filter, out: TextIO, progress: Progress, *, is_csv: bool) -> int:
+def _sessions(store: Store, session_filter: Filter, out: TextIO, progress: Bar, *, is_csv: bool) -> int:
     from sojourn.report._export import COLUMNS, cell, fields
     from sojourn.stores.reporting.model import Filter
 
@@ -121,11 +119,11 @@ def _sessions(store: Store, session_filter: Filter, out: TextIO, progress: Progr
         for line in part:
             write(line)
         done += len(part)
-        progress.show(done, total, "sessions")
+        progress.show("sessions", done, total)
     return done
 
 
-def _events(store: Store, span: Span | None, out: TextIO, progress: Progress, *, is_csv: bool) -> int:
+def _events(store: Store, span: Span | None, out: TextIO, progress: Bar, *, is_csv: bool) -> int:
     """Export events up to the current head of the log, without those recorded meanwhile."""
     from sojourn.backends import cloudevents
 
@@ -140,7 +138,7 @@ def _events(store: Store, span: Span | None, out: TextIO, progress: Progress, *,
             else:
                 out.write(harmless(cloudevents.encode(event).decode()) + "\n")
             done += 1
-        progress.show(min(number, total), total, "events")
+        progress.show("events", min(number, total), total)
     return done
 
 
@@ -175,39 +173,6 @@ def _cells(event: Event) -> list[str | int | float]:
     return [cell(value) for value in values]
 
 
-# --- progress -----------------------------------------------------------------------------------------------------
-
-
-class Progress:
-    """A progress bar on standard error, if that is a terminal that the export itself does not use."""
-
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-        self._bar = None if stream is None else Bar(stream)
-        self._began = self._drawn_at = time.monotonic()
-
-    def show(self, done: int, total: int | None, what: str) -> None:
-        """Show the progress; without a `total`, the count so far."""
-        if self._bar is None or self._stream is None:
-            return
-        now = time.monotonic()
-        if now - self._drawn_at < _REDRAW_S:
-            return
-        self._drawn_at = now
-        if total is None:
-            self._stream.write(f"\r\x1b[K{done:,} {what}")
-            self._stream.flush()
-        else:
-            self._bar.show(min(done, total), total, now - self._began, [])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._bar is not None:
-            self._bar.clear()
-
-
-def _progress(output: Path | None) -> Progress:
-    is_seen = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
-    return Progress(sys.stderr if is_seen else None)
+def _progress(output: Path | None) -> Bar:
+    """On standard error, unless the export itself goes to the terminal."""
+    return Bar(sys.stderr if sys.stderr.isatty() and (output is not None or not sys.stdout.isatty()) else None)

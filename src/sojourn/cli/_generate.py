@@ -8,16 +8,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from sojourn.errors import SojournError
 from sojourn.settings._places import SQLITE, absolute, store_path
 
-_WIDTH: Final = 30
+from ._progress import Bar
+
 _MOST: Final = 10_000_000
 _MOST_DAYS: Final = 395
 _LINE_EVERY_S: Final = 10.0
-_REDRAW_S: Final = 0.1
 
 
 def add_options(demo: argparse.ArgumentParser) -> None:
@@ -47,15 +47,13 @@ def run(sessions: int, days: int, store: str | None) -> int:
     from sojourn.demo.generator import generate
 
     path = _path(store)
-    bar = _Bar(sys.stderr)
     began = time.monotonic()
     try:
-        made = generate(path, sessions, now=time.time_ns() // 1_000_000, days=days, on_progress=bar.show)
+        with Bar(sys.stderr, line_every_s=_LINE_EVERY_S) as bar:
+            made = generate(path, sessions, now=time.time_ns() // 1_000_000, days=days, on_progress=bar.show)
     except OSError as error:
         msg = f"{path} could not be written ({error.strerror}); choose another file with --store"
         raise SojournError(msg) from error
-    finally:
-        bar.clear()
     spent = time.monotonic() - began
     print(f"{made.sessions:,} sessions and {made.events:,} events of {days} days, generated in {spent:.0f} s")
     print(f"open the report: sojourn report --store {SQLITE}{path}")
@@ -82,35 +80,3 @@ def _number(what: str, most: int) -> Callable[[str], int]:
         return int(text)
 
     return number
-
-
-class _Bar:
-    """Progress: a bar on a terminal, else a line every ten seconds."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._is_drawn = stream.isatty()
-        self._what = ""
-        self._shown_at = self._began = time.monotonic()
-
-    def show(self, what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if what != self._what:
-            self._what, self._began = what, now
-        elif now - self._shown_at < (_REDRAW_S if self._is_drawn else _LINE_EVERY_S) and done < total:
-            return
-        self._shown_at = now
-        spent = now - self._began
-        speed = f", {done / spent:,.0f}/s" if spent >= 1 else ""
-        if self._is_drawn:
-            filled = _WIDTH * done // total
-            bar = "#" * filled + "." * (_WIDTH - filled)
-            self._stream.write(f"\r\x1b[K[{bar}] {what}: {done:,} of {total:,}{speed}")
-        else:
-            self._stream.write(f"{what}: {done:,} of {total:,}{speed}\n")
-        self._stream.flush()
-
-    def clear(self) -> None:
-        if self._is_drawn:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
