@@ -81,13 +81,18 @@ def test_erase_deletes_one_person_and_lists_forwarded_events(
     assert visitors_in(url) == {"browser-2"}
 
 
-def test_second_erase_deletes_nothing(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["erase", "--user", "anna", "--store", url, "--yes"]
-    assert (cli.main(arguments), cli.main(arguments)) == (0, 0)
-    assert capsys.readouterr().out.splitlines()[-2:] == [
-        "deleted: 0 sessions, 0 events, 0 dead letters",
-        "already forwarded: nothing",
-    ]
+@pytest.mark.parametrize(("options", "code"), [([], 0), (["--must-exist"], 1)])
+def test_second_erase_finds_nothing(
+    options: list[str], code: int, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["erase", "--user", "anna", "--store", url, "--yes", *options]
+    assert cli.main(arguments) == 0
+    capsys.readouterr()
+    assert cli.main(arguments) == code
+    assert capsys.readouterr().out == (
+        "nothing is found of user anna, in the store or in the journals of this host; "
+        "where the app hashes user ids, name it: --app MODULE:APP\n"
+    )
 
 
 class Terminal(io.StringIO):

@@ -106,6 +106,20 @@ def test_nothing_of_a_user_is_left_while_the_app_runs(tmp_path: Path, capsys: py
         assert "records.lost" not in counters
 
 
+def test_who_is_only_in_the_journals_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a visitor of the last seconds is: nothing is recorded of them yet."""
+    now, store = SystemClock.now(), SQLiteStore(tmp_path / "sojourn.db")
+    store.open()
+    store.close()
+    journal = journal_in(tmp_path)
+    append(journal, record(BEN, at=now), now)
+    append(journal, record(ANNA, key="018bcfe5-6800-7000-8000-000000000002", at=now), now)
+    assert erase(tmp_path, "--must-exist") == 0
+    assert "overwritten in the journals of this host: 1 records\n" in capsys.readouterr().out
+    assert erase(tmp_path, "--must-exist") == 1
+    journal.close()
+
+
 WRITER = """
 import sys
 from pathlib import Path

@@ -33,6 +33,7 @@ def add_commands(commands: Commands) -> None:
         "where, and for how long. This is not an opt-out: new visits are recorded again.",
     )
     erase.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    erase.add_argument("--must-exist", action="store_true", help="exit with 1 if nothing is found of the person")
     erase.set_defaults(command=_erase)
 
 
@@ -62,7 +63,7 @@ def parse_id(text: str) -> str:
 def _erase(arguments: argparse.Namespace) -> int:
     from sojourn.core.clock import SystemClock
     from sojourn.data_subjects import erase
-    from sojourn.data_subjects.copies import erase_copies
+    from sojourn.data_subjects.copies import Copies, erase_copies
 
     source = _stores.source_of(arguments, destroys=True)
     user = stored_user_id(arguments, source)
@@ -72,16 +73,20 @@ def _erase(arguments: argparse.Namespace) -> int:
     with source.opened() as store:
         done = erase(store, visitor_id=arguments.visitor, user_id=user, now=SystemClock.now())
         directory = source.journals()
+        copies = Copies(records=0, remains=())
         try:
-            remains = list(erase_copies(store, directory))
+            copies = erase_copies(store, directory)
         except OSError as error:
             msg = f"the journals in {directory} still have copies: {error.strerror}; run the command as the app's user"
             raise SojournError(msg) from error
         finally:
-            print(_summary(done))  # last: a standard output that is closed must not keep the copies
-    if remains:
-        print("\n".join(["copies remain:", *(f"  {each}" for each in remains)]))
-    return 0
+            is_found = done.is_something or copies.records > 0
+            print(
+                _summary(done, copies.records) if is_found else _not_found(arguments, source)
+            )  # last: a standard output that is closed must not keep the copies
+    if copies.remains:
+        print("\n".join(["copies remain:", *(f"  {each}" for each in copies.remains)]))
+    return 1 if arguments.must_exist and not is_found else 0
 
 
 def export_person(arguments: argparse.Namespace, source: StoreSource) -> None:
@@ -105,15 +110,27 @@ def stored_user_id(arguments: argparse.Namespace, source: StoreSource) -> str | 
 
 
 def _is_confirmed(arguments: argparse.Namespace) -> bool:
-    who = f"user {arguments.user}" if arguments.user is not None else f"visitor {arguments.visitor}"
     if not sys.stdin.isatty():
         raise SojournError("erased data cannot be restored; pass --yes to confirm")
-    print(f"Erase all data of {who}? It cannot be restored. [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"Erase all data of {_named(arguments)}? It cannot be restored. [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _summary(done: Erased) -> str:
+def _not_found(arguments: argparse.Namespace, source: StoreSource) -> str:
+    text = f"nothing is found of {_named(arguments)}, in the store or in the journals of this host"
+    if arguments.user is not None and source.settings is None:
+        text += "; where the app hashes user ids, name it: --app MODULE:APP"
+    return text
+
+
+def _named(arguments: argparse.Namespace) -> str:
+    return f"user {arguments.user}" if arguments.user is not None else f"visitor {arguments.visitor}"
+
+
+def _summary(done: Erased, records: int) -> str:
     lines = [f"deleted: {done.sessions} sessions, {done.events} events, {done.dead_letters} dead letters"]
+    if records:
+        lines.append(f"overwritten in the journals of this host: {records} records")
     if done.forwarded:
         lines.append("already forwarded (at most); request deletion there too:")
         lines += [f"  {name}: {count} events" for name, count in sorted(done.forwarded.items())]

@@ -58,6 +58,10 @@ class Erased:
     dead_letters: int
     forwarded: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def is_something(self) -> bool:
+        return any((self.sessions, self.events, self.dead_letters, self.forwarded))
+
 
 def erase(store: Store, *, visitor_id: str | None = None, user_id: str | None = None, now: int) -> Erased:
     """Delete all data about this visitor, or all sessions of this user, so that late records do not bring it back.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,19 +24,31 @@ _PATIENCE_S: Final = 5.0
 _PAUSE_S: Final = 0.02
 
 
-def erase_copies(store: Store, directory: Path | None, *, patience_s: float = _PATIENCE_S) -> Iterator[str]:
-    """Overwrite what is left of erased people in this host's journals and in the store's log; yield what remains, and how
-    long.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """`records` were overwritten in journals. `remains`: where copies are that could not be reached, and for how long."""
+
+    records: int
+    remains: tuple[str, ...]
+
+
+def erase_copies(store: Store, directory: Path | None, *, patience_s: float = _PATIENCE_S) -> Copies:
+    """Overwrite what is left of erased people in this host's journals and in the store's log.
 
     Call it after `erase`, for everybody whom the store has a tombstone of. Raises `StoreError`, and `OSError` where a journal
     cannot be read or changed.
     """
     is_here = directory is not None and directory.is_dir()
+    records = 0
     if directory is not None and is_here:
         erased = _Erased(store)
         JournalEraser(SYSTEM_FILES, directory, erased.learn_sessions).erase()
-        JournalEraser(SYSTEM_FILES, directory, erased.among).erase()
-    yield from _elsewhere(store, directory if is_here else None)
+        records = JournalEraser(SYSTEM_FILES, directory, erased.among).erase()
+    return Copies(records=records, remains=tuple(_remains(store, directory if is_here else None, patience_s)))
+
+
+def _remains(store: Store, directory: Path | None, patience_s: float) -> Iterator[str]:
+    yield from _elsewhere(store, directory)
     for place in store.maintenance.replicas():
         yield f"in {place}, and in the replicas that are made from it: until their own retention ends"
     if not _checkpoint(store, patience_s):
