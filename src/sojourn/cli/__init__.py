@@ -25,6 +25,7 @@ from . import (
     _report,
     _secret,
     _sessions,
+    _show_settings,
     _stats,
     _status,
     _streams,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from sojourn.settings import Settings
 
 _COMMANDS = {
-    "get started": (_demo, _init, _secret, _doctor),
+    "get started": (_demo, _init, _secret, _doctor, _show_settings),
     "look at sessions": (_report, _stats, _sessions, _digest),
     "record and deliver": (_worker, _status, _outbox, _check, _fake),
     "keep and delete data": (_export, _data_subjects),

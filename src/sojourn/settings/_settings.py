@@ -28,7 +28,7 @@ from . import _places as places
 from . import _secrets as secrets
 from . import _web as web
 from ._rules import RULES
-from ._sources import arguments, from_environ, unknown
+from ._sources import CONFIGURATION, ENVIRONMENT, arguments, from_environ, unknown
 from ._table import Converted, Setting, setting
 from ._warnings import warn, warn_of_minutes
 
@@ -156,9 +156,12 @@ class Settings:
     service_version: Text = setting(kinds.TEXT, None)
     environment: Text = setting(kinds.TEXT, None)
 
+    origins: Mapping[str, str] | None = dataclasses.field(init=False, repr=False, compare=False, default=None)
+    """Which settings the environment or a mapping set: "environment" or "configuration" by name. `None`: built by keywords."""
+
     def __new__(cls, *_positional: object, **values: object) -> Self:
         """Name the nearest setting for a misspelt one, where Python would only refuse it."""
-        names = {field.name for field in dataclasses.fields(cls)}
+        names = {row.name for row in cls.fields()}
         for name in values.keys() - names:
             raise TypeError(str(unknown(name, names)))
         return object.__new__(cls)
@@ -203,9 +206,8 @@ class Settings:
 
     def __repr__(self) -> str:
         """Show what differs from the defaults, and no secret."""
-        shown = {field.name: field.repr for field in dataclasses.fields(self)}
         parts = [
-            f"{row.name}={row.kind.show(getattr(self, row.name)) if shown[row.name] else '<hidden>'}"
+            f"{row.name}={row.show(getattr(self, row.name))}"
             for row in self.fields()
             if getattr(self, row.name) not in (row.default, ())
         ]
@@ -214,12 +216,17 @@ class Settings:
     @classmethod
     def fields(cls) -> tuple[Setting, ...]:
         """The table: every setting with its name in the environment, its default, and how it is read."""
-        return tuple(Setting(field.name, field.default, field.metadata["kind"]) for field in dataclasses.fields(cls))
+        return tuple(
+            Setting(field.name, field.default, field.metadata["kind"], is_hidden=not field.repr)
+            for field in dataclasses.fields(cls)
+            if field.init
+        )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read every `SOJOURN_*` variable. A blank one counts as not set; docs/settings.md says what an unknown one does."""
-        return cls._built(from_environ(environ, cls.fields()))
+        values = from_environ(environ, cls.fields())
+        return cls._built(values, dict.fromkeys(values, ENVIRONMENT))
 
     @classmethod
     def from_mapping(
@@ -236,25 +243,27 @@ class Settings:
         `base_dir` counts unless the mapping has one. `lenient_secret` lets short keys pass with a warning: for debug
         mode and tests. `environ` has the settings that the mapping leaves out.
         """
-        values = arguments(mapping, cls.fields())
-        if environ is not None:
-            values = {**from_environ(environ, cls.fields()), **values}
-        if values.get("base_dir") is None:
-            values["base_dir"] = base_dir
-        if values.get("secret_key") is None:
-            values["secret_key"] = secrets.of_framework(mapping)
+        own = arguments(mapping, cls.fields())
+        others = {} if environ is None else from_environ(environ, cls.fields())
+        values = {**others, **own}
+        if values.get("base_dir") is None and base_dir is not None:
+            own["base_dir"] = values["base_dir"] = base_dir
+        if values.get("secret_key") is None and (keys := secrets.of_framework(mapping)) is not None:
+            own["secret_key"] = values["secret_key"] = keys
         if lenient_secret:
-            values["secret_key"] = secrets.leniently(values["secret_key"])
-        built = cls._built(values)
+            values["secret_key"] = secrets.leniently(values.get("secret_key"))
+        built = cls._built(values, dict.fromkeys(others, ENVIRONMENT) | dict.fromkeys(own, CONFIGURATION))
         if built.enabled and built.has_short_key:
             warn(f"{secrets.short_text(built.secret_key)} It passes in debug mode and tests only.")
         return built
 
     @classmethod
-    def _built(cls, values: Mapping[str, object]) -> Self:
+    def _built(cls, values: Mapping[str, object], origins: Mapping[str, str]) -> Self:
         # The table has checked the names; types are judged when the object is built.
         make: Callable[..., Self] = cls
-        return make(**values)
+        built = make(**values)
+        object.__setattr__(built, "origins", origins)
+        return built
 
     @property
     def has_short_key(self) -> bool:

@@ -11,6 +11,9 @@ from sojourn.errors import SettingsError
 from ._table import PREFIX, Setting
 from ._warnings import warn
 
+ENVIRONMENT: Final = "environment"
+CONFIGURATION: Final = "configuration"
+
 # Kubernetes gives every container such variables for a Service that happens to be called "sojourn".
 _SERVICE_LINK: Final = re.compile(
     r"SOJOURN_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"

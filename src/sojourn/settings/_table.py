@@ -67,10 +67,15 @@ class Setting:
     name: str
     default: object
     kind: Kind = dataclasses.field(repr=False)
+    is_hidden: bool = False
 
     @property
     def env_name(self) -> str:
         return PREFIX + self.name.upper()
+
+    def show(self, value: object) -> str:
+        """Show a value, but no secret."""
+        return "<hidden>" if self.is_hidden else self.kind.show(value)
 
     def parse(self, value: object) -> object:
         """Read a value as the constructor does; raise `SettingsError` that names the setting, the value and the fix."""
