@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sojourn.errors import SojournError
 
 from . import (
+    _backup,
     _check,
     _choosing,
     _data_subjects,
@@ -41,7 +42,7 @@ _COMMANDS = {
     "get started": (_demo, _init, _secret, _doctor, _show_settings),
     "look at sessions": (_report, _stats, _sessions, _digest),
     "record and deliver": (_worker, _status, _outbox, _check, _fake),
-    "keep and delete data": (_export, _data_subjects),
+    "keep and delete data": (_export, _data_subjects, _backup),
     "let programs read": (_tokens, _mcp),
 }
 """The modules that add a command, by the titles of the help. A new command is its file and its place here."""

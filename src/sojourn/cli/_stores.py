@@ -62,7 +62,7 @@ def options() -> argparse.ArgumentParser:
 def source_of(arguments: argparse.Namespace, *, destroys: bool = False) -> StoreSource:
     """Find the store, and print its name on standard error. Raises `SojournError` if it does not exist.
 
-    `destroys`: what the command does cannot be undone, so the store must be named, not guessed.
+    `destroys`: the command deletes or rewrites, so the store must be named, not guessed.
     """
     from sojourn.stores import open_store
 
@@ -77,7 +77,7 @@ def source_of(arguments: argparse.Namespace, *, destroys: bool = False) -> Store
     store = existing(open_store(url_or_store) if isinstance(url_or_store, str) else url_or_store)
     if destroys and choice.is_guess:
         msg = (
-            f"this cannot be undone, so the store must be named, and {store.name} was not ({choice.origin}); "
+            f"a command that deletes or rewrites wants the store named, and {store.name} was not ({choice.origin}); "
             f"add --store {store.name}, or --app MODULE:APP, or set {VARIABLE}"
         )
         raise UsageError(msg)

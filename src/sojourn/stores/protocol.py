@@ -52,6 +52,7 @@ from .reporting.model import (
     Timeline,
 )
 from .rows import SessionRow
+from .upkeep_protocol import Upkeep
 
 
 class Leases(Protocol):
@@ -378,6 +379,9 @@ class Store(Protocol):
 
     @property
     def maintenance(self) -> Maintenance: ...
+
+    @property
+    def upkeep(self) -> Upkeep: ...
 
     def open(self) -> None:
         """Create the database if needed; idempotent. Raises `StoreError` with the fix."""

@@ -18,6 +18,7 @@ from .connections import Connections
 from .database import PostgreSQLDatabase
 from .opening import connect, exists, lock_number
 from .recording import PostgreSQLRecording
+from .upkeep import PostgreSQLUpkeep
 
 _TIME: Final = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint"
 
@@ -34,6 +35,10 @@ class PostgreSQLStore(SQLStore):
         self._log_lock = lock_number(self._address.schema, "log")
         database = PostgreSQLDatabase(self._connections, self._log_lock)
         super().__init__(database, recording=self._recording, checkpoint=_checkpoint)
+
+    @property
+    def upkeep(self) -> PostgreSQLUpkeep:
+        return PostgreSQLUpkeep(self._address)
 
     def __repr__(self) -> str:
         return f"PostgreSQLStore({self.name!r})"

@@ -20,6 +20,7 @@ from .connections import Connections
 from .database import SQLiteDatabase
 from .opening import exists, open_file, open_memory
 from .recording import SQLiteRecording
+from .upkeep import SQLiteUpkeep
 
 
 class SQLiteStore(SQLStore):
@@ -37,6 +38,12 @@ class SQLiteStore(SQLStore):
         super().__init__(
             self._database, recording=self._recording, checkpoint=self._checkpoint, replicas=self._replicas
         )
+
+    @property
+    def upkeep(self) -> SQLiteUpkeep:
+        if self.path is None:
+            raise StoreError("a store in memory: has no file to copy")
+        return SQLiteUpkeep(self.path)
 
     def __repr__(self) -> str:
         return f"SQLiteStore({None if self.path is None else str(self.path)!r})"
