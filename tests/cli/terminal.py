@@ -1,16 +1,21 @@
-"""A command in a real terminal of a given size, and what it shows."""
+"""A command in a real terminal of a given size and what it shows; a shell that is typed into."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
 import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
+
+PROMPT: Final = "READY> "
+_PATIENCE_S: Final = 60.0
 
 
 def run_in_terminal(
@@ -37,3 +42,27 @@ def run_in_terminal(
         _, error = process.communicate()
     assert process.returncode == 0, error.decode()
     return shown.decode().replace("\r\n", "\n")
+
+
+def typed_into(
+    shell: Sequence[str], steps: Sequence[tuple[str, str]], *, folder: Path, environ: Mapping[str, str]
+) -> None:
+    """Type into an interactive shell, and after each keys wait until it shows the text."""
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "dumb", "PS1": PROMPT, **environ}
+    process = subprocess.Popen(
+        [*shell], stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=env, start_new_session=True
+    )
+    os.close(theirs)
+    try:
+        for keys, expected in steps:
+            os.write(ours, keys.encode())
+            shown = ""
+            while expected not in shown:
+                is_readable, _, _ = select.select([ours], [], [], _PATIENCE_S)
+                assert is_readable, f"{keys!r} was typed; {expected!r} is not in {shown!r}"
+                shown += os.read(ours, 65_536).decode(errors="replace")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)

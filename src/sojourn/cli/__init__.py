@@ -14,6 +14,7 @@ from . import (
     _backup,
     _check,
     _choosing,
+    _completion,
     _data_subjects,
     _demo,
     _digest,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from sojourn.settings import Settings
 
 _COMMANDS = {
-    "get started": (_demo, _init, _secret, _doctor, _show_settings),
+    "get started": (_demo, _init, _secret, _doctor, _show_settings, _completion),
     "look at sessions": (_report, _stats, _sessions, _digest),
     "record and deliver": (_worker, _status, _outbox, _check, _fake),
     "keep and delete data": (_export, _data_subjects, _backup),

@@ -88,13 +88,30 @@ class Parser(argparse.ArgumentParser):
         formatter = self.formatter_class(prog=self.prog)
         formatter.add_usage("%(prog)s COMMAND [options]", (), ())
         formatter.add_text(self.description)
-        options = [action for action in self._actions if action.option_strings]
-        for title, actions in {**self._titles, "options": options}.items():
+        for title, actions in {**self._titles, "options": self.options()}.items():
             formatter.start_section(title)
             formatter.add_arguments(actions)
             formatter.end_section()
         formatter.add_text(self.epilog)
         return formatter.format_help()
+
+    # --- for the completion
+
+    def option(self, word: str) -> argparse.Action | None:
+        """The option of this name."""
+        return self._option_string_actions.get(word)
+
+    def options(self) -> list[argparse.Action]:
+        """All options, in the order of the help."""
+        return [action for action in self._actions if action.option_strings]
+
+    def positionals(self) -> list[argparse.Action]:
+        """All arguments that are neither options nor commands."""
+        return [each for each in self._actions if not each.option_strings and each is not self._subparsers_action]
+
+    def meanings(self) -> dict[str, str]:
+        """What each command does, in the words of the help."""
+        return {action.dest: action.help or "" for actions in self._titles.values() for action in actions}
 
     def _help(self, _arguments: argparse.Namespace) -> int:
         self.print_help()
