@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import drain, fleet, report, request_path, saturation, startup, steady, vendors
+from benchmarks import drain, fleet, report, request_path, rollup_cost, saturation, startup, steady, vendors
 from benchmarks.timing import Spread, table
 
 PARTS = ("request", "startup", "saturation", "recorder", "fleet", "vendors")
@@ -56,6 +56,7 @@ def main() -> int:
         print(_steady_table(figures["steady"]), end="\n\n", flush=True)
     if "recorder" in parts:
         drain.main()
+        rollup_cost.main()
     if "report" in parts:
         report.main(["--store", chosen.store, "--sessions", str(chosen.sessions)])
     if "fleet" in parts:
