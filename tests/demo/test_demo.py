@@ -42,7 +42,7 @@ COMMAND = (
     "import sys; from sojourn.cli import main; sys.exit(main())",
     "demo",
 )
-PATIENCE_S = 60
+PATIENCE_S = 180  # the past is written first, on a busy machine for a minute
 
 
 def environment(state: Path, **more: str) -> dict[str, str]:
