@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import asgi, wsgi
 from .settings import Settings
@@ -11,6 +12,8 @@ from .tracking.frameworks import Framework
 
 if TYPE_CHECKING:
     from .engine import Engine
+
+App = TypeVar("App")
 
 
 def engine_of(settings: Settings | None, engine: Engine | None) -> Engine:
@@ -72,10 +75,63 @@ class WsgiExtension:
         `allow` gets the framework's request and returns whether its user may see the report. Raises `SettingsError` without
         any of the three.
         """
+        page = self._report_page(password, token, allow)
+        self.door.app = wsgi_mounted(self.door.app, path.rstrip("/"), page)
+
+    def _report_page(self, password: str | None, token: str | None, allow: Callable[[Any], Any] | None) -> wsgi.WSGIApp:
         from .report import report_wsgi  # loads templates: only where the report is used
 
-        page = report_wsgi(self.engine, password=password, token=token, allow=allow, framework=self.framework())
-        self.door.app = wsgi_mounted(self.door.app, path.rstrip("/"), page)
+        return report_wsgi(self.engine, password=password, token=token, allow=allow, framework=self.framework())
+
+
+class ConfiguredExtension(Generic[App]):
+    """A base of integrations whose framework has `app.config`, `app.extensions` and `init_app()`."""
+
+    def __init__(
+        self, app: App | None = None, settings: Settings | None = None, *, engine: Engine | None = None
+    ) -> None:
+        self._settings = settings
+        self._shared_engine = engine
+        self._app: Any = None
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: App) -> Any:
+        """Put Sojourn in front of the app, and into `app.extensions["sojourn"]`."""
+        raise NotImplementedError
+
+    def _engine_for(self, app: Any) -> Engine:
+        settings = self._settings
+        if settings is None and self._shared_engine is None:
+            settings = Settings.from_mapping(
+                app.config,
+                base_dir=app.instance_path,
+                lenient_secret=app.debug or app.testing,
+                environ=os.environ,
+            )
+        return engine_of(settings, self._shared_engine)
+
+    def mount_report(
+        self,
+        path: str = "/_sojourn",
+        *,
+        app: App | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        allow: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """Serve the report at `path`, after `init_app()`; `app` is the last one if you leave it out.
+
+        Pass one of `password`, `token` and `allow`, which gets the framework's request (in Quart a Starlette `Request`) and
+        returns whether its user may see the report. In Flask it runs in the request's context, so `flask.session` and
+        Flask-Login's `current_user` work; the app's own hooks do not run for the report. Raises `SettingsError` without any.
+        """
+        holder: Any = self._app if app is None else app
+        installed = None if holder is None else holder.extensions.get("sojourn")
+        if not isinstance(installed, AsgiExtension | WsgiExtension):
+            msg = "this app has no Sojourn yet: call init_app(app) first"
+            raise RuntimeError(msg)
+        installed.mount_report(path, password=password, token=token, allow=allow)
 
 
 def in_front(app: Any, door: Any, *, is_asgi: bool) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -17,12 +15,11 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
     raise MissingExtraError("sojourn.flask needs Flask: pip install sojourn[flask]") from missing
 
 from .errors import SettingsError
-from .extension import wsgi_mounted
-from .settings import Settings
+from .extension import ConfiguredExtension, WsgiExtension
 from .tracking.frameworks import Framework, Place, unhandled
-from .tracking.principal import UNKNOWN, Principal, User
+from .tracking.principal import UNKNOWN, Principal, User, of_session
 from .tracking.wrong_doors import check_is
-from .wsgi import Environ, SojournMiddleware
+from .wsgi import Environ, SojournMiddleware, WSGIApp
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Sojourn", "SojournMiddleware"]
 
 
-class Sojourn:
+class Sojourn(ConfiguredExtension[flask.Flask]):
     """Put Sojourn in front of a Flask app: `Sojourn(app)`, or `Sojourn()` and `init_app(app)` later.
 
     Without `settings` it reads `app.config["SOJOURN_*"]`, then the environment, falls back to `SECRET_KEY` (and
@@ -38,80 +35,26 @@ class Sojourn:
     `app.extensions["sojourn"].engine`. Each app has its own engine, unless you pass one.
     """
 
-    def __init__(
-        self, app: flask.Flask | None = None, settings: Settings | None = None, *, engine: Engine | None = None
-    ) -> None:
-        self._settings = settings
-        self._shared_engine = engine
-        self._engine = engine
-        self._app: flask.Flask | None = None
-        if app is not None:
-            self.init_app(app)
-
     @property
     def engine(self) -> Engine:
         """The engine of the current app, else of the last one. Raises `RuntimeError` before `init_app()`."""
-        installed = flask.current_app.extensions.get("sojourn") if flask.has_app_context() else None
-        engine = installed.engine if isinstance(installed, Installed) else self._engine
-        if engine is None:
-            msg = "this Sojourn has no app yet: call init_app(app) first"
-            raise RuntimeError(msg)
-        return engine
+        app = flask.current_app if flask.has_app_context() else None
+        for each in (app, self._app):
+            installed = None if each is None else each.extensions.get("sojourn")
+            if isinstance(installed, Installed):
+                return installed.engine
+        if self._shared_engine is not None:
+            return self._shared_engine
+        msg = "this Sojourn has no app yet: call init_app(app) first"
+        raise RuntimeError(msg)
 
     def init_app(self, app: flask.Flask) -> None:
         """Read the app's settings and put the middleware in front of it."""
         check_is(app, flask.Flask, __name__)
-        engine = self._shared_engine
-        if engine is None:
-            settings = self._settings or Settings.from_mapping(
-                app.config,
-                base_dir=app.instance_path,
-                lenient_secret=app.debug or app.testing,
-                environ=os.environ,
-            )
-            from .engine import Engine  # see `sojourn.wsgi`
-
-            engine = Engine(settings)
-        self._engine, self._app = engine, app
-        door = SojournMiddleware(app.wsgi_app, engine=engine, framework=_Flask())
-        app.extensions["sojourn"] = Installed(engine, door)
-        app.wsgi_app = door  # type: ignore[method-assign]
+        installed = app.extensions["sojourn"] = Installed(app, self._engine_for(app))
+        self._app = app
+        app.wsgi_app = installed.door  # type: ignore[method-assign]
         flask.got_request_exception.connect(_raised, app)
-
-    def mount_report(
-        self,
-        path: str = "/_sojourn",
-        *,
-        app: flask.Flask | None = None,
-        password: str | None = None,
-        token: str | None = None,
-        allow: Callable[[Any], Any] | None = None,
-    ) -> None:
-        """Serve the report at `path`, after `init_app()`. Pass one of `password`, `token` and `allow` to say who may see it.
-
-        `app` is the one of the last `init_app()` if you leave it out.
-
-        `allow` gets Flask's request, in its context (so `flask.session` and Flask-Login's `current_user` work), and returns
-        True or False. The app's own hooks do not run for the report. Raises `SettingsError` without any of the three.
-        """
-        from .report import report_wsgi  # loads templates: only where the report is used
-
-        app = self._app if app is None else app
-        installed = None if app is None else app.extensions.get("sojourn")
-        if app is None or not isinstance(installed, Installed):
-            msg = "this app has no Sojourn yet: call init_app(app) first"
-            raise RuntimeError(msg)
-        check = None if allow is None else _in_context(app, allow)
-        page = report_wsgi(installed.engine, password=password, token=token, allow=check)
-        installed.door.app = wsgi_mounted(installed.door.app, path.rstrip("/"), page)
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """What `app.extensions["sojourn"]` holds."""
-
-    engine: Engine
-    door: SojournMiddleware
 
 
 def _in_context(app: flask.Flask, allow: Callable[[Any], Any]) -> Callable[[Environ], Any]:
@@ -145,12 +88,7 @@ class _Flask(Framework):
         manager = getattr(flask.current_app, "login_manager", None)
         if manager is not None:
             return _logged_in(manager, session, environ)
-        if not getattr(session, "accessed", False):
-            return UNKNOWN
-        user_id = dict.get(session, "user_id")
-        if user_id is None or user_id == "":
-            return None
-        return User(user_id) if isinstance(user_id, str | int) and not isinstance(user_id, bool) else UNKNOWN
+        return of_session(session)
 
 
 def _logged_in(manager: Any, session: dict[str, Any], environ: Place) -> Principal:
@@ -166,6 +104,22 @@ def _logged_in(manager: Any, session: dict[str, Any], environ: Place) -> Princip
     if not getattr(loaded, "is_authenticated", False):
         return None
     return User(str(loaded.get_id()))  # by a token, for this request only
+
+
+class Installed(WsgiExtension):
+    """What `app.extensions["sojourn"]` holds."""
+
+    framework = _Flask
+
+    def __init__(self, app: flask.Flask, engine: Engine) -> None:
+        super().__init__(app.wsgi_app, engine)
+        self._app = app
+
+    def _report_page(self, password: str | None, token: str | None, allow: Callable[[Any], Any] | None) -> WSGIApp:
+        from .report import report_wsgi  # loads templates: only where the report is used
+
+        check = None if allow is None else _in_context(self._app, allow)
+        return report_wsgi(self.engine, password=password, token=token, allow=check)
 
 
 def _raised(_app: flask.Flask, exception: BaseException, **_more: object) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 try:
@@ -14,20 +12,18 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
 
     raise MissingExtraError("sojourn.quart needs Quart: pip install sojourn[quart]") from missing
 
-from .extension import AsgiExtension, engine_of
-from .settings import Settings
+from .extension import AsgiExtension, ConfiguredExtension
 from .tracking.frameworks import ROUTE_KEY, USER_KEY, guarded, unhandled
-from .tracking.principal import UNKNOWN, Principal, User
+from .tracking.principal import Principal, User, of_session
 from .tracking.wrong_doors import check_is
 
 if TYPE_CHECKING:
     from .asgi import ASGIApp
-    from .engine import Engine
 
 __all__ = ["Sojourn"]
 
 
-class Sojourn:
+class Sojourn(ConfiguredExtension[quart.Quart]):
     """Put Sojourn in front of a Quart app: `Sojourn(app)`, or `Sojourn()` and `init_app(app)` later.
 
     Without `settings` it reads `app.config["SOJOURN_*"]`, then the environment, falls back to `SECRET_KEY` (and
@@ -35,53 +31,16 @@ class Sojourn:
     `app.extensions["sojourn"]`.
     """
 
-    def __init__(
-        self, app: quart.Quart | None = None, settings: Settings | None = None, *, engine: Engine | None = None
-    ) -> None:
-        self._settings = settings
-        self._engine = engine
-        self._app: quart.Quart | None = None
-        if app is not None:
-            self.init_app(app)
-
     def init_app(self, app: quart.Quart) -> Installed:
         """Read the app's settings and put the middleware in front of it."""
         check_is(app, quart.Quart, __name__)
-        settings = self._settings
-        if settings is None and self._engine is None:
-            settings = Settings.from_mapping(
-                app.config,
-                base_dir=app.instance_path,
-                lenient_secret=app.debug or app.testing,
-                environ=os.environ,
-            )
-        installed = Installed(cast("ASGIApp", app.asgi_app), engine_of(settings, self._engine))
+        installed = Installed(cast("ASGIApp", app.asgi_app), self._engine_for(app))
         app.extensions["sojourn"] = installed
         self._app = app
         app.asgi_app = cast("Any", installed.door)  # type: ignore[method-assign]
         got_request_exception.connect(_raised, app)
         request_finished.connect(_finished, app)
         return installed
-
-    def mount_report(
-        self,
-        path: str = "/_sojourn",
-        *,
-        app: quart.Quart | None = None,
-        password: str | None = None,
-        token: str | None = None,
-        allow: Callable[[Any], Any] | None = None,
-    ) -> None:
-        """Serve the report at `path`, after `init_app()`; `app` is the last one if you leave it out.
-
-        Pass one of `password`, `token` and `allow`, which gets a Starlette `Request`. Raises `SettingsError` without any.
-        """
-        app = self._app if app is None else app
-        installed = None if app is None else app.extensions.get("sojourn")
-        if not isinstance(installed, Installed):
-            msg = "this app has no Sojourn yet: call init_app(app) first"
-            raise RuntimeError(msg)
-        installed.mount_report(path, password=password, token=token, allow=allow)
 
 
 class Installed(AsgiExtension):
@@ -112,10 +71,4 @@ def _principal() -> Principal:
         user = quart.g.get(manager.attribute_name)
         if user is not None:
             return None if user.auth_id is None else User(str(user.auth_id))
-    session: Any = quart.session
-    if not getattr(session, "accessed", False):
-        return UNKNOWN
-    user_id = dict.get(session, "user_id")
-    if user_id is None or user_id == "":
-        return None
-    return User(user_id) if isinstance(user_id, str | int) and not isinstance(user_id, bool) else UNKNOWN
+    return of_session(quart.session)

@@ -147,3 +147,13 @@ def of_object(user: object) -> Principal:
         return UNKNOWN  # `principal=` reads what has no id
     name = next((values[key] for key in NAME_KEYS if issubclass(type(values.get(key)), str)), None)
     return User(identity, name)
+
+
+def of_session(session: Any) -> Principal:
+    """The `user_id` in a framework's session, a dict that knows whether the app itself has opened it."""
+    if not getattr(session, "accessed", False):
+        return UNKNOWN
+    user_id = dict.get(session, "user_id")  # not `session.get`, which counts as opened
+    if user_id is None or user_id == "":
+        return None
+    return User(user_id) if isinstance(user_id, str | int) and not isinstance(user_id, bool) else UNKNOWN
