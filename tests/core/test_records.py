@@ -61,7 +61,7 @@ def test_the_format_is_what_journals_on_disk_hold() -> None:
     )
     origin = {"url.path": "/in", "url.query": "utm_source=mail", "user_agent.original": "UA"}
     state = msgspec.structs.replace(STATE, revision=3, logouts=1)
-    record = about(state, 6, ACTIVITY | STARTS, entries, origin, {"refused": 2}, "/stats")
+    record = about(state, 6, ACTIVITY | STARTS, entries, origin, {"refused": 2}, "/stats", {"posthog.session_id": "p"})
 
     raw = msgspec.msgpack.decode(msgspec.msgpack.encode(record))
 
@@ -86,5 +86,6 @@ def test_the_format_is_what_journals_on_disk_hold() -> None:
         3,
         1,
         "/stats",
+        {"posthog.session_id": "p"},
     ]
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=Record) == record

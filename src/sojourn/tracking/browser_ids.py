@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LONGEST_HEADER: Final = 128
 _LONGEST_NAME: Final = 128
 _LONGEST_COOKIE: Final = 4096
+_MOST_TRIES: Final = 64
 _MOST_COOKIES: Final = 4
 """A site has one; a hostile client may send thousands."""
 
@@ -55,7 +56,9 @@ def _cookies(header: bytes, prefix: bytes, suffix: bytes) -> list[bytes]:
     """The values of the cookies whose names begin and end so. Linear in the length of the header."""
     values: list[bytes] = []
     start = header.find(prefix)
-    while start >= 0 and len(values) < _MOST_COOKIES:
+    for _ in range(_MOST_TRIES):
+        if start < 0 or len(values) == _MOST_COOKIES:
+            break
         stop = header.find(b";", start)
         stop = len(header) if stop < 0 else stop
         middle = header.find(b"=", start, min(stop, start + _LONGEST_NAME))

@@ -84,3 +84,14 @@ def test_an_event_is_never_longer_than_its_bound(letter: str) -> None:
         assert len(msgspec.json.encode(event.attributes)) <= row_events.MAX_EVENT_BYTES
     assert out.events[-1].attributes["event.cut"] is True
     assert out.events[-1].attributes["session.id"] == KEY
+
+
+def test_the_id_of_a_browser_sdk_holds_until_another_comes_and_leaves_the_row_alone() -> None:
+    name = "posthog.session_id"
+    out, kept = Folded({}), []
+    for at, own_id in ((0, ""), (10, "a"), (20, "a"), (30, "b"), (25, "late"), (40, "")):
+        brought = msgspec.structs.replace(record(at), browser={name: own_id})
+        out = fold([Numbered(f"j:{at}", brought)], out.rows, RULES, defaults={})
+        properties = out.rows[KEY].properties
+        kept.append(None if properties is None else (properties[name].value, properties[name].at - NOW))
+    assert kept == [None, ("a", 10), ("a", 10), ("b", 30), ("b", 30), ("", 40)]
