@@ -10,10 +10,10 @@ import pytest
 
 from sojourn import identify, track
 from sojourn.core.events import PAGE_VIEW, SESSION_HEARTBEAT, Event
+from sojourn.core.sources import WITHIN_SITE
 from sojourn.report import _formatting, _heading, _timeline
 from sojourn.stores.dimensions import NAMES
 from sojourn.stores.reporting.model import SessionLine
-from sojourn.stores.sources import WITHIN_SITE
 from tests.report.harness import App, Reader
 from tests.report.test_report_pages import latest, newest, visit
 

@@ -11,8 +11,8 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from sojourn.backends.campaigns import UTM, domain
+from sojourn.core.sources import WITHIN_SITE
 from sojourn.stores.reporting.model import SessionLine
-from sojourn.stores.sources import WITHIN_SITE
 
 _UNKNOWN: Final = "Other"
 _MOST_PARAMETERS: Final = 30

@@ -13,9 +13,8 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from sojourn.core.events import COUNTRY, INTERNAL_REFERRER, Scalar
+from sojourn.core.sources import DIRECT, WITHIN_SITE, channel_of, source_of
 from sojourn.user_agents.families import client_of
-
-from .sources import DIRECT, WITHIN_SITE, channel_of, source_of
 
 Value = Callable[[Mapping[str, Scalar]], str | None]
 """Compute a dimension from the attributes of `session.start`."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.core.events import INTERNAL_REFERRER, Scalar
-from sojourn.stores.sources import CHANNELS, channel_of, source_of
+from sojourn.core.sources import CHANNELS, channel_of, source_of
 
 
 def origin(referrer: str | None, query: str = "", *, is_internal: bool = False) -> dict[str, Scalar]:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from sojourn.core.events import INTERNAL_REFERRER, Scalar
+from .events import INTERNAL_REFERRER, Scalar
 
 WITHIN_SITE: Final = "(within the site)"
 """The referrer of a session that a click inside the site began. No URL, so it can be no visitor's."""
