@@ -8,9 +8,9 @@ from .core.events import Event
 from .errors import NoActiveRequest, SojournError
 from .settings import Property, Settings
 from .tracking.carrying import carry
+from .tracking.current import current_session
 from .tracking.helpers import (
     capture_exception,
-    current_session,
     end_session,
     heartbeat,
     identify,

@@ -22,6 +22,7 @@ from .beacon import Beacon, Receiver, Script, interval_ms
 from .core.alerts import Thresholds
 from .core.browser_sessions import attribute_of
 from .core.clock import Clock, SystemClock
+from .core.history import StoredSession
 from .core.properties import Declared
 from .core.records import SERVICE_ATTRIBUTES, Origin
 from .core.session import Rules
@@ -172,6 +173,7 @@ class Engine:
             own_traffic=self.own_traffic,
             agents=None if settings.agents == "off" else self._agents(),
             browser_ids=_browser_ids(settings),
+            history=self._history,
         )
         self.beacon = None if settings.beacon_path is None else self._beacon(settings.beacon_path)
         """The endpoints at `beacon_path`; `None` without that setting."""
@@ -344,6 +346,13 @@ class Engine:
     @property
     def _grace(self) -> int:
         return 0 if self.clock.is_manual else _ms(self.settings.sweep_grace)
+
+    def _history(self, visitor_id: str, limit: int) -> Sequence[StoredSession]:
+        if not self.settings.enabled:
+            return ()
+        store = self.store
+        store.open()
+        return store.history.of_visitor(visitor_id, limit=limit)
 
     def _keep(self, runtime: Runtime) -> None:
         """Record what no request does: activity of connections that are merely open, and counters."""

@@ -49,3 +49,16 @@ def test_clear_forgets_all() -> None:
     known.clear()
     assert len(known) == 0
     assert known.get(LIMIT) is None
+
+
+def test_keys_are_dropped_by_what_they_are() -> None:
+    kept: Bounded[tuple[str, int], int] = Bounded(2)
+    for number in range(4):
+        kept["even" if number % 2 == 0 else "odd", number] = number
+    kept.drop(lambda key: key[0] == "odd")
+    assert [kept.get(("even", 0)), kept.get(("odd", 1)), kept.get(("even", 2)), kept.get(("odd", 3))] == [
+        0,
+        None,
+        2,
+        None,
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -37,6 +38,11 @@ class Bounded(Generic[K, V]):
     def discard(self, key: K) -> None:
         self.young.pop(key, None)
         self._old.pop(key, None)
+
+    def drop(self, is_dropped: Callable[[K], bool]) -> None:
+        """Discard every key of which this holds. Looks at all of them."""
+        for key in [key for part in (self.young, self._old) for key in list(part) if is_dropped(key)]:
+            self.discard(key)
 
     def clear(self) -> None:
         self.young, self._old = {}, {}

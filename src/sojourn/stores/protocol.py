@@ -13,6 +13,7 @@ from typing import Protocol
 from sojourn.core.events import START, Event, Position
 from sojourn.core.in_flight import InFlight
 
+from .history import History
 from .inbox.target import InboxTarget
 from .maintenance_protocol import Maintenance
 from .model import (
@@ -376,6 +377,9 @@ class Store(Protocol):
 
     @property
     def agents(self) -> AgentReport: ...
+
+    @property
+    def history(self) -> History: ...
 
     @property
     def maintenance(self) -> Maintenance: ...

@@ -12,6 +12,7 @@ from .data_subjects import SQLDataSubjects
 from .database import Database
 from .definitions import SQLDefinitions
 from .delivery import SQLDelivery
+from .history import SQLHistory
 from .leases import SQLLeases
 from .log import SQLLog
 from .maintenance import SQLMaintenance
@@ -54,6 +55,7 @@ class SQLStore:
         self.conversions: Final = SQLConversions(database, self.rollups)
         self.maintenance: Final = SQLMaintenance(database, self.rollups, checkpoint, replicas)
         self.agents: Final = SQLAgents(database)
+        self.history: Final = SQLHistory(database)
         d = database.dialect
         self._stats: Final = f"""
 SELECT (SELECT {d.totals.format("name", "value")} FROM sojourn_counters),

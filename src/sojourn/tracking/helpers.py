@@ -7,14 +7,12 @@ cut, counted, and logged once (`strict=True` raises). A fault of Sojourn itself 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sojourn.core.events import RESERVED_NAMES, SESSION_PROPERTIES, Scalar
 from sojourn.core.properties import EVENT_PREFIX, SESSION_PREFIX, Problem, cleaned
 from sojourn.core.property_values import PropertyValue
-from sojourn.core.records import LATE
 from sojourn.core.session import SessionState
 from sojourn.errors import NoActiveRequest
 
@@ -32,24 +30,6 @@ from .visit import Visit, active_visit
 
 _LONGEST_EVENT_NAME = 100
 _LONGEST_USER_NAME = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """The current session, read-only. `started_at` is in milliseconds since the epoch (UTC).
-
-    `user_id` is the user that this request has named; the cookie only holds whether there is one (`is_identified`).
-    """
-
-    id: str
-    visitor_id: str
-    started_at: int
-    is_new: bool
-    is_manual: bool
-    is_identified: bool
-    user_id: str | None
-    visit_number: int = 1
-    """1 for the visitor's first session in this browser, one more for each after it, as the cookie counts them."""
 
 
 def identify(
@@ -201,12 +181,6 @@ def end_session() -> None:
     call(None, _end, None, visit)
 
 
-def current_session() -> Session | None:
-    """Return the session of this request as of now; `None` without one, and outside a request."""
-    visit = active_visit.get()
-    return None if visit is None else call(None, _look, _look_late, visit)
-
-
 def _visit() -> Visit:
     visit = active_visit.get()
     if visit is None:
@@ -270,10 +244,12 @@ def _capture(visit: Visit, error: BaseException) -> None:
 
 
 def _track(visit: Visit, name: str, properties: dict[str, Scalar]) -> None:
-    if visit.enter(by_helper=True) is None:
+    state = visit.enter(by_helper=True)
+    if state is None:
         warn_dropped(visit)
         return
     visit.note(name, properties)
+    visit.context.memory.note(state, name, visit.at, properties)
     visit.leave()
 
 
@@ -304,28 +280,6 @@ def _end(visit: Visit) -> None:
     if state is not None:
         visit.end(state)
         visit.leave()
-
-
-def _look(visit: Visit) -> Session | None:
-    state = visit.look()
-    return None if state is None else _session(visit, state)
-
-
-def _look_late(visit: Visit, state: SessionState) -> Session | None:
-    return None if visit.late_flags & LATE else _session(visit, state)
-
-
-def _session(visit: Visit, state: SessionState) -> Session:
-    return Session(
-        id=state.session_id,
-        visitor_id=state.visitor_id,
-        started_at=state.started_at,
-        is_new=visit.is_new(state),
-        is_manual=state.is_manual,
-        is_identified=state.is_tagged,
-        user_id=visit.user_id,
-        visit_number=state.visit_number,
-    )
 
 
 def _refuse_data(visit: Visit, problems: list[Problem], where: str) -> None:

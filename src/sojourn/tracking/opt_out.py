@@ -38,6 +38,7 @@ def opt_out(visit: Visit) -> None:
             last_seen_at = at if is_running else live.last_seen_at
             changes.seal = Entry(SESSION_END, at, seal=Seal(EndReason.OPTED_OUT, last_seen_at))
         context.sessions.forget(live, context.codec.hash_user(live.state.visitor_id))
+        context.memory.forget(live.state.visitor_id)
     visit.binding = visit.binding.opt_out()
     visit.user_id = None
     if visit.responded:

@@ -24,6 +24,7 @@ from sojourn.core.records import OPT_OUT as OPTS_OUT
 from sojourn.core.session import SessionState
 
 from .changes import SessionChanges
+from .memory import Memory
 from .pages import Pages
 from .session_cache import SessionCache
 from .visit import Visit
@@ -44,9 +45,10 @@ class Sink(Protocol):
 class Recording:
     """Records visits (`visit_context.VisitRecorder`). Every method may be called by any thread."""
 
-    __slots__ = ("_pages", "_sessions", "sink")
+    __slots__ = ("_memory", "_pages", "_sessions", "sink")
 
-    def __init__(self, sink: Sink, *, pages: Pages, sessions: SessionCache) -> None:
+    def __init__(self, sink: Sink, *, pages: Pages, sessions: SessionCache, memory: Memory) -> None:
+        self._memory = memory
         self.sink = sink
         self._pages = pages
         self._sessions = sessions
@@ -77,6 +79,7 @@ class Recording:
             origin = None
             if changes.is_start:
                 origin = self.origin(visit)
+                self._memory.begin(changes.state, origin)
             is_essential = changes.is_start or changes.seal is not None or any(entry.tag for entry in entries)
             if entries:
                 entries, explaining = _explaining(visit, changes.state.key, entries)

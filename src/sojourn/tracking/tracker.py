@@ -31,6 +31,7 @@ from .cookie_policy import CookiePolicy
 from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
 from .identification import apply_principal, drop_user, read_principal
+from .memory import Memory
 from .options import TrackingOptions
 from .own_traffic import OWN_ADDRESS, OWN_BROWSER, Mark, OwnTraffic
 from .pages import Pages
@@ -45,7 +46,7 @@ from .starts import Starts
 from .tickets import TicketCodec
 from .transactions import Inbox
 from .visit import Visit
-from .visit_context import VisitContext
+from .visit_context import History, VisitContext
 
 
 class Tracker:
@@ -72,6 +73,7 @@ class Tracker:
         agents: Agents | None = None,
         browser_ids: BrowserIds | None = None,
         own_traffic: OwnTraffic,
+        history: History,
     ) -> None:
         self.codec = codec
         self._options = options
@@ -96,7 +98,8 @@ class Tracker:
         self.prefetched = PrefetchedPages(
             shared, guard=guard, pages=pages, presence=self._presence, has_page_views=options.page_views
         )
-        self._recording = Recording(sink, pages=pages, sessions=self._sessions)
+        memory = Memory()
+        self._recording = Recording(sink, pages=pages, sessions=self._sessions, memory=memory)
         self._cookies = ResponseCookies(cookies, options, codec=codec, sessions=self._sessions, clock=clock)
         self.context = VisitContext(
             options=options,
@@ -109,6 +112,8 @@ class Tracker:
             inbox=inbox,
             tickets=tickets,
             own_traffic=own_traffic,
+            memory=memory,
+            history=history,
         )
         self.connections = Connections(options, clock=clock, sink=sink, guard=guard)
         self.on_response: Callable[[Visit], None] | None = None

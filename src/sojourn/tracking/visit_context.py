@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sojourn.core.clock import Clock
+from sojourn.core.history import StoredSession
 from sojourn.core.records import Entry, Origin
 from sojourn.core.session import SessionState
 
 from .cookie import CookieCodec
 from .guard import Guard
+from .memory import Memory
 from .options import TrackingOptions
 from .paths import Paths
 from .session_cache import SessionCache
@@ -20,6 +23,14 @@ if TYPE_CHECKING:
     from .tickets import TicketCodec
     from .transactions import Inbox
     from .visit import Visit
+
+
+class History(Protocol):
+    """Reads what is recorded of a browser. Blocks; may raise."""
+
+    def __call__(self, visitor_id: str, limit: int) -> Sequence[StoredSession]:
+        """Return the latest sessions of a visitor, the latest first."""
+        ...
 
 
 class VisitRecorder(Protocol):
@@ -56,3 +67,5 @@ class VisitContext:
     inbox: Inbox
     tickets: TicketCodec
     own_traffic: OwnTraffic
+    memory: Memory
+    history: History

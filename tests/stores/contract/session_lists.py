@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sojourn.core.events import PAGE_VIEW, START
+from sojourn.core.events import PAGE_VIEW, START, Scalar
 from sojourn.stores import Store
 from sojourn.stores.model import SESSION, USER, VISITOR, Batch, DataSubject
 from sojourn.stores.reporting.filters import Condition, InvalidFilterError, Operator
@@ -397,3 +397,40 @@ class SessionListsContract:
         overview(reports)
         assert keys(reports, Filter(text="u")) == {each.key for each in rows if each.user_id}
         assert load(reports, *before).rows == before
+
+    # --- the history of a visitor
+
+    def test_the_history_of_a_visitor_has_their_sessions_and_the_apps_own_events(self, store: Store) -> None:
+        other = row("other")
+        other.visitor_id = "another"
+        late = ended(row("late", NOW + 5), "e")
+        late.logouts, late.page_views, late.source, late.utm_campaign, late.user_id = 1, 2, "Direct", "sale", "anna"
+        bought: dict[str, Scalar] = {
+            "event_properties.sku": "it's \\ 1",
+            "event_properties.n": 2,
+            "session_properties.plan": "pro",
+        }
+        save(
+            store,
+            Batch(
+                rows=[row("early"), late, other],
+                events=[
+                    event("1", "late", NOW + 6, "purchase", attributes=bought),
+                    event("2", "late", NOW + 7),
+                    event("3", "late", NOW + 8, "review", attributes={}),
+                    event("4", "other", NOW + 9, "purchase", attributes=bought, visitor_id="another"),
+                ],
+            ),
+        )
+        latest, first = store.history.of_visitor("visitor", limit=5)
+        assert (latest.logouts, latest.session.id, latest.session.is_open) == (1, "id-late", False)
+        assert (latest.session.source, latest.session.campaign, latest.session.user_id) == ("Direct", "sale", "anna")
+        assert [(each.name, each.at, each.properties) for each in latest.session.events] == [
+            ("review", NOW + 8, {}),
+            ("purchase", NOW + 6, {"sku": "it's \\ 1", "n": 2}),
+        ]
+        assert (first.session.id, first.session.is_open, first.session.events) == ("id-early", True, ())
+        assert store.history.of_visitor("visitor", limit=1) == [latest]
+        assert store.history.of_visitor("x' OR 1=1 --\x00\ud800", limit=5) == []
+        save(store, Batch(opted_out={"visitor": NOW}))
+        assert store.history.of_visitor("visitor", limit=5) == []
