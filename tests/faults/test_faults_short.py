@@ -27,6 +27,8 @@ def played(fault: Fault, seconds: float) -> Row:
         pytest.param("web-killed-gunicorn", 5, id="web processes killed every second"),
         pytest.param("worker-killed", 4, id="the worker killed in mid-batch and in mid-delivery"),
         pytest.param("backend-400", 2, id="events that the backend refuses for good"),
+        pytest.param("inbox-sqlite", 4, id="processes killed around the commits of the app, SQLite"),
+        pytest.param("inbox-postgres", 4, id="processes killed around the commits of the app, PostgreSQL"),
         pytest.param("postgres-stopped", 8, id="PostgreSQL away for longer than the idle timeout"),
     ],
 )
