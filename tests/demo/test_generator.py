@@ -158,7 +158,7 @@ def test_command_generates_and_prints_how_to_open_the_store(tmp_path: Path, caps
     out, err = capsys.readouterr()
     assert out.startswith("40 sessions and ")
     assert out.endswith(f"open the report: sojourn report --store {url}\n")
-    assert "sessions: 40 of 40" in err, "without a terminal, lines"
+    assert "40 of 40 sessions" in err, "without a terminal, lines"
     assert "\x1b" not in err
     store = SQLiteStore(tmp_path / "new.db")
     assert store.stats().sessions == 40
