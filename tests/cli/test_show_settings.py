@@ -155,7 +155,21 @@ def test_a_misspelt_setting_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys:
     assert "SOJOURN_IDLE_TIMOUT is not a setting; the nearest is SOJOURN_IDLE_TIMEOUT" in capsys.readouterr().err
 
 
-def test_it_fits_a_terminal(folder: Path) -> None:
-    out = run_in_terminal(["settings"], columns=120, folder=folder)
-    assert max(map(len, out.splitlines())) <= 120
-    assert out.splitlines()[0].split() == ["setting", "value", "from"]
+def test_it_fits_a_narrow_terminal_and_cuts_nothing(folder: Path) -> None:
+    out = run_in_terminal(["settings"], columns=80, folder=folder)
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.splitlines()[0].split() == ["setting", "from", "value"]
+    assert "/metrics" in out  # the last of a long list
+    assert "…" not in out
+
+
+def test_a_variable_that_is_not_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SOJOURN_GPC", "anonymous")
+    assert cli.main(["settings", "gpc"], settings=Settings(secret_key=KEY, gpc="off")) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "  setting  from  value",
+        "  gpc      code  off",
+        "                 SOJOURN_GPC of the environment is not used",
+    ]

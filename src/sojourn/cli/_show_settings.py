@@ -14,13 +14,14 @@ from sojourn.errors import SettingsError
 from . import _choosing, _stores
 from ._output import printable
 from ._parser import Commands, UsageError, nearest
-from ._tables import Screen, wide_option
+from ._tables import Screen, cut, wide_option
 
 if TYPE_CHECKING:
     from sojourn.settings import Settings
     from sojourn.settings._table import Setting
 
 _LONGEST: Final = 500
+_WIDEST_ORIGIN: Final = 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +69,21 @@ def _settings(arguments: argparse.Namespace) -> int:
     if not shown:
         print("all settings are left at their defaults")
         return 0
-    table = [["setting", "value", "from"]]
-    table += [[row.name, row.value, row.origin + (row.note and f"; {row.note}")] for row in shown]
-    print("\n".join(Screen.of(arguments).table(table, left=frozenset({0, 1, 2}), whole=frozenset({0}))))
+    print("\n".join(_lines(shown, Screen.of(arguments))))
     return 0
+
+
+def _lines(rows: list[Shown], screen: Screen) -> Iterator[str]:
+    """The value comes last: some are long, and all are to be seen whole."""
+    heads = Shown(name="setting", origin="from", value="value")
+    name = max(len(row.name) for row in [heads, *rows])
+    origin = min(_WIDEST_ORIGIN, max(len(row.origin) for row in [heads, *rows]))
+    indent = " " * (name + origin + 6)
+    for row in [heads, *rows]:
+        start = f"  {row.name:<{name}}  {cut(row.origin, origin):<{origin}}  "
+        yield from screen.lines(row.value, indent=indent, first=start)
+        notes = [row.note, row.origin if len(row.origin) > origin else ""]
+        yield from (screen.paint(line, "odd") for note in notes if note for line in screen.lines(note, indent=indent))
 
 
 def _chosen(rows: list[Shown], names: list[str]) -> list[Shown]:
