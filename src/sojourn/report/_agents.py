@@ -12,6 +12,7 @@ from sojourn.stores.reporting.calendar import edges
 from sojourn.user_agents.agents import AgentKind
 
 from . import _ranges
+from ._links import Links
 from ._view import View, pinned
 from ._web import Response
 
@@ -53,7 +54,8 @@ class Bar:
 def agents(view: View) -> Response:
     if (elsewhere := pinned(view)) is not None:
         return elsewhere
-    range_ = _ranges.from_query(view.parameters, view.moments) or _ranges.preset(_DEFAULT, view.moments)
+    in_address = _ranges.from_query(view.parameters, view.moments)
+    range_ = in_address or _ranges.preset(_DEFAULT, view.moments)
     every = view.store.agents.agents(range_.span)
     kinds = {line.kind for line in every}
     kind = view.parameters.one_of("kind", KINDS)
@@ -62,9 +64,13 @@ def agents(view: View) -> Response:
     lines = [line for line in every if kind in {None, line.kind} and name in {None, line.agent}]
     pages = view.store.agents.pages(range_.span, agent=name, kind=kind, limit=_MOST_PAGES if shows_all else _PAGES)
     chosen = {key: value for key, value in (("kind", kind), ("agent", name)) if value is not None}
+    links = Links(
+        request=view.request, path="/agents", params={} if in_address is None else in_address.query, own=chosen
+    )
     return view.html(
         "agents.html",
-        **_ranges.context(range_, view.moments),
+        **links.ranges(range_, view.moments),
+        links=links,
         kinds={key: label for key, label in KINDS.items() if key in kinds},
         labels=KINDS,
         kind=kind,

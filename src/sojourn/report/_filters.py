@@ -5,7 +5,7 @@ Fields, operators and values are those of `stores.reporting.filters`; here they 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,13 +24,10 @@ from sojourn.stores.reporting.filters import (
 from sojourn.stores.reporting.model import Cursor, Filter, Sort
 
 from . import _ranges
+from ._links import INTERVAL, RANGE, Params
+from ._measures import MEASURES
 from ._moments import Moments
 from ._parameters import Parameters
-from ._view import View
-from ._web import Response, redirect
-
-Params = Mapping[str, str | tuple[str, ...]]
-"""Parameters of an address; a tuple has the values of one that is repeated."""
 
 REASONS: Final = {
     EndReason.IDLE_TIMEOUT: "Idle timeout",
@@ -45,7 +42,7 @@ _EXPECTED: Final = tuple(name for name, field in FIELDS.items() if not field.has
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """An active filter: its label, operator and value, and the URL parameters without it."""
+    """An active filter: its label, operator and value, and what the reader looks at without it."""
 
     label: str
     operator: str
@@ -54,12 +51,20 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionFilter:
-    """The sessions that an address asks for. `params`: its valid parameters."""
+class Selection:
+    """What an address asks to look at: sessions, their range, and what the chart shows. `params`: its valid parameters.
+
+    Every page takes all of it, so that the reader's choice survives the way through pages that have no chart, or a time of
+    their own.
+    """
 
     filter: Filter
     range: _ranges.Range | None
     params: Params
+
+    @property
+    def measure(self) -> str | None:
+        return _one(self.params, "measure")
 
     @property
     def chips(self) -> list[Chip]:
@@ -75,59 +80,45 @@ class SessionFilter:
             chips.append(Chip(label="Search", operator="contains", value=self.filter.text, without=without))
         return chips
 
+    @property
+    def range_chip(self) -> list[Chip]:
+        """One for the range, where a page has no other control for it."""
+        if self.range is None:
+            return []
+        without = {name: value for name, value in self.params.items() if name not in RANGE}
+        return [Chip(label="Started", operator="in", value=self.range.label, without=without)]
+
+    @property
+    def cleared(self) -> Params:
+        """What is left without conditions and text."""
+        return {name: value for name, value in self.params.items() if name in {*RANGE, "measure", INTERVAL}}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionQuery:
-    """The list that an address asks for. `params`: its valid parameters, except for the cursor."""
+    """The list that an address asks for."""
 
-    which: SessionFilter
+    which: Selection
     sort: Sort
     is_ascending: bool
     cursor: Cursor | None
-    params: Params
 
     @property
     def filter(self) -> Filter:
         return self.which.filter
 
     @property
-    def range(self) -> _ranges.Range | None:
-        return self.which.range
-
-    @property
-    def filter_params(self) -> Params:
-        """Those that choose sessions, without their order."""
-        return self.which.params
-
-    @property
-    def chips(self) -> list[Chip]:
-        chips = SessionFilter(filter=self.filter, range=self.range, params=self.params).chips
-        if self.range is not None:
-            without = {key: value for key, value in self.params.items() if key not in self.range.query}
-            chips.append(Chip(label="Started", operator="in", value=self.range.label, without=without))
-        return chips
+    def own(self) -> Params:
+        """The parameters of its order."""
+        return _order(self.sort, is_ascending=self.is_ascending)
 
     def sorted_by(self, sort: Sort) -> Params:
-        """The parameters of this list sorted by a column; by the current one, in the other direction."""
-        params: dict[str, str | tuple[str, ...]] = {
-            name: value for name, value in self.params.items() if name not in {"sort", "dir"}
-        }
-        if sort is not Sort.STARTED:
-            params["sort"] = sort.value
-        if sort is self.sort and not self.is_ascending:
-            params["dir"] = "up"
-        return params
+        """Those of the list sorted by a column; by the current one, in the other direction."""
+        return _order(sort, is_ascending=sort is self.sort and not self.is_ascending)
 
 
 OFFERED: Final = tuple(FIELDS.values())
 """What the form offers to filter by."""
-
-
-def canonical(view: View, params: Params) -> Response | None:
-    """A redirect to the address of a filter that a form has just added to; `None` if there was no such form."""
-    if "field" not in view.request.query or view.parameters.has_problem("field", "op", "is"):
-        return None
-    return redirect(view.request.url(view.request.path, **params))
 
 
 def params_of(conditions: Iterable[Condition]) -> Params:
@@ -138,47 +129,33 @@ def params_of(conditions: Iterable[Condition]) -> Params:
     return {name: texts[0] if len(texts) == 1 else tuple(texts) for name, texts in values.items()}
 
 
-def parse_filter(parameters: Parameters, moments: Moments, *, subject: DataSubject | None = None) -> SessionFilter:
-    """Read which sessions an address asks for. `subject`: the page is about this person; the address names no other."""
+def parse_filter(parameters: Parameters, moments: Moments, *, subject: DataSubject | None = None) -> Selection:
+    """Read what an address asks to look at. `subject`: the page is about this person; the address names no other."""
     text = parameters.text("q")
     conditions = _conditions(parameters, without=() if subject is None else ("user", "visitor"))
-    params = {**({"q": text} if text else {}), **params_of(conditions)}
+    params: dict[str, str | tuple[str, ...]] = {**({"q": text} if text else {}), **params_of(conditions)}
     range_ = _ranges.from_query(parameters, moments)
     if range_ is not None:
         params.update(range_.query)
+    for name, choices in (("measure", MEASURES), (INTERVAL, _ranges.INTERVALS)):
+        if (choice := parameters.one_of(name, choices)) is not None:
+            params[name] = choice
     if subject is not None:
         conditions += (Condition(subject.kind, Operator.IS, subject.id),)
-    return SessionFilter(
+    return Selection(
         filter=Filter(span=range_.span if range_ is not None else None, conditions=conditions, text=text or None),
         range=range_,
         params=params,
     )
 
 
-def parse_conditions(parameters: Parameters) -> SessionFilter:
-    """Read a filter where the page itself chooses the time."""
-    text = parameters.text("q")
-    conditions = _conditions(parameters, without=())
-    params = {**({"q": text} if text else {}), **params_of(conditions)}
-    return SessionFilter(filter=Filter(conditions=conditions, text=text or None), range=None, params=params)
-
-
 def parse_query(parameters: Parameters, moments: Moments, *, subject: DataSubject | None = None) -> SessionQuery:
     """Read the list that an address asks for."""
-    which = parse_filter(parameters, moments, subject=subject)
-    params = dict(which.params)
-    sort = Sort(parameters.one_of("sort", [each.value for each in Sort]) or Sort.STARTED)
-    is_ascending = parameters.one_of("dir", ["up"]) == "up"
-    if sort is not Sort.STARTED:
-        params["sort"] = sort.value
-    if is_ascending:
-        params["dir"] = "up"
     return SessionQuery(
-        which=which,
-        sort=sort,
-        is_ascending=is_ascending,
+        which=parse_filter(parameters, moments, subject=subject),
+        sort=Sort(parameters.one_of("sort", [each.value for each in Sort]) or Sort.STARTED),
+        is_ascending=parameters.one_of("dir", ["up"]) == "up",
         cursor=parameters.parsed("at", Cursor.from_text, "take the link to another page of the list, or leave it out"),
-        params=params,
     )
 
 
@@ -239,6 +216,15 @@ def _added(parameters: Parameters) -> list[Condition]:
 
 def _beside_conditions(params: Params) -> Params:
     return {name: value for name, value in params.items() if not is_filter(name)}
+
+
+def _order(sort: Sort, *, is_ascending: bool) -> Params:
+    return {"sort": "" if sort is Sort.STARTED else sort.value, "dir": "up" if is_ascending else ""}
+
+
+def _one(params: Params, name: str) -> str | None:
+    value = params.get(name)
+    return value if isinstance(value, str) else None
 
 
 def _shown(each: Condition) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sojourn.core.goals import Funnel, parse_steps
 from sojourn.stores.definitions import FUNNEL
@@ -49,20 +49,17 @@ def funnels(view: View) -> Response:
             range_.span, funnel.steps, by_visitor=way == "visitor", where=which.filter
         )
     own = next((each for each in defined if each.value is funnel), None)
-    filter_params = {name: value for name, value in which.params.items() if name not in range_.query}
-    params: dict[str, Any] = {} if funnel is None else {"steps": text} if own is None else {"funnel": funnel.name}
-    if way != "session":
-        params["by"] = way
+    chosen = {} if funnel is None else {"steps": text} if own is None else {"funnel": funnel.name}
+    links = view.links(which, {**chosen, "by": "" if way == "session" else way})
     return view.html(
         "funnels.html",
-        **_ranges.context(range_, view.moments),
+        **links.ranges(range_, view.moments),
+        links=links,
         defined=defined,
         funnel=funnel,
         own=own,
         problem=problem,
-        params=params,
         which=which,
-        filter_params=filter_params,
         way=way,
         ways=_WAYS,
         figures=figures,

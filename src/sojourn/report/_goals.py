@@ -67,11 +67,12 @@ def goals(view: View) -> Response:
         )
         for each, count in zip(defined, figures.goals, strict=True)
     ]
+    links = view.links(which, {} if chosen is None else {"goal": chosen.value.name})
     return view.html(
         "goals.html",
-        **_ranges.context(range_, view.moments),
+        **links.ranges(range_, view.moments),
         which=which,
-        filter_params={name: value for name, value in which.params.items() if name not in range_.query},
+        links=links,
         figures=figures,
         rows=rows,
         chosen=chosen,
@@ -79,7 +80,7 @@ def goals(view: View) -> Response:
     )
 
 
-def _panels(view: View, range_: _ranges.Range, which: _filters.SessionFilter, chosen: Definition[Goal]) -> list[Panel]:
+def _panels(view: View, range_: _ranges.Range, which: _filters.Selection, chosen: Definition[Goal]) -> list[Panel]:
     conversions = view.store.conversions
     keys, one_in = conversions.sessions(range_.span, chosen.value.step, where=which.filter)
     by_value = conversions.by_value(keys, _SHOWN)

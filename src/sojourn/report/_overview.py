@@ -10,8 +10,9 @@ from sojourn.stores.reporting.filters import Operator
 from sojourn.stores.reporting.model import EVERYTHING, Bucket, Figures, Filter, Overview
 
 from . import _charts, _filters, _first_run, _formatting, _overview_panels, _panel_pages, _ranges
+from ._links import INTERVAL, RANGE
 from ._measures import MEASURES, Measure
-from ._view import View, bad_request, pinned
+from ._view import View, bad_request, canonical, pinned
 from ._web import Response, document
 
 _STEADY: Final = 0.005
@@ -46,12 +47,12 @@ def overview(view: View) -> Response:
         return elsewhere
     which = _filters.parse_filter(view.parameters, view.moments)
     tabs = _overview_panels.names_in(view)
-    measure = view.parameters.one_of("measure", MEASURES)
     range_ = which.range or _ranges.preset(DEFAULT, view.moments)
     interval = _ranges.interval(view.parameters, range_)
-    shown = {"measure": measure or "", "interval": "" if interval is None else interval.name.lower()}
-    shown = {name: value for name, value in shown.items() if value}
-    if (elsewhere := _filters.canonical(view, {**which.params, **shown})) is not None:
+    links = view.links(which, _overview_panels.own_params(tabs))
+    if interval is None:
+        links = links.without("interval")
+    if (elsewhere := canonical(view, links)) is not None:
         return elsewhere
     where = which.filter
     data = load(view, range_, where, interval)
@@ -67,27 +68,20 @@ def overview(view: View) -> Response:
         interval = None
         data = load(view, range_, where)
     breakdowns = _panel_pages.load(view, range_.span, _overview_panels.panels_of(tabs), where)
-    params = {name: value for name, value in which.params.items() if name not in range_.query}
     bucket = interval or range_.bucket
     return view.html(
         "overview.html",
-        **_ranges.context(range_, view.moments),
+        **links.ranges(range_, view.moments),
         url_time=view.moments.address,
         data=data,
-        chips=replace(which, params={**which.params, **shown}).chips,
-        kept={**params, **shown},
-        cleared={**(which.range.query if which.range else {}), **shown},
-        sessions_url=view.request.url("/sessions", **params, **range_.query),
-        cards=[
-            replace(card, url=view.request.url("/", **{**which.params, **shown, "measure": card.measure.name}))
-            for card in cards(data)
-        ],
+        which=which,
+        links=links,
+        in_range=links.in_range(range_),
+        zoom=links.without(*RANGE, INTERVAL),
+        cards=[replace(card, url=links.here(measure=card.measure.name)) for card in cards(data)],
         fields=_filters.OFFERED,
         operators=tuple(Operator),
-        intervals=[
-            (each, view.request.url("/", **{**which.params, **shown, "interval": each.name.lower()}))
-            for each in range_.intervals
-        ],
+        intervals=[(each, links.here(interval=each.name.lower())) for each in range_.intervals],
         bucket=bucket,
         measures=MEASURES.values(),
         chart=_charts.chart(
@@ -95,12 +89,12 @@ def overview(view: View) -> Response:
             range_.span,
             bucket,
             view.moments,
-            measure=MEASURES[measure or "sessions"],
+            measure=MEASURES[which.measure or "sessions"],
             before=data.series_before,
             releases=view.store.report.releases(range_.span),
         ),
         chart_height=_charts.HEIGHT,
-        panels=_overview_panels.shown(view, tabs, breakdowns, {**params, **range_.query}),
+        panels=_overview_panels.shown(tabs, breakdowns, links.in_range(range_)),
     )
 
 

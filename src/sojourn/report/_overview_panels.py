@@ -9,7 +9,7 @@ from typing import Final
 from sojourn.stores.reporting.model import Breakdowns
 
 from ._columns import Column, Line
-from ._filters import Params
+from ._links import Links, Params
 from ._panels import GROUPS, PANELS, Panel, chosen
 from ._view import View
 
@@ -27,7 +27,7 @@ class Tab:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A panel as the overview shows it. `params`: those of the range and the filter; `count`: how many values there are."""
+    """A panel as the overview shows it. `links`: with the range; `count`: how many values there are."""
 
     panel: Panel
     label: str
@@ -37,8 +37,7 @@ class Shown:
     most: int
     beside: Column | None
     data: Breakdowns
-    params: Params
-    all_url: str
+    links: Links
 
 
 def names_in(view: View) -> tuple[str, ...]:
@@ -47,7 +46,12 @@ def names_in(view: View) -> tuple[str, ...]:
     return view.parameters.parsed("tabs", _names, fix) or ()
 
 
-def shown(view: View, names: Sequence[str], data: Breakdowns, params: Params) -> list[Shown]:
+def own_params(names: Sequence[str]) -> Params:
+    """The parameter of these tabs; those that are shown anyway are left out."""
+    return {"tabs": ",".join(name for name in names if name not in _DEFAULTS)}
+
+
+def shown(names: Sequence[str], data: Breakdowns, links: Links) -> list[Shown]:
     """The panels, each with its first lines."""
     found = []
     for group, panel in chosen(names):
@@ -60,7 +64,7 @@ def shown(view: View, names: Sequence[str], data: Breakdowns, params: Params) ->
                 tabs=[
                     Tab(
                         panel=each,
-                        url=view.request.url("/", **params, tabs=_listed([*others, each.name])) + f"#panel-{each.name}",
+                        url=links.here(**own_params([*others, each.name])) + f"#panel-{each.name}",
                     )
                     for place, each in enumerate(group.panels)
                     if place < group.tabs or each is panel
@@ -70,8 +74,7 @@ def shown(view: View, names: Sequence[str], data: Breakdowns, params: Params) ->
                 most=max((line.counts.sums[0] for line in lines[:SHOWN]), default=1),
                 beside=None if panel.beside is None else panel.column(panel.beside),
                 data=data,
-                params=params,
-                all_url=view.request.url(f"/panels/{panel.name}", **params),
+                links=links,
             )
         )
     return found
@@ -84,7 +87,3 @@ def panels_of(names: Sequence[str]) -> list[Panel]:
 def _names(text: str) -> tuple[str, ...] | None:
     names = tuple(text.split(","))
     return names if all(name in PANELS for name in names) else None
-
-
-def _listed(names: Sequence[str]) -> str | None:
-    return ",".join(name for name in names if name not in _DEFAULTS) or None

@@ -15,7 +15,7 @@ from sojourn.stores.reporting.model import Filter, Span
 
 from . import _definitions, _formatting
 from ._columns import Column, Line
-from ._filters import Params
+from ._links import Links
 from ._panels import Panel
 from ._view import View
 
@@ -78,7 +78,7 @@ def _conditions(step: Step) -> tuple[Condition, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Choice:
     """A goal to choose, or to leave out again."""
 
     name: str
@@ -86,14 +86,13 @@ class Link:
     is_chosen: bool
 
 
-def links(view: View, panel: Panel, params: Params) -> list[Link]:
+def choices(view: View, panel: Panel, goal: GoalColumns | None, links: Links) -> list[Choice]:
     """The goals that may be a column of this panel."""
     if "sessions" not in BREAKDOWNS[panel.breakdown].measures:
         return []
-    beside = {name: value for name, value in params.items() if name not in {"goal", "sort", "dir"}}
-    path = f"/panels/{panel.name}"
     found = []
     for each in _definitions.goals(view):
-        name, is_chosen = each.value.name, params.get("goal") == each.value.name
-        found.append(Link(name, view.request.url(path, **beside, goal="" if is_chosen else name), is_chosen))
+        name = each.value.name
+        is_chosen = goal is not None and goal.goal.name == name
+        found.append(Choice(name, links.here(goal="" if is_chosen else name, sort="", dir=""), is_chosen))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sojourn.backends.cloudevents import rfc3339
@@ -14,7 +14,8 @@ from sojourn.stores.reporting.model import Breakdowns, Filter, Span
 from . import _filters, _panel_goals, _ranges
 from ._columns import Column, Line, Value
 from ._export import cell
-from ._filters import Chip, Params, SessionFilter
+from ._filters import Selection
+from ._links import Links, Params
 from ._panel_goals import GoalColumns
 from ._panels import PANELS, Panel, breakdowns_of, group_of, sorted_by, total_of
 from ._view import View, bad_request, pinned
@@ -26,28 +27,20 @@ DEFAULT_RANGE: Final = "7d"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelQuery:
-    """What an address asks of a panel. `params`: its parameters, without the page."""
+    """What an address asks of a panel."""
 
     panel: Panel
     range: _ranges.Range
-    which: SessionFilter
+    which: Selection
     find: str
     column: Column
     is_ascending: bool
     is_sorted: bool
     """Whether the address names an order; else it is the panel's own."""
     page: int
-    filter_params: Params
-    params: Params
+    own: Params
+    """The parameters of its order and search."""
     goal: GoalColumns | None = None
-
-    @property
-    def chips(self) -> list[Chip]:
-        return replace(self.which, params=self.params).chips
-
-    def with_range(self, name: str) -> Params:
-        """The parameters of the same with another range."""
-        return {**{each: value for each, value in self.params.items() if each not in self.range.query}, "range": name}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,25 +63,23 @@ def page(view: View, name: str) -> Response | None:
     found = find(view, query)
     last = max(1, -(-len(found.lines) // ROWS))
     number = min(query.page, last)
-    path = f"/panels/{name}"
+    links = view.links(query.which, query.own).in_range(query.range)
     return view.html(
         "panel.html",
+        **links.ranges(query.range, view.moments),
+        links=links,
         query=query,
         panel=query.panel,
         found=found,
         lines=found.lines[(number - 1) * ROWS : number * ROWS],
         begin=(number - 1) * ROWS,
-        heads=[_head(view, query, column) for column in query.panel.columns],
-        newer=view.request.url(path, **query.params, page=str(number - 1)) if number > 1 else None,
-        older=view.request.url(path, **query.params, page=str(number + 1)) if number < last else None,
-        csv=view.request.url(f"{path}.csv", **query.params),
-        json=view.request.url(f"{path}.json", **query.params),
-        presets=_ranges.PRESETS,
-        goals=_panel_goals.links(view, query.panel, query.params),
-        tabs=[
-            {"panel": each, "url": view.request.url(f"/panels/{each.name}", **query.filter_params)}
-            for each in group_of(PANELS[name]).panels
-        ],
+        heads=[_head(links, query, column) for column in query.panel.columns],
+        newer=links.here(page=str(number - 1)) if number > 1 else None,
+        older=links.here(page=str(number + 1)) if number < last else None,
+        csv=links.to(f"/panels/{name}.csv", **query.own),
+        json=links.to(f"/panels/{name}.json", **query.own),
+        goals=_panel_goals.choices(view, query.panel, query.goal, links),
+        tabs=[{"panel": each, "url": links.to(f"/panels/{each.name}")} for each in group_of(PANELS[name]).panels],
     )
 
 
@@ -150,13 +141,6 @@ def parse(view: View, panel: Panel) -> PanelQuery:
     sort = parameters.one_of("sort", names)
     column = panel.column(sort or "") or panel.columns[0]
     is_ascending = parameters.one_of("dir", ["up"]) == "up"
-    params = {**which.params, **range_.query}
-    own = {
-        "find": find_text,
-        "sort": sort or "",
-        "dir": "up" if is_ascending else "",
-        "goal": "" if goal is None else goal.goal.name,
-    }
     return PanelQuery(
         panel=panel,
         range=range_,
@@ -166,8 +150,12 @@ def parse(view: View, panel: Panel) -> PanelQuery:
         is_ascending=is_ascending,
         is_sorted=sort is not None or is_ascending,
         page=max(1, parameters.number("page") or 1),
-        filter_params=params,
-        params={**params, **{name: value for name, value in own.items() if value}},
+        own={
+            "find": find_text,
+            "sort": sort or "",
+            "dir": "up" if is_ascending else "",
+            "goal": "" if goal is None else goal.goal.name,
+        },
         goal=goal,
     )
 
@@ -197,15 +185,11 @@ def _exported(view: View, name: str) -> tuple[PanelQuery | None, Found | None, R
     return query, find(view, query), None
 
 
-def _head(view: View, query: PanelQuery, column: Column) -> dict[str, Any]:
+def _head(links: Links, query: PanelQuery, column: Column) -> dict[str, Any]:
     is_sorted = column is query.column and (query.is_sorted or query.panel.arrange is list)
-    params = {name: value for name, value in query.params.items() if name not in {"sort", "dir"}}
-    params["sort"] = column.name
-    if is_sorted and not query.is_ascending:
-        params["dir"] = "up"
     direction = "ascending" if query.is_ascending else "descending"
     return {
         "column": column,
-        "url": view.request.url(f"/panels/{query.panel.name}", **params),
+        "url": links.here(sort=column.name, dir="up" if is_sorted and not query.is_ascending else ""),
         "sorted": direction if is_sorted else None,
     }

@@ -25,10 +25,11 @@ def _profile(view: View, subject: DataSubject) -> Response:
         text = f"This {subject.kind} has no sessions. They may have been erased, or deleted after their `retention`."
         return error_page(view, 404, f"No such {subject.kind}", text)
     query, page = _sessions.of_subject(view, subject)
+    links = view.links(query.which, {**query.own, "id": subject.id})
     return view.html(
         "profile.html",
         detail=detail,
         subject=subject,
-        **_sessions.table(view, query, page, f"/{subject.kind}s", subject=subject),
+        **_sessions.table(view, query, page, links, subject=subject),
         all_sessions=view.request.url("/sessions", **{subject.kind: subject.id}),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Span
 
@@ -19,6 +19,8 @@ PRESETS: Final = {
     "90d": "90 days",
     "12m": "12 months",
 }
+INTERVALS: Final = tuple(each.name.lower() for each in Bucket)
+"""What an address may name as the width of the chart's bars."""
 _LENGTHS: Final = {"24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS, "90d": 90 * DAY_MS, "12m": 365 * DAY_MS}
 _GRAIN_MS: Final = 15 * 60_000
 """Every time zone is a multiple of this ahead of UTC, so a day of any of them is a range."""
@@ -73,7 +75,7 @@ def from_query(parameters: Parameters, moments: Moments) -> Range | None:
 
 def interval(parameters: Parameters, range_: Range) -> Bucket | None:
     """The width of the chart's bars that an address asks for; `None`: the range's own."""
-    name = parameters.one_of("interval", [each.name.lower() for each in Bucket])
+    name = parameters.one_of("interval", INTERVALS)
     bucket = None if name is None else Bucket[name.upper()]
     if bucket is not None and bucket not in range_.intervals:
         names = " or ".join(each.name.lower() for each in range_.intervals)
@@ -101,16 +103,6 @@ def custom(span: Span, moments: Moments) -> Range:
     return Range(
         span=span, label=label, query={"since": moments.address(span.since), "until": moments.address(span.until)}
     )
-
-
-def context(range_: Range, moments: Moments) -> dict[str, Any]:
-    """What the range control of a page needs."""
-    return {
-        "range": range_,
-        "presets": PRESETS,
-        "since": field(range_.span.since, moments),
-        "until": field(range_.span.until, moments),
-    }
 
 
 def field(at: int, moments: Moments) -> str:

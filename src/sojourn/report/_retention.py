@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from sojourn.stores.model import USER, VISITOR
 from sojourn.stores.reporting.conversions_model import Cohort
 from sojourn.stores.reporting.model import DAY_MS, Span
@@ -43,9 +45,12 @@ class Row:
 def retention(view: View) -> Response:
     weeks = view.parameters.one_of("weeks", _WEEKS) or _DEFAULT
     who = view.parameters.one_of("of", _KINDS) or "visitors"
-    which = _filters.parse_conditions(view.parameters)
+    which = _filters.parse_filter(view.parameters, view.moments)
     span = Span(max(0, view.now - (_WEEKS[weeks] - 1) * 7 * DAY_MS), view.now + 1)
-    data = view.store.conversions.retention(span, kind=_KINDS[who], zone=view.moments.zone, where=which.filter)
+    where = replace(
+        which.filter, span=None
+    )  # the weeks are this page's own; the range of the address waits for other pages
+    data = view.store.conversions.retention(span, kind=_KINDS[who], zone=view.moments.zone, where=where)
     rows = [_row(view, cohort, data.cohorts[number:]) for number, cohort in enumerate(data.cohorts)]
     while rows and not rows[0].size and len(rows) > 1:  # before the first session of the store
         rows.pop(0)
@@ -59,6 +64,7 @@ def retention(view: View) -> Response:
         choices=_WEEKS,
         who=who,
         which=which,
+        links=view.links(which, {"of": "" if who == "visitors" else who, "weeks": "" if weeks == _DEFAULT else weeks}),
         kinds=_KINDS,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,8 +10,9 @@ from sojourn.stores.reporting.filters import Operator
 from sojourn.stores.reporting.model import Cursor, SessionPage, Sort
 
 from . import _filters, _ranges
-from ._filters import Params, SessionQuery
-from ._view import View, bad_request, pinned
+from ._filters import SessionQuery
+from ._links import Links
+from ._view import View, bad_request, canonical, pinned
 from ._web import Response, document
 
 ROWS: Final = 50
@@ -34,17 +34,19 @@ def sessions(view: View) -> Response:
     if (elsewhere := pinned(view)) is not None:
         return elsewhere
     query = _filters.parse_query(view.parameters, view.moments)
-    if (elsewhere := _filters.canonical(view, query.params)) is not None:
+    links = view.links(query.which, query.own)
+    if (elsewhere := canonical(view, links)) is not None:
         return elsewhere
     return view.html(
         "sessions.html",
         query=query,
+        links=links,
         fields=_filters.OFFERED,
         operators=tuple(Operator),
         reasons=_filters.REASONS,
         presets=_ranges.PRESETS,
         online=view.store.report.online(since=view.online_since),
-        **table(view, query, load_page(view, query), "/sessions"),
+        **table(view, query, load_page(view, query), links),
     )
 
 
@@ -55,36 +57,31 @@ def load_page(view: View, query: SessionQuery, *, limit: int = ROWS) -> SessionP
 
 
 def table(
-    view: View, query: SessionQuery, page: SessionPage, path: str, *, subject: DataSubject | None = None
+    view: View, query: SessionQuery, page: SessionPage, links: Links, *, subject: DataSubject | None = None
 ) -> dict[str, Any]:
     """The context of the table's template. `subject`: whose page it is; its URLs carry `id` instead of a filter."""
 
-    def list_url(params: Params, **more: str) -> str:
-        return view.request.url(path, **params, **({} if subject is None else {"id": subject.id}), **more)
-
     def page_url(cursor: Cursor | None) -> str | None:
-        return None if cursor is None else list_url(query.params, at=cursor.text())
+        return None if cursor is None else links.here(at=cursor.text())
 
-    params: Params = query.filter_params if subject is None else {**query.filter_params, subject.kind: subject.id}
+    of = {} if subject is None else {subject.kind: subject.id}
     is_first = query.cursor is None
     is_by_start = query.sort is Sort.STARTED and not query.is_ascending
+    after = max((line.started_at for line in page.lines), default=view.now)
     return {
         "lines": page.lines,
-        "heads": [_head(query, column, list_url) for column in _COLUMNS],
+        "heads": [_head(query, column, links) for column in _COLUMNS],
         "is_cut": page.is_cut,
         "searched_to": page.following.started_at if is_by_start and page.is_cut and page.following else None,
         "older": page_url(page.following),
         "newer": page_url(page.preceding),
-        "first": list_url(query.params),
+        "first": links.here(),
         "is_first": is_first,
-        "live": view.request.url(
-            "/live/sessions",
-            **{**params, "after": max((line.started_at for line in page.lines), default=view.now)},
-        ),
+        "live": links.to("/live/sessions", **of, after=after),
         # New sessions are announced only where they would appear at the top.
         "counts_new": is_first and is_by_start,
-        "csv": view.request.url("/sessions.csv", **params),
-        "json": view.request.url("/sessions.json", **params),
+        "csv": links.to("/sessions.csv", **of),
+        "json": links.to("/sessions.json", **of),
     }
 
 
@@ -126,14 +123,14 @@ _COLUMNS: Final = (
 _NUMBERS: Final = frozenset({Sort.DURATION, Sort.PAGES, Sort.EVENTS, Sort.ERRORS})
 
 
-def _head(query: SessionQuery, column: tuple[Sort | None, str], list_url: Callable[[Params], str]) -> Head:
+def _head(query: SessionQuery, column: tuple[Sort | None, str], links: Links) -> Head:
     sort, label = column
     if sort is None:
         return Head(label=label)
     is_sorted = sort is query.sort
     return Head(
         label=label,
-        url=list_url(query.sorted_by(sort)),
+        url=links.here(**query.sorted_by(sort)),
         sorted=("ascending" if query.is_ascending else "descending") if is_sorted else None,
         is_number=sort in _NUMBERS,
     )

@@ -17,6 +17,8 @@ from sojourn.tracking.own_traffic import Mark
 
 from . import _ranges, _rendering
 from ._badge import Badge, read_level
+from ._filters import Selection
+from ._links import Links, Params
 from ._moments import Moments, zone_named
 from ._parameters import Parameters
 from ._rates import Rates
@@ -80,6 +82,10 @@ class View:
     def parameters(self) -> Parameters:
         return Parameters.of_query(self.request.facts.query)
 
+    def links(self, which: Selection, own: Params | None = None) -> Links:
+        """The addresses around this page, which keep what it looks at. `own`: what only this page knows."""
+        return Links(request=self.request, path=self.request.path, params=which.params, own=own or {})
+
     @property
     def is_left_out(self) -> bool | None:
         """Whether visits by this browser are not counted; `None` where the report cannot change that."""
@@ -124,6 +130,13 @@ def pinned(view: View) -> Response | None:
     pairs = parse_qsl(view.request.facts.query, errors="replace")
     query = urlencode([(name, times.get(name, value)) for name, value in pairs], errors="replace")
     return redirect(f"{view.request.url(view.request.path)}?{query}")
+
+
+def canonical(view: View, links: Links) -> Response | None:
+    """A redirect to the address of a filter that a form has just added to; `None` if there was no such form."""
+    if "field" not in view.request.query or view.parameters.has_problem("field", "op", "is"):
+        return None
+    return redirect(links.here())
 
 
 def bad_request(view: View) -> Response | None:

@@ -40,7 +40,7 @@ function move(step) {
 }
 
 function showRange(name) {
-  const link = [...document.querySelectorAll(".ranges a[href]")].find((each) => new URL(each.href).searchParams.get("range") === name);
+  const link = document.querySelector(`.ranges a[data-range="${name}"]`);
   if (!link) return false;
   link.click();
   return true;
