@@ -19,6 +19,7 @@ from sojourn.stores.protocol import Store
 from .agents import AgentsContract
 from .breakdowns import BreakdownsContract
 from .data_subjects import DataSubjectsContract
+from .definitions import DefinitionsContract
 from .delivery import DeliveryContract
 from .operating import OperatingContract
 from .recording import RecordingContract
@@ -36,6 +37,7 @@ class StoreContract(
     SessionListsContract,
     BreakdownsContract,
     AgentsContract,
+    DefinitionsContract,
 ):
     """Inherit from it in a class whose name begins with `Test`, and override `make_store`."""
 

@@ -77,7 +77,7 @@ class Alerts(Protocol):
 
 
 class Definitions(Protocol):
-    """Goals and funnels that were defined on the report's pages, by kind and name."""
+    """What was defined on the report's pages, by kind and name: goals, funnels, saved views, tokens and links."""
 
     def of(self, kind: str) -> list[Definition]:
         """Return those of a kind, by name."""
@@ -85,6 +85,18 @@ class Definitions(Protocol):
 
     def set(self, kind: str, name: str, text: str) -> None:
         """Add one, or change it."""
+        ...
+
+    def add(self, kind: str, name: str, text: str) -> bool:
+        """Add one, unless there is one of this name; whether it was added."""
+        ...
+
+    def change(self, kind: str, name: str, text: str) -> bool:
+        """Change one; whether it was there."""
+        ...
+
+    def rename(self, kind: str, name: str, new: str) -> bool:
+        """Give one another name; whether it was there, and the name was free."""
         ...
 
     def remove(self, kind: str, name: str) -> bool:

@@ -241,6 +241,13 @@ def is_filter(parameter: str) -> bool:
     return _field(name)[0] is not None
 
 
+def canonical_name(parameter: str) -> str:
+    """The name that a filter's parameter has in an address that we make; any other name stays as it is."""
+    sign = parameter[-1:] if parameter[-1:] in _OPERATORS else ""
+    field, detail = _field(parameter.removesuffix(sign) if sign else parameter)
+    return parameter if field is None else f"{field.name}{detail}{sign}"
+
+
 def first_conflict(conditions: Iterable[Condition]) -> InvalidFilterError | None:
     """What is wrong with conditions that are each right: no session could match them, or one lacks another."""
     singles: set[str] = set()
