@@ -147,16 +147,22 @@ def test_every_page_is_accessible(busy: Site) -> None:
         "retention": "/retention",
         "retention of users": "/retention?of=users&device=desktop",
         "alerts": "/alerts",
-        "shared views": "/shares",
+        "no saved view": "/views",
         "not found": "/nothing",
     }.items():
         page.goto(f"{site.report}{below}")
         page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true })")
         found += check(page, name)
-    page.goto(f"{site.report}/shares")
+    page.goto(f"{site.report}/?range=7d&measure=errors")
+    page.get_by_text("Save view…").click()
     page.get_by_label("Name").fill("Shared")
-    page.get_by_label("Address of the overview").fill("?range=7d")
-    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("View: Shared").click()
+    found += check(page, "a saved view")
+    page.get_by_role("link", name="Manage views").click()
+    page.get_by_role("button", name="Make a link").click()
+    page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true })")
+    found += check(page, "saved views and links")
     page.locator('a[href*="/share/"]').click()
     expect(page.get_by_role("heading", name="Shared", level=1)).to_be_visible()
     found += check(page, "a shared view")

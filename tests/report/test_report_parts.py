@@ -19,8 +19,9 @@ from sojourn.core.events import Event
 from sojourn.core.rates import TokenBucket
 from sojourn.core.session import EndReason
 from sojourn.health import formatting
-from sojourn.report import _charts, _filters, _formatting, _ranges, _timeline
+from sojourn.report import _charts, _filters, _formatting, _ranges, _saved_views, _timeline
 from sojourn.report._attempts import OWN, Attempts
+from sojourn.report._links import Params
 from sojourn.report._measures import MEASURES, Measure
 from sojourn.report._moments import Moments
 from sojourn.report._parameters import Parameters
@@ -142,7 +143,7 @@ def test_range_survives_its_url(since: int, hours: int) -> None:
 # --- filters
 
 
-def parsed(query: _filters.Params) -> _filters.SessionQuery:
+def parsed(query: Params) -> _filters.SessionQuery:
     return _filters.parse_query(Parameters.of(query), UTC)
 
 
@@ -171,6 +172,32 @@ def test_params_of_a_query_parse_to_the_same_query(query: dict[str, str]) -> Non
         fewer = parsed(chip.without).which
         assert len(fewer.chips + fewer.range_chip) < len(first.which.chips + first.which.range_chip)
     urlencode(params, doseq=True)
+
+
+PARAMS = st.one_of(
+    st.fixed_dictionaries({}, optional={"range": st.sampled_from(["7d", "30d"])}),
+    st.fixed_dictionaries({}, optional={"since": st.sampled_from(["a", "b"]), "until": st.sampled_from(["a", "b"])}),
+).flatmap(
+    lambda range_: st.fixed_dictionaries(
+        {},
+        optional={
+            "q": st.sampled_from(["x", "y"]), "browser": st.sampled_from(["x", "y"]), "browser!": st.just("x"),
+            "event": st.sampled_from(["x", ("x", "y"), ("y", "x")]), "measure": st.sampled_from(["errors", "users"]),
+            "interval": st.sampled_from(["hour", "week"]),
+        },
+    ).map(lambda other: {**range_, **other})
+)  # fmt: skip
+
+
+@given(PARAMS, PARAMS)
+def test_what_an_address_has_beside_a_view_means_what_was_wanted(saved: dict[str, str], wanted: dict[str, str]) -> None:
+    more = _saved_views.beside(saved, wanted)
+    parameters = Parameters.of_query(urlencode(more, doseq=True))
+    kept = _saved_views.remaining(saved, parameters.given)
+    filled = {name: value for name, value in more.items() if value != ("",)}
+    assert {**kept, **filled} == wanted
+    assert not set(kept) & set(filled)
+    assert _saved_views.beside(saved, saved) == {}
 
 
 @given(

@@ -15,6 +15,7 @@ import pytest
 from sojourn.core.alerts import Thresholds
 from sojourn.core.goals import Funnel, Goal, parse_step, parse_steps
 from sojourn.core.rates import Rate
+from sojourn.core.saved_views import NamedQuery
 from sojourn.errors import SettingsError
 from sojourn.settings import Property, Settings
 
@@ -97,6 +98,7 @@ TEXT: dict[str, tuple[str, object]] = {
     "beacon_path": ("/b", "/b"),
     "goals": ("Purchase = purchase plan=pro", (Goal("Purchase", parse_step("purchase plan=pro")),)),
     "funnels": ("Checkout=/cart > buy", (Funnel("Checkout", parse_steps("/cart > buy")),)),
+    "saved_views": ("Spring=?range=30d&campaign=spring", (NamedQuery("Spring", "range=30d&campaign=spring"),)),
     "alerts": ("spike=3; errors=5%; nothing=2h", Thresholds(spike=3, errors=0.05, nothing=7_200_000)),
     "alert_targets": ("mailto:ops@shop.example", ("mailto:ops@shop.example",)),
     "mail_server": ("smtp://localhost", "smtp://localhost"),

@@ -23,7 +23,7 @@ from sojourn.core.session import Rules
 from sojourn.errors import SojournError
 from sojourn.pipeline.record.fold import Folded, Numbered, also_needed, fold, own_keys, set_exit_pages, sweep
 from sojourn.stores import SQLiteStore
-from sojourn.stores.definitions import FUNNEL, GOAL
+from sojourn.stores.definitions import FUNNEL, GOAL, VIEW
 from sojourn.stores.model import AgentCount, Batch
 from sojourn.stores.rows import JSON_FIELDS, SessionRow
 
@@ -51,6 +51,8 @@ _DEFINED: Final = (
     (GOAL, "Opened the cart", "/cart"),
     (FUNNEL, "Purchase", "/ > /seeds/* > /cart > purchase"),
     (FUNNEL, "Advice to newsletter", "/advice/* > newsletter_signup"),
+    (VIEW, "Phones", '{"id":"phones","query":"device=phone&range=30d"}'),
+    (VIEW, "Sessions with errors", '{"id":"errors","query":"errors=1..&range=7d&measure=errors"}'),
 )
 
 OnProgress = Callable[[str, int, int], None]

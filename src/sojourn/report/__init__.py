@@ -13,9 +13,11 @@ from sojourn.core.alerts import Thresholds
 from sojourn.pipeline.shared_table import digest_of
 from sojourn.tracking.forwarded import Proxies
 
+from . import _saved_views
 from ._access import Allow, mounted_access
 from ._app import Report
 from ._badge import Badge
+from ._moments import Moments
 from ._revocations import MemoryRevocations, StoreRevocations
 from ._view import Source
 from ._wsgi import WsgiReport
@@ -59,6 +61,7 @@ def report_wsgi(
 
 def _core(engine: Engine, password: str | None, token: str | None, allow: Allow | None) -> Report:
     settings, source = engine.settings, replace(source_of(engine), own_traffic=engine.own_traffic)
+    _saved_views.check(settings.saved_views, Moments(engine.clock.now()))
     access = mounted_access(
         settings.secret_key,
         password=password,
@@ -87,6 +90,7 @@ def source_of(engine: Engine) -> Source:
         is_enabled=settings.enabled,
         goals=settings.goals,
         funnels=settings.funnels,
+        saved_views=settings.saved_views,
         badge=Badge(is_inline=engine.clock.is_manual or settings.store == "memory:"),
         alerts=settings.alerts or Thresholds(),
     )

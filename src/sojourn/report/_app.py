@@ -27,7 +27,8 @@ from . import (
     _retention,
     _session,
     _sessions,
-    _share,
+    _shared,
+    _views_page,
     tokens,
 )
 from ._access import Access, is_own_form
@@ -54,7 +55,7 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/alerts": _alerts.alerts,
     "/delivery": _delivery.delivery,
     "/tokens": tokens.page,
-    "/shares": _share.shares,
+    "/views": _views_page.views,
     "/live/online": _overview.online,
     "/live/sessions": _sessions.changes,
     "/live/delivery": _delivery.live,
@@ -68,14 +69,18 @@ _NAMED_PAGES: Final[tuple[tuple[re.Pattern[str], NamedPage], ...]] = (
     (re.compile(r"/live/sessions/([A-Za-z0-9-]{1,100})"), _session.changes),
     (re.compile(r"/events/([A-Za-z0-9_-]{1,100})"), _session.of_event),
 )
-_SHARED: Final = re.compile(r"/share/([A-Za-z0-9_-]{20,100})")
+_SHARED: Final = re.compile(r"/share/([A-Za-z0-9_-]{20,100})(\.json)?")
 _FORMS: Final[Mapping[str, Page]] = {
     "/goals/add": _goals.add,
     "/goals/remove": _goals.remove,
     "/funnels/add": _funnels.add,
     "/funnels/remove": _funnels.remove,
-    "/shares/add": _share.add,
-    "/shares/withdraw": _share.withdraw,
+    "/views/add": _views_page.add,
+    "/views/change": _views_page.change,
+    "/views/rename": _views_page.rename,
+    "/views/remove": _views_page.remove,
+    "/views/share": _views_page.share,
+    "/views/revoke": _views_page.revoke,
     "/tokens/add": tokens.add,
     "/tokens/revoke": tokens.remove,
     "/own-browser": _own_browser.switch,
@@ -135,6 +140,7 @@ class Report:
             now=now,
             form_token=access.tickets.form_token(ticket),
             can_log_out=access.allow is None and ticket.is_in,
+            has_links=access.has_form,
             may_write=access.allow is None and ticket.may_write,
         )
         response = self._shared(view) or self._guarded(view, cookie_ticket, ticket)
@@ -174,6 +180,8 @@ class Report:
         else:
             view = replace(view, may_write=False)  # a program; a cookie beside its token has not been checked
         try:
+            if isinstance(has_token, ApiToken) and (refusal := has_token.refusal_of_people(view)) is not None:
+                return Response(body=f"{refusal}\n".encode(), status=403, kind=_PLAIN)
             return self._page(view)
         except StoreError as error:
             return error_page(view, 503, "Store unavailable", str(error))
@@ -184,12 +192,12 @@ class Report:
         if match is None or not self.access.has_form or view.request.method == "POST" or not self.source.is_enabled:
             return None
         try:
-            return _share.page(view, match[1])
+            return _shared.as_json(view, match[1]) if match[2] else _shared.page(view, match[1])
         except StoreError:
             return error_page(view, 503, "Store unavailable", "Try again in a moment.")
 
-    def _bears_token(self, view: View) -> bool | Response:
-        """Whether the request bears a token that grants it; or the refusal of a token that does not."""
+    def _bears_token(self, view: View) -> bool | ApiToken | Response:
+        """The token that the request bears, if it grants it; or the refusal of one that does not."""
         try:
             token = self.access.bears_token(view.request, view.now)
         except StoreError as error:
@@ -198,7 +206,7 @@ class Report:
             return Response(status=401, headers=(("WWW-Authenticate", "Bearer"),), kind=_PLAIN)
         if isinstance(token, ApiToken) and (refusal := token.refusal(view.request)) is not None:
             return Response(body=f"{refusal}\n".encode(), status=403, kind=_PLAIN)
-        return token is not None
+        return False if token is None else token
 
     def _page(self, view: View) -> Response:
         request = view.request

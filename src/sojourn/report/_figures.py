@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sojourn.backends.cloudevents import rfc3339
-from sojourn.stores.reporting.model import Figures, Overview
+from sojourn.stores.reporting.model import Bucket, Figures, Overview
 
 from . import _filters, _overview, _ranges
 from ._view import View, bad_request
@@ -19,19 +21,21 @@ def as_json(view: View) -> Response:
     if (error := bad_request(view)) is not None:
         return error
     data = _overview.load(view, range_, which.filter, interval)
-    return document(
-        {
-            "since": rfc3339(range_.span.since),
-            "until": rfc3339(range_.span.until),
-            "bucket": (interval or range_.bucket).name.lower(),
-            "online": data.online,
-            "is_sampled": data.is_sampled,
-            "pending": data.pending,
-            "figures": figures(data.figures),
-            "before": None if data.before is None else figures(data.before),
-            "series": _series(data),
-        }
-    )
+    return document({"online": data.online, **content(range_, interval or range_.bucket, data)})
+
+
+def content(range_: _ranges.Range, bucket: Bucket, data: Overview) -> dict[str, Any]:
+    """What is there of a range: its figures, those of the period before, and the points of the chart."""
+    return {
+        "since": rfc3339(range_.span.since),
+        "until": rfc3339(range_.span.until),
+        "bucket": bucket.name.lower(),
+        "is_sampled": data.is_sampled,
+        "pending": data.pending,
+        "figures": figures(data.figures),
+        "before": None if data.before is None else figures(data.before),
+        "series": _series(data),
+    }
 
 
 def figures(of: Figures) -> dict[str, Value]:

@@ -131,6 +131,7 @@ def params_of(conditions: Iterable[Condition]) -> Params:
 
 def parse_filter(parameters: Parameters, moments: Moments, *, subject: DataSubject | None = None) -> Selection:
     """Read what an address asks to look at. `subject`: the page is about this person; the address names no other."""
+    parameters.text("view")  # it stands for what it has, which is read here
     text = parameters.text("q")
     conditions = _conditions(parameters, without=() if subject is None else ("user", "visitor"))
     params: dict[str, str | tuple[str, ...]] = {**({"q": text} if text else {}), **params_of(conditions)}
@@ -220,6 +221,11 @@ def _beside_conditions(params: Params) -> Params:
 
 def _order(sort: Sort, *, is_ascending: bool) -> Params:
     return {"sort": "" if sort is Sort.STARTED else sort.value, "dir": "up" if is_ascending else ""}
+
+
+def is_about_one(where: Filter) -> bool:
+    """Whether a filter can find one person, or one session: its figures are not aggregates."""
+    return bool(where.text) or any(each.field in {"user", "visitor"} for each in where.conditions)
 
 
 def _one(params: Params, name: str) -> str | None:

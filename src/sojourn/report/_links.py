@@ -6,7 +6,7 @@ the order of its rows, and loses it on the way to another page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -25,12 +25,16 @@ INTERVAL: Final = "interval"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
-    """Addresses around a page. `params`: what the reader looks at; `own`: what only the page at `path` knows."""
+    """Addresses around a page. `params`: what the reader looks at; `own`: what only the page at `path` knows.
+
+    `written`: how `params` are written; those of a saved view by its name, and what differs from it.
+    """
 
     request: Request
     path: str
     params: Params
     own: Params = field(default_factory=dict)
+    written: Callable[[Params], Params] = dict
 
     def here(self, /, **changes: Any) -> str:
         """This page with these changes; an empty value takes a parameter away."""
@@ -60,7 +64,12 @@ class Links:
     def hidden(self, /, *fields: str) -> list[tuple[str, str]]:
         """What a form on this page sends unseen, beside its own fields."""
         kept = self.without(*fields)
-        return list(_pairs({**kept.params, **kept.own}))
+        return list(_pairs(self.written(_filled({**kept.params, **kept.own}))))
+
+    @property
+    def address(self) -> str:
+        """What the reader looks at as a query, written out: to keep it under a name."""
+        return self.request.url("/", **self.params).partition("?")[2]
 
     def ranges(self, range_: _ranges.Range, moments: Moments) -> dict[str, Any]:
         """What the range control of a page needs."""
@@ -76,7 +85,11 @@ class Links:
         }
 
     def _url(self, path: str, params: Mapping[str, Any]) -> str:
-        return self.request.url(path, **params)
+        return self.request.url(path, **self.written(_filled(params)))
+
+
+def _filled(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value not in {None, ""}}
 
 
 def _pairs(params: Params) -> Iterable[tuple[str, str]]:

@@ -72,7 +72,6 @@ def overview(view: View) -> Response:
     return view.html(
         "overview.html",
         **links.ranges(range_, view.moments),
-        url_time=view.moments.address,
         data=data,
         which=which,
         links=links,

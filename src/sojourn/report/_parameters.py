@@ -45,14 +45,20 @@ class Parameters:
         self._expected: dict[str, None] = {}
         """The names to suggest."""
         self._repeatable: set[str] = set()
+        self._blank: set[str] = set()
+        """The names of empty values: they take away what a saved view has."""
+        self._of_view: set[str] = set()
         for name, value in pairs:
-            self._values.setdefault(name, []).append(value)
+            if value:
+                self._values.setdefault(name, []).append(value)
+            else:
+                self._blank.add(name)
 
     @classmethod
     def of_query(cls, query: str) -> Self:
         """Read a query string."""
         try:
-            return cls(parse_qsl(query, errors="replace", max_num_fields=_MOST))
+            return cls(parse_qsl(query, keep_blank_values=True, errors="replace", max_num_fields=_MOST))
         except ValueError:
             parameters = cls(())
             parameters.reject("?", f"more than {_MOST} parameters; none of them was read")
@@ -68,6 +74,21 @@ class Parameters:
     def names(self) -> tuple[str, ...]:
         """The names that the address has, each once."""
         return tuple(self._values)
+
+    @property
+    def given(self) -> set[str]:
+        """The names that the address has, those with an empty value included, without what links append to any address."""
+        return {name for name in {*self._values, *self._blank} if not _is_of_links(name)}
+
+    def first(self, name: str) -> str:
+        """The text of a parameter, which stays unread: it is a problem still if no reader asks for it."""
+        return _CONTROL.sub("", next(iter(self._values.get(name, ())), "")[:_LONGEST]).strip()
+
+    def put_under(self, values: Mapping[str, str | tuple[str, ...]]) -> None:
+        """Add the parameters of a saved view. A page that has no use for one leaves it aside, and it is no problem."""
+        self._of_view |= values.keys()
+        for name, value in values.items():
+            self._values[name] = [value] if isinstance(value, str) else list(value)
 
     def expect(self, names: Iterable[str]) -> None:
         """Say that these may be there too, so that a misspelt one is explained."""
@@ -121,7 +142,7 @@ class Parameters:
             if name in self._read:
                 if len(self._values[name]) > 1 and name not in self._repeatable:
                     found.setdefault(name, "given several times; give it once")
-            elif not name.lower().startswith(UTM) and name.lower() not in _OF_LINKS:
+            elif name not in self._of_view and not _is_of_links(name):
                 found.setdefault(name, self._unknown(name))
         return [Problem(_shown(name), message) for name, message in found.items()][:_MOST_PROBLEMS]
 
@@ -142,6 +163,10 @@ class Parameters:
             self.reject(name, f"longer than {_LONGEST:,} characters; shorten it")
             return ""
         return _CONTROL.sub("", text)
+
+
+def _is_of_links(name: str) -> bool:
+    return name.lower().startswith(UTM) or name.lower() in _OF_LINKS
 
 
 def _number(text: str) -> int | None:

@@ -84,6 +84,11 @@ def interval(parameters: Parameters, range_: Range) -> Bucket | None:
     return bucket
 
 
+def named_interval(name: str, range_: Range) -> Bucket | None:
+    """The width of this name, where it suits the range."""
+    return next((each for each in range_.intervals if each.name.lower() == name), None)
+
+
 def preset(name: str, moments: Moments) -> Range:
     until = _ceil(moments.now + 1)
     if name == "today":

@@ -11,17 +11,19 @@ from urllib.parse import parse_qsl, urlencode
 
 from sojourn.core.alerts import Thresholds
 from sojourn.core.goals import Funnel, Goal
+from sojourn.core.saved_views import NamedQuery
 from sojourn.health.conditions import Level
 from sojourn.stores.reporting.model import SessionLine
 from sojourn.tracking.own_traffic import Mark
 
-from . import _ranges, _rendering
+from . import _ranges, _rendering, _saved_views
 from ._badge import Badge, read_level
 from ._filters import Selection
 from ._links import Links, Params
 from ._moments import Moments, zone_named
 from ._parameters import Parameters
 from ._rates import Rates
+from ._saved_views import SavedView
 from ._web import Request, Response, document, page, redirect
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Source:
     is_enabled: bool = True
     goals: tuple[Goal, ...] = ()
     funnels: tuple[Funnel, ...] = ()
+    saved_views: tuple[NamedQuery, ...] = ()
     alerts: Thresholds = field(default_factory=Thresholds)
     rates: Rates = field(default_factory=Rates)
     own_traffic: OwnTraffic | None = None
@@ -63,6 +66,8 @@ class View:
     form_token: str
     can_log_out: bool
     """Whether to show the log-out button: with `allow` the app has its own."""
+    has_links: bool = True
+    """Whether a link can show a view without a log-in: not where the app's own check decides."""
     may_write: bool = False
     """Whether the reader may define what others see: who logged in with the password, or opened a link of the terminal."""
 
@@ -79,12 +84,34 @@ class View:
         return Moments(self.now)
 
     @cached_property
+    def saved_views(self) -> list[SavedView]:
+        return _saved_views.all_of(self.store, self.source.saved_views, self.now)
+
+    @cached_property
+    def _opened(self) -> tuple[Parameters, SavedView | None]:
+        return _saved_views.opened(self.request.facts.query, lambda: self.saved_views)
+
+    @property
     def parameters(self) -> Parameters:
-        return Parameters.of_query(self.request.facts.query)
+        """Those of the address, and of the saved view that it names."""
+        return self._opened[0]
+
+    def fresh_parameters(self) -> Parameters:
+        """The same, for a check that must not count as reading them."""
+        return _saved_views.opened(self.request.facts.query, lambda: self.saved_views)[0]
+
+    @property
+    def saved(self) -> SavedView | None:
+        """The saved view that the address names."""
+        return self._opened[1]
 
     def links(self, which: Selection, own: Params | None = None) -> Links:
         """The addresses around this page, which keep what it looks at. `own`: what only this page knows."""
-        return Links(request=self.request, path=self.request.path, params=which.params, own=own or {})
+        links = Links(request=self.request, path=self.request.path, params=which.params, own=own or {})
+        if self.saved is None:
+            return links
+        name, params = self.saved.name, self.saved.selection.params
+        return replace(links, written=lambda wanted: {"view": name, **_saved_views.beside(params, wanted)})
 
     @property
     def is_left_out(self) -> bool | None:
@@ -127,7 +154,7 @@ def pinned(view: View) -> Response | None:
     times = _ranges.pinned(view.parameters, view.moments)
     if not times:
         return None
-    pairs = parse_qsl(view.request.facts.query, errors="replace")
+    pairs = parse_qsl(view.request.facts.query, keep_blank_values=True, errors="replace")
     query = urlencode([(name, times.get(name, value)) for name, value in pairs], errors="replace")
     return redirect(f"{view.request.url(view.request.path)}?{query}")
 

@@ -13,15 +13,26 @@ from urllib.parse import urlencode
 import msgspec
 
 from sojourn.errors import SojournError
+from sojourn.stores.reporting.filters import Condition, canonical_name, first_conflict
+from sojourn.stores.reporting.model import Filter, Span
 from sojourn.tracking.facts import NoFacts
 
-from . import _export, _figures, _filters, _panel_pages
+from . import _export, _figures, _filters, _panel_pages, _parameters, _saved_views
+from ._links import RANGE
+from ._moments import Moments
 from ._panels import PANELS
 from ._view import Source, View, bad_request
 from ._web import Request, Response
-from .tokens import OF_ONE
 
-__all__ = ["PANELS_OF_FIGURES", "PANELS_OF_PEOPLE", "FiguresReader", "InvalidParametersError", "Parameters", "Source"]
+__all__ = [
+    "PANELS_OF_FIGURES",
+    "PANELS_OF_PEOPLE",
+    "FiguresReader",
+    "InvalidParametersError",
+    "Parameters",
+    "Source",
+    "filter_of_view",
+]
 
 Parameters = Sequence[tuple[str, str]]
 """Of an address: a filter may be there several times."""
@@ -40,6 +51,31 @@ class _Facts(NoFacts):
 
     def __init__(self, query: str) -> None:
         self.query = query
+
+
+def filter_of_view(source: Source, name: str, conditions: Sequence[Condition], span: Span | None) -> Filter:
+    """The filter of a saved view, with these conditions and this span over it, as an address has them beside `view=`.
+
+    Raises `InvalidParametersError`, and `StoreError`.
+    """
+    now = source.now()
+    parameters, saved = _saved_views.opened(
+        urlencode({_saved_views.PARAMETER: name}, errors="replace"),
+        lambda: _saved_views.all_of(source.store(), source.saved_views, now),
+    )
+    given = [*(each.parameter for each in conditions), *([] if span is None else RANGE)]
+    kept = {} if saved is None else _saved_views.remaining(saved.selection.params, given)
+    which = _filters.parse_filter(_parameters.Parameters.of(kept), Moments(now)).filter
+    parameters.text(_saved_views.PARAMETER)
+    problems = [problem for problem in parameters.problems() if problem.parameter == _saved_views.PARAMETER]
+    if problems or not name.strip():
+        raise InvalidParametersError(
+            f"view: {problems[0].message}" if problems else "view: give the name of a saved view"
+        )
+    both = (*which.conditions, *conditions)
+    if (conflict := first_conflict(both)) is not None:
+        raise InvalidParametersError(f"{conflict.parameter}: {conflict}")
+    return Filter(span=which.span if span is None else span, conditions=both, text=which.text)
 
 
 class FiguresReader:
@@ -82,11 +118,13 @@ class FiguresReader:
             raise InvalidParametersError(msg)
 
     def _view(self, path: str, parameters: Parameters) -> View:
-        for name, _ in parameters:
-            if name.rstrip("!~") in OF_ONE:
-                self._check_people(f"the filter {name}")
-        request = Request(facts=_Facts(urlencode(parameters, errors="replace")), base="", path=path)
-        return View(request=request, source=self._source, now=self._source.now(), form_token="", can_log_out=False)
+        # An address ignores utm_* for what newsletters append to it; here they are meant, by the filters' own names.
+        named = [(canonical_name(name), value) for name, value in parameters]
+        request = Request(facts=_Facts(urlencode(named, errors="replace")), base="", path=path)
+        view = View(request=request, source=self._source, now=self._source.now(), form_token="", can_log_out=False)
+        if _filters.is_about_one(_filters.parse_filter(view.fresh_parameters(), view.moments).filter):
+            self._check_people("a filter of a user or a visitor")
+        return view
 
 
 def _document(response: Response) -> dict[str, Any]:

@@ -12,13 +12,13 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
-from urllib.parse import parse_qsl
 
 import msgspec
 
 from sojourn.core.goals import parse_name
 from sojourn.stores.protocol import Store
 
+from ._filters import is_about_one, parse_filter
 from ._view import View, error_page
 from ._web import Request, Response, redirect
 
@@ -28,8 +28,7 @@ PREFIX: Final = "sjn_"
 """Tells a leaked one from any other text: scanners of secrets find it."""
 _FIGURES: Final = re.compile(r"/overview\.json|/live/online|/panels/[a-z_]{1,40}\.(json|csv)")
 _PEOPLE: Final = re.compile(r"/sessions\.(json|csv)|/panels/users\.(json|csv)")
-OF_ONE: Final = frozenset({"user", "visitor", "session", "q"})
-"""Filters that a person or a single session can be found by."""
+_NO_PEOPLE: Final = "This token reads figures, not people. Make one with the right to read about people."
 _READ_ONLY: Final = (
     "Only a reader who logged in with the report's password can make and revoke tokens. Or use `sojourn tokens`."
 )
@@ -59,10 +58,13 @@ class ApiToken:
         is_of_people = _PEOPLE.fullmatch(request.path) is not None
         if not is_of_people and _FIGURES.fullmatch(request.path) is None:
             return "A token of this kind reads overview.json, panels, and sessions.json; it opens no page."
-        names = {name.rstrip("!~") for name, _ in parse_qsl(request.facts.query, keep_blank_values=True)}
-        if not self.reads_people and (is_of_people or names & OF_ONE):
-            return "This token reads figures, not people. Make one with the right to read about people."
-        return None
+        return _NO_PEOPLE if is_of_people and not self.reads_people else None
+
+    def refusal_of_people(self, view: View) -> str | None:
+        """Likewise for the filter that the address asks for, however it writes it: a saved view or a form has one, too."""
+        if self.reads_people or not is_about_one(parse_filter(view.fresh_parameters(), view.moments).filter):
+            return None
+        return _NO_PEOPLE
 
 
 def make(store: Store, name: str, *, now: int, reads_people: bool) -> str:

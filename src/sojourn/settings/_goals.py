@@ -1,4 +1,4 @@
-"""Settings that are goals and funnels: a mapping of names to what people write, or one text."""
+"""Settings that are goals, funnels and saved views: a mapping of names to what people write, or one text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sojourn.core.goals import Funnel, Goal, parse_name, parse_step, parse_steps
+from sojourn.core.saved_views import NamedQuery, parse_query
 
 from ._kinds import is_nothing
 from ._table import Kind
@@ -67,6 +68,22 @@ def _parse_funnels(value: object) -> tuple[Funnel, ...]:
     return tuple(funnels)
 
 
+def _parse_saved_views(value: object) -> tuple[NamedQuery, ...]:
+    if value is None or is_nothing(value):
+        return ()
+    if isinstance(value, tuple) and all(isinstance(each, NamedQuery) for each in value):
+        return value
+    views = []
+    for name, text in _entries(value, _VIEWS_HINT):
+        if not isinstance(text, str):
+            raise ValueError(_VIEWS_HINT)
+        views.append(NamedQuery(name, parse_query(text)))
+    return tuple(views)
+
+
+_VIEWS_HINT: Final = (
+    'give a mapping such as {"Spring": "range=30d&campaign=spring"}, in text "Spring=range=30d&campaign=spring"'
+)
 _GOALS_HINT: Final = (
     'give a mapping such as {"Purchase": "purchase", "Sign-up": "/welcome"}, '
     'in text "Purchase=purchase; Sign-up=/welcome"'
@@ -78,3 +95,4 @@ _FUNNELS_HINT: Final = (
 
 GOALS: Final = Kind(_parse_goals)
 FUNNELS: Final = Kind(_parse_funnels)
+SAVED_VIEWS: Final = Kind(_parse_saved_views)

@@ -18,6 +18,7 @@ from sojourn.core.events import Event
 from sojourn.core.goals import Funnel, Goal
 from sojourn.core.properties import Property
 from sojourn.core.rates import Rate
+from sojourn.core.saved_views import NamedQuery
 from sojourn.errors import SettingsError
 
 from . import _alerts as watched
@@ -143,6 +144,9 @@ class Settings:
     goals: Converted[Mapping[str, str] | str | Iterable[Goal] | None, tuple[Goal, ...]] = setting(measures.GOALS, ())
     funnels: Converted[Mapping[str, str | Iterable[str]] | str | Iterable[Funnel] | None, tuple[Funnel, ...]] = setting(
         measures.FUNNELS, ()
+    )
+    saved_views: Converted[Mapping[str, str] | str | Iterable[NamedQuery] | None, tuple[NamedQuery, ...]] = setting(
+        measures.SAVED_VIEWS, ()
     )
 
     alerts: Converted[Mapping[str, float | str | timedelta] | str | Thresholds | None, Thresholds | None] = setting(

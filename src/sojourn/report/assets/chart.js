@@ -1,8 +1,9 @@
 // The chart: describes the bar under the pointer; dragging across bars zooms in to them. A click follows a plain link.
 export function followChart() {
-  const plot = document.querySelector("[data-chart]");
+  const plot = document.querySelector("[data-plot]");
   if (!plot) return;
-  const bars = [...plot.querySelectorAll("a[data-since]")];
+  const bars = [...plot.querySelectorAll("[data-label]")];
+  const zooms = "chart" in plot.dataset;
   const readout = document.querySelector("[data-readout]");
   const idle = readout.textContent;
   let first = -1;
@@ -24,7 +25,7 @@ export function followChart() {
 
   plot.addEventListener("dragstart", (event) => event.preventDefault());
   plot.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || event.pointerType === "touch" || !bars.length) return;
+    if (!zooms || event.button !== 0 || event.pointerType === "touch" || !bars.length) return;
     first = last = under(event);
   });
   plot.addEventListener("pointermove", (event) => {
