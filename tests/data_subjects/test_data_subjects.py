@@ -58,12 +58,15 @@ def test_erasing_a_visitor_leaves_nothing_of_them_in_the_file(store: SQLiteStore
     claimed = store.delivery.claim("b", held, until=NOW, limit=10, now=NOW).events
     dead = [(claimed[0], "no", 400)]
     store.delivery.settle("b", held, Settled(upto=claimed[-1].position, delivered=9, dead=dead), now=NOW)
+    for name, query in (("theirs", f"visitor={secret}&range=7d"), ("another's", "visitor=v"), ("found", f"q={secret}")):
+        store.definitions.add("view", name, f'{{"id":"1","query":"{query}"}}')
 
     done = people.erase(store, visitor_id=secret, now=NOW)
 
     assert done == people.Erased(sessions=1, events=1200, dead_letters=1, forwarded={"b": 9})
     assert_adds_up(store)
     assert (store.stats().sessions, store.stats().events) == (1, 3)
+    assert [each.name for each in store.definitions.of("view")] == ["another's"]
     store.close()
     assert store.path is not None
     kept = b"".join(path.read_bytes() for path in store.path.parent.iterdir())

@@ -15,6 +15,7 @@ import msgspec
 
 from sojourn.backends.cloudevents import encode, rfc3339
 from sojourn.core.events import START, Event, Position, Scalar
+from sojourn.stores.definitions import VIEW, views_naming
 from sojourn.stores.model import USER, VISITOR, DataSubject, DeadLetter, Place
 from sojourn.stores.protocol import Store
 from sojourn.stores.rows import SessionRow
@@ -82,6 +83,8 @@ def erase(store: Store, *, visitor_id: str | None = None, user_id: str | None = 
         letters += done.dead_letters
         forwarded.update({name: count for name, count in done.forwarded.items() if count})
         place = done.after
+    for name in views_naming(store.definitions.of(VIEW), person):
+        store.definitions.remove(VIEW, name)
     return Erased(sessions=sessions, events=events, dead_letters=letters, forwarded=dict(forwarded))
 
 
