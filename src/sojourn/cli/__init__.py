@@ -27,6 +27,7 @@ from . import (
     _report,
     _secret,
     _sessions,
+    _share,
     _show_settings,
     _stats,
     _status,
@@ -44,7 +45,7 @@ _COMMANDS = {
     "look at sessions": (_report, _stats, _sessions, _digest),
     "record and deliver": (_worker, _status, _outbox, _check, _fake),
     "keep and delete data": (_export, _data_subjects, _backup),
-    "let programs read": (_tokens, _mcp),
+    "let others read": (_tokens, _share, _mcp),
 }
 """The modules that add a command, by the titles of the help. A new command is its file and its place here."""
 _INTERRUPTED = 130  # as shells report Ctrl-C

@@ -73,14 +73,16 @@ def _export(arguments: argparse.Namespace) -> int:
         if arguments.events:
             done = _events(store, _session_filters.span_of(arguments, now), out, progress, is_csv=is_csv)
         else:
-            done = _sessions(store, _session_filters.filter_of(arguments, source, now), out, progress, is_csv=is_csv)
+            done = _sessions(
+                store, _session_filters.filter_of(arguments, source, store, now), out, progress, is_csv=is_csv
+            )
     print(f"exported: {done:,} {'events' if arguments.events else 'sessions'}", file=sys.stderr)
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raise `SojournError` for options that would have no effect."""
-    names = ["active", "path", "reason", "errors", "where"]
+    names = ["active", "path", "reason", "errors", "where", "view"]
     if not (arguments.sessions or arguments.events):
         names += ["format", "since", "until"]
         what = "--user or --visitor, which export everything as one JSON document"

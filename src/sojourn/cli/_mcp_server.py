@@ -43,6 +43,7 @@ Filters = Annotated[
         "(contains), path=/checkout, event=purchase, errors=1.., utm_campaign=spring"
     ),
 ]
+SavedView = Annotated[str, Field(description="the name of a saved view; other parameters replace its own")]
 Rows = Annotated[int, Field(ge=1, le=_MOST_ROWS, description="at most so many")]
 Result = dict[str, Any]
 
@@ -59,9 +60,10 @@ class Tools:
         since: Moment = "",
         until: Moment = "",
         filters: Filters = None,
+        view: SavedView = "",
     ) -> Result:
         """Sessions, visitors, users, bounce rate, durations and errors of a range, of the period before, and over time."""
-        return _data(lambda: self._reader.overview(_parameters(range, since, until, filters)))
+        return _data(lambda: self._reader.overview(_parameters(range, since, until, filters, view)))
 
     def panel(  # noqa: PLR0917 - the protocol passes them by name
         self,
@@ -70,6 +72,7 @@ class Tools:
         since: Moment = "",
         until: Moment = "",
         filters: Filters = None,
+        view: SavedView = "",
         find: Annotated[str, Field(description="only values with this text")] = "",
         limit: Rows = 20,
     ) -> Result:
@@ -77,21 +80,22 @@ class Tools:
 
         def read() -> Result:
             own = [("find", find)] if find else []
-            found = self._reader.panel(name, [*_parameters(range, since, until, filters), *own])
+            found = self._reader.panel(name, [*_parameters(range, since, until, filters, view), *own])
             return {**found, "rows": found["rows"][:limit], "all_rows": len(found["rows"])}
 
         return _data(read)
 
-    def sessions(
+    def sessions(  # noqa: PLR0917 - the protocol passes them by name
         self,
         range: Range = "",  # noqa: A002 - the name in the report's addresses
         since: Moment = "",
         until: Moment = "",
         filters: Filters = None,
+        view: SavedView = "",
         limit: Rows = 20,
     ) -> Result:
         """The latest sessions that match, with visitor, user, pages and where they came from. About people."""
-        return _data(lambda: self._reader.sessions(_parameters(range, since, until, filters), limit=limit))
+        return _data(lambda: self._reader.sessions(_parameters(range, since, until, filters, view), limit=limit))
 
 
 def server_of(reader: FiguresReader, *, reads_people: bool) -> MCPServer[Any]:
@@ -120,6 +124,6 @@ def _data(read: Callable[[], object]) -> Result:
         raise ToolError(str(error)) from None
 
 
-def _parameters(range: str, since: str, until: str, filters: list[str] | None) -> list[tuple[str, str]]:  # noqa: A002
-    named = (("range", range), ("since", since), ("until", until))
+def _parameters(range: str, since: str, until: str, filters: list[str] | None, view: str) -> list[tuple[str, str]]:  # noqa: A002
+    named = (("view", view), ("range", range), ("since", since), ("until", until))
     return [*((name, value) for name, value in named if value), *pairs_of(filters or (), "filters")]

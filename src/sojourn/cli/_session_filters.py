@@ -12,6 +12,7 @@ from . import _data_subjects
 from ._status import duration
 
 if TYPE_CHECKING:
+    from sojourn.stores import Store
     from sojourn.stores.reporting.filters import Condition
     from sojourn.stores.reporting.model import Filter, Span
 
@@ -34,6 +35,11 @@ def options() -> argparse.ArgumentParser:
         metavar="CONDITION",
         help="a condition such as browser=Firefox, browser!=Firefox (is not) or entry~=shop (contains); repeatable. "
         f"Names: {', '.join(names())}. `*` at the end of a value matches any rest; {NONE} matches sessions without a value",
+    )
+    which.add_argument(
+        "--view",
+        metavar="NAME",
+        help="what this saved view of the report has; other options replace its filters of the same name, or its range",
     )
     which.add_argument("--active", action="store_true", help="sessions that have not ended: state=open")
     which.add_argument("--path", metavar="PATH", help="sessions that viewed this page: path=PATH")
@@ -114,7 +120,7 @@ def span_of(arguments: argparse.Namespace, now: int) -> Span | None:
     return Span(since, until)
 
 
-def filter_of(arguments: argparse.Namespace, source: StoreSource, now: int) -> Filter:
+def filter_of(arguments: argparse.Namespace, source: StoreSource, store: Store, now: int) -> Filter:
     """The filter that the options make. Raises `SojournError`."""
     from sojourn.errors import SojournError
     from sojourn.stores.reporting.filters import Condition, InvalidFilterError, Operator, condition, first_conflict
@@ -138,7 +144,14 @@ def filter_of(arguments: argparse.Namespace, source: StoreSource, now: int) -> F
             raise conflict
     except InvalidFilterError as error:
         raise SojournError(f"{error.parameter}: {error}") from None
-    return Filter(span=span_of(arguments, now), conditions=tuple(conditions))
+    span = span_of(arguments, now)
+    if arguments.view is None:
+        return Filter(span=span, conditions=tuple(conditions))
+    from sojourn.report.reading import filter_of_view
+
+    from ._stats import report_source
+
+    return filter_of_view(report_source(source, store), arguments.view, conditions, span)
 
 
 def _at(when: datetime | timedelta, now: int) -> int:

@@ -140,7 +140,7 @@ def _list(arguments: argparse.Namespace) -> int:
     limit: int = arguments.limit
     with source.opened() as store:
         now = now_of(store)
-        session_filter = _session_filters.filter_of(arguments, source, now)
+        session_filter = _session_filters.filter_of(arguments, source, store, now)
         lines = list(islice(chain.from_iterable(store.sessions.export(session_filter, limit=limit + 1)), limit + 1))
     shown, is_more = lines[:limit], len(lines) > limit
     if arguments.json:

@@ -51,6 +51,11 @@ def add_commands(commands: Commands) -> None:
         help="a filter such as browser=Firefox, browser!=Firefox (is not) or entry~=shop (contains); repeatable",
     )
     stats.add_argument(
+        "--view",
+        metavar="NAME",
+        help="a saved view of the report; other options replace its filters of the same name, or its range",
+    )
+    stats.add_argument(
         "--panel",
         action="append",
         metavar="NAME",
@@ -71,7 +76,8 @@ def add_range(parser: Any) -> None:
 def parameters_of(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     """The parameters of the address that the options are. Raises `SojournError`."""
     found = [(name, str(getattr(arguments, name))) for name in ("range", "since", "until") if getattr(arguments, name)]
-    return [*found, *pairs_of(arguments.where, "--where")]
+    view = [] if arguments.view is None else [("view", str(arguments.view))]
+    return [*view, *found, *pairs_of(arguments.where, "--where")]
 
 
 def pairs_of(conditions: Iterable[str], option: str) -> Iterator[tuple[str, str]]:
@@ -94,6 +100,7 @@ def report_source(source: StoreSource, store: Store) -> Source:
         now=SystemClock.now,
         journals=source.journals(),
         service=None if source.settings is None else source.settings.service_name,
+        saved_views=() if source.settings is None else source.settings.saved_views,
     )
 
 
