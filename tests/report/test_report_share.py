@@ -56,8 +56,9 @@ def test_page_has_no_link_that_needs_access(app: App, reader: Reader) -> None:
     link = shared(reader, "?range=24h&measure=errors&interval=hour")
     page = Reader(app).get(link)
     assert "With errors by hour" in page.words
-    hrefs = re.findall(r'href="([^"]*)"', page.text.partition("<main")[2].partition("</main>")[0])
+    hrefs = re.findall(r'<a [^>]*href="(/[^"]*)"', page.text)
     assert len(hrefs) == 6, "the tiles"
+    assert not re.findall(r'<a [^>]*href="/', Reader(app).get(f"/share/{'a' * 43}").text)
     for href in hrefs:
         assert href.startswith(f"{MOUNT}{link}?measure="), href
         assert Reader(app).get(href.removeprefix(MOUNT)).status == 200

@@ -194,7 +194,7 @@ class Report:
         try:
             return _shared.as_json(view, match[1]) if match[2] else _shared.page(view, match[1])
         except StoreError:
-            return error_page(view, 503, "Store unavailable", "Try again in a moment.")
+            return error_page(view, 503, "Store unavailable", "Try again in a moment.", is_shared=True)
 
     def _bears_token(self, view: View) -> bool | ApiToken | Response:
         """The token that the request bears, if it grants it; or the refusal of one that does not."""

@@ -22,7 +22,7 @@ def page(view: View, secret: str) -> Response:
     """The shared view, whoever asks; 404 where the link shows none."""
     saved = shares.find(view.store, secret, view.now, view.saved_views)
     if isinstance(saved, str):
-        return error_page(view, 404, "Nothing to show", saved)
+        return error_page(view, 404, "Nothing to show", saved, is_shared=True)
     range_, interval, data = _read(view, saved)
     bucket = interval or range_.bucket
     which = saved.selection

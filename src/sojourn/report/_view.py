@@ -179,8 +179,14 @@ def bad_request(view: View) -> Response | None:
 
 
 def error_page(
-    view: View, status: int, title: str, text: str, *, headers: tuple[tuple[str, str], ...] = ()
+    view: View,
+    status: int,
+    title: str,
+    text: str,
+    *,
+    headers: tuple[tuple[str, str], ...] = (),
+    is_shared: bool = False,
 ) -> Response:
-    """A page that says what is wrong and what to do."""
-    body = _rendering.render("error.html", **view.context(), title=title, text=text)
+    """A page that says what is wrong and what to do. `is_shared`: for a reader without access, with no way into the report."""
+    body = _rendering.render("error.html", **view.context(), title=title, text=text, is_shared=is_shared)
     return Response(body=body.encode("utf-8", "replace"), status=status, headers=headers)

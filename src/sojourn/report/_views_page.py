@@ -56,6 +56,7 @@ def views(view: View, *, link: str | None = None) -> Response:
         names=names,
         link=link,
         durations=shares.DURATIONS,
+        full_link=view.request.site + (link or ""),
         has_links=view.has_links,
     )
 

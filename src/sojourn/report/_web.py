@@ -84,6 +84,12 @@ class Request:
         return f"{self.base}{quote(path, errors='replace')}{tail}"
 
     @property
+    def site(self) -> str:
+        """The scheme and host that this request named, to show a whole link to its reader."""
+        host = self.header("host")
+        return f"http{'s' if self.facts.is_https else ''}://{host}" if host else ""
+
+    @property
     def here(self) -> str:
         """This request's path and query below the mount, to come back to."""
         query = self.facts.query
