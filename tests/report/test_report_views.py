@@ -64,7 +64,6 @@ def test_saved_view_means_its_filters_everywhere(app: App, reader: Reader) -> No
         pytest.param({"browser": ""}, 3, id="an empty value takes away"),
         pytest.param({"range": "today"}, 2, id="a range replaces the range"),
         pytest.param({"since": "2023-11-14", "until": "2023-11-15"}, 2, id="of any kind, the interval too"),
-        pytest.param({"utm_browser": "", "gclid": "x"}, 2, id="what links append means nothing"),
     ],
 )
 def test_parameters_beside_a_view_are_put_over_it(reader: Reader, more: dict[str, str], count: int) -> None:
@@ -74,6 +73,11 @@ def test_parameters_beside_a_view_are_put_over_it(reader: Reader, more: dict[str
     assert reply.status == 200, reply.text
     assert json.loads(reply.text)["figures"]["sessions"] == count
     assert IGNORED not in reader.get(f"/?{query}").words
+
+
+def test_what_links_append_takes_nothing_from_a_view(reader: Reader) -> None:
+    save(reader, "Mail", "?campaign_source=mail")
+    assert sessions(reader, view="Mail", utm_source="twitter", gclid="x") == 0
 
 
 def test_unknown_view_is_a_notice_on_pages_and_an_error_for_programs(reader: Reader) -> None:
