@@ -58,7 +58,14 @@ def own_logging() -> Iterator[None]:
     root.level, root.handlers, shop.handlers = before
 
 
-@pytest.mark.parametrize("page", sorted(page.name for page in DOCS.glob("*.md") if page.name not in ELSEWHERE))
+@pytest.mark.parametrize(
+    "page",
+    sorted(
+        page.relative_to(DOCS).as_posix()
+        for page in [*DOCS.glob("*.md"), *DOCS.glob("cookbook/*.md")]
+        if page.name not in ELSEWHERE
+    ),
+)
 def test_every_block_runs(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOJOURN_SECRET_KEY", "a key that only tests use")
     shared: dict[str, Any] = {}
