@@ -28,7 +28,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOJOURN_SECRET_KEY", "a key that only these tests use")
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in ROWS if row.name != "Django"], ids=lambda row: row.name)
 def test_lines_make_an_app_record_sessions(
     row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +63,16 @@ def test_lines_make_an_app_record_sessions(
     engine.flush()
     assert engine.stats().store.sessions == 1
     engine.close()
+
+
+def test_lines_of_django_go_behind_a_projects_settings() -> None:
+    """What such settings do is tried with projects of their own."""
+    (row,) = (row for row in ROWS if row.name == "Django")
+    names: dict[str, Any] = {"INSTALLED_APPS": ["django.contrib.auth"]}
+    exec(example(row).replace('    "sojourn.django.SojournMiddleware",  # first\n', "") + RECIPES["django"].code, names)
+    assert names["MIDDLEWARE"][0] == "sojourn.django.SojournMiddleware"
+    assert names["MIDDLEWARE"].count("sojourn.django.SojournMiddleware") == 1
+    assert names["INSTALLED_APPS"] == ["django.contrib.auth", "sojourn.django"]
 
 
 @pytest.mark.parametrize(
