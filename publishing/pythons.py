@@ -80,7 +80,8 @@ def _tested(found: Sequence[Interpreter], chosen: argparse.Namespace, for_pytest
 
 def _install(python: Path, file: Path, *, newest: bool) -> None:
     """Install this file and what its tests need; fail if what it asks for itself is missing."""
-    into = ("--python", str(python))
+    # Compiled like pip does it: what a package's own code warns of when it is compiled is no error of our tests.
+    into = ("--compile-bytecode", "--python", str(python))
     if newest:
         project = builds.ROOT / "pyproject.toml"
         what = ("--requirement", str(project), "--all-extras", "--group", f"{project}:dev")
@@ -90,7 +91,7 @@ def _install(python: Path, file: Path, *, newest: bool) -> None:
             "pip", "install", *into, "--require-hashes", "--requirement", str(builds.ROOT / "requirements/dev.txt")
         )
     builds.uv("pip", "install", *into, "--no-deps", str(file))
-    builds.uv("pip", "check", *into)
+    builds.uv("pip", "check", "--python", str(python))
 
 
 def _parts(*, all_tests: bool) -> list[list[str]]:

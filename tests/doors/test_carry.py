@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -457,7 +458,7 @@ def begins() -> Any:
 @pytest.mark.parametrize("task", [work, partial(work), Task(), begins])
 def test_async_functions_are_carried(site: Site, browser: Browser, task: Callable[[], Any]) -> None:
     call: Any = carried(browser, task)
-    assert asyncio.iscoroutinefunction(call) is asyncio.iscoroutinefunction(task)
+    assert inspect.iscoroutinefunction(call) is inspect.iscoroutinefunction(task)
     in_thread(lambda: asyncio.run(call()))
     assert site.names().count("async") == 1
 
