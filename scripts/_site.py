@@ -20,6 +20,6 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
         if target.is_relative_to(docs) or not target.exists():
             return match[0]  # mkdocs itself judges it
         kind = "tree" if target.is_dir() else "blob"
-        return f"]({config.repo_url}/{kind}/main/{target.relative_to(_ROOT).as_posix()}{match[2] or ''})"
+        return f"]({config.extra['source']}/{kind}/main/{target.relative_to(_ROOT).as_posix()}{match[2] or ''})"
 
     return _OUTWARDS.sub(lead, markdown)

@@ -80,11 +80,8 @@ def test_no_page_loads_anything_from_another_host(page: Page, address: str) -> N
     page.on("request", lambda request: asked.append(request.url))
     for path in ("", "tutorial/", "api/sojourn/", "architecture/"):
         page.goto(address + path)
-    assert [url for url in asked if not url.startswith((address, "data:"))] == [
-        url
-        for url in asked
-        if url.startswith("https://api.github.com/")  # the number of stars, which may be absent
-    ]
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
 
 
 def test_who_sees_no_session_finds_out_why_in_the_search(page: Page, address: str) -> None:
@@ -92,7 +89,7 @@ def test_who_sees_no_session_finds_out_why_in_the_search(page: Page, address: st
     page.get_by_role("textbox", name="Search").click()
     page.get_by_role("textbox", name="Search").fill("see no session")
     first = page.locator(".md-search-result__link").first
-    expect(first).to_have_attribute("href", re.compile(r"faq/"))
+    expect(first).to_have_attribute("href", re.compile(r"faq/"), timeout=60_000)
 
 
 def test_each_helper_and_setting_is_in_the_reference(site: Path) -> None:
