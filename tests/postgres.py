@@ -41,6 +41,7 @@ _SETTINGS: Final = {
     "shared_buffers": "64MB",
     "max_connections": "100",
     "log_line_prefix": "%m [%p] ",
+    "password_encryption": "scram-sha-256",  # PostgreSQL 13 has md5
 }
 
 _INITDB: Final = ("-E", "UTF8", "--locale=C.UTF-8", "--auth=trust", "--no-sync")
@@ -217,6 +218,14 @@ class Cluster:
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def cut(self, pid: int) -> None:
+        """End the connection that this server process has; return when it is gone. PostgreSQL 13 cannot wait itself."""
+        self.run(f"SELECT pg_terminate_backend({pid})")
+        deadline = time.monotonic() + _PATIENCE_S
+        while self.run(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}"):
+            assert time.monotonic() < deadline, "it does not end"
+            time.sleep(0.01)
 
     # --- how it is made
 

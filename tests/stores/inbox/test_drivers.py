@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import subprocess
 import sys
@@ -129,6 +130,8 @@ def test_a_connection_of_django_writes_in_its_transaction(store: Store, url: str
     pytest.importorskip("django")
     script = Path(__file__).with_name("django_orders.py")
     ran = subprocess.run([sys.executable, "-P", script, url], capture_output=True, text=True, timeout=60, check=False)
+    if refusal := re.search(r"PostgreSQL \d+ or later is required \(found \S+\)", ran.stderr):
+        pytest.skip(f"Django: {refusal.group()}")
     assert (ran.stdout.split(), ran.stderr) == (["0", "1", "2"], "")
 
 

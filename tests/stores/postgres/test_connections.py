@@ -178,7 +178,7 @@ def test_a_transaction_whose_connection_is_cut_leaves_nothing_and_the_next_goes_
         with store.records.recording() as recording:
             recording.load(["k"])
             for pid in connected(postgres, url):
-                postgres.run(f"SELECT pg_terminate_backend({pid}, 10000)")
+                postgres.cut(pid)
             recording.save(BATCH)
 
     with pytest.raises(StoreError, match="cut the connection"):
@@ -195,7 +195,7 @@ def test_a_transaction_whose_connection_is_cut_leaves_nothing_and_the_next_goes_
 
 def test_a_connection_that_was_cut_while_it_lay_idle_is_not_noticed(store: Store, url: str, postgres: Cluster) -> None:
     for pid in connected(postgres, url):
-        postgres.run(f"SELECT pg_terminate_backend({pid}, 10000)")
+        postgres.cut(pid)
     until_connected(postgres, url, 0)
     save(store, BATCH)
     assert store.stats().sessions == 1
