@@ -12,6 +12,7 @@ from sojourn.stores.reporting.model import EVERYTHING, Bucket, Figures, Filter, 
 from . import _charts, _filters, _first_run, _formatting, _overview_panels, _panel_pages, _ranges
 from ._links import INTERVAL, RANGE
 from ._measures import MEASURES, Measure
+from ._panels import PANELS
 from ._view import View, bad_request, canonical, pinned
 from ._web import Response, document
 
@@ -67,7 +68,7 @@ def overview(view: View) -> Response:
         range_ = _ranges.preset(_YOUNG, view.moments)  # a store that is a day old: a week would be one bar
         interval = None
         data = load(view, range_, where)
-    breakdowns = _panel_pages.load(view, range_.span, _overview_panels.panels_of(tabs), where)
+    breakdowns = _panel_pages.load(view, range_.span, [*_overview_panels.panels_of(tabs), PANELS["releases"]], where)
     bucket = interval or range_.bucket
     return view.html(
         "overview.html",
@@ -90,7 +91,11 @@ def overview(view: View) -> Response:
             view.moments,
             measure=MEASURES[which.measure or "sessions"],
             before=data.series_before,
-            releases=view.store.report.releases(range_.span),
+            releases=[
+                release
+                for release in view.store.report.releases(range_.span)
+                if where.is_everything or release.version in breakdowns.tables["releases"]
+            ],
         ),
         chart_height=_charts.HEIGHT,
         panels=_overview_panels.shown(tabs, breakdowns, links.in_range(range_)),

@@ -360,7 +360,19 @@ GROUPS: Final = (
                 arrange=_releases.in_order,
                 empty="No session in this range has a version: set service_version",
             ),
-        )
+            Panel(
+                name="services",
+                title="Services",
+                label="Service",
+                unit="sessions",
+                breakdown="services",
+                columns=(*OF_SESSIONS, _SLOW_SHARE, FIRST, LAST),
+                filters=_is("service"),
+                beside="error_share",
+                empty="No session in this range has a service: set service_name",
+            ),
+        ),
+        label="App",
     ),
 )
 PANELS: Final = {panel.name: panel for group in GROUPS for panel in group.panels}

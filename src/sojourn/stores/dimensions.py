@@ -121,12 +121,18 @@ DIMENSIONS: Final = (
         value=_attribute(COUNTRY),
         attribute=COUNTRY,
     ),
-    # `origin` keeps it, too: every event of the session repeats it.
+    # `origin` keeps these two, too: every event of the session repeats them.
     Dimension(
         name="version",
         label="Version",
         meaning="`service.version` of the app when the session started",
         value=_attribute("service.version"),
+    ),
+    Dimension(
+        name="service",
+        label="Service",
+        meaning="`service.name` of the app in which the session started",
+        value=_attribute("service.name"),
     ),
     _campaign("source", "Campaign source", filter_name="campaign_source"),
     _campaign("medium", "Campaign medium", filter_name="campaign_medium"),

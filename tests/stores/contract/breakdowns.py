@@ -33,6 +33,7 @@ def shop() -> tuple[list[SessionRow], list[Event]]:
     """Two releases; one visitor meets two errors, one buys."""
     old, failing, buyer = (row(f"s{number}", NOW + number * HOUR_MS) for number in range(3))
     old.version, failing.version, buyer.version = "2.9", "2.10", "2.10"
+    old.service, failing.service, buyer.service = "blog", "shop", "shop"
     failing.user_id, failing.errors, failing.page_views = "anna", 2, 2
     old.page_views, buyer.page_views, buyer.tracked_events = 1, 2, 2
     failing.exit_ms, old.exit_ms = 1500, 20
@@ -121,6 +122,10 @@ class BreakdownsContract:
         }
         assert figures == {"2.9": (1, 1, 0, 0), "2.10": (2, 1, 1, 1)}
 
+    def test_services_by_sessions(self, shop_store: Store) -> None:
+        table = shop_store.report.breakdowns(BOTH_DAYS, ["services"]).tables["services"]
+        assert {service: counts.sums[0] for service, counts in table.items()} == {"blog": 1, "shop": 2}
+
     @pytest.mark.parametrize(
         "rolled_up_until", [0, NOW + 9 * DAY_MS, BLOCKS_ARE_OVER], ids=["counted", "hours and days", "blocks"]
     )
@@ -157,6 +162,8 @@ class BreakdownsContract:
             pytest.param("error~=keyerror", ["s1"], id="part of an error"),
             pytest.param("version=2.10", ["s1", "s2"], id="version"),
             pytest.param("version!=2.10", ["s0"], id="other versions"),
+            pytest.param("service=shop", ["s1", "s2"], id="service"),
+            pytest.param("service~=LO", ["s0"], id="part of a service"),
             pytest.param("route=/pay", ["s1"], id="route"),
             pytest.param("user=nobody", [], id="nothing"),
         ],

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sojourn.stores import SQLiteStore
 from sojourn.stores.model import USER, Batch, DataSubject, Place
+from sojourn.stores.reporting.breakdowns import TOTAL
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Filter, Sort, Span
 from sojourn.stores.rows import SessionRow
 from tests.stores.contract.reporting import figures
@@ -38,6 +39,7 @@ class Reports(RuleBasedStateMachine):
         made.last_seen_at = made.started_at + minutes * 60_000
         made.visitor_id, made.user_id = f"v{number % 6}", f"u{number % 3}" if is_named else None
         made.page_views = pages
+        made.service = (None, "shop", "blog")[number % 3]
         with self.store.records.recording() as recording:
             recording.load([made.key])
             recording.save(Batch(rows=[made]))
@@ -93,6 +95,18 @@ class Reports(RuleBasedStateMachine):
         )
         assert (summary.figures.median_ms, summary.figures.mean_ms) == (expected.median_ms, expected.mean_ms)
         assert (summary.figures.bounces, summary.figures.page_views) == (expected.bounces, expected.page_views)
+
+    @rule(span=SPANS, service=st.sampled_from(["shop", "blog", "nothing"]))
+    def look_at_a_service(self, span: Span, service: str) -> None:
+        inside = [each for each in self.rows.values() if span.since <= each.started_at < span.until]
+        expected = sum(each.service == service for each in inside)
+        where = Filter.of(f"service={service}", span=span)
+        assert self.store.report.overview(span, where, bucket=Bucket.HOUR, online_since=0).figures.sessions == expected
+        table = self.store.report.breakdowns(span, ["services"]).tables["services"]
+        assert (table[service].sums[0] if service in table else 0) == expected
+        others = Filter.of(f"service!={service}")
+        total = self.store.report.breakdowns(span, [TOTAL], others).tables[TOTAL]
+        assert sum(counts.sums[0] for counts in total.values()) == len(inside) - expected
 
     @rule(sort=st.sampled_from(Sort), is_ascending=st.booleans(), limit=st.integers(1, 9), span=st.none() | SPANS)
     def list_them(self, sort: Sort, limit: int, span: Span | None, *, is_ascending: bool) -> None:

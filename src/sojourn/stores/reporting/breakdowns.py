@@ -356,6 +356,7 @@ _ALL: Final = (
     _by_dimension("countries", "country"),
     Breakdown(name="users", measures=SESSION_MEASURES, count=_users),
     _by_dimension("releases", "version", first_and_last=True),
+    _by_dimension("services", "service", first_and_last=True),
 )
 BREAKDOWNS: Final = {breakdown.name: breakdown for breakdown in _ALL}
 """By name. A new one is counted from its next rollup on."""
