@@ -28,7 +28,7 @@ from .core.records import SERVICE_ATTRIBUTES, Origin
 from .core.session import Rules
 from .notices.targets import targets_of
 from .notices.watch import Watch
-from .pipeline.agent_checks import AgentChecks
+from .pipeline.agent_checks import AgentChecks, lists_of
 from .pipeline.flushing import FlushReport
 from .pipeline.inbox import DirectInbox, Inbox
 from .pipeline.intake import Intake, append_hit_to
@@ -120,8 +120,12 @@ class Engine:
         )
         self.intake = Intake(self._make_runtime, counters, after_fork=self._after_fork)
         self._shared = self._shared_table()
-        self.agent_checks = AgentChecks(self.clock.monotonic) if settings.agents == "verify" else None
+        self.agent_checks: AgentChecks | None = None
         """Who verifies agents; `None` if they are not to be verified. With a manual clock, call its `step()`."""
+        if settings.agents == "verify":
+            self.agent_checks = AgentChecks(
+                self.clock.monotonic, now=self.clock.now, read_lists=lambda: lists_of(self.store)
+            )
         keys = settings.secret_key or (os.urandom(32),)
         is_in_memory = settings.store == "memory:" and not self.clock.is_manual
         self._memory_worker = MemoryWorker(keys[-1]) if is_in_memory else None

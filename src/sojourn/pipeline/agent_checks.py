@@ -1,8 +1,9 @@
-"""Verifies by the reverse DNS whether agents are who they claim to be, in a thread of its own.
+"""Verifies whether agents are who they claim to be, in a thread of its own: by published networks, and by the reverse DNS.
 
-An operator that vouches for its crawlers gives their addresses names in its domain, and those names the addresses: both
-are looked up, since anyone may name an address of theirs so. The request path only asks what is known already. Addresses
-wait in memory, for a minute at most, and what was found out is remembered under a hash that only this process can make.
+An operator may publish the networks of its crawlers: an address in one of them is verified (`user_agents.published`). Or it gives
+their addresses names in its domain, and those names the addresses: both are looked up, since anyone may name an address of
+theirs so. The request path only asks what is known already. Addresses wait in memory, for a minute at most, and what was found
+out is remembered under a hash that only this process can make.
 
 See P34 in docs/internals.md.
 """
@@ -10,10 +11,11 @@ See P34 in docs/internals.md.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol
 
@@ -21,13 +23,20 @@ import msgspec
 
 from sojourn.core.agent_hits import AgentHit, Verdict
 from sojourn.core.bounded import Bounded
+from sojourn.errors import StoreError
+from sojourn.stores.protocol import Store
 from sojourn.user_agents.agents import Agent
+from sojourn.user_agents.published import KIND, AgentNetworks, networks_of
+
+log = logging.getLogger("sojourn")
 
 MOST_WAITING: Final = 1_000
 _REMEMBERED: Final = 4_096
 _LONGEST_WAIT_S: Final = 60.0
 _REST_S: Final = 0.5
 _ASKED_AT_ONCE: Final = 20
+_LISTS_KEPT_S: Final = 300.0
+"""For so long a process uses the published networks before it reads the store again."""
 _KEPT_S: Final = {Verdict.VERIFIED: 86_400.0, Verdict.REFUTED: 3_600.0, Verdict.CLAIMED: 300.0}
 
 
@@ -65,19 +74,40 @@ _NOT_THERE: Final = frozenset(
 )
 
 
+Lists = Mapping[str, AgentNetworks]
+"""Published networks by the name of the agent."""
+
+
 class _Waiting(NamedTuple):
-    domains: tuple[str, ...]
+    agent: Agent
     address: str
     since: float
     hit: AgentHit
 
 
-class AgentChecks:
-    """Asked by any thread, worked off by one. `monotonic`: seconds."""
+def lists_of(store: Store) -> Lists:
+    """Read the published networks from a store. Raises `StoreError`."""
+    listed = {each.name: networks_of(each.text) for each in store.definitions.of(KIND)}
+    return {name: networks for name, networks in listed.items() if networks is not None}
 
-    def __init__(self, monotonic: Callable[[], float], resolver: Resolver | None = None) -> None:
+
+class AgentChecks:
+    """Asked by any thread, worked off by one. `monotonic`: seconds; `now`: ms; `read_lists` may block and raise `StoreError`."""
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        resolver: Resolver | None = None,
+        *,
+        now: Callable[[], int] = lambda: 0,
+        read_lists: Callable[[], Lists] = dict,
+    ) -> None:
         self._monotonic = monotonic
         self._resolver: Resolver = resolver or SystemResolver()
+        self._now = now
+        self._read_lists = read_lists
+        self._lists: Lists = {}
+        self._lists_at: float | None = None
         self._key = os.urandom(16)
         self._verdicts: Bounded[bytes, tuple[Verdict, float]] = Bounded(_REMEMBERED)
         self._waiting: deque[_Waiting] = deque()
@@ -88,31 +118,60 @@ class AgentChecks:
 
     def ask(self, agent: Agent, address: str, hit: AgentHit) -> AgentHit:
         """Return the hit with the verdict, if it is known; else find it out, if it can be. Takes microseconds."""
-        verdict = self._known(agent.domains, address)
+        if not agent.domains and self._lists_at is not None and agent.name not in self._lists:
+            return hit
+        verdict = self._known(agent, address)
         if verdict is not None:
             return hit if verdict is Verdict.CLAIMED else msgspec.structs.replace(hit, verdict=verdict)
         if len(self._waiting) < MOST_WAITING and _is_public(address):
-            self._waiting.append(_Waiting(agent.domains, address, self._monotonic(), hit))
+            self._waiting.append(_Waiting(agent, address, self._monotonic(), hit))
         return hit
 
     def step(self, append: Callable[[AgentHit], object]) -> float:
         """Look up what waits, append the verdicts, and return for how many seconds to rest. Blocks."""
+        self._refresh_lists()
         for _ in range(_ASKED_AT_ONCE):
             if not self._waiting:
                 return _REST_S
             waiting = self._waiting.popleft()
             if self._monotonic() - waiting.since > _LONGEST_WAIT_S:
                 continue
-            verdict = self._known(waiting.domains, waiting.address)
+            verdict = self._known(waiting.agent, waiting.address)
             if verdict is None:
-                verdict = self._looked_up(waiting.domains, waiting.address)
-                self._verdicts[self._name(waiting.domains, waiting.address)] = verdict, self._monotonic()
+                verdict = self._judged(waiting.agent, waiting.address)
+                self._verdicts[self._name(waiting.agent, waiting.address)] = verdict, self._monotonic()
             if verdict is not Verdict.CLAIMED:
                 append(msgspec.structs.replace(waiting.hit, verdict=verdict, is_late=True))
         return 0.0
 
-    def _known(self, domains: tuple[str, ...], address: str) -> Verdict | None:
-        found = self._verdicts.get(self._name(domains, address))
+    def _refresh_lists(self) -> None:
+        """Read the lists, once an agent has come, and from then on every few minutes."""
+        at = self._monotonic()
+        if not self._waiting if self._lists_at is None else at - self._lists_at < _LISTS_KEPT_S:
+            return
+        self._lists_at = at
+        try:
+            lists = self._read_lists()
+        except StoreError as error:
+            log.debug("The published networks of agents cannot be read: %s", error)
+            return
+        if {name: each.read_at for name, each in lists.items()} != {
+            name: each.read_at for name, each in self._lists.items()
+        }:
+            self._verdicts = Bounded(_REMEMBERED)  # what was found out may be otherwise now
+        self._lists = lists
+
+    def _judged(self, agent: Agent, address: str) -> Verdict:
+        listed = self._lists.get(agent.name)
+        plain = _plain(address)
+        if listed is not None and plain is not None and plain in listed.networks:
+            return Verdict.VERIFIED
+        if agent.domains:
+            return self._looked_up(agent.domains, address)
+        return Verdict.REFUTED if listed is not None and listed.refutes(self._now()) else Verdict.CLAIMED
+
+    def _known(self, agent: Agent, address: str) -> Verdict | None:
+        found = self._verdicts.get(self._name(agent, address))
         if found is None or self._monotonic() - found[1] > _KEPT_S[found[0]]:
             return None
         return found[0]
@@ -129,8 +188,8 @@ class AgentChecks:
             return Verdict.CLAIMED
         return Verdict.VERIFIED if _plain(address) in confirmed else Verdict.REFUTED
 
-    def _name(self, domains: tuple[str, ...], address: str) -> bytes:
-        return blake2b(f"{address} {domains}".encode(errors="replace"), key=self._key, digest_size=16).digest()
+    def _name(self, agent: Agent, address: str) -> bytes:
+        return blake2b(f"{address} {agent.name}".encode(errors="replace"), key=self._key, digest_size=16).digest()
 
 
 def _is_public(address: str) -> bool:

@@ -51,7 +51,7 @@ class Agents:
         # What a scanner makes up at length is not worth masking.
         path = visit.shown_path if len(visit.facts.path) <= _LONGEST_PATH else OTHER_PAGES
         hit = AgentHit(visit.now, agent.name, agent.kind.value, path, status)
-        if self._verification is not None and agent.domains:
+        if self._verification is not None:
             address = visit.facts.proven_address()
             if address is not None:
                 hit = self._verification.ask(agent, address, hit)
