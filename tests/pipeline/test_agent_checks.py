@@ -1,4 +1,4 @@
-"""Agents are verified by published networks and the reverse DNS, confirmed forwards; addresses are forgotten once it is done."""
+"""Agents are verified by published networks and the reverse DNS, confirmed forwards; addresses are forgotten then."""
 
 from __future__ import annotations
 

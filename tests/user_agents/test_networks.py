@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import pytest
 from hypothesis import given
@@ -85,14 +85,18 @@ def test_any_bytes_are_networks_or_refused(data: bytes) -> None:
     assert Networks(networks)
 
 
-_FOUR = st.builds(lambda n, length: IPv4Network((n, length), strict=False), st.integers(0, 2**32 - 1), st.integers(8, 32))
-_SIX = st.builds(lambda n, length: IPv6Network((n, length), strict=False), st.integers(0, 2**128 - 1), st.integers(16, 128))
+_FOUR = st.builds(
+    lambda n, length: IPv4Network((n, length), strict=False), st.integers(0, 2**32 - 1), st.integers(8, 32)
+)
+_SIX = st.builds(
+    lambda n, length: IPv6Network((n, length), strict=False), st.integers(0, 2**128 - 1), st.integers(16, 128)
+)
 _ADDRESSES = st.ip_addresses()
 
 
 @given(st.lists(_FOUR | _SIX, max_size=12), st.lists(_ADDRESSES, max_size=5))
 def test_an_address_is_in_if_it_is_in_one_of_them(
-    networks: list[IPv4Network | IPv6Network], addresses: list[object]
+    networks: list[IPv4Network | IPv6Network], addresses: list[IPv4Address | IPv6Address]
 ) -> None:
     found = Networks(map(str, networks))
     edges = [each[place] for each in networks for place in (0, -1)]

@@ -1,9 +1,9 @@
 """Verifies whether agents are who they claim to be, in a thread of its own: by published networks, and by the reverse DNS.
 
-An operator may publish the networks of its crawlers: an address in one of them is verified (`user_agents.published`). Or it gives
-their addresses names in its domain, and those names the addresses: both are looked up, since anyone may name an address of
-theirs so. The request path only asks what is known already. Addresses wait in memory, for a minute at most, and what was found
-out is remembered under a hash that only this process can make.
+An operator may publish the networks of its crawlers (`user_agents.published`): an address in one of them is verified. Or it
+gives their addresses names in its domain, and those names the addresses: both are looked up, since anyone may name an address
+of theirs so. The request path only asks what is known already. Addresses wait in memory, for a minute at most, and what was
+found out is remembered under a hash that only this process can make.
 
 See P34 in docs/internals.md.
 """
@@ -92,7 +92,10 @@ def lists_of(store: Store) -> Lists:
 
 
 class AgentChecks:
-    """Asked by any thread, worked off by one. `monotonic`: seconds; `now`: ms; `read_lists` may block and raise `StoreError`."""
+    """Asked by any thread, worked off by one. `monotonic`: seconds; `now`: ms.
+
+    `read_lists` may block, and raise `StoreError`; it is called by the one.
+    """
 
     def __init__(
         self,

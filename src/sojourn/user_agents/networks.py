@@ -89,7 +89,9 @@ def parse_networks(data: bytes) -> tuple[str, ...]:
             msg = f"it has more than {MOST_NETWORKS:,} networks"
             raise InvalidNetworksError(msg)
     if not found:
-        raise InvalidNetworksError('it has no networks; {"prefixes": [{"ipv4Prefix": "..."}]} or one a line is expected')
+        raise InvalidNetworksError(
+            'it has no networks; {"prefixes": [{"ipv4Prefix": "..."}]} or one a line is expected'
+        )
     return tuple(str(each) for each in sorted(found, key=lambda each: (each.version, each)))
 
 
