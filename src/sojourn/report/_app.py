@@ -11,6 +11,7 @@ from sojourn.errors import StoreError
 
 from . import (
     _agents,
+    _agents_export,
     _alerts,
     _assets,
     _delivery,
@@ -52,6 +53,8 @@ _PAGES: Final[Mapping[str, Page]] = {
     "/funnels": _funnels.funnels,
     "/retention": _retention.retention,
     "/agents": _agents.agents,
+    "/agents.csv": _agents_export.as_csv,
+    "/agents.json": _agents_export.as_json,
     "/alerts": _alerts.alerts,
     "/delivery": _delivery.delivery,
     "/tokens": tokens.page,

@@ -17,7 +17,7 @@ from sojourn.stores.reporting.filters import Condition, canonical_name, first_co
 from sojourn.stores.reporting.model import Filter, Span
 from sojourn.tracking.facts import NoFacts
 
-from . import _export, _figures, _filters, _panel_pages, _parameters, _saved_views
+from . import _agents_export, _export, _figures, _filters, _panel_pages, _parameters, _saved_views
 from ._links import RANGE
 from ._moments import Moments
 from ._panels import PANELS
@@ -101,6 +101,18 @@ class FiguresReader:
             msg = f"there is no panel {name!r}; use {', '.join(PANELS)}"
             raise InvalidParametersError(msg)
         return _document(response)
+
+    def agents(self, parameters: Parameters = ()) -> dict[str, Any]:
+        """The crawlers, assistants and monitors of a range, and the pages that they read."""
+        return _document(_agents_export.as_json(self._view("/agents.json", parameters)))
+
+    def agents_csv(self, parameters: Parameters = ()) -> str:
+        """The same as CSV: agents, or with `table=pages` pages."""
+        response = _agents_export.as_csv(self._view("/agents.csv", parameters))
+        body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+        if response.status == _BAD:
+            raise InvalidParametersError("; ".join(body.decode().splitlines()))
+        return body.decode()
 
     def sessions(self, parameters: Parameters = (), *, limit: int) -> list[dict[str, Any]]:
         """The latest sessions that match, at most `limit`. About people."""

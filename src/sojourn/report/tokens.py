@@ -26,7 +26,7 @@ KIND: Final = "token"
 MOST: Final = 100
 PREFIX: Final = "sjn_"
 """Tells a leaked one from any other text: scanners of secrets find it."""
-_FIGURES: Final = re.compile(r"/overview\.json|/live/online|/panels/[a-z_]{1,40}\.(json|csv)")
+_FIGURES: Final = re.compile(r"/overview\.json|/live/online|/agents\.(json|csv)|/panels/[a-z_]{1,40}\.(json|csv)")
 _PEOPLE: Final = re.compile(r"/sessions\.(json|csv)|/panels/users\.(json|csv)")
 _NO_PEOPLE: Final = "This token reads figures, not people. Make one with the right to read about people."
 _READ_ONLY: Final = (
@@ -57,7 +57,7 @@ class ApiToken:
             return "A token of this kind only reads."
         is_of_people = _PEOPLE.fullmatch(request.path) is not None
         if not is_of_people and _FIGURES.fullmatch(request.path) is None:
-            return "A token of this kind reads overview.json, panels, and sessions.json; it opens no page."
+            return "A token of this kind reads JSON and CSV of figures, and sessions.json; it opens no page."
         return _NO_PEOPLE if is_of_people and not self.reads_people else None
 
     def refusal_of_people(self, view: View) -> str | None:

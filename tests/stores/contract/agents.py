@@ -42,6 +42,8 @@ class AgentsContract:
         of_one = store.agents.pages(HERE, agent="bingbot", limit=9)
         assert ([page.path for page in of_one.pages], of_one.total) == (["/llms.txt"], 1)
         assert [page.path for page in store.agents.pages(HERE, kind="search", limit=9).pages] == ["/llms.txt"]
+        assert [page.path for page in store.agents.pages(HERE, find="LLMS", limit=9).pages] == ["/llms.txt"]
+        assert store.agents.pages(HERE, find="%", limit=9).total == 0
         assert store.agents.hours(HERE) == [AgentHour(NOW, 8, 2)]
         assert store.agents.hours(HERE, agent="GPTBot") == [AgentHour(NOW, 7, 1)]
         assert store.agents.hours(HERE, kind="search") == [AgentHour(NOW, 1, 1)]

@@ -31,6 +31,7 @@ def _sum(value: str) -> str:
 _REFUSED: Final = f"{_hits_where('status = 4')} AS client_errors, {_hits_where('status = 5')} AS server_errors"
 _INSIDE: Final = "FROM sojourn_agents WHERE at >= :since AND at < :until"
 _CHOSEN: Final = "(:agent = '' OR agent = :agent) AND (:kind = '' OR kind = :kind)"
+_UPPER: Final = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 class SQLAgents:
@@ -48,13 +49,14 @@ SELECT agent, MAX(kind) AS kind, {columns}, {_REFUSED},
 {_INSIDE} GROUP BY agent ORDER BY hits DESC, agent"""
         fields = d.array(*AgentLine.__struct_fields__)
         self._lines: Final = d.sql(f"SELECT {d.rows.format(fields)} FROM ({lines}) AS found")
+        found_in = f"{_INSIDE} AND {_CHOSEN} AND (:find = '' OR {d.contains.format('path', ':find')})"
         pages = f"""
 SELECT path, {_sum("hits")} AS hits, {_REFUSED},
        COUNT(DISTINCT agent) AS agents, MAX(last_at) AS last_at
-{_INSIDE} AND {_CHOSEN} GROUP BY path"""
+{found_in} GROUP BY path"""
         fields = d.array(*AgentPage.__struct_fields__)
         self._pages: Final = d.sql(f"""
-SELECT {d.rows.format(fields)}, (SELECT COUNT(DISTINCT path) {_INSIDE} AND {_CHOSEN} AND path <> '{OTHER_PAGES}')
+SELECT {d.rows.format(fields)}, (SELECT COUNT(DISTINCT path) {found_in} AND path <> '{OTHER_PAGES}')
 FROM (SELECT * FROM ({pages}) AS every ORDER BY hits DESC, path LIMIT :limit) AS found""")
         hours = f"""
 SELECT at, {_sum("hits")} AS hits, {_hits_where("status >= 4")} AS refused
@@ -65,8 +67,15 @@ SELECT at, {_sum("hits")} AS hits, {_hits_where("status >= 4")} AS refused
     def agents(self, span: Span) -> list[AgentLine]:
         return sorted(_lines.decode(self._text(self._lines, span)), key=lambda line: (-line.hits, line.agent))
 
-    def pages(self, span: Span, *, agent: str | None = None, kind: str | None = None, limit: int) -> AgentPages:
-        values = {**_whole_hours(span), **_chosen(agent, kind), "limit": limit}
+    def pages(
+        self, span: Span, *, agent: str | None = None, kind: str | None = None, find: str = "", limit: int
+    ) -> AgentPages:
+        values = {
+            **_whole_hours(span),
+            **_chosen(agent, kind),
+            "find": wire.clean(find).translate(_UPPER),
+            "limit": limit,
+        }
         text, total = self._database.read(self._pages, **values)
         pages = sorted(_pages.decode(text), key=lambda page: (-page.hits, page.path))
         return AgentPages(pages=tuple(pages), total=int(total))

@@ -15,8 +15,13 @@ class AgentReport(Protocol):
         """Return the agents of a span, the busiest first."""
         ...
 
-    def pages(self, span: Span, *, agent: str | None = None, kind: str | None = None, limit: int) -> AgentPages:
-        """Return the pages that this agent, this kind, or all (`None`) asked for in a span, the most read first."""
+    def pages(
+        self, span: Span, *, agent: str | None = None, kind: str | None = None, find: str = "", limit: int
+    ) -> AgentPages:
+        """Return the pages that this agent, this kind, or all (`None`) asked for in a span, the most read first.
+
+        `find`: only paths with this text, in ASCII letters of either case.
+        """
         ...
 
     def hours(self, span: Span, *, agent: str | None = None, kind: str | None = None) -> list[AgentHour]:
