@@ -118,7 +118,7 @@ def test_published_networks_verify_and_are_shown_with_their_date(app: App, reade
     assert "GPTBot AI training 33% false 3" in page.words
     assert "Of 3 requests: 1 verified, 1 false, 1 not verified" in page.text
     assert re.search(r"GPTBot ?: 1 network, read", page.words)
-    assert "ranges update" not in page.words
+    assert "agent-ranges update" not in page.words
     old = Published(app.clock.now() - 31 * 86_400_000, "bingbot.json", ("9.9.9.9/32",))
     app.engine.store.definitions.set(KIND, "bingbot", old.text)
     assert "older than 30 days: confirms only" in reader.get("/agents").words

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from sojourn.errors import SojournError
 
 from . import (
+    _agent_ranges,
+    _agents,
     _backup,
     _check,
     _choosing,
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = {
     "get started": (_demo, _init, _secret, _doctor, _show_settings, _completion),
-    "look at sessions": (_report, _stats, _sessions, _digest),
+    "look at sessions": (_report, _stats, _sessions, _agents, _agent_ranges, _digest),
     "record and deliver": (_worker, _status, _outbox, _check, _fake),
     "keep and delete data": (_export, _data_subjects, _backup),
     "let others read": (_tokens, _share, _mcp),

@@ -1,7 +1,7 @@
 """Which lists of networks the operators of agents publish, and where. Pure.
 
-The lists are not part of the product: they change, and an old one would call an agent false that is not. `sojourn agents
-ranges` reads them into the store when it is told to.
+The lists are not part of the product: they change, and an old one would call an agent false that is not. `sojourn
+agent-ranges` reads them into the store when it is told to.
 """
 
 from __future__ import annotations
