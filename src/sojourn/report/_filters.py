@@ -168,7 +168,7 @@ def _conditions(parameters: Parameters, *, without: tuple[str, ...]) -> tuple[Co
             continue
         for value in parameters.all(name):
             try:
-                made = condition(name, value) if value.strip() or name.startswith("prop.") else None
+                made = condition(name, value) if value.strip() or name.startswith(("prop.", "event.")) else None
             except InvalidFilterError as error:
                 parameters.reject(name, str(error))
                 continue

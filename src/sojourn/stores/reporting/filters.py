@@ -222,7 +222,7 @@ def condition(parameter: str, value: str) -> Condition:
         raise InvalidFilterError(parameter, f"has no operator {operator.sign}=; use {field.name}= or {field.name}!=")
     if field.has_detail and not _DETAIL.fullmatch(detail):
         raise InvalidFilterError(parameter, "no property can have this name; use letters, digits, _ and .")
-    text = value if field.kind is Kind.PROPERTY else value.strip()
+    text = value if field.has_detail else value.strip()
     _check(field, parameter, text)
     return Condition(field.name, operator, text, detail)
 
@@ -302,7 +302,7 @@ def _check(field: Field, parameter: str, value: str) -> None:
             raise InvalidFilterError(
                 parameter, f'unknown value "{value[:40]}"; give a range of durations such as 30s.., ..10m or 1m..1h'
             )
-        case Kind.TEXT | Kind.SEEN | Kind.EVENT | Kind.EVENT_PROPERTY if not value:
+        case Kind.TEXT | Kind.SEEN | Kind.EVENT if not value:
             raise InvalidFilterError(parameter, f"needs a value; {NONE} is that of sessions without one")
 
 

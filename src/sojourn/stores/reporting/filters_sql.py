@@ -6,10 +6,13 @@ The cheap conditions stand first: those on events are looked up session by sessi
 # ruff: noqa: S608 - every part is written here; values are always parameters
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from sojourn.core.events import EXCEPTION, RESERVED_NAMES
 from sojourn.stores import wire
@@ -18,6 +21,7 @@ from sojourn.stores.dialect import Dialect
 from .filters import NONE, Condition, Kind, Operator, bounds
 
 _TEXTS: Final = ("user_id", "user_name", "visitor_id", "session_id", "entry_path", "referrer")
+_LONGEST_NUMBER: Final = 25
 _LIKE: Final = re.compile(r"([\\%_])")
 _CHOICES: Final = {
     ("state", "open"): "s.end_reason IS NULL",
@@ -160,11 +164,11 @@ class _Compiler:
         return self._is_property(each, self.d.event_property_text.format(name))
 
     def _is_property(self, each: Condition, text: str) -> str:
-        if each.operator is Operator.CONTAINS:
-            return self._contains(text, each.value)
+        if each.operator is Operator.CONTAINS or each.value.endswith("*"):
+            return self._matches(text, each)
         if each.value == NONE:
             return f"({text} IS NULL OR {text} = {self._value(each.value)})"
-        return f"{text} IN ({self._value(each.value)}, {self._value(_number(each.value))})"
+        return f"{text} IN ({', '.join(map(self._value, _texts(each.value)))})"
 
     def _text_in(self, text: str) -> str:
         """Whether a session has this text anywhere, with ASCII letters of either case."""
@@ -181,9 +185,19 @@ def _lower(text: str) -> str:
     return text.translate(_UPPER)
 
 
-def _number(text: str) -> str:
-    """Return a whole number as databases write a float of that value; any other text as it is."""
+def _texts(text: str) -> list[str]:
+    """Return a text, and if it is a number also as databases write the same one."""
     try:
-        return str(float(text)) if len(text) <= 20 and float(text).is_integer() else text
+        number = float(text) if len(text) <= _LONGEST_NUMBER else math.nan
     except (ValueError, OverflowError):
-        return text
+        return [text]
+    if not math.isfinite(number):
+        return [text]
+    short = [f"{number:.{digits}g}" for digits in (15, 17)]  # by SQLite, old and new
+    written = [repr(number), msgspec.json.encode(number).decode(), *short, *map(_with_fraction, short)]
+    return list(dict.fromkeys((text, *written)))
+
+
+def _with_fraction(text: str) -> str:
+    mantissa, sign, exponent = text.partition("e")
+    return text if "." in mantissa else f"{mantissa}.0{sign}{exponent}"
