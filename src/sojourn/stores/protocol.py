@@ -52,6 +52,7 @@ from .reporting.model import (
     Span,
     Timeline,
 )
+from .reporting.property_counts import EventFigures
 from .rows import SessionRow
 from .upkeep_protocol import Upkeep
 
@@ -304,6 +305,10 @@ class Report(Protocol):
 
     def breakdowns(self, span: Span, names: Sequence[str], where: Filter | None = None) -> Breakdowns:
         """Return what the sessions of a span (and a filter) are counted by: tables of `reporting.breakdowns.BREAKDOWNS`."""
+        ...
+
+    def event(self, name: str, span: Span, where: Filter = EVERYTHING) -> EventFigures:
+        """Return what the events of this name carry, of the sessions of a span and a filter; bounded."""
         ...
 
     def releases(self, span: Span) -> tuple[Release, ...]:

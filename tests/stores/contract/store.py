@@ -21,6 +21,7 @@ from .breakdowns import BreakdownsContract
 from .data_subjects import DataSubjectsContract
 from .definitions import DefinitionsContract
 from .delivery import DeliveryContract
+from .event_properties import EventPropertiesContract
 from .operating import OperatingContract
 from .recording import RecordingContract
 from .reporting import ReportingContract
@@ -36,6 +37,7 @@ class StoreContract(
     ReportingContract,
     SessionListsContract,
     BreakdownsContract,
+    EventPropertiesContract,
     AgentsContract,
     DefinitionsContract,
 ):

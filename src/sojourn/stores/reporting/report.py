@@ -11,7 +11,9 @@ from sojourn.stores import wire
 from sojourn.stores.database import Database
 from sojourn.stores.model import SESSION, DataSubject
 
-from .model import HOUR_MS, Companion, HourFigures, LongVisits, PersonDetail
+from .event_properties import EventProperties
+from .model import EVERYTHING, HOUR_MS, Companion, Filter, HourFigures, LongVisits, PersonDetail, Span
+from .property_counts import EventFigures
 from .rollups import Rollups
 from .statements import Statements
 
@@ -27,8 +29,13 @@ class SQLReport:
         self.online = rollups.online
         self.releases = rollups.releases
         self.breakdowns = rollups.breakdowns
+        self._rollups = rollups
+        self._properties = EventProperties(database)
         self._database = database
         self._statements = Statements(database.dialect)
+
+    def event(self, name: str, span: Span, where: Filter = EVERYTHING) -> EventFigures:
+        return self._properties.of_event(name, span, where, started=self._rollups.started(span.since, span.until))
 
     def long_visits(self) -> LongVisits:
         latest, count, heartbeats, path, by_path = self._database.read(self._statements.long_visits)
