@@ -45,6 +45,8 @@ class Panel:
     """Puts the lines, the most frequent first, in the panel's own order."""
     shown: Callable[[Line], str] = lambda line: line.value
     """What the overview calls a value."""
+    opens: str | None = None
+    """The page of one value, whose `name` it is."""
 
     def lines(self, data: Breakdowns) -> list[Line]:
         """All values, in the order of the panel."""
@@ -252,6 +254,7 @@ GROUPS: Final = (
                 filters=_is("event"),
                 beside="share",
                 empty="No event in this range: send one with track()",
+                opens="/event",
             ),
         )
     ),

@@ -26,7 +26,9 @@ KIND: Final = "token"
 MOST: Final = 100
 PREFIX: Final = "sjn_"
 """Tells a leaked one from any other text: scanners of secrets find it."""
-_FIGURES: Final = re.compile(r"/overview\.json|/live/online|/agents\.(json|csv)|/panels/[a-z_]{1,40}\.(json|csv)")
+_FIGURES: Final = re.compile(
+    r"/overview\.json|/live/online|/(agents|event)\.(json|csv)|/panels/[a-z_]{1,40}\.(json|csv)"
+)
 _PEOPLE: Final = re.compile(r"/sessions\.(json|csv)|/panels/users\.(json|csv)")
 _NO_PEOPLE: Final = "This token reads figures, not people. Make one with the right to read about people."
 _READ_ONLY: Final = (
