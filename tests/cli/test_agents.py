@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from sojourn import cli
-from sojourn.cli import _agent_ranges
+from sojourn.backends import fetching
 from sojourn.core.clock import SystemClock
 from sojourn.stores import SQLiteStore
 from sojourn.stores.model import AgentCount, Batch
@@ -173,9 +173,7 @@ def respond(monkeypatch: pytest.MonkeyPatch) -> Callable[[Responder], None]:
 
     def use(responder: Responder) -> None:
         transport = httpx.MockTransport(responder)
-        monkeypatch.setattr(
-            _agent_ranges, "client_of", lambda: httpx.Client(transport=transport, follow_redirects=True)
-        )
+        monkeypatch.setattr(fetching, "client_of", lambda: httpx.Client(transport=transport, follow_redirects=True))
 
     return use
 

@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING
 from sojourn.errors import SojournError
 
 from . import _stores
-from ._output import cell, printable, table
+from ._output import cell, table
 from ._parser import Commands
 
 if TYPE_CHECKING:
-    import httpx
-
     from sojourn.stores import Store
 
-_PATIENCE_S = 20.0
 _MOST_FILES = 200
 _SUFFIXES = frozenset({".json", ".txt"})
 
@@ -77,17 +74,9 @@ def add_commands(commands: Commands) -> None:
     remove.set_defaults(command=_remove)
 
 
-def client_of() -> httpx.Client:
-    """The client that fetches lists."""
-    import importlib.metadata
-
-    import httpx
-
-    version = importlib.metadata.version("sojourn")
-    return httpx.Client(timeout=_PATIENCE_S, follow_redirects=True, headers={"User-Agent": f"sojourn/{version}"})
-
-
 def _update(arguments: argparse.Namespace) -> int:
+    from sojourn.backends.fetching import Fetcher
+    from sojourn.user_agents.networks import MOST_BYTES
     from sojourn.user_agents.published import SOURCES
 
     wanted = set(arguments.agent or ())
@@ -99,40 +88,15 @@ def _update(arguments: argparse.Namespace) -> int:
         )
         raise SojournError(msg)
     failed = 0
-    with _stores.source_of(arguments).opened() as store, client_of() as client:
+    with _stores.source_of(arguments).opened() as store, Fetcher() as fetcher:
         store.open()
         for source in chosen:
             try:
-                _keep(store, source.agents, source.url, _fetched(client, source.url))
+                _keep(store, source.agents, source.url, fetcher.fetch(source.url, most_bytes=MOST_BYTES))
             except SojournError as error:
                 failed += 1
                 print(f"agent-ranges: {error}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _fetched(client: httpx.Client, url: str) -> bytes:
-    """What is at an address, at most what a list may have. Raises `SojournError`."""
-    import httpx
-
-    from sojourn.user_agents.networks import MOST_BYTES
-
-    data = bytearray()
-    try:
-        with client.stream("GET", url) as response:
-            if any(each.url.scheme != "https" for each in (*response.history, response)):
-                msg = f"{url}: leads over plain http, where anybody on the way may change it"
-                raise SojournError(msg)
-            if response.status_code != httpx.codes.OK:
-                msg = f"{url}: the server responded with status {response.status_code}"
-                raise SojournError(msg)
-            for part in response.iter_bytes():
-                data += part
-                if len(data) > MOST_BYTES:
-                    break
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        msg = f"{url}: {printable(str(error)) or type(error).__name__}"
-        raise SojournError(msg) from None
-    return bytes(data)
 
 
 def _load(arguments: argparse.Namespace) -> int:
