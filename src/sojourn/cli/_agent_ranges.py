@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from sojourn.errors import SojournError
 
 from . import _stores
-from ._output import cell, table
+from ._output import cell
 from ._parser import Commands
+from ._tables import Screen, wide_option
 
 if TYPE_CHECKING:
     from sojourn.stores import Store
@@ -61,6 +62,7 @@ def add_commands(commands: Commands) -> None:
         "list", parents=[store], help="list them", description="List the published networks that the store has."
     )
     list_.add_argument("--json", action="store_true", help="print one JSON document")
+    wide_option(list_)
     list_.set_defaults(command=_list)
 
     remove = verbs.add_parser(
@@ -206,14 +208,14 @@ def _list(arguments: argparse.Namespace) -> int:
         ]
         for name, each in found
     ]
-    print("\n".join(table(rows, left=frozenset({0, 2, 3, 4}))))
+    print("\n".join(Screen.of(arguments).table(rows, left=frozenset({0, 2, 3, 4}))))
     return 0
 
 
 def _remove(arguments: argparse.Namespace) -> int:
     from sojourn.user_agents.published import KIND
 
-    with _stores.source_of(arguments).opened() as store:
+    with _stores.source_of(arguments, destroys=True).opened() as store:
         store.open()
         if not store.definitions.remove(KIND, arguments.agent):
             msg = f"agent-ranges: there is no list of {cell(arguments.agent)}"

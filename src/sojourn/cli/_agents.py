@@ -12,9 +12,10 @@ from typing import Any
 from sojourn.errors import SojournError
 
 from . import _stores
-from ._output import cell, table
+from ._output import cell
 from ._parser import Commands
 from ._stats import report_source
+from ._tables import Screen, wide_option
 
 _ROWS = 25
 _FORMATS = ("table", "csv", "json")
@@ -42,6 +43,7 @@ def add_commands(commands: Commands) -> None:
     agents.add_argument("--find", metavar="TEXT", help="only agents and pages with this text")
     agents.add_argument("--pages", action="store_true", help="in a table or CSV: the pages instead of the agents")
     agents.add_argument("--format", choices=_FORMATS, default="table", help="how to print it (default: table)")
+    wide_option(agents)
     agents.set_defaults(command=_agents)
 
 
@@ -51,7 +53,7 @@ def _agents(arguments: argparse.Namespace) -> int:
     source = _stores.source_of(arguments)
     with source.opened() as store:
         store.open()
-        figures = report_source(source, store, arguments.store)
+        figures = report_source(source, store)
         reader = FiguresReader(figures)
         parameters = _parameters(arguments, figures.now())
         if arguments.format == "csv":
@@ -62,7 +64,7 @@ def _agents(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps(document, indent=2))
     else:
-        print("\n".join(_page(document, has_pages=arguments.pages)))
+        print("\n".join(_page(document, Screen.of(arguments), has_pages=arguments.pages)))
     return 0
 
 
@@ -93,7 +95,7 @@ def _before(now: int, length: timedelta) -> str:
     return rfc3339(at)
 
 
-def _page(document: dict[str, Any], *, has_pages: bool) -> Iterator[str]:
+def _page(document: dict[str, Any], screen: Screen, *, has_pages: bool) -> Iterator[str]:
     yield f"{document['since'][:16]}Z to {document['until'][:16]}Z"
     rows = document["pages" if has_pages else "agents"]
     if not rows:
@@ -105,7 +107,7 @@ def _page(document: dict[str, Any], *, has_pages: bool) -> Iterator[str]:
     names = list(rows[0])
     heads = [_HEADS.get(name, name.replace("_", " ")) for name in names]
     left = frozenset({0}) if has_pages else frozenset({0, 1, 2})
-    yield from table([heads, *([_cell(name, row[name]) for name in names] for row in rows[:_ROWS])], left=left)
+    yield from screen.table([heads, *([_cell(name, row[name]) for name in names] for row in rows[:_ROWS])], left=left)
 
 
 _HEADS = {"client_errors": "4xx", "server_errors": "5xx", "robots_txt": "robots.txt", "llms_txt": "llms.txt"}
