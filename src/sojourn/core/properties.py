@@ -94,6 +94,11 @@ class Problem:
     def __str__(self) -> str:
         return f"{self.name} {self.text}"
 
+    @property
+    def cause(self) -> str:
+        """The property, if that is at fault; empty if the call as a whole has too much: then each name would be a warning."""
+        return "" if self.kind in {"too_many", "too_large"} else self.name
+
 
 _WHAT_IS_WRONG: Final = {
     "undeclared": "is not declared; it was dropped",

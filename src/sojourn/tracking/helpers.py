@@ -284,4 +284,4 @@ def _end(visit: Visit) -> None:
 
 def _refuse_data(visit: Visit, problems: list[Problem], where: str) -> None:
     for problem in problems:
-        visit.guard.refuse_data(f"property_{problem.kind}", f"{where}: {problem}", of=problem.name)
+        visit.guard.refuse_data(f"property_{problem.kind}", f"{where}: {problem}", of=problem.cause)
