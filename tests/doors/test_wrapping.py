@@ -93,6 +93,9 @@ def test_a_copy_serves_its_own_app(site: Site) -> None:
         assert twin.__call__.__self__ is twin
 
 
+@pytest.mark.filterwarnings(
+    "ignore:Pickle, copy, and deepcopy support:DeprecationWarning"
+)  # of itertools, 3.12 and 3.13
 def test_pickling_fails_with_pythons_own_words(door: Any) -> None:
     with pytest.raises(TypeError, match="cannot pickle"):
         pickle.dumps(door)
