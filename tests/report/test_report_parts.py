@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markupsafe import escape
 
@@ -163,6 +163,7 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), 
         },
     )
 )  # fmt: skip
+@example({"prop": "plan"})
 def test_params_of_a_query_parse_to_the_same_query(query: dict[str, str]) -> None:
     first = parsed(query)
     params = {**first.which.params, **first.own}

@@ -191,6 +191,9 @@ def _property(parameters: Parameters) -> list[Condition]:
         if value:
             parameters.reject("value", "needs the name of a property; add prop")
         return []
+    if not value:  # in an address an empty value takes a filter away
+        parameters.reject("prop", "needs its value; add value")
+        return []
     try:
         return [condition(f"prop.{name}", value)]
     except InvalidFilterError as error:
@@ -208,6 +211,9 @@ def _added(parameters: Parameters) -> list[Condition]:
     detail = ""
     if FIELDS[name].has_detail:
         detail, _, value = value.partition("=")
+        if not value:
+            parameters.reject("is", "needs the property's value, as in plan=pro")
+            return []
     try:
         return [condition(f"{name}{detail.strip()}{Operator(operator or Operator.IS).sign}", value)]
     except InvalidFilterError as error:
