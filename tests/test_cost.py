@@ -23,7 +23,7 @@ OURS = str(Path(sojourn.__file__).parent)
 REQUESTS = 20
 MOST_CALLS = {"asgi": 51, "wsgi, a whole body": 52, "wsgi, a generator": 61}
 """A request calls so many functions of ours, a tenth more than when it was last counted. Raise one only with a reason."""
-MOST_BYTES = 264
+MOST_BYTES = 272
 """Of a page view's record, with the header of its frame."""
 
 BROWSER = {

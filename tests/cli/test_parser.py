@@ -62,7 +62,9 @@ def test_help_lists_every_command_once_in_a_group(capsys: pytest.CaptureFixture[
     groups = re.split(r"^(\S.*):\n", capsys.readouterr().out, flags=re.MULTILINE)
     commands = dict(zip(groups[1::2], groups[2::2], strict=True))
     assert list(commands)[-1] == "options"
-    names = [name for title in list(commands)[:-1] for name in re.findall(r"^  (\w+)  ", commands[title], re.MULTILINE)]
+    names = [
+        name for title in list(commands)[:-1] for name in re.findall(r"^  ([\w-]+)  ", commands[title], re.MULTILINE)
+    ]
     assert sorted(names) == sorted(cli.parser("sojourn").verbs)
 
 

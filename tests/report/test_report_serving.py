@@ -141,7 +141,7 @@ def test_command_serves_a_store_until_interrupted(database: Path, client: httpx.
     [
         pytest.param(["--store", "sqlite:///nowhere.db"], 1, "there is no store", id="no store"),
         pytest.param(["--store", "sqlite:///x.db", "--port", "70000"], 2, "0 to 65,535", id="no such port"),
-        pytest.param([], 2, "required", id="nothing"),
+        pytest.param([], 2, "no store is named", id="nothing"),
     ],
 )
 def test_command_errors(tmp_path: Path, arguments: list[str], code: int, problem: str) -> None:
