@@ -6,6 +6,7 @@ Other fixtures live beside the tests that use them.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def _databases_are_taken_back() -> Iterator[None]:
     yield
     for cluster in _clusters:
         cluster.take_back(kept)
+
+
+@pytest.fixture
+def kept_handlers() -> Iterator[None]:
+    """Put back what SIGINT and SIGTERM did, for a test of a program that takes them and leaves them taken."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,7 @@ def rig() -> Iterator[Rig]:
 pytestmark = [  # the frameworks' own, and of their test clients
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:pkg_resources is deprecated:UserWarning"),
+    pytest.mark.usefixtures("kept_handlers"),  # Sanic's test client takes the signals
 ]
 rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 

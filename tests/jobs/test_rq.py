@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,16 +17,7 @@ def send() -> None:
     track("sent")
 
 
-@pytest.fixture
-def _kept_handlers() -> Iterator[None]:
-    """Put back what SIGINT and SIGTERM did: RQ's worker takes them and leaves them taken."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("_kept_handlers")
+@pytest.mark.usefixtures("kept_handlers")  # RQ's worker takes the signals
 def test_a_job_is_of_the_session_that_enqueued_it(site: Site, browser: Browser) -> None:
     from sojourn.rq import job_class
 
