@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sojourn.core.properties import EVENT_PREFIX, SESSION_PREFIX, Property, cleaned, full_name
+from sojourn.core.properties import EVENT_PREFIX, MAX_PROPERTIES, SESSION_PREFIX, Property, cleaned, full_name
 
 
 def test_the_last_value_is_kept_unless_declared_otherwise() -> None:
@@ -127,3 +127,9 @@ def test_fifty_properties_are_kept_and_the_rest_counted() -> None:
     assert len(found) == 50
     assert [problem.kind for problem in problems] == ["too_many", "too_many"]
     assert found["event_properties.p3"] == "again", "a name that is already kept is not one more"
+
+
+def test_a_call_with_too_much_is_one_cause_and_a_bad_property_its_own() -> None:
+    _, many = cleaned({f"p{number}": number for number in range(MAX_PROPERTIES + 3)}, "")
+    _, bad = cleaned({"a": float("nan"), "b": float("nan")}, "")
+    assert ([problem.cause for problem in many], [problem.cause for problem in bad]) == (["", "", ""], ["a", "b"])
