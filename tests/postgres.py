@@ -18,7 +18,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -26,6 +25,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import psycopg
+
+from tests.ports import free_port
 
 _PATIENCE_S: Final = 60.0
 _SIGNALS: Final = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
@@ -79,7 +80,7 @@ class Cluster:
         self._numbers = itertools.count(1)
         self._lent: list[str] = []
         self._empty: list[str] = []
-        self.port = _free_port()
+        self.port = free_port()
         try:
             if self._owner is not None:
                 shutil.chown(self._folder, self._owner)
@@ -292,10 +293,3 @@ def _owner() -> str | None:
         raise RuntimeError(
             "PostgreSQL does not run as root, and there is no user postgres: apt-get install postgresql"
         ) from None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from tests.ports import free_port
+
 _UP_S: Final = 30.0
 _DOWN_S: Final = 20.0
 
@@ -142,13 +144,6 @@ def has(name: Literal["gunicorn", "uvicorn", "granian", "uwsgi"], python: str = 
 def uwsgi_program(python: str = sys.executable) -> str | None:
     """The path of uWSGI's program beside a Python (the package pyuwsgi puts it there), else anywhere on the path."""
     return shutil.which("uwsgi", path=str(Path(python).parent)) or shutil.which("uwsgi")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _warnings(worker_class: str) -> list[str]:

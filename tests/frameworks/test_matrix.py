@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from sojourn import Engine, Settings
 from sojourn.testing import ManualClock, MemoryBackend
 from tests.child_process import with_tests
 from tests.frameworks.matrix import HTML, ROWS, Row
+from tests.ports import free_port
 
 TOKEN = "a token that only these tests use"
 USER = "ada-7"
@@ -115,13 +115,6 @@ def served(row: Row, rig: Rig, path: str) -> httpx.Headers:
 
 
 # --- its own command line --------------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from sojourn.backends.signatures import verify_signature
 from sojourn.errors import SettingsError
 from sojourn.notices.mail import MailServer
 from sojourn.notices.targets import Message, Target, target_of, targets_of
+from tests.ports import free_port
 
 AT = 1_769_860_800_000
 MESSAGE = Message(subject="shop: Digest\nBcc: x@y", text="Ärger\n", html="<p>Ärger", document={"type": "digest"})
@@ -43,13 +43,10 @@ class Inbox:
 
 @contextmanager
 def smtp(inbox: Inbox, **options: Any) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    controller = Controller(inbox, hostname="127.0.0.1", port=port, **options)
+    controller = Controller(inbox, hostname="127.0.0.1", port=free_port(), **options)
     controller.start()
     try:
-        yield f"smtp://127.0.0.1:{port}"
+        yield f"smtp://127.0.0.1:{controller.port}"
     finally:
         controller.stop()
 

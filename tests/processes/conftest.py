@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.ports import free_port
 
 APP = """
 from starlette.applications import Starlette
@@ -119,9 +120,7 @@ def serve(place: Place) -> Iterator[Start]:
 
 @contextmanager
 def _served(place: Place, kind: str, workers: int, settings: dict[str, str]) -> Iterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     if kind == "gunicorn":
         command = [
             "gunicorn",

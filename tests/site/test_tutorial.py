@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.chromium import in_chromium, launched
+from tests.ports import free_port
 
 TUTORIAL = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
 PROGRAM = re.findall(r"^```python\n(.*?)^```$", TUTORIAL, re.MULTILINE | re.DOTALL)
@@ -38,9 +38,7 @@ def page() -> Iterator[Page]:
 def shop(folder: Path, *parts: str, **environment: str) -> Iterator[str]:
     """Run the shop of these blocks as the tutorial does."""
     (folder / "shop.py").write_text("\n\n".join(parts))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with (
         (folder / "log").open("w") as log,
         subprocess.Popen(
