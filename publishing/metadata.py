@@ -45,8 +45,14 @@ def readme(root: Path, repository: str, version: str) -> str:
         target = match.group()
         if target.startswith("#"):
             return f"{repository}{target}"
-        place = root / target.partition("#")[0]
-        view = "tree" if place.is_dir() else "raw" if place.suffix in {".png", ".svg", ".gif", ".webp"} else "blob"
-        return f"{repository}/{view}/{at}/{target}"
+        path, _, heading = target.partition("#")
+        return shown(root, path, repository, at) + (f"#{heading}" if heading else "")
 
     return _TARGET.sub(absolute, (root / "README.md").read_text(encoding="utf-8"))
+
+
+def shown(root: Path, path: str, repository: str, at: str) -> str:
+    """Return where the repository shows the file or folder of this path: a picture as the file itself."""
+    place = root / path
+    view = "tree" if place.is_dir() else "raw" if place.suffix in {".png", ".svg", ".gif", ".webp"} else "blob"
+    return f"{repository}/{view}/{at}/{path}"

@@ -95,6 +95,8 @@ def test_the_address_of_the_repository_is_the_same_everywhere(built: builds.Buil
     forms = [ROOT / "SECURITY.md", ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml"]
     for page in (form for form in forms if form.exists()):  # an sdist has no .github
         assert f"{repository}/security/advisories/new" in page.read_text()
+    site = ROOT / "mkdocs.yml"
+    assert not site.exists() or set(re.findall(r"https://github\.com/\S+", site.read_text())) == {repository}
 
 
 @pytest.mark.parametrize(
