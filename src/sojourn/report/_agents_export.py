@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sojourn.backends.cloudevents import rfc3339
@@ -12,7 +9,7 @@ from sojourn.stores.reporting.agents_model import AgentLine, AgentPage
 
 from ._agents import MOST_PAGES, identity, parse
 from ._columns import Value
-from ._export import cell
+from ._export import csv_file
 from ._view import View, bad_request
 from ._web import Response, document
 
@@ -30,7 +27,6 @@ _OF_AGENTS: Final = (
     "llms_txt",
     "last_at",
 )
-_FILES: Final = {"agents": "agents.csv", "pages": "agent-pages.csv"}
 _OF_PAGES: Final = ("path", "requests", "agents", "client_errors", "server_errors", "last_at")
 
 
@@ -54,27 +50,14 @@ def as_json(view: View) -> Response:
 def as_csv(view: View) -> Response:
     """The agents, or with `table=pages` the pages, each cell inert in a spreadsheet."""
     query = parse(view)
-    name = view.parameters.one_of("table", ("agents", "pages")) or "agents"
+    table = view.parameters.one_of("table", ("agents", "pages"))
     if (error := bad_request(view)) is not None:
         return error
-    if name == "pages":
-        text = _csv(_OF_PAGES, (_of_page(page) for page in query.pages(view, MOST_PAGES).pages))
-    else:
-        lines = query.found_in(view.store.agents.agents(query.range.span))
-        text = _csv(_OF_AGENTS, map(_of_agent, lines))
-    return Response(
-        body=text.encode("utf-8", "replace"),
-        kind="text/csv; charset=utf-8",
-        headers=(("Content-Disposition", f'attachment; filename="{_FILES[name]}"'),),
-    )
-
-
-def _csv(names: Iterable[str], rows: Iterable[Mapping[str, Value]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(names)
-    writer.writerows([cell(value) for value in row.values()] for row in rows)
-    return text.getvalue()
+    if table == "pages":
+        pages = query.pages(view, MOST_PAGES).pages
+        return csv_file("agent-pages.csv", _OF_PAGES, (_of_page(page).values() for page in pages))
+    lines = query.found_in(view.store.agents.agents(query.range.span))
+    return csv_file("agents.csv", _OF_AGENTS, (_of_agent(line).values() for line in lines))
 
 
 def _of_agent(line: AgentLine) -> dict[str, Value]:

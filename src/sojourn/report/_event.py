@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from sojourn.stores.reporting.filters import InvalidFilterError, condition
 from sojourn.stores.reporting.property_counts import Numbers, PropertyFigures, ValueCount
 
 from . import _filters, _formatting, _ranges
-from ._export import cell
+from ._export import csv_file
 from ._filters import Selection
 from ._links import Links, Params
 from ._panel_pages import DEFAULT_RANGE
@@ -121,21 +119,14 @@ def as_csv(view: View) -> Response:
     if (error := _problem(view, query)) is not None:
         return error
     figures = view.store.report.event(query.name, query.range.span, query.which.filter)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(_COLUMNS)
-    for each in figures.properties:
-        if query.is_chosen(each):
-            writer.writerows(
-                [cell(each.name), cell(_shown(value)), value.events, value.sessions]
-                for value in each.values
-                if query.has(value)
-            )
-    return Response(
-        body=text.getvalue().encode("utf-8", "replace"),
-        kind="text/csv; charset=utf-8",
-        headers=(("Content-Disposition", 'attachment; filename="event.csv"'),),
+    rows = (
+        (each.name, _shown(value), value.events, value.sessions)
+        for each in figures.properties
+        if query.is_chosen(each)
+        for value in each.values
+        if query.has(value)
     )
+    return csv_file("event.csv", _COLUMNS, rows)
 
 
 def parse(view: View) -> EventQuery:

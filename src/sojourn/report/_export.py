@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,6 +21,8 @@ from ._web import Response
 
 Field = str | int | float | bool | None
 
+_CSV: Final = "text/csv; charset=utf-8"
+
 _FORMULA: Final = re.compile(r"^[\s\x00-\x20\"\u201c\u201d]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20|%]")
 """Text that a spreadsheet may run as a formula. It skips leading blanks and accepts full-width signs."""
 
@@ -29,7 +31,7 @@ _INNER_FORMULA: Final = re.compile(r"([;\t\u2409\uff1b])(?=[\s\"\u201c\u201d]*[=
 
 
 def as_csv(view: View) -> Response:
-    return _attachment(view, _csv, "text/csv; charset=utf-8", "csv")
+    return _attachment(view, _csv, _CSV, "csv")
 
 
 def as_json(view: View) -> Response:
@@ -72,6 +74,15 @@ def cell(value: Field, /) -> str | int | float:
     return f"'{shown}" if _FORMULA.match(value) or _FORMULA.match(shown) else shown
 
 
+def csv_file(name: str, columns: Iterable[str], rows: Iterable[Iterable[Field]]) -> Response:
+    """A CSV file to download, of rows that fit into memory."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows([cell(value) for value in row] for row in rows)
+    return _file(name, text.getvalue().encode("utf-8", "replace"), _CSV)
+
+
 def _lines(view: View, sessions: Filter) -> Iterator[list[SessionLine]]:
     for part in view.store.sessions.export(sessions):
         yield list(part)
@@ -106,9 +117,11 @@ def _attachment(view: View, body: Callable[[View, Filter], Iterator[bytes]], kin
     if (error := bad_request(view)) is not None:
         return error
     name = f"sessions-{datetime.fromtimestamp(view.now / 1000, UTC):%Y%m%d-%H%M%S}.{suffix}"
-    return Response(
-        body=body(view, which.filter), kind=kind, headers=(("Content-Disposition", f'attachment; filename="{name}"'),)
-    )
+    return _file(name, body(view, which.filter), kind)
+
+
+def _file(name: str, body: bytes | Iterator[bytes], kind: str) -> Response:
+    return Response(body=body, kind=kind, headers=(("Content-Disposition", f'attachment; filename="{name}"'),))
 
 
 COLUMNS: Final = (

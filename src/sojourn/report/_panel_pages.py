@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +11,7 @@ from sojourn.stores.reporting.model import Breakdowns, Filter, Span
 
 from . import _filters, _panel_goals, _ranges
 from ._columns import Column, Line, Value
-from ._export import cell
+from ._export import csv_file
 from ._filters import Selection
 from ._links import Links, Params
 from ._panel_goals import GoalColumns
@@ -106,16 +104,8 @@ def as_csv(view: View, name: str) -> Response | None:
     query, found, error = _exported(view, name)
     if query is None or found is None:
         return error
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(["value", *(column.name for column in query.panel.columns)])
-    for line in found.lines:
-        writer.writerow([cell(value) for value in fields(query.panel, line).values()])
-    return Response(
-        body=text.getvalue().encode("utf-8", "replace"),
-        kind="text/csv; charset=utf-8",
-        headers=(("Content-Disposition", f'attachment; filename="{name}.csv"'),),
-    )
+    columns = ("value", *(column.name for column in query.panel.columns))
+    return csv_file(f"{name}.csv", columns, (fields(query.panel, line).values() for line in found.lines))
 
 
 def fields(panel: Panel, line: Line) -> dict[str, Value]:
