@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from sojourn.core.goals import Funnel, Goal, parse_name
 from sojourn.stores.definitions import FUNNEL, GOAL, funnels_of, goals_of
 
-from ._view import View, error_page
+from ._view import View, error_page, form_error
 from ._web import Response, redirect
 
 MOST: Final = 100
@@ -52,7 +52,7 @@ def add(view: View, kind: str, path: str, field: str, parse: Callable[[str], str
         name = parse_name(form.get("name", ""))
         text = parse(form.get(field, ""))
     except ValueError as error:
-        return error_page(view, 400, "Not saved", f"{str(error)[:1].upper()}{str(error)[1:]}. Go back and try again.")
+        return form_error(view, 400, "Not saved", str(error))
     settings = view.source.goals if kind == GOAL else view.source.funnels
     if any(name == each.name for each in settings):
         return error_page(view, 409, "Not saved", f"{name} is defined in the settings. Choose another name.")

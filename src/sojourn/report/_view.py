@@ -190,3 +190,8 @@ def error_page(
     """A page that says what is wrong and what to do. `is_shared`: for a reader without access, with no way into the report."""
     body = _rendering.render("error.html", **view.context(), title=title, text=text, is_shared=is_shared)
     return Response(body=body.encode("utf-8", "replace"), status=status, headers=headers)
+
+
+def form_error(view: View, status: int, title: str, problem: str) -> Response:
+    """The page for a form that cannot be accepted as it is: what is wrong with it, and the way back to it."""
+    return error_page(view, status, title, f"{problem[:1].upper()}{problem[1:]}. Go back and try again.")

@@ -12,7 +12,7 @@ from sojourn.stores.definitions import VIEW
 from . import _saved_views, shares
 from ._filters import Chip
 from ._saved_views import SavedView
-from ._view import View, error_page
+from ._view import View, error_page, form_error
 from ._web import Response, redirect
 
 _READ_ONLY: Final = (
@@ -84,14 +84,11 @@ def add(view: View) -> Response:
 
 def change(view: View) -> Response:
     """Let a view be what the reader looks at now. Its links go on, and show the change."""
-    if not view.may_write:
-        return error_page(view, 403, "Not allowed", _READ_ONLY)
-    form = view.request.form
-    saved = _stored(view, form.get("name", ""))
+    saved = _changeable(view)
     if isinstance(saved, Response):
         return saved
     try:
-        query = _saved_views.parse(form.get("address", ""), lambda: view.saved_views, view.moments)
+        query = _saved_views.parse(view.request.form.get("address", ""), lambda: view.saved_views, view.moments)
     except ValueError as error:
         return _not_saved(view, 400, str(error))
     if not view.store.definitions.change(VIEW, saved.name, _saved_views.text_of(query, own_id=saved.id)):
@@ -100,14 +97,11 @@ def change(view: View) -> Response:
 
 
 def rename(view: View) -> Response:
-    if not view.may_write:
-        return error_page(view, 403, "Not allowed", _READ_ONLY)
-    form = view.request.form
-    saved = _stored(view, form.get("name", ""))
+    saved = _changeable(view)
     if isinstance(saved, Response):
         return saved
     try:
-        name = parse_name(form.get("to", ""))
+        name = parse_name(view.request.form.get("to", ""))
     except ValueError as error:
         return _not_saved(view, 400, str(error))
     if name != saved.name:
@@ -120,9 +114,7 @@ def rename(view: View) -> Response:
 
 def remove(view: View) -> Response:
     """Delete a view. Links that show it stay in the list, and show nothing."""
-    if not view.may_write:
-        return error_page(view, 403, "Not allowed", _READ_ONLY)
-    saved = _stored(view, view.request.form.get("name", ""))
+    saved = _changeable(view)
     if isinstance(saved, Response):
         return saved
     view.store.definitions.remove(VIEW, saved.name)
@@ -134,15 +126,14 @@ def share(view: View) -> Response:
     if not view.may_write:
         return error_page(view, 403, "Not allowed", _READ_ONLY)
     form = view.request.form
-    saved = next((each for each in view.saved_views if each.name == form.get("view", "")), None)
+    saved = _named(view, form.get("view", ""))
     if saved is None:
         return _gone(view)
     lasts_ms = shares.DURATIONS.get(form.get("for", ""), (None, ""))[0]
     try:
         secret = shares.make(view.store, saved, form.get("name", "") or saved.name, now=view.now, lasts_ms=lasts_ms)
     except ValueError as error:
-        text = str(error)
-        return error_page(view, 400, "Not shared", f"{text[:1].upper()}{text[1:]}. Go back and try again.")
+        return form_error(view, 400, "Not shared", str(error))
     return views(view, link=view.request.url(f"/share/{secret}"))
 
 
@@ -153,14 +144,20 @@ def revoke(view: View) -> Response:
     return redirect(view.request.url("/views"))
 
 
-def _stored(view: View, name: str) -> SavedView | Response:
-    """The view of the store that a form means; else what is wrong with it."""
-    saved = next((each for each in view.saved_views if each.name == name), None)
+def _changeable(view: View) -> SavedView | Response:
+    """The view that a form means, if this reader may change it; else why not."""
+    if not view.may_write:
+        return error_page(view, 403, "Not allowed", _READ_ONLY)
+    saved = _named(view, view.request.form.get("name", ""))
     if saved is None:
         return _gone(view)
     if saved.is_setting:
-        return _not_saved(view, 409, f"{name} is defined in the settings; change it there")
+        return _not_saved(view, 409, f"{saved.name} is defined in the settings; change it there")
     return saved
+
+
+def _named(view: View, name: str) -> SavedView | None:
+    return next((each for each in view.saved_views if each.name == name), None)
 
 
 def _opened(view: View, name: str) -> Response:
@@ -175,4 +172,4 @@ def _gone(view: View) -> Response:
 
 
 def _not_saved(view: View, status: int, text: str) -> Response:
-    return error_page(view, status, "Not saved", f"{text[:1].upper()}{text[1:]}. Go back and try again.")
+    return form_error(view, status, "Not saved", text)

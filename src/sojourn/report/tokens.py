@@ -19,7 +19,7 @@ from sojourn.core.goals import parse_name
 from sojourn.stores.protocol import Store
 
 from ._filters import is_about_one, parse_filter
-from ._view import View, error_page
+from ._view import View, error_page, form_error
 from ._web import Request, Response, redirect
 
 KIND: Final = "token"
@@ -138,8 +138,7 @@ def add(view: View) -> Response:
     try:
         token = make(view.store, name, now=view.now, reads_people=form.get("people") == "1")
     except ValueError as error:
-        text = str(error)
-        return error_page(view, 400, "Not made", f"{text[:1].upper()}{text[1:]}. Go back and try again.")
+        return form_error(view, 400, "Not made", str(error))
     return _page(view, token=token, made=name.strip())
 
 
