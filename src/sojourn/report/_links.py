@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
-from sojourn.stores.reporting.model import Bucket
-
 from . import _ranges
 from ._moments import Moments
 from ._web import Request
@@ -57,7 +55,7 @@ class Links:
         """The same with this range, and without an interval that does not suit it."""
         kept = {name: value for name, value in self.params.items() if name not in RANGE}
         interval = kept.get(INTERVAL)
-        if isinstance(interval, str) and Bucket[interval.upper()] not in range_.intervals:
+        if isinstance(interval, str) and _ranges.named_interval(interval, range_) is None:
             del kept[INTERVAL]
         return replace(self, params={**kept, **range_.query})
 

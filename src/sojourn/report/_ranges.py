@@ -76,11 +76,12 @@ def from_query(parameters: Parameters, moments: Moments) -> Range | None:
 def interval(parameters: Parameters, range_: Range) -> Bucket | None:
     """The width of the chart's bars that an address asks for; `None`: the range's own."""
     name = parameters.one_of("interval", INTERVALS)
-    bucket = None if name is None else Bucket[name.upper()]
-    if bucket is not None and bucket not in range_.intervals:
+    if name is None:
+        return None
+    bucket = named_interval(name, range_)
+    if bucket is None:
         names = " or ".join(each.name.lower() for each in range_.intervals)
         parameters.reject("interval", f"does not suit a range of this length; use {names}")
-        return None
     return bucket
 
 

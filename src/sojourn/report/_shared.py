@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+from sojourn.stores.reporting.model import Bucket, Overview
+
 from . import _charts, _figures, _overview, _panel_pages, _ranges, shares
 from ._links import INTERVAL
 from ._measures import MEASURES
@@ -23,8 +25,7 @@ def page(view: View, secret: str) -> Response:
     saved = shares.find(view.store, secret, view.now, view.saved_views)
     if isinstance(saved, str):
         return error_page(view, 404, "Nothing to show", saved, is_shared=True)
-    range_, interval, data = _read(view, saved)
-    bucket = interval or range_.bucket
+    range_, bucket, data = _read(view, saved)
     which = saved.selection
     # The reader may look at another figure of the same view, at nothing beside it.
     measure = view.parameters.one_of("measure", MEASURES) or which.measure or "sessions"
@@ -60,18 +61,19 @@ def as_json(view: View, secret: str) -> Response:
     saved = shares.find(view.store, secret, view.now, view.saved_views)
     if isinstance(saved, str):
         return replace(document({"errors": [{"parameter": "", "message": saved}]}), status=404)
-    range_, interval, data = _read(view, saved)
+    range_, bucket, data = _read(view, saved)
     tables = _panel_pages.load(view, range_.span, _PANELS, saved.selection.filter)
     panels: dict[str, Any] = {
         panel.name: [_panel_pages.fields(panel, line) for line in panel.lines(tables)[:_ROWS]] for panel in _PANELS
     }
-    return document({"name": saved.name, **_figures.content(range_, interval or range_.bucket, data), "panels": panels})
+    return document({"name": saved.name, **_figures.content(range_, bucket, data), "panels": panels})
 
 
-def _read(view: View, saved: SavedView) -> tuple[_ranges.Range, Any, Any]:
+def _read(view: View, saved: SavedView) -> tuple[_ranges.Range, Bucket, Overview]:
+    """The view's range, the width of its bars, and its figures."""
     which = saved.selection
     range_ = which.range or _ranges.preset(_overview.DEFAULT, view.moments)
     if which.range is not None and (name := which.params.get("range")) is not None:
         range_ = _ranges.preset(str(name), view.moments)  # "today" is that of the reader
-    interval = _ranges.named_interval(str(which.params.get(INTERVAL, "")), range_)
-    return range_, interval, _overview.load(view, range_, which.filter, interval)
+    bucket = _ranges.named_interval(str(which.params.get(INTERVAL, "")), range_) or range_.bucket
+    return range_, bucket, _overview.load(view, range_, which.filter, bucket)
