@@ -16,7 +16,7 @@ from sojourn.health.conditions import Level
 from sojourn.stores.reporting.model import SessionLine
 from sojourn.tracking.own_traffic import Mark
 
-from . import _ranges, _rendering, _saved_views
+from . import _filters, _ranges, _rendering, _saved_views
 from ._badge import Badge, read_level
 from ._filters import Selection
 from ._links import Links, Params
@@ -96,9 +96,14 @@ class View:
         """Those of the address, and of the saved view that it names."""
         return self._opened[0]
 
-    def fresh_parameters(self) -> Parameters:
-        """The same, for a check that must not count as reading them."""
-        return _saved_views.opened(self.request.facts.query, lambda: self.saved_views)[0]
+    @property
+    def is_about_one(self) -> bool:
+        """Whether the filter that the address asks for can find one person: also one of a saved view, or of a form.
+
+        Asking counts as reading no parameter: what the page itself does not read is a problem still.
+        """
+        fresh, _ = _saved_views.opened(self.request.facts.query, lambda: self.saved_views)
+        return _filters.is_about_one(_filters.parse_filter(fresh, self.moments).filter)
 
     @property
     def saved(self) -> SavedView | None:

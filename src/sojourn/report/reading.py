@@ -134,7 +134,7 @@ class FiguresReader:
         named = [(canonical_name(name), value) for name, value in parameters]
         request = Request(facts=_Facts(urlencode(named, errors="replace")), base="", path=path)
         view = View(request=request, source=self._source, now=self._source.now(), form_token="", can_log_out=False)
-        if _filters.is_about_one(_filters.parse_filter(view.fresh_parameters(), view.moments).filter):
+        if view.is_about_one:
             self._check_people("a filter of a user or a visitor")
         return view
 

@@ -18,7 +18,6 @@ import msgspec
 from sojourn.core.goals import parse_name
 from sojourn.stores.protocol import Store
 
-from ._filters import is_about_one, parse_filter
 from ._view import View, error_page, form_error
 from ._web import Request, Response, redirect
 
@@ -63,10 +62,8 @@ class ApiToken:
         return _NO_PEOPLE if is_of_people and not self.reads_people else None
 
     def refusal_of_people(self, view: View) -> str | None:
-        """Likewise for the filter that the address asks for, however it writes it: a saved view or a form has one, too."""
-        if self.reads_people or not is_about_one(parse_filter(view.fresh_parameters(), view.moments).filter):
-            return None
-        return _NO_PEOPLE
+        """Likewise for the filter that the address asks for."""
+        return None if self.reads_people or not view.is_about_one else _NO_PEOPLE
 
 
 def make(store: Store, name: str, *, now: int, reads_people: bool) -> str:
