@@ -43,7 +43,7 @@ class CookieCodec:
 
     def __init__(self, keys: Sequence[bytes], base_name: str = "sojourn") -> None:
         salt = _SALT + base_name.encode("ascii")
-        self._signed = SignedValues(keys, salt, unpack, longest=_MAX_LENGTH)
+        self._signed = SignedValues(keys, salt, _unpacked, longest=_MAX_LENGTH)
         self._subkeys = [hmac.digest(key, b"sojourn.derive.v1", "sha256") for key in keys]
         self._verified: Bounded[bytes, Verified | OptedOut] = Bounded(_CACHE_SIZE)
 
@@ -55,7 +55,7 @@ class CookieCodec:
         """The state in a cookie value; `None` if it is forged, mangled, too long or of another version."""
         cookie = self._verified.get(value)
         if cookie is None:
-            cookie = self._verify(value)
+            cookie = self._signed.loads(value)
             if cookie is not None:
                 self._verified[value] = cookie
         return cookie
@@ -114,8 +114,7 @@ class CookieCodec:
         data = "\x1f".join(parts).encode("utf-8", "surrogatepass")
         return blake2b(data, key=self._subkeys[key_number], digest_size=10, person=b"successor").digest()
 
-    def _verify(self, value: bytes) -> Verified | OptedOut | None:
-        if (signed := self._signed.loads(value)) is None:
-            return None
-        state, number = signed
-        return state if isinstance(state, OptedOut) else Verified(state, number)
+
+def _unpacked(data: bytes, number: int) -> Verified | OptedOut:
+    state = unpack(data)
+    return state if isinstance(state, OptedOut) else Verified(state, number)

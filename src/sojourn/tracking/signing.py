@@ -25,12 +25,13 @@ def signers(keys: Sequence[bytes], salt: bytes) -> list[Signer]:
 class SignedValues(Generic[T]):
     """Signs with the last key, verifies with all.
 
-    `unpack` reads a payload; it raises `ValueError`, `struct.error` or `IndexError` for one of another version.
+    `unpack` reads a payload, and gets the number of its key; it raises `ValueError`, `struct.error` or `IndexError` for one of
+    another version.
     """
 
     __slots__ = ("_longest", "_signers", "_unpack")
 
-    def __init__(self, keys: Sequence[bytes], salt: bytes, unpack: Callable[[bytes], T], *, longest: int) -> None:
+    def __init__(self, keys: Sequence[bytes], salt: bytes, unpack: Callable[[bytes, int], T], *, longest: int) -> None:
         self._signers = signers(keys, salt)
         self._unpack = unpack
         self._longest = longest
@@ -39,8 +40,8 @@ class SignedValues(Generic[T]):
         """The payload as a signed value."""
         return self._signers[-1].sign(urlsafe_b64encode(payload).rstrip(b"=")).decode("ascii")
 
-    def loads(self, value: bytes) -> tuple[T, int] | None:
-        """What was signed, and the number of the key; `None` if it is forged, mangled, too long or of another version."""
+    def loads(self, value: bytes) -> T | None:
+        """What was signed; `None` if it is forged, mangled, too long or of another version."""
         if len(value) > self._longest:
             return None
         for number in reversed(range(len(self._signers))):
@@ -49,7 +50,7 @@ class SignedValues(Generic[T]):
             except BadSignature:
                 continue
             try:
-                return self._unpack(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))), number
+                return self._unpack(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)), number)
             except (ValueError, struct.error, IndexError):
                 return None  # signed by us, in a layout of another version
         return None

@@ -7,7 +7,6 @@ See S15 in docs/internals.md.
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,11 +51,10 @@ class TicketCodec:
 
     def loads(self, text: str) -> Ticket | None:
         """The ticket in a header value; `None` if it is forged, mangled, too long or of another version."""
-        signed = self._signed.loads(text.encode("ascii")) if text.isascii() else None
-        return None if signed is None else dataclasses.replace(signed[0], key_number=signed[1])
+        return self._signed.loads(text.encode("ascii")) if text.isascii() else None
 
 
-def _unpacked(data: bytes) -> Ticket:
+def _unpacked(data: bytes, number: int) -> Ticket:
     version, flags, issued_at = _HEAD.unpack_from(data)
     state = unpack(data[_HEAD.size :])
     if version != _VERSION or isinstance(state, OptedOut):
@@ -66,4 +64,5 @@ def _unpacked(data: bytes) -> Ticket:
         issued_at=issued_at,
         no_forward=bool(flags & _NO_FORWARD),
         is_anonymous=bool(flags & _ANONYMOUS),
+        key_number=number,
     )
