@@ -32,7 +32,8 @@ class Memory:
 
     def __init__(self) -> None:
         self._origins: Bounded[str, Origin] = Bounded(_SESSIONS)
-        self._events: Bounded[_Key, PastEvent] = Bounded(_EVENTS)
+        self._events: Bounded[_Key, tuple[int, Mapping[str, Scalar]]] = Bounded(_EVENTS)
+        """Time and properties, as they are recorded: what an app is shown is made when it asks."""
 
     def begin(self, state: SessionState, origin: Origin) -> None:
         """Remember how a session began."""
@@ -48,12 +49,16 @@ class Memory:
         if sum(len(str(value)) for value in properties.values()) > _LONGEST:
             self._events.discard(key)
             return
-        own = {full.removeprefix(EVENT_PREFIX): value for full, value in properties.items()}
-        self._events[key] = PastEvent(name=name, at=at, properties=own)
+        self._events[key] = (at, properties)
 
     def last(self, state: SessionState, name: str) -> PastEvent | None:
         """The last event of this name and this person, as far as it is known here."""
-        return self._events.get((state.visitor_id, state.logouts, name))
+        event = self._events.get((state.visitor_id, state.logouts, name))
+        if event is None:
+            return None
+        at, properties = event
+        own = {full.removeprefix(EVENT_PREFIX): value for full, value in properties.items()}
+        return PastEvent(name=name, at=at, properties=own)
 
     def forget(self, visitor_id: str) -> None:
         """The visitor opted out."""
