@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.routing import Mount
 
 from .asgi import ASGIApp, SojournMiddleware
+from .extension import engine_of
 from .settings import Settings
 from .tracking.frameworks import USER_KEY, Framework
 from .tracking.principal import UNKNOWN, Principal, of_object, to_principal
@@ -30,11 +31,7 @@ class Sojourn:
 
     def __init__(self, app: Starlette, settings: Settings | None = None, *, engine: Engine | None = None) -> None:
         check_is(app, Starlette, __name__)
-        if engine is None:
-            from .engine import Engine  # loads stores and pipeline: when an app is made, not at an import
-
-            engine = Engine(Settings.from_env() if settings is None else settings)
-        self.engine = engine
+        self.engine = engine_of(settings, engine)
         self._app = app
         app.state.sojourn = self
         build = app.build_middleware_stack
