@@ -137,6 +137,14 @@ def channel_of(origin: Mapping[str, Scalar]) -> str:
     return _of(origin).channel
 
 
+def parameter_of(origin: Mapping[str, Scalar], name: str) -> str | None:
+    """Return a parameter of the first page's address, such as `utm_campaign`."""
+    query = origin.get("url.query")
+    if not isinstance(query, str) or name not in query:
+        return None
+    return next((value for key, value in parse_qsl(query) if key == name), None)
+
+
 def _of(origin: Mapping[str, Scalar]) -> Origin:
     referrer, query = origin.get("http.request.header.referer"), origin.get("url.query")
     return _named(

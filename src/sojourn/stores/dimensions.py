@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl
 
 from sojourn.core.events import COUNTRY, INTERNAL_REFERRER, Scalar
-from sojourn.core.sources import DIRECT, WITHIN_SITE, channel_of, source_of
+from sojourn.core.sources import DIRECT, WITHIN_SITE, channel_of, parameter_of, source_of
 from sojourn.user_agents.families import client_of
 
 Value = Callable[[Mapping[str, Scalar]], str | None]
@@ -44,17 +43,6 @@ def _attribute(name: str) -> Value:
 
 
 _user_agent: Final = _attribute("user_agent.original")
-_query: Final = _attribute("url.query")
-
-
-def _parameter(name: str) -> Value:
-    def value(origin: Mapping[str, Scalar]) -> str | None:
-        query = _query(origin)
-        if query is None or name not in query:
-            return None
-        return next((text for key, text in parse_qsl(query) if key == name), None)
-
-    return value
 
 
 def _referrer(origin: Mapping[str, Scalar]) -> str | None:
@@ -64,7 +52,13 @@ def _referrer(origin: Mapping[str, Scalar]) -> str | None:
 def _campaign(part: str, label: str, *, filter_name: str) -> Dimension:
     name = f"utm_{part}"
     meaning = f"`{name}` of the first request's address"
-    return Dimension(name=name, label=label, meaning=meaning, filter_name=filter_name, value=_parameter(name))
+    return Dimension(
+        name=name,
+        label=label,
+        meaning=meaning,
+        filter_name=filter_name,
+        value=lambda origin: parameter_of(origin, name),
+    )
 
 
 DIMENSIONS: Final = (

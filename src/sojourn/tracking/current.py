@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl
 
 from sojourn.core.history import PastEvent, PastSession, StoredSession
 from sojourn.core.records import LATE, Origin
 from sojourn.core.session import SessionState
-from sojourn.core.sources import channel_of, source_of
+from sojourn.core.sources import channel_of, parameter_of, source_of
 
 from .carrying import call
 from .visit import active_visit
@@ -62,8 +61,7 @@ class Session:
     @property
     def campaign(self) -> str | None:
         """`utm_campaign` of the first page's address; `None` without one, and as above."""
-        query = _text(self._origin, "url.query") or ""
-        return next((value for name, value in parse_qsl(query) if name == "utm_campaign"), None)
+        return None if self._origin is None else parameter_of(self._origin, "utm_campaign")
 
     def last(self, name: str) -> PastEvent | None:
         """The last event that `track()` recorded under this name for this person, as far as this process knows.
