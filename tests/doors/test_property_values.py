@@ -154,6 +154,9 @@ def test_warnings_of_names_that_visitors_make_up_have_a_bound(
         browser.navigate()
     assert site.ignored["property_unsupported"] == 1_200
     assert len(caplog.records) == 1_000
+    with caplog.at_level(logging.WARNING, "sojourn"):
+        site.engine.guard.warn_once("flood", "another cause")
+    assert caplog.messages[1_000:] == ["another cause (logged once; every case is counted)"]
 
 
 def test_strict_raises_for_a_value_of_another_type(make_site: MakeSite) -> None:

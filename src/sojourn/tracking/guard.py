@@ -74,6 +74,7 @@ class Guard:
         self.strict = strict
         self._counters = counters
         self._logged: set[str] = set()
+        self._named: set[str] = set()
 
     def after_fork(self) -> None:
         self._counters.after_fork()
@@ -95,9 +96,12 @@ class Guard:
         """The totals of this process."""
         return self._counters.totals()
 
-    def warn_once(self, cause: str, text: str) -> None:
-        if cause not in self._logged and len(self._logged) < _MOST_CAUSES:
-            self._logged.add(cause)
+    def warn_once(self, cause: str, text: str, *, of: str = "") -> None:
+        """Warn once of a cause, or once for each property that it is found in, `of`."""
+        logged = self._named if of else self._logged  # apart: made-up names leave the other causes their warnings
+        key = f"{cause} {of}"
+        if key not in logged and len(logged) < _MOST_CAUSES:
+            logged.add(key)
             log.warning("%s (logged once; every case is counted)", text)
 
     def refuse_data(self, problem: str, text: str, *, of: str = "") -> None:
@@ -105,7 +109,7 @@ class Guard:
         if self.strict:
             raise ValueError(text)
         self.count(problem)
-        self.warn_once(f"{problem} {of}", text)
+        self.warn_once(problem, text, of=of)
 
     def report(self, error: Exception, work: str) -> None:
         """Count a fault of ours, and log its place once."""

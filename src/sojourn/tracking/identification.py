@@ -170,7 +170,7 @@ def _with_valid_traits(guard: Guard, user: User) -> User:
         kept.update(traits)
         for problem in problems:
             guard.count(f"property_{problem.kind}")
-            guard.warn_once(f"property_{problem.kind} {problem.name}", f"traits of a principal: {problem}")
+            guard.warn_once(f"property_{problem.kind}", f"traits of a principal: {problem}", of=problem.name)
     return User(user.id, user.name, kept)
 
 
