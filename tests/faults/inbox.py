@@ -20,24 +20,21 @@ _THREADS = 6
 
 def sqlite_inbox(scene: Scene) -> None:
     """Kill web processes, one of which records, while they write orders and events in one transaction."""
-    store = open_store(scene.deployment.store)
-    store.open()
-    store.close()
     _kill_between(scene)
 
 
 def postgres_inbox(scene: Scene) -> None:
     """The same on PostgreSQL, where the transactions of several processes overlap."""
     use_postgres(scene)
-    store = open_store(scene.deployment.store)
-    store.open()
-    store.close()
     _kill_between(scene)
 
 
 def _kill_between(scene: Scene) -> None:
     deployment, chance = scene.deployment, random.Random(4)
     killed = between = 0
+    store = open_store(deployment.store)
+    store.open()
+    store.close()
     orders.create(deployment.store)
     with deployment.gunicorn(workers=3, ORDERS=deployment.store) as server:
         with scene.visitors(server, threads=_THREADS):
