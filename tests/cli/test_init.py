@@ -10,10 +10,9 @@ import pytest
 
 from sojourn import cli
 from sojourn.cli._init import RECIPES, detected
-from sojourn.engine import Engine
 from sojourn.errors import SojournError
 from tests.frameworks.matrix import ROWS, Row
-from tests.frameworks.test_table import example, imported
+from tests.frameworks.test_table import engines_of_now_on, example, imported
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -32,14 +31,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lines_make_an_app_record_sessions(
     row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engines: list[Any] = []
-    start = Engine.__init__
-
-    def keep(self: Any, *args: Any, **more: Any) -> None:
-        engines.append(self)
-        start(self, *args, **more)
-
-    monkeypatch.setattr(Engine, "__init__", keep)
+    engines = engines_of_now_on(monkeypatch)
     name = row.name.partition(" ")[0].lower()
     assert cli.main(["init", name]) == 0
     shown = capsys.readouterr().out

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sojourn import engine as engines
 from tests.doors.django_project import Project
 from tests.frameworks import test_matrix, test_table
 from tests.frameworks.matrix import ROWS, Row
@@ -28,14 +26,7 @@ def test_page_has_the_frameworks_that_it_promises() -> None:
 def test_app_names_its_session(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOJOURN_SECRET_KEY", "a key that only these tests use")
-    made: list[Any] = []
-    kept = engines.Engine.__init__
-
-    def keep(self: Any, settings: Any, **more: Any) -> None:
-        made.append(self)
-        kept(self, settings, **more)
-
-    monkeypatch.setattr(engines.Engine, "__init__", keep)
+    made = test_table.engines_of_now_on(monkeypatch)
     (code,) = test_table.BLOCK.findall(SECTIONS[row.name])
     if row.name == "Litestar":  # its logging leaves a thread behind
         code = code.replace("plugins=[sojourn]", "plugins=[sojourn], logging_config=None")

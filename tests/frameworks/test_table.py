@@ -90,14 +90,7 @@ def test_example_in_the_docs_records_a_session(row: Row, tmp_path: Path, monkeyp
         return
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOJOURN_SECRET_KEY", "a key that only these tests use")
-    made: list[Any] = []
-    kept = engines.Engine.__init__
-
-    def keep(self: Any, settings: Any, **more: Any) -> None:
-        made.append(self)
-        kept(self, settings, **more)
-
-    monkeypatch.setattr(engines.Engine, "__init__", keep)
+    made = engines_of_now_on(monkeypatch)
     code = example(row)
     if row.factory == "make_asgi":
         code = code.replace("import falcon\n", "import falcon.asgi\n").replace("falcon.App()", "falcon.asgi.App()")
@@ -110,6 +103,19 @@ def test_example_in_the_docs_records_a_session(row: Row, tmp_path: Path, monkeyp
     engine.flush()
     assert engine.stats().store.sessions == 1
     engine.close()
+
+
+def engines_of_now_on(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A list that gets every engine that is made from now on: the apps of the docs make their own."""
+    made: list[Any] = []
+    kept = engines.Engine.__init__
+
+    def keep(self: Any, *args: Any, **more: Any) -> None:
+        made.append(self)
+        kept(self, *args, **more)
+
+    monkeypatch.setattr(engines.Engine, "__init__", keep)
+    return made
 
 
 def sessions_of_a_new_project(folder: Path) -> int:
