@@ -27,6 +27,25 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
 
 
+NAMES = """
+import asyncio, sys
+import httpx
+names = {"__name__": "shown"}
+exec(sys.argv[1], names)
+"""
+OPENED = """
+async def open_page():
+    headers = {"Accept": "text/html"}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://site.test", headers=headers) as client:
+        return (await client.get("/")).status_code
+
+print(asyncio.run(open_page()))
+engine.flush()
+print(engine.stats().store.sessions)
+"""
+
+
 def block_of(text: str) -> str:
     block: str
     (block,) = (block for block in BLOCK.findall(PAGE.read_text()) if text in block)
@@ -34,7 +53,11 @@ def block_of(text: str) -> str:
 
 
 def in_a_process(script: str, block: str) -> list[str]:
-    """What a script prints that runs the block of a page: for frameworks that leave things open."""
+    """The status of a page and the number of sessions, in another process: for frameworks that leave things open.
+
+    The script makes an app of the `names` of a block, and says which `engine` it has.
+    """
+    script = f"{NAMES}{script}{OPENED}"
     done = subprocess.run(
         [sys.executable, "-c", script, block], capture_output=True, text=True, check=True, env=with_tests()
     )
@@ -72,24 +95,11 @@ def missing(name: str) -> str:
 
 
 GRADIO = """
-import asyncio, sys
-import gradio, httpx
-names = {"__name__": "shown"}
-exec(sys.argv[1], names)
+import gradio
 with gradio.Blocks() as blocks:
     gradio.Markdown("hello")
 app = names["serve"](blocks)
-
-async def open_page():
-    headers = {"Accept": "text/html"}
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://site.test", headers=headers) as client:
-        return (await client.get("/")).status_code
-
-print(asyncio.run(open_page()))
 engine = app.state.sojourn.engine
-engine.flush()
-print(engine.stats().store.sessions)
 """
 
 
@@ -118,24 +128,11 @@ def test_dash() -> None:
 
 
 DATASETTE = """
-import asyncio, sys
-import httpx
 from datasette.app import Datasette
 from datasette.plugins import pm
-names = {"__name__": "shown"}
-exec(sys.argv[1], names)
 pm.register(type("Plugin", (), {"asgi_wrapper": staticmethod(names["asgi_wrapper"])}), "sojourn")
 app = Datasette(memory=True).app()
-
-async def open_page():
-    headers = {"Accept": "text/html"}
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://site.test", headers=headers) as client:
-        return (await client.get("/")).status_code
-
-print(asyncio.run(open_page()))
-app.engine.flush()
-print(app.engine.stats().store.sessions)
+engine = app.engine
 """
 
 
