@@ -44,6 +44,15 @@ class Choice:
     """What named it, unless the user did in this call."""
     is_guess: bool = False
 
+    @property
+    def is_of_app(self) -> bool:
+        """Whether the settings are an app's or a project's, not those of the environment."""
+        return self.settings is not None and self.origin != VARIABLE
+
+    def settings_or_environment(self) -> Settings:
+        """The settings; for a store without any, those of the environment with it. Raises `SettingsError`."""
+        return self.settings or environment(store=self.url)
+
 
 def choice_of(arguments: argparse.Namespace) -> Choice | None:
     """What the options, else the environment, else this folder and those above name. Raises `SojournError`."""

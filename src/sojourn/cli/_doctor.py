@@ -68,18 +68,16 @@ def _checks(arguments: argparse.Namespace) -> Iterator[Check]:
     settings: Settings | None = None
     if arguments.store is None:
         try:
-            choice = _choosing.choice_of(arguments)
-            settings = choice.settings if choice is not None else None
-            is_of_app = settings is not None and choice is not None and choice.origin != _choosing.VARIABLE
-            settings = settings or _choosing.environment(store=None if choice is None else choice.url)
+            choice = _choosing.choice_of(arguments) or _choosing.Choice()
+            settings = choice.settings_or_environment()
         except SojournError as error:
             yield Check(name="Settings", state=State.BAD, text=str(error), fix="see docs/settings.md")
             return
         origin = "the environment (no --app)"
-        if is_of_app and choice is not None:
+        if choice.is_of_app:
             origin = arguments.app or choice.origin or "this project"
         yield Check(name="Settings", state=State.GOOD, text=f"read from {origin}")
-        yield from _of_settings(settings, is_of_app=is_of_app)
+        yield from _of_settings(settings, is_of_app=choice.is_of_app)
     yield from _of_store(settings, arguments.store)
 
 

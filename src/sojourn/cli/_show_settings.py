@@ -53,9 +53,7 @@ def add_commands(commands: Commands) -> None:
 
 def _settings(arguments: argparse.Namespace) -> int:
     choice = _choosing.choice_of(arguments) or _choosing.Choice()
-    settings = choice.settings or _choosing.environment(store=choice.url)
-    is_environments = choice.settings is None or choice.origin == _choosing.VARIABLE
-    rows = list(_rows(settings, is_environments=is_environments))
+    rows = list(_rows(choice.settings_or_environment(), is_of_app=choice.is_of_app))
     if choice.url is not None:  # the environment did not name it
         origin = choice.origin or "--store"
         rows = [Shown(name=row.name, value=row.value, origin=origin) if row.name == "store" else row for row in rows]
@@ -96,14 +94,14 @@ def _chosen(rows: list[Shown], names: list[str]) -> list[Shown]:
     return [by_name[name] for name in wanted] or rows
 
 
-def _rows(settings: Settings, *, is_environments: bool) -> Iterator[Shown]:
+def _rows(settings: Settings, *, is_of_app: bool) -> Iterator[Shown]:
     from sojourn.settings import Settings
 
     defaults = Settings(enabled=False, base_dir=settings.base_dir)
     for row in settings.fields():
         variable = os.environ.get(row.env_name, "").strip()
         value = _value(row, settings)
-        if row.name == "secret_key" and is_environments and not variable:
+        if row.name == "secret_key" and not is_of_app and not variable:
             value, origin = "None", "default"  # ours, made for this command
         elif settings.origins is not None:
             origin = settings.origins.get(row.name, "default")
