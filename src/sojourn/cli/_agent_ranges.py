@@ -168,10 +168,9 @@ def _keep(store: Store, agents: Sequence[str], source: str, data: bytes) -> None
 
 
 def _save(store: Store, agents: Sequence[str], source: str, networks: tuple[str, ...]) -> None:
-    from sojourn.core.clock import SystemClock
     from sojourn.user_agents.published import KIND, Published
 
-    text = Published(store.time() or SystemClock.now(), source, networks).text
+    text = Published(_stores.now_of(store), source, networks).text
     for agent in agents:
         store.definitions.set(KIND, agent, text)
     print(f"{', '.join(agents)}: {len(networks):,} networks")
@@ -179,12 +178,11 @@ def _save(store: Store, agents: Sequence[str], source: str, networks: tuple[str,
 
 def _list(arguments: argparse.Namespace) -> int:
     from sojourn.backends.cloudevents import rfc3339
-    from sojourn.core.clock import SystemClock
     from sojourn.user_agents.published import KIND, published_of
 
     with _stores.source_of(arguments).opened() as store:
         store.open()
-        now = store.time() or SystemClock.now()
+        now = _stores.now_of(store)
         read = [(each.name, published_of(each.text)) for each in store.definitions.of(KIND)]
     found = [(name, each) for name, each in read if each is not None]
     if arguments.json:

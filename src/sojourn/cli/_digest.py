@@ -52,13 +52,11 @@ def add_commands(commands: Commands) -> None:
 
 
 def _digest(arguments: argparse.Namespace) -> int:
-    from sojourn.core.clock import SystemClock
-
     source = _stores.source_of(arguments)
     targets = _targets(arguments, source)
     with source.opened() as store:
         store.open()
-        now = store.time() or SystemClock.now()
+        now = _stores.now_of(store)
         digest = _made(store, source.settings, arguments.since, now)
     if not targets:
         sys.stdout.write(_formatted(digest, arguments.format))

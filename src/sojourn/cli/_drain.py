@@ -17,6 +17,7 @@ from sojourn.errors import SojournError, StoreError
 
 from ._output import Lines, cell, span
 from ._progress import Bar
+from ._stores import now_of
 
 if TYPE_CHECKING:
     from sojourn.pipeline.deliver.dispatcher import Dispatcher
@@ -125,7 +126,7 @@ def _watch(
     first = 0
     with Bar(sys.stderr if is_drawn else None) as bar:
         while True:
-            now = _now(store)
+            now = now_of(store)
             remaining = [each for name in names if (each := _remaining(store, name, now)).waiting]
             total = sum(each.waiting for each in remaining)
             first = max(first, total)
@@ -141,11 +142,6 @@ def _watch(
                     {"waiting": total, **_by_name(remaining)},
                 )
             time.sleep(_POLL_S)
-
-
-def _now(store: Store) -> int:
-    store_time = store.time()
-    return time.time_ns() // 1_000_000 if store_time is None else store_time
 
 
 def _remaining(store: Store, name: str, now: int) -> Remaining:

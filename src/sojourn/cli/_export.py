@@ -15,7 +15,6 @@ from sojourn.errors import SojournError
 from . import _data_subjects, _session_filters, _stores
 from ._parser import Commands
 from ._progress import Bar
-from ._sessions import now_of
 from ._timeline import harmless
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def _export(arguments: argparse.Namespace) -> int:
         _data_subjects.open_output(arguments.output) as out,
         _progress(arguments.output) as progress,
     ):
-        now = now_of(store)
+        now = _stores.now_of(store)
         is_csv = arguments.format == "csv"
         if arguments.events:
             done = _events(store, _session_filters.span_of(arguments, now), out, progress, is_csv=is_csv)
@@ -177,4 +176,4 @@ def _cells(event: Event) -> list[str | int | float]:
 
 def _progress(output: Path | None) -> Bar:
     """On standard error, unless the export itself goes to the terminal."""
-    return Bar(sys.stderr if sys.stderr.isatty() and (output is not None or not sys.stdout.isatty()) else None)
+    return Bar(sys.stderr if output is not None or not sys.stdout.isatty() else None)

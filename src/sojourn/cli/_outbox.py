@@ -121,7 +121,7 @@ def _list(arguments: argparse.Namespace) -> int:
     with source.opened() as store:
         if arguments.backend is not None:
             _check_backend(store, arguments.backend)
-        now = _now(store)
+        now = _stores.now_of(store)
         if arguments.waiting:
             waiting = store.log.after(store.delivery.state(arguments.backend).cursor, limit=limit + 1)
             _print_rows("waiting", [_of_event(event, now) for event in waiting], arguments)
@@ -187,7 +187,7 @@ def _retry(arguments: argparse.Namespace) -> int:
     source = _stores.source_of(arguments)
     with source.opened() as store:
         _check_backend(store, name)
-        now, requeued = _now(store), 0
+        now, requeued = _stores.now_of(store), 0
         while done := store.outbox.requeue(name, event_ids=event_ids, limit=_AT_ONCE, now=now):
             requeued += done
         message = f"{cell(name)}: retrying now; {requeued:,} dead letters requeued"
@@ -252,13 +252,6 @@ def _check_backend(store: Store, name: str) -> None:
     if name not in names:
         listed = ", ".join(map(cell, names)) or "none"
         raise SojournError(f"the store has no backend {cell(name)!r}; it has {listed}")
-
-
-def _now(store: Store) -> int:
-    from sojourn.core.clock import SystemClock
-
-    store_time = store.time()
-    return SystemClock.now() if store_time is None else store_time
 
 
 def _print_figures(store: Store, name: str, message: str, more: dict[str, object], *, is_json: bool) -> bool:

@@ -17,7 +17,6 @@ from ._status import count
 from ._tables import Screen, wide_option
 
 if TYPE_CHECKING:
-    from sojourn.stores import Store
     from sojourn.stores.reporting.model import SessionLine
 
 _LONGEST_PATH: Final = 28
@@ -88,14 +87,6 @@ def tolerant() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def now_of(store: Store) -> int:
-    """The store's time, else this host's."""
-    from sojourn.core.clock import SystemClock
-
-    store_time = store.time()
-    return SystemClock.now() if store_time is None else store_time
-
-
 def when(at: int) -> str:
     """A moment to the minute, in UTC."""
     return f"{datetime.fromtimestamp(max(0, min(at, 253_402_300_799_999)) / 1000, UTC):%Y-%m-%d %H:%M}"
@@ -139,7 +130,7 @@ def _list(arguments: argparse.Namespace) -> int:
     tolerant()
     limit: int = arguments.limit
     with source.opened() as store:
-        now = now_of(store)
+        now = _stores.now_of(store)
         session_filter = _session_filters.filter_of(arguments, source, store, now)
         lines = list(islice(chain.from_iterable(store.sessions.export(session_filter, limit=limit + 1)), limit + 1))
     shown, is_more = lines[:limit], len(lines) > limit

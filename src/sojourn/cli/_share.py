@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from datetime import UTC, datetime
 
 from sojourn.errors import SojournError
 
 from . import _stores
 from ._output import cell
 from ._parser import Commands
+from ._sessions import when
 from ._status import duration
 from ._tables import Screen, wide_option
 
@@ -139,7 +139,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _works(until: int | None, *, ended: bool) -> str:
     if until is None:
         return "until it is revoked"
-    return f"{'ended' if ended else 'until'} {datetime.fromtimestamp(until / 1000, UTC):%Y-%m-%d %H:%M}Z"
+    return f"{'ended' if ended else 'until'} {when(until)}Z"
 
 
 def _revoke(arguments: argparse.Namespace) -> int:

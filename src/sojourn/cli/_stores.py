@@ -108,3 +108,11 @@ def journals_of(settings: Settings | None, url: str | None) -> Path | None:
         except SettingsError:
             return None
     return settings.journal_folder
+
+
+def now_of(store: Store) -> int:
+    """The store's time, else this host's."""
+    from sojourn.core.clock import SystemClock
+
+    store_time = store.time()
+    return SystemClock.now() if store_time is None else store_time
