@@ -13,7 +13,8 @@ from sojourn.core.session import Rules
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import JournalDirectory, open_journal
 from sojourn.pipeline.record.recorder import Recorder
-from sojourn.stores import open_store
+from sojourn.stores import Store, open_store
+from sojourn.stores.reporting.model import DAY_MS
 
 VISITORS = 50
 
@@ -32,15 +33,7 @@ def drain(records: int, *, is_busy: bool) -> float:
         store = open_store(f"sqlite:///{Path(folder) / 'bench.db'}")
         store.open()
         journal, reader = open_journal(directory, limit=256 * 1024**2), JournalDirectory(directory)
-        recorder = Recorder(
-            store.records,
-            reader,
-            rules=Rules(),
-            service={},
-            sweep_interval=15_000,
-            sweep_grace=0,
-            max_age=7 * 86_400_000,
-        )
+        recorder = recorder_of(store, reader)
         for number in range(records):
             journal.prepare()
             record = _page_view(number)
@@ -65,6 +58,19 @@ def drain(records: int, *, is_busy: bool) -> float:
             msg = f"drained {drained} of {records}"
             raise RuntimeError(msg)
         return records / took
+
+
+def recorder_of(store: Store, reader: JournalDirectory) -> Recorder:
+    """A recorder with the default rules, which ends sessions without a grace."""
+    return Recorder(
+        store.records,
+        reader,
+        rules=Rules(),
+        service={},
+        sweep_interval=15_000,
+        sweep_grace=0,
+        max_age=7 * DAY_MS,
+    )
 
 
 def _page_view(number: int) -> Record:

@@ -13,9 +13,9 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
@@ -63,8 +63,6 @@ PAIRS: Final[Sequence[Params]] = (
 )
 """Pairs of filters."""
 
-_PANELS: Final = tuple(PANELS)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
@@ -75,8 +73,8 @@ class Page:
     params: Params = ()
     reach: int = PLAIN_MS
 
-    def with_params(self, *params: tuple[str, str], reach: int) -> Page:
-        return Page(label=self.label, path=self.path, params=(*self.params, *params), reach=reach)
+    def with_params(self, *params: tuple[str, str]) -> Page:
+        return replace(self, params=(*self.params, *params))
 
     @property
     def address(self) -> str:
@@ -130,7 +128,7 @@ def plain_pages(store: Store) -> Iterator[Page]:
         yield Page(label=f"overview, {range_}", path="/", params=(("range", range_),))
     yield Page(label="overview.json, 90d", path="/overview.json", params=(("range", "90d"),))
     yield Page(label="online", path="/live/online")
-    for name in _PANELS:
+    for name in PANELS:
         yield Page(label=f"panel {name}, 90d", path=f"/panels/{name}", params=(("range", "90d"),))
     for name in ("pages", "routes", "users"):
         yield Page(label=f"panel {name}, 12m", path=f"/panels/{name}", params=(("range", "12m"),))
@@ -201,12 +199,12 @@ def _busiest(store: Store) -> str:
     return max(names, key=lambda name: names[name])
 
 
-def measured(call: Callable[[], object], rounds: int) -> list[Times]:
-    """The times of each call, the first one first."""
+def measured(reader: Reader, page: Page, rounds: int) -> list[Times]:
+    """The times of each response, the first one first."""
     times = []
     for _ in range(rounds):
         began, cpu = time.perf_counter(), time.thread_time()
-        call()
+        reader.get(page)
         times.append(Times((time.perf_counter() - began) * 1000, (time.thread_time() - cpu) * 1000))
     return times
 
@@ -220,7 +218,7 @@ def report(store: Store, *, rounds: int, only: str = "", pairs: str = "") -> Non
     print(f"{'without a filter':<44}{'first':>14}{'median':>14}{'worst':>14}{'reach':>8}")
     for page in plain_pages(store):
         if only in page.label and not pairs:
-            first, *rest = measured(lambda page=page: reader.get(page), rounds + 1)  # type: ignore[misc]
+            first, *rest = measured(reader, page, rounds + 1)
             middle, worst = _middle(rest), Times(max(each.wall for each in rest), max(each.cpu for each in rest))
             mark = "" if middle.cpu <= page.reach else "  beyond"
             print(f"{page.label:<44}{first!s:>14}{middle!s:>14}{worst!s:>14}{page.reach:8d}{mark}", flush=True)
@@ -234,10 +232,10 @@ def report(store: Store, *, rounds: int, only: str = "", pairs: str = "") -> Non
 def _print_filtered(reader: Reader, page: Page, rounds: int, pairs: str) -> None:
     found: list[tuple[float, Times, str]] = []
     for pair in PAIRS:
-        asked = page.with_params(*pair, reach=page.reach)
+        asked = page.with_params(*pair)
         name = "&".join("=".join(each) for each in pair)
         if pairs in name:
-            _, *rest = measured(lambda asked=asked: reader.get(asked), rounds + 1)  # type: ignore[misc]
+            _, *rest = measured(reader, asked, rounds + 1)
             found.append((_middle(rest).cpu, _middle(rest), name))
     found.sort(reverse=True)
     if found:

@@ -23,12 +23,11 @@ from sojourn.demo.generator import generate
 from sojourn.stores import SQLiteStore, open_store
 from sojourn.stores.model import Batch
 from sojourn.stores.protocol import Store
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.schema import AGENTS, DEFINITIONS, EVENTS, SESSIONS
 from sojourn.stores.tables import Kind
 
-DAY_MS: Final = 86_400_000
-HOUR_MS: Final = DAY_MS // 24
 _BLOCK_MS: Final = 28 * DAY_MS
 _COPIES: Final = 12
 DAYS: Final = 28 * (_COPIES + 1)

@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from benchmarks.drain import recorder_of
 from benchmarks.timing import Spread
 from sojourn.core.records import Record
-from sojourn.core.session import Rules
 from sojourn.demo.synthetic import SyntheticVisits
 from sojourn.pipeline import payloads
 from sojourn.pipeline.journal import JournalDirectory, open_journal
 from sojourn.pipeline.record.recorder import Recorder
 from sojourn.stores import SQLiteStore
+from sojourn.stores.reporting.model import DAY_MS
 
-_DAY_MS: Final = 86_400_000
 _UNTIL: Final = 1_769_817_600_000  # 2026-01-31T00:00:00Z
 _SWEPT_EVERY_MS: Final = 15 * 60_000
 _REACH: Final = 0.10
@@ -48,7 +48,7 @@ class Costs:
 def main(sessions: int = 3_000, rounds: int = 3) -> None:
     """Print what the report costs for each session."""
     costs = Costs()
-    records = list(SyntheticVisits(sessions, since=_UNTIL - _DAY_MS, until=_UNTIL).records())
+    records = list(SyntheticVisits(sessions, since=_UNTIL - DAY_MS, until=_UNTIL).records())
     for _ in range(rounds):
         bare, _ = _record(records, with_report=False)
         recording, rollups = _record(records, with_report=True)
@@ -76,15 +76,7 @@ def _record(records: list[Record], *, with_report: bool) -> tuple[float, float]:
             closing(open_journal(directory, limit=256 * 1024**2)) as journal,
             closing(JournalDirectory(directory)) as reader,
         ):
-            recorder = Recorder(
-                store.records,
-                reader,
-                rules=Rules(),
-                service={},
-                sweep_interval=15_000,
-                sweep_grace=0,
-                max_age=7 * _DAY_MS,
-            )
+            recorder = recorder_of(store, reader)
             spent, swept_at = 0.0, records[0].at
             for record in records:
                 journal.prepare()
@@ -92,7 +84,7 @@ def _record(records: list[Record], *, with_report: bool) -> tuple[float, float]:
                 if record.at - swept_at >= _SWEPT_EVERY_MS:
                     swept_at = record.at
                     spent += _recorded(recorder, swept_at)
-            spent += _recorded(recorder, records[-1].at + _DAY_MS)
+            spent += _recorded(recorder, records[-1].at + DAY_MS)
         began = time.thread_time()
         if with_report:
             while store.maintenance.roll_up(finished_before=_UNTIL, limit=48):
