@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
-import importlib.metadata
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sojourn.errors import SojournError
 
@@ -80,6 +80,16 @@ def _run(argv: Sequence[str] | None, prog: str) -> int:
     return code
 
 
+class _Version(argparse.Action):
+    """Looks the version up only where it is asked for: other commands, and each completed word, need no metadata."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        import importlib.metadata
+
+        print(f"sojourn {importlib.metadata.version('sojourn')}")
+        parser.exit()
+
+
 def parser(prog: str) -> Parser:
     """The parser with all commands."""
     made = Parser(
@@ -87,7 +97,14 @@ def parser(prog: str) -> Parser:
         description="Session analytics for Python web apps, from inside the app.",
         epilog=f"`{prog} COMMAND --help` shows the options of a command.",
     )
-    made.add_argument("--version", action="version", version=f"sojourn {importlib.metadata.version('sojourn')}")
+    made.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        dest=argparse.SUPPRESS,
+        default=argparse.SUPPRESS,
+        help="show program's version number and exit",
+    )
     for title, modules in _COMMANDS.items():
         commands = made.commands(title)
         for module in modules:
