@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sojourn.errors import SojournError, StoreError
 
-from . import _settings, _stores
+from . import _choosing, _stores
 from ._output import Lines, span
 from ._parser import Commands
 
@@ -41,7 +41,11 @@ def add_commands(commands: Commands) -> None:
         "settings as the app. If several run, one records and the others stand by. The exit code is 0 after SIGTERM or "
         "Ctrl-C, and 2 for invalid settings.",
     )
-    _settings.app_option(worker)
+    worker.add_argument(
+        "--app",
+        metavar="MODULE:APP",
+        help="use the settings of this app, such as shop.main:app or shop:create_app (default: SOJOURN_* from the environment)",
+    )
     worker.add_argument("--json", action="store_true", help="print each line as a JSON document")
     worker.set_defaults(command=_worker)
 
@@ -50,7 +54,7 @@ def _worker(arguments: argparse.Namespace) -> int:
     from sojourn.engine import Engine
 
     try:
-        settings = _usable(_settings.settings_of(arguments))
+        settings = _usable(_choosing.settings_of_app(arguments.app) or _choosing.environment())
         engine = Engine(dataclasses.replace(settings, deliver="auto"))
     except SojournError as error:
         print(f"sojourn: {error}", file=sys.stderr)
@@ -83,7 +87,7 @@ def _run(engine: Engine, lines: Lines, stop: Signal) -> int:
             print(f"sojourn: the worker cannot use {where}; set journal_dir", file=sys.stderr)
             return 1
         names = [backend.name for backend in engine.backends]
-        store = _settings.shown_store(settings)
+        store = _shown_store(settings)
         lines.say(
             "started",
             f"records {directory} into {store} and delivers to {', '.join(names) or 'no backend'}",
@@ -101,6 +105,12 @@ def _run(engine: Engine, lines: Lines, stop: Signal) -> int:
         engine.close()
     lines.say("ended", *_summary(before, after, round((time.monotonic() - began) * 1000)))
     return 0
+
+
+def _shown_store(settings: Settings) -> str:
+    """The URL of the store, without anything that may be a credential."""
+    (row,) = (row for row in settings.fields() if row.name == "store")
+    return row.kind.show(settings.store).strip("'")
 
 
 def _store_is_there(engine: Engine, directory: Path | None, lines: Lines, stop: Signal) -> bool:
