@@ -63,7 +63,7 @@ def _report(arguments: argparse.Namespace) -> int:
             service=None if source.settings is None else source.settings.service_name,
             goals=() if source.settings is None else source.settings.goals,
             funnels=() if source.settings is None else source.settings.funnels,
-            saved_views=() if source.settings is None else source.settings.saved_views,
+            saved_views=source.saved_views,
             alerts=(source.settings and source.settings.alerts) or Thresholds(),
         )
         with ReportServer(

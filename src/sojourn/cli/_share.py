@@ -77,7 +77,7 @@ def _create(arguments: argparse.Namespace) -> int:
         raise SojournError(msg)
     with source.opened() as store:
         store.open()
-        views = shares.views_of(store, () if source.settings is None else source.settings.saved_views, now)
+        views = shares.views_of(store, source.saved_views, now)
         saved = next((each for each in views if each.name == arguments.view.strip()), None)
         if saved is None:
             names = ", ".join(cell(each.name) for each in views[:10]) or "none yet"
@@ -103,7 +103,7 @@ def _list(arguments: argparse.Namespace) -> int:
     now = SystemClock.now()
     with source.opened() as store:
         store.open()
-        views = shares.views_of(store, () if source.settings is None else source.settings.saved_views, now)
+        views = shares.views_of(store, source.saved_views, now)
         found = shares.listed(store)
     names = {each.id: each.name for each in views}
     if arguments.json:

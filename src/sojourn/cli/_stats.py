@@ -100,7 +100,7 @@ def report_source(source: StoreSource, store: Store) -> Source:
         now=SystemClock.now,
         journals=source.journals(),
         service=None if source.settings is None else source.settings.service_name,
-        saved_views=() if source.settings is None else source.settings.saved_views,
+        saved_views=source.saved_views,
     )
 
 

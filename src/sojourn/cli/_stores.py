@@ -16,6 +16,7 @@ from ._choosing import VARIABLE, choice_of
 from ._parser import UsageError
 
 if TYPE_CHECKING:
+    from sojourn.core.saved_views import NamedQuery
     from sojourn.settings import Settings
     from sojourn.stores import Store
 
@@ -28,6 +29,11 @@ class StoreSource:
     settings: Settings | None = None
     url: str | None = None
     """The store's URL, where there are no settings."""
+
+    @property
+    def saved_views(self) -> tuple[NamedQuery, ...]:
+        """Those of the settings."""
+        return () if self.settings is None else self.settings.saved_views
 
     @contextmanager
     def opened(self) -> Iterator[Store]:
