@@ -20,7 +20,7 @@ from .filters_sql import sessions_where
 from .funnels import count_sessions, count_visitors, scaled, visitors_of
 from .model import HOUR_MS, Filter, Span
 from .retention import SQLRetention
-from .rollup_figures import SAMPLED_ABOVE
+from .rollup_figures import SAMPLED_ABOVE, Sample
 from .rollups import Rollups
 from .trails import LONGEST_MS, SESSION_BITS, THIN, Trail
 
@@ -174,10 +174,7 @@ class SQLConversions:
             return int(started > SAMPLED_ABOVE)
         if started <= _EXAMINED_BY_EVENTS:
             return 0
-        further = 1
-        while started > _EXAMINED_BY_EVENTS * THIN * further:
-            further *= 2
-        return further
+        return Sample.of(started, _EXAMINED_BY_EVENTS * THIN).one_in
 
     def _made(self, since: int, until: int, steps: Sequence[Step], *, is_thin: bool) -> Trail:
         trail = self._trails.made(since, until).of(steps)

@@ -19,6 +19,7 @@ from sojourn.stores.database import Database
 from .filters_sql import Conditions, sessions_where
 from .model import EVERYTHING, Filter, Span
 from .property_counts import EventFigures, PropertyCounter
+from .rollup_figures import Sample
 
 _EXAMINED: Final = 20_000
 """Of more sessions than this, a sample is read."""
@@ -28,7 +29,6 @@ _PART: Final = 250
 _MOST_IN_PART: Final = 2_000
 _MOST_EVENTS: Final = 50_000
 _MOST_VALUES: Final = 300_000
-_PREFIXES: Final = 2**32
 
 _sessions: Final = msgspec.json.Decoder(list[tuple[str, str]])
 _events: Final = msgspec.json.Decoder(list[tuple[str, dict[str, Any]]])
@@ -50,13 +50,11 @@ SELECT {d.rows.format(row)} FROM (
         """Count the properties of the events of this name, of the `started` sessions of the span."""
         d = self._database.dialect
         conditions = sessions_where(d, where.conditions, where.text)
-        one_in = 1
-        while started > _EXAMINED * one_in:
-            one_in *= 2
-        sessions = self._read(name, conditions, span, one_in)
-        if one_in > 1 and len(sessions) < _FEW and not conditions.reads_events:
-            one_in = 1
-            sessions = self._read(name, conditions, span, one_in)
+        sample = Sample.of(started, _EXAMINED)
+        sessions = self._read(name, conditions, span, sample)
+        if sample.one_in > 1 and len(sessions) < _FEW and not conditions.reads_events:
+            sample = Sample()
+            sessions = self._read(name, conditions, span, sample)
         keys = [key for _, key in sorted(sessions)]
         counter = PropertyCounter()
         looked = 0
@@ -69,10 +67,10 @@ SELECT {d.rows.format(row)} FROM (
             is_cut |= len(rows) == _MOST_IN_PART
             for session_key, attributes in sorted(rows, key=itemgetter(0)):
                 counter.add(session_key, attributes)
-        factor = one_in * (len(keys) / looked if looked else 1)
+        factor = sample.one_in * (len(keys) / looked if looked else 1)
         return counter.figures(factor, is_sampled=factor > 1 or is_cut)
 
-    def _read(self, name: str, conditions: Conditions, span: Span, one_in: int) -> list[tuple[str, str]]:
+    def _read(self, name: str, conditions: Conditions, span: Span, sample: Sample) -> list[tuple[str, str]]:
         """The visitors and the keys of sessions that may have such an event."""
         d = self._database.dialect
         values: dict[str, object] = {**conditions.values, "since": span.since, "until": span.until}
@@ -80,10 +78,10 @@ SELECT {d.rows.format(row)} FROM (
         tests = list(conditions.parts)
         if name not in RESERVED_NAMES:
             tests.insert(0, "s.tracked_events > 0")
-        if one_in > 1:
+        if sample.one_in > 1:
             at = "+s.started_at"  # read the index by visitor, not the one by start
             tests.insert(0, f"s.visitor_id < {d['below']}")
-            values["below"] = f"{_PREFIXES // one_in:08x}"
+            values["below"] = sample.first_id_not
         tests += [f"{at} >= {d['since']}", f"{at} < {d['until']}"]
         row = d.array("s.visitor_id", "s.key")
         statement = f"SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE {' AND '.join(tests)}"

@@ -24,9 +24,7 @@ from .model import Bucket, Filter, Span
 from .rollup_figures import Sample
 from .statements import PERSONS
 
-_ALL: Final = "\U0010ffff"
 ALL: Final = Filter()
-_PREFIXES: Final = 2**32
 _EACH: Final = 3
 """A session costs as much here as three in the overview."""
 _cells: Final = msgspec.json.Decoder(list[tuple[int, int, int]])
@@ -49,7 +47,7 @@ class SQLRetention:
         conditions = sessions_where(d, where.conditions, where.text)
         text = self._database.read(
             _statement(d, PERSONS[kind], weeks, conditions.sql),
-            **{**conditions.values, "until": weeks[-1], "below": _bound(sample)},
+            **{**conditions.values, "until": weeks[-1], "below": sample.first_id_not},
         )[0]
         counts = [[0] * (len(weeks) - 1 - number) for number in range(len(weeks) - 1)]
         for cohort, week, count in _cells.decode(text):
@@ -61,11 +59,6 @@ class SQLRetention:
             ),
             is_sampled=sample.one_in > 1,
         )
-
-
-def _bound(sample: Sample) -> str:
-    """Return the first visitor id outside the sample. Ids are random hexadecimal digits."""
-    return _ALL if sample.one_in == 1 else f"{_PREFIXES // sample.one_in:08x}"
 
 
 def _statement(d: Dialect, column: str, weeks: list[int], condition: str) -> str:

@@ -27,6 +27,8 @@ SAMPLED_ABOVE: Final = 100_000
 
 _AT: Final = attrgetter("at")
 _HASHES: Final = 2**64
+_ID_PREFIXES: Final = 2**32
+_AFTER_ALL_IDS: Final = "\U0010ffff"
 _LONGEST_MS: Final = 2**32 - 1
 _DITHER: Final = 40_503  # near 2^16 / golden ratio: its multiples' high bits are spread evenly, whatever the steps
 
@@ -143,8 +145,13 @@ class Sample(msgspec.Struct, frozen=True):
     @classmethod
     def for_sessions(cls, sessions: int) -> Sample:
         """Choose a sample that is quick to count."""
+        return cls.of(sessions, SAMPLED_ABOVE)
+
+    @classmethod
+    def of(cls, count: int, most: float) -> Sample:
+        """Choose a sample of at most about so many of a count."""
         one_in = 1
-        while sessions > SAMPLED_ABOVE * one_in:
+        while count > most * one_in:
             one_in *= 2
         return cls(one_in)
 
@@ -152,6 +159,11 @@ class Sample(msgspec.Struct, frozen=True):
     def first_not(self) -> int:
         """The least hash outside the sample."""
         return _HASHES // self.one_in
+
+    @property
+    def first_id_not(self) -> str:
+        """The least visitor id outside the sample. Ids are random hexadecimal digits."""
+        return _AFTER_ALL_IDS if self.one_in == 1 else f"{_ID_PREFIXES // self.one_in:08x}"
 
     def hashes(self, parts: Iterable[Numbers]) -> set[int]:
         """Return those of the sample. A store may return a few more of each hour."""

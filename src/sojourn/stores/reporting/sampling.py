@@ -15,6 +15,7 @@ from sojourn.stores.database import Database
 
 from .filters_sql import Conditions, sessions_where
 from .model import Filter, Span
+from .rollup_figures import Sample
 
 _PROBED: Final = 4_000
 """How many sessions the probe examines."""
@@ -22,7 +23,6 @@ _EXAMINED_BY_EVENTS: Final = 2_500
 """Of how many sessions the events are looked up where a condition is on events: each costs as much as a hundred others."""
 _SCATTERED: Final = 16
 """From this on, one in so many visitors are quicker to find by their ids than among all sessions."""
-_PREFIXES: Final = 2**32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,31 +40,28 @@ def select(database: Database, where: Filter, span: Span, started: int, *, most:
     """Choose so that about `most` sessions are read, or somewhat more, of the `started` sessions of the span."""
     conditions = sessions_where(database.dialect, where.conditions, where.text)
     if conditions.reads_events:
-        return _selection(database, conditions, span, _share(started, _EXAMINED_BY_EVENTS))
+        return _selection(database, conditions, span, _sample(started, _EXAMINED_BY_EVENTS))
     if started <= most:
-        return _selection(database, conditions, span, 1)
-    share = _share(started, _PROBED)
-    probe = _selection(database, conditions, span, share, is_scattered=True)
+        return _selection(database, conditions, span, Sample())
+    probed = _sample(started, _PROBED)
+    probe = _selection(database, conditions, span, probed, is_scattered=True)
     matches: int = database.read(f"SELECT COUNT(*) FROM {probe.tables}", **probe.values)[0]
-    return _selection(database, conditions, span, _share(matches * share, most))
+    return _selection(database, conditions, span, _sample(matches * probed.one_in, most))
 
 
-def _share(count: int, most: int) -> int:
-    """Return the power of two that divides a count to not much more than this."""
-    one_in = 1
-    while count > most * one_in * 1.5:
-        one_in *= 2
-    return one_in
+def _sample(count: int, most: int) -> Sample:
+    """Choose a sample of not much more than this."""
+    return Sample.of(count, most * 1.5)
 
 
 def _selection(
-    database: Database, conditions: Conditions, span: Span, one_in: int, *, is_scattered: bool = False
+    database: Database, conditions: Conditions, span: Span, sample: Sample, *, is_scattered: bool = False
 ) -> Selection:
-    d = database.dialect
+    d, one_in = database.dialect, sample.one_in
     values: dict[str, object] = {**conditions.values, "since": span.since, "until": span.until}
     started = f"s.started_at >= {d['since']} AND s.started_at < {d['until']}"
     if one_in > 1:
-        values["below"] = f"{_PREFIXES // one_in:08x}"
+        values["below"] = sample.first_id_not
         sampled = f"s.visitor_id < {d['below']}"
     if one_in >= _SCATTERED or (is_scattered and one_in > 1):
         # Along the index by visitor, not the one by start.
