@@ -27,7 +27,7 @@ from .breakdowns import (
     most,
 )
 from .breakdowns_sql import BreakdownStatements
-from .levels import BLOCK, COARSE_FIRST, DAY, HOUR, Level, cover
+from .levels import BLOCK, DAY, HOUR, Level, cover
 from .model import HOUR_MS, Breakdowns, Span
 
 _ORDER: Final = attrgetter("time")
@@ -79,9 +79,7 @@ class BreakdownReader:
             found.setdefault(number - level.number, {})[name] = table
         return found
 
-    def _covering(
-        self, names: Collection[str], since: int, until: int, levels: tuple[Level, ...] = COARSE_FIRST
-    ) -> Iterator[tuple[range, dict[str, Table]]]:
+    def _covering(self, names: Collection[str], since: int, until: int) -> Iterator[tuple[range, dict[str, Table]]]:
         """Yield the stored tables of a span, each with the hours that it covers."""
         read: dict[tuple[Level, int], dict[str, Table]] = {}
 
@@ -90,7 +88,7 @@ class BreakdownReader:
             read.update({(level, at): tables for at, tables in found.items()})
             return found
 
-        for level, at in cover(since, until, stored, levels):
+        for level, at in cover(since, until, stored):
             yield range(at, at + level.width, HOUR_MS), read.pop((level, at))
 
     def first_starts(self, span: Span, missing: Iterable[int]) -> dict[str, int]:
@@ -125,7 +123,7 @@ class BreakdownReader:
         `missing`: hours without a rollup, and how many sessions started in them; some hours, up to `at_once` sessions, are
         counted now.
         """
-        first, last = -(-span.since // HOUR_MS) * HOUR_MS, span.until // HOUR_MS * HOUR_MS
+        first, last = HOUR.inside(span.since, span.until)
         tables: dict[str, Table] = {name: {} for name in names}
         known: set[int] = set()
         for hours, stored in self._covering(names, first, last):
@@ -140,14 +138,8 @@ class BreakdownReader:
                 continue
             left -= missing[hour]
             _add_all(tables, self.counted(hour, hour + HOUR_MS, names))
-        edges = (
-            [(span.since, min(first, span.until)), (max(last, span.since), span.until)]
-            if first <= last
-            else [(span.since, span.until)]
-        )
-        for since, until in edges:
-            if since < until:
-                _add_all(tables, self.counted(since, until, names))
+        for since, until in HOUR.outside(span.since, span.until):
+            _add_all(tables, self.counted(since, until, names))
         return Breakdowns(tables=tables, pending=pending)
 
     def _text(self, statement: str, **values: object) -> str:

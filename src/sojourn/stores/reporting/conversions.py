@@ -18,6 +18,7 @@ from .conversions_model import FunnelFigures, GoalCount, GoalFigures, Reached
 from .filters import Condition, Kind, Operator
 from .filters_sql import sessions_where
 from .funnels import count_sessions, count_visitors, scaled, visitors_of
+from .levels import HOUR
 from .model import HOUR_MS, Filter, Span
 from .retention import SQLRetention
 from .rollup_figures import SAMPLED_ABOVE, Sample
@@ -121,7 +122,7 @@ class SQLConversions:
         """Return the trails of a span in order of time; of very many sessions, those of some visitors."""
         if not where.is_everything and (few := self._few(span, where)) is not None:
             return _Found([self._trails.of_sessions(span.since // HOUR_MS * HOUR_MS, few).of(steps)])
-        begin, end = -(-span.since // HOUR_MS) * HOUR_MS, span.until // HOUR_MS * HOUR_MS
+        begin, end = HOUR.inside(span.since, span.until)
         on_trail, rest = split(where)
         further = self._further(span, rest)
         is_thin = further > 0
@@ -150,7 +151,7 @@ class SQLConversions:
                     continue
                 counted += here
                 found[at] = self._made(at, at + HOUR_MS, read, is_thin=is_thin)
-        for since, until in _cut(span, begin, end):
+        for since, until in HOUR.outside(span.since, span.until):
             found[since] = self._made(since, until, read, is_thin=is_thin)
         trails = [found[at] for at in sorted(found)]
         for trail in trails:
@@ -206,14 +207,6 @@ class SQLConversions:
         if keys is not None:
             values["keys"] = wire.encode(keys)
         return set(wire.decode_names(self._database.read(statement, **values)[0]))
-
-
-def _cut(span: Span, begin: int, end: int) -> list[tuple[int, int]]:
-    """Return the parts of hours at the ends of a span."""
-    if begin > end:
-        return [(span.since, span.until)]
-    parts = ((span.since, begin), (end, span.until))
-    return [(since, until) for since, until in parts if since < until]
 
 
 def _count(trails: Sequence[Trail], step: Step, one_in: int) -> GoalCount:

@@ -22,12 +22,18 @@ class Level:
 
     def ids(self, since: int, until: int) -> list[int]:
         """Return the ids of those that begin in a span."""
-        first = -(-since // self.width) * self.width
+        first, _ = self.inside(since, until)
         return list(range(first + self.number, until + self.number, self.width))
 
     def inside(self, since: int, until: int) -> tuple[int, int]:
         """Return the begin of the first and the end of the last whole one between two moments."""
         return -(-since // self.width) * self.width, until // self.width * self.width
+
+    def outside(self, since: int, until: int) -> list[tuple[int, int]]:
+        """Return what lies before and after the whole ones between two moments."""
+        first, last = self.inside(since, until)
+        parts = [(since, first), (last, until)] if first <= last else [(since, until)]
+        return [(start, end) for start, end in parts if start < end]
 
 
 HOUR: Final = Level(HOUR_MS, 0)
