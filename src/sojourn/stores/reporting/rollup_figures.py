@@ -74,6 +74,17 @@ def is_bounce(session: Counted) -> bool:
     return is_visit(session) and session.page_views == 1 and not session.tracked_events
 
 
+ADDED: Final = (
+    "sessions",
+    "visits",
+    "bounces",
+    "error_sessions",
+    "client_error_sessions",
+    "page_views",
+    "duration_ms",
+)
+"""What of two rollups is added up. In a store, these are columns of numbers."""
+
 Numbers: TypeAlias = "array[int] | str"
 """In a rollup that comes from a store, as its hexadecimal digits: thousands of hours are unpacked together."""
 
@@ -202,7 +213,7 @@ class Sums:
     @classmethod
     def of(cls, rollups: Sequence[Rollup], sample: Sample) -> Sums:
         return cls(
-            **{name: sum([getattr(each, name) for each in rollups]) for name in _ADDED},
+            **{name: sum([getattr(each, name) for each in rollups]) for name in ADDED},
             durations=sorted(_joined("I", [sample.durations(each) for each in rollups])),
             visitors=sample.hashes([each.visitors for each in rollups]),
             firsts=sample.hashes([each.firsts for each in rollups]),
@@ -212,7 +223,7 @@ class Sums:
     @classmethod
     def total(cls, parts: Sequence[Sums]) -> Sums:
         return cls(
-            **{name: sum([getattr(each, name) for each in parts]) for name in _ADDED},
+            **{name: sum([getattr(each, name) for each in parts]) for name in ADDED},
             durations=sorted(chain.from_iterable([each.durations for each in parts])),
             visitors=set().union(*[each.visitors for each in parts]),
             firsts=set().union(*[each.firsts for each in parts]),
@@ -234,17 +245,6 @@ class Sums:
             median_ms=median(self.durations),
             mean_ms=self.duration_ms // sessions if sessions else None,
         )
-
-
-_ADDED: Final = (
-    "sessions",
-    "visits",
-    "bounces",
-    "error_sessions",
-    "client_error_sessions",
-    "page_views",
-    "duration_ms",
-)
 
 
 def buckets_of(rollups: Sequence[Rollup], edges: Sequence[int], sample: Sample) -> list[Sums]:

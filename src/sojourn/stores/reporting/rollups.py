@@ -26,6 +26,7 @@ from .filtered_breakdowns import FilteredBreakdowns
 from .levels import BLOCK, DAY, HOUR, Level, cover, gaps
 from .model import EVERYTHING, HOUR_MS, Breakdowns, Bucket, Filter, Overview, Release, Span
 from .rollup_figures import (
+    ADDED,
     Rollup,
     Sample,
     SessionFigures,
@@ -51,6 +52,8 @@ _SLICE: Final = 64
 
 
 class _Hour(msgspec.Struct, array_like=True, frozen=True):
+    """The fields of a `Rollup`, in the order of `Statements.hours`."""
+
     at: int
     sessions: int
     visits: int
@@ -233,23 +236,7 @@ class Rollups:
 
     def _stored(self, span: Span, sample: Sample) -> list[Rollup]:
         text = self._text(self._statements.hours, since=span.since, until=span.until, one_in=sample.one_in)
-        return [
-            Rollup(
-                at=hour.at,
-                sessions=hour.sessions,
-                visits=hour.visits,
-                bounces=hour.bounces,
-                error_sessions=hour.error_sessions,
-                client_error_sessions=hour.client_error_sessions,
-                page_views=hour.page_views,
-                duration_ms=hour.duration_ms,
-                durations=hour.durations,
-                visitors=hour.visitors,
-                firsts=hour.firsts,
-                users=hour.users,
-            )
-            for hour in _hours.decode(text)
-        ]
+        return [Rollup(**msgspec.structs.asdict(hour)) for hour in _hours.decode(text)]
 
     # --- rollups
 
@@ -291,18 +278,7 @@ class Rollups:
     def _keep(
         self, level: Level, token: str, rollup: Rollup, tables: Mapping[str, Table], trail: WholeTrail | None
     ) -> bool:
-        values: dict[str, object] = {
-            name: getattr(rollup, name)
-            for name in (
-                "sessions",
-                "visits",
-                "bounces",
-                "error_sessions",
-                "client_error_sessions",
-                "page_views",
-                "duration_ms",
-            )
-        }
+        values: dict[str, object] = {name: getattr(rollup, name) for name in ADDED}
         values |= {name: packed(getattr(rollup, name)) for name in ("users", "firsts", "durations", "visitors")}
         more, rows = self._breakdowns.keeping(level, tables)
         statements: tuple[str, ...] = (self._statements.finish, *more)

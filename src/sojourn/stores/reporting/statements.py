@@ -19,6 +19,7 @@ from sojourn.stores.schema import ROLLUPS
 
 from .levels import HOUR, Level
 from .model import HOUR_MS
+from .rollup_figures import ADDED
 
 _LATEST: Final = 1_000
 _FEW: Final = 20
@@ -190,13 +191,7 @@ SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} 
         share = d.part.format("durations", f"4 * ((sessions + {dither}) / {one_in})")
         row = d.array(
             "id",
-            "sessions",
-            "visits",
-            "bounces",
-            "error_sessions",
-            "client_error_sessions",
-            "page_views",
-            "duration_ms",
+            *ADDED,
             d.hex.format(share),
             hashes("visitors"),
             hashes("firsts"),
