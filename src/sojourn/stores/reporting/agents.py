@@ -12,6 +12,7 @@ from sojourn.stores import wire
 from sojourn.stores.database import Database
 
 from .agents_model import AgentHour, AgentLine, AgentPage, AgentPages
+from .filters_sql import lower
 from .model import HOUR_MS, Span
 
 _lines: Final = msgspec.json.Decoder(list[AgentLine])
@@ -31,7 +32,6 @@ def _sum(value: str) -> str:
 _REFUSED: Final = f"{_hits_where('status = 4')} AS client_errors, {_hits_where('status = 5')} AS server_errors"
 _INSIDE: Final = "FROM sojourn_agents WHERE at >= :since AND at < :until"
 _CHOSEN: Final = "(:agent = '' OR agent = :agent) AND (:kind = '' OR kind = :kind)"
-_UPPER: Final = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 class SQLAgents:
@@ -70,12 +70,7 @@ SELECT at, {_sum("hits")} AS hits, {_hits_where("status >= 4")} AS refused
     def pages(
         self, span: Span, *, agent: str | None = None, kind: str | None = None, find: str = "", limit: int
     ) -> AgentPages:
-        values = {
-            **_whole_hours(span),
-            **_chosen(agent, kind),
-            "find": wire.clean(find).translate(_UPPER),
-            "limit": limit,
-        }
+        values = {**_whole_hours(span), **_chosen(agent, kind), "find": lower(wire.clean(find)), "limit": limit}
         text, total = self._database.read(self._pages, **values)
         pages = sorted(_pages.decode(text), key=lambda page: (-page.hits, page.path))
         return AgentPages(pages=tuple(pages), total=int(total))

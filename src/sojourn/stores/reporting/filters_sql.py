@@ -138,7 +138,7 @@ class _Compiler:
         return f"{column} = {self._value(each.value)}"
 
     def _contains(self, column: str, value: str) -> str:
-        return self.d.contains.format(column, self._value(_lower(value)))
+        return self.d.contains.format(column, self._value(lower(value)))
 
     def _choice(self, each: Condition) -> str:
         if each.field == "reason":
@@ -180,7 +180,7 @@ class _Compiler:
 _UPPER: Final = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
-def _lower(text: str) -> str:
+def lower(text: str) -> str:
     """ASCII letters in lower case, as both databases do it."""
     return text.translate(_UPPER)
 
