@@ -12,20 +12,15 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from sojourn.core.records import CARRIED, STARTS, Record
+from sojourn.core.records import Record
 from sojourn.pipeline import payloads
 from sojourn.stores.model import WaitingRow
 
-from .fold import Numbered
+from .fold import Numbered, needs_session
 
 START_WITHIN_MS: Final = 120_000
 """How long a request may take until its response starts, as far as the calls of its jobs wait for that."""
 WITHOUT_SESSION: Final = "records.without_session"
-
-
-def needs_session(record: Record) -> bool:
-    """Whether the record adds to a session that is there, and makes none appear."""
-    return record.flags & CARRIED > 0 and not record.flags & STARTS
 
 
 def may_begin(record: Record, until: int | None) -> bool:

@@ -105,6 +105,11 @@ def also_needed(records: Sequence[Numbered], rows: dict[str, SessionRow]) -> Nee
     return Needed(keys=frozenset(keys - rows.keys()), successors_of=frozenset(after))
 
 
+def needs_session(record: Record) -> bool:
+    """Whether the record adds to a session that is there, and makes none appear."""
+    return record.flags & CARRIED > 0 and not record.flags & STARTS
+
+
 def lacks(row: SessionRow, record: Record) -> bool:
     """Say whether the session's end was made without this record, which is from before it.
 
@@ -199,7 +204,7 @@ class _Folding:
         row = self.out.rows.get(record.key)
         missed: EndReason | None = None
         if row is None:
-            if flags & CARRIED and not flags & STARTS:
+            if needs_session(record):
                 self.out.early.append(numbered)
                 return
             row = self._open(record, rid)

@@ -40,8 +40,8 @@ from sojourn.stores.rows import SessionRow
 
 from .agent_counts import count_hits
 from .batch_rows import BatchRows
-from .early import needs_session, to_wait
-from .fold import Folded, Numbered, fold, set_exit_pages, sweep
+from .early import to_wait
+from .fold import Folded, Numbered, fold, needs_session, set_exit_pages, sweep
 from .inbox import InboxFolder
 from .scrubbing import Scrub, Scrubber
 from .suppression import Suppression
