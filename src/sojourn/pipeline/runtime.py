@@ -71,9 +71,9 @@ class Plan:
     record_within: int
     outbox_max: int | None = None
     hidden_from_others: frozenset[str] = frozenset()
+    """Attributes that no third party gets."""
     hidden_from_others_than: Mapping[str, str] = field(default_factory=dict)
     """Attributes that only the backends of one vendor get, and that vendor's scheme."""
-    """Attributes that no third party gets."""
 
     @property
     def turn_over(self) -> int:
