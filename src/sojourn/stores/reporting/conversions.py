@@ -25,9 +25,6 @@ from .rollup_figures import SAMPLED_ABOVE, Sample
 from .rollups import Rollups
 from .trails import LONGEST_MS, SESSION_BITS, THIN, Trail
 
-_COUNTED_AT_ONCE: Final = 5_000
-"""How many sessions of hours without a rollup are counted one by one."""
-_ALWAYS_COUNTED: Final = 2
 _EXAMINED_BY_EVENTS: Final = 5_000
 """Of about so many sessions the events are looked up for a condition that no trail answers."""
 _FEW: Final = 2_000
@@ -128,7 +125,7 @@ class SQLConversions:
         is_thin = further > 0
         read = (*steps, *(step for step, _ in on_trail))
         found: dict[int, Trail] = {}
-        pending = counted = 0
+        pending = 0
         if begin < end:
             whole = Span(begin, end)
             missing = set(self._rollups.missing_hours(whole))
@@ -144,12 +141,8 @@ class SQLConversions:
             # What was rolled up, or changed, between these reads stands in one of the two.
             missing |= set(self._rollups.missing_hours(whole))
             missing.difference_update(*stored)
-            for number, at in enumerate(sorted(missing, reverse=True)):
-                here = self._rollups.started(at, at + HOUR_MS)
-                if number >= _ALWAYS_COUNTED and counted + here > _COUNTED_AT_ONCE:
-                    pending += here
-                    continue
-                counted += here
+            counted, pending = self._rollups.to_count(missing)
+            for at in counted:
                 found[at] = self._made(at, at + HOUR_MS, read, is_thin=is_thin)
         for since, until in HOUR.outside(span.since, span.until):
             found[since] = self._made(since, until, read, is_thin=is_thin)

@@ -40,7 +40,7 @@ from .statements import Statements
 from .trails import Trails, WholeTrail
 
 _COUNTED_AT_ONCE: Final = 5_000
-"""How many sessions of hours without a rollup an overview counts one by one."""
+"""How many sessions of hours without a rollup a page counts one by one."""
 _ALWAYS_COUNTED: Final = 2
 """This many of the latest hours are always counted: they change too often for a rollup."""
 _LOOKED_AT: Final = 48
@@ -193,6 +193,19 @@ class Rollups:
         known = self.rolled_up(span)
         return known if known > few else self.started(span.since, span.until)
 
+    def to_count(self, hours: Iterable[int]) -> tuple[list[int], int]:
+        """Choose which hours without a rollup are counted now, latest first; return how many sessions are left out, too."""
+        counted: list[int] = []
+        sessions = pending = 0
+        for at in sorted(hours, reverse=True):
+            here = self.started(at, at + HOUR_MS)
+            if len(counted) >= _ALWAYS_COUNTED and sessions + here > _COUNTED_AT_ONCE:
+                pending += here
+                continue
+            sessions += here
+            counted.append(at)
+        return counted, pending
+
     def _rolled_up(self, level: Level, since: int, until: int) -> list[int]:
         ids = wire.encode(level.ids(since, until))
         return [number - level.number for number in _times.decode(self._text(self._statements.finished, ids=ids))]
@@ -204,16 +217,8 @@ class Rollups:
 
     def _counted(self, hours: Iterable[int]) -> tuple[list[Rollup], int]:
         """Roll up hours without storing them, latest first; return how many sessions were left out, too."""
-        counted: list[Rollup] = []
-        sessions = pending = 0
-        for at in sorted(hours, reverse=True):
-            here = self.started(at, at + HOUR_MS)
-            if len(counted) >= _ALWAYS_COUNTED and sessions + here > _COUNTED_AT_ONCE:
-                pending += here
-                continue
-            sessions += here
-            counted.append(self._rollup(at))
-        return counted, pending
+        counted, pending = self.to_count(hours)
+        return [self._rollup(at) for at in counted], pending
 
     def _cut(self, whole: Span, points: Iterable[int]) -> tuple[set[int], list[Rollup]]:
         """Roll up the parts of hours in which a span or a bucket begins or ends; return these hours, too."""
