@@ -41,7 +41,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     try:
         _check_owners(path)
         _make(path)
-        connection = _connect(f"file:{quote(str(path))}?mode=rw")
+        connection = connect(path)
     except (OSError, sqlite3.Error) as error:
         raise _explained(path, error) from error
     try:
@@ -76,7 +76,7 @@ def exists(path: Path) -> bool:
     if not path.is_file() or path.stat().st_size == 0:
         return False
     try:
-        with closing(_connect(f"file:{quote(str(path))}?mode=rw")) as connection:
+        with closing(connect(path)) as connection:
             return inspect(connection, str(path)).version is not None
     except sqlite3.Error as error:
         raise _explained(path, error) from error
@@ -110,6 +110,11 @@ def _make(path: Path) -> None:
     # One thread at a time: another one could see the file and take locks, and lose them when the first closes it.
     with _making.setdefault(os.getpid(), Lock()), suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), 0o600))
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Connect to a file that is there, with no settings of a store yet."""
+    return _connect(f"file:{quote(str(path))}?mode=rw")
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -5,7 +5,6 @@ One object serves several threads and survives a fork: each thread of each proce
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +20,7 @@ from .database import SQLiteDatabase
 from .opening import exists, open_file, open_memory
 from .recording import SQLiteRecording
 from .upkeep import SQLiteUpkeep
+from .waiting import truncate_log
 
 
 class SQLiteStore(SQLStore):
@@ -81,14 +81,9 @@ class SQLiteStore(SQLStore):
         with self._connections.reading() as db:
             db.execute("PRAGMA busy_timeout = 0")
             try:
-                (is_busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            except sqlite3.OperationalError as error:
-                if (error.sqlite_errorcode & 0xFF) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                    raise
-                return False
+                return truncate_log(db)
             finally:
                 db.execute("PRAGMA busy_timeout = 5000")
-        return not is_busy
 
     def _replicas(self) -> list[str]:
         """Where Litestream, which keeps its state beside the file, has copies of what was written."""

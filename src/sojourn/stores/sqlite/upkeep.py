@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from sojourn.errors import StoreError
 from sojourn.stores.upkeep_protocol import BackedUp, Compacted
 
-from .waiting import BUSY, PATIENCE_S, patiently
+from .opening import connect
+from .waiting import PATIENCE_S, is_busy, patiently, truncate_log
 
 _MEBI: Final = 1024**2
 _PAGES_AT_ONCE: Final = 2_000
@@ -43,8 +43,8 @@ class SQLiteUpkeep:
             raise StoreError(msg) from error
         with (
             _explained(f"the copy {target}"),
-            closing(_connect(self.path)) as source,
-            closing(_connect(target)) as copy,
+            closing(connect(self.path)) as source,
+            closing(connect(target)) as copy,
         ):
             # One moment for all pages. Otherwise SQLite would begin anew with every write of another process.
             source.execute("BEGIN")
@@ -63,7 +63,7 @@ class SQLiteUpkeep:
         return BackedUp(sessions=sessions, events=events, size=pages * page)
 
     def compact(self) -> Compacted:
-        with _explained(f"the store {self.path}"), closing(_connect(self.path)) as db:
+        with _explained(f"the store {self.path}"), closing(connect(self.path)) as db:
             db.execute("PRAGMA secure_delete = ON")
             before = self._size()
             pages, page = _pages(db)
@@ -91,10 +91,6 @@ class SQLiteUpkeep:
                 raise StoreError(msg)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=PATIENCE_S, isolation_level=None)
-
-
 def _pages(db: sqlite3.Connection) -> tuple[int, int]:
     (pages,), (page,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
     return pages, page
@@ -104,16 +100,9 @@ def _cut(db: sqlite3.Connection) -> bool:
     """Move the log into the database, which cuts both; say whether that was possible."""
     deadline = time.monotonic() + _READERS_S
     db.execute("PRAGMA busy_timeout = 0")
-    while True:
-        try:
-            (is_busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.OperationalError as error:
-            if (error.sqlite_errorcode & 0xFF) not in BUSY:
-                raise
-            is_busy = True
-        if not is_busy or time.monotonic() >= deadline:
-            return not is_busy
+    while not (is_cut := truncate_log(db)) and time.monotonic() < deadline:
         time.sleep(_PAUSE_S)
+    return is_cut
 
 
 def _temporary_folder() -> Path:
@@ -128,7 +117,7 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in BUSY:
+        if is_busy(error):
             msg = f"{what} has been locked by another process for {PATIENCE_S:.0f} s; try again"
             raise StoreError(msg) from error
         msg = f"{what}: {error}"
