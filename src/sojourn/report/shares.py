@@ -6,7 +6,6 @@ name does not matter, and of a deleted view nothing is shown, even if a new one 
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 from typing import Final
@@ -16,6 +15,7 @@ import msgspec
 from sojourn.core.goals import parse_name
 from sojourn.stores.protocol import Store
 
+from ._credentials import hash_of
 from ._filters import Selection, is_about_one
 from ._saved_views import SavedView
 from ._saved_views import all_of as views_of
@@ -66,7 +66,7 @@ def make(store: Store, saved: SavedView, name: str, *, now: int, lasts_ms: int |
         msg = f"there are {MOST} links already; revoke one first"
         raise ValueError(msg)
     secret = secrets.token_urlsafe(32)
-    stored = _Stored(_hashed(secret), now, saved.id, None if lasts_ms is None else now + lasts_ms)
+    stored = _Stored(hash_of(secret), now, saved.id, None if lasts_ms is None else now + lasts_ms)
     if not store.definitions.add(KIND, name, msgspec.json.encode(stored).decode()):
         msg = f"there is a link named {name}; revoke it first, or give this one another name"
         raise ValueError(msg)
@@ -92,7 +92,7 @@ def refusal(which: Selection) -> str | None:
 
 def find(store: Store, secret: str, now: int, views: Sequence[SavedView]) -> SavedView | str:
     """The view that a link shows; or why it shows none, as its holder may know it."""
-    hashed = _hashed(secret)
+    hashed = hash_of(secret)
     # Of 256 random bits: comparing their hashes in plain time helps no one to guess.
     link = next((link for link, each in _all(store) if each == hashed), None)
     if link is None:
@@ -114,7 +114,3 @@ def _all(store: Store) -> list[tuple[SharedLink, str]]:
         link = SharedLink(name=each.name, created_at=stored.created_at, view_id=stored.view_id, until=stored.until)
         found.append((link, stored.hash))
     return found
-
-
-def _hashed(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

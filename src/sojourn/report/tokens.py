@@ -6,7 +6,6 @@ of one person. It opens no page and sends no form.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import msgspec
 from sojourn.core.goals import parse_name
 from sojourn.stores.protocol import Store
 
+from ._credentials import hash_of
 from ._view import View, error_page, form_error
 from ._web import Request, Response, redirect
 
@@ -77,7 +77,7 @@ def make(store: Store, name: str, *, now: int, reads_people: bool) -> str:
         msg = f"there are {MOST} tokens already; revoke one first"
         raise ValueError(msg)
     token = PREFIX + secrets.token_urlsafe(32)
-    text = msgspec.json.encode(_Stored(_hashed(token), now, reads_people)).decode()
+    text = msgspec.json.encode(_Stored(hash_of(token), now, reads_people)).decode()
     store.definitions.set(KIND, name, text)
     return token
 
@@ -100,7 +100,7 @@ def lookup(store: Callable[[], Store]) -> Callable[[str], ApiToken | None]:
     def find(guess: str) -> ApiToken | None:
         if not guess.startswith(PREFIX):
             return None
-        hashed = _hashed(guess)
+        hashed = hash_of(guess)
         # Of 256 random bits: comparing their hashes in plain time helps no one to guess.
         found = next(((name, each) for name, each in _all(store()) if each.hash == hashed), None)
         if found is None:
@@ -113,10 +113,6 @@ def lookup(store: Callable[[], Store]) -> Callable[[str], ApiToken | None]:
 
 def _all(store: Store) -> list[tuple[str, _Stored]]:
     return [(each.name, _stored.decode(each.text)) for each in store.definitions.of(KIND)]
-
-
-def _hashed(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # --- the page
