@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.core.events import INTERNAL_REFERRER, Scalar
-from sojourn.core.sources import CHANNELS, channel_of, source_of
+from sojourn.core.sources import CHANNELS, channel_of, parameter_of, source_of
 
 
 def origin(referrer: str | None, query: str = "", *, is_internal: bool = False) -> dict[str, Scalar]:
@@ -73,6 +73,20 @@ def test_referrer(referrer: str | None, source: str, channel: str) -> None:
 def test_campaign_outranks_the_referrer(query: str, source: str, channel: str) -> None:
     values = origin("https://www.bing.com/", query)
     assert (source_of(values), channel_of(values)) == (source, channel)
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("", None),
+        ("utm_source=news", None),
+        ("utm_campaign=spring", "spring"),
+        ("utm_campaign=spring&utm_campaign=autumn", "spring"),
+        ("q=utm_campaign", None),
+    ],
+)
+def test_parameter_of_the_first_address(query: str, value: str | None) -> None:
+    assert parameter_of(origin(None, query), "utm_campaign") == value
 
 
 def test_own_host_is_no_source() -> None:
