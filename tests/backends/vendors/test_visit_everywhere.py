@@ -13,6 +13,8 @@ from sojourn.testing.vendors import FAKES, FakeVendor, make_fake
 from tests.backends.vendors.played_visit import TRUTH, Twice, check_visit, play
 
 NAMES = sorted(FAKES)
+SEED = 8
+"""The third call fails and the fourth: each vendor meets a failure, however few calls it needs."""
 
 
 @dataclass
@@ -30,12 +32,12 @@ def played(request: pytest.FixtureRequest) -> Iterator[Played]:
     with ExitStack() as stack:
         fakes: dict[str, FakeVendor] = {name: make_fake(name, is_strict=True) for name in NAMES}
         backends: list[Backend] = []
-        for number, (_, fake) in enumerate(fakes.items()):
+        for fake in fakes.values():
             url = stack.enter_context(fake.serve())
             backend: Backend = backend_from_url(url)
             backends.append(Twice(backend) if request.param == "every batch comes twice" else backend)
             if "fifth" in request.param:
-                fake.fail(0.2, seed=number, after_taking="lost" in request.param)
+                fake.fail(0.2, seed=SEED, after_taking="lost" in request.param)
         states = play(backends)
         yield Played(request.param, fakes, {name: dict(state) for name, state in states.items()})
 
@@ -54,8 +56,8 @@ def test_no_event_is_left_or_dead(played: Played, vendor: str) -> None:
 
 def test_failures_took_place_as_arranged(played: Played) -> None:
     fakes = played.fakes.values()
-    has_failed = any(request.status >= 400 for fake in fakes for request in fake.requests)
-    assert has_failed is ("fifth" in played.trouble)
+    for fake in fakes:
+        assert any(request.status >= 400 for request in fake.requests) is ("fifth" in played.trouble)
     assert any(fake.duplicates for fake in fakes) is ("lost" in played.trouble or "twice" in played.trouble)
 
 
