@@ -51,6 +51,14 @@ def test_link_shows_figures_and_the_chart_without_a_log_in_and_nothing_about_peo
         assert "nna" not in text
 
 
+def test_link_compares_with_the_period_before(app: App, reader: Reader) -> None:
+    visit(app, "/one")
+    app.clock.now_ms += DAY_S * 1000
+    visit(app, "/two")
+    link = shared(reader)
+    assert "Sessions no change , was 1 in the previous period 1 " in Reader(app).get(link).words
+
+
 def test_page_has_no_link_that_needs_access(app: App, reader: Reader) -> None:
     visit(app, "/one")
     link = shared(reader, "?range=24h&measure=errors&interval=hour")
