@@ -50,6 +50,16 @@ def test_one_agent_or_one_kind(app: App, reader: Reader) -> None:
     assert "Part of this address was ignored" in reader.get("/agents", kind="nobody").words
 
 
+def test_agents_are_links_that_keep_the_range(app: App, reader: Reader) -> None:
+    app.visit("/a", user_agent=GPTBOT)
+    app.visit("/b", user_agent=CHATGPT)
+    page = reader.get("/agents", range="today", find="gpt", kind="ai_training").text
+    assert 'href="/_sojourn/agents?range=today&amp;agent=GPTBot"' in page
+    assert 'href="/_sojourn/agents?range=today&amp;kind=ai_assistant"' in page
+    assert 'href="/_sojourn/agents?range=today">All</a>' in page
+    assert 'href="/_sojourn/agents?agent=GPTBot"' in reader.get("/agents").text
+
+
 def test_all_pages(app: App, reader: Reader) -> None:
     for number in range(30):
         app.visit(f"/p/{number}", user_agent=GPTBOT)
