@@ -272,10 +272,10 @@ GROUPS: Final = (
                     _share(),
                     Column(
                         name="users",
-                        label="Users",
+                        label="Identified users",
                         value=lambda line: users(line.counts),
                         text=_formatting.number,
-                        hint="Identified users who met it",
+                        hint="Users known by name who met it",
                     ),
                     FIRST,
                     LAST,
