@@ -52,10 +52,10 @@ def test_link_shows_figures_and_the_chart_without_a_log_in_and_nothing_about_peo
 
 
 def test_link_compares_with_the_period_before(app: App, reader: Reader) -> None:
+    link = shared(reader)
     visit(app, "/one")
     app.clock.now_ms += DAY_S * 1000
     visit(app, "/two")
-    link = shared(reader)
     assert "Sessions no change , was 1 in the previous period 1 " in Reader(app).get(link).words
 
 
