@@ -52,16 +52,16 @@ class SojournHandler(Handler):
     def _attributes(self, record: LogRecord) -> dict[str, Scalar]:
         try:
             body = record.getMessage()
-        except (TypeError, ValueError):  # format and arguments do not match
-            body = str(record.msg)
+        except Exception as error:  # noqa: BLE001 - format and arguments do not match, or the __str__ of one raises
+            body = record.msg if isinstance(record.msg, str) else f"<{type(error).__name__} in __str__>"
         attributes: dict[str, Scalar] = {
             "log.body": printable(body, _LONGEST_BODY),
             "log.severity": record.levelname,
             "log.logger": printable(record.name, _LONGEST_NAME),
         }
-        error = record.exc_info[1] if record.exc_info else None
-        if error is not None:
-            shown = described(error, is_handled=True)
+        raised = record.exc_info[1] if record.exc_info else None
+        if raised is not None:
+            shown = described(raised, is_handled=True)
             attributes["exception.type"] = shown["exception.type"]
             attributes["exception.stacktrace"] = shown["exception.stacktrace"]
         return attributes

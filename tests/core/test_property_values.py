@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import json
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -54,6 +55,34 @@ class Moment(datetime):
         raise NotImplementedError
 
 
+class Zone(tzinfo):
+    """Of another library, or of an object that a session of a database has expired."""
+
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        raise LookupError("no zone Mars/Olympus")
+
+    tzname = dst = utcoffset  # type: ignore[assignment]
+
+
+def hostile(*, of: type) -> Any:
+    """A subclass each of whose methods raises, those that isinstance, hash and comparison use among them."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("ada@example.org")
+
+    left = {
+        "__new__",
+        "__init__",
+        "__init_subclass__",
+        "__subclasshook__",
+        "__getattribute__",
+        "__setattr__",
+        "__del__",
+    }
+    methods = {name: fail for name in dir(of) if callable(getattr(of, name)) and name not in {"__class__", *left}}
+    return type(f"Hostile{of.__name__}", (of,), {**methods, "__class__": property(fail)})
+
+
 @pytest.mark.parametrize(
     ("value", "kept"),
     [
@@ -99,6 +128,61 @@ def test_value_that_no_number_or_text_can_be_is_dropped(value: object, kind: str
     properties, problems = cleaned({"value": value}, EVENT_PREFIX)
     assert properties == {}
     assert [problem.kind for problem in problems] == [kind]
+
+
+@pytest.mark.parametrize("declared", [None, {NAME: Property(str)}, {NAME: Property(int)}, {NAME: Property(float)}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(datetime(2026, 11, 27, tzinfo=Zone()), id="a moment whose zone raises"),
+        pytest.param(time(8, 5, tzinfo=Zone()), id="a time whose zone raises"),
+        pytest.param(hostile(of=object)(), id="object"),
+        pytest.param(hostile(of=list)(), id="list"),
+    ],
+)
+def test_value_that_raises_costs_itself_only(value: object, declared: dict[str, Property] | None) -> None:
+    properties, problems = cleaned({"value": value, "price": 3}, EVENT_PREFIX, declared)
+    assert properties == ({"event_properties.price": 3} if declared is None else {})
+    assert problems[0].kind in {"unreadable", "unsupported"}
+    assert not any("Mars" in problem.text or "ada" in problem.text for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        pytest.param(hostile(of=str)("tea"), "tea", id="str"),
+        pytest.param(hostile(of=int)(3), 3, id="int"),
+        pytest.param(hostile(of=float)(2.5), 2.5, id="float"),
+        pytest.param(hostile(of=Decimal)("2.5"), 2.5, id="Decimal"),
+        pytest.param(hostile(of=UUID)(int=3), "00000000-0000-0000-0000-000000000003", id="UUID"),
+        pytest.param(hostile(of=date)(2026, 1, 2), "2026-01-02", id="date"),
+        pytest.param(hostile(of=datetime)(2026, 1, 2), "2026-01-02T00:00:00", id="datetime"),
+        pytest.param(hostile(of=timedelta)(seconds=2), 2.0, id="timedelta"),
+    ],
+)
+def test_no_method_of_a_subclass_runs(value: object, kept: object) -> None:
+    properties, problems = cleaned({"value": value}, EVENT_PREFIX)
+    assert (properties, problems) == ({NAME: kept}, [])
+    assert type(properties[NAME]) is type(kept)
+
+
+class Lazy(Mapping[str, object]):
+    """As a proxy whose values are read when they are needed."""
+
+    def __getitem__(self, name: str) -> object:
+        raise ConnectionError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["plan"])
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_mapping_that_raises_is_one_problem() -> None:
+    properties, (problem,) = cleaned(Lazy(), EVENT_PREFIX)
+    assert properties == {}
+    assert str(problem) == "properties raised ConnectionError when it was read; it was dropped"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import enum
 import logging
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,24 @@ MakeSite = Callable[..., Site]
 
 class Size(enum.Enum):
     SMALL = "s"
+
+
+class Zone(tzinfo):
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        raise LookupError
+
+    tzname = dst = utcoffset  # type: ignore[assignment]
+
+
+class Name(str):
+    """Text that can be neither compared, hashed, counted nor read."""
+
+    __slots__ = ()
+
+    def _fail(self, *_: Any) -> Any:
+        raise RuntimeError
+
+    __eq__ = __hash__ = __len__ = __str__ = __repr__ = __iter__ = __getitem__ = startswith = isprintable = _fail
 
 
 GIVEN: dict[str, Any] = {
@@ -144,6 +162,41 @@ def test_value_of_another_type_costs_itself_only_and_is_named_once_per_property(
     ]
     assert all("a value is text, a number, a bool, a UUID, a date" in text for text in texts)
     assert not any("tea" in text for text in texts)
+
+
+def test_value_that_raises_never_reaches_the_app(site: Site, browser: Browser) -> None:
+    moment = datetime(2026, 11, 27, tzinfo=Zone())
+    site.views["/"] = view_of(
+        lambda: track("purchase", {"at": moment, "price": 3}),
+        lambda: set_session_property("at", moment),
+        lambda: identify("ada", traits={"since": moment, "plan": "pro"}),
+        response=late(lambda: track("late", {"at": moment, "price": 3})),
+    )
+    assert browser.navigate().status == 200
+    assert kept(site, "purchase", "event_properties.") == kept(site, "late", "event_properties.") == {"price": 3}
+    assert site.named("user.identify")[0].attributes["user.traits.plan"] == "pro"
+    assert site.ignored == {"property_unreadable": 4}
+
+
+def test_trait_of_a_principal_that_raises_costs_itself_only(make_site: MakeSite) -> None:
+    traits: dict[str, Any] = {"since": datetime(2026, 11, 27, tzinfo=Zone()), "plan": "pro"}
+    site = make_site(principal=lambda _request: User("ada", traits=traits))
+    Browser(site).navigate()
+    assert site.named("user.identify")[0].attributes["user.traits.plan"] == "pro"
+    assert site.ignored == {"property_unreadable": 1}
+
+
+def test_methods_of_an_apps_own_text_never_run(site: Site, browser: Browser) -> None:
+    site.views["/"] = view_of(
+        lambda: identify(Name("ada"), Name("Ada")),
+        lambda: track(Name("purchase"), {"item": Name("tea")}),
+        lambda: set_session_property("plan", Name("pro")),
+    )
+    assert browser.navigate().status == 200
+    assert kept(site, "purchase", "event_properties.") == {"item": "tea"}
+    (user,) = site.named("user.identify")
+    assert (user.user_id, user.attributes["user.name"]) == ("ada", "Ada")
+    assert site.ignored == {}
 
 
 def test_warnings_of_names_that_visitors_make_up_have_a_bound(

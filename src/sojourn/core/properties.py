@@ -116,21 +116,28 @@ def cleaned(
 ) -> tuple[dict[str, Scalar], list[Problem]]:
     """Return the valid properties by full name, and the problems with the others; `None` leaves a property out.
 
-    Kinds of problems are `unsupported`, `not_finite`, `too_large`, `too_many`, `undeclared` and `wrong_type` (dropped),
-    `cut` and `control_characters` (kept, replaced). Raises `ValueError` for a malformed name and `TypeError` for what is no
-    mapping of names: those are programming errors, and the same in every call.
+    Kinds of problems are `unsupported`, `unreadable` (it raised), `not_finite`, `too_large`, `too_many`, `undeclared` and
+    `wrong_type` (dropped), `cut` and `control_characters` (kept, replaced). Raises `ValueError` for a malformed name and
+    `TypeError` for what is no mapping of names: those are programming errors, and the same in every call.
     """
-    if not isinstance(properties, Mapping):
+    try:
+        items = list(properties.items()) if isinstance(properties, Mapping) else None
+    except Exception as error:  # noqa: BLE001 - an app's mapping may do anything; the caller counts and logs it
+        return {}, [_unreadable("properties", error)]
+    if items is None:
         msg = f"properties must be a mapping of names to values, not {type(properties).__name__}"
         raise TypeError(msg)
     kept: dict[str, Scalar] = {}
     problems: list[Problem] = []
     size = 0
-    for name, value in properties.items():
+    for name, value in items:
         full = _named(name, prefix)
         if value is None:
             continue
-        full, fit = _fitting(full, value, declared)
+        try:
+            full, fit = _fitting(full, value, declared)
+        except Exception as error:  # noqa: BLE001 - as above: an app's tzinfo
+            fit = _unreadable(full, error)
         if isinstance(fit, Problem):
             problems.append(fit)
         elif len(kept) >= MAX_PROPERTIES and full not in kept:
@@ -146,7 +153,7 @@ def cleaned(
         elif (kind := _unfit(fit)) is not None:
             problems.append(_problem(kind, full))
         else:
-            kept[full] = _plain(fit)
+            kept[full] = fit
     return kept, problems
 
 
@@ -169,6 +176,11 @@ def _fitting(full: str, value: object, declared: Mapping[str, Property] | None) 
 
 def _problem(kind: str, name: str) -> Problem:
     return Problem(kind, name, _WHAT_IS_WRONG[kind])
+
+
+def _unreadable(name: str, error: Exception) -> Problem:
+    # Not the error's text, which may hold the value.
+    return Problem("unreadable", name, f"raised {type(error).__name__} when it was read; it was dropped")
 
 
 def _named(name: object, prefix: str) -> str:
@@ -200,7 +212,7 @@ def _as_declared(value: str | float, own: Property) -> str | float | None:
 
 def _text(value: str) -> tuple[str, list[str]]:
     """The text as it is kept, and the kinds of problems with it."""
-    text, problems = str.__str__(value), []  # a plain `str`, not the app's subclass: encoders take no other
+    text, problems = value, []
     if len(text) > MAX_TEXT_LENGTH:
         problems.append("cut")
         text = text[: MAX_TEXT_LENGTH - 1] + CUT_MARK
@@ -215,9 +227,3 @@ def _unfit(value: float) -> str | None:
     if isinstance(value, float):
         return None if math.isfinite(value) else "not_finite"
     return None if -(2**63) <= value < 2**63 else "too_large"
-
-
-def _plain(value: float) -> Scalar:
-    if isinstance(value, bool):
-        return value
-    return float(value) if isinstance(value, float) else int(value)

@@ -5,10 +5,11 @@ See S12 in docs/internals.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from .events import Scalar
@@ -20,28 +21,33 @@ ACCEPTED: Final = "text, a number, a bool, a UUID, a date or time, a timedelta, 
 
 
 def kept_as(value: object, *, is_text: bool = False) -> Scalar | None:
-    """The string, number or bool that a value is kept as; `None` for a value of any other type.
+    """The plain string, number or bool that a value is kept as; `None` for a value of any other type.
 
-    A `Decimal` becomes the nearest float, so that sums work everywhere; with `is_text` all its digits, as text.
+    A `Decimal` becomes the nearest float, so that sums work everywhere; with `is_text` all its digits, as text. The value
+    is read by the methods of the built-in types, not by those of an app's subclass. What an app's `tzinfo` raises passes on.
     """
-    if isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Decimal):
-        return Decimal.__str__(value) if is_text else _as_float(value)
-    if isinstance(value, UUID):
-        return UUID.__str__(value)
-    # A time without a zone gets none: whether it is local or UTC, only the app knows.
-    if isinstance(value, datetime):
-        return datetime.isoformat(value)
-    if isinstance(value, date):
-        return date.isoformat(value)
-    if isinstance(value, time):
-        return time.isoformat(value)
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Enum):
-        return kept_as(value._value_, is_text=is_text)
-    return None
+    kind = type(value)  # its own class: `isinstance` would ask a lazy proxy for its `__class__`, and make it run
+    if kind is str or kind is int or kind is float or kind is bool:
+        return cast("Scalar", value)
+    if issubclass(kind, Enum):
+        if not issubclass(kind, str | int | float):
+            return kept_as(cast("Enum", value)._value_, is_text=is_text)
+    elif issubclass(kind, Decimal):
+        return Decimal.__str__(cast("Decimal", value)) if is_text else _as_float(cast("Decimal", value))
+    return next((read(value) for type_, read in _READERS if issubclass(kind, type_)), None)
+
+
+# A `datetime` is a `date`, so it stands before. A time without a zone gets none: only the app knows whether it is local.
+_READERS: Final[tuple[tuple[type, Callable[[Any], Scalar]], ...]] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (UUID, UUID.__str__),
+    (datetime, datetime.isoformat),
+    (date, date.isoformat),
+    (time, time.isoformat),
+    (timedelta, timedelta.total_seconds),
+)
 
 
 def _as_float(value: Decimal) -> float:

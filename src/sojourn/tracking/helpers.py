@@ -47,7 +47,7 @@ def identify(
     if name is not None and not isinstance(name, str):
         msg = f"identify(): name must be a str, not {type(name).__name__}"
         raise TypeError(msg)
-    if user_id is None or user_id == "":
+    if user_id is None or (isinstance(user_id, str) and not str.__len__(user_id)):
         call(None, _unname, None, visit)
         return
     try:
@@ -58,7 +58,7 @@ def identify(
         return
     kept_traits, problems = ({}, []) if traits is None else cleaned(traits, "")
     _refuse_data(visit, problems, "identify()")
-    shown_name = None if name is None else printable(name, _LONGEST_USER_NAME)
+    shown_name = None if name is None else printable(str.__str__(name), _LONGEST_USER_NAME)
     call(None, _name, name_user_late, visit, User(checked_id, shown_name, kept_traits or None))
 
 
@@ -100,6 +100,7 @@ def _event(
     if not isinstance(name, str):
         msg = f"track(): an event name must be a str, not {type(name).__name__}"
         raise TypeError(msg)
+    name = str.__str__(name)  # from here on no method of an app's subclass runs
     if name in RESERVED_NAMES or name.startswith("session."):
         msg = f"track(): {name!r} is reserved for Sojourn's own events; choose another name"
         raise ValueError(msg)
@@ -110,7 +111,7 @@ def _event(
         ({}, []) if properties is None else cleaned(properties, EVENT_PREFIX, visit.context.options.declared.event)
     )
     _refuse_data(visit, problems, f"track({name!r})")
-    return str.__str__(name), kept
+    return name, kept
 
 
 def set_session_property(key: str, value: PropertyValue) -> None:

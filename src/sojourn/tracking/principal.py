@@ -58,7 +58,14 @@ def user_id(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, UUID)):
         msg = f"a user id must be a str, int or UUID, not {type(value).__name__}: pass the id, not the user object"
         raise TypeError(msg)
-    text = str.__str__(value) if isinstance(value, str) else str(value)
+    # By the methods of the built-in types: an app's subclass may do anything in its own.
+    text = (
+        str.__str__(value)
+        if isinstance(value, str)
+        else int.__repr__(value)
+        if isinstance(value, int)
+        else UUID.__str__(value)
+    )
     if not is_user_id(text):
         msg = (
             f"a user id has 1 to {LONGEST} printable characters, without control characters and marks of direction; "
