@@ -11,7 +11,7 @@ from hypothesis import given
 
 from sojourn.backends import RudderStackBackend, backend_from_url
 from sojourn.backends.http import HttpCall
-from sojourn.backends.vendors.rudderstack.backend import EVENT_BYTES, LIMITS
+from sojourn.backends.spec.calls import EVENT_BYTES, LIMITS
 from sojourn.core.events import Event, Scalar
 from sojourn.errors import SettingsError
 from sojourn.pipeline.record.row_events import MAX_EVENT_BYTES, fitted

@@ -8,157 +8,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final
 
-import msgspec
-from msgspec import UNSET, UnsetType
-
-from sojourn.backends._exchange import user_agent
 from sojourn.backends._json import to_json
-from sojourn.backends.campaigns import CLICK_IDS, UTM, campaign_parameters, domain
-from sojourn.backends.cloudevents import rfc3339
-from sojourn.backends.contexts import with_client
+from sojourn.backends.spec.messages import message_of, traits_of
 from sojourn.core import events as names
 from sojourn.core.browser_sessions import attribute_of
 from sojourn.core.events import Event, Scalar
-from sojourn.core.properties import EVENT_PREFIX
 
-_TRACKED: Final = {
-    names.SESSION_START: "Session Started",
-    names.SESSION_HEARTBEAT: "Session Heartbeat",
-    names.SESSION_END: "Session Ended",
-    names.SESSION_PROPERTIES: "Session Properties Set",
-    names.CONNECTION_END: "Connection Ended",
-    names.EXCEPTION: "Exception",
-    names.LOG: "Log",
-    names.OPT_OUT: "Opted Out",
-}
 _BROWSER_SESSION: Final = attribute_of("rudderstack")
-_PLACED: Final = frozenset(
-    {
-        "session.id",
-        _BROWSER_SESSION,
-        "visitor.id",
-        names.LOGOUTS,
-        "user.id",
-        "service.name",
-        "service.version",
-        "deployment.environment.name",
-        "client.address",
-        "user_agent.original",
-        "http.request.header.referer",
-        "url.path",
-        "url.query",
-    }
-)
-"""Attributes that have a place outside `properties`."""
-_SESSIONS_OWN: Final = ("session.", "session_")
-_NAME: Final = "user.name"
-_TRAITS: Final = "user.traits."
-_REFERRER: Final = "http.request.header.referer"
-# Without an address, destinations would locate the visitor at the application's server.
-_NOWHERE: Final = "0.0.0.0"  # noqa: S104 - nothing listens there
-_EVERYWHERE: Final = {"All": True}
+_HIDDEN: Final = frozenset({_BROWSER_SESSION})
 _GIVEN_ID: Final = re.compile(r"[1-9][0-9]{9,15}", re.ASCII)
 _GREATEST_ID: Final = 2**53 - 1
 """JavaScript, in which destinations are written, rounds larger integers."""
 
 
-class _Library(msgspec.Struct, frozen=True, gc=False):
-    name: str
-    version: str
-
-
-class _App(msgspec.Struct, frozen=True, gc=False):
-    name: Scalar | UnsetType
-    version: Scalar | UnsetType
-    environment: Scalar | UnsetType
-
-
-class _Page(msgspec.Struct, frozen=True, gc=False):
-    """The page of the event, and the referrer of its session: the names are those of RudderStack's script."""
-
-    path: Scalar | UnsetType = UNSET
-    search: str | UnsetType = UNSET
-    url: str | UnsetType = UNSET
-    referrer: Scalar | UnsetType = UNSET
-    referring_domain: str | UnsetType = UNSET
-    initial_referrer: Scalar | UnsetType = UNSET
-    initial_referring_domain: str | UnsetType = UNSET
-
-
-class _Context(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
-    session_id: int
-    session_start: bool | UnsetType
-    """True on a session's first event, absent on all others, as in RudderStack's own libraries."""
-    ip: Scalar
-    user_agent: Scalar | UnsetType
-    page: _Page | UnsetType
-    campaign: Mapping[str, str] | UnsetType
-    traits: Mapping[str, Scalar] | UnsetType
-    app: _App | UnsetType
-    library: _Library
-
-
-class _Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
-    type: str
-    event: str | UnsetType
-    name: str | UnsetType
-    anonymous_id: str | UnsetType
-    user_id: str | UnsetType
-    channel: str
-    message_id: str
-    timestamp: str
-    original_timestamp: str
-    sent_at: str
-    integrations: Mapping[str, bool]
-    properties: Mapping[str, Scalar] | UnsetType
-    context: _Context
-
-
-def is_untagging(event: Event) -> bool:
-    """Return whether the event removes the user. RudderStack has no such event; later events just have no `userId`."""
-    return event.name == names.USER_IDENTIFY and event.user_id is None
-
-
 def encoded(event: Event, sent_at: str, site: str | None = None) -> bytes:
     """Return one event as JSON. `site`: the address that paths are relative to."""
-    attributes, at = event.attributes, rfc3339(event.time)
-    page = _page(event, site)
-    view: str | UnsetType = UNSET
-    tracked: str | UnsetType = UNSET
-    properties: dict[str, Scalar] | UnsetType = UNSET
-    match event.name:
-        case names.USER_IDENTIFY:
-            kind = "identify"
-        case names.PAGE_VIEW:
-            kind, view = "page", str(attributes.get("http.route") or attributes.get("url.path", ""))
-            properties = _properties(event)
-            if page is not UNSET:
-                properties |= {
-                    name: value for name, value in msgspec.structs.asdict(page).items() if value is not UNSET
-                }
-        case name:
-            kind, tracked = "track", _TRACKED.get(name, name)
-            properties = _properties(event)
-    return to_json(
-        _Message(
-            type=kind,
-            event=tracked,
-            name=view,
-            anonymous_id=event.visitor_id or UNSET,
-            user_id=event.user_id or UNSET,
-            channel="server",
-            message_id=event.id,
-            timestamp=at,
-            original_timestamp=at,
-            sent_at=sent_at,
-            integrations=_EVERYWHERE,
-            properties=properties,
-            context=_context(event, page),
-        )
-    )
+    message = message_of(event, site, _HIDDEN)
+    message.channel = "server"
+    message.original_timestamp = message.timestamp
+    message.sent_at = sent_at
+    context = message.context
+    context.session_id = session_id(event)
+    if event.name == names.SESSION_START and not _browser_session(event.attributes):
+        # On a session's first event only, as in RudderStack's own libraries; that of the browser's script has one already.
+        context.session_start = True
+    context.traits = traits_of(event)
+    return to_json(message)
 
 
 def session_id(event: Event) -> int:
@@ -174,92 +51,3 @@ def _browser_session(attributes: Mapping[str, Scalar]) -> int | None:
     """Return the session of RudderStack's script in the browser, where that is known."""
     own_id = str(attributes.get(_BROWSER_SESSION, ""))
     return int(own_id) if _GIVEN_ID.fullmatch(own_id) else None
-
-
-def _context(event: Event, page: _Page | UnsetType) -> _Context:
-    attributes = with_client(event)
-    query = attributes.get("url.query")
-    return _Context(
-        session_id=session_id(event),
-        # The session of the browser's script has a first event already.
-        session_start=True if event.name == names.SESSION_START and not _browser_session(attributes) else UNSET,
-        ip=attributes.get("client.address", _NOWHERE),
-        user_agent=attributes.get("user_agent.original", UNSET),
-        page=page,
-        campaign=(_campaign(query) or UNSET) if isinstance(query, str) else UNSET,
-        traits=_traits(attributes) if event.name == names.USER_IDENTIFY else UNSET,
-        app=_app(
-            attributes.get("service.name", UNSET),
-            attributes.get("service.version", UNSET),
-            attributes.get("deployment.environment.name", UNSET),
-        ),
-        library=_library(),
-    )
-
-
-def _page(event: Event, site: str | None) -> _Page | UnsetType:
-    attributes = event.attributes
-    path, query = attributes.get("url.path"), attributes.get("url.query")
-    initial = event.context.get(_REFERRER)
-    referrer = attributes.get(_REFERRER)
-    if referrer is None and event.time == event.session_started_at:
-        referrer = initial  # the page that the session began with
-    if path is None and initial is None:
-        return UNSET
-    search = f"?{query}" if query else ""
-    return _Page(
-        path=UNSET if path is None else path,
-        search=search or UNSET,
-        url=UNSET if path is None or site is None else f"{site}{path}{search}",
-        referrer=UNSET if referrer is None or path is None else referrer,
-        referring_domain=UNSET if referrer is None or path is None else domain(str(referrer)),
-        initial_referrer=UNSET if initial is None else initial,
-        initial_referring_domain=UNSET if initial is None else domain(str(initial)),
-    )
-
-
-def _properties(event: Event) -> dict[str, Scalar]:
-    properties = {shown: value for name, value in event.attributes.items() if (shown := _shown(name)) is not None}
-    query = event.attributes.get("url.query")
-    if query:
-        properties |= {name: value for name, value in campaign_parameters(str(query)).items() if name in CLICK_IDS}
-    # Some destinations would read a `session_id` here as the number, instead of the one in the context.
-    properties["session_uuid"] = event.session_key
-    if event.session_id != event.session_key:
-        properties["session.id"] = event.session_id
-    return properties
-
-
-@lru_cache(maxsize=4096)  # bounded, because names come from the app
-def _shown(name: str) -> str | None:
-    """Return the name of an attribute in `properties`. Properties given to `track()` keep their names."""
-    if name in _PLACED:
-        return None
-    bare = name.removeprefix(EVENT_PREFIX)
-    return name if bare.startswith(_SESSIONS_OWN) else bare
-
-
-def _traits(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    traits = {name.removeprefix(_TRAITS): value for name, value in attributes.items() if name.startswith(_TRAITS)}
-    if _NAME in attributes:
-        traits["name"] = attributes[_NAME]
-    return traits
-
-
-@lru_cache(maxsize=1024)
-def _campaign(query: str) -> Mapping[str, str]:
-    """Return the campaign's parameters under the names of RudderStack's own libraries."""
-    parameters = {name[len(UTM) :]: value for name, value in campaign_parameters(query).items() if name.startswith(UTM)}
-    return {"name" if name == "campaign" else name: value for name, value in parameters.items() if name}
-
-
-@lru_cache(maxsize=64)
-def _app(name: Scalar | UnsetType, version: Scalar | UnsetType, environment: Scalar | UnsetType) -> _App | UnsetType:
-    return _App(name, version, environment) if (name, version, environment) != (UNSET, UNSET, UNSET) else UNSET
-
-
-@lru_cache(maxsize=1)
-def _library() -> _Library:
-    # The server accepts three numbers and marks anything else as invalid.
-    figures = re.match(r"\d+\.\d+\.\d+", user_agent().partition("/")[2])
-    return _Library("sojourn", figures.group() if figures else "0.0.0")
