@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import binascii
 import hmac
-import json
 import re
-import time
-from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from sojourn.testing.vendors import flat
+from sojourn.testing.vendors import flat, spec
 from sojourn.testing.vendors.fake import FakeVendor
 from sojourn.testing.vendors.instants import ms_of
 from sojourn.testing.vendors.model import Received, Reply, Value, VendorEvent, VendorSession
 
 BATCH: Final = "/v1/batch"
 HEALTH: Final = "/health"
-SESSION_STARTED: Final = "Session Started"
-SESSION_ENDED: Final = "Session Ended"
 
-_TYPES: Final = frozenset({"alias", "group", "identify", "merge", "page", "screen", "track"})
+_TYPES: Final = spec.TYPES | {"merge"}
 _SINGLE: Final = {f"/v1/{kind}": kind for kind in _TYPES}
 _REQUEST_LIMIT: Final = 4_000 * 1024
 _EVENT_LIMIT: Final = 32 * 1024
@@ -32,8 +27,6 @@ _DEEPEST: Final = 200
 _SHORTEST_ID: Final = 10
 _SEMVER: Final = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", re.ASCII)
 _START: Final = "context.sessionStart"
-_TRAITS: Final = "context.traits."
-_PROPERTIES: Final = "session_properties."
 
 _NO_KEY: Final = "failed to read writekey from header"
 _UNKNOWN_KEY: Final = "invalid write key"
@@ -116,30 +109,17 @@ class FakeRudderStack(FakeVendor):
             self.events(),
             key=lambda event: (event.session_id, event.visitor_id or event.user_id),
             is_start=lambda event: event.attributes.get(_START) is True,
-            is_end=_is_end,
+            is_end=spec.is_end,
         )
 
     def users(self) -> dict[str, dict[str, Value]]:
         """Return the identified users and their traits."""
-        users: dict[str, dict[str, Value]] = {}
-        for event in sorted(self.events(), key=lambda event: event.at):
-            if event.name == "identify" and event.user_id:
-                traits = {
-                    name.removeprefix(_TRAITS): value
-                    for name, value in event.attributes.items()
-                    if name.startswith(_TRAITS)
-                }
-                users.setdefault(event.user_id, {}).update(traits)
-        return users
+        return spec.users_of(self.events())
 
     # --- one call ------------------------------------------------------------------------------------------------
 
     def _know(self, authorization: str) -> None:
-        scheme, _, pair = authorization.partition(" ")
-        try:
-            key = b64decode(pair, validate=True).partition(b":")[0] if scheme.lower() == "basic" else b""
-        except binascii.Error:
-            key = b""
+        key = spec.key_of(authorization)
         if not key:
             raise _InvalidError(_NO_KEY, 401)
         if key == self._disabled.encode():
@@ -167,35 +147,16 @@ class FakeRudderStack(FakeVendor):
             raise _InvalidError(_BAD_JSON) from None
 
     def _read(self, event: dict[str, Any]) -> VendorEvent:
-        visitor, user = _id(event.get("anonymousId")), _id(event.get("userId"))
-        if not visitor and not user:
+        if not spec.has_identity(event):
             raise _InvalidError(_NO_IDENTITY)
         context = event.get("context", {})
-        at = ms_of(event.get("timestamp"))
-        if at is None:
-            at = ms_of(event.get("originalTimestamp"))
-        if self.is_strict and (at is None or _problem(event, context)):
+        if self.is_strict and (spec.time_of(event) is None or _problem(event, context)):
             raise _InvalidError(_BAD_EVENT)
-        context = context if isinstance(context, dict) else {}
-        kind = str(event.get("type", ""))
-        attributes = _flat_all(_dict(event.get("properties")))
-        if "sessionStart" in context:
-            attributes[_START] = context["sessionStart"] is True
-        if kind == "identify":
-            # As its transformer reads them: at the root first, where RudderStack's library for Node repeats them.
-            traits = _dict(context.get("traits")) | _dict(event.get("traits"))
-            attributes |= {_TRAITS + name: value for name, value in _flat_all(traits).items()}
-        elif event.get("name") is not None:
-            attributes.setdefault("name", str(event["name"]))
-        return VendorEvent(
-            id=_id(event.get("messageId")) or f"assigned-{len(self._taken)}",
-            name=str(event.get("event", "")) if kind == "track" else kind,
-            at=at if at is not None else ms_of(event.get("sentAt")) or int(time.time() * 1000),
-            session_id=_id(context.get("sessionId")),
-            visitor_id=visitor or None,
-            user_id=user or None,
-            attributes=attributes,
-        )
+        context = spec.dict_or_empty(context)
+        shown = spec.event_of(event, spec.text_of(context.get("sessionId")), len(self._taken))
+        if "sessionStart" not in context:
+            return shown
+        return replace(shown, attributes={**shown.attributes, _START: context["sessionStart"] is True})
 
 
 def _batch(body: bytes) -> list[msgspec.Raw]:
@@ -257,26 +218,6 @@ def _is_version(text: str) -> bool:
 @lru_cache(maxsize=64)
 def _is_moment(text: str) -> bool:
     return ms_of(text) is not None
-
-
-def _is_end(event: VendorEvent) -> bool:
-    # The app may track an event of this name, but cannot give it a session's duration.
-    return event.name == SESSION_ENDED and "session.duration_ms" in event.attributes
-
-
-def _id(value: object) -> str:
-    """Return an id as the gateway stores it: as text, stripped."""
-    return "" if value is None else str(value).strip()
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _flat_all(values: dict[str, Any]) -> dict[str, Value]:
-    """Return values as columns of a warehouse: nested values become text."""
-    nested = {name: json.dumps(value) for name, value in values.items() if type(value) in (dict, list)}
-    return values | nested
 
 
 def _text(status: int, said: str) -> Reply:
