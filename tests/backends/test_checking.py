@@ -29,6 +29,7 @@ class Fixed:
     def __init__(self, receipt: Receipt | Exception, last_call: LastCall | None = None) -> None:
         self.receipt = receipt
         self.last_call = last_call
+        self.unseen_by_check = ""
 
     def accepts(self, event: Event) -> bool:
         return True
@@ -117,6 +118,13 @@ def test_clock_skew_is_a_warning(date: str | None, says: str | None) -> None:
     assert outcome.is_well
     assert len(outcome.warnings) == (says is not None)
     assert says is None or says in outcome.warnings[0]
+
+
+def test_what_a_success_does_not_prove_is_a_warning() -> None:
+    for receipt, warnings in [(Receipt(delivered=3), ("look at its debugger",)), (Receipt(delivered=0), ())]:
+        backend = Fixed(receipt, last_call(401))
+        backend.unseen_by_check = "look at its debugger"
+        assert of(backend).warnings == warnings
 
 
 def test_only_events_that_pass_the_filter_are_sent() -> None:

@@ -116,6 +116,9 @@ def check_backend(
         warnings.append(
             f"{last_call.origin} responded with {last_call.page}, so the events may not be where you want them"
         )
+    problem = failure or _problem(receipt, len(events), last_call)
+    if not problem and (unseen := getattr(backend, "unseen_by_check", "")):
+        warnings.append(unseen)
     return CheckResult(
         name=backend.name,
         kind=type(backend).__name__,
@@ -123,7 +126,7 @@ def check_backend(
         sent=len(events),
         taken=receipt.delivered,
         took_ms=took_ms,
-        problem=failure or _problem(receipt, len(events), last_call),
+        problem=problem,
         warnings=tuple(warnings),
         takes_gzip=takes_gzip,
     )

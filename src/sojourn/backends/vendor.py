@@ -80,6 +80,8 @@ class VendorBackend:
 
     For vendors that drop old events, and take the duration of a session from an attribute.
     """
+    unseen_by_check: ClassVar[str] = ""
+    """What the vendor's response does not prove, for `sojourn check`: it is shown as a warning beside a success."""
     own_options: ClassVar[Mapping[str, type]] = {}
     """The vendor's own keyword arguments that its URL can set: `str`, `bool`, or `list` for one that may be repeated."""
     fake: ClassVar[str | None] = None
