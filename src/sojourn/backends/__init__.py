@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # at run time the registry knows the backends
     from .vendors.otel import OpenTelemetryBackend
     from .vendors.posthog import PostHogBackend
     from .vendors.rudderstack import RudderStackBackend
+    from .vendors.segment import SegmentBackend
 
 __all__ = [
     "Backend",
@@ -57,6 +58,7 @@ __all__ = [
     "Response",
     "RetryLater",
     "RudderStackBackend",
+    "SegmentBackend",
     "Split",
     "Unsendable",
     "VendorBackend",

@@ -98,7 +98,7 @@ def test_each_event_says_nothing_of_a_client_without_a_context(vendor: str) -> N
 @every_vendor
 def test_no_vendor_takes_the_referrer_of_the_session_for_that_of_an_event(vendor: str) -> None:
     """The names by which a vendor's own script says what began the session are right on each event."""
-    of_the_session = {"posthog": ("$referrer",), "rudderstack": ("initial_referrer",)}
+    of_the_session = {"posthog": ("$referrer",), "rudderstack": ("initial_referrer",), "segment": ("initial_referrer",)}
     backend = backend_on(make_fake(vendor, is_strict=True))
     view = next(event for event in logged_events() if event.name == "page_view")
     for call in backend.encode([view]):

@@ -70,6 +70,7 @@ def test_empty_success_is_a_receipt_of_otlp_receivers_only(vendor: str, status: 
         pytest.param("posthog", httpx.Response(200, json={"status": "Ok"}), id="PostHog, older"),
         pytest.param("rudderstack", httpx.Response(200, text="OK"), id="RudderStack, hosted"),
         pytest.param("rudderstack", httpx.Response(200, text="ok\n"), id="RudderStack"),
+        pytest.param("segment", httpx.Response(200, json={"success": True}), id="Segment"),
     ],
 )
 def test_receipts_of_vendors(vendor: str, response: httpx.Response) -> None:

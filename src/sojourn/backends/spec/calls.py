@@ -15,6 +15,7 @@ from sojourn.core.events import Event
 from .messages import is_untagging
 
 PATH: Final = "/v1/batch"
+_VERSION: Final = "/v1"
 EVENT_BYTES: Final = 32 * 1024
 """The largest message that the hosted services take."""
 
@@ -77,5 +78,4 @@ class BatchCalls:
 
 def batch_url(address: str, scheme: str) -> str:
     """Return where batches go, of an address with or without that path."""
-    url = checked_address(address, scheme)
-    return url if url.endswith(PATH) else url + PATH
+    return checked_address(address, scheme).removesuffix(PATH).removesuffix(_VERSION) + PATH

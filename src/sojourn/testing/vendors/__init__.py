@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # at run time the registry of backends knows the fakes
     from sojourn.backends.vendors.otel.fake import FakeOpenTelemetry
     from sojourn.backends.vendors.posthog.fake import FakePostHog
     from sojourn.backends.vendors.rudderstack.fake import FakeRudderStack
+    from sojourn.backends.vendors.segment.fake import FakeSegment
 
     from ._fakes import make_fake
     from .fake import FakeVendor
@@ -29,6 +30,7 @@ __all__ = [
     "FakeOpenTelemetry",
     "FakePostHog",
     "FakeRudderStack",
+    "FakeSegment",
     "FakeVendor",
     "Received",
     "Reply",

@@ -1,0 +1,5 @@
+"""Segment: events to its HTTP tracking API."""
+
+from .backend import SegmentBackend
+
+__all__ = ["SegmentBackend"]
