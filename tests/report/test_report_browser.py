@@ -205,6 +205,21 @@ def test_theme_follows_the_system_and_the_switch(site: Site) -> None:
     assert luminance(page, ".top") < 60
 
 
+def test_prints_on_white_and_without_controls_whatever_the_theme(site: Site) -> None:
+    site.visit("/printed")
+    page = site.reader(color_scheme="dark")
+    page.get_by_role("button", name="Theme: auto").click()
+    page.get_by_role("button", name="Theme: light").click()
+    page.goto(f"{site.report}/?range=24h&browser=Firefox")
+    assert luminance(page, ".card") < 60
+    controls = page.get_by_text("Save view…")
+    expect(controls).to_be_visible()
+    page.emulate_media(media="print")
+    assert luminance(page, ".card") == 255
+    expect(controls).to_be_hidden()
+    expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+
+
 def test_hostile_text_neither_runs_nor_breaks_the_layout(site: Site) -> None:
     path = "/" + quoted("<b>" + "long" * 60)
     note, plan = HOSTILE + "y" * 3000, HOSTILE + "z" * 4000
