@@ -41,18 +41,20 @@ def roll_up(store: Report) -> int:
     return store.maintenance.roll_up(finished_before=NOW + 9 * DAY_MS, limit=9)
 
 
-def while_counting(monkeypatch: pytest.MonkeyPatch, store: Report, change: Callable[[], object]) -> None:
+def while_counting(
+    monkeypatch: pytest.MonkeyPatch, store: Report, change: Callable[[], object], by: str = "_whole_hour"
+) -> None:
     """Make this change when an hour has been counted, and is not kept yet."""
     rollups = store.rollups
-    count = rollups._rollup
+    count = getattr(rollups, by)
 
     def count_and_change(at: int) -> object:
         made = count(at)
-        monkeypatch.setattr(rollups, "_rollup", count)
+        monkeypatch.setattr(rollups, by, count)
         change()
         return made
 
-    monkeypatch.setattr(rollups, "_rollup", count_and_change)
+    monkeypatch.setattr(rollups, by, count_and_change)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_hour_rolled_up_during_an_overview_counts_once(store: Report, monkeypatc
     one = row("a", NOW)
     one.entry_path = "/"
     save(store, Batch(rows=[one]))
-    while_counting(monkeypatch, store, lambda: roll_up(store))
+    while_counting(monkeypatch, store, lambda: roll_up(store), by="_rollup")
     summary = store.report.overview(SPAN, bucket=Bucket.DAY, online_since=0)
     entries = store.report.breakdowns(SPAN, ["entries"]).tables["entries"]
     assert (summary.figures.sessions, {path: counts.sums[0] for path, counts in entries.items()}) == (1, {"/": 1})

@@ -6,7 +6,6 @@ Their tables are stored beside their rollups, and count only with the token of t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -18,22 +17,16 @@ from .breakdowns import (
     BREAKDOWNS,
     KEPT_OF_BLOCK,
     KEPT_VALUES,
-    EventFacts,
-    SessionFacts,
     Table,
-    Visit,
     add,
-    breakdown_of,
     most,
+    tables_of,
 )
 from .breakdowns_sql import BreakdownStatements
 from .levels import BLOCK, DAY, HOUR, Level, cover
 from .model import HOUR_MS, Breakdowns, Span
+from .visit_reader import VisitReader
 
-_ORDER: Final = attrgetter("time")
-
-_sessions: Final = msgspec.json.Decoder(list[SessionFacts], strict=False)
-_events: Final = msgspec.json.Decoder(list[EventFacts])
 _tables: Final = msgspec.json.Decoder(list[tuple[str, int, Table]])
 _table: Final = msgspec.json.Encoder()
 
@@ -44,18 +37,14 @@ class BreakdownReader:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = BreakdownStatements(database.dialect)
+        self._visits = VisitReader(database)
 
     # --- rollups
 
-    def counted(self, since: int, until: int, names: Collection[str] = BREAKDOWNS.keys()) -> dict[str, Table]:
+    def counted(self, since: int, until: int, names: Collection[str]) -> dict[str, Table]:
         """Count the sessions that started from `since` until before `until`."""
-        breakdowns = [BREAKDOWNS[name] for name in names]
-        sessions = _sessions.decode(self._text(self._sql.sessions, since=since, until=until))
-        events: list[EventFacts] = []
-        if sessions and any(breakdown.reads_events for breakdown in breakdowns):
-            events = _events.decode(self._text(self._sql.events, since=since, until=until))
-        visits = list(visits_of(sessions, events))
-        return {breakdown.name: breakdown_of(visits, breakdown) for breakdown in breakdowns}
+        with_events = any(BREAKDOWNS[name].reads_events for name in names)
+        return tables_of(self._visits.started(since, until, with_events=with_events), names)
 
     def of_parts(self, level: Level, at: int) -> dict[str, Table]:
         """Add up the stored hours of a day, or the days of a block."""
@@ -145,15 +134,6 @@ class BreakdownReader:
     def _text(self, statement: str, **values: object) -> str:
         text: str = self._database.read(statement, **values)[0]
         return text
-
-
-def visits_of(sessions: Iterable[SessionFacts], events: Iterable[EventFacts]) -> Iterator[Visit]:
-    """Bring sessions and their events together."""
-    by_session: dict[str, list[EventFacts]] = {}
-    for event in events:
-        by_session.setdefault(event.session_key, []).append(event)
-    for session in sessions:
-        yield Visit(session, sorted(by_session.get(session.key, ()), key=_ORDER))
 
 
 def _earliest(found: Iterable[tuple[range, Table]]) -> dict[str, int]:

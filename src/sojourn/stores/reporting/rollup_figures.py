@@ -48,7 +48,7 @@ class SessionFacts(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class SessionFigures(SessionFacts, array_like=True, frozen=True, gc=False):
-    """What a rollup reads of a session."""
+    """What the figures of an hour read of a session."""
 
     key: str
 
@@ -62,6 +62,25 @@ class Counted(Protocol):
     def page_views(self) -> int: ...
     @property
     def tracked_events(self) -> int: ...
+
+
+class Summed(Counted, Protocol):
+    """A session, as far as a rollup sums it up."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def visitor_id(self) -> str: ...
+    @property
+    def user_id(self) -> str | None: ...
+    @property
+    def is_first(self) -> bool: ...
+    @property
+    def duration_ms(self) -> int: ...
+    @property
+    def errors(self) -> int: ...
+    @property
+    def client_errors(self) -> int: ...
 
 
 def is_visit(session: Counted) -> bool:
@@ -107,7 +126,7 @@ class Rollup:
     users: Numbers = field(default_factory=lambda: array("Q"))
 
 
-def rollup_of(at: int, sessions: Iterable[SessionFigures], key: bytes) -> Rollup:
+def rollup_of(at: int, sessions: Iterable[Summed], key: bytes) -> Rollup:
     """Roll up the sessions that started in one hour."""
     rollup = Rollup(at=at)
     visitors: set[int] = set()

@@ -19,7 +19,7 @@ from sojourn.stores import wire
 from sojourn.stores.database import Database
 
 from .breakdown_reader import BreakdownReader
-from .breakdowns import Table
+from .breakdowns import BREAKDOWNS, Table, tables_of
 from .calendar import edges
 from .filtered import FilteredSessions
 from .filtered_breakdowns import FilteredBreakdowns
@@ -30,6 +30,7 @@ from .rollup_figures import (
     Rollup,
     Sample,
     SessionFigures,
+    Summed,
     Sums,
     buckets_of,
     packed,
@@ -37,7 +38,9 @@ from .rollup_figures import (
     series_of,
 )
 from .statements import Statements
-from .trails import Trails, WholeTrail
+from .trails import Trails, WholeTrail, trail_of
+from .visit_reader import VisitReader
+from .visits import Visit
 
 _COUNTED_AT_ONCE: Final = 5_000
 """How many sessions of hours without a rollup a page counts one by one."""
@@ -73,7 +76,7 @@ _hours: Final = msgspec.json.Decoder(list[_Hour])
 _times: Final = msgspec.json.Decoder(list[int])
 
 
-def _in_slices(sessions: Iterable[SessionFigures]) -> Iterator[SessionFigures]:
+def _in_slices(sessions: Iterable[Summed]) -> Iterator[Summed]:
     """Let other threads run between slices: this may be an application's process, and an hour may have many sessions."""
     for number, each in enumerate(sessions):
         if number % _SLICE == 0:
@@ -93,6 +96,7 @@ class Rollups:
         self._statements = Statements(database.dialect)
         self.trails: Final = Trails(database)
         self._breakdowns = BreakdownReader(database)
+        self._visits = VisitReader(database)
         self._filtered_breakdowns = FilteredBreakdowns(database)
         self._filtered = FilteredSessions(database)
 
@@ -253,15 +257,25 @@ class Rollups:
         kept = 0
         for at in hours:
             token = self._claimed(at)
-            trail = self.trails.made(at, at + HOUR_MS)
-            tables = self._breakdowns.counted(at, at + HOUR_MS)
-            kept += self._keep(HOUR, token, self._rollup(at), tables, trail)
+            kept += self._keep(HOUR, token, *self._whole_hour(at))
         left = limit - len(hours)
         for level, parts in ((DAY, HOUR), (BLOCK, DAY)):
             if left > 0 and until >= level.width:
                 made = self._roll_up_parts(level, parts, until, left)
                 kept, left = kept + made, left - made
         return kept
+
+    def _whole_hour(self, at: int) -> tuple[Rollup, Mapping[str, Table], WholeTrail]:
+        """Read an hour's sessions and events once, for all that is counted of them."""
+        sessions = self._visits.whole(at, at + HOUR_MS)
+        events = self._visits.events(at, at + HOUR_MS)
+        key = self._database.store_key()
+        visits = [Visit(session, events.get(session.key, ())) for session in sessions]
+        return (
+            rollup_of(at, _in_slices(sessions), key),
+            tables_of(visits, BREAKDOWNS),
+            trail_of(at, sessions, events, key),
+        )
 
     def _roll_up_parts(self, level: Level, parts: Level, until: int, limit: int) -> int:
         """Roll up days whose hours all are, or blocks whose days are."""

@@ -45,14 +45,14 @@ LINE: Final = (
 )
 
 
-_FIRST_VISIT: Final = (
+FIRST_VISIT: Final = (
     "NOT EXISTS (SELECT 1 FROM sojourn_sessions AS p WHERE p.visitor_id = s.visitor_id AND p.started_at < s.started_at)"
 )
 """Whether session s is the visitor's first."""
 SESSION_FACTS: Final = (
     "s.visitor_id",
     "s.user_id",
-    _FIRST_VISIT,
+    FIRST_VISIT,
     "CASE WHEN s.last_seen_at > s.started_at THEN s.last_seen_at - s.started_at ELSE 0 END",
     "CASE WHEN s.end_reason IS NULL THEN 1 ELSE 0 END",
     "s.page_views",
@@ -61,6 +61,12 @@ SESSION_FACTS: Final = (
     "s.client_errors",
 )
 """Of session s, in the order of `rollup_figures.SessionFacts`."""
+
+
+def is_finished(d: Dialect) -> str:
+    """Whether the rollup of this `id` was just finished by the claim of this `token`."""
+    mine = f"id = {d['id']} AND token = {d['token']}"
+    return f"EXISTS (SELECT 1 FROM sojourn_rollups WHERE {mine} AND sessions IS NOT NULL)"
 
 
 def line(d: Dialect, value: str) -> str:

@@ -14,10 +14,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
+from sojourn.core.events import PAGE_VIEW
 from sojourn.core.goals import Step, value_text
 from sojourn.core.properties import EVENT_PREFIX
 from sojourn.stores import wire
@@ -27,6 +28,8 @@ from .levels import BLOCK, COARSE_FIRST, DAY, HOUR, Level, cover
 from .model import HOUR_MS
 from .rollup_figures import little, unpacked, visitor_hash
 from .trails_sql import EVENT, KEYS, PATH, PROPERTIES, VISITORS, TrailStatements
+from .visit_reader import VisitReader
+from .visits import Events
 
 SESSION_BITS: Final = 40
 RANK_BITS: Final = 4
@@ -42,26 +45,24 @@ THIN: Final = 16
 _THIN_BELOW: Final = 2**64 // THIN
 
 
-class _Session(msgspec.Struct, array_like=True, frozen=True):
+class Started(Protocol):
+    """What a trail needs of a session."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def visitor_id(self) -> str: ...
+    @property
+    def started_at(self) -> int: ...
+
+
+class _Session(msgspec.Struct, array_like=True, frozen=True, gc=False):
     key: str
     visitor_id: str
     started_at: int
 
 
-class _Event(msgspec.Struct, array_like=True, frozen=True):
-    """In order of time; of one moment page views first, then in the order of the log."""
-
-    session_key: str
-    time: int
-    path: str | None
-    """Of a page view."""
-    name: str
-    attributes: dict[str, Any] | None
-    """Of any other event."""
-
-
 _sessions: Final = msgspec.json.Decoder(list[_Session])
-_events: Final = msgspec.json.Decoder(list[_Event])
 _covered: Final = msgspec.json.Decoder(list[tuple[int, int]])
 _rows: Final = msgspec.json.Decoder(list[tuple[int, str]])
 _named: Final = msgspec.json.Decoder(list[tuple[int, str, str]])
@@ -195,21 +196,20 @@ class Trails:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = TrailStatements(database.dialect)
+        self._visits = VisitReader(database)
 
     def made(self, since: int, until: int) -> WholeTrail:
         """Return the trail of the sessions that started in an hour, or a part of one, from their events."""
         span = {"since": since, "until": until}
         at = since // HOUR_MS * HOUR_MS
         sessions = _sessions.decode(self._text(self._sql.sessions, **span))
-        events = _events.decode(self._text(self._sql.events, **span))
-        return trail_of(at, sessions, events, self._database.store_key())
+        return trail_of(at, sessions, self._visits.events(since, until), self._database.store_key())
 
     def of_sessions(self, at: int, keys: Sequence[str]) -> WholeTrail:
         """Return the trail of these sessions, which started at `at` or later, from their events."""
         values = {"keys": wire.encode(list(keys))}
         sessions = _sessions.decode(self._text(self._sql.sessions_of, **values))
-        events = _events.decode(self._text(self._sql.events_of, **values))
-        return trail_of(at, sessions, events, self._database.store_key())
+        return trail_of(at, sessions, self._visits.events_of(keys), self._database.store_key())
 
     def keeping(self, trail: WholeTrail) -> tuple[tuple[str, ...], Mapping[str, object]]:
         """Return the statements that store a trail beside the rollup `id` of this `token`, and their values."""
@@ -317,38 +317,40 @@ class Trails:
         return text
 
 
-def trail_of(at: int, sessions: Iterable[_Session], events: Iterable[_Event], key: bytes) -> WholeTrail:
-    """Return the trail of sessions in any order, and of their events in the order of time."""
+def trail_of(at: int, sessions: Iterable[Started], events: Events, key: bytes) -> WholeTrail:
+    """Return the trail of sessions in any order."""
     ordered = sorted(sessions, key=lambda each: (each.started_at, each.key))
     trail = WholeTrail(
         at=at,
         keys=[each.key for each in ordered],
         visitors=array("Q", [visitor_hash(key, each.visitor_id) for each in ordered]),
     )
-    numbers = {name: number for number, name in enumerate(trail.keys)}
-    latest: dict[int, tuple[int, int]] = {}
-    hits: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for event in events:
-        number = numbers.get(event.session_key)
-        if number is None:
-            continue
-        offset = min(max(0, event.time - at), _MOST_OFFSET)
-        before, rank = latest.get(number, (-1, -1))
-        rank = min(rank + 1, _MOST_RANK) if offset == before else 0
-        latest[number] = offset, rank
-        hit = number << SESSION_BITS | offset << RANK_BITS | rank
-        attributes = event.attributes
-        if attributes is None:
-            if event.path is not None:
-                hits.setdefault(PATH + event.path, []).append((hit, {}))
-        else:
-            own = {name: value for name, value in attributes.items() if name.startswith(EVENT_PREFIX)}
-            hits.setdefault(EVENT + event.name, []).append((hit, own))
-    for name, found in sorted(hits.items()):
-        found.sort(key=lambda pair: pair[0])
-        trail.hits[name] = array("Q", [hit for hit, _ in found])
-        if name.startswith(EVENT):
-            trail.properties[name] = [own for _, own in found]
+    pages: dict[str, list[int]] = {}
+    others: dict[str, list[int]] = {}
+    for number, session_key in enumerate(trail.keys):
+        first = number << SESSION_BITS
+        before, rank = -1, 0
+        for event in events.get(session_key, ()):
+            offset = event.time - at
+            if not 0 <= offset <= _MOST_OFFSET:
+                offset = min(max(0, offset), _MOST_OFFSET)
+            if offset != before:
+                before, rank = offset, 0
+            elif rank < _MOST_RANK:
+                rank += 1
+            # Sessions by number, and events in their order: so are the hits of each name.
+            hit = first | offset << RANK_BITS | rank
+            name = event.name
+            if name != PAGE_VIEW:
+                own = {each: value for each, value in (event.attributes or {}).items() if each.startswith(EVENT_PREFIX)}
+                trail.properties.setdefault(EVENT + name, []).append(own)
+                others.setdefault(name, []).append(hit)
+            elif isinstance(event.path, str):
+                pages.setdefault(event.path, []).append(hit)
+    hits = {EVENT + name: others[name] for name in sorted(others)} | {
+        PATH + path: pages[path] for path in sorted(pages)
+    }
+    trail.hits = {name: array("Q", found) for name, found in hits.items()}
     return trail
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from sojourn.core.events import PAGE_VIEW
-from sojourn.core.goals import EXCLUDED
 from sojourn.stores.dialect import Dialect
+
+from .statements import is_finished
 
 # The first letter of a row's name says what it holds.
 PATH: Final = "p"
@@ -49,34 +49,9 @@ class TrailStatements:
         return f"SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE {where}"
 
     @cached_property
-    def events(self) -> str:
-        """Page views and events of the sessions of a span, in order of time."""
-        return self._events(self._started)
-
-    @cached_property
-    def events_of(self) -> str:
-        """Those of these sessions."""
-        return self._events(self._among)
-
-    def _events(self, where: str) -> str:
-        d = self.d
-        is_page = f"e.name = '{PAGE_VIEW}'"
-        names = ", ".join(f"'{name}'" for name in sorted(EXCLUDED - {PAGE_VIEW}))
-        path = f"CASE WHEN {is_page} THEN {d.field.format('e.data', 'url.path')} END"
-        attributes = f"CASE WHEN NOT {is_page} THEN {d.json.format('e.data')} END"
-        row = d.array("session_key", "time", "path", "name", d.json.format("attributes"))
-        return f"""
-SELECT {d.rows.format(row)} FROM (
-    SELECT e.session_key, e.time, {path} AS path, e.name, {attributes} AS attributes
-    FROM sojourn_sessions AS s {d.join} sojourn_events AS e ON e.session_key = s.key
-    WHERE {where} AND e.name NOT IN ({names})
-    ORDER BY e.session_key, e.time, CASE WHEN {is_page} THEN 0 ELSE 1 END, e.seq) AS ordered
-"""
-
-    @cached_property
     def forget(self) -> str:
         """Delete an hour's trail, if its rollup was just finished by this claim."""
-        return f"DELETE FROM sojourn_trails WHERE hour = {self.d['id']} AND {self._is_finished}"
+        return f"DELETE FROM sojourn_trails WHERE hour = {self.d['id']} AND {is_finished(self.d)}"
 
     @cached_property
     def keep(self) -> str:
@@ -85,14 +60,8 @@ SELECT {d.rows.format(row)} FROM (
         return f"""
 INSERT INTO sojourn_trails (hour, name, token, content)
 SELECT {d["id"]}, {d.item.format(0)}, {d["token"]}, {d.item.format(1)} FROM {d.items.format(d["trail"])} AS each
-WHERE {self._is_finished}
+WHERE {is_finished(self.d)}
 """
-
-    @property
-    def _is_finished(self) -> str:
-        d = self.d
-        mine = f"id = {d['id']} AND token = {d['token']}"
-        return f"EXISTS (SELECT 1 FROM sojourn_rollups WHERE {mine} AND sessions IS NOT NULL)"
 
     @property
     def _beside(self) -> str:
