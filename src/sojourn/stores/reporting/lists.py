@@ -81,7 +81,8 @@ def listing(
         streams = (stream(*within, "end_reason IS NULL", *span),)
     elif within or sort is Sort.STARTED or is_narrow:
         is_closed = () if where.is_open is None else (f"s.{CLOSED}",)
-        by_start = is_narrow and not within
+        # Said outright: newer versions of SQLite would rather sort all sessions to find one.
+        by_start = (is_narrow or sort is Sort.STARTED) and not within
         streams = (stream(*within, *span, conditions=conditions + is_closed, by_start=by_start),)
     else:
         # The span is checked row by row: bound by it, the database would read the span instead of the order.

@@ -38,7 +38,7 @@ class Stream:
     has_cursor: bool = False
     is_inclusive: bool = False
     by_start: bool = False
-    """Read the whole span by start, and sort it."""
+    """Read along the index by start; for another order, the whole span."""
 
 
 def page(d: Dialect, stream: Stream) -> str:
