@@ -1,4 +1,4 @@
-"""Sessions for vendors that only store events: what a query by session id would show. Pure."""
+"""Sessions for vendors that only store events, or only know first and last ones: what a query would show. Pure."""
 
 from __future__ import annotations
 
@@ -63,6 +63,24 @@ def sessions_of(
         if event.session_id:
             groups.setdefault(key(event), []).append(event)
     return sorted(map(session, groups.values()), key=lambda session: session.events[0].at)
+
+
+def spanning(group: Iterable[VendorEvent], *, user_of: Callable[[VendorEvent], str | None]) -> VendorSession:
+    """Return a session of a vendor to whom it lasts from its first event to its last, and belongs to the user of that."""
+    events = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
+    first, last = events[0], events[-1]
+    return VendorSession(
+        session_id=first.session_id,
+        user_id=user_of(last),
+        visitor_id=last.visitor_id,
+        previous_id=next(filter(None, (_text(event, "session.previous_id") for event in events)), None),
+        started_at=first.at,
+        ended_at=last.at,
+        duration_ms=last.at - first.at,
+        reason=next(filter(None, (_text(event, "session.end_reason") for event in reversed(events))), None),
+        properties=properties_of(last),
+        events=tuple(events),
+    )
 
 
 def _revision(event: VendorEvent) -> int:

@@ -6,13 +6,13 @@ import hmac
 import json
 import re
 import time
-from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from sojourn.core.ids import hashed_uuid
+from sojourn.testing.vendors import flat
 from sojourn.testing.vendors.fake import FakeVendor
 from sojourn.testing.vendors.instants import ms_of
 from sojourn.testing.vendors.model import Received, Reply, VendorEvent, VendorSession
@@ -100,7 +100,8 @@ class FakePostHog(FakeVendor):
             began_at = _began_at(event.session_id)
             if began_at is not None and began_at <= event.at <= began_at + SESSION_MS:
                 groups.setdefault(event.session_id, []).append(event)
-        return sorted((self._session(group) for group in groups.values()), key=lambda session: session.started_at or 0)
+        sessions = [flat.spanning(group, user_of=self._user_of) for group in groups.values()]
+        return sorted(sessions, key=lambda session: session.started_at or 0)
 
     def is_bot(self, event: VendorEvent) -> bool:
         """Return whether PostHog takes an event for a bot's: its user agent is missing, or is not that of a browser.
@@ -108,6 +109,9 @@ class FakePostHog(FakeVendor):
         Such events are left out of Web analytics with "exclude bots".
         """
         return client_of(str(event.attributes.get("$raw_user_agent", ""))).device in {None, BOT, PROGRAM}
+
+    def _user_of(self, event: VendorEvent) -> str | None:
+        return self.people.user_of(str(event.user_id))
 
     def event_ids(self) -> list[str]:
         return [str(event.attributes.get("event.id", event.id)) for event in self.events()]
@@ -161,26 +165,6 @@ class FakePostHog(FakeVendor):
             visitor_id=device if isinstance(device, str) else None,
             user_id=distinct_id[:LONGEST_ID],
             attributes=properties,
-        )
-
-    def _session(self, group: Iterable[VendorEvent]) -> VendorSession:
-        events = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
-        first, last = events[0], events[-1]
-        attributes = last.attributes
-        start = next((event for event in events if event.name == "session.start"), first)
-        reasons = [event.attributes.get("session.end_reason") for event in events]
-        previous = start.attributes.get("session.previous_id")
-        return VendorSession(
-            session_id=first.session_id,
-            user_id=self.people.user_of(str(last.user_id)),
-            visitor_id=last.visitor_id,
-            previous_id=None if previous is None else str(previous),
-            started_at=first.at,
-            ended_at=last.at,
-            duration_ms=last.at - first.at,
-            reason=next((str(reason) for reason in reversed(reasons) if reason), None),
-            properties={name: value for name, value in attributes.items() if name.startswith("session_properties.")},
-            events=tuple(events),
         )
 
 
