@@ -59,7 +59,7 @@ def test_registered_backend_delivers_to_its_fake_by_url() -> None:
 
 @pytest.mark.usefixtures("registered")
 def test_registered_backend_is_listed_and_reports_wrong_options() -> None:
-    with pytest.raises(SettingsError, match=r"did you mean acme:\? known are acme\+https://<key>@<host>, console:"):
+    with pytest.raises(SettingsError, match=r"did you mean acme:\? known are acme\+https://<key>@<host>, "):
         backend_from_url("acne+https://K@in.acme.example")
     with pytest.raises(SettingsError, match="did you mean region"):
         backend_from_url("acme+https://K@in.acme.example?regoin=us")
