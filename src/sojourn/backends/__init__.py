@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # at run time the registry knows the backends
     from .urls import backend_from_url
     from .vendor import BatchVendorBackend, VendorBackend, VendorOptions
     from .vendor_url import VendorURL, checked_address, checked_key
+    from .vendors.amplitude import AmplitudeBackend
     from .vendors.dynatrace import DynatraceBackend
     from .vendors.exceptionless import ExceptionlessBackend
     from .vendors.mparticle import MParticleBackend
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # at run time the registry knows the backends
     from .vendors.segment import SegmentBackend
 
 __all__ = [
+    "AmplitudeBackend",
     "Backend",
     "Batch",
     "BatchBackend",

@@ -7,6 +7,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # at run time the registry of backends knows the fakes
+    from sojourn.backends.vendors.amplitude.fake import FakeAmplitude
     from sojourn.backends.vendors.dynatrace.fake import FakeDynatrace
     from sojourn.backends.vendors.exceptionless.fake import FakeExceptionless
     from sojourn.backends.vendors.mparticle.fake import FakeMParticle
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # at run time the registry of backends knows the fakes
 
 __all__ = [
     "FAKES",
+    "FakeAmplitude",
     "FakeDynatrace",
     "FakeExceptionless",
     "FakeMParticle",
