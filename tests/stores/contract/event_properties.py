@@ -15,6 +15,7 @@ from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Filter, Span
 from sojourn.stores.reporting.property_counts import Numbers
 from sojourn.stores.rows import SessionRow
 
+from .reporting import roll_up
 from .steps import NOW, event, row, save
 
 HERE = Span(NOW, NOW + DAY_MS)
@@ -47,9 +48,14 @@ def carrying(event_id: str, session: SessionRow, name: str, values: Mapping[str,
 class EventPropertiesContract:
     """Part of `StoreContract`, which has the fixture."""
 
-    def test_properties_of_an_event(self, store: Store) -> None:
+    @pytest.mark.parametrize("state", ["counted", "rolled up", "partly"])
+    def test_properties_of_an_event(self, store: Store, state: str) -> None:
         rows, events = shop()
         save(store, Batch(rows=rows, events=events))
+        if state != "counted":
+            roll_up(store, until=NOW + 40 * DAY_MS)
+        if state == "partly":
+            save(store, Batch(rows=[rows[1]]))  # its hour and its day have no rollup any more
         found = store.report.event("purchase", HERE)
         assert (found.events, found.sessions, found.is_sampled, found.unlisted) == (4, 3, False, 0)
         assert [(each.name, each.events, each.sessions) for each in found.properties] == [
@@ -74,6 +80,7 @@ class EventPropertiesContract:
         where = Filter.of("event=purchase", "event.currency=EUR")
         assert store.report.event("purchase", HERE, where).sessions == 2
         assert store.report.event("nothing", HERE).events == 0
+        assert store.report.event("page_view", HERE).events == 0
         assert store.report.event("'; DROP TABLE x", HERE).properties == ()
 
     @pytest.mark.parametrize("operator", [Operator.IS, Operator.IS_NOT])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -10,18 +12,22 @@ from hypothesis import strategies as st
 
 from sojourn.stores import SQLiteStore
 from sojourn.stores.model import Batch
-from sojourn.stores.reporting import event_properties
-from sojourn.stores.reporting.model import DAY_MS, Span
+from sojourn.stores.reporting import conversions, event_properties, rollups
+from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Filter, Span
 from sojourn.stores.reporting.property_counts import (
     KEPT_PROPERTIES,
     KEPT_VALUES,
     LONGEST,
+    EventFigures,
     Numbers,
     PropertyCounter,
     text_of,
 )
 from tests.stores.contract.breakdowns import of
+from tests.stores.contract.reporting import roll_up
 from tests.stores.contract.steps import NOW, row, save
+
+SPAN = Span(NOW, NOW + DAY_MS)
 
 SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=3)
 
@@ -83,9 +89,9 @@ def test_what_numbers_come_to(values: list[object], numbers: Numbers | None) -> 
     assert counter.figures().properties[0].numbers == numbers
 
 
-def test_of_many_sessions_a_sample_of_visitors_stands_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_properties, "_EXAMINED", 200)
-    monkeypatch.setattr(event_properties, "_FEW", 20)
+@pytest.fixture
+def thousand() -> Iterator[SQLiteStore]:
+    """A thousand sessions with an event each; half of the events are even."""
     store = SQLiteStore(None)
     rows, events = [], []
     for number in range(1_000):
@@ -95,9 +101,51 @@ def test_of_many_sessions_a_sample_of_visitors_stands_for_all(monkeypatch: pytes
         rows.append(made)
         events.append(of(f"e{number}", made, "buy", 0, event_properties__even=number % 2 == 0))
     save(store, Batch(rows=rows, events=events))
-    figures = store.report.event("buy", Span(NOW, NOW + DAY_MS))
+    yield store
+    store.close()
+
+
+def test_of_many_sessions_a_sample_of_visitors_stands_for_all(
+    thousand: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_properties, "_EXAMINED", 200)
+    monkeypatch.setattr(event_properties, "_FEW", 20)
+    assert_half_is_even(thousand.report.event("buy", SPAN, Filter.of("pages=0..")))
+
+
+@pytest.mark.parametrize("is_rolled_up", [False, True], ids=["counted", "rolled up"])
+def test_of_many_events_those_of_some_sessions_are_counted(
+    thousand: SQLiteStore, monkeypatch: pytest.MonkeyPatch, *, is_rolled_up: bool
+) -> None:
+    monkeypatch.setattr(event_properties, "_MOST_EVENTS", 200)
+    if is_rolled_up:
+        roll_up(thousand, until=NOW + DAY_MS)
+    figures = thousand.report.event("buy", SPAN)
+    assert_half_is_even(figures)
+    assert (figures.events, figures.sessions) == (1_000, 1_000), "all of them are in the trail"
+
+
+def test_of_very_many_sessions_those_of_some_visitors_are_counted(
+    thousand: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversions, "SAMPLED_ABOVE", 500)
+    roll_up(thousand, until=NOW + DAY_MS)
+    figures = thousand.report.event("buy", SPAN)
+    assert figures.is_sampled
+    assert figures.events == pytest.approx(1_000, rel=0.4), "of about 62 visitors"
+
+
+def test_hours_that_are_left_out_count_as_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollups, "_COUNTED_AT_ONCE", 0)  # but for the latest two
+    with closing(SQLiteStore(None)) as store:
+        rows = [row(f"s{number}", NOW + number * HOUR_MS) for number in range(4)]
+        save(store, Batch(rows=rows, events=[of(f"e{each.key}", each, "buy") for each in rows]))
+        figures = store.report.event("buy", SPAN)
+    assert (figures.is_sampled, figures.events) == (True, 4)
+
+
+def assert_half_is_even(figures: EventFigures) -> None:
     assert figures.is_sampled
     assert figures.events == pytest.approx(1_000, rel=0.05)
     (even,) = figures.properties
     assert [value.events for value in even.values] == [pytest.approx(500, rel=0.1)] * 2
-    store.close()

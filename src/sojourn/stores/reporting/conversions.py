@@ -50,7 +50,7 @@ def split(where: Filter) -> tuple[list[tuple[Step, bool]], Filter]:
     return on_trail, Filter(conditions=tuple(rest), text=where.text)
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """Trails, how many sessions were left out, and which share of the visitors they have: one in so many."""
 
     trails: list[Trail]
@@ -92,6 +92,10 @@ class SQLConversions:
         ]
         return Reached(keys, found.one_in)
 
+    def carrying(self, event: str, span: Span) -> Found:
+        """Return the trails of a span, with what the events of this name carry."""
+        return self._of(span, (), ALL, carrying=event)
+
     def by_value(self, keys: Sequence[str], dimensions: Sequence[str]) -> dict[str, dict[str, int]]:
         for name in dimensions:
             if name not in NAMES:
@@ -115,10 +119,11 @@ class SQLConversions:
         *,
         with_visitors: bool = False,
         with_keys: bool = False,
-    ) -> _Found:
+        carrying: str | None = None,
+    ) -> Found:
         """Return the trails of a span in order of time; of very many sessions, those of some visitors."""
         if not where.is_everything and (few := self._few(span, where)) is not None:
-            return _Found([self._trails.of_sessions(span.since // HOUR_MS * HOUR_MS, few).of(steps)])
+            return Found([self._trails.of_sessions(span.since // HOUR_MS * HOUR_MS, few).of(steps)])
         begin, end = HOUR.inside(span.since, span.until)
         on_trail, rest = split(where)
         further = self._further(span, rest)
@@ -136,6 +141,7 @@ class SQLConversions:
                 with_visitors=with_visitors or further > 1,
                 with_keys=with_keys or not rest.is_everything,
                 is_thin=is_thin,
+                carrying=carrying,
             )
             found = {hours[0]: trail for hours, trail in stored.items()}
             # What was rolled up, or changed, between these reads stands in one of the two.
@@ -143,9 +149,9 @@ class SQLConversions:
             missing.difference_update(*stored)
             counted, pending = self._rollups.to_count(missing)
             for at in counted:
-                found[at] = self._made(at, at + HOUR_MS, read, is_thin=is_thin)
+                found[at] = self._made(at, at + HOUR_MS, read, is_thin=is_thin, carrying=carrying)
         for since, until in HOUR.outside(span.since, span.until):
-            found[since] = self._made(since, until, read, is_thin=is_thin)
+            found[since] = self._made(since, until, read, is_thin=is_thin, carrying=carrying)
         trails = [found[at] for at in sorted(found)]
         for trail in trails:
             if further > 1:
@@ -158,7 +164,7 @@ class SQLConversions:
             matching = self._matching(span, keys, rest)
             for trail in trails:
                 trail.keep({number for number in trail.numbers if trail.keys[number] in matching})
-        return _Found(trails, pending, THIN * further if is_thin else 1)
+        return Found(trails, pending, THIN * further if is_thin else 1)
 
     def _further(self, span: Span, rest: Filter) -> int:
         """Of how many visitors in a thin trail one is read; 0: all sessions are, not those of a thin trail."""
@@ -170,8 +176,8 @@ class SQLConversions:
             return 0
         return Sample.of(started, _EXAMINED_BY_EVENTS * THIN).one_in
 
-    def _made(self, since: int, until: int, steps: Sequence[Step], *, is_thin: bool) -> Trail:
-        trail = self._trails.made(since, until).of(steps)
+    def _made(self, since: int, until: int, steps: Sequence[Step], *, is_thin: bool, carrying: str | None) -> Trail:
+        trail = self._trails.made(since, until).of(steps, carrying=carrying)
         if is_thin:
             trail.thin_out()
         return trail

@@ -1,7 +1,7 @@
 """Reads what the events of one name carry, of the sessions of a span and a filter, or of a sample of them.
 
-Ids of visitors are random, so the sessions of the first ids are a fair sample of all. Events are read session by session
-through their index, in parts of bounded size.
+Without a filter that stands in trails. With one, ids of visitors are random, so the sessions of the first ids are a fair
+sample of all. Events are read session by session through their index, in parts of bounded size.
 """
 
 # ruff: noqa: S608 - every part is written here; values are always parameters
@@ -13,9 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from sojourn.core.events import RESERVED_NAMES
+from sojourn.core.goals import EXCLUDED
 from sojourn.stores import wire
 from sojourn.stores.database import Database
 
+from .conversions import SQLConversions
 from .filters_sql import Conditions, sessions_where
 from .model import EVERYTHING, Filter, Span
 from .property_counts import EventFigures, PropertyCounter
@@ -29,16 +31,20 @@ _PART: Final = 250
 _MOST_IN_PART: Final = 2_000
 _MOST_EVENTS: Final = 50_000
 _MOST_VALUES: Final = 300_000
+_STRIDE: Final = 16
+"""Of the sessions in trails one in so many is counted first, so that those before a bound are of the whole span."""
 
 _sessions: Final = msgspec.json.Decoder(list[tuple[str, str]])
 _events: Final = msgspec.json.Decoder(list[tuple[str, dict[str, Any]]])
+_own: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class EventProperties:
     """Reads events by their name."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, conversions: SQLConversions) -> None:
         self._database = database
+        self._conversions = conversions
         d = database.dialect
         row = d.array("e.session_key", d.json.format("e.data"))
         self._of_sessions: Final = f"""
@@ -48,6 +54,8 @@ SELECT {d.rows.format(row)} FROM (
 
     def of_event(self, name: str, span: Span, where: Filter = EVERYTHING, *, started: int) -> EventFigures:
         """Count the properties of the events of this name, of the `started` sessions of the span."""
+        if where.is_everything and name not in EXCLUDED:
+            return self._of_trails(wire.clean(name), span)
         d = self._database.dialect
         conditions = sessions_where(d, where.conditions, where.text)
         sample = Sample.of(started, _EXAMINED)
@@ -69,6 +77,27 @@ SELECT {d.rows.format(row)} FROM (
                 counter.add(session_key, attributes)
         factor = sample.one_in * (len(keys) / looked if looked else 1)
         return counter.figures(factor, is_sampled=factor > 1 or is_cut)
+
+    def _of_trails(self, name: str, span: Span) -> EventFigures:
+        found = self._conversions.carrying(name, span)
+        by_session: dict[str, list[msgspec.Raw]] = {}
+        for trail in found.trails:
+            for number, properties in trail.carried:
+                by_session.setdefault(f"{trail.at} {number}", []).append(properties)
+        keys = sorted(by_session)
+        counter = PropertyCounter()
+        looked = 0
+        for key in (each for place in range(_STRIDE) for each in keys[place::_STRIDE]):
+            if counter.events >= _MOST_EVENTS or counter.seen >= _MOST_VALUES:
+                break
+            looked += 1
+            for properties in by_session[key]:
+                counter.add(key, _own.decode(properties))
+        factor = found.one_in * (len(keys) / looked if looked else 1)
+        if found.pending:
+            read = sum(trail.sessions for trail in found.trails) * found.one_in
+            factor *= (read + found.pending) / read if read else 1
+        return counter.figures(factor, is_sampled=factor > 1)
 
     def _read(self, name: str, conditions: Conditions, span: Span, sample: Sample) -> list[tuple[str, str]]:
         """The visitors and the keys of sessions that may have such an event."""

@@ -11,6 +11,7 @@ from sojourn.stores import wire
 from sojourn.stores.database import Database
 from sojourn.stores.model import SESSION, DataSubject
 
+from .conversions import SQLConversions
 from .event_properties import EventProperties
 from .model import EVERYTHING, HOUR_MS, Companion, Filter, HourFigures, LongVisits, PersonDetail, Span
 from .property_counts import EventFigures
@@ -24,13 +25,13 @@ _companions: Final = msgspec.json.Decoder(list[Companion])
 class SQLReport:
     """The port `Report`."""
 
-    def __init__(self, database: Database, rollups: Rollups) -> None:
+    def __init__(self, database: Database, rollups: Rollups, conversions: SQLConversions) -> None:
         self.overview = rollups.overview
         self.online = rollups.online
         self.releases = rollups.releases
         self.breakdowns = rollups.breakdowns
         self._rollups = rollups
-        self._properties = EventProperties(database)
+        self._properties = EventProperties(database, conversions)
         self._database = database
         self._statements = Statements(database.dialect)
 

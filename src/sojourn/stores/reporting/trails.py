@@ -68,6 +68,8 @@ _rows: Final = msgspec.json.Decoder(list[tuple[int, str]])
 _named: Final = msgspec.json.Decoder(list[tuple[int, str, str]])
 _keys: Final = msgspec.json.Decoder(list[str])
 _properties: Final = msgspec.json.Decoder(list[dict[str, Any]])
+_raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_NOTHING: Final = msgspec.Raw(b"{}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,6 +87,8 @@ class Trail:
     visitors: array[int] = field(default_factory=lambda: array("Q"))
     hits: dict[Step, Collection[int]] = field(default_factory=dict)
     """In no order."""
+    carried: list[tuple[int, msgspec.Raw]] = field(default_factory=list)
+    """Of the events of one name: the number of the session, and the properties as JSON. In no order."""
     chosen: Collection[int] | None = None
     """The numbers of the sessions that count; `None`: all."""
 
@@ -107,6 +111,7 @@ class Trail:
         """Let only these sessions count."""
         self.chosen, self.sessions = numbers, len(numbers)
         self.hits = {step: [hit for hit in hits if hit >> SESSION_BITS in numbers] for step, hits in self.hits.items()}
+        self.carried = [(number, properties) for number, properties in self.carried if number in numbers]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,8 +158,8 @@ class WholeTrail:
                 thin.properties[name] = [own[place] for place in kept]
         return thin
 
-    def of(self, steps: Iterable[Step]) -> Trail:
-        """Return what concerns these steps."""
+    def of(self, steps: Iterable[Step], *, carrying: str | None = None) -> Trail:
+        """Return what concerns these steps, and what the events of one name carry."""
         trail = Trail(at=self.at, sessions=len(self.keys), keys=self.keys, visitors=self.visitors)
         for step in steps:
             low, high = bounds(step)
@@ -162,6 +167,10 @@ class WholeTrail:
             trail.hits[step] = [
                 hit for name in names for hit in _where(step, self.hits[name], self.properties.get(name, ()))
             ]
+        if carrying is not None:
+            name = EVENT + carrying
+            pairs = zip(self.hits.get(name, ()), self.properties.get(name, ()), strict=True)
+            trail.carried = [(hit >> SESSION_BITS, msgspec.Raw(msgspec.json.encode(own))) for hit, own in pairs]
         return trail
 
     def rows(self) -> Iterator[tuple[str, str]]:
@@ -253,14 +262,20 @@ class Trails:
         with_visitors: bool = False,
         with_keys: bool = False,
         is_thin: bool = False,
+        carrying: str | None = None,
     ) -> dict[range, Trail]:
-        """Return the stored trails of a span, each by the hours that it covers; of `is_thin`, some visitors' sessions only."""
+        """Return the stored trails of a span, each by the hours that it covers; of `is_thin`, some visitors' sessions only.
+
+        `carrying`: also what the events of this name carry.
+        """
         steps = list(dict.fromkeys(steps))
         read: dict[tuple[Level, int], Trail] = {}
 
         def stored(level: Level, first: int, last: int) -> Collection[int]:
             has_visitors = with_visitors or (is_thin and level is not BLOCK)
             found = self._stored(level, first, last, steps, with_visitors=has_visitors, with_keys=with_keys)
+            if carrying is not None:
+                self._read_carried({trail.at + level.number: trail for trail in found.values()}, carrying)
             for at, trail in found.items():
                 if is_thin and level is not BLOCK:
                     trail.thin_out()
@@ -311,6 +326,17 @@ class Trails:
             if (own := properties.get((number, name))) is not None:
                 hits = _where(step, unpacked("Q", text), _properties.decode(own))
                 trails[number].hits[step] = [*trails[number].hits[step], *hits]
+
+    def _read_carried(self, trails: Mapping[int, Trail], event: str) -> None:
+        ids, name = wire.encode(list(trails)), EVENT + event
+        properties = {
+            trail.at: text for trail, text in self._contents(trails, PROPERTIES + name, PROPERTIES + name, ids)
+        }
+        for trail, text in self._contents(trails, name, name, ids):
+            hits = unpacked("Q", text)
+            stored = properties.get(trail.at)
+            own = [_NOTHING] * len(hits) if stored is None else _raws.decode(stored)
+            trail.carried = [(hit >> SESSION_BITS, each) for hit, each in zip(hits, own, strict=True)]
 
     def _text(self, statement: str, **values: object) -> str:
         text: str = self._database.read(statement, **values)[0]
