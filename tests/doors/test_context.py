@@ -126,3 +126,58 @@ def test_rejected_event_is_kept_without_its_context(make_site: MakeSite) -> None
     outbox.requeue("memory", event_ids=None, limit=9, now=site.clock.now())
     site.engine.flush()
     assert (choosy.events[-1].name, dict(choosy.events[-1].context)) == ("purchase", CONTEXT)
+
+
+@pytest.mark.parametrize("is_flushed_often", [True, False], ids=["event by event", "at once"])
+def test_elapsed_times_add_up_to_the_duration_however_events_are_sent(
+    make_site: MakeSite, is_flushed_often: bool
+) -> None:
+    asking, plain = MemoryBackend(name="asking", wants_elapsed=True), MemoryBackend()
+    site = make_site(backends=[asking, plain])
+    browser = Browser(site)
+    for seconds, path in ((0, "/"), (7, "/a"), (100, "/b"), (1, "/c")):
+        site.clock.advance(seconds)
+        browser.navigate(path)
+        if is_flushed_often:
+            site.engine.flush()
+    site.clock.advance(60 * 60)
+    site.engine.sweep()
+    site.engine.flush()
+    (end,) = [event for event in asking.events if event.name == "session.end"]
+    assert end.attributes["session.duration_ms"] == 108_000
+    assert sum(event.elapsed_ms or 0 for event in asking.events) == 108_000
+    assert [event.elapsed_ms for event in asking.events if event.name == "page_view"][:2] == [0, 7_000]
+    assert {event.elapsed_ms for event in plain.events} == {None}, "it did not ask"
+
+
+def test_elapsed_time_is_the_same_when_an_event_is_sent_again(make_site: MakeSite) -> None:
+    asking = MemoryBackend(wants_elapsed=True)
+    site = make_site(backends=[asking])
+    browser = Browser(site)
+    for path in ("/", "/a"):
+        site.clock.advance(9)
+        browser.navigate(path)
+    asking.fail(1, after=2, retry_after=0)
+    site.engine.flush()
+    site.clock.advance(60)
+    site.engine.flush()
+    assert [(event.name, event.elapsed_ms) for event in asking.events] == [
+        ("session.start", 0),
+        ("page_view", 0),
+        ("page_view", 9_000),
+    ]
+
+
+def test_what_is_no_activity_has_no_elapsed_time_and_takes_none_away(make_site: MakeSite) -> None:
+    asking = MemoryBackend(wants_elapsed=True)
+    site = make_site(backends=[asking])
+    site.views["/leave"] = view_of(sojourn.opt_out)
+    browser = Browser(site)
+    browser.navigate("/")
+    site.engine.flush()
+    site.clock.advance(5)
+    browser.navigate("/leave")
+    site.engine.flush()
+    elapsed = {event.name: event.elapsed_ms for event in asking.events}
+    assert elapsed["opt_out"] == 0
+    assert elapsed["session.end"] == 5_000

@@ -43,7 +43,8 @@ class Backend(Protocol):
     `Sec-GPC` and consent hold events back. If `send` raises an exception, the whole batch is sent again later.
 
     A backend may also set `oldest_accepted` (a `timedelta`, or seconds) if its receiver drops older events: they are counted as
-    expired instead of sent. With `wants_context = True` each event that it is sent has the `context` of its session.
+    expired instead of sent. With `wants_context = True` each event that it is sent has the `context` of its session,
+    with `wants_elapsed = True` the `elapsed_ms` since the session's preceding event.
     """
 
     name: str

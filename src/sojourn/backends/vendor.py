@@ -71,6 +71,8 @@ class VendorBackend:
     """Whether the vendor can correct the end of a session. If not, it gets the first end only."""
     wants_context: ClassVar[bool] = False
     """Whether each event comes with its session's `context`: the client's agent and address, and the referrer."""
+    wants_elapsed: ClassVar[bool] = False
+    """Whether each event comes with `elapsed_ms`: the time since its session's preceding event."""
     compresses_by_default: ClassVar[bool] = True
     """Whether bodies are compressed unless `gzip=` says otherwise: false for an endpoint not documented to accept that."""
     oldest_accepted: timedelta | None = None

@@ -54,6 +54,9 @@ EXCEPTION_PLACE: Final = "exception.place"
 EXCEPTION_GROUP: Final = "exception.group"
 """Type and place in one text: exceptions with the same are the same error."""
 
+APART: Final = frozenset({CONNECTION_END, OPT_OUT})
+"""Events of a session that are no activity: they may come after its end."""
+
 LOGOUTS: Final = "visitor.logouts"
 """How many users had left this browser before the event; absent for none. Events between two logouts are one person's."""
 
@@ -88,7 +91,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `session_key` is always a UUIDv7 of ours. `position` is the place in the event log (`START` before it has one).
     `attributes` is flat, names to scalars, and complete: it repeats `session.id`, `visitor.id`, `user.id` and the
     service under their OpenTelemetry names, so a backend may forward it as it is. `context` repeats what `session.start`
-    says of the client (see `CONTEXT`), for a backend that sets `wants_context`; it is empty for all others.
+    says of the client (see `CONTEXT`), for a backend that sets `wants_context`; it is empty for all others. `elapsed_ms` is the
+    time since the session's preceding event, for a backend that sets `wants_elapsed`.
     """
 
     id: str
@@ -104,3 +108,4 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     position: Position = START
     attributes: Mapping[str, Scalar] = {}
     context: Mapping[str, Scalar] = {}
+    elapsed_ms: int | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from sojourn.core.events import CONTEXT, SESSION_END, SESSION_START, Event, Position, Scalar
+from sojourn.core.events import APART, CONTEXT, SESSION_END, SESSION_START, Event, Position, Scalar
 from sojourn.core.ids import start_id
 from sojourn.core.in_flight import InFlight
 from sojourn.errors import StoreError
@@ -49,6 +49,7 @@ class SQLDelivery:
         now: int,
         with_contexts: bool = False,
         with_batches: bool = False,
+        with_previous: bool = False,
     ) -> Claim:
         sql = self._sql
 
@@ -81,6 +82,7 @@ class SQLDelivery:
                 in_flight=InFlight() if sent is None else decode_in_flight(sent),
                 upto=None if sent is None else Position(upto),
                 contexts=self._contexts(work, events, barred_ids) if with_contexts else {},
+                previous=self._previous(work, name, events) if with_previous else {},
             )
 
         return self._database.write(attempt)
@@ -168,6 +170,14 @@ class SQLDelivery:
         (contexts,) = work.execute(self._sql.contexts, ids=wire.encode(list(starts)))
         return wire.decode_contexts(contexts.row[0])
 
+    def _previous(self, work: Transaction, name: str, events: Sequence[Event]) -> dict[str, int]:
+        """Return when these events' sessions were active last before them: one read, by the keys."""
+        keys = list(dict.fromkeys(event.session_key for event in events))
+        if not keys:
+            return {}
+        (times,) = work.execute(self._sql.previous, name=name, keys=wire.encode(keys))
+        return wire.decode_times(times.row[0])
+
 
 class _Statements:
     """In one database's dialect."""
@@ -212,6 +222,13 @@ UPDATE sojourn_backends SET sent = :sent, sent_upto = :upto WHERE name = :name A
         client = d.array("session_key", *(d.field.format("data", name) for name in CONTEXT))
         self.contexts: Final = d.sql(f"""
 SELECT {d.rows.format(client)} FROM sojourn_events WHERE {d.among.format("id", ":ids")}
+""")
+        apart = ", ".join(f"'{each}'" for each in sorted(APART))
+        self.previous: Final = d.sql(f"""
+SELECT {d.rows.format(d.array("session_key", "at"))} FROM (
+    SELECT session_key, MAX(time) AS at FROM sojourn_events
+    WHERE {d.among.format("session_key", ":keys")} AND seq <= {_CURSOR} AND name NOT IN ({apart})
+    GROUP BY session_key) AS latest
 """)
         self.begin_reading: Final = d.sql(f"""
 UPDATE sojourn_backends SET read_seq = {d.greatest}(read_seq, :seq), in_use_at = {d.greatest}(in_use_at, :now)

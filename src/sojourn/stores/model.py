@@ -234,6 +234,8 @@ class Claim:
 
     Read from the log, so what `scrub` took out is not in it. Suppressed people have none.
     """
+    previous: Mapping[str, int] = field(default_factory=dict)
+    """By session key, the time of the latest activity in the log before these events, if the claim asked for it."""
 
 
 class EventPlace(NamedTuple):

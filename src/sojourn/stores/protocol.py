@@ -130,6 +130,7 @@ class DeliveryQueue(Protocol):
         now: int,
         with_contexts: bool = False,
         with_batches: bool = False,
+        with_previous: bool = False,
     ) -> Claim:
         """Return a backend's next events and renew its lease to `until`. Raises `LeaseLost`.
 

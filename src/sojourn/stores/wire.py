@@ -156,6 +156,11 @@ def decode_contexts(text: str) -> dict[str, dict[str, Scalar]]:
     }
 
 
+def decode_times(text: str) -> dict[str, int]:
+    """Decode times by key, from pairs."""
+    return dict(msgspec.json.decode(text, type=list[tuple[str, int]]))
+
+
 def decode_tombstones(text: str) -> list[tuple[str, int, bool]]:
     return _tombstones.decode(text)
 

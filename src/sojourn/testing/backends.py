@@ -14,7 +14,8 @@ class MemoryBackend:
 
     `reject`: returns whether to refuse an event for good. `accepts`: returns whether the backend gets an event at all. With
     `third_party=False`, the default, events of visitors who send `Sec-GPC` arrive too. With `wants_context=True` each event
-    has the `context` of its session. Events older than `oldest_accepted` are counted as expired.
+    has the `context` of its session, with `wants_elapsed=True` its `elapsed_ms`. Events older than `oldest_accepted` are
+    counted as expired.
     """
 
     def __init__(
@@ -23,6 +24,7 @@ class MemoryBackend:
         name: str = "memory",
         third_party: bool = False,
         wants_context: bool = False,
+        wants_elapsed: bool = False,
         oldest_accepted: timedelta | None = None,
         reject: Callable[[Event], bool] | None = None,
         accepts: Callable[[Event], bool] | None = None,
@@ -30,6 +32,7 @@ class MemoryBackend:
         self.name = name
         self.third_party = third_party
         self.wants_context = wants_context
+        self.wants_elapsed = wants_elapsed
         self.oldest_accepted = oldest_accepted
         self.events: list[Event] = []
         self.sizes: list[int] = []

@@ -115,6 +115,7 @@ class Twice:
         self.name = inner.name
         self.third_party = inner.third_party
         self.wants_context = getattr(inner, "wants_context", False)
+        self.wants_elapsed = getattr(inner, "wants_elapsed", False)
 
     def accepts(self, event: Event) -> bool:
         return self.inner.accepts(event)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from sojourn.core.events import SESSION_END, SESSION_START, START, Event, Position, Scalar
+from sojourn.core.events import OPT_OUT, SESSION_END, SESSION_START, START, Event, Position, Scalar
 from sojourn.core.ids import start_id
 from sojourn.core.in_flight import InFlight, SentBatch
 from sojourn.stores.model import Batch, Lease, LeaseLost, Resettled, Settled
@@ -115,10 +115,11 @@ class DeliveryContract:
         assert claim.contexts == {"k": CLIENT, "bare": {}}
         assert all(each.context == {} for each in claim.events), "the log stays as it is"
 
-    def test_a_claim_of_nothing_has_no_contexts(self, store: Store) -> None:
+    def test_a_claim_of_nothing_has_no_contexts_and_no_activity_before_it(self, store: Store) -> None:
         store.outbox.register(["b"], now=NOW)
-        claim = store.delivery.claim("b", lease(store), until=NOW, limit=9, now=NOW, with_contexts=True)
-        assert (claim.events, claim.contexts) == ((), {})
+        asked = {"with_contexts": True, "with_previous": True}
+        claim = store.delivery.claim("b", lease(store), until=NOW, limit=9, now=NOW, **asked)
+        assert (claim.events, claim.contexts, claim.previous) == ((), {}, {})
 
     def test_requeued_letters_come_with_contexts_too(self, store: Store) -> None:
         store.outbox.register(["b"], now=NOW)
@@ -131,6 +132,22 @@ class DeliveryContract:
         held = lease(store)
         claim = store.delivery.claim_requeued("b", held, until=NOW, limit=9, now=NOW, with_contexts=True)
         assert ([each.id for each in claim.events], claim.contexts) == (["1"], {start.session_key: CLIENT})
+
+    # --- the activity before a claim
+
+    def test_a_claim_brings_the_latest_activity_before_it_when_asked(self, store: Store) -> None:
+        """By time, not by place: a heartbeat may be logged behind what came later. What is no activity does not count."""
+        store.outbox.register(["b", "other"], now=NOW)
+        held = lease(store)
+        early = [event("1", "k", at=NOW + 5), event("2", "k", at=NOW + 3), event("3", "k", name=OPT_OUT, at=NOW + 9)]
+        save(store, Batch(events=early))
+        assert store.delivery.claim("b", held, until=NOW, limit=9, now=NOW, with_previous=True).previous == {}
+        (*_, last) = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW).events
+        store.delivery.settle("b", held, Settled(upto=last.position, delivered=3), now=NOW)
+        save(store, Batch(events=[event("4", "k", at=NOW + 7), event("5", "new")]))
+        assert store.delivery.claim("b", held, until=NOW, limit=9, now=NOW).previous == {}
+        claim = store.delivery.claim("b", held, until=NOW, limit=9, now=NOW, with_previous=True)
+        assert ([each.id for each in claim.events], claim.previous) == (["4", "5"], {"k": NOW + 5})
 
     # --- ends that no backend has read
 

@@ -64,6 +64,7 @@ class Dispatcher:
         self._acquire = acquire
         self._sender = Sender(backend, queue, now=now, chance=chance, hidden=hidden)
         self._wants_context = bool(getattr(backend, "wants_context", False))
+        self._wants_elapsed = bool(getattr(backend, "wants_elapsed", False))
         self._outbox_max = outbox_max
         self._lease: Lease | None = None
         self._lock = RLock()
@@ -113,6 +114,7 @@ class Dispatcher:
             now=now,
             with_contexts=self._wants_context,
             with_batches=self._sender.has_batches,
+            with_previous=self._wants_elapsed,
         )
         events = claim.events if claim.in_flight else _whole(claim.events, limit)
         if not events:

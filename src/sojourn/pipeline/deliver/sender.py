@@ -17,7 +17,7 @@ import msgspec
 from sojourn.backends.ages import moves_old_ends, oldest_accepted_ms
 from sojourn.backends.batches import Sent, noted, to_send
 from sojourn.backends.protocol import Backend, Batch, BatchBackend, BatchReceipt, Receipt, Rejection
-from sojourn.core.events import OPT_OUT, SESSION_END, Event, Scalar
+from sojourn.core.events import APART, OPT_OUT, SESSION_END, Event, Scalar
 from sojourn.core.in_flight import InFlight
 from sojourn.stores.model import Claim, Lease
 from sojourn.stores.protocol import DeliveryQueue
@@ -81,7 +81,7 @@ class Sender:
     def send(self, lease: Lease, events: Sequence[Event], claim: Claim, failures: int) -> Outcome:
         """Send claimed events; those that wait in batches first, and with their boundaries. Raises `LeaseLost`."""
         backend = self._batching
-        shown = [self._as_sent(event, claim) for event in events]
+        shown = [self._as_sent(event, claim) for event in self._timed(events, claim)]
         if backend is None:
             return self._plainly(events, shown, failures)
         batches = to_send(shown, claim.in_flight, backend.divide)
@@ -159,6 +159,20 @@ class Sender:
             reason = receipt.pause or receipt.problem or problem
             outcome.problem = reason or "it did not accept all events, and gave no reason"
         return outcome
+
+    def _timed(self, events: Sequence[Event], claim: Claim) -> Sequence[Event]:
+        """Return the events with the time since the session's preceding event, whether or not the backend accepts that one."""
+        if not getattr(self._backend, "wants_elapsed", False):
+            return events
+        latest = dict(claim.previous)
+        elapsed: dict[str, int] = {}
+        for event in claim.events:
+            if event.name in APART or "session.late" in event.attributes:
+                continue
+            before = latest.get(event.session_key, event.session_started_at)
+            elapsed[event.id] = max(0, event.time - before)
+            latest[event.session_key] = max(before, event.time)
+        return [msgspec.structs.replace(event, elapsed_ms=elapsed.get(event.id, 0)) for event in events]
 
     def _as_sent(self, event: Event, claim: Claim) -> Event:
         """Return the event with its session's context, a date that arrives, and no attribute that the backend must not see."""

@@ -53,8 +53,6 @@ _NAMES: Final = {
     names.LOG: "Log",
     names.OPT_OUT: "Opted Out",
 }
-# A session lasts from its first event to its last, so events that are not activity have no session.
-_APART: Final = frozenset({names.CONNECTION_END, names.OPT_OUT})
 _NAME: Final = "user.name"
 _TRAITS: Final = "user.traits."
 _REFERRER: Final = "http.request.header.referer"
@@ -106,7 +104,8 @@ def encoded(event: Event, site: str | None = None) -> bytes:
     properties = _properties(event, site)
     if event.user_id and user is None:
         properties["user.id"] = _cut(event.user_id)
-    is_apart = event.name in _APART or "session.late" in attributes
+    # A session lasts from its first event to its last, so events that are not activity have no session.
+    is_apart = event.name in names.APART or "session.late" in attributes
     return to_json(
         _Event(
             event_type=(_NAMES.get(event.name) or _free(event.name))[:LONGEST_TEXT],

@@ -30,8 +30,6 @@ _NAMES: Final = {
     names.PAGE_VIEW: "$pageview",
     names.EXCEPTION: "$exception",
 }
-# A session lasts from its first event to its last, so events that are not activity have no session.
-_APART: Final = frozenset({names.CONNECTION_END, names.OPT_OUT})
 _OWN_PROPERTIES: Final = "event_properties."
 _TRAITS: Final = "user.traits."
 _DIRECT: Final = "$direct"
@@ -113,7 +111,8 @@ def encoded(event: Event, shape: Shape, named: Mapping[str, str]) -> bytes:
         user = user or named.get(event.session_key)
     properties = dict(shape.constants)
     browser_session = attributes.get(_BROWSER_SESSION)
-    if event.name not in _APART and "session.late" not in attributes:
+    # A session lasts from its first event to its last, so events that are not activity have no session.
+    if event.name not in names.APART and "session.late" not in attributes:
         properties["$session_id"] = browser_session or event.session_key
     if browser_session or event.session_id != event.session_key:
         properties["session.id"] = event.session_id
