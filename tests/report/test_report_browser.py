@@ -162,6 +162,25 @@ def test_chart_zooms_by_drag_and_by_click(site: Site) -> None:
     expect(page).not_to_have_url(before)
 
 
+def test_page_that_takes_long_shows_that_it_is_on_its_way(site: Site) -> None:
+    site.visit("/")
+    page = site.reader()
+    waiting = page.locator(":root[data-waiting]")
+    page.clock.install()
+    page.goto(f"{site.report}/sessions")
+    with page.expect_download():
+        page.get_by_role("link", name="CSV").click()
+    page.clock.fast_forward(1000)
+    expect(waiting).not_to_be_attached()  # a download stays on the page
+    page.get_by_role("searchbox").first.focus()
+    page.evaluate("dispatchEvent(new Event('beforeunload'))")
+    expect(waiting).not_to_be_attached()  # most pages are there at once
+    page.clock.fast_forward(1000)
+    expect(waiting).to_be_attached()
+    page.keyboard.press("Escape")
+    expect(waiting).not_to_be_attached()
+
+
 def test_exports_follow_the_filter(site: Site) -> None:
     site.visit("/one", user="=1+1", name="=HYPERLINK(1)")
     site.visit("/two", user="ben")

@@ -4,6 +4,7 @@ import { followDelivery, followListing, followOnline, followSteps, tick } from "
 import { addCopyButtons } from "./copy.js";
 import { followKeys } from "./keys.js";
 import { followTheme, storeZone } from "./choices.js";
+import { followWaiting } from "./waiting.js";
 
 // On a phone the menu is wider than the screen: show the page that we are on.
 const here = document.querySelector(".top nav [aria-current]");
@@ -18,4 +19,5 @@ followSteps();
 followDelivery();
 addCopyButtons();
 followKeys();
+followWaiting();
 tick();
