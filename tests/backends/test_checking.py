@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from sojourn.backends import Receipt, Rejection, WebhookBackend
-from sojourn.backends.checking import MARK, CheckResult, check_backend, check_events
+from sojourn.backends.checking import MARK, CheckResult, Inspection, check_backend, check_events
 from sojourn.backends.http import LastCall
 from sojourn.core.events import Event
 from sojourn.testing.backends import MemoryBackend
@@ -225,3 +225,22 @@ def test_plain_calls_alone_are_tried_where_gzip_is_off() -> None:
     receiver = Receiver(415)
     outcome = of(receiver.backend(gzip=False))
     assert (outcome.is_well, outcome.takes_gzip, receiver.encodings) == (True, None, [False])
+
+
+class Inspecting(Fixed):
+    """A backend that looks at its receiver."""
+
+    def inspect(self) -> Inspection:
+        return Inspection(warnings=("a column differs",), remedy="ALTER TABLE ...")
+
+
+def test_what_a_backend_finds_in_its_receiver_is_reported_beside_the_receipt() -> None:
+    for receipt in (Receipt(delivered=3), Receipt(delivered=0, pause="a table lacks a column")):
+        outcome = of(Inspecting(receipt, last_call()))
+        assert (outcome.warnings, outcome.remedy) == (("a column differs",), "ALTER TABLE ...")
+        assert outcome.problem == (receipt.pause or "")
+
+
+def test_receiver_that_does_not_respond_is_not_looked_at() -> None:
+    outcome = of(Inspecting(Receipt(delivered=0), last_call(None, problem="it cannot be reached")))
+    assert (outcome.warnings, outcome.remedy) == ((), "")

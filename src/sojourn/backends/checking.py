@@ -23,6 +23,15 @@ _LASTED_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What a backend that looks at its receiver (`inspect()`) found there."""
+
+    warnings: tuple[str, ...] = ()
+    remedy: str = ""
+    """What to run in the receiver, such as statements that create a table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """The result for one backend. `problem` is empty if the whole session was accepted; `took_ms` is in milliseconds."""
 
@@ -36,6 +45,8 @@ class CheckResult:
     warnings: tuple[str, ...] = ()
     takes_gzip: bool | None = None
     """Whether it accepts compressed bodies; `None`: that was not tried."""
+    remedy: str = ""
+    """What to run in the receiver, if its backend knows that something is missing there."""
 
     @property
     def is_well(self) -> bool:
@@ -119,6 +130,10 @@ def check_backend(
     problem = failure or _problem(receipt, len(events), last_call)
     if not problem and (unseen := getattr(backend, "unseen_by_check", "")):
         warnings.append(unseen)
+    inspection = Inspection()
+    if isinstance(backend, _Inspecting) and last_call is not None and last_call.status is not None:
+        inspection = backend.inspect()
+        warnings += inspection.warnings
     return CheckResult(
         name=backend.name,
         kind=type(backend).__name__,
@@ -129,7 +144,13 @@ def check_backend(
         problem=problem,
         warnings=tuple(warnings),
         takes_gzip=takes_gzip,
+        remedy=inspection.remedy,
     )
+
+
+@runtime_checkable
+class _Inspecting(Protocol):
+    def inspect(self) -> Inspection: ...
 
 
 @runtime_checkable

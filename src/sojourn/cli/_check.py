@@ -107,4 +107,6 @@ def _lines(outcome: CheckResult) -> str:
     )
     lines = [f"{outcome.name:<14} {status:<8} {what}"]
     lines += [f"{'':<14} {'warning':<8} {warning}" for warning in outcome.warnings]
+    if outcome.remedy:
+        lines += ["", outcome.remedy, ""]
     return "\n".join(lines)
