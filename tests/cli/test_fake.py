@@ -94,7 +94,7 @@ def test_fake_fails_at_the_requested_rate() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        pytest.param(["acme"], 1, "there is no fake 'acme'; there are dynatrace, ", id="unknown vendor"),
+        pytest.param(["acme"], 1, "there is no fake 'acme'; there are ", id="unknown vendor"),
         pytest.param(["otel", "--port", "99999"], 1, "port 99999 cannot be used", id="no such port"),
         pytest.param(["otel", "--fail", "2"], 2, "a number from 0 to 1", id="no rate"),
         pytest.param(["otel", "--delay", "soon"], 2, "a number of seconds", id="no delay"),

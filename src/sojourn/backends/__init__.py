@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # at run time the registry knows the backends
     from .vendor import BatchVendorBackend, VendorBackend, VendorOptions
     from .vendor_url import VendorURL, checked_address, checked_key
     from .vendors.amplitude import AmplitudeBackend
+    from .vendors.clickhouse import ClickHouseBackend
     from .vendors.dynatrace import DynatraceBackend
     from .vendors.exceptionless import ExceptionlessBackend
     from .vendors.mparticle import MParticleBackend
@@ -38,6 +39,7 @@ __all__ = [
     "BatchReceipt",
     "BatchVendorBackend",
     "CallLimits",
+    "ClickHouseBackend",
     "ConsoleBackend",
     "Delivered",
     "DynatraceBackend",

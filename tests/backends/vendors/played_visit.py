@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Semaphore
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 from starlette.applications import Starlette
@@ -19,7 +19,7 @@ from sojourn.backends import Backend, Receipt
 from sojourn.core.events import Event, Scalar
 from sojourn.starlette import Sojourn
 from sojourn.testing import ManualClock
-from sojourn.testing.vendors import FakeVendor
+from sojourn.testing.vendors import VendorSession
 from sojourn.testing.vendors.serving import served
 
 BEGAN_AT: Final = 1_769_860_800_000
@@ -143,9 +143,15 @@ class Awaited:
                 self.ended.release()
 
 
-def check_visit(fake: FakeVendor) -> None:
-    """Compare the sessions that a fake shows after the visit with what is true of it."""
-    sessions = fake.sessions()
+class Shown(Protocol):
+    """What shows sessions: a fake, or a real database."""
+
+    def sessions(self) -> Sequence[VendorSession]: ...
+
+
+def check_visit(shown: Shown) -> None:
+    """Compare the sessions that a receiver shows after the visit with what is true of it."""
+    sessions = shown.sessions()
     assert [
         (session.user_id, session.started_at, session.ended_at, session.duration_ms, session.reason)
         for session in sessions

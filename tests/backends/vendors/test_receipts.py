@@ -55,6 +55,7 @@ def test_empty_success_is_a_receipt_of_otlp_receivers_only(vendor: str, status: 
 @pytest.mark.parametrize(
     ("vendor", "response"),
     [
+        pytest.param("clickhouse", httpx.Response(200, headers={"X-ClickHouse-Query-Id": "1"}), id="ClickHouse"),
         pytest.param("dynatrace", httpx.Response(202, json={}), id="Dynatrace"),
         pytest.param("dynatrace", httpx.Response(202), id="Dynatrace, no body"),
         pytest.param("exceptionless", httpx.Response(202), id="Exceptionless"),

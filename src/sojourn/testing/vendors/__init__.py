@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # at run time the registry of backends knows the fakes
     from sojourn.backends.vendors.amplitude.fake import FakeAmplitude
+    from sojourn.backends.vendors.clickhouse.fake import FakeClickHouse
     from sojourn.backends.vendors.dynatrace.fake import FakeDynatrace
     from sojourn.backends.vendors.exceptionless.fake import FakeExceptionless
     from sojourn.backends.vendors.mparticle.fake import FakeMParticle
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # at run time the registry of backends knows the fakes
 __all__ = [
     "FAKES",
     "FakeAmplitude",
+    "FakeClickHouse",
     "FakeDynatrace",
     "FakeExceptionless",
     "FakeMParticle",

@@ -1,0 +1,5 @@
+"""ClickHouse: rows in a database of your own."""
+
+from .backend import ClickHouseBackend
+
+__all__ = ["ClickHouseBackend"]

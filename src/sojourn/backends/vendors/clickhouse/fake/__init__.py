@@ -1,0 +1,5 @@
+"""A fake of ClickHouse's HTTP interface."""
+
+from .ingest import FakeClickHouse
+
+__all__ = ["FakeClickHouse"]
