@@ -199,7 +199,7 @@ def test_the_oldest_environment_has_exactly_the_floor(requirement: str) -> None:
     assert set(pins("oldest.txt")[name].removeprefix(floor)) <= {".", "0"}
 
 
-@pytest.mark.parametrize("file", ["dev.txt", "oldest.txt", "clients.txt", "release.txt"])
+@pytest.mark.parametrize("file", ["dev.txt", "oldest.txt", "clients.txt", "clickhouse.txt", "release.txt"])
 def test_every_pin_has_hashes_and_names_no_registry(file: str) -> None:
     text = (ROOT / "requirements" / file).read_text()
     assert len(HASHES.findall(text)) == len(pins(file)) > 0
