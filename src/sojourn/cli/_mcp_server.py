@@ -85,6 +85,50 @@ class Tools:
 
         return _data(read)
 
+    def event(  # noqa: PLR0917 - the protocol passes them by name
+        self,
+        name: Annotated[str, Field(description="the name of the event, such as purchase")],
+        range: Range = "",  # noqa: A002
+        since: Moment = "",
+        until: Moment = "",
+        filters: Filters = None,
+        view: SavedView = "",
+        limit: Annotated[int, Field(ge=1, le=_MOST_ROWS, description="at most so many values of a property")] = 20,
+    ) -> Result:
+        """The properties that the events of one name carry: values, and sum, median and range of numbers."""
+
+        def read() -> Result:
+            found = self._reader.event(name, _parameters(range, since, until, filters, view))
+            properties = [
+                {**each, "values": each["values"][:limit], "all_values": len(each["values"])}
+                for each in found["properties"]
+            ]
+            return {**found, "properties": properties}
+
+        return _data(read)
+
+    def agents(
+        self,
+        range: Range = "",  # noqa: A002
+        since: Moment = "",
+        until: Moment = "",
+        find: Annotated[str, Field(description="only agents and pages with this text")] = "",
+        limit: Rows = 20,
+    ) -> Result:
+        """Crawlers, AI assistants and monitors, whether they are who they claim to be, and the pages they asked for."""
+
+        def read() -> Result:
+            own = [("find", find)] if find else []
+            found = self._reader.agents([*_parameters(range, since, until, None, ""), *own])
+            return {
+                **found,
+                "agents": found["agents"][:limit],
+                "all_agents": len(found["agents"]),
+                "pages": found["pages"][:limit],
+            }
+
+        return _data(read)
+
     def sessions(  # noqa: PLR0917 - the protocol passes them by name
         self,
         range: Range = "",  # noqa: A002 - the name in the report's addresses
@@ -112,6 +156,8 @@ def server_of(reader: FiguresReader, *, reads_people: bool) -> MCPServer[Any]:
     server.add_tool(tools.overview, title="Overview", annotations=_READ_ONLY)
     about = f"What the sessions of a range are counted by. Panels: {', '.join(names)}."
     server.add_tool(tools.panel, title="Panel", description=about, annotations=_READ_ONLY)
+    server.add_tool(tools.event, title="Properties of an event", annotations=_READ_ONLY)
+    server.add_tool(tools.agents, title="Agents", annotations=_READ_ONLY)
     if reads_people:
         server.add_tool(tools.sessions, title="Sessions", annotations=_READ_ONLY)
     return server

@@ -17,7 +17,7 @@ from sojourn.stores.reporting.filters import Condition, canonical_name, first_co
 from sojourn.stores.reporting.model import Filter, Span
 from sojourn.tracking.facts import NoFacts
 
-from . import _agents_export, _export, _figures, _filters, _panel_pages, _parameters, _saved_views
+from . import _agents_export, _event, _export, _figures, _filters, _panel_pages, _parameters, _saved_views
 from ._links import RANGE
 from ._moments import Moments
 from ._panels import PANELS
@@ -101,6 +101,10 @@ class FiguresReader:
             msg = f"there is no panel {name!r}; use {', '.join(PANELS)}"
             raise InvalidParametersError(msg)
         return _document(response)
+
+    def event(self, name: str, parameters: Parameters = ()) -> dict[str, Any]:
+        """The properties of the events of one name: their values, and what numbers add up to."""
+        return _document(_event.as_json(self._view("/event.json", [*parameters, ("name", name)])))
 
     def agents(self, parameters: Parameters = ()) -> dict[str, Any]:
         """The crawlers, assistants and monitors of a range, and the pages that they read."""
