@@ -41,6 +41,8 @@ RESERVED_NAMES: Final = frozenset(
 PREFETCHED: Final = "page_view.prefetched"
 """On the view of a page that the browser had loaded in advance: a later request from it shows that it was opened."""
 COUNTRY: Final = "geo.country.iso_code"
+IMPORTED: Final = "session.imported"
+"""On `session.start`: where the session was imported from, as in `access log`."""
 INTERNAL_REFERRER: Final = "session.internal_referrer"
 """On `session.start`: the referring page is one of this site, so it is no source of the visit."""
 
@@ -76,11 +78,12 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def from_text(cls, text: str) -> Position | None:
         """Read what `str()` made; `None` for anything else."""
-        return cls(int(text)) if text.isdecimal() and text.isascii() and len(text) < 16 else None
+        digits = text.removeprefix("-")
+        return cls(int(text)) if digits.isdecimal() and text.isascii() and len(digits) < 16 else None
 
 
-START: Final = Position()
-"""Before the first event of a log."""
+START: Final = Position(-(10**15) + 1)
+"""Before the first event of a log, and before what was imported into it (P42)."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -10,7 +10,8 @@ from .dialect import Dialect
 RECORDED: Final = "events.recorded"
 """The log's own count of what it took, less what was withdrawn: what each backend's figures must add up to."""
 
-HEAD: Final = "(SELECT COALESCE(MAX(seq), 0) FROM sojourn_events)"
+HEAD: Final = "(SELECT COALESCE(MAX(seq), 0) FROM sojourn_events WHERE seq > 0)"
+"""The last recorded event. What was imported has numbers below 0, which no cursor of a backend comes to (P42)."""
 RECORDED_SO_FAR: Final = f"COALESCE((SELECT value FROM sojourn_counters WHERE name = '{RECORDED}'), 0)"
 
 BACKLOG: Final = "(SELECT COUNT(*) FROM sojourn_events WHERE seq > cursor)"

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from sojourn.core.events import Event, Position
+from sojourn.core.events import START, Event, Position
 
 from . import wire
 from .data_subjects_sql import Statements
@@ -84,7 +84,7 @@ class SQLDataSubjects:
         def sessions(work: Transaction) -> Slice:
             (locked,) = work.execute(sql.of[subject.kind].empty_sessions, **values)
             if locked.row[0] == _NONE:
-                return Slice(after=Place(_LOG))
+                return Slice(after=Place(_LOG, START.stored))
             _, empty = work.execute(database.lock_log, sql.still_empty, keys=locked.row[0])
             sessions = _keys.decode(empty.row[0])
             keys = wire.encode([key for key, _ in sessions])

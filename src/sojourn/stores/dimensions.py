@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sojourn.core.events import COUNTRY, INTERNAL_REFERRER, Scalar
+from sojourn.core.events import COUNTRY, IMPORTED, INTERNAL_REFERRER, Scalar
 from sojourn.core.sources import DIRECT, WITHIN_SITE, channel_of, parameter_of, source_of
 from sojourn.user_agents.families import client_of
 
@@ -127,6 +127,13 @@ DIMENSIONS: Final = (
         label="Service",
         meaning="`service.name` of the app in which the session started",
         value=_attribute("service.name"),
+    ),
+    Dimension(
+        name="imported",
+        label="Imported from",
+        meaning="`access log` if it was [imported](importing.md) from one, and so recorded with less detail",
+        value=_attribute(IMPORTED),
+        attribute=IMPORTED,
     ),
     _campaign("source", "Campaign source", filter_name="campaign_source"),
     _campaign("medium", "Campaign medium", filter_name="campaign_medium"),

@@ -44,15 +44,17 @@ class SQLMaintenance:
                 limit=limit - sessions,
                 in_use_since=now - IN_USE_FOR,
             )
-            _, events, _, _, _, _, letters, agents = work.execute(
+            _, events, local, _, _, _, _, letters, agents, _ = work.execute(
                 sql.drop_unread,
                 sql.events,
+                sql.local_events,
                 sql.aliases,
                 sql.journals,
                 sql.tombstones,
                 sql.withheld,
                 sql.letters,
                 sql.agents,
+                sql.imported,
                 older_than=older_than,
                 seqs=oldest.row[0],
                 limit=limit - sessions - oldest.row[1],
@@ -63,7 +65,7 @@ class SQLMaintenance:
                 "dead_letters.expired": letters.rows,
             }
             work.execute(sql.add_counts, counts=wire.encode(counts))
-            return sessions + events.rows + letters.rows + agents.rows
+            return sessions + events.rows + local.rows + letters.rows + agents.rows
 
         return self._database.write(attempt)
 
@@ -80,20 +82,29 @@ class _Statements:
 DELETE FROM sojourn_sessions WHERE key IN (
     SELECT key FROM sojourn_sessions
     WHERE started_at < :older_than AND last_seen_at < :older_than AND end_reason IS NOT NULL
-      AND NOT (is_suppressed AND EXISTS (SELECT 1 FROM sojourn_events WHERE session_key = key))
+      AND NOT EXISTS (SELECT 1 FROM sojourn_events WHERE session_key = key AND (is_suppressed OR seq < 0))
     ORDER BY started_at LIMIT :limit {skipping})
 """)
         # Time runs with `seq` but for clocks that differ, so only the oldest few are read, not the whole log.
         self.old_events: Final = d.sql(f"""
 SELECT {d.rows.format("seq")}, COUNT(*) FROM (
     SELECT seq, time FROM sojourn_events
-    WHERE seq <= COALESCE((SELECT MIN(cursor) FROM sojourn_backends WHERE in_use_at >= :in_use_since), 9223372036854775807)
+    WHERE seq > 0 AND seq <= COALESCE(
+        (SELECT MIN(cursor) FROM sojourn_backends WHERE in_use_at >= :in_use_since), 9223372036854775807)
     ORDER BY seq LIMIT :limit) AS oldest
 WHERE time < :older_than
 """)
         # A backend that is in no use any more does not hold the log; what it loses is counted as dropped.
         self.drop_unread: Final = counting.count_unread(d, "dropped")
         self.events: Final = d.sql(f"DELETE FROM sojourn_events WHERE {d.among_numbers.format('seq', ':seqs')}")
+        # Imported in any order of time, so they go with their session: the events first, then its row.
+        self.local_events: Final = d.sql("""
+DELETE FROM sojourn_events WHERE seq IN (
+    SELECT e.seq FROM sojourn_sessions AS s JOIN sojourn_events AS e ON e.session_key = s.key
+    WHERE s.started_at < :older_than AND s.last_seen_at < :older_than AND s.end_reason IS NOT NULL AND e.seq < 0
+    ORDER BY s.started_at LIMIT :limit)
+""")
+        self.imported: Final = d.sql("DELETE FROM sojourn_imported WHERE hour < :older_than")
         self.letters: Final = d.sql("""
 DELETE FROM sojourn_dead_letters WHERE number IN (
     SELECT number FROM sojourn_dead_letters WHERE at < :older_than ORDER BY number LIMIT :limit)

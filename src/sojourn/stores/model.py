@@ -189,6 +189,10 @@ class Batch:
     """Ids of the rows of the inbox that this batch is made of."""
     waiting: Sequence[WaitingRow] = ()
     """What goes into the inbox."""
+    is_local: bool = False
+    """The events come before all that was recorded: no backend is ever sent them, and none counts them (P42)."""
+    imported: Sequence[tuple[int, str, str]] = ()
+    """Imported lines: the hour (ms), a random name, and their hashes as base64."""
 
 
 # --- leases

@@ -14,6 +14,7 @@ from sojourn.core.events import START, Event, Position
 from sojourn.core.in_flight import InFlight
 
 from .history import History
+from .imports_protocol import Imports
 from .inbox.target import InboxTarget
 from .maintenance_protocol import Maintenance
 from .model import (
@@ -89,7 +90,7 @@ class EventLog(Protocol):
     """The log of events in the order in which they were committed."""
 
     def head(self) -> Position:
-        """Return the position of the last event; `START` if the log is empty."""
+        """Return the position of the last recorded event; `Position()` if there is none. What was imported comes before."""
         ...
 
     def has_passed(self, position: Position, other: Position) -> bool:
@@ -383,6 +384,9 @@ class Store(Protocol):
 
     @property
     def agents(self) -> AgentReport: ...
+
+    @property
+    def imports(self) -> Imports: ...
 
     @property
     def history(self) -> History: ...

@@ -383,6 +383,19 @@ INBOX: Final = Table(
     key=("id",),
 )
 
+# Which lines of access logs were imported, by the hour of their time: importing them again changes nothing.
+IMPORTED: Final = Table(
+    "sojourn_imported",
+    (
+        Column("hour", Kind.INTEGER),
+        # Random: what one transaction added.
+        Column("part", Kind.TEXT),
+        # Keyed hashes of 8 bytes each, as base64.
+        Column("lines", Kind.TEXT),
+    ),
+    key=("hour", "part"),
+)
+
 META: Final = Table(
     "sojourn_meta",
     (
@@ -412,5 +425,6 @@ TABLES: Final = (
     REVOCATIONS,
     AGENTS,
     INBOX,
+    IMPORTED,
     META,
 )

@@ -13,6 +13,7 @@ from .database import Database
 from .definitions import SQLDefinitions
 from .delivery import SQLDelivery
 from .history import SQLHistory
+from .imports import SQLImports
 from .leases import SQLLeases
 from .log import SQLLog
 from .maintenance import SQLMaintenance
@@ -56,6 +57,7 @@ class SQLStore:
         self.maintenance: Final = SQLMaintenance(database, self.rollups, checkpoint, replicas)
         self.agents: Final = SQLAgents(database)
         self.history: Final = SQLHistory(database)
+        self.imports: Final = SQLImports(database)
         d = database.dialect
         self._stats: Final = f"""
 SELECT (SELECT {d.totals.format("name", "value")} FROM sojourn_counters),

@@ -87,6 +87,26 @@ def encode_events_by_name(events: Iterable[Event]) -> str:
     )
 
 
+def encode_local(events: Sequence[Event]) -> str:
+    """Encode events as arrays in the order of the log's columns; the first item counts them."""
+    return encode(
+        [
+            (
+                number,
+                e.id,
+                e.name,
+                e.time,
+                e.session_key,
+                e.session_started_at,
+                int(e.is_manual),
+                0,
+                encode(dict(e.attributes)),
+            )
+            for number, e in enumerate(events, 1)
+        ]
+    )
+
+
 def encode_marks(marks: Iterable[tuple[Mark, int]]) -> str:
     """Encode marks as arrays, in the order of the journals' upsert."""
     return encode(

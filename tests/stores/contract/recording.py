@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from sojourn.core.events import START
+from sojourn.core.events import Position
 from sojourn.core.session import EndReason
 from sojourn.errors import StoreError
 from sojourn.stores.model import VISITOR, Batch, DataSubject, PositionMoved, SessionNote, WaitingRow
@@ -136,7 +136,7 @@ class RecordingContract:
 
         with pytest.raises(ZeroDivisionError):
             load_and_fail()
-        assert (load(store, "k").rows, store.records.marks(), store.log.head()) == ({}, {}, START)
+        assert (load(store, "k").rows, store.records.marks(), store.log.head()) == ({}, {}, Position())
         assert store.stats().counters == {}
 
     def test_silent_gives_open_sessions_longest_silent_first(self, store: Store) -> None:

@@ -22,6 +22,7 @@ from .data_subjects import DataSubjectsContract
 from .definitions import DefinitionsContract
 from .delivery import DeliveryContract
 from .event_properties import EventPropertiesContract
+from .imports import ImportsContract
 from .operating import OperatingContract
 from .recording import RecordingContract
 from .reporting import ReportingContract
@@ -40,6 +41,7 @@ class StoreContract(
     EventPropertiesContract,
     AgentsContract,
     DefinitionsContract,
+    ImportsContract,
 ):
     """Inherit from it in a class whose name begins with `Test`, and override `make_store`."""
 

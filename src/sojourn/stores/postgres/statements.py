@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sojourn.stores import imports_sql
 from sojourn.stores.agents_sql import add_agents, agent_pages
 from sojourn.stores.aliases_sql import add_aliases, aliases
 from sojourn.stores.counting import RECORDED, add_counts, lock_backends
@@ -111,7 +112,7 @@ LOCK_WITH_SUCCESSORS: Final = f"""
 # With the rows, the ids of their end events that no backend has begun to read.
 _LOADED: Final = f"""
 SELECT {array(POSTGRESQL.session)},
-       {array_where("e.id", "e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends)")}
+       {array_where("e.id", "e.seq < 0 OR e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends)")}
 FROM sojourn_sessions AS s LEFT JOIN sojourn_events AS e ON e.id = s.end_event_id
 WHERE s.end_reason IS DISTINCT FROM ''
 """
@@ -185,7 +186,7 @@ POSITION_MOVED: Final = "a_position_moved"
 STILL_UNREAD: Final = require(
     f"""NOT EXISTS (
     SELECT 1 FROM sojourn_events
-    WHERE id = ANY({texts("unread")}) AND seq <= (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends))""",
+    WHERE id = ANY({texts("unread")}) AND seq > 0 AND seq <= (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends))""",
     READ_MEANWHILE,
 )
 
@@ -204,6 +205,13 @@ WITHDRAW: Final = f"""
 WITH gone AS (DELETE FROM sojourn_events WHERE id = ANY({texts("withdrawn")}) RETURNING 1)
 INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', -COUNT(*) FROM gone HAVING COUNT(*) > 0 {_COUNTED}
 """
+
+# What was imported is in no count.
+WITHDRAW_LOCAL: Final = f"DELETE FROM sojourn_events WHERE id = ANY({texts('withdrawn')})"
+
+INSERT_LOCAL: Final = imports_sql.insert_local(POSTGRESQL)
+
+ADD_IMPORTED: Final = imports_sql.add_imported(POSTGRESQL)
 
 # Whether an event is for the own store only depends on its session, which was written before.
 INSERT_EVENTS: Final = f"""

@@ -87,7 +87,9 @@ class SQLiteRecording:
     def save(self, batch: Batch) -> None:
         self._check()
         counts = dict(batch.counts)
-        counts[RECORDED] = counts.get(RECORDED, 0) + self._log(batch)
+        grown = self._log(batch)
+        if not batch.is_local:
+            counts[RECORDED] = counts.get(RECORDED, 0) + grown
         touched, others = self._parted(batch.rows)
         for part in chunks(touched):
             sql.TOUCH_SESSIONS.execute(self._connection, [_lively(row) for row in part])
@@ -108,6 +110,8 @@ class SQLiteRecording:
             self._connection.execute(sql.ADD_ALIASES, {"aliases": wire.encode(list(batch.aliases))})
         for agents in chunks(batch.agents):
             self._connection.execute(sql.ADD_AGENTS, {"agents": wire.encode(agents)})
+        if batch.imported:
+            self._connection.execute(sql.ADD_IMPORTED, {"imported": wire.encode(list(batch.imported))})
         if batch.taken:
             self._connection.execute(sql.DELETE_TAKEN, {"taken": wire.encode(list(batch.taken))})
         try:
@@ -130,6 +134,10 @@ class SQLiteRecording:
         grown = 0
         if batch.withdrawn:  # first: an end that is withdrawn and emitted again in one batch has the same id
             grown -= self._connection.execute(sql.WITHDRAW, {"withdrawn": wire.encode(list(batch.withdrawn))}).rowcount
+        if batch.is_local:
+            for part in chunks(batch.events):
+                self._connection.execute(sql.INSERT_LOCAL, {"events": wire.encode_local(part)})
+            return grown
         no_forward = {row.key: row.no_forward for row in batch.rows}
         for part in chunks(batch.events):
             values = [

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sojourn.stores import imports_sql
 from sojourn.stores.agents_sql import add_agents, agent_pages
 from sojourn.stores.aliases_sql import add_aliases, aliases
 from sojourn.stores.data_subjects_sql import set_tombstones
@@ -34,7 +35,8 @@ CREATE: Final = create_statements(SQLITE)
 # The rows, the ids of their end events that no backend has begun to read, and the tombstones of people.
 _LOADED: Final = f"""
 SELECT json_group_array({SQLITE.session}),
-       json_group_array(e.id) FILTER (WHERE e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends)),
+       json_group_array(e.id) FILTER (
+           WHERE e.seq < 0 OR e.seq > (SELECT COALESCE(MAX(read_seq), 0) FROM sojourn_backends)),
        (SELECT json_group_array(json_array(hash, at, is_for_good)) FROM sojourn_tombstones
         WHERE hash IN (SELECT value FROM json_each(:people))),
        EXISTS (SELECT 1 FROM sojourn_tombstones)
@@ -94,6 +96,10 @@ INBOX: Final = inbox.take(SQLITE)
 _COUNTED: Final = "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
 
 WITHDRAW: Final = "DELETE FROM sojourn_events WHERE id IN (SELECT value FROM json_each(:withdrawn))"
+
+INSERT_LOCAL: Final = imports_sql.insert_local(SQLITE)
+
+ADD_IMPORTED: Final = imports_sql.add_imported(SQLITE)
 
 DELETE_TAKEN: Final = inbox.delete(SQLITE)
 
