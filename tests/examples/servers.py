@@ -120,10 +120,10 @@ def visit_on(page: httpx.Response) -> str:
 
 
 @contextmanager
-def served(kind: str, folder: Path) -> Iterator[Example]:
+def served(kind: str, folder: Path, **settings: str) -> Iterator[Example]:
     """Start the server, wait until it responds, and stop it by its process at the end of the block.
 
-    A second time in the same folder is the same app after a restart.
+    A second time in the same folder is the same app after a restart. `settings`: more of SOJOURN_*.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -136,7 +136,10 @@ def served(kind: str, folder: Path) -> Iterator[Example]:
             [sys.executable, "-m", module, *arguments, str(port) if kind == "starlette" else f"127.0.0.1:{port}"],
             cwd=folder,
             env=environment(
-                SOJOURN_SECRET_KEY=SECRET_KEY, SOJOURN_STORE=url, SOJOURN_BACKENDS=f"jsonl:{quote(str(events_file))}"
+                SOJOURN_SECRET_KEY=SECRET_KEY,
+                SOJOURN_STORE=url,
+                SOJOURN_BACKENDS=f"jsonl:{quote(str(events_file))}",
+                **settings,
             ),
             stdout=output,
             stderr=subprocess.STDOUT,

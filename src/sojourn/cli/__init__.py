@@ -23,6 +23,7 @@ from . import (
     _doctor,
     _export,
     _fake,
+    _import,
     _init,
     _mcp,
     _outbox,
@@ -46,7 +47,7 @@ _COMMANDS = {
     "get started": (_demo, _init, _secret, _doctor, _show_settings, _completion),
     "look at sessions": (_report, _stats, _sessions, _agents, _agent_ranges, _digest),
     "record and deliver": (_worker, _status, _outbox, _check, _fake),
-    "keep and delete data": (_export, _data_subjects, _backup),
+    "keep and delete data": (_import, _export, _data_subjects, _backup),
     "let others read": (_tokens, _share, _mcp),
 }
 """The modules that add a command, by the titles of the help. A new command is its file and its place here."""

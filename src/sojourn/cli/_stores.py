@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SojournError
 
-from ._choosing import VARIABLE, choice_of
+from ._choosing import VARIABLE, choice_of, environment
 from ._parser import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ class StoreSource:
     def saved_views(self) -> tuple[NamedQuery, ...]:
         """Those of the settings."""
         return () if self.settings is None else self.settings.saved_views
+
+    def settings_or_environment(self) -> Settings:
+        """The settings; for a store without any, those of the environment with it. Raises `SettingsError`."""
+        return self.settings or environment(store=self.url)
 
     @contextmanager
     def opened(self) -> Iterator[Store]:
