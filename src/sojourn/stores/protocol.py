@@ -86,6 +86,18 @@ class Revocations(Protocol):
     def has(self, hashed: str) -> bool: ...
 
 
+class Salts(Protocol):
+    """The salts by which visitors without a cookie are known for a day; shared by all hosts."""
+
+    def of_day(self, starts_at: int, *, until: int, proposed: bytes) -> bytes:
+        """Return the salt of the day that begins at this moment: the first that was proposed. It is kept until `until`."""
+        ...
+
+    def forget(self, *, now: int) -> None:
+        """Delete the salts whose time is over."""
+        ...
+
+
 class EventLog(Protocol):
     """The log of events in the order in which they were committed."""
 
@@ -354,6 +366,9 @@ class Store(Protocol):
 
     @property
     def revocations(self) -> Revocations: ...
+
+    @property
+    def salts(self) -> Salts: ...
 
     @property
     def log(self) -> EventLog: ...

@@ -348,6 +348,19 @@ REVOCATIONS: Final = Table(
     key=("hash",),
 )
 
+# The random salts by which visitors without a cookie are known for a day. Each is deleted when its day is over.
+SALTS: Final = Table(
+    "sojourn_salts",
+    (
+        # The midnight at which the day begins, where the app's clocks are.
+        Column("starts_at", Kind.INTEGER),
+        # From when on nothing needs it.
+        Column("until", Kind.INTEGER),
+        Column("salt", Kind.BYTES),
+    ),
+    key=("starts_at",),
+)
+
 # What agents (crawlers, assistants, monitors) read, by the hour. No address, and no user agent.
 AGENTS: Final = Table(
     "sojourn_agents",
@@ -423,6 +436,7 @@ TABLES: Final = (
     BREAKDOWNS,
     ALIASES,
     REVOCATIONS,
+    SALTS,
     AGENTS,
     INBOX,
     IMPORTED,

@@ -27,6 +27,7 @@ from .reporting.report import SQLReport
 from .reporting.rollups import Rollups
 from .reporting.session_lists import SQLSessionLists
 from .revocations import SQLRevocations
+from .salts import SQLSalts
 
 
 class SQLStore:
@@ -45,6 +46,7 @@ class SQLStore:
         self.records: Final = SQLRecords(database, recording)
         self.leases: Final = SQLLeases(database)
         self.revocations: Final = SQLRevocations(database)
+        self.salts: Final = SQLSalts(database)
         self.log: Final = SQLLog(database)
         self.delivery: Final = SQLDelivery(database)
         self.outbox: Final = SQLOutbox(database)

@@ -26,6 +26,7 @@ from .imports import ImportsContract
 from .operating import OperatingContract
 from .recording import RecordingContract
 from .reporting import ReportingContract
+from .salts import SaltsContract
 from .session_lists import SessionListsContract
 from .steps import DAY, NOW, assert_adds_up, claim_ids, ended, event, lease, load, mark, row, save
 
@@ -36,6 +37,7 @@ class StoreContract(
     OperatingContract,
     DataSubjectsContract,
     ReportingContract,
+    SaltsContract,
     SessionListsContract,
     BreakdownsContract,
     EventPropertiesContract,
