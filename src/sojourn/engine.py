@@ -36,8 +36,11 @@ from .pipeline.journal import SYSTEM_FILES, Files, JournalReader, JournalStats
 from .pipeline.memory_workers import MemoryWorker
 from .pipeline.record.recorder import Recorder
 from .pipeline.runtime import Plan, Runtime
+from .pipeline.salts import DailySalts
 from .pipeline.scheduling import InlineScheduler, Scheduler, ThreadScheduler
 from .pipeline.shared_table import SharedTable, digest_of, in_memory
+from .pipeline.visitor_table import VisitorTable
+from .pipeline.visitor_table import in_memory as visitors_in_memory
 from .settings import Settings
 from .stores.model import Lease, StoreStats
 from .stores.protocol import Store
@@ -47,6 +50,7 @@ from .tracking.budget import SessionBudget
 from .tracking.consent import ConsentGate
 from .tracking.cookie import CookieCodec
 from .tracking.cookie_policy import CookiePolicy
+from .tracking.cookieless import Cookieless, grace_of
 from .tracking.countries import Countries
 from .tracking.country_file import CountryFile
 from .tracking.exceptions import MESSAGE
@@ -120,6 +124,7 @@ class Engine:
         )
         self.intake = Intake(self._make_runtime, counters, after_fork=self._after_fork)
         self._shared = self._shared_table()
+        self._visitors = self._visitor_table()
         self.agent_checks: AgentChecks | None = None
         """Who verifies agents; `None` if they are not to be verified. With a manual clock, call its `step()`."""
         if settings.agents == "verify":
@@ -162,6 +167,7 @@ class Engine:
                 signals=PrivacySignals(settings.gpc, settings.dnt),
                 consent=settings.consent,
                 is_required=settings.consent_required,
+                goes_on_without=settings.cookieless == "until_consent",
             ),
             shared=self._shared.session,
             budget=SessionBudget(
@@ -177,6 +183,7 @@ class Engine:
             own_traffic=self.own_traffic,
             agents=None if settings.agents == "off" else self._agents(),
             browser_ids=_browser_ids(settings),
+            cookieless=self._cookieless(keys[-1]),
             history=self._history,
         )
         self.beacon = None if settings.beacon_path is None else self._beacon(settings.beacon_path)
@@ -246,6 +253,8 @@ class Engine:
         if self._memory_worker is not None:
             self._memory_worker.leave()
         self._shared.close()
+        if self._visitors is not None:
+            self._visitors.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -283,6 +292,33 @@ class Engine:
         folder = self.settings.journal_folder if self.settings.enabled else None
         return in_memory(folder) if self.clock.is_manual else SharedTable(folder, files=self._files)
 
+    def _visitor_table(self) -> VisitorTable | None:
+        settings = self.settings
+        if settings.cookieless == "off" or not settings.enabled:
+            return None
+        folder = settings.journal_folder
+        return visitors_in_memory(folder) if self.clock.is_manual else VisitorTable(folder, files=self._files)
+
+    def _cookieless(self, secret: bytes) -> Cookieless | None:
+        settings = self.settings
+        if self._visitors is None:
+            return None
+        return Cookieless(
+            self._visitors,
+            self.guard,
+            secret=secret,
+            zone=settings.zone,
+            idle_timeout=self._rules.idle_timeout,
+            policy=_policy(settings),
+            mask_addresses=settings.mask_addresses,
+            is_always=settings.cookieless == "always",
+        )
+
+    def _daily_salts(self) -> DailySalts | None:
+        if self._visitors is None:
+            return None
+        return DailySalts(self.store, self._visitors, zone=self.settings.zone, grace=grace_of(self._rules.idle_timeout))
+
     def _make_runtime(self) -> Runtime:
         settings = self.settings
         directory = None if self.clock.is_manual else settings.journal_folder
@@ -314,6 +350,7 @@ class Engine:
             shared=self._shared.session,
             check_agents=None if self.agent_checks is None else partial(_check_agents, self.agent_checks),
             watch=self._watch if settings.alerts else None,
+            salts=self._daily_salts(),
         )
 
     def _agents(self) -> Agents:

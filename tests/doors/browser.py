@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -74,12 +74,15 @@ class Call:
 class Site:
     """An app with a view for each path, behind one of the doors."""
 
+    more: ClassVar[Mapping[str, Any]] = {}
+    """Settings of every site, where a table runs once more with others."""
+
     def __init__(self, protocol: Protocol, *, clock: ManualClock | None = None, **settings: Any) -> None:
         self.protocol = protocol
         self.clock = clock or ManualClock()
         self.backend = MemoryBackend()
         given: dict[str, Any] = {"secret_key": KEY, "store": "memory:", "backends": [self.backend]}
-        self.settings = Settings(**{**given, **settings})
+        self.settings = Settings(**{**given, **self.more, **settings})
         self.engine = Engine(self.settings, clock=self.clock)
         self.views: dict[str, View] = {}
         self.mount = ""

@@ -91,6 +91,8 @@ TEXT: dict[str, tuple[str, object]] = {
     "scrub": ("builtins:repr", repr),
     "consent_required": ("1", True),
     "consent": ("builtins:bool", bool),
+    "cookieless": ("always", "always"),
+    "timezone": ("Europe/Vienna", "Europe/Vienna"),
     "gpc": ("off", "off"),
     "dnt": ("anonymous", "anonymous"),
     "principal": ("builtins:str", str),

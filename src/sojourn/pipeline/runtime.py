@@ -39,6 +39,7 @@ from .leadership import Leadership, LeaseHolder, reader_of
 from .other_hosts import OtherHosts, SharedEntry
 from .pacing import Pace
 from .record.recorder import PATIENCE_NS, Recorder
+from .salts import DailySalts
 from .scheduling import Scheduler, Step
 from .store_time import StoreTime
 from .sweeper import Sweeper
@@ -50,6 +51,7 @@ _ELECTION_S: Final = 1.0
 _RECORDER_IDLE_S: Final = 0.1
 _DISPATCHER_IDLE_S: Final = 0.2
 _ALERTS_IDLE_S: Final = 5.0
+_SALTS_IDLE_S: Final = 2.0
 _CUT_OFF_S: Final = 0.5
 """For how long after its time `close` and `flush` wait for what they have just cut off."""
 _SWEEP_PATIENCE_S: Final = 60.0
@@ -98,6 +100,7 @@ class Runtime:
         shared: Callable[[str], SharedEntry],
         check_agents: Callable[[Runtime], float] | None = None,
         watch: Callable[[Callable[[str, int], Lease | None]], Callable[[int], None]] | None = None,
+        salts: DailySalts | None = None,
     ) -> None:
         self.pid = os.getpid()
         self._plan = plan
@@ -177,6 +180,9 @@ class Runtime:
         self._asides = [] if check_agents is None else [Step("agents", partial(check_agents, self))]
         if watch is not None and plan.records:
             self._asides.append(Step("alerts", partial(self._look_out, watch(self._leadership.acquire))))
+        self._salts = salts
+        if salts is not None:
+            self._asides.append(Step("salts", self._agree_on_salts))
         self._is_started = False
         self._is_open = False
 
@@ -250,6 +256,7 @@ class Runtime:
         now = self._time.now()
         ended = self._recorder.sweep(now)
         self._look_at_other_hosts()
+        self._agree_on_salts()
         self._sweeper.expire(now)
         return ended
 
@@ -284,6 +291,12 @@ class Runtime:
         self.open()
         watch(self._time.now())
         return _ALERTS_IDLE_S
+
+    def _agree_on_salts(self) -> float:
+        self.open()
+        if self._salts is not None:
+            self._salts.turn(self._clock.now())
+        return _SALTS_IDLE_S
 
     def _look_at_other_hosts(self) -> None:
         self._other_hosts.read(self._time.now())
@@ -321,6 +334,7 @@ class Runtime:
             if not self._clock.is_manual:
                 return self._flusher.flush(self.journal, deadline)
             self._look_at_other_hosts()  # no step does
+            self._agree_on_salts()
             report = self._flusher.flush(self.journal, deadline)
             self._look_at_other_hosts()
             return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 from typing import Final
 from uuid import UUID
 
@@ -76,6 +76,25 @@ def parse_span(value: object) -> timedelta:
     return span
 
 
+def parse_zone(value: object) -> str:
+    name = value.strip() if isinstance(value, str) else ""
+    try:
+        zone_of(name)
+    except (ValueError, OSError, LookupError):  # a folder of the system's zones is an `OSError`
+        msg = 'give the name of a time zone, such as "Europe/Vienna" (on Windows: pip install tzdata)'
+        raise ValueError(msg) from None
+    return name
+
+
+def zone_of(name: str) -> tzinfo:
+    """The time zone of this name. Raises `LookupError`, `ValueError` or `OSError`."""
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo  # half a millisecond that few apps need
+
+    return ZoneInfo(name)
+
+
 def _show_span(value: object) -> str:
     return format_duration(value) if isinstance(value, timedelta) else plain(value)
 
@@ -145,6 +164,8 @@ SPAN_OR_ZERO: Final = Kind(parse_duration, _show_span)
 SIZE: Final = Kind(parse_size, _show_size)
 RATE: Final = optional(Kind(parse_rate, _show_rate))
 TEXT: Final = optional(Kind(parse_text))
+ZONE: Final = Kind(parse_zone)
+COOKIELESS: Final = choice("off", "until_consent", "always")
 SIGNAL: Final = choice("ignore", "no_forward", "anonymous", "off")
 SECRETS: Final = Kind(_secrets.parse_keys, _secrets.hide, _secrets.split_keys)
 HASH_KEY: Final = Kind(_secrets.parse_hash_key, _secrets.hide)

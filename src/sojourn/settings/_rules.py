@@ -49,6 +49,12 @@ class Values(Protocol):
     @property
     def cookie_partitioned(self) -> bool: ...
     @property
+    def cookieless(self) -> str: ...
+    @property
+    def consent_required(self) -> bool: ...
+    @property
+    def consent(self) -> object: ...
+    @property
     def country_header(self) -> str | None: ...
     @property
     def trusted_proxies(self) -> Sequence[object]: ...
@@ -140,6 +146,16 @@ RULES: Final = (
         "cookie_partitioned",
         lambda s: not s.cookie_partitioned or (s.cookie_samesite == "none" and s.cookie_secure is not False),
         lambda s: 'it is for pages embedded in other sites; set cookie_samesite="none" too, and leave cookie_secure on',
+    ),
+    Rule(
+        "cookieless",
+        lambda s: s.cookieless != "until_consent" or s.consent_required or s.consent is not None,
+        lambda s: 'nothing would ever set the cookie; set consent_required=True or consent, or choose "always"',
+    ),
+    Rule(
+        "cookieless",
+        lambda s: s.cookieless != "always" or not s.consent_required or s.consent is not None,
+        lambda s: 'the cookie is what remembers an opt_in(); choose "until_consent", or pass consent',
     ),
     Rule(
         "country_header",

@@ -9,7 +9,7 @@ import os
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -135,6 +135,8 @@ class Settings:
 
     consent_required: Flag = setting(kinds.FLAG, False)
     consent: Hook = setting(objects.CALLABLE, None, hashed=False)
+    cookieless: Converted[str, Literal["off", "until_consent", "always"]] = setting(kinds.COOKIELESS, "off")
+    timezone: Converted[str, str] = setting(kinds.ZONE, "UTC")
     gpc: Converted[str, Signal] = setting(kinds.SIGNAL, "no_forward")
     dnt: Converted[str, Signal] = setting(kinds.SIGNAL, "ignore")
     principal: Hook = setting(objects.CALLABLE, None, hashed=False)
@@ -278,6 +280,11 @@ class Settings:
     def source(self) -> str:
         """The CloudEvents `source` of every event."""
         return f"/sojourn/{urllib.parse.quote(self.service_name, safe='')}" if self.service_name else "/sojourn"
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone that `timezone` names."""
+        return kinds.zone_of(self.timezone)
 
     @property
     def store_path(self) -> Path | None:

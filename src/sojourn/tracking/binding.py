@@ -34,6 +34,8 @@ from .session_cache import CachedSession
 
 OPTED_OUT = "opted_out"
 DISPUTED = "disputed"
+NO_ADDRESS = "no_address"
+"""Nothing tells the visitor from others: without a cookie, and behind a proxy that is not declared."""
 
 
 class Choice(Enum):

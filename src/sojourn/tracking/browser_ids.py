@@ -36,9 +36,10 @@ class BrowserIds:
     def of(self, visit: Visit) -> Mapping[str, str]:
         """The attributes that the events of a request get; an empty id says that the browser sends none (any more).
 
-        The vendor may know the user behind an id, so none is read where the browser asks for anonymity.
+        The vendor may know the user behind an id, so none is read where the browser asks for anonymity, or where nothing in
+        the browser is to be used.
         """
-        if visit.is_anonymous or visit.refused is not None:
+        if visit.is_anonymous or visit.refused is not None or visit.daily is not None:
             return self._none
         return {name: _read(sdk, visit.facts, visit.now) or "" for name, sdk in self._sdks}
 

@@ -18,7 +18,7 @@ Consent = Callable[[Any], object]
 class ConsentGate:
     """Checks each request once, when it arrives. The app's callable may fail: that counts as no."""
 
-    __slots__ = ("_consent", "_guard", "_signals", "is_required")
+    __slots__ = ("_consent", "_goes_on_without", "_guard", "_signals", "is_required")
 
     def __init__(
         self,
@@ -27,10 +27,12 @@ class ConsentGate:
         signals: PrivacySignals | None = None,
         consent: Consent | None = None,
         is_required: bool = False,
+        goes_on_without: bool = False,
     ) -> None:
         self._guard = guard
         self._signals = signals if signals is not None and signals.is_heeded else None
         self._consent = consent
+        self._goes_on_without = goes_on_without
         self.is_required = is_required or consent is not None
         """Whether every request is checked, and not only one that may carry a privacy signal."""
 
@@ -44,6 +46,9 @@ class ConsentGate:
             visit.is_anonymous = level is PrivacyLevel.ANONYMOUS
             visit.no_forward = level is PrivacyLevel.NO_FORWARD
         if self.is_required and not self._has_consented(visit):
+            if self._goes_on_without:  # without a cookie, that is (S18)
+                visit.lacks_consent = True
+                return
             visit.refuse("no_consent")
             self._guard.count("no_consent")
 

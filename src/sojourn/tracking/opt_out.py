@@ -10,7 +10,7 @@ from sojourn.core.events import OPT_OUT, SESSION_END
 from sojourn.core.records import Entry, Seal
 from sojourn.core.session import EndReason
 
-from .binding import OPTED_OUT, Choice, SessionBinding
+from .binding import NO_ADDRESS, OPTED_OUT, Choice, SessionBinding
 from .own_traffic import OWN_ADDRESS, OWN_BROWSER, OWN_USER
 from .visit import Visit
 
@@ -49,8 +49,13 @@ def opt_out(visit: Visit) -> None:
 
 
 def opt_in(visit: Visit) -> None:
-    """Take part (again), as a new visitor that nothing links to the one before."""
-    if visit.refused not in {OPTED_OUT, "no_consent"}:
+    """Take part (again), as a new visitor that nothing links to the one before.
+
+    A visitor who is known without a cookie consents to one: the session goes on.
+    """
+    cookieless = visit.context.cookieless
+    is_consent = cookieless is not None and visit.lacks_consent and visit.daily is not None and visit.refused is None
+    if not is_consent and visit.refused not in {OPTED_OUT, "no_consent", NO_ADDRESS}:
         return
     if visit.responded:
         visit.guard.count("no_session")
@@ -58,7 +63,11 @@ def opt_in(visit: Visit) -> None:
         return
     if visit.binding.choice is Choice.OUT:
         visit.context.recorder.record_opt_out(visit)
-    visit.binding = SessionBinding(choice=Choice.IN)
-    visit.at = visit.now
+    if cookieless is not None and is_consent:
+        cookieless.consent(visit)
+    else:
+        visit.binding, visit.daily, visit.at = SessionBinding(choice=Choice.IN), None, visit.now
+        if cookieless is not None and cookieless.is_always:
+            cookieless.return_to(visit)
     if visit.context.options.rules.automatic:
         visit.enter(by_helper=True)

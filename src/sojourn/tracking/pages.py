@@ -5,7 +5,7 @@ See S13 in docs/internals.md.
 
 from __future__ import annotations
 
-from sojourn.core.events import COUNTRY, INTERNAL_REFERRER, PREFETCHED, Scalar
+from sojourn.core.events import COOKIELESS, COUNTRY, INTERNAL_REFERRER, PREFETCHED, VISITOR_KIND, Scalar
 from sojourn.core.failures import SERVER_ERROR
 from sojourn.core.records import Origin
 
@@ -73,7 +73,7 @@ class Pages:
         """The query parameters that the settings allow, as they may be kept."""
         return masking.kept_query(request.query, self._query_parameters, self._paths.keep_names)
 
-    def origin(self, request: RequestFacts, path: str, *, is_anonymous: bool) -> Origin:
+    def origin(self, request: RequestFacts, path: str, *, is_anonymous: bool, is_cookieless: bool = False) -> Origin:
         """How a session began, from the request that began it."""
         address = request.client_address()
         referrer = self._paths.referrer(request.header("referer"))
@@ -84,6 +84,7 @@ class Pages:
             INTERNAL_REFERRER: True if referrer is not None and self._own_hosts.has(referrer, request) else None,
             "user_agent.original": masking.user_agent(request.header("user-agent")),
             "client.address": masking.masked_address(address) if self._mask_addresses or is_anonymous else address,
+            VISITOR_KIND: COOKIELESS if is_cookieless else None,
             COUNTRY: None if is_anonymous else self._countries.of(request),
         }
         return {**self._service, **{name: value for name, value in values.items() if value is not None}}

@@ -34,11 +34,19 @@ def keeps(request: RequestFacts, response: ResponseFacts, policy: CookiePolicy, 
     return True
 
 
-def leads_out_of_reach(request: RequestFacts, response: ResponseFacts, policy: CookiePolicy) -> bool:
+def site_of(request: RequestFacts, policy: CookiePolicy) -> str:
+    """The domain that the cookie is for, where this host lies in it; else the host."""
+    host, domain = host_of(request), _domain(policy)
+    return domain if _covers(domain, host) else host
+
+
+def leads_out_of_reach(
+    request: RequestFacts, response: ResponseFacts, policy: CookiePolicy, *, is_cookieless: bool = False
+) -> bool:
     """Whether a redirect goes on with this very site where a cookie that is set now is not sent.
 
     Another scheme of this host, or a host that is this one's parent or child: the visit begins there. A redirect to
-    another site ends it here, so its session stays.
+    another site ends it here, so its session stays. Without a cookie only the host counts.
     """
     if response.status not in _REDIRECTS:
         return False
@@ -53,13 +61,11 @@ def leads_out_of_reach(request: RequestFacts, response: ResponseFacts, policy: C
     is_https = target.scheme == "https" if target.scheme else request.is_https
     if host != own:
         is_family = host.endswith(f".{own}") or own.endswith(f".{host}")
-        domain = (policy.domain or "").lstrip(".")
-        is_covered = bool(domain) and (host == domain or host.endswith(f".{domain}"))
         if not is_family:
             return False
-        if not is_covered:
+        if not _covers(_domain(policy), host):
             return True
-    if is_https == request.is_https:
+    if is_cookieless or is_https == request.is_https:
         return False
     # Over https only one name is read; a `Secure` cookie is not sent over http.
     return request.is_https or policy.name(is_https=True) != policy.name(is_https=False)
@@ -85,6 +91,14 @@ def host_of(request: RequestFacts) -> str:
         return (urlsplit(f"//{request.header('host')}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _domain(policy: CookiePolicy) -> str:
+    return (policy.domain or "").lstrip(".").lower()
+
+
+def _covers(domain: str, host: str) -> bool:
+    return bool(domain) and (host == domain or host.endswith(f".{domain}"))
 
 
 def _is_secure_enough(request: RequestFacts, policy: CookiePolicy) -> bool:

@@ -92,7 +92,9 @@ class Recording:
 
     def origin(self, visit: Visit) -> Origin:
         """Return what `session.start` says of the request that began the session."""
-        return self._pages.origin(visit.facts, visit.shown_path, is_anonymous=visit.is_anonymous)
+        return self._pages.origin(
+            visit.facts, visit.shown_path, is_anonymous=visit.is_anonymous, is_cookieless=visit.daily is not None
+        )
 
     def record_late(self, visit: Visit) -> None:
         """Record a helper call made after the response had started."""

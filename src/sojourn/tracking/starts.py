@@ -34,6 +34,7 @@ class Starts:
         elif (
             is_page
             and not self._requires_consent
+            and visit.daily is None
             and self._cookie_names[facts.is_https] not in facts.cookie
             and own_page(facts) is not None
         ):

@@ -28,6 +28,7 @@ from .consent import ConsentGate
 from .cookie import CookieCodec, Verified
 from .cookie_layout import Disputed, OptedOut
 from .cookie_policy import CookiePolicy
+from .cookieless import Cookieless
 from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
 from .identification import apply_principal, drop_user, read_principal
@@ -72,6 +73,7 @@ class Tracker:
         principal: Resolver | None = None,
         agents: Agents | None = None,
         browser_ids: BrowserIds | None = None,
+        cookieless: Cookieless | None = None,
         own_traffic: OwnTraffic,
         history: History,
     ) -> None:
@@ -86,6 +88,7 @@ class Tracker:
         self._principal = principal
         self._agents = agents
         self._browser_ids = browser_ids
+        self._cookieless = cookieless
         self._own = own_traffic
         self._policy = cookies
         self._cookie_names = (cookies.name(is_https=False), cookies.name(is_https=True))
@@ -100,7 +103,9 @@ class Tracker:
         )
         memory = Memory()
         self._recording = Recording(sink, pages=pages, sessions=self._sessions, memory=memory)
-        self._cookies = ResponseCookies(cookies, options, codec=codec, sessions=self._sessions, clock=clock)
+        self._cookies = ResponseCookies(
+            cookies, options, codec=codec, sessions=self._sessions, clock=clock, cookieless=cookieless
+        )
         self.context = VisitContext(
             options=options,
             guard=guard,
@@ -114,6 +119,7 @@ class Tracker:
             own_traffic=own_traffic,
             memory=memory,
             history=history,
+            cookieless=cookieless,
         )
         self.connections = Connections(options, clock=clock, sink=sink, guard=guard)
         self.on_response: Callable[[Visit], None] | None = None
@@ -151,18 +157,14 @@ class Tracker:
             visit.own_mark = visit.own_mark_after = mark
             self._refuse(visit, OWN_BROWSER)
         elif facts.cookie:
-            read = self.codec.read(facts.cookie, self._cookie_names[facts.is_https])
-            if isinstance(read, OptedOut):
-                self._refuse(visit, OPTED_OUT)
-            elif isinstance(read, Disputed):
-                self._refuse(visit, DISPUTED)
-            elif read is not None:
-                self._recognise(visit, read)
+            self._read_cookie(visit, facts)
         if self._agents is not None and visit.binding.live is None and not is_beacon:
             visit.agent = self._agents.recognise(facts, has_cookie=self._cookie_names[facts.is_https] in facts.cookie)
         consent = self._consent
         if (consent.is_required or not visit.intent.is_plain) and visit.binding.refused is None:
             consent.check(visit)
+        if self._cookieless is not None and visit.binding.refused is None and visit.agent is None:
+            self._cookieless.begin(visit, self._recognise)
         if self.prefetched.look(visit.now) and not is_beacon:
             self.prefetched.confirm(visit)
         visit.browser = None if self._browser_ids is None else self._browser_ids.of(visit)
@@ -242,6 +244,19 @@ class Tracker:
 
     # --- steps of begin and finish ---------------------------------------------------------------------------------
 
+    def _read_cookie(self, visit: Visit, facts: RequestFacts) -> None:
+        read = self.codec.read(facts.cookie, self._cookie_names[facts.is_https])
+        if read is None:
+            return
+        if isinstance(read, OptedOut):
+            self._refuse(visit, OPTED_OUT)
+        elif isinstance(read, Disputed):
+            self._refuse(visit, DISPUTED)
+        elif self._cookieless is not None and self._cookieless.is_always:
+            visit.drops_cookie = True
+        else:
+            self._recognise(visit, read)
+
     def _refuse(self, visit: Visit, reason: str) -> None:
         visit.refuse(reason)
         self._guard.count(reason)
@@ -278,6 +293,7 @@ class Tracker:
         visit.follow()
         if visit.refused is not None:
             return self._part(visit, response)
+        self._cookies.settle_who_keeps(visit, response)
         is_page = admission.is_page_view(visit.intent, visit.facts, response)
         self._look_at_page(visit, response, is_page=is_page)
         if not visit.is_left_behind():
@@ -299,7 +315,7 @@ class Tracker:
                 visit.enter(by_helper=False)
             if not has_principal:  # the app's own callable is called once
                 self._apply_principal(visit, response)
-            if visit.binding.draft is not None and not self._cookies.may_carry(visit, response):
+            if visit.binding.draft is not None and not self._cookies.may_keep(visit, response):
                 self._starts.drop_undeliverable(visit)
             if visit.starts_from_nothing:
                 self._starts.check(visit, is_page=is_page)
@@ -400,7 +416,7 @@ class Tracker:
             if isinstance(principal, User) and self._own.name_user(visit, principal.id, Mark.PRINCIPAL):
                 return
             if principal is not UNKNOWN:
-                apply_principal(visit, principal, lambda: self._cookies.may_carry(visit, response))
+                apply_principal(visit, principal, lambda: self._cookies.may_keep(visit, response))
 
     def _wants_principal(self, visit: Visit) -> bool:
         """Whether the principal may come to be applied, as far as that is certain before the response is."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .carrying import Carrier
     from .own_traffic import Mark
     from .tickets import Ticket
+    from .visitor_hash import DailyVisitor
 
 VISIT_KEY = "sojourn.tracking.visit"
 """Where doors put the Visit in a scope or an environ."""
@@ -94,6 +95,14 @@ class Visit:
     own_mark: Mark | None = None
     own_mark_after: Mark | None = None
     """The mark that leaves this browser out, as the request brought it, and as the response is to leave it."""
+    daily: DailyVisitor | None = None
+    """Who the visitor is for a day, where no cookie may be set: nothing of this request has to be carried by its response."""
+    takes_over: DailyVisitor | None = None
+    """The same, of a session that the cookie takes over with this response."""
+    lacks_consent = False
+    """The visitor has not consented to the cookie, and is known without."""
+    drops_cookie = False
+    """A cookie of ours came along, and the visitor is to be known without one."""
     chunks = 0
     """Pieces of the body sent so far, as far as they were counted: more than one makes a stream."""
 
@@ -245,10 +254,15 @@ class Visit:
 
     def begin(self, *, session_id: str | None = None, is_manual: bool = False) -> SessionState:
         """Begin a session for a new visitor."""
+        if self.daily is None:
+            visitor_id, key = str(UUID(bytes=os.urandom(16), version=4)), uuid7(self.now, os.urandom(10))
+        else:
+            visitor_id = self.daily.visitor_id
+            key = self.daily.first_key(self.now, self.context.options.rules.idle_timeout)
         draft = session.begin(
-            visitor_id=str(UUID(bytes=os.urandom(16), version=4)),
+            visitor_id=visitor_id,
             visitor_since=self.now,
-            key=uuid7(self.now, os.urandom(10)),
+            key=key,
             now=self.now,
             session_id=session_id,
             is_manual=is_manual,

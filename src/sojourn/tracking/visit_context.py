@@ -19,6 +19,7 @@ from .paths import Paths
 from .session_cache import SessionCache
 
 if TYPE_CHECKING:
+    from .cookieless import Cookieless
     from .own_traffic import OwnTraffic
     from .tickets import TicketCodec
     from .transactions import Inbox
@@ -69,3 +70,5 @@ class VisitContext:
     own_traffic: OwnTraffic
     memory: Memory
     history: History
+    cookieless: Cookieless | None = None
+    """Recognises visitors without a cookie; `None`: there are none such."""
