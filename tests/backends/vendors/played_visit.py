@@ -163,6 +163,21 @@ def check_visit(shown: Shown) -> None:
     assert len({session.visitor_id for session in sessions}) == 1
 
 
+def check_visit_with_repeats(vendor: Shown) -> None:
+    """What is true of the visit where repeats count twice: each true session is there, and others only beside it."""
+    shown: dict[str, list[VendorSession]] = {}
+    for session in vendor.sessions():
+        shown.setdefault(session.session_id, []).append(session)
+    assert len(shown) == len(TRUTH)
+    for truth, sessions in zip(TRUTH, shown.values(), strict=True):
+        assert {session.started_at for session in sessions} == {truth.started_at}
+        assert [
+            (session.user_id, session.ended_at, session.duration_ms, session.reason)
+            for session in sessions
+            if session.reason is not None
+        ] == [(truth.user, truth.ended_at, truth.duration_ms, truth.reason)]
+
+
 def play(backends: Iterable[Backend]) -> Mapping[str, Mapping[str, int]]:
     """Play the visit into the backends, until all is delivered; what each one's place in the log says then."""
     clock = ManualClock(BEGAN_AT)

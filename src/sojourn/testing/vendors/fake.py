@@ -31,8 +31,11 @@ class FakeVendor:
     """The name in `sojourn fake <vendor>`, and the scheme of its backend's URL."""
     transient: ClassVar[tuple[int, ...]] = (429, 500, 503)
     """The statuses of this vendor that ask for a later retry."""
-    url_options: ClassVar[str] = ""
+    url_options: str = ""
     """A query that its backend's URL needs for the fake."""
+
+    keeps_repeats: ClassVar[bool] = False
+    """Whether what arrives again counts twice, because the vendor has nothing to recognise it by."""
 
     def __init__(self, *credentials: str) -> None:
         self.credentials = credentials
