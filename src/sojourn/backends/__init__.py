@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # at run time the registry knows the backends
     from .vendors.clickhouse import ClickHouseBackend
     from .vendors.dynatrace import DynatraceBackend
     from .vendors.exceptionless import ExceptionlessBackend
+    from .vendors.matomo import MatomoBackend
     from .vendors.mparticle import MParticleBackend
     from .vendors.otel import OpenTelemetryBackend
     from .vendors.posthog import PostHogBackend
@@ -50,6 +51,7 @@ __all__ = [
     "JSONLinesBackend",
     "LastCall",
     "MParticleBackend",
+    "MatomoBackend",
     "OpenTelemetryBackend",
     "Outcome",
     "Pack",

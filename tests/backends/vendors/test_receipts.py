@@ -59,6 +59,9 @@ def test_empty_success_is_a_receipt_of_otlp_receivers_only(vendor: str, status: 
         pytest.param("dynatrace", httpx.Response(202, json={}), id="Dynatrace"),
         pytest.param("dynatrace", httpx.Response(202), id="Dynatrace, no body"),
         pytest.param("exceptionless", httpx.Response(202), id="Exceptionless"),
+        pytest.param(
+            "matomo", httpx.Response(200, json={"status": "success", "tracked": 2, "invalid": 0}), id="Matomo"
+        ),
         pytest.param("mparticle", httpx.Response(202), id="mParticle"),
         pytest.param("otel", httpx.Response(200, json={}), id="OTLP"),
         pytest.param("otel", httpx.Response(200, json={"partialSuccess": {}}), id="OTLP, as the collector"),
