@@ -128,8 +128,9 @@ class HttpLayer:
                 self._send_slices(halves_of(self._encoder, call), sending)
             case Split(reason=reason) | Reject(reason=reason):
                 sending.reject(call.events, reason, status)
-            case RetryLater(after=after):
-                reason = _why(status) if status else self.last_call.problem if self.last_call else "no response"
+            case RetryLater(after=after, reason=reason):
+                if not reason:
+                    reason = _why(status) if status else self.last_call.problem if self.last_call else "no response"
                 sending.stop(reason, reason=f"{origin(call.url)}: {reason}", retry_after=after)
                 sending.leave(units)
             case Pause(reason=reason):

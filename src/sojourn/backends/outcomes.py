@@ -56,6 +56,8 @@ class RetryLater:
     """No event was accepted; the same call may succeed later, in `after` seconds if the receiver says so."""
 
     after: float | None = None
+    reason: str = ""
+    """What `sojourn status` shows, where the status alone says too little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -235,22 +235,24 @@ def test_pauses(response: httpx.Response, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "response",
+    ("response", "problem"),
     [
-        pytest.param(failed(252, 500, "Too many parts"), id="too many parts"),
-        pytest.param(failed(241, 500), id="memory"),
-        pytest.param(failed(159, 408), id="time"),
-        pytest.param(failed(242, 500), id="read-only table"),
-        pytest.param(failed(999, 500), id="Keeper"),
-        pytest.param(httpx.Response(503), id="no code"),
+        pytest.param(failed(252, 500, "Too many parts"), "500: ClickHouse error 252 (TOO_MANY_PARTS)", id="parts"),
+        pytest.param(failed(159, 408), "HTTP 408: ClickHouse error 159 (TIMEOUT_EXCEEDED)", id="time"),
+        pytest.param(failed(242, 500), "HTTP 500: ClickHouse error 242 (TABLE_IS_READ_ONLY)", id="read-only table"),
+        pytest.param(failed(1002, 500), "HTTP 500: ClickHouse error 1002", id="an error without a name here"),
+        pytest.param(httpx.Response(503), "HTTP 503", id="no code"),
         pytest.param(
-            httpx.Response(200, text="\nCode: 241. DB::Exception: Memory limit", headers=HEADERS), id="under way"
+            httpx.Response(200, text="\nCode: 241. DB::Exception: Memory limit", headers=HEADERS),
+            "HTTP 200: ClickHouse error 241 (MEMORY_LIMIT_EXCEEDED)",
+            id="under way",
         ),
     ],
 )
-def test_retries(response: httpx.Response) -> None:
+def test_retries(response: httpx.Response, problem: str) -> None:
     receipt = backend_responding("clickhouse", response).send(many_events(2))
     assert (receipt.delivered, receipt.rejected, receipt.pause) == (0, (), None)
+    assert (receipt.problem or "").endswith(problem)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,19 @@ _REFUSED: Final[Mapping[int, str]] = {
     691: "UNKNOWN_ELEMENT_OF_ENUM",
 }
 
+# As all others are; named, because an operator meets these.
+_RETRIED: Final[Mapping[int, str]] = {
+    159: "TIMEOUT_EXCEEDED",
+    201: "QUOTA_EXCEEDED",
+    202: "TOO_MANY_SIMULTANEOUS_QUERIES",
+    241: "MEMORY_LIMIT_EXCEEDED",
+    242: "TABLE_IS_READ_ONLY",
+    243: "NOT_ENOUGH_SPACE",
+    _TOO_MANY_PARTS: "TOO_MANY_PARTS",
+    439: "CANNOT_SCHEDULE_TASK",
+    999: "KEEPER_EXCEPTION",
+}
+
 
 def outcome_of(response: Response) -> Outcome | None:
     """Return what a response to an insert or to a statement without a result means. `None`: what its status means."""
@@ -109,8 +122,7 @@ def _outcome_of_code(code: int, response: Response) -> Outcome | None:
         return Split(reason=f"{where} ({name}): the row is not valid for the table")
     if code == _TOO_MANY_PARTS and _TOO_MANY_PARTITIONS.search(response.body):
         return Split(reason=f"{where} (TOO_MANY_PARTS): one insert for more than 100 months")
-    if response.status < 300:
-        return RetryLater()  # it failed under way: too little memory, say
     if response.status in (400, 404):
         return Pause(reason=f"{where}; look it up in ClickHouse's list of errors")
-    return None
+    name = _RETRIED.get(code, "")
+    return RetryLater(reason=f"{where} ({name})" if name else where)
