@@ -177,7 +177,7 @@ def test_queries_of_the_docs_show_the_visit(database: Database, backend: ClickHo
     views = database.rows("SELECT count() FROM events WHERE name = 'page_view'")[0][0]
     assert sum(row[1] for row in pages) == views > 0
     assert sum(row[2] for row in entries) == len(TRUTH)
-    assert entries[0][:2] == ["/", ""]
+    assert entries[0][:2] == ["Direct", "/"]
     for statement in statements:
         if not statement.startswith("SELECT"):
             database.run(statement)

@@ -140,6 +140,15 @@ def test_docs_show_the_statement_that_creates_the_table(table: Any) -> None:
     assert f"{table.create()}\n" in blocks(DOCS / "backends" / "clickhouse.md", "sql")
 
 
+def test_start_says_where_its_session_came_from() -> None:
+    start = changed(sample("session.start"), **{"url.query": "utm_source=letter&utm_medium=mail"})
+    shown = [event_row(event).attributes for event in (start, sample("page_view"))]
+    assert [(each.get("session.source"), each.get("session.channel")) for each in shown] == [
+        ("letter", "Email"),
+        (None, None),
+    ]
+
+
 def test_revisions_rise_through_a_session() -> None:
     events = logged_events()
     again = changed(events[-2], **{"session.end_revision": 1})

@@ -16,6 +16,7 @@ from sojourn.backends.contexts import with_client
 from sojourn.core import events as names
 from sojourn.core.events import Event, Scalar
 from sojourn.core.ids import created_at
+from sojourn.core.sources import channel_of, source_of
 from sojourn.user_agents.families import client_of
 
 PROPERTIES: Final = "session_properties."
@@ -77,7 +78,11 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def event_row(event: Event) -> EventRow:
-    """Return the row of an event."""
+    """Return the row of an event. A start also says where its session came from, which SQL could not work out."""
+    attributes = {name: text_of(value) for name, value in with_client(event).items()}
+    if event.name == names.SESSION_START:
+        attributes["session.source"] = source_of(event.attributes)
+        attributes["session.channel"] = channel_of(event.attributes)
     return EventRow(
         event_id=event.id,
         time=_time(event.time),
@@ -86,7 +91,7 @@ def event_row(event: Event) -> EventRow:
         session_id=event.session_id,
         visitor_id=event.visitor_id,
         user_id=event.user_id,
-        attributes={name: text_of(value) for name, value in with_client(event).items()},
+        attributes=attributes,
     )
 
 
