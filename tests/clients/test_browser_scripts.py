@@ -158,7 +158,7 @@ def test_posthogs_script_begins_with_the_session_that_the_page_hands_it(posthog:
 
 
 START_RUDDERSTACK = """() => new Promise(resolve => {
-    const script = new rudderanalytics.RudderAnalytics();
+    window.script = new rudderanalytics.RudderAnalytics();
     script.load("key", location.origin + "/vendor", {
         configUrl: location.origin + "/vendor", onLoaded: () => resolve(script.getSessionId()),
     });
@@ -171,3 +171,11 @@ def test_rudderstacks_session_is_read_off_its_cookie(rudderstack: Visit) -> None
     rudderstack.open("/shop/rudderstack/second")
     assert own_id
     assert rudderstack.ids("rudderstack.session_id") == [None, str(own_id)]
+
+
+def test_rudderstacks_script_takes_the_visitor_that_the_page_hands_it(rudderstack: Visit) -> None:
+    rudderstack.open("/shop/rudderstack/first")
+    visitor = rudderstack.page.inner_text("#visitor")
+    rudderstack.page.evaluate(START_RUDDERSTACK)
+    rudderstack.page.evaluate("visitor => script.setAnonymousId(visitor)", visitor)
+    assert rudderstack.page.evaluate("script.getAnonymousId()") == visitor
