@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from sojourn.backends._json import to_json
-from sojourn.backends.contexts import with_client
+from sojourn.backends.contexts import valid_address, with_client
 from sojourn.backends.http import Unsendable
 from sojourn.backends.packing import CallLimits, Piece, packed
 from sojourn.backends.protocol import Batch
@@ -147,7 +146,7 @@ def _head(events: Sequence[Event], environment: str) -> _Head:
     return _Head(
         environment=environment,
         mp_deviceid=_device_id(first.visitor_id),
-        ip=(_address(str(address)) or UNSET) if address else UNSET,
+        ip=(valid_address(str(address)) or UNSET) if address else UNSET,
         user_identities=_Identities(first.user_id) if first.user_id else UNSET,
         user_attributes=_user_attributes(named) or UNSET,
         device_info=_Device("web", agent) if agent else UNSET,
@@ -181,11 +180,3 @@ def _user_attributes(named: Sequence[Event]) -> dict[str, Scalar]:
 def _device_id(visitor_id: str) -> str:
     """Return the visitor as a UUID, which `mp_deviceid` must be. Sojourn's own ids are UUIDs; others are hashed."""
     return visitor_id if _UUID.fullmatch(visitor_id) else hashed_uuid("mparticle", visitor_id)
-
-
-@lru_cache(maxsize=1024)
-def _address(text: str) -> str | None:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        return None
