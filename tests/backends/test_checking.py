@@ -244,3 +244,17 @@ def test_what_a_backend_finds_in_its_receiver_is_reported_beside_the_receipt() -
 def test_receiver_that_does_not_respond_is_not_looked_at() -> None:
     outcome = of(Inspecting(Receipt(delivered=0), last_call(None, problem="it cannot be reached")))
     assert (outcome.warnings, outcome.remedy) == ((), "")
+
+
+class Validating(Fixed):
+    """A backend whose vendor accepts anything, and says elsewhere what is wrong with it."""
+
+    def problems_of(self, batch: Sequence[Event]) -> list[str]:
+        return ["a name is reserved", f"{len(batch)} events are old"]
+
+
+def test_what_a_vendor_finds_in_events_that_it_accepted_is_a_problem() -> None:
+    outcome = of(Validating(Receipt(delivered=3), last_call()))
+    assert (outcome.taken, outcome.problem) == (3, "a name is reserved; 3 events are old")
+    refused = of(Validating(Receipt(delivered=0, pause="the key is unknown"), last_call()))
+    assert refused.problem == "the key is unknown", "it is not asked about what it did not accept"

@@ -128,6 +128,8 @@ def check_backend(
             f"{last_call.origin} responded with {last_call.page}, so the events may not be where you want them"
         )
     problem = failure or _problem(receipt, len(events), last_call)
+    if not problem and isinstance(backend, _Validating):
+        problem = "; ".join(backend.problems_of(events))
     if not problem and (unseen := getattr(backend, "unseen_by_check", "")):
         warnings.append(unseen)
     inspection = Inspection()
@@ -159,6 +161,13 @@ class _Compressing(Protocol):
     def is_compressing(self) -> bool: ...
 
     def send_as(self, batch: Sequence[Event], *, gzip: bool) -> Receipt: ...
+
+
+@runtime_checkable
+class _Validating(Protocol):
+    """A backend whose vendor accepts anything, and has a server that says what is wrong with it."""
+
+    def problems_of(self, batch: Sequence[Event]) -> Sequence[str]: ...
 
 
 def _tried_both(backend: _Compressing, events: Sequence[Event]) -> tuple[Receipt, bool | None]:
