@@ -63,4 +63,6 @@ def test_every_vendor_has_a_page_that_the_index_links() -> None:
 
 
 def test_the_index_shows_a_url_for_every_backend() -> None:
-    assert set(re.findall(r"\| `([a-z]+)(?::|\+https?://)", INDEX.read_text())) == {entry.name for entry in built_in()}
+    assert set(re.findall(r"\| `([a-z0-9]+)(?::|\+https?://)", INDEX.read_text())) == {
+        entry.name for entry in built_in()
+    }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # at run time the registry knows the backends
     from .vendors.clickhouse import ClickHouseBackend
     from .vendors.dynatrace import DynatraceBackend
     from .vendors.exceptionless import ExceptionlessBackend
+    from .vendors.ga4 import GA4Backend
     from .vendors.matomo import MatomoBackend
     from .vendors.mparticle import MParticleBackend
     from .vendors.otel import OpenTelemetryBackend
@@ -47,6 +48,7 @@ __all__ = [
     "Encoder",
     "EventFilter",
     "ExceptionlessBackend",
+    "GA4Backend",
     "HttpCall",
     "JSONLinesBackend",
     "LastCall",

@@ -46,10 +46,10 @@ def test_success_of_another_server_is_not_counted_as_delivered(vendor: str, resp
 
 @every_vendor
 @pytest.mark.parametrize("status", [200, 204])
-def test_empty_success_is_a_receipt_of_otlp_receivers_only(vendor: str, status: int) -> None:
-    """Grafana Loki responds with 204, and VictoriaLogs with an empty 200."""
+def test_empty_success_is_a_receipt_of_few(vendor: str, status: int) -> None:
+    """Google Analytics and Grafana Loki respond with 204, and VictoriaLogs with an empty 200."""
     receipt = backend_responding(vendor, httpx.Response(status)).send(many_events(2))
-    assert (receipt.delivered, receipt.pause is None) == ((2, True) if vendor == "otel" else (0, False))
+    assert (receipt.delivered, receipt.pause is None) == ((2, True) if vendor in ("ga4", "otel") else (0, False))
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,7 @@ def test_empty_success_is_a_receipt_of_otlp_receivers_only(vendor: str, status: 
         pytest.param("dynatrace", httpx.Response(202, json={}), id="Dynatrace"),
         pytest.param("dynatrace", httpx.Response(202), id="Dynatrace, no body"),
         pytest.param("exceptionless", httpx.Response(202), id="Exceptionless"),
+        pytest.param("ga4", httpx.Response(204), id="Google Analytics"),
         pytest.param(
             "matomo", httpx.Response(200, json={"status": "success", "tracked": 2, "invalid": 0}), id="Matomo"
         ),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # at run time the registry of backends knows the fakes
     from sojourn.backends.vendors.clickhouse.fake import FakeClickHouse
     from sojourn.backends.vendors.dynatrace.fake import FakeDynatrace
     from sojourn.backends.vendors.exceptionless.fake import FakeExceptionless
+    from sojourn.backends.vendors.ga4.fake import FakeGA4
     from sojourn.backends.vendors.matomo.fake import FakeMatomo
     from sojourn.backends.vendors.mparticle.fake import FakeMParticle
     from sojourn.backends.vendors.otel.fake import FakeOpenTelemetry
@@ -31,6 +32,7 @@ __all__ = [
     "FakeClickHouse",
     "FakeDynatrace",
     "FakeExceptionless",
+    "FakeGA4",
     "FakeMParticle",
     "FakeMatomo",
     "FakeOpenTelemetry",

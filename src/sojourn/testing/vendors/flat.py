@@ -65,20 +65,29 @@ def sessions_of(
     return sorted(map(session, groups.values()), key=lambda session: session.events[0].at)
 
 
-def spanning(group: Iterable[VendorEvent], *, user_of: Callable[[VendorEvent], str | None]) -> VendorSession:
-    """Return a session of a vendor to whom it lasts from its first event to its last, and belongs to the user of that."""
+def spanning(
+    group: Iterable[VendorEvent],
+    *,
+    user_of: Callable[[VendorEvent], str | None],
+    named: Callable[[str], str] = lambda name: name,
+) -> VendorSession:
+    """Return a session of a vendor to whom it lasts from its first event to its last, and belongs to the user of that.
+
+    `named`: how the vendor's events call an attribute of Sojourn's.
+    """
     events = sorted(group, key=lambda event: event.at)  # the sort is stable: order of arrival
     first, last = events[0], events[-1]
+    previous, reason = named("session.previous_id"), named("session.end_reason")
     return VendorSession(
         session_id=first.session_id,
         user_id=user_of(last),
         visitor_id=last.visitor_id,
-        previous_id=next(filter(None, (_text(event, "session.previous_id") for event in events)), None),
+        previous_id=next(filter(None, (_text(event, previous) for event in events)), None),
         started_at=first.at,
         ended_at=last.at,
         duration_ms=last.at - first.at,
-        reason=next(filter(None, (_text(event, "session.end_reason") for event in reversed(events))), None),
-        properties=properties_of(last),
+        reason=next(filter(None, (_text(event, reason) for event in reversed(events))), None),
+        properties={name: value for name, value in last.attributes.items() if name.startswith(named(PROPERTIES))},
         events=tuple(events),
     )
 
