@@ -99,6 +99,8 @@ def _copy(db: sqlite3.Connection, on_progress: OnProgress) -> None:
     db.execute(f"DELETE FROM sojourn_events WHERE session_key IN ({open_ones})", (until,))
     db.execute("DELETE FROM sojourn_sessions WHERE end_reason IS NULL AND started_at < ?", (until,))
     db.execute("UPDATE sojourn_counters SET value = value * ?", (_COPIES + 1,))
+    recorded = "UPDATE sojourn_counters SET value = (SELECT COUNT(*) FROM sojourn_events) WHERE name = 'events.recorded'"
+    db.execute(recorded)
 
 
 _EVENTS: Final = """

@@ -65,7 +65,7 @@ class SQLStore:
 SELECT (SELECT {d.totals.format("name", "value")} FROM sojourn_counters),
        (SELECT COUNT(*) FROM sojourn_sessions),
        (SELECT COUNT(*) FROM sojourn_sessions WHERE end_reason IS NULL),
-       (SELECT COUNT(*) FROM sojourn_events),
+       {counting.STORED},
        (SELECT {d.rows.format(counting.state(d, counting.BACKLOG))} FROM sojourn_backends),
        {d.size}
 """  # noqa: S608 - every part is written here

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sojourn.core import events as names
-from sojourn.core.events import Event, Scalar
+from sojourn.core.events import START, Event, Scalar
 from sojourn.core.session import EndReason
 from sojourn.stores.model import Batch, DataSubject, Lease, Loaded, Mark, Tombstone
 from sojourn.stores.protocol import Store
@@ -123,8 +123,10 @@ def claim_ids(store: Store, name: str, held: Lease, *, limit: int = 100) -> list
 
 
 def assert_adds_up(store: Store) -> None:
-    """Check that of each backend every recorded event is somewhere, once."""
-    for state in store.stats().backends:
+    """Check that of each backend every recorded event is somewhere, once, and that the log is as long as it is said to be."""
+    stats = store.stats()
+    assert stats.events == len(store.log.after(START, limit=10_000))
+    for state in stats.backends:
         assert state.recorded == state.settled + state.backlog, state
         assert store.delivery.state(state.name) == state
 
