@@ -33,7 +33,7 @@ class Definition(Generic[Defined]):
 
 def goals(view: View) -> list[Definition[Goal]]:
     """All goals, those of the settings first."""
-    merged = goals_of(view.store.definitions.of(GOAL), view.source.goals)
+    merged = goals_of(view.stored_goals, view.source.goals)
     return [Definition(each, is_setting=each in view.source.goals) for each in merged]
 
 

@@ -13,6 +13,8 @@ from sojourn.core.alerts import Thresholds
 from sojourn.core.goals import Funnel, Goal
 from sojourn.core.saved_views import NamedQuery
 from sojourn.health.conditions import Level
+from sojourn.stores.definitions import GOAL
+from sojourn.stores.model import Definition
 from sojourn.stores.reporting.model import SessionLine
 from sojourn.tracking.own_traffic import Mark
 
@@ -86,6 +88,11 @@ class View:
     @cached_property
     def saved_views(self) -> list[SavedView]:
         return _saved_views.all_of(self.store, self.source.saved_views, self.now)
+
+    @cached_property
+    def stored_goals(self) -> list[Definition]:
+        """The goals that are defined on pages; those of the settings stand beside them."""
+        return self.store.definitions.of(GOAL)
 
     @cached_property
     def _opened(self) -> tuple[Parameters, SavedView | None]:
