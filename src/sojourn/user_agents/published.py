@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -69,7 +70,7 @@ class Published(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self).decode()
 
     def is_fresh(self, now: int) -> bool:
-        return now - self.at <= FRESH_MS
+        return _is_fresh(self.at, now)
 
 
 class AgentNetworks(NamedTuple):
@@ -80,14 +81,19 @@ class AgentNetworks(NamedTuple):
 
     def refutes(self, now: int) -> bool:
         """Whether an address that is not in it is somebody else's."""
-        return now - self.read_at <= FRESH_MS
+        return _is_fresh(self.read_at, now)
 
 
 _published: Final = msgspec.json.Decoder(Published)
 
 
+def _is_fresh(read_at: int, now: int) -> bool:
+    return now - read_at <= FRESH_MS
+
+
+@lru_cache(maxsize=2 * len(SOURCES))
 def published_of(text: str) -> Published | None:
-    """Read what the store has; `None` for what another version wrote."""
+    """Read what the store has; `None` for what another version wrote. Remembers lists: one may have thousands of networks."""
     try:
         return _published.decode(text)
     except msgspec.MsgspecError:
