@@ -105,7 +105,7 @@ ADDED: Final = (
 """What of two rollups is added up. In a store, these are columns of numbers."""
 
 Numbers: TypeAlias = "array[int] | str"
-"""In a rollup that comes from a store, as its hexadecimal digits: thousands of hours are unpacked together."""
+"""Of a `StoredRollup` its hexadecimal digits: thousands of hours are unpacked together."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,10 +120,27 @@ class Rollup:
     client_error_sessions: int = 0
     page_views: int = 0
     duration_ms: int = 0
-    durations: Numbers = field(default_factory=lambda: array("I"))
-    visitors: Numbers = field(default_factory=lambda: array("Q"))
-    firsts: Numbers = field(default_factory=lambda: array("Q"))
-    users: Numbers = field(default_factory=lambda: array("Q"))
+    durations: array[int] = field(default_factory=lambda: array("I"))
+    visitors: array[int] = field(default_factory=lambda: array("Q"))
+    firsts: array[int] = field(default_factory=lambda: array("Q"))
+    users: array[int] = field(default_factory=lambda: array("Q"))
+
+
+class StoredRollup(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The same as a store has it, in the order of `Statements.hours`."""
+
+    at: int
+    sessions: int
+    visits: int
+    bounces: int
+    error_sessions: int
+    client_error_sessions: int
+    page_views: int
+    duration_ms: int
+    durations: str
+    visitors: str
+    firsts: str
+    users: str
 
 
 def rollup_of(at: int, sessions: Iterable[Summed], key: bytes) -> Rollup:
@@ -200,9 +217,9 @@ class Sample(msgspec.Struct, frozen=True):
         numbers, bound = _joined("Q", parts), self.first_not
         return set(numbers) if self.one_in == 1 else {number for number in numbers if number < bound}
 
-    def durations(self, rollup: Rollup) -> Numbers:
+    def durations(self, rollup: Rollup | StoredRollup) -> Numbers:
         """An hour's share; rounded up in some hours and down in others, or quiet hours would count too much."""
-        if self.one_in == 1 or isinstance(rollup.durations, str):  # of a store: it returns the share
+        if self.one_in == 1 or isinstance(rollup, StoredRollup):  # the store returns the share
             return rollup.durations
         return rollup.durations[: (rollup.sessions + self.dither(rollup.at)) // self.one_in]
 
@@ -230,7 +247,7 @@ class Sums:
     users: set[int]
 
     @classmethod
-    def of(cls, rollups: Sequence[Rollup], sample: Sample) -> Sums:
+    def of(cls, rollups: Sequence[Rollup | StoredRollup], sample: Sample) -> Sums:
         return cls(
             **{name: sum([getattr(each, name) for each in rollups]) for name in ADDED},
             durations=sorted(_joined("I", [sample.durations(each) for each in rollups])),
@@ -266,7 +283,7 @@ class Sums:
         )
 
 
-def buckets_of(rollups: Sequence[Rollup], edges: Sequence[int], sample: Sample) -> list[Sums]:
+def buckets_of(rollups: Sequence[Rollup | StoredRollup], edges: Sequence[int], sample: Sample) -> list[Sums]:
     """Add up the hours between these edges, empty buckets included. `rollups` are in the order of time; none spans an edge."""
     buckets: list[Sums] = []
     place = 0

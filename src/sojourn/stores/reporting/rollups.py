@@ -30,6 +30,7 @@ from .rollup_figures import (
     Rollup,
     Sample,
     SessionFigures,
+    StoredRollup,
     Summed,
     Sums,
     buckets_of,
@@ -54,25 +55,8 @@ _SLICE: Final = 64
 """How many sessions are counted in about a quarter of a millisecond."""
 
 
-class _Hour(msgspec.Struct, array_like=True, frozen=True):
-    """The fields of a `Rollup`, in the order of `Statements.hours`."""
-
-    at: int
-    sessions: int
-    visits: int
-    bounces: int
-    error_sessions: int
-    client_error_sessions: int
-    page_views: int
-    duration_ms: int
-    durations: str
-    visitors: str
-    firsts: str
-    users: str
-
-
 _figures: Final = msgspec.json.Decoder(list[SessionFigures], strict=False)
-_hours: Final = msgspec.json.Decoder(list[_Hour])
+_hours: Final = msgspec.json.Decoder(list[StoredRollup])
 _times: Final = msgspec.json.Decoder(list[int])
 
 
@@ -136,7 +120,7 @@ class Rollups:
         sample = Sample.for_sessions(
             self.rolled_up(around) + sum(each.sessions for each in counted if _hour(each.at) in missing)
         )
-        hours = [hour for hour in self._stored(around, sample) if hour.at not in cut]
+        hours: list[Rollup | StoredRollup] = [hour for hour in self._stored(around, sample) if hour.at not in cut]
         known = {hour.at for hour in hours}
         hours += [hour for hour in counted if hour.at not in known]  # it may just have been rolled up
         hours.sort(key=lambda hour: hour.at)
@@ -243,9 +227,9 @@ class Rollups:
         sessions = _figures.decode(self._text(self._statements.figures, **span))
         return rollup_of(at, _in_slices(sessions), self._database.store_key())
 
-    def _stored(self, span: Span, sample: Sample) -> list[Rollup]:
+    def _stored(self, span: Span, sample: Sample) -> list[StoredRollup]:
         text = self._text(self._statements.hours, since=span.since, until=span.until, one_in=sample.one_in)
-        return [Rollup(**msgspec.structs.asdict(hour)) for hour in _hours.decode(text)]
+        return _hours.decode(text)
 
     # --- rollups
 
