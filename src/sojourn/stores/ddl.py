@@ -11,12 +11,13 @@ from .tables import Index, Kind, Table
 
 def create_statements(d: Dialect) -> tuple[str, ...]:
     """Return what creates all tables and indices of the schema."""
-    tables = tuple(_table(d, table) for table in TABLES)
+    tables = tuple(table_statement(d, table) for table in TABLES)
     indices = ((table, index) for table in TABLES for index in table.indices if d.has_wide_indices or not index.is_wide)
-    return tables + tuple(_index(table, index) for table, index in indices)
+    return tables + tuple(index_statement(table, index) for table, index in indices)
 
 
-def _table(d: Dialect, table: Table) -> str:
+def table_statement(d: Dialect, table: Table) -> str:
+    """Return what creates a table."""
     return f"CREATE TABLE {table.name} ({', '.join(_parts(d, table))}){d.clustered if table.is_clustered else ''}"
 
 
@@ -29,6 +30,7 @@ def _parts(d: Dialect, table: Table) -> Iterator[str]:
             yield f"UNIQUE ({column.name})"
 
 
-def _index(table: Table, index: Index) -> str:
+def index_statement(table: Table, index: Index) -> str:
+    """Return what creates an index."""
     where = "" if index.where is None else f" WHERE {index.where}"
     return f"CREATE INDEX {index.name} ON {table.name} ({', '.join(index.columns)}){where}"

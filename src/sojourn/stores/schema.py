@@ -15,7 +15,10 @@ from .rows import JSON_FIELDS, SessionRow
 from .tables import Column, Index, Kind, Table
 
 SCHEMA_VERSION: Final = 1
-"""Of the tables below. To raise it, add the step that leads there to `STEPS` of both `opening` modules."""
+"""Of the tables below. To raise it, add the step that leads there to `STEPS` of both stores.
+
+What is only added before this version is released needs neither: `reshaping` adds it to a store that has not got it.
+"""
 
 STORE_KEY_BYTES: Final = 32
 

@@ -199,6 +199,67 @@ def test_a_migration_that_fails_leaves_all_as_it_was(
 # --- what cannot be opened
 
 
+# --- stores of a Sojourn before the first release, with the same version
+
+EARLIER = (
+    "DROP VIEW sessions",
+    "DROP INDEX sojourn_ix_sessions_public",
+    "ALTER TABLE sojourn_sessions DROP COLUMN country",
+    "ALTER TABLE sojourn_sessions DROP COLUMN late",
+    "DROP TABLE sojourn_inbox",
+    "DROP FUNCTION sojourn_forget_rollups_of_gone() CASCADE",
+    "DELETE FROM sojourn_meta WHERE name = 'shape'",
+)
+
+
+def test_what_an_earlier_store_lacks_is_added(url: str, postgres: Cluster) -> None:
+    store = open_store(url)
+    save(store, Batch(rows=[row("k")]))
+    store.close()
+    look = (
+        "SELECT relname::text, obj_description(oid) FROM pg_class WHERE relnamespace = 'sojourn'::regnamespace"
+        " UNION SELECT tgname::text, NULL FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1"
+    )
+    whole = postgres.run(look, database=url)
+    postgres.run("; ".join(("SET search_path = sojourn", *EARLIER)), database=url)
+    barrier = threading.Barrier(6)
+
+    def opened(_: int) -> set[str]:
+        newer = open_store(url)
+        barrier.wait(60)
+        try:
+            return set(load(newer, "k").rows)
+        finally:
+            newer.close()
+
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        assert list(pool.map(opened, range(6))) == [{"k"}] * 6
+    assert load(store, "k").rows["k"] == row("k")
+    save(store, Batch(rows=[row("new")]))
+    store.close()
+    assert postgres.run(look, database=url) == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("ALTER TABLE sojourn_sessions ADD COLUMN later TEXT", "sojourn_sessions has the column later"),
+        ("ALTER TABLE sojourn_sessions DROP COLUMN anchor", "sojourn_sessions lacks the column anchor"),
+    ],
+)
+def test_a_store_of_other_tables_is_refused(url: str, postgres: Cluster, change: str, says: str) -> None:
+    store = open_store(url)
+    store.open()
+    store.close()
+    other = "UPDATE sojourn_meta SET value = 'other' WHERE name = 'shape'"
+    postgres.run(f"SET search_path = sojourn; {change}; {other}", database=url)
+    before = columns(postgres, url)
+    with pytest.raises(StoreError, match=f"{says}.*run DROP SCHEMA sojourn CASCADE"):
+        store.open()
+    store.close()
+    assert columns(postgres, url) == before
+
+
 @pytest.mark.parametrize(
     ("statements", "says"),
     [

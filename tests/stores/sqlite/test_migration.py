@@ -13,9 +13,10 @@ import pytest
 from sojourn.errors import StoreError
 from sojourn.stores import SQLiteStore
 from sojourn.stores.model import Batch
+from sojourn.stores.reporting.model import DAY_MS
 from sojourn.stores.schema import SCHEMA_VERSION
 from sojourn.stores.sqlite import migration as opening
-from tests.stores.contract.steps import key_of, load, row, save
+from tests.stores.contract.steps import NOW, key_of, load, row, save
 
 
 @pytest.fixture
@@ -80,3 +81,61 @@ def test_a_migration_that_fails_leaves_all_as_it_was(
     with closing(sqlite3.connect(path)) as db:
         assert db.execute(look).fetchall() == before
     assert set(load(store, "k").rows) == {"k"}
+
+
+# --- stores of a Sojourn before the first release, with the same version
+
+
+EARLIER = (
+    "DROP VIEW sessions",
+    "DROP INDEX sojourn_ix_sessions_closed_filters",
+    "ALTER TABLE sojourn_sessions DROP COLUMN country",
+    "ALTER TABLE sojourn_sessions DROP COLUMN late",
+    "DROP TABLE sojourn_agents",
+    "DROP TRIGGER sojourn_rollups_of_gone",
+    "DELETE FROM sojourn_meta WHERE name = 'shape'",
+)
+_SHAPE = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
+
+
+def test_what_an_earlier_store_lacks_is_added(store: SQLiteStore, path: Path) -> None:
+    store.maintenance.roll_up(finished_before=NOW + 9 * DAY_MS, limit=9)
+    store.close()
+    with closing(sqlite3.connect(path)) as db:
+        whole = db.execute(_SHAPE).fetchall()
+        db.executescript(";".join(EARLIER))
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        stores = [SQLiteStore(path) for _ in range(4)]
+        assert [set(rows) for rows in pool.map(lambda each: load(each, "k").rows, stores)] == [{"k"}] * 4
+        for each in stores:
+            pool.submit(each.close).result()
+            each.close()
+    assert load(store, "k").rows["k"] == row("k")
+    save(store, Batch(rows=[row("new", NOW + DAY_MS)]))
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute(_SHAPE).fetchall() == whole
+        assert db.execute("SELECT COUNT(*) FROM sojourn_rollups").fetchone() == (0,), "they are made again"
+        assert db.execute("SELECT country FROM sessions").fetchall() == [(None,), (None,)]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("ALTER TABLE sojourn_sessions ADD COLUMN later TEXT", "sojourn_sessions has the column later"),
+        ("ALTER TABLE sojourn_events RENAME COLUMN time TO moment", "sojourn_events has the column moment"),
+        ("ALTER TABLE sojourn_sessions DROP COLUMN anchor", "sojourn_sessions lacks the column anchor"),
+    ],
+)
+def test_a_store_of_other_tables_is_refused_and_left_as_it_is(
+    store: SQLiteStore, path: Path, change: str, says: str
+) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"DROP VIEW sessions; DROP VIEW events; DROP VIEW page_views; {change}")
+        db.execute("UPDATE sojourn_meta SET value = 'other' WHERE name = 'shape'")
+        db.commit()
+        before = db.execute(_SHAPE).fetchall()
+    with pytest.raises(StoreError, match=rf"{says}.*open it with that one, or delete it") as caught:
+        store.open()
+    assert str(path) in str(caught.value)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute(_SHAPE).fetchall() == before

@@ -22,6 +22,7 @@ from sojourn.stores.ddl import create_statements
 from sojourn.stores.inbox.target import TABLE as INBOX_TABLE
 from sojourn.stores.inbox.target import mark_of
 from sojourn.stores.reporting.rollup_triggers import POSTGRES_TRIGGERS
+from sojourn.stores.reshaping import SHAPE, UnfitError, additions, shape_of
 from sojourn.stores.schema import SCHEMA_VERSION, STORE_KEY_BYTES, TABLES
 from sojourn.stores.views import POSTGRESQL as EXPRESSIONS
 from sojourn.stores.views import SHARED_PREFIX, create_views, drop_views
@@ -138,10 +139,12 @@ def _key_of(connection: Connection, address: Address) -> bytes | None:
             "upgrade this installation: pip install --upgrade sojourn"
         )
         raise StoreError(msg)
-    row = connection.execute(f"SELECT value FROM \"{address.schema}\".sojourn_meta WHERE name = 'store_key'").fetchone()
-    if row is None or not isinstance(row[0], bytes):
+    look = f"SELECT name, value FROM \"{address.schema}\".sojourn_meta WHERE name IN ('store_key', '{SHAPE}')"
+    facts = dict(connection.execute(look.encode()).fetchall())
+    key = facts.get("store_key")
+    if not isinstance(key, bytes):
         raise _foreign(address)
-    return row[0]
+    return key if facts.get(SHAPE) == _SHAPE else None
 
 
 def _version(connection: Connection, address: Address) -> int | None:
@@ -201,9 +204,12 @@ def _make(connection: Connection, address: Address) -> bytes:
             _create(connection, address)
         elif version < SCHEMA_VERSION:
             _migrate(connection, version)
+        elif _key_of(connection, address) is None:
+            _reshape(connection, address)
         connection.execute(
-            "UPDATE sojourn_meta SET value = %(version)s WHERE name = 'schema_version'",
-            {"version": str(SCHEMA_VERSION).encode()},
+            "INSERT INTO sojourn_meta (name, value) VALUES ('schema_version', %(version)s), (%(name)s, %(shape)s)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            {"version": str(SCHEMA_VERSION).encode(), "name": SHAPE, "shape": _SHAPE},
         )
         connection.execute("COMMIT")
     except BaseException:
@@ -226,12 +232,16 @@ def _create(connection: Connection, address: Address) -> None:
     for statement in chain(CREATE, POSTGRES_TRIGGERS, create_views(EXPRESSIONS, prefix)):
         connection.execute(statement.encode())
     store_key = secrets.token_bytes(STORE_KEY_BYTES)
-    connection.execute(f"COMMENT ON TABLE {INBOX_TABLE} IS '{mark_of(store_key)}'".encode())
+    _mark_inbox(connection, store_key)
     connection.execute(
         "INSERT INTO sojourn_meta (name, value)"
         " VALUES ('schema_version', '0'), ('store_key', %(key)s), ('view_prefix', %(prefix)s)",
         {"key": store_key, "prefix": prefix.encode()},
     )
+
+
+def _mark_inbox(connection: Connection, store_key: bytes) -> None:
+    connection.execute(f"COMMENT ON TABLE {INBOX_TABLE} IS '{mark_of(store_key)}'".encode())
 
 
 def _migrate(connection: Connection, version: int) -> None:
@@ -240,6 +250,32 @@ def _migrate(connection: Connection, version: int) -> None:
     for statement in chain(drop_views(prefix.decode()), steps, create_views(EXPRESSIONS, prefix.decode())):
         connection.execute(statement.encode())
 
+
+def _reshape(connection: Connection, address: Address) -> None:
+    """Add what an earlier version had not, or refuse it."""
+    here = {"schema": address.schema}
+    columns: dict[str, set[str]] = {}
+    look = "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = %(schema)s"
+    for table, column in connection.execute(look, here).fetchall():
+        columns.setdefault(table, set()).add(column)
+    found = connection.execute("SELECT indexname::text FROM pg_indexes WHERE schemaname = %(schema)s", here).fetchall()
+    facts = dict(connection.execute("SELECT name, value FROM sojourn_meta").fetchall())
+    prefix = facts["view_prefix"].decode()
+    try:
+        added = tuple(additions(POSTGRESQL, POSTGRES_TRIGGERS, columns=columns, indices={index for (index,) in found}))
+    except UnfitError as unfit:
+        msg = (
+            f"the schema {address.schema} of {address.name} was written by another Sojourn from before the first release, "
+            f"whose tables this one cannot use ({unfit}); open it with that one, run DROP SCHEMA {address.schema} CASCADE, "
+            "or choose another with ?schema=name"
+        )
+        raise StoreError(msg) from None
+    for statement in chain(drop_views(prefix), added, create_views(EXPRESSIONS, prefix)):
+        connection.execute(statement.encode())
+    _mark_inbox(connection, facts["store_key"])
+
+
+_SHAPE: Final = shape_of(POSTGRESQL, POSTGRES_TRIGGERS)
 
 CREATE: Final = create_statements(POSTGRESQL)
 

@@ -14,9 +14,11 @@ from typing import Final, NamedTuple
 
 from sojourn.errors import StoreError
 from sojourn.stores.reporting.rollup_triggers import SQLITE_TRIGGERS
+from sojourn.stores.reshaping import SHAPE, UnfitError, additions, shape_of
 from sojourn.stores.schema import SCHEMA_VERSION, STORE_KEY_BYTES, TABLES
 from sojourn.stores.views import SHARED_PREFIX, SQLITE, create_views, drop_views
 
+from .dialect import SQLITE as DIALECT
 from .statements import CREATE
 from .waiting import begin, patiently
 
@@ -32,12 +34,17 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = {}
 """By version n, the statements that lead from there to n + 1. A released step never changes."""
 
 
+_SHAPE: Final = shape_of(DIALECT, SQLITE_TRIGGERS)
+
+
 class Contents(NamedTuple):
     """What a database contains. `version`: of our tables; `None` if there are none yet."""
 
     version: int | None
     is_empty: bool
     """Nothing else is in it either, so the whole file is ours."""
+    has_shape: bool = False
+    """Its tables are those of today, not of another version before the release."""
 
 
 def inspect(connection: sqlite3.Connection, name: str) -> Contents:
@@ -50,14 +57,14 @@ def inspect(connection: sqlite3.Connection, name: str) -> Contents:
     application_id, user_version, names = patiently(lambda: connection.execute(look).fetchone())
     tables = _TABLES.intersection((names or "").split("\n"))
     if "sojourn_meta" in tables:
-        version = _version(connection, name)
+        version, shape = _version(connection, name)
         if version > SCHEMA_VERSION:
             msg = (
                 f"{name} was written by a newer Sojourn (schema {version}, this one reads {SCHEMA_VERSION}); "
                 "upgrade this installation: pip install --upgrade sojourn"
             )
             raise StoreError(msg)
-        return Contents(version, is_empty=False)
+        return Contents(version, is_empty=False, has_shape=shape == _SHAPE)
     if application_id == _UNRELEASED_ID:
         msg = (
             f"{name} was written by a Sojourn from before its first release, and cannot be read by any other; "
@@ -71,17 +78,21 @@ def inspect(connection: sqlite3.Connection, name: str) -> Contents:
 
 def migrate(connection: sqlite3.Connection, name: str) -> None:
     """Create the tables or migrate them to today's schema. One process does it; others wait."""
-    if inspect(connection, name).version == SCHEMA_VERSION:
+    contents = inspect(connection, name)
+    if contents.version == SCHEMA_VERSION and contents.has_shape:
         return
     begin(connection)
     try:
         contents = inspect(connection, name)
         if contents.version is None:
             _create(connection, is_ours=contents.is_empty)
-        else:
+        elif contents.version < SCHEMA_VERSION:
             _migrate(connection, contents.version)
-        connection.execute(
-            "UPDATE sojourn_meta SET value = ? WHERE name = 'schema_version'", (str(SCHEMA_VERSION).encode(),)
+        elif not contents.has_shape:
+            _reshape(connection, name)
+        connection.executemany(
+            "INSERT OR REPLACE INTO sojourn_meta (name, value) VALUES (?, ?)",
+            [("schema_version", str(SCHEMA_VERSION).encode()), (SHAPE, _SHAPE)],
         )
         connection.execute("COMMIT")
     except BaseException:
@@ -89,8 +100,9 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
         raise
 
 
-def _version(connection: sqlite3.Connection, name: str) -> int:
-    look = "SELECT value FROM sojourn_meta WHERE name = 'schema_version'"
+def _version(connection: sqlite3.Connection, name: str) -> tuple[int, bytes | None]:
+    """Return the version of the tables, and their shape."""
+    look = "SELECT value, (SELECT value FROM sojourn_meta WHERE name = 'shape') FROM sojourn_meta WHERE name = 'schema_version'"
     try:
         row = patiently(lambda: connection.execute(look).fetchone())
     except sqlite3.OperationalError as error:
@@ -99,7 +111,7 @@ def _version(connection: sqlite3.Connection, name: str) -> int:
         raise _foreign(name) from None
     if row is None or not isinstance(row[0], bytes) or not row[0].isdigit():
         raise _foreign(name)
-    return int(row[0])
+    return int(row[0]), row[1]
 
 
 def _foreign(name: str) -> StoreError:
@@ -128,4 +140,24 @@ def _migrate(connection: sqlite3.Connection, version: int) -> None:
     (prefix,) = connection.execute("SELECT value FROM sojourn_meta WHERE name = 'view_prefix'").fetchone()
     steps = chain.from_iterable(STEPS[step] for step in range(version, SCHEMA_VERSION))
     for statement in chain(drop_views(prefix.decode()), steps, create_views(SQLITE, prefix.decode())):
+        connection.execute(statement)
+
+
+def _reshape(connection: sqlite3.Connection, name: str) -> None:
+    """Add what an earlier version had not, or refuse it."""
+    look = "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'"
+    columns: dict[str, set[str]] = {}
+    for table, column in connection.execute(look).fetchall():
+        columns.setdefault(table, set()).add(column)
+    indices = {index for (index,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    (prefix,) = connection.execute("SELECT value FROM sojourn_meta WHERE name = 'view_prefix'").fetchone()
+    try:
+        added = tuple(additions(DIALECT, SQLITE_TRIGGERS, columns=columns, indices=indices))
+    except UnfitError as unfit:
+        msg = (
+            f"{name} was written by another Sojourn from before the first release, whose tables this one cannot use "
+            f"({unfit}); open it with that one, or delete it with its -wal, -shm and .d companions"
+        )
+        raise StoreError(msg) from None
+    for statement in chain(drop_views(prefix.decode()), added, create_views(SQLITE, prefix.decode())):
         connection.execute(statement)
