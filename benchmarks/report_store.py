@@ -99,7 +99,9 @@ def _copy(db: sqlite3.Connection, on_progress: OnProgress) -> None:
     db.execute(f"DELETE FROM sojourn_events WHERE session_key IN ({open_ones})", (until,))
     db.execute("DELETE FROM sojourn_sessions WHERE end_reason IS NULL AND started_at < ?", (until,))
     db.execute("UPDATE sojourn_counters SET value = value * ?", (_COPIES + 1,))
-    recorded = "UPDATE sojourn_counters SET value = (SELECT COUNT(*) FROM sojourn_events) WHERE name = 'events.recorded'"
+    recorded = (
+        "UPDATE sojourn_counters SET value = (SELECT COUNT(*) FROM sojourn_events) WHERE name = 'events.recorded'"
+    )
     db.execute(recorded)
 
 
@@ -166,6 +168,7 @@ def copy_to(path: Path, url: str, *, on_progress: OnProgress) -> None:
             target.commit()
             on_progress("tables", number, len(_COPIED))
         target.execute("SELECT setval(pg_get_serial_sequence('sojourn_events', 'seq'), MAX(seq)) FROM sojourn_events")
+        target.execute("INSERT INTO sojourn_counters SELECT 'events.recorded', COUNT(*) FROM sojourn_events")
         target.commit()
         target.autocommit = True
         target.execute("ANALYZE")  # as autovacuum does
