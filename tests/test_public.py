@@ -18,12 +18,14 @@ HEAVY = ("flask", "starlette", "fastapi", "httpx", "psycopg", "sqlite3", "werkze
 
 
 def test_the_names_of_sojourn_are_these() -> None:
-    public = {name for name, value in vars(sojourn).items() if not name.startswith("_") and not ismodule(value)} - {
-        "annotations",
-        "TYPE_CHECKING",
-        "Any",
-    }
-    assert public | {"Engine"} == set(sojourn.__all__)
+    public = {name for name in dir(sojourn) if not name.startswith("_") and not ismodule(getattr(sojourn, name))}
+    assert public - {"annotations", "TYPE_CHECKING", "Any", "import_module"} == set(sojourn.__all__)
+
+
+def test_a_public_name_is_the_one_of_its_module() -> None:
+    from sojourn.tracking import helpers
+
+    assert sojourn.track is helpers.track is vars(sojourn)["track"]
 
 
 @pytest.mark.parametrize(

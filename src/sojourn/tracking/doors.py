@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextvars import Token
 from typing import Any
 
+# Not used here: what a view may call comes with a door, so that its first call imports nothing.
+from . import carrying, current, helpers, privacy_signals  # noqa: F401
 from .visit import Visit, active_visit
 
 
