@@ -4,53 +4,20 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from sojourn.errors import SojournError
 
-from . import (
-    _agent_ranges,
-    _agents,
-    _backup,
-    _check,
-    _choosing,
-    _completion,
-    _data_subjects,
-    _demo,
-    _digest,
-    _doctor,
-    _export,
-    _fake,
-    _import,
-    _init,
-    _mcp,
-    _outbox,
-    _report,
-    _secret,
-    _sessions,
-    _share,
-    _show_settings,
-    _stats,
-    _status,
-    _streams,
-    _tokens,
-    _worker,
-)
-from ._parser import WRONG_ARGUMENTS, Parser, UsageError
+from . import _streams
+from ._commands import COMMANDS
+from ._parser import WRONG_ARGUMENTS, Commands, Parser, UsageError
 
 if TYPE_CHECKING:
     from sojourn.settings import Settings
 
-_COMMANDS = {
-    "get started": (_demo, _init, _secret, _doctor, _show_settings, _completion),
-    "look at sessions": (_report, _stats, _sessions, _agents, _agent_ranges, _digest),
-    "record and deliver": (_worker, _status, _outbox, _check, _fake),
-    "keep and delete data": (_import, _export, _data_subjects, _backup),
-    "let others read": (_tokens, _share, _mcp),
-}
-"""The modules that add a command, by the titles of the help. A new command is its file and its place here."""
 _INTERRUPTED = 130  # as shells report Ctrl-C
 
 
@@ -59,9 +26,14 @@ def main(argv: Sequence[str] | None = None, *, settings: Settings | None = None,
 
     `settings`: those of the project that runs it, which then needs neither `--store` nor `--app`.
     """
+    run = functools.partial(_run, argv, prog)
+    if settings is None:
+        return _streams.guarded(run)
+    from . import _choosing
+
     token = _choosing.project.set(settings)
     try:
-        return _streams.guarded(functools.partial(_run, argv, prog))
+        return _streams.guarded(run)
     finally:
         _choosing.project.reset(token)
 
@@ -92,7 +64,7 @@ class _Version(argparse.Action):
 
 
 def parser(prog: str) -> Parser:
-    """The parser with all commands."""
+    """The parser with all commands. The module of each is imported when its options are needed."""
     made = Parser(
         prog=prog,
         description="Session analytics for Python web apps, from inside the app.",
@@ -106,8 +78,12 @@ def parser(prog: str) -> Parser:
         default=argparse.SUPPRESS,
         help="show program's version number and exit",
     )
-    for title, modules in _COMMANDS.items():
+    for title, entries in COMMANDS.items():
         commands = made.commands(title)
-        for module in modules:
-            module.add_commands(commands)
+        for name, (module, line) in entries.items():
+            commands.announce(name, help=line, add=functools.partial(_add, module, commands))
     return made
+
+
+def _add(module: str, commands: Commands) -> None:
+    importlib.import_module(f"{__name__}.{module}").add_commands(commands)

@@ -30,7 +30,6 @@ def add_commands(commands: Commands) -> None:
     """Add the four commands."""
     ranges = commands.add_parser(
         "agent-ranges",
-        help="manage the published networks by which agents are verified",
         description="Operators such as OpenAI, Anthropic, Perplexity and Google publish the networks of their agents. These "
         "commands keep their lists in the store; the processes of the app use a new one within five minutes.",
     )

@@ -27,7 +27,6 @@ def add_commands(commands: Commands) -> None:
     agents = commands.add_parser(
         "agents",
         parents=[_stores.options()],
-        help="show what crawlers, AI assistants and monitors read",
         description="Show which crawlers, AI assistants and monitors asked for which pages, and whether they are who they "
         "claim to be. Counted by whole hours of UTC.",
     )

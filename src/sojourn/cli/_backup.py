@@ -25,7 +25,6 @@ def add_commands(commands: Commands) -> None:
     backup = commands.add_parser(
         "backup",
         parents=[_stores.options()],
-        help="copy a SQLite store to a file while it is used",
         description="Copy a SQLite store, as it is at one moment, to a new file that only you can read, and read the copy "
         "through. The app goes on meanwhile. Records that wait in journals are not in it: they are recorded within seconds. "
         "For a store in PostgreSQL it names the command of pg_dump.",
@@ -37,7 +36,6 @@ def add_commands(commands: Commands) -> None:
     vacuum = commands.add_parser(
         "vacuum",
         parents=[_stores.options()],
-        help="make the file of a SQLite store as small as it can be",
         description="Write the file of a SQLite store anew, without the room that deleted sessions left. The app goes on: its "
         "records wait in the journals meanwhile. It needs as much free disk as the new file takes, up to two times.",
     )

@@ -24,7 +24,6 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     check = commands.add_parser(
         "check",
-        help="send a test session to every backend",
         description="Send a session of three events (start, page view, end), marked sojourn.check, to each backend of an app, "
         "of --backend, or of SOJOURN_BACKENDS, and show what to fix. Nothing is stored. The exit code is 1 if any backend "
         "did not accept it.",

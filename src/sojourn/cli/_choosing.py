@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tomllib
 from collections.abc import Mapping
 from contextlib import chdir
 from contextvars import ContextVar
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sojourn.core.shared_places import is_anothers
-from sojourn.settings._places import SQLITE, absolute, has_password, store_path
 
 from . import _apps
 from ._parser import UsageError, nearest
@@ -119,6 +117,8 @@ def _table(file: Path) -> Mapping[str, Any] | None:
         return None
     if b"sojourn" not in text:
         return None
+    import tomllib
+
     try:
         tool = tomllib.loads(text.decode()).get("tool")
     except ValueError as error:
@@ -132,6 +132,8 @@ def _table(file: Path) -> Mapping[str, Any] | None:
 
 
 def _chosen(file: Path, table: Mapping[str, Any]) -> Choice:
+    from sojourn.settings._places import SQLITE, absolute, has_password, store_path
+
     where = f"[tool.sojourn] in {file}"
     for key in table:
         if key not in _KEYS:
@@ -165,6 +167,8 @@ def _chosen(file: Path, table: Mapping[str, Any]) -> Choice:
 
 
 def _near(folder: Path) -> Choice | None:
+    from sojourn.settings._places import SQLITE, absolute
+
     files = [file for name in _NEAR if (file := folder / name).is_file() and not is_anothers(file)]
     if not files:
         return None

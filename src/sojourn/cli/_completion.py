@@ -52,7 +52,6 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     completion = commands.add_parser(
         "completion",
-        help="print the completion for bash, zsh or fish",
         description="Print a script for a shell, which completes commands, options and their values. It runs `sojourn "
         "completion words`, so it needs no change after an upgrade.",
     )
@@ -122,7 +121,7 @@ def _read(parser: Parser, words: Sequence[str]) -> tuple[Parser, argparse.Action
             parser, used = parser.verbs[word], []
         elif (option := parser.option(word.partition("=")[0])) is not None:
             waiting = option if option.nargs != 0 and "=" not in word else None
-            if not isinstance(option, argparse._AppendAction):
+            if not parser.is_repeatable(option):
                 used.append(option)
     return parser, waiting, used
 

@@ -27,7 +27,6 @@ def add_commands(commands: Commands) -> None:
     erase = commands.add_parser(
         "erase",
         parents=[_person_options(), _stores.options()],
-        help="delete all data of a visitor or a user",
         description="Delete a person's sessions and events from the store and from the journals of this host, discard late "
         "records of them, and show how many events were already forwarded, and where. If copies remain elsewhere, it says "
         "where, and for how long. This is not an opt-out: new visits are recorded again.",

@@ -18,7 +18,6 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     demo = commands.add_parser(
         "demo",
-        help="run an example app with simulated visitors, and its report",
         description="Start an example app, simulate visitors over real HTTP, print their events as they are forwarded, and "
         "check that all figures add up. Writes into a new folder in your state directory.",
     )

@@ -28,7 +28,6 @@ def add_commands(commands: Commands) -> None:
     digest = commands.add_parser(
         "digest",
         parents=[_stores.options()],
-        help="print or send the figures of a week",
         description="Show the figures of a period, compared with the one before: sessions, goals, pages, sources, events, "
         "errors and alerts. With --to it is sent instead of printed: run it once a week by cron or a timer.",
     )

@@ -32,7 +32,6 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     doctor = commands.add_parser(
         "doctor",
-        help="find out why there are no sessions",
         description="Check the settings, the store, the journal, the proxies and the backends, and show why the last request "
         "began no session. Creates nothing. The exit code is 1 if something is wrong.",
     )

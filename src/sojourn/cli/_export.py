@@ -41,7 +41,6 @@ def add_commands(commands: Commands) -> None:
     export = commands.add_parser(
         "export",
         parents=[_stores.options(), _session_filters.options()],
-        help="export sessions or events as JSON lines or CSV, or one person's data as JSON",
         description="Export sessions (latest first) or events (in log order), one per line, as JSON or as CSV that no "
         "spreadsheet takes for formulas; or all data of a visitor or a user as one JSON document.",
     )

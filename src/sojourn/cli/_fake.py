@@ -23,7 +23,6 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     fake = commands.add_parser(
         "fake",
-        help="run a fake vendor endpoint locally",
         description="Accept and reject events as the vendor does, and print each one. Prints the URL for SOJOURN_BACKENDS "
         "first, and at the end the sessions as the vendor would show them. Needs uvicorn.",
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from sojourn.errors import SojournError
-from sojourn.settings._places import SQLITE, absolute, store_path
 
 from ._progress import Bar
 
@@ -56,11 +55,13 @@ def run(sessions: int, days: int, store: str | None) -> int:
         raise SojournError(msg) from error
     spent = time.monotonic() - began
     print(f"{made.sessions:,} sessions and {made.events:,} events of {days} days, generated in {spent:.0f} s")
-    print(f"open the report: sojourn report --store {SQLITE}{path}")
+    print(f"open the report: sojourn report --store sqlite:///{path}")
     return 0
 
 
 def _path(store: str | None) -> Path:
+    from sojourn.settings._places import SQLITE, absolute, store_path
+
     if store is None:
         from sojourn.demo.folder import new_folder
 

@@ -55,7 +55,6 @@ def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "import",
         parents=[_stores.options()],
-        help="make sessions of access logs of the time before Sojourn",
         description="Read access logs in the common or combined format (Apache, nginx, gunicorn), and make sessions of them by "
         "your settings. They are marked as imported, and never sent to a backend. Lines that were imported before are left "
         "out, so a log can be imported again when it has grown. Name the logs of several servers together: they are read "

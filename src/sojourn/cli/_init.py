@@ -82,7 +82,6 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     init = commands.add_parser(
         "init",
-        help="print the lines for your framework",
         description="Print what puts Sojourn into an app: the package, a key, the lines and where they go. Without a name, the "
         "framework is the one that Python files in this folder import. Writes nothing.",
     )

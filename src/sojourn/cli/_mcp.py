@@ -16,7 +16,6 @@ def add_commands(commands: Commands) -> None:
     mcp = commands.add_parser(
         "mcp",
         parents=[_stores.options()],
-        help="let an assistant read the figures (Model Context Protocol)",
         description="Serve the report's figures to an assistant on standard input and output. It reads figures alone; with "
         "--people, sessions and users as well. Needs the extra: pip install 'sojourn[mcp]'.",
     )

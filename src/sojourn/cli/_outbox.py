@@ -28,7 +28,6 @@ def add_commands(commands: Commands) -> None:
     """Add the four commands."""
     outbox = commands.add_parser(
         "outbox",
-        help="list, retry or skip dead letters and waiting events",
         description="Manage events that backends rejected permanently (dead letters), and events waiting for them.",
     )
     verbs = outbox.commands()

@@ -10,8 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
 
-from sojourn.backends.cloudevents import rfc3339
-from sojourn.core.clock import SystemClock
 from sojourn.health.formatting import cell, printable, span
 
 __all__ = ["Lines", "Paint", "cell", "printable", "span"]
@@ -45,6 +43,9 @@ class Lines:
 
     def say(self, what: str, text: str, figures: Mapping[str, object] | None = None) -> None:
         """`what` is one word for programs, `text` the sentence for people, `figures` the rest of the document."""
+        from sojourn.backends.cloudevents import rfc3339
+        from sojourn.core.clock import SystemClock
+
         stream = self._stream or sys.stdout
         if self._is_json:
             document = {"at": rfc3339(SystemClock.now()), "what": what, "message": printable(text), **(figures or {})}

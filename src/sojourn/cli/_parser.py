@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sojourn.errors import SojournError
@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
-        self.verbs: dict[str, Parser] = {}
+        self.verbs = Verbs()
         self._subparsers_action: Any = None
         self._titles: dict[str, list[argparse.Action]] = {}
 
@@ -35,8 +35,9 @@ class Parser(argparse.ArgumentParser):
         """A group of this parser's own commands, under a title of its help. Without a command, help is printed."""
         if self._subparsers_action is None:
             self._subparsers_action = self.add_subparsers(metavar="COMMAND")
+            self._subparsers_action._name_parser_map = self._subparsers_action.choices = self.verbs
             self.set_defaults(command=self._help)
-        return Commands(self, self._titles.setdefault(title, []), self._subparsers_action)
+        return Commands(self, self._titles.setdefault(title, []))
 
     def parse(self, words: Sequence[str] | None = None) -> argparse.Namespace:
         """Parse the words, or the process's own; exit with 2 and one line if they are wrong."""
@@ -105,6 +106,10 @@ class Parser(argparse.ArgumentParser):
         """All options, in the order of the help."""
         return [action for action in self._actions if action.option_strings]
 
+    def is_repeatable(self, option: argparse.Action) -> bool:
+        """Whether an option may be given more than once."""
+        return isinstance(option, argparse._AppendAction)
+
     def positionals(self) -> list[argparse.Action]:
         """All arguments that are neither options nor commands."""
         return [each for each in self._actions if not each.option_strings and each is not self._subparsers_action]
@@ -123,19 +128,55 @@ class Parser(argparse.ArgumentParser):
             (file or sys.stderr).write(message)
 
 
+class Verbs(Mapping[str, Parser]):
+    """The commands of a parser by name. One that was announced is made when it is looked up, not when it is listed."""
+
+    def __init__(self) -> None:
+        self._added: dict[str, Callable[[], None]] = {}
+        self._made: dict[str, Parser] = {}
+
+    def announce(self, name: str, add: Callable[[], None]) -> None:
+        """Have `add` called at the first look-up; it puts the parser here."""
+        self._added[name] = add
+
+    def put(self, name: str, parser: Parser) -> None:
+        self._added.setdefault(name, lambda: None)
+        self._made[name] = parser
+
+    def __getitem__(self, name: str) -> Parser:
+        add = self._added[name]
+        if name not in self._made:
+            add()
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._added
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._added)
+
+    def __len__(self) -> int:
+        return len(self._added)
+
+
 class Commands:
     """One titled group of commands, which command modules add theirs to."""
 
-    def __init__(self, parser: Parser, actions: list[argparse.Action], subparsers: Any) -> None:
+    def __init__(self, parser: Parser, actions: list[argparse.Action]) -> None:
         self._parser = parser
         self._actions = actions
-        self._subparsers = subparsers
 
-    def add_parser(self, name: str, *, help: str, **options: Any) -> Parser:  # noqa: A002 - as argparse calls it
-        """Add a command with what `argparse.ArgumentParser` takes; `help` is its line in the list."""
-        parser: Parser = self._subparsers.add_parser(name, **options)
+    def announce(self, name: str, *, help: str, add: Callable[[], None]) -> None:  # noqa: A002 - as argparse calls it
+        """List a command; `add` is called when its options are needed, and adds its parser."""
         self._actions.append(argparse.Action([], name, metavar=name, help=help))
-        self._parser.verbs[name] = parser
+        self._parser.verbs.announce(name, add)
+
+    def add_parser(self, name: str, *, help: str | None = None, **options: Any) -> Parser:  # noqa: A002 - the same
+        """Add a command with what `argparse.ArgumentParser` takes; `help`, its line in the list, unless it was announced."""
+        if help is not None:
+            self._actions.append(argparse.Action([], name, metavar=name, help=help))
+        parser = Parser(prog=f"{self._parser.prog} {name}", **options)
+        self._parser.verbs.put(name, parser)
         return parser
 
 

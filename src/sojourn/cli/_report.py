@@ -24,7 +24,6 @@ def add_commands(commands: Commands) -> None:
     report = commands.add_parser(
         "report",
         parents=[_stores.options()],
-        help="serve the Sessions report to a browser",
         description="Serve the Sessions report of a store on this host, and print a link that opens it. Each link works "
         "once. When it has been used, a new one is printed. The app can keep running. Stop with Ctrl-C.",
     )

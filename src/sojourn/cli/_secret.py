@@ -11,7 +11,6 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     secret = commands.add_parser(
         "secret",
-        help="print a new SOJOURN_SECRET_KEY",
         description="Print a line with a new secret key, for the environment of your app.",
     )
     secret.set_defaults(command=_secret)

@@ -27,7 +27,6 @@ def add_commands(commands: Commands) -> None:
     """Add the three commands."""
     sessions = commands.add_parser(
         "sessions",
-        help="list sessions, show one with its timeline, or follow events",
         description="Look at the sessions of a store. The report (`sojourn report`) shows the same in a browser.",
     )
     verbs = sessions.commands()

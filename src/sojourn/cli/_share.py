@@ -20,7 +20,6 @@ def add_commands(commands: Commands) -> None:
     """Add the three commands."""
     share = commands.add_parser(
         "share",
-        help="make, list or revoke links that show a saved view",
         description="Manage links that show the figures of one saved view of the report to readers without a log-in.",
     )
     verbs = share.commands()

@@ -40,7 +40,6 @@ def add_commands(commands: Commands) -> None:
     settings = commands.add_parser(
         "settings",
         parents=[_stores.options()],
-        help="show each setting, its value and where that came from",
         description="Show each setting, its value and where that came from: the default, the environment, the configuration of "
         "the app's framework, or code. Without an app, the settings are those of the environment. Secrets are not shown.",
     )

@@ -38,7 +38,6 @@ def add_commands(commands: Commands) -> None:
     stats = commands.add_parser(
         "stats",
         parents=[_stores.options()],
-        help="show the figures of the report",
         description="Show the figures of a range, compared with the period before, and panels such as pages, sources and "
         "errors. Ranges and filters are those of the report's addresses.",
     )

@@ -23,7 +23,6 @@ def add_commands(commands: Commands) -> None:
     status = commands.add_parser(
         "status",
         parents=[_stores.options()],
-        help="show recording and delivery health",
         description="Show what is recorded, what each backend received, what is waiting, and any problems. The exit code is "
         "0; with --check it is 1 if there are problems: figures that do not add up, damaged journals, "
         "a backend whose last three attempts failed or that is paused for more than a minute, events or records that no "

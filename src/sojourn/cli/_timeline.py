@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, TextIO
 
-import msgspec
-
 from sojourn.errors import SojournError
 
 from ._output import Paint, cell, printable, span
@@ -45,6 +43,8 @@ def show(store: Store, name: str, *, limit: int, paint: Paint) -> Iterator[str]:
 
 def write(store: Store, name: str, out: TextIO) -> None:
     """Write the session as one JSON document, in parts. Raises `SojournError` if there is none."""
+    import msgspec
+
     from sojourn.data_subjects import events_of, public_fields, separated
 
     detail = _detail(store, name)
@@ -109,6 +109,8 @@ def _pairs(values: dict[str, str | int | float | bool]) -> str:
 
 def _lines(event: Event, started_at: int, paint: Paint) -> Iterator[str]:
     """An event as the console backend prints it, but with the time since the start, and with stack traces."""
+    import msgspec
+
     from sojourn.backends.plain.console import _COLOURS, _NAME_COLUMN, _interesting
 
     elapsed = max(0, event.time - started_at)

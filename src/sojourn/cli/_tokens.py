@@ -18,7 +18,6 @@ def add_commands(commands: Commands) -> None:
     """Add the three commands."""
     tokens = commands.add_parser(
         "tokens",
-        help="make, list or revoke tokens for programs that read figures",
         description="Manage named tokens: programs read overview.json and the panels with one, and change nothing.",
     )
     verbs = tokens.commands()

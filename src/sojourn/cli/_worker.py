@@ -35,7 +35,6 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     worker = commands.add_parser(
         "worker",
-        help="record and deliver in a separate process",
         description="Record the journals of web processes, end idle sessions, and deliver events, until SIGTERM or "
         'Ctrl-C. With deliver="worker" the web processes leave that to it; start one on each host, with the same '
         "settings as the app. If several run, one records and the others stand by. The exit code is 0 after SIGTERM or "
