@@ -50,6 +50,15 @@ def test_a_broken_backend_does_not_hide_another(monkeypatch: pytest.MonkeyPatch)
     assert registry.built_in_class("PostHogBackend").scheme == "posthog"
 
 
+def test_built_in_backend_is_found_without_reading_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(group: str) -> importlib.metadata.EntryPoints:
+        raise AssertionError(group)
+
+    monkeypatch.setattr(registry, "entry_points", fail)
+    assert make_fake("posthog").vendor == "posthog"
+    assert backend_from_url("console:").name == "console"
+
+
 def test_built_in_backends_resolve_without_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a frozen app, or in a copy below another package's folder."""
     monkeypatch.setattr(registry, "entry_points", lambda group: importlib.metadata.EntryPoints())

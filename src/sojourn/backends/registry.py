@@ -28,6 +28,12 @@ def registered() -> dict[str, EntryPoint]:
     return others | {entry.name: entry for entry in built_in()}
 
 
+def find(scheme: str) -> EntryPoint | None:
+    """Return the backend of a scheme, if there is one. Ours are found without reading what is installed."""
+    ours = (entry for entry in built_in() if entry.name == scheme)
+    return next(ours, None) or registered().get(scheme)
+
+
 def built_in() -> Iterator[EntryPoint]:
     """Return our own backends, those without a vendor first."""
     for package in (plain, vendors):

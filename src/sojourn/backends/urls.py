@@ -12,7 +12,7 @@ from typing import Final
 from sojourn.errors import SettingsError, SojournError
 
 from .protocol import Backend
-from .registry import load, registered
+from .registry import find, load, registered
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9.-]{0,30})(\+[A-Za-z0-9.+-]{1,30})?:")
 
@@ -24,10 +24,10 @@ def backend_from_url(text: str) -> Backend:
     if match is None:
         raise SettingsError(f"backends: a backend's URL begins with its scheme; known are {_forms(registered())}")
     scheme = match[1].lower()
-    entries = registered()
-    if scheme not in entries:
-        raise SettingsError(f"backends: the scheme {scheme!r} is unknown; {_hint(scheme, entries)}")
-    return _build(scheme, entries[scheme], match[1].lower() + url[match.end(1) :])
+    entry = find(scheme)
+    if entry is None:
+        raise SettingsError(f"backends: the scheme {scheme!r} is unknown; {_hint(scheme, registered())}")
+    return _build(scheme, entry, match[1].lower() + url[match.end(1) :])
 
 
 def check_unique_names(backends: Iterable[Backend]) -> None:

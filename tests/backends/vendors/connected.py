@@ -20,7 +20,9 @@ ORIGIN = "https://vendor.example"
 
 
 def backend_class(scheme: str) -> Any:
-    return registry.load(registry.registered()[scheme])
+    entry = registry.find(scheme)
+    assert entry is not None
+    return registry.load(entry)
 
 
 def backend_on(fake: FakeVendor, **options: Any) -> Any:
