@@ -91,7 +91,7 @@ def _lay(version: str, suite: str, folder: Path) -> Path:
         raise MissingError(f"no Python {version} was found, and to lay it, install {' and '.join(missing)}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _run(
+    unpack = (
         "mmdebstrap",
         "--quiet",
         "--variant=extract",
@@ -101,6 +101,11 @@ def _lay(version: str, suite: str, folder: Path) -> Path:
         suite,
         str(folder),
     )
+    try:
+        _run(*unpack)
+    except MissingError:  # a mirror was out of reach for a moment, or in the middle of an update
+        shutil.rmtree(folder, ignore_errors=True)
+        _run(*unpack)
     program = _program(version, folder)
     loader = _run("patchelf", "--print-interpreter", str(program)).strip()
     (libraries,) = {path.parent for path in (folder / "usr" / "lib").glob("*/libc.so.6")}

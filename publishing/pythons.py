@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("versions", nargs="*", metavar="VERSION", help=f"default: {' '.join(PROMISED)}")
     parser.add_argument("--all", action="store_true", help="every test, those with servers and a browser too")
     parser.add_argument("--find", action="store_true", help="find or lay the interpreters, and run no test")
+    parser.add_argument(
+        "--skip-missing", action="store_true", help="no failure if a Python can be neither found nor laid: only say so"
+    )
     parser.add_argument("--sdist", action="store_true", help="install the source distribution instead of the wheel")
     parser.add_argument("--newest", action="store_true", help="install the newest dependencies, not the pinned ones")
     chosen, for_pytest = parser.parse_known_args(arguments)
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"NOT TESTED: Python {version}, which this machine lacks")
     for version in failed:
         print(f"FAILED: Python {version}")
-    return 1 if missing or failed else 0
+    return 1 if (missing and not chosen.skip_missing) or failed else 0
 
 
 def _interpreters(chosen: Sequence[str]) -> tuple[list[Interpreter], list[str], bool]:

@@ -16,6 +16,8 @@ from . import builds, changelog
 
 DIST: Final = builds.ROOT / "dist"
 PLACE: Final = builds.ROOT / ".release"
+UNRELEASED: Final = "Before the first release"
+"""What the README says until there is one."""
 
 
 class ReleaseError(Exception):
@@ -53,8 +55,15 @@ def version_of(root: Path) -> str:
     return version
 
 
+def check_readme(root: Path) -> None:
+    """Raise `ReleaseError` if the README of a version says that nothing is released."""
+    if "dev" not in version_of(root) and UNRELEASED in (root / "README.md").read_text(encoding="utf-8"):
+        raise ReleaseError(f"README.md says {UNRELEASED!r}: delete that paragraph")
+
+
 def _check(tag: str | None) -> None:
     version = version_of(builds.ROOT)
+    check_readme(builds.ROOT)
     if tag is not None:
         if tag != f"v{version}":
             raise ReleaseError(f"the tag is {tag}, and pyproject.toml has {version}")

@@ -7,6 +7,7 @@ import re
 import shutil
 import tarfile
 import zipfile
+from contextlib import nullcontext
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from publishing import builds, changelog, metadata, release
+from publishing import builds, changelog, interpreters, metadata, release
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "https://code.example/shop/sojourn"
@@ -167,6 +168,50 @@ def test_a_tag_that_does_not_name_the_version_is_refused(capsys: pytest.CaptureF
 def test_a_version_without_changes_is_refused(checkout: Path) -> None:
     with pytest.raises(changelog.CutError, match=r"no changes for 0\.1\.0"):
         changelog.section(checkout, "0.1.0")
+
+
+@pytest.mark.parametrize(
+    ("version", "text", "is_refused"),
+    [
+        pytest.param("0.1.0", f"{release.UNRELEASED} there is only this checkout", True, id="left in"),
+        pytest.param("0.1.0", "Install it", False, id="deleted"),
+        pytest.param("0.1.0.dev0", f"{release.UNRELEASED} there is only this checkout", False, id="still true"),
+    ],
+)
+def test_readme_of_a_version_must_not_say_that_none_is_released(
+    tmp_path: Path, version: str, text: str, is_refused: bool
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
+    (tmp_path / "README.md").write_text(text)
+    with pytest.raises(release.ReleaseError, match="delete that paragraph") if is_refused else nullcontext():
+        release.check_readme(tmp_path)
+
+
+# --- the interpreters
+
+
+@pytest.mark.parametrize(("failures", "is_laid"), [(0, True), (1, True), (2, False)])
+def test_laying_an_interpreter_is_tried_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, is_laid: bool
+) -> None:
+    program = "#!/bin/sh\necho 3.14.final\n"
+    commands = {
+        "mmdebstrap": f"""
+            echo >>{tmp_path}/calls; for place in "$@"; do :; done
+            mkdir -p "$place/usr/bin" "$place/usr/lib/any"; touch "$place/usr/lib/any/libc.so.6"
+            [ $(wc -l <{tmp_path}/calls) -gt {failures} ] || {{ echo no mirror >&2; exit 25; }}
+            cp {tmp_path}/python "$place/usr/bin/python3.14"
+        """,
+        "patchelf": "echo /lib64/ld.so",
+    }
+    for name, text in {**commands, "python": program}.items():
+        file = tmp_path / name
+        file.write_text(text if text.startswith("#!") else f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(interpreters, "_candidates", lambda version, place: iter(()))
+    with pytest.raises(interpreters.MissingError, match="no mirror") if not is_laid else nullcontext():
+        assert interpreters.find("3.14", tmp_path / "pythons").source == "laid from forky"
 
 
 # --- the workflow
