@@ -72,6 +72,23 @@ def test_user_is_on_every_request_but_the_first() -> None:
     assert not any("uid" in request for request in requests(*sample_events(), user_ids=False))
 
 
+def test_session_that_follows_another_within_a_second_is_continued_in_its_own_visit() -> None:
+    """Of two visits whose last actions are in the same second, Matomo continues the earlier one."""
+    fake = FakeMatomo()
+    at, own = 1_769_860_800_000, {"session_key": "019a0c5e-9999-7b3c-9d2e-5f60718293a4"}
+    attributes: dict[str, Scalar] = {**PREVIOUS, "session.id": "2"}
+    backend_on(fake).send(
+        [
+            event("session.start", {"session.id": "1"}, id="1", time=at),
+            event("page_view", {"session.id": "1"}, id="2", time=at + 200),
+            event("session.start", attributes, id="3", time=at + 900, session_started_at=at + 900, **own),
+            event("user.identify", attributes, id="4", time=at + 900, user_id="ben", **own),
+            event("page_view", attributes, id="5", time=at + 7_000, user_id="ben", **own),
+        ]
+    )
+    assert [(visit.first_at - at // 1000, visit.user_id) for visit in fake.visits] == [(0, None), (1, "ben")]
+
+
 def test_visitor_is_16_hexadecimal_digits_and_the_same_in_each_session() -> None:
     ids = {request["cid"] for request in requests(*sample_events())}
     (own,) = ids

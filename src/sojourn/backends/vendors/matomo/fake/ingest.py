@@ -30,7 +30,6 @@ DIMENSIONS: Final[Mapping[int, str]] = {
 }
 _FILES: Final = ("/matomo.php", "/piwik.php")
 _DAY_S: Final = 86_400
-_HEX: Final = frozenset("0123456789abcdefABCDEF")
 _PAGE: Final = (
     "This resource is part of Matomo. Keep full control of your data with the leading free and open source "
     "<a href='https://matomo.org' target='_blank' rel='noopener noreferrer nofollow'>web analytics</a>.<br>\n"
@@ -95,7 +94,9 @@ class FakeMatomo(FakeVendor):
     def respond(self, request: Received) -> Reply:
         if not request.path.endswith(_FILES):
             return _reply(404, "Not Found")
-        if request.method != "POST" or request.headers.get("content-encoding") or b'"requests"' not in request.body:
+        if request.method == "GET":
+            return _reply(200, _PAGE)
+        if request.headers.get("content-encoding") or b'"requests"' not in request.body:
             return self.bad_encoding()
         try:
             document = msgspec.json.decode(request.body)
@@ -133,7 +134,7 @@ class FakeMatomo(FakeVendor):
         if str(parameters.get("idsite")) != str(self._site):
             raise _InvalidError
         cid = str(parameters.get("cid", ""))
-        if cid and (len(cid) != 16 or not _HEX.issuperset(cid)):
+        if cid and len(cid) != 16:
             raise _InvalidError
         if "cip" in parameters and not is_known:
             raise _InvalidError

@@ -22,6 +22,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
 """What `config/global.ini.php` sets under `[Tracker]`."""
 
 _CAMPAIGN: Final = ("mtm_campaign", "utm_campaign", "utm_source", "utm_medium")
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
 _LONGEST: Final = 250
 
 Parameters = Mapping[str, Any]
@@ -88,7 +89,8 @@ class Visits:
         user = _text(parameters, "uid")
         if user and self._config["enable_userid_overwrites_visitorid"]:
             return hashlib.sha1(user.encode("utf-8", "replace")).hexdigest()[:16]  # noqa: S324 - as Matomo does
-        return _text(parameters, "cid") or _text(parameters, "_id")[:16]
+        own = _text(parameters, "cid") or _text(parameters, "_id")[:16]
+        return own if _HEX.issuperset(own) else ""
 
     def _find(self, parameters: Parameters, at: int) -> Visit | None:
         length = self._config["visit_standard_length"]
@@ -104,7 +106,7 @@ class Visits:
                 and at - length <= row.last_at <= at + length
                 and (not user or row.user_id in (None, user))
             ]
-        row = max(found, key=lambda row: (row.last_at, row.id), default=None)
+        row = max(found, key=lambda row: (row.last_at, -row.id), default=None)
         most = self._config["create_new_visit_after_x_actions"]
         return None if row is None or 0 < most <= row.actions else row
 
