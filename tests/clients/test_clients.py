@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from sojourn.testing.vendors import (
+    FakeAmplitude,
     FakeExceptionless,
     FakeMParticle,
     FakeOpenTelemetry,
@@ -101,6 +102,19 @@ def test_mparticle(run_in: Callable[[str, FakeVendor], None], script: str) -> No
     assert fake.users() == {"anna": {"plan": "team"}}
     if run_in is in_python:
         assert [session.duration_ms for session in fake.sessions()] == [5_000]
+
+
+@pytest.mark.parametrize(
+    ("run_in", "script"),
+    [pytest.param(in_python, "amplitude_client", id="Python"), pytest.param(in_node, "amplitude", id="Node")],
+)
+def test_amplitude(run_in: Callable[[str, FakeVendor], None], script: str) -> None:
+    fake = FakeAmplitude()
+    run_in(script, fake)
+    assert sorted(names(fake)) == ["$groupidentify", "$identify", "bought", "revenue_amount", "seen"]
+    assert fake.users() == {"anna": {"plan": "team"}}
+    assert [session.session_id for session in fake.sessions()] == ["1769860800000"]
+    assert fake.user_of(next(event for event in fake.events() if event.name == "seen")) == "anna"
 
 
 def test_exceptionless() -> None:
