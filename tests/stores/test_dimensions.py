@@ -51,6 +51,7 @@ def test_each_dimension_is_a_column_and_a_field_that_may_be_empty() -> None:
         pytest.param({"url.query": "utm_source=&q=utm_medium"}, {}, id="campaign without a value"),
         pytest.param({"service.version": "2.1"}, {"version": "2.1"}, id="version"),
         pytest.param({"service.name": "shop"}, {"service": "shop"}, id="service"),
+        pytest.param({"visitor.kind": "cookieless"}, {"visitor_kind": "cookieless"}, id="visitor without a cookie"),
     ],
 )
 def test_the_first_request_decides(origin: dict[str, Scalar], values: dict[str, str]) -> None:

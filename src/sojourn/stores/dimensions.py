@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sojourn.core.events import COUNTRY, IMPORTED, INTERNAL_REFERRER, Scalar
+from sojourn.core.events import COUNTRY, IMPORTED, INTERNAL_REFERRER, VISITOR_KIND, Scalar
 from sojourn.core.sources import DIRECT, WITHIN_SITE, channel_of, parameter_of, source_of
 from sojourn.user_agents.families import client_of
 
@@ -134,6 +134,13 @@ DIMENSIONS: Final = (
         meaning="`access log` if it was [imported](importing.md) from one, and so recorded with less detail",
         value=_attribute(IMPORTED),
         attribute=IMPORTED,
+    ),
+    Dimension(
+        name="visitor_kind",
+        label="Visitor",
+        meaning="`cookieless` if the visitor had [no cookie](privacy.md#without-a-cookie) and is known for a day",
+        value=_attribute(VISITOR_KIND),
+        attribute=VISITOR_KIND,
     ),
     _campaign("source", "Campaign source", filter_name="campaign_source"),
     _campaign("medium", "Campaign medium", filter_name="campaign_medium"),

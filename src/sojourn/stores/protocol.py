@@ -333,6 +333,10 @@ class Report(Protocol):
         """Return how many sessions are open and were seen at this time or later; cheap."""
         ...
 
+    def has_cookieless(self, span: Span) -> bool:
+        """Whether sessions of a span are of visitors without a cookie, who are counted by day; cheap."""
+        ...
+
     def long_visits(self) -> LongVisits:
         """Return which of the latest sessions lasted above an hour with one page view; bounded, for a health page."""
         ...

@@ -97,6 +97,7 @@ class SessionRow(msgspec.Struct, kw_only=True, array_like=True):
     version: str | None = None
     service: str | None = None
     imported: str | None = None
+    visitor_kind: str | None = None
     utm_source: str | None = None
     utm_medium: str | None = None
     utm_campaign: str | None = None

@@ -247,6 +247,7 @@ ROLLUPS: Final = Table(
         Column("client_error_sessions", Kind.INTEGER, is_nullable=True),
         Column("page_views", Kind.INTEGER, is_nullable=True),
         Column("duration_ms", Kind.INTEGER, is_nullable=True),
+        Column("cookieless", Kind.INTEGER, is_nullable=True),
         Column("users", Kind.BYTES, is_nullable=True),
         Column("firsts", Kind.BYTES, is_nullable=True),
         Column("durations", Kind.BYTES, is_nullable=True),

@@ -38,6 +38,7 @@ def many(count: int = 60) -> list[SessionRow]:
         made.page_views, made.events, made.errors = number % 5, number % 6, (number % 10 == 0) * number
         made.tracked_events = number % 2
         made.client_errors = int(number % 9 == 0)
+        made.visitor_kind = "cookieless" if number % 5 == 0 else None
         made.entry_path = f"/p{number % 3}"
         made.referrer = "https://search.example/find" if number % 2 else None
         made.browser, made.system, made.device = client_of((FIREFOX, IPHONE, None)[number % 3])
@@ -65,6 +66,7 @@ def figures(rows: list[SessionRow], span: Span, known: list[SessionRow] | None =
         page_views=sum(each.page_views for each in inside),
         median_ms=int(median(durations)) if durations else None,
         mean_ms=sum(durations) // len(durations) if durations else None,
+        cookieless=sum(each.visitor_kind is not None for each in inside),
     )
 
 
@@ -100,6 +102,16 @@ class ReportingContract:
         assert (summary.figures, summary.before, summary.online, summary.pending) == (Figures(), Figures(), 0, 0)
         assert [point.sessions for point in summary.series] == [0] * 24
         assert summary.figures.bounce_rate is None
+
+    def test_a_span_has_visitors_without_a_cookie_or_not(self, reports: Store) -> None:
+        made, first = row("by day", NOW + 5 * HOUR_MS), Span(NOW, NOW + 6 * HOUR_MS)
+        made.visitor_kind = "cookieless"
+        save(reports, Batch(rows=[made, row("by cookie", NOW + 30 * HOUR_MS)]))
+        lately = Span(NOW, NOW + 7 * HOUR_MS), Span(NOW + DAY_MS, NOW + 31 * HOUR_MS)
+        assert [reports.report.has_cookieless(span) for span in lately] == [True, False]
+        roll_up(reports)
+        spans = first, Span(NOW, NOW + 9 * DAY_MS), Span(NOW + 6 * HOUR_MS, NOW + 9 * DAY_MS)
+        assert [reports.report.has_cookieless(span) for span in spans] == [True, True, False]
 
     @pytest.mark.parametrize("is_rolled_up", [False, True], ids=["counted", "rolled up"])
     @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def session_figures(number: int, visitor: str, **others: object) -> SessionFigur
         "tracked_events": 0,
         "errors": 0,
         "client_errors": 0,
+        "is_cookieless": False,
     }
     return SessionFigures(**{**values, **others})  # type: ignore[arg-type]
 

@@ -57,6 +57,7 @@ class Matches:
             page_views=sum(each.page_views for each in facts) * number,
             median_ms=median(sorted(each.duration_ms for each in facts)),
             mean_ms=sum(each.duration_ms for each in facts) // len(facts) if facts else None,
+            cookieless=sum(each.is_cookieless for each in facts) * number,
         )
 
     def series(self, edges: Sequence[int], span: Span) -> tuple[Point, ...]:

@@ -81,6 +81,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     median_ms: int | None = None
     """The median duration; `None` without sessions."""
     mean_ms: int | None = None
+    cookieless: int = 0
+    """Sessions of visitors without a cookie. Those visitors are counted by day: each is new on each day."""
 
     @property
     def returning_visitors(self) -> int:

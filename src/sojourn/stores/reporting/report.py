@@ -38,6 +38,9 @@ class SQLReport:
     def event(self, name: str, span: Span, where: Filter = EVERYTHING) -> EventFigures:
         return self._properties.of_event(name, span, where, started=self._rollups.started(span.since, span.until))
 
+    def has_cookieless(self, span: Span) -> bool:
+        return self._rollups.has_cookieless(span)
+
     def long_visits(self) -> LongVisits:
         latest, count, heartbeats, path, by_path = self._database.read(self._statements.long_visits)
         return LongVisits(

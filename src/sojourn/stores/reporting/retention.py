@@ -1,7 +1,8 @@
 """Retention: of those who first came in a week, how many came again in each week after it. In any database.
 
-A visitor is a browser with our cookie, whose id is drawn at random. In a store of very many sessions only ids below a bound
-are read: a fair sample of the visitors, and one range of an index. Users are always all counted.
+A visitor is a browser with our cookie, whose id is drawn at random. Who has none is known for a day, and left out. In a
+store of very many sessions only ids below a bound are read: a fair sample of the visitors, and one range of an index. Users are
+always all counted.
 """
 
 # ruff: noqa: S608 - every part is written here; values are always parameters, and the edges of weeks are numbers of ours
@@ -45,8 +46,9 @@ class SQLRetention:
             sample = Sample.for_sessions(_EACH * self._about(Span(0, weeks[-1])))
         d = self._database.dialect
         conditions = sessions_where(d, where.conditions, where.text)
+        by_cookie = "s.visitor_kind IS NULL" if kind == VISITOR else "1 = 1"
         text = self._database.read(
-            _statement(d, PERSONS[kind], weeks, conditions.sql),
+            _statement(d, PERSONS[kind], weeks, f"{conditions.sql} AND {by_cookie}"),
             **{**conditions.values, "until": weeks[-1], "below": sample.first_id_not},
         )[0]
         counts = [[0] * (len(weeks) - 1 - number) for number in range(len(weeks) - 1)]

@@ -45,6 +45,7 @@ class SessionFacts(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tracked_events: int
     errors: int
     client_errors: int
+    is_cookieless: bool
 
 
 class SessionFigures(SessionFacts, array_like=True, frozen=True, gc=False):
@@ -81,6 +82,8 @@ class Summed(Counted, Protocol):
     def errors(self) -> int: ...
     @property
     def client_errors(self) -> int: ...
+    @property
+    def is_cookieless(self) -> bool: ...
 
 
 def is_visit(session: Counted) -> bool:
@@ -101,6 +104,7 @@ ADDED: Final = (
     "client_error_sessions",
     "page_views",
     "duration_ms",
+    "cookieless",
 )
 """What of two rollups is added up. In a store, these are columns of numbers."""
 
@@ -120,6 +124,7 @@ class Rollup:
     client_error_sessions: int = 0
     page_views: int = 0
     duration_ms: int = 0
+    cookieless: int = 0
     durations: array[int] = field(default_factory=lambda: array("I"))
     visitors: array[int] = field(default_factory=lambda: array("Q"))
     firsts: array[int] = field(default_factory=lambda: array("Q"))
@@ -137,6 +142,7 @@ class StoredRollup(msgspec.Struct, array_like=True, frozen=True, gc=False):
     client_error_sessions: int
     page_views: int
     duration_ms: int
+    cookieless: int
     durations: str
     visitors: str
     firsts: str
@@ -158,6 +164,7 @@ def rollup_of(at: int, sessions: Iterable[Summed], key: bytes) -> Rollup:
         rollup.client_error_sessions += each.client_errors > 0
         rollup.page_views += each.page_views
         rollup.duration_ms += each.duration_ms
+        rollup.cookieless += each.is_cookieless
         durations.append((_hash(key, "s", each.key), min(each.duration_ms, _LONGEST_MS)))
         visitor = visitor_hash(key, each.visitor_id)
         visitors.add(visitor)
@@ -241,6 +248,7 @@ class Sums:
     client_error_sessions: int
     page_views: int
     duration_ms: int
+    cookieless: int
     durations: list[int]
     visitors: set[int]
     firsts: set[int]
@@ -280,6 +288,7 @@ class Sums:
             page_views=self.page_views,
             median_ms=median(self.durations),
             mean_ms=self.duration_ms // sessions if sessions else None,
+            cookieless=self.cookieless,
         )
 
 

@@ -158,6 +158,16 @@ class Rollups:
         seen: int = self._database.read(self._statements.online, since=since)[0]
         return seen
 
+    def has_cookieless(self, span: Span) -> bool:
+        return bool(
+            self._database.read(
+                self._statements.has_cookieless,
+                hour=_hour(span.since),
+                counted=max(span.since, _hour(span.until) - _ALWAYS_COUNTED * HOUR_MS),
+                until=span.until,
+            )[0]
+        )
+
     def missing_hours(self, span: Span) -> list[int]:
         """Return the hours of a span in which sessions started, and that no rollup covers."""
         # A day has a rollup only while all its hours have one.

@@ -59,6 +59,7 @@ SESSION_FACTS: Final = (
     "s.tracked_events",
     "s.errors",
     "s.client_errors",
+    "CASE WHEN s.visitor_kind IS NULL THEN 0 ELSE 1 END",
 )
 """Of session s, in the order of `rollup_figures.SessionFacts`."""
 
@@ -138,6 +139,17 @@ SELECT {d.rows.format(row)} FROM sojourn_sessions AS s WHERE s.started_at >= {d[
 """
 
     @cached_property
+    def has_cookieless(self) -> str:
+        """Whether a session of a span is of a visitor without a cookie. From `counted` on an hour may have no rollup."""
+        d = self.d
+        return f"""
+SELECT EXISTS (SELECT 1 FROM sojourn_rollups
+               WHERE id >= {d["hour"]} AND id < {d["until"]} AND {HOUR.holds("id")} AND cookieless > 0)
+    OR EXISTS (SELECT 1 FROM sojourn_sessions
+               WHERE started_at >= {d["counted"]} AND started_at < {d["until"]} AND visitor_kind IS NOT NULL)
+"""
+
+    @cached_property
     def hour(self) -> str:
         """Sessions that started in a span, those of them with errors, and whether any started before it."""
         d = self.d
@@ -197,7 +209,7 @@ SELECT COALESCE(SUM(sessions), 0) FROM sojourn_rollups WHERE id >= {d["since"]} 
         share = d.part.format("durations", f"4 * ((sessions + {dither}) / {one_in})")
         row = d.array(
             "id",
-            *ADDED,
+            *(f"COALESCE({name}, 0)" for name in ADDED),  # a rollup may be older than the column
             d.hex.format(share),
             hashes("visitors"),
             hashes("firsts"),

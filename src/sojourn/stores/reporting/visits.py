@@ -51,6 +51,11 @@ class WholeFacts(SessionFacts, array_like=True, frozen=True, gc=False):
     is_first: bool
     client_errors: int
 
+    @property
+    def is_cookieless(self) -> bool:
+        """Whether the visitor is known for a day only."""
+        return self["visitor_kind"] is not None
+
 
 class EventFacts(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What they read of an event. An app's `scrub` may have put anything into an attribute."""
