@@ -140,3 +140,15 @@ def test_to_a_webhook(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) ->
 def test_a_target_that_cannot_be_used(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert digest(store, "--to", "mailto:owner@shop.example") == 1
     assert "set mail_server and mail_from" in capsys.readouterr().err
+
+
+def test_visitors_without_a_cookie_are_said_to_be_counted_by_day(
+    store: SQLiteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = row("by day", SystemClock.now() - DAY_MS)
+    made.visitor_kind = "cookieless"
+    save(store, Batch(rows=[made]))
+    for form in ("text", "html", "json"):
+        assert digest(store, "--format", form) == 0
+        out = capsys.readouterr().out
+        assert ('"cookieless_sessions": 1' if form == "json" else "counted by day (1 of 4 sessions)") in out

@@ -85,3 +85,17 @@ def test_hostile_text_does_not_move_the_cursor(url: str, capsys: pytest.CaptureF
     site.close()
     assert cli.main(["stats", "--store", url, *SPAN, "--panel", "pages"]) == 0
     assert all(line.isprintable() for line in capsys.readouterr().out.splitlines())
+
+
+def test_visitors_without_a_cookie_are_said_to_be_counted_by_day(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["stats", "--store", url, *SPAN]) == 0
+    assert "without a cookie" not in capsys.readouterr().out
+    site = Site("wsgi", store=url, cookieless="always")
+    Browser(site).navigate("/")
+    site.engine.flush()
+    site.close()
+    assert cli.main(["stats", "--store", url, *SPAN]) == 0
+    assert "visitors without a cookie are counted by day (1 of 3 sessions)" in capsys.readouterr().out
+    assert (
+        document(capsys, url, "--where", "visitor_kind=cookieless")["overview"]["figures"]["cookieless_sessions"] == 1
+    )

@@ -30,6 +30,20 @@ def test_cohorts_of_browsers(app: App, reader: Reader) -> None:
     assert "23 Oct" not in words
 
 
+def test_visitors_without_a_cookie_are_left_out_and_that_is_said(app: App, reader: Reader) -> None:
+    come(app, "one", 2, 1)
+    assert "without a cookie" not in reader.get("/retention").words
+    made = row("by day", app.clock.now() - 14 * DAY_MS)
+    made.visitor_id, made.visitor_kind = "of a day", "cookieless"
+    late = row("lately", app.clock.now() - 1000)
+    late.visitor_id, late.visitor_kind = "of today", "cookieless"
+    save(app.engine.store, Batch(rows=[made, late]))
+    words = reader.get("/retention").words
+    assert "30 Oct 1 100 % 0.0 % *" in words
+    assert "Visitors without a cookie are left out" in words
+    assert "without a cookie" not in reader.get("/retention", of="users").words
+
+
 def test_cohorts_of_users(app: App, reader: Reader) -> None:
     come(app, "two", 2, user="anna")
     come(app, "three", 1, user="anna")

@@ -134,6 +134,9 @@ def _page(overview: dict[str, Any], panels: Sequence[dict[str, Any]], screen: Sc
         for key, label, kind in _FIGURES
     ]
     yield from screen.table(rows, has_heads=False)
+    if now["cookieless_sessions"]:
+        some, all_sessions = now["cookieless_sessions"], now["sessions"]
+        yield f"visitors without a cookie are counted by day ({some:,} of {all_sessions:,} sessions)"
     if overview["pending"]:
         yield screen.paint(f"{overview['pending']:,} sessions are not in these figures yet", "odd")
     for panel in panels:

@@ -45,6 +45,8 @@ def _lines(digest: Digest) -> Iterator[str]:
         yield f"! {printable(state.text, _LONGEST * 2)}"
     if digest.pending:
         yield f"({digest.pending:,} sessions are not in these figures yet)"
+    if digest.figures.cookieless:
+        yield _by_day(digest.figures)
     yield ""
     for label, value, change in _rows(digest):
         yield f"  {label:<22}{value:>12}  {change}".rstrip()
@@ -75,6 +77,8 @@ def html(digest: Digest) -> str:
     ]
     if digest.pending:
         parts.append(f"<p>{digest.pending:,} sessions are not in these figures yet.</p>")
+    if digest.figures.cookieless:
+        parts.append(f"<p>{_by_day(digest.figures)}.</p>")
     parts.append(_table([(label, value, change) for label, value, change in _rows(digest)]))
     if digest.goals:
         parts.append(_heading("Goals"))
@@ -95,6 +99,10 @@ def html(digest: Digest) -> str:
             parts.append(_heading(f"{listing.title} ({listing.unit})"))
             parts.append(_table([(_short(value), f"{count:,}", "") for value, count in listing.values]))
     return "\n".join(parts) + "\n</body></html>\n"
+
+
+def _by_day(figures: Figures) -> str:
+    return f"Visitors without a cookie are counted by day ({figures.cookieless:,} of {figures.sessions:,} sessions)"
 
 
 def document(digest: Digest) -> dict[str, object]:
@@ -131,6 +139,7 @@ def _figures(figures: Figures) -> dict[str, object]:
         "sessions": figures.sessions,
         "visitors": figures.visitors,
         "new_visitors": figures.new_visitors,
+        "cookieless_sessions": figures.cookieless,
         "users": figures.users,
         "page_views": figures.page_views,
         "median_ms": figures.median_ms,

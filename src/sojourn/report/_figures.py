@@ -45,6 +45,7 @@ def figures(of: Figures) -> dict[str, Value]:
         "visitors": of.visitors,
         "new_visitors": of.new_visitors,
         "returning_visitors": of.returning_visitors,
+        "cookieless_sessions": of.cookieless,
         "users": of.users,
         "page_views": of.page_views,
         "median_duration_ms": of.median_ms,

@@ -63,6 +63,7 @@ def funnels(view: View) -> Response:
         way=way,
         ways=_WAYS,
         figures=figures,
+        has_cookieless=view.store.report.has_cookieless(range_.span),
         stages=[] if funnel is None or figures is None else _stages(funnel, figures),
     )
 

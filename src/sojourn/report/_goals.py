@@ -74,6 +74,7 @@ def goals(view: View) -> Response:
         which=which,
         links=links,
         figures=figures,
+        has_cookieless=view.store.report.has_cookieless(range_.span),
         rows=rows,
         chosen=chosen,
         panels=[] if chosen is None else _panels(view, range_, which, chosen),

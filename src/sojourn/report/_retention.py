@@ -59,6 +59,7 @@ def retention(view: View) -> Response:
         rows=rows,
         averages=_averages(rows),
         is_sampled=data.is_sampled,
+        has_cookieless=who == "visitors" and view.store.report.has_cookieless(span),
         is_empty=not any(row.size for row in rows),
         weeks=weeks,
         choices=_WEEKS,
