@@ -191,6 +191,8 @@ class Batch:
     """What goes into the inbox."""
     is_local: bool = False
     """The events come before all that was recorded: no backend is ever sent them, and none counts them (P42)."""
+    removed: Sequence[str] = ()
+    """Keys of sessions that are no more: their events are withdrawn, and are inserted as those of others."""
     imported: Sequence[tuple[int, str, str]] = ()
     """Imported lines: the hour (ms), a random name, and their hashes as base64."""
 

@@ -31,6 +31,7 @@ from .model import (
     Slice,
     StoreStats,
 )
+from .recomputing_protocol import Recomputing
 from .recording_protocol import RecordStore
 from .reporting.agents_protocol import AgentReport
 from .reporting.conversions_protocol import Alerts, Conversions, Definitions
@@ -406,6 +407,9 @@ class Store(Protocol):
 
     @property
     def imports(self) -> Imports: ...
+
+    @property
+    def recomputing(self) -> Recomputing: ...
 
     @property
     def history(self) -> History: ...

@@ -19,6 +19,7 @@ from .log import SQLLog
 from .maintenance import SQLMaintenance
 from .model import StoreStats
 from .outbox import SQLOutbox
+from .recomputing import SQLRecomputing
 from .recording_protocol import Recording
 from .records import SQLRecords
 from .reporting.agents import SQLAgents
@@ -60,6 +61,7 @@ class SQLStore:
         self.agents: Final = SQLAgents(database)
         self.history: Final = SQLHistory(database)
         self.imports: Final = SQLImports(database)
+        self.recomputing: Final = SQLRecomputing(database)
         d = database.dialect
         self._stats: Final = f"""
 SELECT (SELECT {d.totals.format("name", "value")} FROM sojourn_counters),

@@ -24,6 +24,7 @@ from .delivery import DeliveryContract
 from .event_properties import EventPropertiesContract
 from .imports import ImportsContract
 from .operating import OperatingContract
+from .recomputing import RecomputingContract
 from .recording import RecordingContract
 from .reporting import ReportingContract
 from .salts import SaltsContract
@@ -44,6 +45,7 @@ class StoreContract(
     AgentsContract,
     DefinitionsContract,
     ImportsContract,
+    RecomputingContract,
 ):
     """Inherit from it in a class whose name begins with `Test`, and override `make_store`."""
 

@@ -109,6 +109,7 @@ class PostgreSQLRecording:
         statements = {
             sql.LOCK_OPTED_OUT: batch.opted_out,
             sql.UPSERT_SESSIONS: rows,
+            sql.REMOVE_SESSIONS: batch.removed,
             sql.ADD_ALIASES: batch.aliases,
             sql.DROP_PLACES: unfilled,
             self._log_lock: True,
@@ -140,6 +141,7 @@ class PostgreSQLRecording:
                 withdrawn=wire.encode(list(batch.withdrawn)),
                 events=wire.encode_local(batch.events) if batch.is_local else wire.encode_events_by_name(batch.events),
                 imported=wire.encode(list(batch.imported)),
+                removed=wire.encode(list(batch.removed)),
                 counts=wire.encode(dict(batch.counts)),
                 aliases=wire.encode(list(batch.aliases)),
                 agents=wire.encode(list(batch.agents)),

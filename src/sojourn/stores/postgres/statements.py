@@ -19,6 +19,7 @@ from sojourn.stores.aliases_sql import add_aliases, aliases
 from sojourn.stores.counting import RECORDED, add_counts, lock_backends
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.inbox import statements as inbox
+from sojourn.stores.recomputing import remove_sessions
 from sojourn.stores.schema import JSON_COLUMNS, SESSIONS
 from sojourn.stores.tables import Column, Kind
 
@@ -210,6 +211,8 @@ INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', -COUNT(*) F
 WITHDRAW_LOCAL: Final = f"DELETE FROM sojourn_events WHERE id = ANY({texts('withdrawn')})"
 
 INSERT_LOCAL: Final = imports_sql.insert_local(POSTGRESQL)
+
+REMOVE_SESSIONS: Final = remove_sessions(POSTGRESQL)
 
 ADD_IMPORTED: Final = imports_sql.add_imported(POSTGRESQL)
 

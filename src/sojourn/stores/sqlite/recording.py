@@ -110,6 +110,8 @@ class SQLiteRecording:
             self._connection.execute(sql.ADD_ALIASES, {"aliases": wire.encode(list(batch.aliases))})
         for agents in chunks(batch.agents):
             self._connection.execute(sql.ADD_AGENTS, {"agents": wire.encode(agents)})
+        if batch.removed:
+            self._connection.execute(sql.REMOVE_SESSIONS, {"removed": wire.encode(list(batch.removed))})
         if batch.imported:
             self._connection.execute(sql.ADD_IMPORTED, {"imported": wire.encode(list(batch.imported))})
         if batch.taken:

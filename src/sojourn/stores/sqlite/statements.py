@@ -18,6 +18,7 @@ from sojourn.stores.aliases_sql import add_aliases, aliases
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.ddl import create_statements
 from sojourn.stores.inbox import statements as inbox
+from sojourn.stores.recomputing import remove_sessions
 from sojourn.stores.schema import LIVELY, SESSIONS
 
 from .bound import BoundRows
@@ -98,6 +99,8 @@ _COUNTED: Final = "ON CONFLICT (name) DO UPDATE SET value = value + excluded.val
 WITHDRAW: Final = "DELETE FROM sojourn_events WHERE id IN (SELECT value FROM json_each(:withdrawn))"
 
 INSERT_LOCAL: Final = imports_sql.insert_local(SQLITE)
+
+REMOVE_SESSIONS: Final = remove_sessions(SQLITE)
 
 ADD_IMPORTED: Final = imports_sql.add_imported(SQLITE)
 
