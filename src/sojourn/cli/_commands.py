@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "keep and delete data": {
         "import": ("_import", "make sessions of access logs of the time before Sojourn"),
+        "recompute": ("_recompute", "show what the past would be by other timeouts, and make it so"),
         "export": ("_export", "export sessions or events as JSON lines or CSV, or one person's data as JSON"),
         "erase": ("_data_subjects", "delete all data of a visitor or a user"),
         "backup": ("_backup", "copy a SQLite store to a file while it is used"),

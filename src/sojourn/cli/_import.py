@@ -14,16 +14,14 @@ from . import _session_filters, _stores
 from ._output import printable
 from ._parser import Commands
 from ._progress import Bar
+from ._rollups import roll_up
 
 if TYPE_CHECKING:
     from sojourn.importing.files import LogFiles, Reading
     from sojourn.importing.importer import Imported, Span
     from sojourn.settings import Settings
-    from sojourn.stores import Store
 
 _LONGEST_EXAMPLE: Final = 120
-_SETTLED_MS: Final = 3 * 3_600_000
-_ROLLED_UP_AT_ONCE: Final = 24
 _REASONS: Final = {
     "imported_before": "imported before",
     "recorded_since": "from the time since Sojourn itself records; name another border with --until",
@@ -110,22 +108,12 @@ def _import(arguments: argparse.Namespace) -> int:
             with Bar(sys.stderr) as bar:
                 for _ in importer.run(files.lines()):
                     bar.show("bytes", files.position(), files.size, note=f"; {importer.done.sessions:,} sessions")
-                if not arguments.dry_run:
-                    _roll_up(store, now, importer.done, bar)
+                if importer.done.requests and not arguments.dry_run:
+                    roll_up(store, now, bar)
         finally:
             _report(files, importer.done, span, time.monotonic() - began, is_dry=arguments.dry_run)
         _hint(settings, arguments, importer.done)
     return 1 if files.reading.lines and files.reading.bad == files.reading.lines else 0
-
-
-def _roll_up(store: Store, now: int, done: Imported, bar: Bar) -> None:
-    """Sum the new hours up, or the next page of the report would; the recorder does it, too, but slowly."""
-    if not done.requests:
-        return
-    hours = 0
-    while (more := store.maintenance.roll_up(finished_before=now - _SETTLED_MS, limit=_ROLLED_UP_AT_ONCE)) > 0:
-        hours += more
-        bar.show("hours summed up", hours, None)
 
 
 def _report(files: LogFiles, done: Imported, span: Span, spent: float, *, is_dry: bool) -> None:
