@@ -10,13 +10,16 @@ from .dialect import Dialect
 RECORDED: Final = "events.recorded"
 """The log's own count of what it took, less what was withdrawn: what each backend's figures must add up to."""
 
+LOCAL: Final = "events.local"
+"""Likewise of what was imported or recomputed, which no backend counts (P42)."""
+
 HEAD: Final = "(SELECT COALESCE(MAX(seq), 0) FROM sojourn_events WHERE seq > 0)"
 """The last recorded event. What was imported has numbers below 0, which no cursor of a backend comes to (P42)."""
 RECORDED_SO_FAR: Final = f"COALESCE((SELECT value FROM sojourn_counters WHERE name = '{RECORDED}'), 0)"
 
 STORED: Final = """(
-    SELECT COALESCE(SUM(CASE name WHEN 'events.recorded' THEN value ELSE -value END), 0) FROM sojourn_counters
-    WHERE name IN ('events.recorded', 'events.expired', 'events.erased'))"""
+    SELECT COALESCE(SUM(CASE WHEN name IN ('events.recorded', 'events.local') THEN value ELSE -value END), 0)
+    FROM sojourn_counters WHERE name IN ('events.recorded', 'events.local', 'events.expired', 'events.erased'))"""
 """How many events the log has. Counted as they come and go: to count ten million rows takes a quarter of a second."""
 
 BACKLOG: Final = "(SELECT COUNT(*) FROM sojourn_events WHERE seq > cursor)"

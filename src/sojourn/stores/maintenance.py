@@ -61,7 +61,7 @@ class SQLMaintenance:
             )
             counts = {
                 "sessions.expired": sessions,
-                "events.expired": events.rows,
+                "events.expired": events.rows + local.rows,
                 "dead_letters.expired": letters.rows,
             }
             work.execute(sql.add_counts, counts=wire.encode(counts))

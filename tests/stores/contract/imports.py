@@ -139,3 +139,4 @@ class ImportsContract:
         while place is not None:
             place = store.data_subjects.erase(visitor, at=NOW, upto=upto, after=place, limit=100).after
         assert (store.stats().sessions, store.stats().events) == (0, 0)
+        assert_adds_up(store)

@@ -16,7 +16,7 @@ from typing import Final
 from sojourn.stores import imports_sql
 from sojourn.stores.agents_sql import add_agents, agent_pages
 from sojourn.stores.aliases_sql import add_aliases, aliases
-from sojourn.stores.counting import RECORDED, add_counts, lock_backends
+from sojourn.stores.counting import LOCAL, RECORDED, add_counts, lock_backends
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.inbox import statements as inbox
 from sojourn.stores.recomputing import remove_sessions
@@ -207,10 +207,13 @@ WITH gone AS (DELETE FROM sojourn_events WHERE id = ANY({texts("withdrawn")}) RE
 INSERT INTO sojourn_counters AS c (name, value) SELECT '{RECORDED}', -COUNT(*) FROM gone HAVING COUNT(*) > 0 {_COUNTED}
 """
 
-# What was imported is in no count.
-WITHDRAW_LOCAL: Final = f"DELETE FROM sojourn_events WHERE id = ANY({texts('withdrawn')})"
+# What was imported or recomputed has a count of its own.
+WITHDRAW_LOCAL: Final = WITHDRAW.replace(RECORDED, LOCAL)
 
-INSERT_LOCAL: Final = imports_sql.insert_local(POSTGRESQL)
+INSERT_LOCAL: Final = f"""
+WITH taken AS ({imports_sql.insert_local(POSTGRESQL)} RETURNING 1)
+INSERT INTO sojourn_counters AS c (name, value) SELECT '{LOCAL}', COUNT(*) FROM taken HAVING COUNT(*) > 0 {_COUNTED}
+"""
 
 REMOVE_SESSIONS: Final = remove_sessions(POSTGRESQL)
 

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from sojourn.errors import StoreError
 from sojourn.stores import wire
-from sojourn.stores.counting import RECORDED
+from sojourn.stores.counting import LOCAL, RECORDED
 from sojourn.stores.model import VISITOR, Batch, DataSubject, InboxRow, Loaded, PositionMoved, Tombstone
 from sojourn.stores.rows import SessionRow
 from sojourn.stores.schema import LIVELY
@@ -87,9 +87,8 @@ class SQLiteRecording:
     def save(self, batch: Batch) -> None:
         self._check()
         counts = dict(batch.counts)
-        grown = self._log(batch)
-        if not batch.is_local:
-            counts[RECORDED] = counts.get(RECORDED, 0) + grown
+        counter = LOCAL if batch.is_local else RECORDED
+        counts[counter] = counts.get(counter, 0) + self._log(batch)
         touched, others = self._parted(batch.rows)
         for part in chunks(touched):
             sql.TOUCH_SESSIONS.execute(self._connection, [_lively(row) for row in part])
@@ -138,7 +137,7 @@ class SQLiteRecording:
             grown -= self._connection.execute(sql.WITHDRAW, {"withdrawn": wire.encode(list(batch.withdrawn))}).rowcount
         if batch.is_local:
             for part in chunks(batch.events):
-                self._connection.execute(sql.INSERT_LOCAL, {"events": wire.encode_local(part)})
+                grown += self._connection.execute(sql.INSERT_LOCAL, {"events": wire.encode_local(part)}).rowcount
             return grown
         no_forward = {row.key: row.no_forward for row in batch.rows}
         for part in chunks(batch.events):
