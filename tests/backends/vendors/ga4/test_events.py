@@ -89,6 +89,8 @@ def test_names_of_events(name: str, shown: str) -> None:
         pytest.param("event_properties.sku", "sku", id="tracked"),
         pytest.param("event_properties.unit price", "unit_price", id="a space"),
         pytest.param("event_properties.session_id", "event_session_id", id="tracked, as if it were the session"),
+        pytest.param("event_properties.session_end_reason", "event_session_end_reason", id="tracked, as if of the end"),
+        pytest.param("event_properties.sessions", "sessions", id="tracked, and only alike"),
         pytest.param("event_properties.page_title", "event_page_title", id="tracked, as if it were the page"),
         pytest.param("event_properties._x", "event__x", id="a reserved start"),
         pytest.param("session.end_reason", "session_end_reason", id="of the session"),

@@ -69,6 +69,7 @@ _OWN: Final = frozenset(
     }
 )
 _IN_ORDER: Final = ("session.", EVENT_PREFIX, SESSION_PREFIX)
+_SESSIONS_OWN: Final = ("session.", "session_")
 _FIRST_MS: Final = 1
 """Without any engagement, Google would not count who saw one page for an active user."""
 _LEAST_SECOND: Final = 10**9
@@ -171,7 +172,7 @@ def _rank(name: str) -> int:
 def _parameter(name: str) -> str:
     """Return the name of an attribute. Properties given to `track()` keep theirs, as far as Google takes them."""
     bare = name.removeprefix(EVENT_PREFIX)
-    if bare != name and bare.startswith("session"):
+    if bare != name and bare.startswith(_SESSIONS_OWN):
         bare = f"event_{bare}"
     return _RENAMED.get(name) or fitted_name(bare, PARAMETER_NAME, _OWN, "event_")
 
