@@ -19,6 +19,12 @@ from tests.backends.vendors.connected import logged_events
 SCRIPT = "import sys; from sojourn.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
+def in_a_shell(line: str) -> str:
+    """The value of the setting after the line was pasted into a shell."""
+    script = f'{line}\nprintf %s "$SOJOURN_BACKENDS"'
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+
+
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start the process; yield it and the URL that it prints for SOJOURN_BACKENDS."""
@@ -28,10 +34,18 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             assert process.stdout is not None
             url = ""
             while not url and (line := process.stdout.readline()):
-                _, _, url = line.strip().partition("SOJOURN_BACKENDS=")
+                if "SOJOURN_BACKENDS=" in line:
+                    url = in_a_shell(line.strip())
             yield process, url
         finally:
             process.kill()
+
+
+@pytest.mark.slow
+def test_printed_setting_with_options_can_be_pasted_into_a_shell() -> None:
+    with running("matomo") as (_, url):
+        assert url.endswith(":4")
+        assert backend_from_url(url).name == "matomo"
 
 
 @pytest.mark.slow

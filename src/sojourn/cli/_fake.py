@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from pkgutil import iter_modules
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from sojourn.backends import vendors
@@ -66,7 +67,7 @@ def _fake(arguments: argparse.Namespace) -> int:
 
     def ready(address: str) -> None:
         print(f"Fake {arguments.vendor} at {address}. Press Ctrl-C to stop. Set in your app's environment:\n")
-        print(f"  SOJOURN_BACKENDS={fake.url(address)}\n", flush=True)
+        print(f"  SOJOURN_BACKENDS={quote(fake.url(address))}\n", flush=True)
 
     try:
         serve_here(fake.app, arguments.port, ready=ready)
