@@ -20,6 +20,7 @@ from sojourn.testing.vendors import (
     FakeOpenTelemetry,
     FakePostHog,
     FakeRudderStack,
+    FakeSegment,
     FakeVendor,
 )
 
@@ -86,6 +87,20 @@ def test_rudderstack(run_in: Callable[[str, FakeVendor], None], script: str) -> 
     fake = FakeRudderStack()
     run_in(script, fake)
     assert sorted(names(fake)) == ["alias", "bought", "group", "identify", "page", "screen", "seen"]
+    assert fake.users() == {"anna": {"plan": "team"}}
+    assert [event.visitor_id for event in fake.events() if event.name == "seen"] == ["visitor-1"]
+    assert {event.session_id for event in fake.events() if event.name == "bought"} == {"1769860800000"}
+
+
+@pytest.mark.parametrize(
+    ("run_in", "script"),
+    [pytest.param(in_python, "segment_client", id="Python"), pytest.param(in_node, "segment", id="Node")],
+)
+def test_segment(run_in: Callable[[str, FakeVendor], None], script: str) -> None:
+    fake = FakeSegment()
+    run_in(script, fake)
+    assert sorted(names(fake)) == ["alias", "bought", "group", "identify", "page", "screen", "seen"]
+    assert fake.discarded == []
     assert fake.users() == {"anna": {"plan": "team"}}
     assert [event.visitor_id for event in fake.events() if event.name == "seen"] == ["visitor-1"]
     assert {event.session_id for event in fake.events() if event.name == "bought"} == {"1769860800000"}
