@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
 import httpx
 import msgspec
+import pytest
 
-from sojourn.backends import Backend, registry
+from sojourn.backends import Backend, backend_from_url, registry
 from sojourn.core.events import CONTEXT, Event, Scalar
 from sojourn.core.ids import uuid7
+from sojourn.errors import SettingsError
 from sojourn.testing.backend_contract import many_events, sample_events
 from sojourn.testing.vendors import FakeVendor, Received, Reply, make_fake
 
@@ -49,6 +52,19 @@ def call(fake: FakeVendor, body: object, path: str, headers: Mapping[str, str], 
     """Send a body to a fake: as it is, or as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return fake.handle(Received(method=method, path=path, headers=headers, body=raw))
+
+
+def basic(key: str) -> dict[str, str]:
+    """The header of a key that is a user without a password."""
+    return {"authorization": f"Basic {b64encode(f'{key}:'.encode()).decode()}"}
+
+
+def check_wrong_url(url: str, says: str) -> None:
+    """The error of a URL names what is wrong with it, and not the key `hunter2`."""
+    with pytest.raises(SettingsError) as caught:
+        backend_from_url(url)
+    assert says in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def accepted(backend: Backend, events: list[Event]) -> list[Event]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import gzip
 import json
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +27,7 @@ GOOD: dict[str, Any] = {
 
 
 def authorization(key: str = KEY) -> dict[str, str]:
-    return {"authorization": f"Basic {b64encode(f'{key}:'.encode()).decode()}"}
+    return connected.basic(key)
 
 
 def call(
