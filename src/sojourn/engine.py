@@ -50,7 +50,6 @@ from .tracking.budget import SessionBudget
 from .tracking.consent import ConsentGate
 from .tracking.cookie import CookieCodec
 from .tracking.cookie_policy import CookiePolicy
-from .tracking.cookieless import Cookieless, grace_of
 from .tracking.countries import Countries
 from .tracking.country_file import CountryFile
 from .tracking.exceptions import MESSAGE
@@ -63,6 +62,7 @@ from .tracking.paths import Paths
 from .tracking.privacy_signals import PrivacySignals
 from .tracking.tickets import TicketCodec
 from .tracking.tracker import Tracker
+from .tracking.without_cookie import Cookieless, grace_of
 from .user_agents.kinds import kind_of
 
 log = logging.getLogger("sojourn")

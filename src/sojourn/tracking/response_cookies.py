@@ -10,11 +10,11 @@ from .binding import OPTED_OUT as OPTED_OUT_REASON
 from .cookie import CookieCodec
 from .cookie_layout import OPTED_OUT
 from .cookie_policy import CookiePolicy
-from .cookieless import Cookieless
 from .facts import ResponseFacts
 from .options import TrackingOptions
 from .session_cache import CachedSession, SessionCache
 from .visit import Visit
+from .without_cookie import Cookieless
 
 _SLOW_RESPONSE_S = 5.0
 

@@ -28,7 +28,6 @@ from .consent import ConsentGate
 from .cookie import CookieCodec, Verified
 from .cookie_layout import Disputed, OptedOut
 from .cookie_policy import CookiePolicy
-from .cookieless import Cookieless
 from .facts import NOTHING_KNOWN, RequestFacts, ResponseFacts
 from .guard import Guard
 from .identification import apply_principal, drop_user, read_principal
@@ -48,6 +47,7 @@ from .tickets import TicketCodec
 from .transactions import Inbox
 from .visit import Visit
 from .visit_context import History, VisitContext
+from .without_cookie import Cookieless
 
 
 class Tracker:

@@ -19,11 +19,11 @@ from .paths import Paths
 from .session_cache import SessionCache
 
 if TYPE_CHECKING:
-    from .cookieless import Cookieless
     from .own_traffic import OwnTraffic
     from .tickets import TicketCodec
     from .transactions import Inbox
     from .visit import Visit
+    from .without_cookie import Cookieless
 
 
 class History(Protocol):
