@@ -511,6 +511,24 @@ def test_hosts_that_agree_on_the_salt_begin_the_same_session(make_sites: Callabl
     assert start.attributes["url.path"] == "/one"
 
 
+def test_a_visit_that_goes_to_and_fro_between_hosts_is_one_session(make_sites: Callable[..., list[Site]]) -> None:
+    sites = make_sites(2, hosts=True)
+    for site in (*sites, *sites):
+        site.engine.flush()
+    sites[0].clock.advance(20 * MINUTE)  # the other host is reached first in the next half hour
+    for number in range(12):
+        Browser(sites[number % 2]).navigate(f"/{number}")
+        for site in (*sites, *sites):
+            site.engine.flush()
+        sites[0].clock.advance(14 * MINUTE)
+    (start,) = starts(*sites)
+    views = {event.id: event for site in sites for event in site.events if event.name == "page_view"}
+    assert {event.session_id for event in views.values()} == {start.session_id}
+    assert len(views) == 12
+    sites[0].clock.advance(HOUR)
+    assert sum(site.engine.sweep() for site in sites) == 1
+
+
 def test_tomorrows_salt_is_agreed_on_before_midnight(make_sites: Callable[..., list[Site]]) -> None:
     one, other = make_sites(2, hosts=True)
     one.clock.now_ms = moment("2026-11-27 23:30")

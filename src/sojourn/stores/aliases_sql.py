@@ -22,3 +22,12 @@ INSERT INTO sojourn_aliases (key, target, at)
 SELECT {d.item.format(0)}, {d.item.format(1)}, {d.integer.format(2)} FROM {d.items.format(":aliases")} AS each WHERE true
 ON CONFLICT (key) DO NOTHING
 """)
+
+
+def in_progress(d: Dialect) -> str:
+    """Return the statement that reads which open sessions these visitors have, the one that started last at the end."""
+    return d.sql(f"""
+SELECT {d.rows.format(d.array("visitor_id", "key"))} FROM (
+    SELECT visitor_id, key FROM sojourn_sessions
+    WHERE {d.among.format("visitor_id", ":visitors")} AND end_reason IS NULL ORDER BY started_at, key) AS open
+""")

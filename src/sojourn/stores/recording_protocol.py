@@ -41,6 +41,13 @@ class Recording(Protocol):
         """
         ...
 
+    def in_progress(self, visitors: Collection[str]) -> dict[str, str]:
+        """Return the key of the open session of each of these visitors that has one; of several, the one that started last.
+
+        Nothing is locked: load it, and look again.
+        """
+        ...
+
     def agent_pages(self, hours: Collection[int]) -> dict[int, set[tuple[str, str]]]:
         """Return the agents and paths that have a row in each of these hours."""
         ...

@@ -7,9 +7,9 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from sojourn.core.events import PAGE_VIEW
-from sojourn.core.records import ACTIVITY, CARRIED, MANUAL, REQUEST, STARTS, Entry, Record, about
-from sojourn.core.session import EndReason, SessionState, succeed
+from sojourn.core.events import COOKIELESS, PAGE_VIEW, VISITOR_KIND
+from sojourn.core.records import ACTIVITY, CARRIED, MANUAL, REQUEST, STARTS, Entry, Origin, Record, about
+from sojourn.core.session import EndReason, SessionState, begin, succeed
 from sojourn.pipeline.record.fold import Numbered
 from sojourn.pipeline.record.fold_in import FoldedIn, fold_in
 from sojourn.stores.rows import SessionRow
@@ -153,3 +153,66 @@ def test_without_a_longest_duration_there_is_no_limit() -> None:
     inside = fold_in([Numbered("h:0", start(far, at=9_500))], {"k1": row}, frozenset(), {}, rules)
     assert inside.aliases == {"k2": "k1"}
     assert inside.records[0].record.flags & ACTIVITY
+
+
+# --- visitors without a cookie
+
+ELSEWHERE = begin(visitor_id=FIRST.visitor_id, visitor_since=2_000, key="k2", now=2_000)
+WITHOUT = {**ORIGIN, VISITOR_KIND: COOKIELESS}
+
+
+def begun(state: SessionState = ELSEWHERE, *, flags: int = 0, origin: Origin | None = WITHOUT) -> Record:
+    return about(state, state.started_at, STARTS | ACTIVITY | REQUEST | flags, (), origin)
+
+
+def assigned(record: Record, row: SessionRow | None = None, visitor: str = FIRST.visitor_id) -> dict[str, str]:
+    own = session_seen(900, 1_500) if row is None else row
+    found = fold_in([Numbered("h:0", record)], {own.key: own}, frozenset(), {}, RULES, in_progress={visitor: own.key})
+    return found.aliases
+
+
+def test_visitor_without_a_cookie_goes_on_with_the_session_in_progress_at_another_host() -> None:
+    assert assigned(begun()) == {"k2": "k1"}
+    story = Story()
+    for at in (0, 900, 1_500):
+        story.record(FIRST, at)
+    later = about(ELSEWHERE, 2_100, ACTIVITY | REQUEST)
+    records = [Numbered("h:0", begun()), Numbered("h:1", later)]
+    inside = fold_in(records, story.rows, frozenset(), {}, RULES, in_progress={FIRST.visitor_id: "k1"})
+    story.fold(inside.records)
+    assert (set(story.rows), story.rows["k1"].last_seen_at) == ({"k1"}, 2_100)
+
+
+def ended() -> SessionRow:
+    story = Story()
+    for at in (0, 900, 1_500):
+        story.record(FIRST, at)
+    story.sweep(9_000)
+    return story.rows["k1"]
+
+
+APART = {
+    "it has a cookie": (begun(origin=ORIGIN), None, FIRST.visitor_id),
+    "its start is lost": (begun(origin=None), None, FIRST.visitor_id),
+    "a manual session": (begun(flags=MANUAL), None, FIRST.visitor_id),
+    "another visitor": (begun(), None, "another"),
+    "silent for an idle timeout": (begun(), session_seen(1_000), FIRST.visitor_id),
+    "that session has ended": (begun(), ended(), FIRST.visitor_id),
+    "that session began later": (
+        begun(begin(visitor_id=FIRST.visitor_id, visitor_since=0, key="k0", now=-5)),
+        None,
+        FIRST.visitor_id,
+    ),
+}
+
+
+@pytest.mark.parametrize(("record", "row", "visitor"), APART.values(), ids=APART)
+def test_visitor_without_a_cookie_begins_a_session(record: Record, row: SessionRow | None, visitor: str) -> None:
+    assert assigned(record, row, visitor) == {}
+
+
+def test_session_that_has_a_row_stays() -> None:
+    own, other = session_seen(1_500), session_seen(1_500)
+    rows = {"k1": own, "k2": other}
+    found = fold_in([Numbered("h:0", begun())], rows, frozenset(), {}, RULES, in_progress={FIRST.visitor_id: "k1"})
+    assert found.aliases == {}

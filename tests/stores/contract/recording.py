@@ -21,6 +21,16 @@ class RecordingContract:
 
     # --- sessions
 
+    def test_the_open_session_of_a_visitor_is_found(self, store: Store) -> None:
+        first, second, closed, other = (row(name, NOW + place) for place, name in enumerate(("a", "b", "c", "d")))
+        for each in (first, second, closed):
+            each.visitor_id = "anna"
+        other.visitor_id = "ben"
+        save(store, Batch(rows=[first, second, ended(closed, "e"), other]))
+        with store.records.recording() as transaction:
+            assert transaction.in_progress(["anna", "ben", "nobody"]) == {"anna": "b", "ben": "d"}
+            transaction.save(Batch())
+
     def test_a_row_comes_back_as_it_was_saved(self, store: Store) -> None:
         full = SessionRow(
             key="k",

@@ -12,7 +12,7 @@ from sojourn.stores.recording_protocol import Recording
 from sojourn.stores.rows import SessionRow
 
 from .fold import Numbered, also_needed, own_keys, previous_keys
-from .fold_in import fold_in
+from .fold_in import begins_without_cookie, fold_in
 from .suppression import Suppression, people
 
 
@@ -29,6 +29,7 @@ class BatchRows:
         self._has_others = has_others
         self._waits = waits
         self._aliases: Mapping[str, str] = {}
+        self._in_progress: Mapping[str, str] = {}
         self.rows: dict[str, SessionRow] = {}
         self.unread: frozenset[str] = frozenset()
         self.suppression = Suppression()
@@ -48,6 +49,7 @@ class BatchRows:
             self._aliases = loaded.aliases
             if targets := set(self._aliases.values()) - self.rows.keys():
                 self._add(targets)
+            self._find_in_progress(records)
             records = self.counted(records)
             if self._aliases or self.new_aliases:
                 of_targets = people(numbered.record for numbered in records)
@@ -60,9 +62,21 @@ class BatchRows:
         """Return these records, or fewer than before, as they count."""
         if not self._has_others:
             return list(records)
-        folded_in = fold_in(records, self.rows, self.unread, self._aliases, self._rules)
+        folded_in = fold_in(records, self.rows, self.unread, self._aliases, self._rules, in_progress=self._in_progress)
         self.new_aliases = [(key, target, self.rows[target].last_seen_at) for key, target in folded_in.aliases.items()]
         return folded_in.records
+
+    def _find_in_progress(self, records: Sequence[Numbered]) -> None:
+        """Load the open sessions of visitors without a cookie who begin another: no cookie has told this host of them."""
+        visitors = {
+            numbered.record.visitor_id
+            for numbered in records
+            if numbered.record.key not in self.rows and begins_without_cookie(numbered.record)
+        }
+        if visitors:
+            self._in_progress = self._transaction.in_progress(visitors)
+            if keys := set(self._in_progress.values()) - self.rows.keys():
+                self._add(keys)
 
     def complete(self, records: Sequence[Numbered]) -> None:
         """Load what else folding these records needs."""

@@ -80,6 +80,10 @@ class PostgreSQLRecording:
         self._unfilled.update(key for key in locked if key not in loaded.rows)
         return loaded
 
+    def in_progress(self, visitors: Collection[str]) -> dict[str, str]:
+        (result,) = self._work.execute(sql.IN_PROGRESS, visitors=wire.encode(list(visitors)))
+        return wire.decode_aliases(result.row[0])
+
     def agent_pages(self, hours: Collection[int]) -> dict[int, set[tuple[str, str]]]:
         (result,) = self._work.execute(sql.AGENT_PAGES, hours=wire.encode(list(hours)))
         return wire.decode_agent_pages(result.row[0])

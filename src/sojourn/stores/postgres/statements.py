@@ -15,7 +15,7 @@ from typing import Final
 
 from sojourn.stores import imports_sql
 from sojourn.stores.agents_sql import add_agents, agent_pages
-from sojourn.stores.aliases_sql import add_aliases, aliases
+from sojourn.stores.aliases_sql import add_aliases, aliases, in_progress
 from sojourn.stores.counting import LOCAL, RECORDED, add_counts, lock_backends
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.inbox import statements as inbox
@@ -149,6 +149,8 @@ SELECT {array("key")} FROM (
 ALIASES: Final = aliases(POSTGRESQL)
 
 ADD_ALIASES: Final = add_aliases(POSTGRESQL)
+
+IN_PROGRESS: Final = in_progress(POSTGRESQL)
 
 AGENT_PAGES: Final = agent_pages(POSTGRESQL)
 

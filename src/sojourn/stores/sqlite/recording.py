@@ -59,6 +59,11 @@ class SQLiteRecording:
         row = self._connection.execute(sql.ALIASES, {"keys": wire.encode(list(keys))}).fetchone()
         return wire.decode_aliases(row[0])
 
+    def in_progress(self, visitors: Collection[str]) -> dict[str, str]:
+        self._check()
+        row = self._connection.execute(sql.IN_PROGRESS, {"visitors": wire.encode(list(visitors))}).fetchone()
+        return wire.decode_aliases(row[0])
+
     def agent_pages(self, hours: Collection[int]) -> dict[int, set[tuple[str, str]]]:
         self._check()
         row = self._connection.execute(sql.AGENT_PAGES, {"hours": wire.encode(list(hours))}).fetchone()

@@ -14,7 +14,7 @@ from typing import Final
 
 from sojourn.stores import imports_sql
 from sojourn.stores.agents_sql import add_agents, agent_pages
-from sojourn.stores.aliases_sql import add_aliases, aliases
+from sojourn.stores.aliases_sql import add_aliases, aliases, in_progress
 from sojourn.stores.data_subjects_sql import set_tombstones
 from sojourn.stores.ddl import create_statements
 from sojourn.stores.inbox import statements as inbox
@@ -80,6 +80,8 @@ SILENT: Final = f"""
 ALIASES: Final = aliases(SQLITE)
 
 ADD_ALIASES: Final = add_aliases(SQLITE)
+
+IN_PROGRESS: Final = in_progress(SQLITE)
 
 AGENT_PAGES: Final = agent_pages(SQLITE)
 
