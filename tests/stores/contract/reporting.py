@@ -12,9 +12,11 @@ import pytest
 from sojourn.core.events import Event, Scalar
 from sojourn.stores.model import VISITOR, Batch, DataSubject, Place
 from sojourn.stores.protocol import Store
+from sojourn.stores.reporting import rollups
 from sojourn.stores.reporting.breakdowns import ordered
 from sojourn.stores.reporting.model import DAY_MS, HOUR_MS, Bucket, Figures, Filter, LongVisits, Overview, Span
 from sojourn.stores.rows import SessionRow
+from sojourn.stores.store import SQLStore
 from sojourn.user_agents.families import client_of
 
 from .steps import NOW, ended, event, row, save
@@ -280,6 +282,15 @@ class ReportingContract:
             span = Span(max(point.at, DAY.since), min(point.until, DAY.until))
             here = figures(rows, span)
             assert (point.sessions, point.visitors, point.users) == (here.sessions, here.visitors, here.users)
+
+    def test_many_hours_are_counted_as_few_are(self, reports: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        save(reports, Batch(rows=many()))
+        assert isinstance(reports, SQLStore)
+        hours = [NOW // HOUR_MS * HOUR_MS + number * HOUR_MS for number in range(24)]
+        one_by_one = reports.rollups.started_by_hour(hours)
+        monkeypatch.setattr(rollups, "_ONE_BY_ONE", 0)
+        assert reports.rollups.started_by_hour(hours) == one_by_one
+        assert 0 < sum(one_by_one.values()) < len(many())
 
     def test_a_change_after_a_rollup_is_in_the_next_overview(self, reports: Store) -> None:
         rows = {each.key: each for each in many()}

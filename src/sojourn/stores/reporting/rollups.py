@@ -49,6 +49,8 @@ _ALWAYS_COUNTED: Final = 2
 """This many of the latest hours are always counted: they change too often for a rollup."""
 _LOOKED_AT: Final = 48
 """This many of the latest hours without a rollup are looked at for versions."""
+_ONE_BY_ONE: Final = 24
+"""So many hours are counted one by one."""
 _MANY: Final = 20_000
 _MOST_HOURS: Final = 100_000
 _SLICE: Final = 64
@@ -57,6 +59,7 @@ _SLICE: Final = 64
 
 _figures: Final = msgspec.json.Decoder(list[SessionFigures], strict=False)
 _hours: Final = msgspec.json.Decoder(list[StoredRollup])
+_counts: Final = msgspec.json.Decoder(list[tuple[int, int]])
 _times: Final = msgspec.json.Decoder(list[int])
 
 
@@ -142,7 +145,7 @@ class Rollups:
     def breakdowns(self, span: Span, names: Sequence[str], where: Filter | None = None) -> Breakdowns:
         if where is not None and not where.is_everything:
             return self._filtered_breakdowns.of_filter(where, span, names, self.about(span))
-        missing = {at: self.started(at, at + HOUR_MS) for at in self.missing_hours(span)}
+        missing = self.started_by_hour(self.missing_hours(span))
         return self._breakdowns.of_span(span, names, missing, _COUNTED_AT_ONCE)
 
     def releases(self, span: Span) -> tuple[Release, ...]:
@@ -183,6 +186,15 @@ class Rollups:
         count: int = self._database.read(self._statements.started, since=since, until=until, limit=limit)[0]
         return count
 
+    def started_by_hour(self, hours: Iterable[int]) -> dict[int, int]:
+        """Return how many sessions started in each of some hours: of many, as after an upgrade, all are read together."""
+        hours = sorted(hours)
+        if len(hours) <= _ONE_BY_ONE:
+            return {at: self.started(at, at + HOUR_MS) for at in hours}
+        text = self._text(self._statements.started_by_hour, since=hours[0], until=hours[-1] + HOUR_MS)
+        counts = dict(_counts.decode(text))
+        return {at: counts.get(at, 0) for at in hours}
+
     def about(self, span: Span) -> int:
         """Return how many sessions started in a span: exactly if they are few, else about, without counting them."""
         few = self.started(span.since, span.until, limit=_MANY)
@@ -195,8 +207,7 @@ class Rollups:
         """Choose which hours without a rollup are counted now, latest first; return how many sessions are left out, too."""
         counted: list[int] = []
         sessions = pending = 0
-        for at in sorted(hours, reverse=True):
-            here = self.started(at, at + HOUR_MS)
+        for at, here in sorted(self.started_by_hour(hours).items(), reverse=True):
             if len(counted) >= _ALWAYS_COUNTED and sessions + here > _COUNTED_AT_ONCE:
                 pending += here
                 continue

@@ -130,6 +130,16 @@ SELECT COUNT(*) FROM (
 """
 
     @cached_property
+    def started_by_hour(self) -> str:
+        """How many sessions started in each hour of a span."""
+        d = self.d
+        return f"""
+SELECT {d.rows.format(d.array("at", "n"))} FROM (
+    SELECT started_at / {HOUR_MS} * {HOUR_MS} AS at, COUNT(*) AS n FROM sojourn_sessions
+    WHERE started_at >= {d["since"]} AND started_at < {d["until"]} GROUP BY 1) AS hours
+"""
+
+    @cached_property
     def figures(self) -> str:
         """What a rollup needs of each session of a span."""
         d = self.d
