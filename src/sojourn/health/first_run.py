@@ -78,6 +78,10 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "opted_out": ("the visitor has opted out", "call opt_in(), or use another browser"),
     "signal": ("the browser sent a privacy signal (Sec-GPC or DNT) that is set to 'off'", "set gpc or dnt differently"),
     "no_consent": ("there is no consent", "call opt_in() once the visitor has agreed, or see `consent`"),
+    "no_address": (
+        "without a cookie nothing tells visitors apart: their addresses are those of a proxy",
+        "name the proxy in trusted_proxies",
+    ),
     "consent_error": ("the consent callable failed", "read the app's log, and correct the callable"),
     "disputed": ("two of our cookies contradict each other", "open the next page"),
     "own_address": ("its address is in exclude_addresses", "open a page from another network"),
