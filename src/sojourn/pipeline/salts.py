@@ -33,12 +33,14 @@ class DailySalts:
 
     def turn(self, now: int) -> None:
         """Do what is due at this moment (milliseconds since the epoch)."""
-        has_expired = any(salt.until <= now for salt in self._table.salts())
+        day = day_of(now, self._zone)
+        is_due = self._forgot_at is None or any(salt.until <= now for salt in self._table.salts())
         self._table.forget_salts(now)
-        if has_expired or self._forgot_at is None or now - self._forgot_at >= _FORGET_EVERY_MS:
+        if is_due and now >= day.starts_at + self._grace:
+            self._table.forget_visitors(day.starts_at)
+        if is_due or now - (self._forgot_at or 0) >= _FORGET_EVERY_MS:
             self._store.salts.forget(now=now)
             self._forgot_at = now
-        day = day_of(now, self._zone)
         self._agree(day, now)
         if day.ends_at - now <= AHEAD_MS:
             self._agree(day_of(day.ends_at, self._zone), now)

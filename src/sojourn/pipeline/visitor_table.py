@@ -21,6 +21,8 @@ from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 from zlib import crc32
 
+from sojourn.core.threads import sleep
+
 from .journal import SYSTEM_FILES, Files
 from .shared_file import open_shared
 
@@ -45,6 +47,7 @@ _WAYS: Final = 8
 _SLOT: Final = 256
 _HEAD: Final = struct.Struct("<16sIHHQ")
 """The visitor's hash, a checksum of all that follows with it, the length of the state, the generation, and when (ms)."""
+_SLICE: Final = 256
 LONGEST_STATE: Final = _SLOT - _HEAD.size
 
 
@@ -127,6 +130,16 @@ class VisitorTable:
         self._bytes[place : place + _HEAD.size + len(state)] = (
             _HEAD.pack(hashed, checksum, len(state), generation & 0xFFFF, max(at, 1)) + state
         )
+
+    def forget_visitors(self, before: int) -> None:
+        """Overwrite what is kept of sessions that were last active before this time (ms). Lets other threads run meanwhile."""
+        self.open()
+        content = self._bytes
+        for number, place in enumerate(range(_HEADER_SIZE, _HEADER_SIZE + self._visitors * _SLOT, _SLOT)):
+            if number % _SLICE == 0:
+                sleep(0)
+            if 0 < int.from_bytes(content[place + 24 : place + 32], "little") < before:
+                content[place : place + _SLOT] = bytes(_SLOT)
 
     def _find(self, hashed: bytes) -> int:
         content, first = self._bytes, self._bucket(hashed)
