@@ -69,6 +69,10 @@ def test_visits(changes: list[dict[str, Any]], visits: list[tuple[int, int, int]
     assert visited(*changes) == visits
 
 
+def test_url_that_cannot_be_read_has_no_campaign() -> None:
+    assert visited({"url": "https://shop.example["}, after(9)) == [(0, 9, 2)]
+
+
 @pytest.mark.parametrize("is_set", [0, 1])
 def test_midnight_and_campaigns_begin_visits_unless_set_otherwise(is_set: int) -> None:
     late = NOON + 12 * 3_600 - 60

@@ -7,7 +7,7 @@ import hmac
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 
@@ -197,7 +197,7 @@ class FakeMatomo(FakeVendor):
 def _parameters(each: object) -> Mapping[str, Any]:
     """Return the parameters of one request: an object, or the query of a URL."""
     if isinstance(each, str):
-        return dict(parse_qsl(urlsplit(each).query))
+        return dict(parse_qsl(each.partition("?")[2]))
     return each if isinstance(each, dict) else {}
 
 

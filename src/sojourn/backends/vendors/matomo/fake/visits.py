@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 DEFAULTS: Final[Mapping[str, int]] = {
     "create_new_visit_after_midnight": 1,
@@ -134,7 +134,7 @@ def _day(at: int) -> str:
 
 
 def _campaign(parameters: Parameters) -> str:
-    query = dict(parse_qsl(urlsplit(_text(parameters, "url")).query))
+    query = dict(parse_qsl(_text(parameters, "url").partition("?")[2]))
     return next((f"campaign {query[name]}" for name in _CAMPAIGN if query.get(name)), "")
 
 
