@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -204,6 +205,21 @@ def test_a_dry_run_writes_nothing(file_store: Store, tmp_path: Path, capsys: pyt
     assert sessions(file_store) == []
     run(file_store, log)
     assert "\nimported: 3 sessions" in capsys.readouterr().out
+
+
+def test_a_store_is_made_where_that_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, path = write(tmp_path / "access.log", VISITS), tmp_path / "new.db"
+    arguments = ["import", str(log), "--store", f"sqlite:///{path}"]
+    assert cli.main(arguments) == 1
+    assert "there is no store" in capsys.readouterr().err
+    assert cli.main([*arguments, "--create", "--dry-run"]) == 0
+    assert "would be imported: 3 sessions" in capsys.readouterr().out
+    assert not path.exists()
+    for count in (3, 0):
+        assert cli.main([*arguments, "--create"]) == 0
+        assert f"imported: {count} sessions" in capsys.readouterr().out
+    with closing(open_store(f"sqlite:///{path}")) as made:
+        assert made.stats().sessions == 3
 
 
 def test_since_and_until(file_store: Store, tmp_path: Path) -> None:

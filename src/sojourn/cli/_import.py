@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +72,11 @@ def add_commands(commands: Commands) -> None:
         default="",
         help="the site's own host, such as www.shop.example, where the log does not have it: pages of it are no referrers",
     )
+    parser.add_argument(
+        "--create",
+        action="store_true",
+        help="make the store if there is none: to look at logs before Sojourn is in an app",
+    )
     parser.add_argument("--dry-run", action="store_true", help="read the logs and show what would be imported")
     _session_filters.span_options(parser)
     parser.set_defaults(command=_import)
@@ -82,7 +88,7 @@ def _import(arguments: argparse.Namespace) -> int:
     from sojourn.importing.importer import Importer, span_of
 
     log_format = LogFormat(arguments.format)
-    source = _stores.source_of(arguments)
+    source = _source(arguments)
     settings = source.settings_or_environment()
     if settings.consent_required:
         raise SojournError("import: consent_required is set, and no log shows who has consented")
@@ -114,6 +120,16 @@ def _import(arguments: argparse.Namespace) -> int:
             _report(files, importer.done, span, time.monotonic() - began, is_dry=arguments.dry_run)
         _hint(settings, arguments, importer.done)
     return 1 if files.reading.lines and files.reading.bad == files.reading.lines else 0
+
+
+def _source(arguments: argparse.Namespace) -> _stores.StoreSource:
+    """The store. One that is to be made stays in memory in a dry run."""
+    from sojourn.stores import open_store
+
+    source = _stores.source_of(arguments, creates=arguments.create)
+    if arguments.create and arguments.dry_run and not source.make().exists():
+        return replace(source, make=lambda: open_store("memory:"))
+    return source
 
 
 def _report(files: LogFiles, done: Imported, span: Span, spent: float, *, is_dry: bool) -> None:

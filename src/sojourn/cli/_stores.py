@@ -1,4 +1,4 @@
-"""The store of a command. Only an existing one; commands create none."""
+"""The store of a command. Only an existing one, but where a command is told to create it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSource:
-    """An existing store, with the settings that name it if there are any."""
+    """A store, with the settings that name it if there are any."""
 
     make: Callable[[], Store]
     settings: Settings | None = None
@@ -69,10 +69,10 @@ def options() -> argparse.ArgumentParser:
     return parent
 
 
-def source_of(arguments: argparse.Namespace, *, destroys: bool = False) -> StoreSource:
+def source_of(arguments: argparse.Namespace, *, destroys: bool = False, creates: bool = False) -> StoreSource:
     """Find the store, and print its name on standard error. Raises `SojournError` if it does not exist.
 
-    `destroys`: the command deletes or rewrites, so the store must be named, not guessed.
+    `destroys`: the command deletes or rewrites, so the store must be named, not guessed. `creates`: it need not exist.
     """
     from sojourn.stores import open_store
 
@@ -84,7 +84,9 @@ def source_of(arguments: argparse.Namespace, *, destroys: bool = False) -> Store
         )
         raise UsageError(msg)
     url_or_store: Any = choice.url if choice.settings is None else choice.settings.store
-    store = existing(open_store(url_or_store) if isinstance(url_or_store, str) else url_or_store)
+    store = _own(open_store(url_or_store) if isinstance(url_or_store, str) else url_or_store)
+    if not creates:
+        _check_exists(store)
     if destroys and choice.is_guess:
         msg = (
             f"a command that deletes or rewrites wants the store named, and {store.name} was not ({choice.origin}); "
@@ -95,16 +97,19 @@ def source_of(arguments: argparse.Namespace, *, destroys: bool = False) -> Store
     return StoreSource(make=store.recreate, settings=choice.settings, url=choice.url)
 
 
-def existing(store: Any) -> Store:
-    """Return another object for the same store: this one may be an app's own. Raises `SojournError` if it is missing."""
+def _own(store: Any) -> Store:
+    """Return another object for the same store: this one may be an app's own."""
     if not hasattr(store, "recreate"):
         msg = f"the app's store is a {type(store).__qualname__}, which commands cannot open"
         raise SojournError(msg)
     own: Store = store.recreate()
-    if not own.exists():
-        msg = f"there is no store at {own.name}; use the app's store, and open a page of the app first if it is new"
-        raise SojournError(msg)
     return own
+
+
+def _check_exists(store: Store) -> None:
+    if not store.exists():
+        msg = f"there is no store at {store.name}; use the app's store, and open a page of the app first if it is new"
+        raise SojournError(msg)
 
 
 def journals_of(settings: Settings | None, url: str | None) -> Path | None:
