@@ -56,6 +56,13 @@ def test_start_and_its_page_view_are_one_request_so_that_a_visit_of_one_page_is_
     assert [(visit.actions, visit.is_bounce) for visit in fake.visits] == [(1, True)]
 
 
+def test_page_view_before_its_start_is_a_request_of_its_own() -> None:
+    """No log has that order, but the backend must not lose or double an event for it."""
+    fake = FakeMatomo()
+    assert backend_on(fake).send([sample("page_view"), sample("session.start")]).delivered == 2
+    assert [event.name for event in fake.events()] == ["page", "session: start"]
+
+
 def test_start_without_a_page_view_is_an_event() -> None:
     first, second = requests(sample("session.start"), changed(sample("page_view"), {"time": 1_769_860_801_000}))
     assert (first["e_c"], first["e_a"]) == ("session", "start")

@@ -56,20 +56,18 @@ def grouped(batch: Sequence[Event]) -> Iterator[tuple[Event, ...]]:
 
     So a visit of one page has one action, and Matomo counts it as a bounce.
     """
-    landed: dict[str, Event] = {}
+    starts: dict[str, Event] = {}
+    pages: dict[str, Event] = {}  # the first page view after a start, by the id of the start
     for event in batch:
-        if event.name == names.PAGE_VIEW and 0 <= event.time - event.session_started_at < _SAME_SECOND_MS:
-            landed.setdefault(event.session_key, event)
-    merged: set[str] = set()
+        start = starts.get(event.session_key)
+        if event.name == names.SESSION_START:
+            starts[event.session_key] = event
+        elif start and event.name == names.PAGE_VIEW and 0 <= event.time - start.time < _SAME_SECOND_MS:
+            pages.setdefault(start.id, event)
+    merged = {page.id for page in pages.values()}
     for event in batch:
-        if is_nothing(event) or event.id in merged:
-            continue
-        page = landed.get(event.session_key) if event.name == names.SESSION_START else None
-        if page is None:
-            yield (event,)
-        else:
-            merged.add(page.id)
-            yield (event, page)
+        if not is_nothing(event) and event.id not in merged:
+            yield (event, pages[event.id]) if event.id in pages else (event,)
 
 
 def request(events: Sequence[Event], site: Site) -> dict[str, Any]:
