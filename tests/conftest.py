@@ -18,6 +18,8 @@ from tests.postgres import Cluster
 
 # A deadline measures the machine, not the code. On failure the blob reproduces the example anywhere.
 settings.register_profile("default", deadline=None, print_blob=True)
+# The same code on another Python or another database: what breaks there, few examples show.
+settings.register_profile("few", deadline=None, print_blob=True, max_examples=20)
 settings.register_profile("ci", deadline=None, print_blob=True, max_examples=200, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
