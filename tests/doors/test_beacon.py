@@ -387,28 +387,32 @@ def test_a_beacon_during_a_slow_response_prolongs_the_session(site: Site, browse
 # --- whatever comes
 
 
-@given(
-    body=st.one_of(
-        st.binary(max_size=200),
-        st.fixed_dictionaries(
-            {"kind": st.sampled_from(["activity", "page_view", "restored"]), "page": st.text().map(lambda t: "/" + t)}
-        ).map(lambda beacon: json.dumps(beacon).encode()),
-    ),
-    headers=st.dictionaries(
-        st.sampled_from(["origin", "host", "sec-fetch-site", "cookie", "referer", "sec-gpc"]),
-        st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=30)
-        | st.just("same-origin"),
-    ),
+BODIES = st.one_of(
+    st.binary(max_size=200),
+    st.fixed_dictionaries(
+        {"kind": st.sampled_from(["activity", "page_view", "restored"]), "page": st.text().map(lambda t: "/" + t)}
+    ).map(lambda beacon: json.dumps(beacon).encode()),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_beacon_gets_204_and_no_internal_error(protocol: Protocol, body: bytes, headers: dict[str, str]) -> None:
+HEADERS = st.dictionaries(
+    st.sampled_from(["origin", "host", "sec-fetch-site", "cookie", "referer", "sec-gpc"]),
+    st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=30)
+    | st.just("same-origin"),
+)
+
+
+@given(beacons=st.lists(st.tuples(BODIES, HEADERS), min_size=1, max_size=20))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_beacon_gets_204_and_no_internal_error(
+    protocol: Protocol, beacons: list[tuple[bytes, dict[str, str]]]
+) -> None:
     site = Site(protocol, beacon_path=PATH)
     try:
         browser = Browser(site)
         browser.navigate()
-        browser.ask("POST", PATH, {**SAME, **headers}, body)
-        reply = browser.ask("POST", PATH, {**headers}, body)
-        assert (reply.status, reply.body) == (204, b"")
+        for body, headers in beacons:
+            browser.ask("POST", PATH, {**SAME, **headers}, body)
+            reply = browser.ask("POST", PATH, {**headers}, body)
+            assert (reply.status, reply.body) == (204, b"")
         assert len(site.sessions) == 1
         assert "fault" not in site.ignored
         for event in own_page_views(site):
