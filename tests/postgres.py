@@ -5,7 +5,7 @@ Imports no test framework, so that other suites can use it too:
     with Cluster() as cluster:
         url = cluster.fresh_database()
 
-It trusts every connection, except for roles made by `role()`: those need their password. `SOJOURN_TEST_POSTGRES` names
+It trusts every connection, except for roles made by `role()`: those need their password. `POSTGRES_OF_TESTS` names
 the folder of another version's programs; without it, the first on PATH or else the newest that Debian installed is taken.
 """
 
@@ -266,7 +266,7 @@ class Cluster:
 
 
 def _programs() -> Path:
-    if chosen := os.environ.get("SOJOURN_TEST_POSTGRES"):
+    if chosen := os.environ.get("POSTGRES_OF_TESTS"):
         return Path(chosen)
     on_path = shutil.which("initdb")
     candidates = [Path(on_path).resolve().parent] if on_path else []
