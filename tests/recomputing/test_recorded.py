@@ -292,3 +292,15 @@ def test_the_store_of_a_town_is_a_store(town: Town) -> None:
     settled = store.recomputing.settled()
     assert settled is not None
     assert store.log.has_passed(settled, store.log.head())
+
+
+def test_visitors_without_a_cookie_are_so_in_every_part_of_a_session_and_by_the_day(tmp_path: Path) -> None:
+    town = Town(tmp_path / "s.db", cookieless="always")
+    town.play([(0, 0, "/"), (20, 0, "/a"), (20, 0, "/"), (1500, 0, "/a")])
+    before = town.dump()
+    assert (town.recompute().changed, town.dump()) == (0, before)
+    town.recompute(idle=15)
+    rows = town.rows()
+    town.close()
+    assert [row.visitor_kind for row in rows] == ["cookieless"] * 4
+    assert [row.visitor_id == rows[0].visitor_id for row in rows] == [True, True, True, False]

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from sojourn.core import events, failures
-from sojourn.core.events import COUNTRY, IMPORTED, INTERNAL_REFERRER, Event, Position, Scalar
+from sojourn.core.events import COUNTRY, IMPORTED, INTERNAL_REFERRER, VISITOR_KIND, Event, Position, Scalar
 from sojourn.core.ids import start_id, uuid7
 from sojourn.core.records import SERVICE_ATTRIBUTES, Entry
 from sojourn.core.session import LINKING, Rules
@@ -29,7 +29,9 @@ from sojourn.stores.rows import SessionRow
 from .replay import Piece, Planned
 
 _MADE: Final = frozenset({events.SESSION_START, events.SESSION_HEARTBEAT, events.SESSION_END})
-_OF_CLIENT: Final = frozenset({"user_agent.original", "client.address", COUNTRY, IMPORTED, *SERVICE_ATTRIBUTES})
+_OF_CLIENT: Final = frozenset(
+    {"user_agent.original", "client.address", COUNTRY, IMPORTED, VISITOR_KIND, *SERVICE_ATTRIBUTES}
+)
 _OF_PAGE: Final = ("url.path", "url.query")
 _COUNTED: Final = ("requests", "page_views", "errors", "client_errors", "events", "tracked_events")
 _FIRST: Final = ("origin", "origin_at", "origin_rid", *(name for name, _ in COMPUTED))
