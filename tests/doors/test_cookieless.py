@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -22,11 +22,6 @@ HOME = "192.0.2.7"
 ELSEWHERE = "198.51.100.9"
 PUBLIC = Response(headers=(HTML, ("cache-control", "public, max-age=60")))
 CLOCKS = {"timezone": "Europe/Vienna"}
-
-
-@pytest.fixture(params=["asgi", "wsgi"])
-def protocol(request: pytest.FixtureRequest) -> Protocol:
-    return cast("Protocol", request.param)
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ UNTRUSTED: Final = (
 _INSTRUCTIONS: Final = (
     "Sojourn's web analytics of one app, read-only. Times are UTC, spans milliseconds, shares 0 to 1. A session is one "
     "visit, a visitor one browser, a user an identified person. `pending` sessions are not counted yet; with `is_sampled`, "
-    f"visitors, users and medians are estimates. {UNTRUSTED}"
+    "visitors, users and medians are estimates. The visitors of `cookieless_sessions` are counted by day, and new on each. "
+    f"{UNTRUSTED}"
 )
 _READ_ONLY: Final = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
