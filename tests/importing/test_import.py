@@ -41,6 +41,7 @@ from tests.importing.logs import (
     write,
 )
 from tests.postgres import Cluster
+from tests.report.harness import PASSWORD, App, Reader
 from tests.stores.contract.steps import assert_adds_up, row, save
 
 
@@ -108,6 +109,32 @@ def test_a_log_makes_sessions_by_the_rules(store: Store, tmp_path: Path, capsys:
     assert "  2 left out: of excluded paths\n" in out
     assert "  1 left out: scripts, styles, pictures and fonts\n  1 left out: of crawlers\n" in out
     assert "imported: 3 sessions, 5 page views, 6 requests, from " in out
+
+
+def test_the_report_says_what_is_imported(
+    file_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(file_store, Batch(rows=[row("recorded", THEN + DAY)]))
+    run(file_store, write(tmp_path / "access.log", VISITS))
+    key = sessions(file_store)[0].key
+    capsys.readouterr()
+    note = "sessions of this range were imported from access logs: --where 'imported=(none)' leaves them out"
+    days = [datetime.fromtimestamp((THEN + each * DAY) / 1000, UTC).date().isoformat() for each in (-1, 1)]
+    cli.main(["stats", "--store", file_store.name, "--since", days[0]])
+    assert note in capsys.readouterr().out
+    cli.main(["stats", "--store", file_store.name, "--since", days[1]])
+    assert note not in capsys.readouterr().out
+    cli.main(["sessions", "show", key, "--store", file_store.name])
+    assert "\nimported    access log\n" in capsys.readouterr().out
+    app = App("wsgi", {"store": file_store}, password=PASSWORD)
+    app.clock.now_ms = THEN + 2 * DAY
+    reader = Reader(app)
+    reader.log_in()
+    assert "from access logs, which know less." in reader.get("/", range="7d").words
+    assert "imported=%28none%29" in reader.get("/", range="7d").text
+    assert "from access logs" not in reader.get("/", range="24h").words
+    assert "Imported from access log" in reader.get(f"/sessions/{key}").words
+    app.close()
 
 
 def test_a_log_counts_once(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

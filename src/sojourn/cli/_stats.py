@@ -137,6 +137,8 @@ def _page(overview: dict[str, Any], panels: Sequence[dict[str, Any]], screen: Sc
     if now["cookieless_sessions"]:
         some, all_sessions = now["cookieless_sessions"], now["sessions"]
         yield f"visitors without a cookie are counted by day ({some:,} of {all_sessions:,} sessions)"
+    if overview["has_imported"]:
+        yield "sessions of this range were imported from access logs: --where 'imported=(none)' leaves them out"
     if overview["pending"]:
         yield screen.paint(f"{overview['pending']:,} sessions are not in these figures yet", "odd")
     for panel in panels:

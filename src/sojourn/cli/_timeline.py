@@ -94,6 +94,7 @@ def _about(detail: SessionDetail) -> Iterator[tuple[str, str]]:
     if row.client_errors:
         figures += f", {row.client_errors:,} page views with a status of 400 to 499"
     yield "duration", figures
+    yield "imported", cell(row.imported) if row.imported else ""
     yield "entry", " from ".join(cell(text) for text in (row.entry_path, row.referrer) if text)
     yield "exit", cell(line.exit_path or "")
     address = row.origin.get("client.address")

@@ -21,7 +21,9 @@ def as_json(view: View) -> Response:
     if (error := bad_request(view)) is not None:
         return error
     data = _overview.load(view, range_, which.filter, interval)
-    return document({"online": data.online, **content(range_, interval or range_.bucket, data)})
+    has_imported = view.store.imports.has(since=range_.span.since, until=range_.span.until)
+    figures_of_range = content(range_, interval or range_.bucket, data)
+    return document({"online": data.online, "has_imported": has_imported, **figures_of_range})
 
 
 def content(range_: _ranges.Range, bucket: Bucket, data: Overview) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def overview(view: View) -> Response:
         "overview.html",
         **links.ranges(range_, view.moments),
         data=data,
+        has_imported=view.store.imports.has(since=range_.span.since, until=range_.span.until),
         which=which,
         links=links,
         in_range=links.in_range(range_),

@@ -14,6 +14,7 @@ import msgspec
 from . import wire
 from .database import Database
 from .imports_protocol import ImportedSession
+from .reporting.model import HOUR_MS
 
 _sessions: Final = msgspec.json.Decoder(list[ImportedSession])
 _lines: Final = msgspec.json.Decoder(list[tuple[int, str]])
@@ -37,6 +38,12 @@ SELECT {d.rows.format(d.array(*columns))} FROM (
 SELECT {d.rows.format(d.array("hour", "lines"))} FROM sojourn_imported
 WHERE {d.among_numbers.format("hour", ":hours")}
 """)
+        # SQLite evaluates both sides of an AND. A line of the hour is there before sessions are looked through.
+        self._has: Final = d.sql(f"""
+SELECT CASE WHEN EXISTS (SELECT 1 FROM sojourn_imported WHERE hour > :since - {HOUR_MS} AND hour < :until)
+    THEN EXISTS (SELECT 1 FROM sojourn_sessions
+                 WHERE started_at >= :since AND started_at < :until AND imported IS NOT NULL) ELSE false END
+""")
         # PostgreSQL's recorder holds the place of a new session by a row that has started at 0.
         self._first_recorded: Final = """
 SELECT started_at FROM sojourn_sessions WHERE imported IS NULL AND started_at > 0 ORDER BY started_at LIMIT 1
@@ -56,6 +63,9 @@ SELECT started_at FROM sojourn_sessions WHERE imported IS NULL AND started_at > 
         for hour, part in _lines.decode(self._database.read(self._lines, hours=wire.encode(list(hours)))[0]):
             lines[hour].append(part)
         return lines
+
+    def has(self, *, since: int, until: int) -> bool:
+        return bool(self._database.read(self._has, since=since, until=until)[0])
 
     def first_recorded(self) -> int | None:
         row = self._database.read(self._first_recorded)

@@ -32,6 +32,10 @@ class Imports(Protocol):
         """Return what was added of each of these hours, as `Batch.imported` has it."""
         ...
 
+    def has(self, *, since: int, until: int) -> bool:
+        """Whether an imported session started in a span; cheap where nothing was imported of it."""
+        ...
+
     def first_recorded(self) -> int | None:
         """Return when the first session started that was not imported; `None` if there is none."""
         ...

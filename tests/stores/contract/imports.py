@@ -101,6 +101,15 @@ class ImportsContract:
             ImportedSession("of another", "other", NOW, NOW + 5)
         ]
 
+    def test_whether_a_span_has_imported_sessions(self, store: Store) -> None:
+        save(store, Batch(rows=[imported("a", NOW + 5), row("recorded", NOW + 2 * HOUR)], is_local=True))
+        assert not store.imports.has(since=0, until=NOW + DAY), "no line of it is noted"
+        hour = NOW // HOUR * HOUR
+        save(store, Batch(is_local=True, imported=[(hour, "one", "AAAA"), (hour + 2 * HOUR, "one", "AAAA")]))
+        assert store.imports.has(since=NOW + 5, until=NOW + 6)
+        assert not store.imports.has(since=NOW + 6, until=NOW + DAY)
+        assert not store.imports.has(since=0, until=NOW + 5)
+
     def test_the_first_recorded_session(self, store: Store) -> None:
         assert store.imports.first_recorded() is None
         save(store, past("old", "1", at=NOW - DAY))
