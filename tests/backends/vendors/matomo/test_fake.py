@@ -184,6 +184,13 @@ def test_requests_may_be_urls() -> None:
     assert [event.name for event in fake.events()] == ["cart: add"]
 
 
+def test_long_text_of_an_event_undoes_the_call() -> None:
+    fake = FakeMatomo()
+    assert call(fake, GOOD, {**GOOD, "e_c": "x", "e_a": "x" * 4_097}).status == 500
+    assert fake.visits == []
+    assert call(fake, GOOD, {**GOOD, "e_c": "x", "e_a": "x" * 4_096}).status == 200
+
+
 def test_broken_json_is_no_request() -> None:
     reply = connected.call(FakeMatomo(), b'{"requests":', "/matomo.php", {})
     assert told(reply) == {"status": "success", "tracked": 0, "invalid": 0}

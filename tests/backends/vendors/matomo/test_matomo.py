@@ -151,6 +151,14 @@ def test_events(tracked: Event, shown: dict[str, Scalar]) -> None:
     assert {name: value for name, value in request.items() if name.startswith("e_")} == shown
 
 
+def test_long_text_of_an_event_is_cut() -> None:
+    """Matomo would respond with 500 to it, each time again."""
+    fake = FakeMatomo()
+    long = "x" * 5_000
+    tracked = [event(long, id="1"), event(names.LOG, {"log.severity": long, "log.body": long}, id="2")]
+    assert backend_on(fake).send(tracked).delivered == 2
+
+
 @pytest.mark.parametrize("name", [names.OPT_OUT, names.CONNECTION_END, names.USER_IDENTIFY])
 def test_nothing_is_sent_of_what_matomo_has_no_place_for(name: str) -> None:
     nothing = event(name, user_id=None)

@@ -27,6 +27,8 @@ _NOWHERE: Final = "0.0.0.0"  # noqa: S104 - nothing listens there
 _SAME_SECOND_MS: Final = 1_000
 """Matomo's clock has seconds."""
 _GREATEST: Final = 2**53
+_LONGEST_OF_EVENT: Final = 1_000
+"""Matomo responds to one of more than 4,096 characters with 500 each time, and undoes the call."""
 _LONGEST: Final = 250
 """Of a custom dimension; Matomo cuts the rest."""
 
@@ -144,9 +146,9 @@ def _action(event: Event, attributes: Mapping[str, Scalar], site: Site) -> dict[
 
 def _named(category: str, action: Scalar | None, name: Scalar | None) -> dict[str, Scalar]:
     # An event without an action would be a page view.
-    event: dict[str, Scalar] = {"e_c": category, "e_a": _text(action).strip() or "unknown"}
+    event: dict[str, Scalar] = {"e_c": category, "e_a": _text(action).strip()[:_LONGEST_OF_EVENT] or "unknown"}
     if name is not None:
-        event["e_n"] = _text(name)
+        event["e_n"] = _text(name)[:_LONGEST_OF_EVENT]
     return event
 
 

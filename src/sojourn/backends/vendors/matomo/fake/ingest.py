@@ -30,6 +30,7 @@ DIMENSIONS: Final[Mapping[int, str]] = {
 }
 _FILES: Final = ("/matomo.php", "/piwik.php")
 _DAY_S: Final = 86_400
+_LONGEST: Final = 4_096
 _PAGE: Final = (
     "This resource is part of Matomo. Keep full control of your data with the leading free and open source "
     "<a href='https://matomo.org' target='_blank' rel='noopener noreferrer nofollow'>web analytics</a>.<br>\n"
@@ -105,6 +106,8 @@ class FakeMatomo(FakeVendor):
         requests = document.get("requests") if isinstance(document, dict) else None
         if not isinstance(requests, list) or not requests:
             return _json(200, {"status": "success", "tracked": 0, "invalid": 0})
+        if any(_is_too_long(_parameters(each)) for each in requests):
+            return self.failure(500)
         is_known = hmac.compare_digest(str(document.get("token_auth", "")).encode(), self._token.encode())
         invalid: list[int] = []
         for index, each in enumerate(requests):
@@ -199,6 +202,11 @@ def _parameters(each: object) -> Mapping[str, Any]:
     if isinstance(each, str):
         return dict(parse_qsl(each.partition("?")[2]))
     return each if isinstance(each, dict) else {}
+
+
+def _is_too_long(parameters: Mapping[str, Any]) -> bool:
+    """Return whether the database refuses a text of an event; Matomo cuts those of pages itself."""
+    return any(len(str(parameters.get(name, ""))) > _LONGEST for name in ("e_c", "e_a", "e_n"))
 
 
 def _name(parameters: Mapping[str, Any]) -> str:
