@@ -100,8 +100,8 @@ def test_folding_the_same_new_session_waits_for_the_first(
         waiting.until("transactionid", of=second)
         made = row("k")
         made.requests = 7
-        first.save(Batch(rows=[made]))
         assert not second.done()
+        first.save(Batch(rows=[made]))  # which may commit in the same message
     second.result(PATIENCE_S)
     assert load(store, "k").rows["k"].requests == 8
 
