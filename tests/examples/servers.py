@@ -119,6 +119,14 @@ def visit_on(page: httpx.Response) -> str:
     return found[1]
 
 
+def responds(address: str) -> bool:
+    """Whether the app is there, asked by a request that begins no session."""
+    try:
+        return httpx.get(f"{address}/favicon.ico", trust_env=False).status_code == 404
+    except httpx.TransportError:
+        return False
+
+
 @contextmanager
 def served(kind: str, folder: Path, **settings: str) -> Iterator[Example]:
     """Start the server, wait until it responds, and stop it by its process at the end of the block.
@@ -146,16 +154,13 @@ def served(kind: str, folder: Path, **settings: str) -> Iterator[Example]:
         )
     address = f"http://127.0.0.1:{port}"
 
-    def responds() -> bool:
+    def is_there() -> bool:
         assert process.poll() is None, log.read_text()
-        try:
-            return httpx.get(f"{address}/favicon.ico", trust_env=False).status_code == 404
-        except httpx.TransportError:
-            return False
+        return responds(address)
 
     store = open_store(url)
     try:
-        eventually(responds, "the server responds")
+        eventually(is_there, "the server responds")
         store.open()  # here and not in a test: it is shared by the tests of a module
         with ExitStack() as browsers:
             yield Example(kind, address, store, browsers, events_file)

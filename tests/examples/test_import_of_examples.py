@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,8 +17,9 @@ from sojourn import cli
 from sojourn.stores import open_store
 from sojourn.stores.protocol import Store
 from sojourn.stores.rows import SessionRow
-from tests.examples.servers import Example, eventually, served
+from tests.examples.servers import Example, eventually, responds, served
 from tests.importing.logs import CHROME, FIREFOX, GOOGLEBOT
+from tests.ports import free_port
 
 IDLE_S = 3
 PAGE = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "accept": "text/html"}
@@ -63,12 +69,44 @@ def sessions(store: Store) -> list[SessionRow]:
     return sorted(store.sessions.latest(limit=99), key=lambda row: (row.started_at // 1000, row.browser or ""))
 
 
-@pytest.mark.parametrize("kind", ["flask", "django"])
+@contextmanager
+def behind_nginx(example: Example, folder: Path, log: Path) -> Iterator[Example]:
+    """The app behind nginx, which writes its own format."""
+    if not (nginx := shutil.which("nginx")):
+        pytest.skip("nginx is not installed")
+    port = free_port()
+    file = folder / "nginx.conf"
+    file.write_text(f"""daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
+        events {{}}
+        http {{
+            access_log {log};
+            client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+            fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+            server {{
+                listen 127.0.0.1:{port};
+                location / {{ proxy_pass {example.address}; proxy_set_header Host $http_host; }}
+            }}
+        }}""")
+    server = subprocess.Popen([nginx, "-c", file, "-e", "stderr"])
+    address = f"http://127.0.0.1:{port}"
+    try:
+        eventually(lambda: responds(address), "nginx responds")
+        log.write_bytes(b"")  # of what asked whether it responds
+        yield replace(example, address=address)
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.mark.parametrize("kind", ["flask", "django", "starlette"])
 def test_a_log_tells_what_was_recorded(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "access.log"
     monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--access-logfile={log}")
     short = {"SOJOURN_IDLE_TIMEOUT": f"{IDLE_S}s", "SOJOURN_SWEEP_INTERVAL": "0.5s", "SOJOURN_SWEEP_GRACE": "0.5s"}
-    with served(kind, tmp_path, **short) as example:
+    with ExitStack() as servers:
+        example = servers.enter_context(served(kind, tmp_path, **short))
+        if kind == "starlette":  # the log of uvicorn has no times
+            example = servers.enter_context(behind_nginx(example, tmp_path, log))
         visit(example)
         eventually(
             lambda: [row.is_open for row in sessions(example.store)] == [False] * 3, "the sessions have been recorded"
