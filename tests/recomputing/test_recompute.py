@@ -172,8 +172,11 @@ def any_visits(draw: st.DrawFn, gaps: Sequence[float], paths: Sequence[str]) -> 
     return lines
 
 
-CLEAR = (0, 0.5, 3, 12, 18, 25, 35, 45, 70, 400)
-"""Pauses in minutes that are clear of each of the timeouts."""
+CLEAR = (0, 7, 14, 28, 42, 70, 399)
+"""Pauses in minutes that are clear of each of the timeouts, and so are sums of them: a visitor pauses while others come.
+
+Not clear is a pause of the timeout and up to a heartbeat's slot more, 15 to 16 minutes: the log leaves open whether it divides.
+"""
 ANY = (0, 0.2, 1, 14.9, 15, 15.5, 29.9, 30, 31, 59, 61, 1500)
 
 
