@@ -66,7 +66,7 @@ def told(row: SessionRow) -> tuple[object, ...]:
 
 
 def sessions(store: Store) -> list[SessionRow]:
-    return sorted(store.sessions.latest(limit=99), key=lambda row: (row.started_at // 1000, row.browser or ""))
+    return sorted(store.sessions.latest(limit=99), key=lambda row: (row.browser or "", row.started_at))
 
 
 @contextmanager
