@@ -6,6 +6,7 @@ It goes through the journal's `Files`, so a simulation of a host has it too.
 from __future__ import annotations
 
 import contextlib
+import logging
 import mmap
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,23 @@ from uuid import uuid4
 
 from .journal import Files
 
+log = logging.getLogger("sojourn")
+
 _ZEROS: Final = bytes(256 * 1024)
 _TRIES: Final = 3
+
+
+def map_shared(files: Files, path: Path, header: bytes, size: int, *, what: str) -> mmap.mmap | None:
+    """Map the file as `open_shared` does; `None` where its folder allows none, and logged where that fails.
+
+    `what`: what workers do not see of each other then.
+    """
+    try:
+        files.make_private(path.parent)
+        return open_shared(files, path, header, size) if files.may_map(path.parent) else None
+    except OSError as error:
+        log.warning("Workers of this host do not see each other's %s: %s", what, error.strerror or error)
+        return None
 
 
 def open_shared(files: Files, path: Path, header: bytes, size: int) -> mmap.mmap:

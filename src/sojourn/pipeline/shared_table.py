@@ -14,7 +14,6 @@ See P26 in docs/internals.md.
 
 from __future__ import annotations
 
-import logging
 import mmap
 import struct
 from hashlib import blake2b
@@ -25,9 +24,7 @@ from weakref import WeakValueDictionary
 from sojourn.core.session import EndReason
 
 from .journal import SYSTEM_FILES, Files
-from .shared_file import open_shared
-
-log = logging.getLogger("sojourn")
+from .shared_file import map_shared
 
 FILE_NAME: Final = "sessions.table"
 SESSIONS: Final = 32_768
@@ -247,16 +244,11 @@ class SharedTable:
         self._is_open = True
         if self._folder is None:
             return
-        files = self._files
-        try:
-            files.make_private(self._folder)
-            if files.may_map(self._folder):
-                header = _HEADER.pack(_MAGIC, self._sessions, self._networks)
-                size = _size(self._sessions, self._networks)
-                self._mapped = open_shared(files, self._folder / FILE_NAME, header, size)
-                self.words = memoryview(self._mapped).cast("Q")[_HEADER_SIZE >> 3 :]
-        except OSError as error:
-            log.warning("Workers of this host do not see each other's sessions: %s", error.strerror or error)
+        header = _HEADER.pack(_MAGIC, self._sessions, self._networks)
+        size = _size(self._sessions, self._networks)
+        self._mapped = map_shared(self._files, self._folder / FILE_NAME, header, size, what="sessions")
+        if self._mapped is not None:
+            self.words = memoryview(self._mapped).cast("Q")[_HEADER_SIZE >> 3 :]
 
     def close(self) -> None:
         """Give the file back. What is used afterwards is in memory until the table is opened again."""

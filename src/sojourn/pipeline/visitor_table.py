@@ -12,7 +12,6 @@ See S18 and P26 in docs/internals.md.
 
 from __future__ import annotations
 
-import logging
 import mmap
 import os
 import struct
@@ -24,9 +23,7 @@ from zlib import crc32
 from sojourn.core.threads import sleep
 
 from .journal import SYSTEM_FILES, Files
-from .shared_file import open_shared
-
-log = logging.getLogger("sojourn")
+from .shared_file import map_shared
 
 FILE_NAME: Final = "visitors.table"
 VISITORS: Final = 32_768
@@ -47,6 +44,8 @@ _WAYS: Final = 8
 _SLOT: Final = 256
 _HEAD: Final = struct.Struct("<16sIHHQ")
 """The visitor's hash, a checksum of all that follows with it, the length of the state, the generation, and when (ms)."""
+_CHECKED_FROM: Final = 20
+"""Where the checksum ends; the hash before it counts by itself."""
 _SLICE: Final = 256
 LONGEST_STATE: Final = _SLOT - _HEAD.size
 
@@ -85,16 +84,11 @@ class VisitorTable:
         self._is_open = True
         if self._folder is None:
             return
-        files = self._files
-        try:
-            files.make_private(self._folder)
-            if files.may_map(self._folder):
-                header = _HEADER.pack(_MAGIC, self._visitors)
-                size = _HEADER_SIZE + self._visitors * _SLOT
-                self._mapped = open_shared(files, self._folder / FILE_NAME, header, size)
-                self._bytes = memoryview(self._mapped)
-        except OSError as error:
-            log.warning("Workers of this host do not see each other's visitors: %s", error.strerror or error)
+        header = _HEADER.pack(_MAGIC, self._visitors)
+        size = _HEADER_SIZE + self._visitors * _SLOT
+        self._mapped = map_shared(self._files, self._folder / FILE_NAME, header, size, what="visitors")
+        if self._mapped is not None:
+            self._bytes = memoryview(self._mapped)
 
     def close(self) -> None:
         """Give the file back. What is used afterwards is in memory until the table is opened again."""
@@ -113,7 +107,7 @@ class VisitorTable:
             return None
         slot = bytes(self._bytes[place : place + _SLOT])
         _, checksum, length, generation, _ = _HEAD.unpack_from(slot)
-        if length > LONGEST_STATE or crc32(slot[20 : _HEAD.size + length], crc32(hashed)) != checksum:
+        if length > LONGEST_STATE or crc32(slot[_CHECKED_FROM : _HEAD.size + length], crc32(hashed)) != checksum:
             return None
         return generation, slot[_HEAD.size : _HEAD.size + length]
 
@@ -125,11 +119,9 @@ class VisitorTable:
         place = self._find(hashed)
         if place < 0:
             place = self._take(hashed)
-        head = _HEAD.pack(hashed, 0, len(state), generation & 0xFFFF, max(at, 1))
-        checksum = crc32((head + state)[20:], crc32(hashed))
-        self._bytes[place : place + _HEAD.size + len(state)] = (
-            _HEAD.pack(hashed, checksum, len(state), generation & 0xFFFF, max(at, 1)) + state
-        )
+        content = _HEAD.pack(hashed, 0, len(state), generation & 0xFFFF, max(at, 1)) + state
+        checksum = crc32(content[_CHECKED_FROM:], crc32(hashed))
+        self._bytes[place : place + len(content)] = hashed + checksum.to_bytes(4, "little") + content[_CHECKED_FROM:]
 
     def forget_visitors(self, before: int) -> None:
         """Overwrite what is kept of sessions that were last active before this time (ms). Lets other threads run meanwhile."""
