@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -40,23 +39,11 @@ from tests.importing.logs import (
     sessions,
     write,
 )
-from tests.postgres import Cluster
+from tests.importing.stores import store
 from tests.report.harness import PASSWORD, App, Reader
 from tests.stores.contract.steps import assert_adds_up, row, save
 
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", id="postgres")])
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    if request.param == "sqlite":
-        store = open_store(f"sqlite:///{tmp_path / 'sojourn.db'}")
-    else:
-        cluster: Cluster = request.getfixturevalue("postgres")
-        url = cluster.fresh_database()
-        monkeypatch.setenv("PGUSER", urlsplit(url).username or "")  # the store's name has none
-        store = open_store(url)
-    store.open()
-    yield store
-    store.close()
+__all__ = ["store"]
 
 
 @pytest.fixture

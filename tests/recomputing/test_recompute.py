@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,25 +15,13 @@ from sojourn.demo.history import write_history
 from sojourn.stores import open_store
 from sojourn.stores.protocol import Store
 from tests.importing.logs import FIREFOX, contents, line, minutes_of, run, sessions, write
-from tests.postgres import Cluster
+from tests.importing.stores import store
 from tests.stores.contract.steps import assert_adds_up
+
+__all__ = ["store"]
 
 SINCE = ("--since", "60d")
 HOME = "https://shop.example/"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", id="postgres")])
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    if request.param == "sqlite":
-        store = open_store(f"sqlite:///{tmp_path / 'sojourn.db'}")
-    else:
-        cluster: Cluster = request.getfixturevalue("postgres")
-        url = cluster.fresh_database()
-        monkeypatch.setenv("PGUSER", urlsplit(url).username or "")  # the store's name has none
-        store = open_store(url)
-    store.open()
-    yield store
-    store.close()
 
 
 def recompute(store: Store, *options: str) -> int:
